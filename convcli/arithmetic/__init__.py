@@ -1,0 +1,1 @@
+"""Sizes, padding, receptive fields, parameters and costs: exact integers, no NumPy."""

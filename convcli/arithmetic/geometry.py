@@ -1,0 +1,119 @@
+"""One axis of a convolution: how many positions a kernel takes, and which pixels each of them reads.
+
+Formulas: Dumoulin and Visin, "A guide to convolution arithmetic for deep learning", arXiv:1603.07285.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from convcli.errors import ConvError
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """One axis: `size` pixels, a kernel of `kernel` taps `dilation` apart, moved by `stride` over the padded axis.
+
+    >>> g = Geometry(size=6, kernel=3, stride=2, begin=1, end=1)
+    >>> g.output, g.dropped
+    (3, 1)
+    """
+
+    size: int
+    kernel: int
+    stride: int = 1
+    dilation: int = 1
+    begin: int = 0
+    end: int = 0
+
+    @property
+    def extent(self) -> int:
+        """The effective kernel K = d (k - 1) + 1: pixels from the first tap to the last, both counted."""
+        return effective_kernel(self.kernel, self.dilation)
+
+    @property
+    def output(self) -> int:
+        """floor((n + p0 + p1 - K) / s) + 1, or 0 where the kernel does not fit."""
+        return max(0, (self.size + self.begin + self.end - self.extent) // self.stride + 1)
+
+    @property
+    def dropped(self) -> int:
+        """Columns at the end that no position reads: (n + p0 + p1 - K) mod s."""
+        return (self.size + self.begin + self.end - self.extent) % self.stride
+
+    def window(self, first: int, last: int) -> tuple[int, int]:
+        """The pixels [start, stop) that the outputs [first, last) read; they may lie outside the axis.
+
+        >>> Geometry(size=6, kernel=3, stride=2, begin=1, end=1).window(0, 3)
+        (-1, 6)
+        """
+        start = first * self.stride - self.begin
+        return start, (last - 1) * self.stride - self.begin + self.extent
+
+    def real_taps(self) -> int:
+        """How many (position, tap) pairs fall on a pixel and not on padding.
+
+        >>> Geometry(size=4, kernel=3, begin=1, end=1).real_taps()
+        10
+        """
+        return sum(self._positions_inside(tap * self.dilation - self.begin) for tap in range(self.kernel))
+
+    def _positions_inside(self, offset: int) -> int:
+        """Outputs y with 0 <= y s + offset < n."""
+        first = max(0, -(offset // self.stride))
+        last = min(self.output - 1, (self.size - 1 - offset) // self.stride)
+        return max(0, last - first + 1)
+
+
+def effective_kernel(kernel: int, dilation: int = 1) -> int:
+    """K = d (k - 1) + 1.
+
+    >>> [effective_kernel(3, d) for d in (1, 2, 4)]
+    [3, 5, 9]
+    """
+    return dilation * (kernel - 1) + 1
+
+
+def same_padding(size: int, kernel: int, stride: int = 1, dilation: int = 1, origin: int | None = None) -> tuple[int, int]:
+    """(begin, end) that put tap `origin` (default k // 2) on pixels 0, s, 2s, ...: ceil(n / s) outputs.
+
+    >>> same_padding(6, 3), same_padding(6, 4), same_padding(6, 3, stride=2)
+    ((1, 1), (2, 1), (1, 0))
+    """
+    centre = kernel // 2 if origin is None else origin
+    begin = centre * dilation
+    last = (-(-size // stride) - 1) * stride
+    return begin, max(0, last - begin + effective_kernel(kernel, dilation) - size)
+
+
+def tf_same_padding(size: int, kernel: int, stride: int = 1, dilation: int = 1) -> tuple[int, int]:
+    """(begin, end) of TensorFlow's and ONNX's SAME_UPPER: the odd pixel goes to the end.
+
+    Source: tensorflow.org/api_docs/python/tf/nn, "Notes on padding".
+
+    >>> tf_same_padding(224, 3, 2), tf_same_padding(224, 7, 2), tf_same_padding(13, 6, 5)
+    ((0, 1), (2, 3), (1, 2))
+    """
+    total = max(0, dilation * (kernel - 1) - (size - 1) % stride)
+    return total // 2, total - total // 2
+
+
+def padded(size: int, kernel: int, stride: int, dilation: int, padding: str | tuple[int, int], origin: int | None = None) -> Geometry:
+    """The geometry of an axis under a padding rule: "same", "tf-same", "valid", "full" or (begin, end).
+
+    >>> padded(5, 3, 1, 1, "full").output
+    7
+    """
+    if isinstance(padding, tuple):
+        begin, end = padding
+    elif padding == "same":
+        begin, end = same_padding(size, kernel, stride, dilation, origin)
+    elif padding == "tf-same":
+        begin, end = tf_same_padding(size, kernel, stride, dilation)
+    elif padding == "full":
+        begin = end = effective_kernel(kernel, dilation) - 1
+    elif padding == "valid":
+        begin = end = 0
+    else:
+        raise ConvError(f"unknown padding {padding!r}; use same, tf-same, valid, full or numbers", "usage")
+    return Geometry(size, kernel, stride, dilation, begin, end)

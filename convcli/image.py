@@ -1,0 +1,61 @@
+"""An image as the commands see it: what is known without its pixels, and the same with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+AXES = "TZCYXS"
+"""Time, depth, channel, row, column, and S for the samples of a colour. Every dimension of an image has one letter."""
+
+
+@dataclass(frozen=True)
+class ImageInfo:
+    """What a file says of an image, pixels apart.
+
+    `axes` has one letter of `AXES` for each entry of `shape`; `dtype` is a NumPy name ("uint8").
+    `samples` says what S means: "" without an S axis or for plain data, else "grey", "grey+alpha", "rgb", "rgb+alpha", "cmyk".
+    `premultiplied` tells that colour is already multiplied by alpha (TIFF's associated alpha).
+    `spacing` maps an axis to (distance between samples, unit), e.g. {"Z": (2.0, "um")}.
+    `metadata` is what the formats carry over, under the keys of `convcli.formats`; `notes` are warnings from reading.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+    axes: str
+    format: str = ""
+    samples: str = ""
+    premultiplied: bool = False
+    spacing: Mapping[str, tuple[float, str]] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.axes) != len(self.shape):
+            raise ValueError(f"axes {self.axes!r} do not name the {len(self.shape)} dimensions of {self.shape}")
+
+    def size(self, axis: str) -> int:
+        """Samples along an axis; 1 where the image has no such axis.
+
+        >>> ImageInfo((4, 6, 3), "uint8", "YXS").size("X")
+        6
+        """
+        place = self.axes.find(axis)
+        return 1 if place < 0 else self.shape[place]
+
+    @property
+    def has_alpha(self) -> bool:
+        """True where the last sample is an opacity."""
+        return self.samples.endswith("+alpha")
+
+
+@dataclass(frozen=True)
+class Image:
+    """Pixels (an array, or a read-only memory map) with what is known of them."""
+
+    info: ImageInfo
+    data: np.ndarray[Any, Any]
