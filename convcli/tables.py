@@ -1,21 +1,205 @@
-"""One table, four ways to print it: rich for people, CSV and Markdown for documents; JSON has its own data."""
+"""One table, three ways to print it: drawn for people, CSV and Markdown for documents; JSON has its own data.
+
+On a terminal rich draws it. Anywhere else plain text of any width is written, so that a pipe loses no data, gets no
+colours, and pays nothing for importing rich.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from convcli.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.table import Table as RichTable
+
+GAP = "  "
 
 
 @dataclass(frozen=True)
 class Table:
-    """Columns, rows of plain values, and lines below. Integers and floats are aligned right and grouped by thousands."""
+    """Columns, rows of plain values, a last row set apart (totals), and lines below.
+
+    Integers and floats are aligned right and grouped by thousands; None is an empty cell.
+    """
 
     columns: Sequence[str]
     rows: Sequence[Sequence[object]]
     title: str = ""
     notes: Sequence[str] = field(default_factory=tuple)
+    footer: Sequence[object] = ()
+
+    @property
+    def all_rows(self) -> list[Sequence[object]]:
+        """The rows with the footer, if there is one."""
+        return [*self.rows, self.footer] if self.footer else list(self.rows)
+
+    def is_numeric(self, column: int) -> bool:
+        """True where a column holds numbers (or nothing) only."""
+        return all(is_number(row[column]) or row[column] in (None, "") for row in self.all_rows)
 
 
 def show(table: Table, style: str = "rich") -> None:
     """Print a table on standard output; `style` is "rich", "csv" or "markdown"."""
-    raise NotImplementedError
+    if style == "csv":
+        show_csv(table)
+    elif style == "markdown":
+        write(markdown(table))
+    elif draws_boxes():
+        draw(table)
+    else:
+        write(plain(table))
+
+
+def chosen_style(*, csv: bool, markdown: bool) -> str:
+    """The style that the options --csv and --markdown ask for.
+
+    >>> chosen_style(csv=False, markdown=True)
+    'markdown'
+    """
+    if csv and markdown:
+        raise UsageError("--csv and --markdown exclude each other; give one of them")
+    return "csv" if csv else "markdown" if markdown else "rich"
+
+
+def cell(value: object) -> str:
+    """A value as people read it.
+
+    >>> [cell(v) for v in (1234567, 0.25, 1234567.5, None, True, "3x3")]
+    ['1,234,567', '0.25', '1,234,568', '', 'yes', '3x3']
+    """
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:,.0f}" if 1e6 <= abs(value) < 1e15 else f"{value:,.6g}"
+    return visible(str(value))
+
+
+def visible(text: str) -> str:
+    """Control characters made visible, so that a row stays a row.
+
+    >>> visible("a\\nb")
+    'a\\\\nb'
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def is_number(value: object) -> bool:
+    """True for what is aligned right."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def draws_boxes() -> bool:
+    """True on a terminal that can draw."""
+    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def plain(table: Table) -> str:
+    """A table as aligned text of any width, without colours.
+
+    >>> print(plain(Table(["layer", "MACs"], [["conv3-64", 1000]], notes=["batch 1"])), end="")
+    layer      MACs
+    --------  -----
+    conv3-64  1,000
+    batch 1
+    """
+    return "".join(f"{line.rstrip()}\n" for line in plain_lines(table))
+
+
+def plain_lines(table: Table) -> Iterator[str]:
+    """The lines of `plain`."""
+    texts = [list(table.columns), *([cell(value) for value in row] for row in table.all_rows)]
+    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
+    right = [table.is_numeric(i) for i in range(len(widths))]
+    rule = GAP.join("-" * width for width in widths)
+    lines = [GAP.join(pad(*each) for each in zip(row, widths, right, strict=True)) for row in texts]
+    if table.title:
+        yield visible(table.title)
+    yield lines[0]
+    yield rule
+    yield from lines[1 : len(table.rows) + 1]
+    if table.footer:
+        yield rule
+        yield lines[-1]
+    yield from map(visible, table.notes)
+
+
+def pad(text: str, width: int, right: bool) -> str:
+    """`text` filled with spaces to `width`."""
+    return text.rjust(width) if right else text.ljust(width)
+
+
+def markdown(table: Table) -> str:
+    """A table for a Markdown document; `|` inside a cell is escaped.
+
+    >>> print(markdown(Table(["a", "b"], [["x|y", 1]])), end="")
+    | a | b |
+    | --- | ---: |
+    | x\\|y | 1 |
+    """
+    marks = ["---:" if table.is_numeric(i) else "---" for i in range(len(table.columns))]
+    body = [table.columns, marks, *([cell(value) for value in row] for row in table.all_rows)]
+    above = [f"**{visible(table.title)}**", ""] if table.title else []
+    below = [line for note in table.notes for line in ("", visible(note))]
+    return "".join(f"{line}\n" for line in (*above, *map(markdown_row, body), *below))
+
+
+def markdown_row(cells: Sequence[str]) -> str:
+    """One line of a Markdown table."""
+    return "| " + " | ".join(text.replace("|", "\\|") for text in cells) + " |"
+
+
+def show_csv(table: Table) -> None:
+    """Print columns and rows (no title, no notes) as comma-separated values: numbers ungrouped, None empty."""
+    import csv
+    import io
+
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(table.columns)
+    writer.writerows(table.all_rows)
+    write(text.getvalue())
+
+
+def draw(table: Table) -> None:
+    """Draw a table with rich, folding cells on a narrow terminal; rich honours NO_COLOR by itself."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(file=sys.stdout, highlight=False, soft_wrap=False)
+    with console.capture() as drawn:
+        console.print(rich_table(table))
+        for note in table.notes:
+            console.print(Text(visible(note), style="dim"))
+    write(drawn.get())
+
+
+def rich_table(table: Table) -> RichTable:
+    """The same table as rich draws it; text is never read as markup."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    title = Text(visible(table.title), style="bold") if table.title else None
+    drawn = RichTable(box=SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
+    for i, name in enumerate(table.columns):
+        drawn.add_column(Text(name), justify="right" if table.is_numeric(i) else "left", overflow="fold")
+    for i, row in enumerate(table.rows):
+        drawn.add_row(*(Text(cell(value)) for value in row), end_section=i + 1 == len(table.rows))
+    if table.footer:
+        drawn.add_row(*(Text(cell(value), style="bold") for value in table.footer))
+    return drawn
+
+
+def write(text: str) -> None:
+    """Write text on standard output; what its encoding cannot hold is escaped, never an error."""
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
