@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from itertools import product
-from math import prod
+from math import fsum, prod
 from typing import TYPE_CHECKING, Any
 
 from convcli.errors import KernelError
@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 
 Term = tuple[tuple[float, ...], ...]
 """One 1-D kernel per axis; their outer product is an n-D kernel."""
+
+LARGEST_TAP = 3.4028234663852886e38
+"""The largest float32: what the engine computes in. It also keeps every sum of taps finite."""
+
+ZERO_SUM = 1e-6
+"""A sum below this share of the absolute sum is the rounding of float32 taps, and counts as zero."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +34,7 @@ class Kernel:
     `data` are the taps as row-major float64 bytes, so that kernels compare and hash by value; it is empty where `terms`
     (separable terms whose outer products add up to the taps) describe the kernel instead.
     `origin` is the tap that sits on the pixel, one per spatial axis; None means k // 2.
+    `offset` is added to every result after the taps (the offset of a vips matrix).
     """
 
     name: str
@@ -36,6 +43,7 @@ class Kernel:
     terms: tuple[Term, ...] = ()
     bank: bool = False
     origin: tuple[int, ...] | None = None
+    offset: float = 0.0
 
     @classmethod
     def from_values(cls, name: str, shape: Sequence[int], values: Iterable[float], *, bank: bool = False) -> Kernel:
@@ -44,9 +52,10 @@ class Kernel:
         >>> Kernel.from_values("k", (1, 3), [1, 2, 1]).sum()
         4.0
         """
-        data = array("d", values)
-        if len(data) != prod(shape):
+        data = array("d", (value + 0.0 for value in values))  # -0.0 becomes 0.0: equal taps make equal bytes
+        if len(data) != prod(shape) or not data:
             raise KernelError(f"{len(data)} values do not fill a kernel of {'x'.join(map(str, shape))}")
+        check_finite(data)
         return cls(name, tuple(shape), data.tobytes(), bank=bank)
 
     @classmethod
@@ -57,7 +66,22 @@ class Kernel:
         (0.5, 0.5, 0.5, 0.5)
         """
         kept = tuple(tuple(tuple(float(v) for v in factor) for factor in term) for term in terms)
+        for factor in (factor for term in kept for factor in term):
+            check_finite(factor)
         return cls(name, tuple(len(factor) for factor in kept[0]), terms=kept)
+
+    @classmethod
+    def from_array(cls, name: str, taps: np.ndarray[Any, Any], *, bank: bool = False) -> Kernel:
+        """A kernel from an array of real numbers, of the kernel's own `shape`."""
+        import numpy as np
+
+        with np.errstate(over="ignore"):  # an extended-precision tap too large for float64 is refused below
+            data = np.ascontiguousarray(taps, dtype=np.float64) + 0.0
+        if not data.size:
+            raise KernelError(f"an array of shape {taps.shape} holds no taps")
+        if not np.abs(data).max() <= LARGEST_TAP:  # also true for NaN
+            check_finite(data.ravel().tolist())
+        return cls(name, taps.shape, data.tobytes(), bank=bank)
 
     @property
     def ndim(self) -> int:
@@ -82,7 +106,16 @@ class Kernel:
     @property
     def centre(self) -> tuple[int, ...]:
         """The tap that sits on the pixel, per spatial axis."""
-        return self.origin if self.origin is not None else tuple(k // 2 for k in self.spatial)
+        return self.origin if self.origin is not None else default_centre(self.spatial)
+
+    @property
+    def is_zero_sum(self) -> bool:
+        """True where a constant image becomes zero, up to the rounding of float32 taps.
+
+        >>> Kernel.from_values("k", (1, 3), [-0.1, -0.2, 0.3]).is_zero_sum
+        True
+        """
+        return abs(self.sum()) <= ZERO_SUM * self.absolute_sum()
 
     def values(self) -> Sequence[float]:
         """The taps in row-major order."""
@@ -99,22 +132,114 @@ class Kernel:
 
         if self.data:
             return np.frombuffer(self.data, dtype=np.float64).reshape(self.shape)
-        taps = sum(reduce(np.multiply.outer, map(np.asarray, term)) for term in self.terms)
+        taps = reduce(np.add, (reduce(np.multiply.outer, map(np.asarray, term)) for term in self.terms))
         taps.setflags(write=False)
         return taps
 
     def sum(self) -> float:
         """The sum of the taps: what the kernel does to a constant image."""
-        from math import fsum
-
-        return fsum(self.values())
+        if self.data:
+            return fsum(self.values())
+        return fsum(prod(map(fsum, term)) for term in self.terms)
 
     def absolute_sum(self) -> float:
-        """The sum of the absolute taps: the most that the kernel can make of a pixel of size 1."""
-        from math import fsum
-
+        """The sum of the absolute taps: the most that the kernel can make of pixels of size 1."""
+        if len(self.terms) == 1:
+            return prod(fsum(map(abs, factor)) for factor in self.terms[0])
         return fsum(map(abs, self.values()))
 
     def named(self, name: str) -> Kernel:
         """The same taps under another name."""
         return replace(self, name=name)
+
+    def at_origin(self, origin: Sequence[int]) -> Kernel:
+        """The same taps with tap `origin` on the pixel.
+
+        >>> Kernel.from_values("k", (1, 2), [1, 2]).at_origin((0, 0)).centre
+        (0, 0)
+        """
+        if len(origin) != self.ndim or not all(0 <= o < k for o, k in zip(origin, self.spatial, strict=True)):
+            size = "x".join(map(str, self.spatial))
+            raise KernelError(f"origin {tuple(origin)} is not a tap of a {size} kernel; taps count from 0")
+        kept = None if tuple(origin) == default_centre(self.spatial) else tuple(origin)
+        return replace(self, origin=kept)
+
+    def scaled(self, factor: float) -> Kernel:
+        """Every tap times `factor`; the offset stays.
+
+        >>> Kernel.from_values("k", (1, 2), [1, 2]).scaled(3).sum()
+        9.0
+        """
+        if self.data:
+            taps = Kernel.from_values(self.name, self.shape, (factor * v for v in self.values()))
+            return replace(self, data=taps.data)
+        terms = tuple((tuple(factor * v for v in first), *rest) for first, *rest in self.terms)
+        return replace(self, terms=Kernel.from_terms(self.name, terms).terms)
+
+    def normalized(self) -> Kernel:
+        """Taps that sum to 1, each filter of a bank by its own sum; what sums to zero stays as it is.
+
+        >>> Kernel.from_values("k", (1, 4), [1, 2, 4, 1]).normalized().values()[2]
+        0.5
+        """
+        if not self.bank:
+            return self if self.is_zero_sum else self.scaled(1 / self.sum())
+        size = len(self.data) // self.outputs
+        filters = (self.data[i : i + size] for i in range(0, len(self.data), size))
+        flat = (Kernel(self.name, (size,), taps).normalized().data for taps in filters)
+        return replace(self, data=b"".join(flat))
+
+    def flipped(self) -> Kernel:
+        """Turned by 180 degrees over the spatial axes, the origin with it: correlation becomes convolution.
+
+        >>> Kernel.from_values("k", (1, 3), [1, 2, 3]).flipped().values().tolist()
+        [3.0, 2.0, 1.0]
+        """
+        mirrored = tuple(k - 1 - c for k, c in zip(self.spatial, self.centre, strict=True))
+        terms = tuple(tuple(factor[::-1] for factor in term) for term in self.terms)
+        return replace(self, data=self._reversed_data(), terms=terms).at_origin(mirrored)
+
+    def _reversed_data(self) -> bytes:
+        """The taps of each filter and channel in reverse order."""
+        size = prod(self.spatial)
+        taps = array("d", self.data)
+        planes = (taps[i : i + size] for i in range(0, len(taps), size))
+        return b"".join(plane[::-1].tobytes() for plane in planes)
+
+
+def stack_kernels(kernels: Sequence[Kernel]) -> Kernel:
+    """Plain kernels as one bank of shape (M, 1, *spatial), their centres on one tap.
+
+    A smaller kernel gets taps of zero around it, which changes no result; the common centre becomes the origin.
+    """
+    import numpy as np
+
+    if any(kernel.bank or kernel.ndim != kernels[0].ndim for kernel in kernels):
+        raise KernelError("only plain kernels of the same number of axes can be stacked; a filter bank stands alone")
+    if len({kernel.offset for kernel in kernels}) > 1:
+        raise KernelError("kernels with different offsets cannot be stacked; use --bias for all, or run them apart")
+    axes = range(kernels[0].ndim)
+    centre = [max(kernel.centre[axis] for kernel in kernels) for axis in axes]
+    after = [max(kernel.spatial[axis] - kernel.centre[axis] for kernel in kernels) for axis in axes]
+    taps = np.zeros((len(kernels), 1, *map(sum, zip(centre, after, strict=True))))
+    for plane, kernel in zip(taps[:, 0], kernels, strict=True):
+        first = [c - own for c, own in zip(centre, kernel.centre, strict=True)]
+        plane[tuple(slice(f, f + k) for f, k in zip(first, kernel.spatial, strict=True))] = kernel.array()
+    bank = Kernel.from_array(", ".join(kernel.name for kernel in kernels), taps, bank=True)
+    return replace(bank.at_origin(centre), offset=kernels[0].offset)
+
+
+def default_centre(spatial: Sequence[int]) -> tuple[int, ...]:
+    """The tap on the pixel where nothing else is said, as in scipy.ndimage.
+
+    >>> default_centre((3, 4))
+    (1, 2)
+    """
+    return tuple(k // 2 for k in spatial)
+
+
+def check_finite(taps: Iterable[float]) -> None:
+    """Refuse taps that float32 cannot hold: one infinite tap would turn a whole image into NaN."""
+    for tap in taps:
+        if not abs(tap) <= LARGEST_TAP:
+            raise KernelError(f"tap {tap:g} is not a finite float32 number")
