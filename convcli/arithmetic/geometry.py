@@ -74,7 +74,9 @@ def effective_kernel(kernel: int, dilation: int = 1) -> int:
     return dilation * (kernel - 1) + 1
 
 
-def same_padding(size: int, kernel: int, stride: int = 1, dilation: int = 1, origin: int | None = None) -> tuple[int, int]:
+def same_padding(
+    size: int, kernel: int, stride: int = 1, dilation: int = 1, origin: int | None = None
+) -> tuple[int, int]:
     """(begin, end) that put tap `origin` (default k // 2) on pixels 0, s, 2s, ...: ceil(n / s) outputs.
 
     >>> same_padding(6, 3), same_padding(6, 4), same_padding(6, 3, stride=2)
@@ -98,7 +100,9 @@ def tf_same_padding(size: int, kernel: int, stride: int = 1, dilation: int = 1) 
     return total // 2, total - total // 2
 
 
-def padded(size: int, kernel: int, stride: int, dilation: int, padding: str | tuple[int, int], origin: int | None = None) -> Geometry:
+def padded(
+    size: int, kernel: int, stride: int, dilation: int, padding: str | tuple[int, int], origin: int | None = None
+) -> Geometry:
     """The geometry of an axis under a padding rule: "same", "tf-same", "valid", "full" or (begin, end).
 
     >>> padded(5, 3, 1, 1, "full").output

@@ -1,0 +1,91 @@
+"""What is to be computed, and what it costs: plain values that the planner and the report exchange."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+from convcli.arithmetic.geometry import Geometry
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A convolution by its sizes alone; equal problems have equal plans.
+
+    `planes` independent images of `channels_in` channels each meet the same `channels_out` filters, every one of which
+    sums over channels_in / groups channels. `rank` is the number of separable terms that add up to the kernel within
+    rounding, None where nobody looked. `itemsize` is 4 or 8, the bytes of the floating-point numbers computed with.
+    `tolerance` is the error allowed, relative to sum|k| max|x|; `exact` says that pixels and taps are integers whose
+    sums fit a float32, so that sums of products carry no error at all.
+    """
+
+    axes: tuple[Geometry, ...]
+    planes: int = 1
+    channels_in: int = 1
+    channels_out: int = 1
+    groups: int = 1
+    rank: int | None = None
+    border: tuple[str, ...] = ()
+    itemsize: int = 4
+    tolerance: float = 2e-5
+    exact: bool = False
+
+    @property
+    def output(self) -> tuple[int, ...]:
+        """Output positions per spatial axis."""
+        return tuple(axis.output for axis in self.axes)
+
+    @property
+    def kernel(self) -> tuple[int, ...]:
+        """Taps per spatial axis."""
+        return tuple(axis.kernel for axis in self.axes)
+
+    @property
+    def stride(self) -> tuple[int, ...]:
+        """Steps between output positions, per spatial axis."""
+        return tuple(axis.stride for axis in self.axes)
+
+    @property
+    def dilation(self) -> tuple[int, ...]:
+        """Steps between taps, per spatial axis."""
+        return tuple(axis.dilation for axis in self.axes)
+
+    @property
+    def dtype(self) -> str:
+        """The floating-point type computed with: "float32" or "float64"."""
+        return f"float{8 * self.itemsize}"
+
+    @property
+    def fan_in(self) -> int:
+        """Input channels that one filter sums over: I / g."""
+        return self.channels_in // self.groups
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds of the definition: N prod(out) O (I/g) prod(k).
+
+        >>> Problem((Geometry(4, 3), Geometry(4, 3))).macs
+        36
+        """
+        return self.planes * prod(self.output) * self.channels_out * self.fan_in * prod(self.kernel)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Work and the time it is expected to take. Costs add up.
+
+    >>> Cost(macs=2, seconds=1.0) + Cost(macs=3)
+    Cost(macs=5, bytes=0, seconds=1.0)
+    """
+
+    macs: int = 0
+    bytes: int = 0
+    seconds: float = 0.0
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(self.macs + other.macs, self.bytes + other.bytes, self.seconds + other.seconds)
+
+    @property
+    def flops(self) -> int:
+        """Two per multiply-add."""
+        return 2 * self.macs

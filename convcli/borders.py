@@ -1,0 +1,100 @@
+"""The names of what lies outside an image. What they do to pixels stands in `convcli.windows`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from convcli.errors import UsageError
+
+BORDERS = {
+    "edge": "aaa|abcd|ddd",
+    "zero": "000|abcd|000",
+    "constant": "VVV|abcd|VVV",
+    "reflect": "dcb|abcd|cba",
+    "symmetric": "cba|abcd|dcb",
+    "wrap": "bcd|abcd|abc",
+}
+"""Each rule, drawn: the row of pixels `abcd` with what is put before and behind it."""
+
+ALIASES = {
+    "nearest": "edge",
+    "replicate": "edge",
+    "clamp": "edge",
+    "extend": "edge",
+    "copy": "edge",
+    "zeros": "zero",
+    "black": "zero",
+    "mirror": "reflect",
+    "reflect101": "reflect",
+    "periodic": "wrap",
+    "circular": "wrap",
+    "tile": "wrap",
+}
+"""What other tools call them. scipy.ndimage's `reflect` is our `symmetric`; its `mirror` is our `reflect`."""
+
+
+@dataclass(frozen=True)
+class Border:
+    """The rule for one axis; `value` is what a constant border holds.
+
+    >>> str(Border()), str(Border("constant")), str(Border("constant", 7))
+    ('edge', 'zero', 'constant=7')
+    """
+
+    rule: str = "edge"
+    value: float = 0.0
+
+    def __str__(self) -> str:
+        if self.rule != "constant":
+            return self.rule
+        return "zero" if self.value == 0 else f"constant={self.value:g}"
+
+
+def parse_border(text: str, axes: str) -> tuple[Border, ...]:
+    """A border for each of `axes` ("YX"), from one rule for all or from "z=edge,yx=reflect".
+
+    >>> [str(b) for b in parse_border("z=edge,yx=constant=5", "ZYX")]
+    ['edge', 'constant=5', 'constant=5']
+    """
+    rules: dict[str, Border] = {}
+    for part in text.split(","):
+        letters, _, rule = part.strip().partition("=")
+        if not rule or letters.lower() in ("constant", "zero"):
+            letters, rule = axes, part.strip()
+        for letter in letters.upper():
+            if letter not in axes:
+                raise UsageError(f"border for axis {letter!r} in {text!r}, but the axes are {axes}", where="--border")
+            rules[letter] = _rule(rule)
+    missing = [letter for letter in axes if letter not in rules]
+    if missing:
+        raise UsageError(f"{text!r} says nothing about axis {missing[0]}", where="--border")
+    return tuple(rules[letter] for letter in axes)
+
+
+def describe_borders(borders: Sequence[Border], axes: str) -> str:
+    """The shortest text that `parse_border` reads back.
+
+    >>> describe_borders([Border("edge"), Border("wrap")], "YX")
+    'y=edge,x=wrap'
+    """
+    if len(set(borders)) == 1:
+        return str(borders[0])
+    return ",".join(f"{letter.lower()}={border}" for letter, border in zip(axes, borders, strict=True))
+
+
+def _rule(text: str) -> Border:
+    name, _, value = text.strip().partition("=")
+    name = ALIASES.get(name.lower(), name.lower())
+    if name not in BORDERS or (value and name != "constant"):
+        raise UsageError(f"unknown border {text!r}; use {', '.join(BORDERS)} (constant=V)", where="--border")
+    if name == "zero":
+        return Border("constant", 0.0)
+    return Border(name, _number(value)) if name == "constant" else Border(name)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(f"constant={text or '?'} needs a number, such as constant=128", where="--border") from None

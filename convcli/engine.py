@@ -1,0 +1,190 @@
+"""The only loop over pixels: every tile of every plane through the planned method, by several threads.
+
+A source may be any array, also a memory map; so may a target.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import product
+from math import prod
+from threading import Lock
+from typing import Any
+
+import numpy as np
+
+from convcli.borders import parse_border
+from convcli.filter import FILTERS, Filter, Layout, Numbers, parse_padding
+from convcli.image import Image, ImageInfo
+from convcli.kernels.kernel import Kernel
+from convcli.planner import Plan, load, make_plan
+from convcli.samples import Counts, rescale
+from convcli.tiles import Method, Task, store_tile
+from convcli.workers import core_count, run_all
+
+Array = np.ndarray[Any, Any]
+Progress = Callable[[int], None]
+SMALL_KERNEL = 9
+"""Taps (and filters) below (above) which nobody looks for separable terms: passes would not pay."""
+
+
+def convolve(
+    image: Array,
+    kernel: Kernel | Array,
+    *,
+    axes: str | None = None,
+    stride: int | Sequence[int] = 1,
+    dilation: int | Sequence[int] = 1,
+    padding: str | int | Sequence[tuple[int, int]] = "same",
+    border: str = "edge",
+    groups: int = 1,
+    flip: bool = False,
+    method: str = "auto",
+    threads: int | None = None,
+    numbers: Numbers = Numbers(dtype="auto"),
+) -> Array:
+    """Correlate an array with a kernel, as the command line does.
+
+    `axes` names the array's dimensions ("YX", "YXS", "CZYX"); without it they are the kernel's spatial axes, preceded by
+    C for a bank, preceded by T and Z where there are more. A kernel array of 2 or 3 dimensions is plain and acts on
+    every plane alone; one of 4 or 5 is a bank (O, I/g, *space) that sums over C.
+
+    >>> convolve(np.array([[1., 2., 4.]]), np.array([[-1., 0., 1.]]))
+    array([[1., 3., 2.]])
+    """
+    kernel = kernel if isinstance(kernel, Kernel) else _as_kernel(np.asarray(kernel))
+    kernel = kernel.flipped() if flip else kernel
+    ndim = kernel.ndim
+    letters = axes or ("TZC" + "ZYX"[-ndim:])[-image.ndim :] if kernel.bank or image.ndim > 3 else "ZYX"[-image.ndim :]
+    info = ImageInfo(image.shape, image.dtype.name, letters)
+    filter_ = Filter(
+        kernel,
+        each=not kernel.bank,
+        stride=_per_axis(stride, ndim),
+        dilation=_per_axis(dilation, ndim),
+        padding=parse_padding(str(padding), ndim) if isinstance(padding, (str, int)) else tuple(padding),
+        borders=parse_border(border, "ZYX"[-ndim:]),
+        groups=groups,
+        numbers=numbers,
+    )
+    plan = make_plan(filter_.problem(info, rank_of(kernel)), method=method, threads=threads or core_count())
+    return apply(filter_, Image(info, image), plan)[0].data
+
+
+def apply(
+    filter_: Filter, image: Image, plan: Plan, *, verify: int = 0, progress: Progress | None = None
+) -> tuple[Image, Counts]:
+    """Filter an image as planned: the new image, and what was clipped.
+
+    `verify` recomputes that many points from the definition; `progress` hears how many outputs each tile had.
+    """
+    info = filter_.output_info(image.info)
+    job = Job(filter_, image, plan)
+    rescaled = filter_.numbers.range == "rescale"
+    values = np.empty(job.working_shape, plan.problem.dtype if rescaled else info.dtype)
+    counts = job.run(values, progress)
+    if verify:
+        from convcli.verify import check_points
+
+        check_points(job, values, verify)
+    if not rescaled:
+        return Image(info, values.reshape(info.shape)), counts
+    result = np.empty(info.shape, info.dtype)
+    return Image(info, result), rescale(values.reshape(info.shape), result)
+
+
+def rank_of(kernel: Kernel) -> int | None:
+    """The separable terms of a plain kernel, where it is large enough for them to matter."""
+    from convcli.methods import separable
+
+    if kernel.terms or kernel.inputs > 1 or prod(kernel.spatial) < SMALL_KERNEL or kernel.outputs > SMALL_KERNEL:
+        return None
+    return max(separable.rank(taps) for taps in kernel.array().reshape(-1, *kernel.spatial))
+
+
+@dataclass(frozen=True)
+class Job:
+    """A filter, an image and a plan: everything a tile needs."""
+
+    filter: Filter
+    image: Image
+    plan: Plan
+
+    @cached_property
+    def layout(self) -> Layout:
+        """The part that each axis plays."""
+        return self.filter.layout(self.image.info)
+
+    @cached_property
+    def source(self) -> Array:
+        """A view of the pixels as (*loops, samples, channels, *space)."""
+        info, layout = self.image.info, self.layout
+        view = self.image.data.transpose([info.axes.index(letter) for letter in layout.read_order])
+        view = _with_axis(view, -1 - len(layout.spatial), there=bool(layout.channel))
+        view = _with_axis(view, -2 - len(layout.spatial), there=bool(layout.samples))
+        space = (slice(None),) * len(layout.spatial)
+        return view[(..., slice(self.plan.problem.channels_in), *space)]
+
+    @cached_property
+    def working_shape(self) -> tuple[int, ...]:
+        """The shape that results are computed in: the output's, with several filters on an axis of their own."""
+        info = self.filter.output_info(self.image.info)
+        sizes = {letter: self.image.info.size(letter) for letter in self.layout.loops}
+        sizes.update({letter: info.size(letter) for letter in self.layout.spatial + self.layout.samples})
+        sizes[FILTERS] = self.filter.results
+        return tuple(sizes[letter] for letter in self.layout.outputs)
+
+    def target(self, values: Array) -> Array:
+        """A view of results of `working_shape` as (*loops, samples, filters, *space)."""
+        layout = self.layout
+        order = layout.loops + layout.samples + FILTERS + layout.spatial
+        view = values.transpose([layout.outputs.index(letter) for letter in order if letter in layout.outputs])
+        view = _with_axis(view, -1 - len(layout.spatial), there=FILTERS in layout.outputs)
+        return _with_axis(view, -2 - len(layout.spatial), there=bool(layout.samples))
+
+    @cached_property
+    def taps(self) -> Array:
+        """The kernel as float64 (O, I/g, *space)."""
+        kernel = self.filter.kernel
+        return kernel.array() if kernel.bank else kernel.array()[None, None]
+
+    def tasks(self) -> Iterator[Task]:
+        """Every tile of every plane."""
+        loops = [range(self.image.info.size(letter)) for letter in self.layout.loops]
+        cuts = [
+            [(start, min(start + step, size)) for start in range(0, size, step)]
+            for size, step in zip(self.plan.problem.output, self.plan.tile, strict=True)
+        ]
+        for loop in product(*loops):
+            for tile in product(*cuts):
+                yield Task(loop, tile)
+
+    def run(self, values: Array, progress: Progress | None = None) -> Counts:
+        """Compute every tile into `values`; what was clipped."""
+        target, method, total, lock = self.target(values), Method(self), Counts(), Lock()
+
+        def work(task: Task) -> None:
+            counts = store_tile(self, method, task, target[task.place])
+            with lock:
+                total.add(counts)
+                if progress:
+                    progress(counts.samples)
+
+        run_all(work, self.tasks(), self.plan.threads)
+        return total
+
+
+def _with_axis(view: Array, place: int, *, there: bool) -> Array:
+    """The view with an axis of length 1 at a place counted from the end, unless it is there already."""
+    return view if there else np.expand_dims(view, place)
+
+
+def _as_kernel(taps: Array) -> Kernel:
+    bank = taps.ndim > 3
+    return Kernel.from_values("array", taps.shape, taps.astype(np.float64).ravel().tolist(), bank=bank)
+
+
+def _per_axis(value: int | Sequence[int], ndim: int) -> tuple[int, ...]:
+    return (value,) * ndim if isinstance(value, int) else tuple(value)

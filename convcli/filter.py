@@ -1,0 +1,289 @@
+"""A filter as the user asked for it, and what it makes of an image: shapes, axes and the problem to plan, no pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from math import prod
+
+from convcli.arithmetic.geometry import Geometry, padded
+from convcli.arithmetic.problem import Problem
+from convcli.borders import Border
+from convcli.errors import ConvError, UsageError
+from convcli.image import ImageInfo
+from convcli.kernels.kernel import Kernel
+
+COMBINE = ("stack", "sum", "mean", "magnitude", "max")
+DTYPES = (
+    "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64", "float16", "float32", "float64"
+)  # fmt: skip
+WIDE = ("uint32", "uint64", "int32", "int64", "float64")
+"""Sample types whose values float32 cannot hold exactly: they are computed in float64."""
+TIE = 1e-3
+"""How near to a tie, in output units, rounding may go either way."""
+ACCURACY = 2e-5
+"""Largest error of any method, relative to sum|k| max|x|."""
+FILTERS = "m"
+"""The axis of several results while pixels are computed; it becomes part of C in the output."""
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """How samples become numbers and results become samples again."""
+
+    dtype: str = "same"
+    precision: str = "auto"
+    range: str = "clip"
+    scale: float = 1.0
+    bias: float = 0.0
+    nan: str = "keep"
+    nodata: float | None = None
+    alpha: str = "premultiply"
+    linear: bool = False
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which axis of the input plays which part. Letters of the input's axes; `outputs` also has `FILTERS`."""
+
+    spatial: str
+    channel: str = ""  # what a bank sums over
+    samples: str = ""  # colour samples, filtered alike but premultiplied together
+    loops: str = ""
+    outputs: str = ""  # the output's axes while results are computed
+    axes: str = ""  # the output's axes in the end
+
+    @property
+    def read_order(self) -> str:
+        """The order the engine reads in: loops, samples, channel, space."""
+        return self.loops + self.samples + self.channel + self.spatial
+
+
+@dataclass(frozen=True)
+class Filter:
+    """A kernel with everything that says how it is applied.
+
+    `kernel` is plain, or a bank (O, I/g, ...); with `each` its O filters act on every channel alone.
+    Sequences have one entry per spatial axis. `padding` is a rule or (begin, end) pairs.
+    """
+
+    kernel: Kernel
+    each: bool = True
+    flip: bool = False
+    combine: str = "stack"
+    stride: tuple[int, ...] = ()
+    dilation: tuple[int, ...] = ()
+    padding: str | tuple[tuple[int, int], ...] = "same"
+    borders: tuple[Border, ...] = ()
+    groups: int = 1
+    numbers: Numbers = field(default_factory=Numbers)
+
+    @property
+    def ndim(self) -> int:
+        """Spatial axes: 2 or 3."""
+        return self.kernel.ndim
+
+    @property
+    def spatial(self) -> str:
+        """Their letters."""
+        return "ZYX"[-self.ndim :]
+
+    @property
+    def results(self) -> int:
+        """Result channels per input channel (each) or in all (bank)."""
+        return 1 if self.combine != "stack" else self.kernel.outputs
+
+    def geometry(self, info: ImageInfo) -> tuple[Geometry, ...]:
+        """Sizes, strides, dilations and padding along each spatial axis."""
+        axes = []
+        for place, letter in enumerate(self.spatial):
+            rule = self.padding if isinstance(self.padding, str) else self.padding[place]
+            kernel, centre = self.kernel.spatial[place], self.kernel.centre[place]
+            axes.append(padded(info.size(letter), kernel, self.stride[place], self.dilation[place], rule, centre))
+        return tuple(axes)
+
+    def channels(self, info: ImageInfo) -> int:
+        """Input channels that meet the bank: those it sums over, times the groups; colour without its alpha if so sized."""
+        wanted = self.kernel.inputs * self.groups
+        letter = self.layout(info).channel
+        there = info.size(letter) if letter else 1
+        if wanted != there and not (letter == "S" and info.has_alpha and wanted == there - 1):
+            grouped = f" in {self.groups} groups" if self.groups > 1 else ""
+            raise ConvError(
+                f"the bank sums over {wanted} channels{grouped}, the image has {there} ({info.axes} {_times(info.shape)})",
+                "shape",
+            )
+        return wanted
+
+    def layout(self, info: ImageInfo) -> Layout:
+        """The part that each axis of an image plays."""
+        missing = [letter for letter in self.spatial if letter not in info.axes]
+        if missing:
+            raise ConvError(
+                f"the image has axes {info.axes}; {missing[0]} is missing for a {self.ndim}-D filter", "shape"
+            )
+        channel = "" if self.each else next((c for c in "CS" if c in info.axes), "")
+        samples = "S" if "S" in info.axes and channel != "S" else ""
+        loops = "".join(a for a in info.axes if a not in self.spatial + channel + samples)
+        outputs = _output_axes(info.axes, self.spatial, channel, self.results, each=self.each)
+        merged = outputs.replace("C" + FILTERS, "C") if self.each else outputs
+        return Layout(self.spatial, channel, samples, loops, outputs, merged.replace(FILTERS, "C"))
+
+    def problem(self, info: ImageInfo, rank: int | None = None) -> Problem:
+        """The sizes and precision that the planner needs; `rank` is the number of separable terms, where known."""
+        layout = self.layout(info)
+        channels = 1 if self.each else self.channels(info)
+        rest = prod(info.size(letter) for letter in layout.loops + layout.samples)
+        return Problem(
+            axes=self.geometry(info),
+            planes=rest,
+            channels_in=channels,
+            channels_out=self.kernel.outputs,
+            groups=1 if self.each else self.groups,
+            rank=len(self.kernel.terms) or rank,
+            border=tuple(map(str, self.borders)),
+            itemsize=self._itemsize(info),
+            tolerance=self._tolerance(info),
+            exact=self._exact(info),
+        )
+
+    def output_info(self, info: ImageInfo) -> ImageInfo:
+        """What the result will be, before any pixel is read."""
+        layout = self.layout(info)
+        sizes = {letter: info.size(letter) for letter in info.axes}
+        sizes.update(zip(self.spatial, (axis.output for axis in self.geometry(info)), strict=True))
+        if self.results > 1 or (layout.channel and FILTERS in layout.outputs):
+            sizes["C"] = self.results * (sizes.get("C", 1) if self.each else 1)
+        if "S" in sizes and self.drops_alpha(info):
+            sizes["S"] -= 1
+        samples = info.samples if "S" in layout.axes else ""
+        return replace(
+            info,
+            shape=tuple(sizes[letter] for letter in layout.axes),
+            axes=layout.axes,
+            dtype=self.output_dtype(info),
+            samples=samples.removesuffix("+alpha") if self.drops_alpha(info) else samples,
+            spacing=self._spacing(info.spacing),
+        )
+
+    def output_dtype(self, info: ImageInfo) -> str:
+        """The sample type of the result: as asked, else the input's for pictures and floating point for features."""
+        if self.numbers.dtype == "same":
+            return info.dtype
+        if self.numbers.dtype == "auto":
+            return info.dtype if self.each else ("float64" if info.dtype in WIDE else "float32")
+        return self.numbers.dtype
+
+    def drops_alpha(self, info: ImageInfo) -> bool:
+        """True where the result has no opacity though the image does."""
+        return self.each and info.has_alpha and self.numbers.alpha == "drop"
+
+    def premultiplies(self, info: ImageInfo) -> bool:
+        """True where colour is multiplied by its opacity before the filter."""
+        return self.each and info.has_alpha and self.numbers.alpha == "premultiply"
+
+    def _spacing(self, spacing: Mapping[str, tuple[float, str]]) -> dict[str, tuple[float, str]]:
+        steps = dict(zip(self.spatial, self.stride, strict=True))
+        return {letter: (value * steps.get(letter, 1), unit) for letter, (value, unit) in spacing.items()}
+
+    def _itemsize(self, info: ImageInfo) -> int:
+        size = self.kernel.absolute_sum()
+        wide = info.dtype in WIDE or self.output_dtype(info) in WIDE[:4]
+        extreme = size != 0 and not 1e-20 < size < 1e20  # the taps themselves would leave float32
+        rescaled = self.numbers.range == "rescale" and _is_integer(self.output_dtype(info))
+        return 8 if self.numbers.precision == "double" or wide or extreme or rescaled else 4
+
+    def _tolerance(self, info: ImageInfo) -> float:
+        """The relative error that still rounds an integer result right, except within TIE of a tie."""
+        output = self.output_dtype(info)
+        if not _is_integer(output):
+            return ACCURACY
+        largest = _largest(info.dtype if _is_integer(info.dtype) else output)
+        gain = self.kernel.absolute_sum() * abs(self.numbers.scale) * largest
+        if self.numbers.linear:
+            gain *= 12.92  # the steepest slope of the sRGB curve, IEC 61966-2-1
+        if self.premultiplies(info):
+            gain *= largest  # colour is divided by an alpha as small as one step
+        return min(ACCURACY, TIE / gain) if gain else ACCURACY
+
+    def _exact(self, info: ImageInfo) -> bool:
+        if not _is_integer(info.dtype) or self.numbers.linear or self.premultiplies(info):
+            return False
+        small = self.kernel.absolute_sum() * _largest(info.dtype) < 2**24
+        constants = all(border.value.is_integer() for border in map(_as_float, self.borders))
+        return (
+            small and constants and not self.kernel.terms and all(float(v).is_integer() for v in self.kernel.values())
+        )
+
+
+def parse_spatial(text: str, ndim: int, option: str, least: int = 1) -> tuple[int, ...]:
+    """One whole number for all axes, or one per axis: "2" or "1,2".
+
+    >>> parse_spatial("2", 2, "--stride"), parse_spatial("1,2,2", 3, "--stride")
+    ((2, 2), (1, 2, 2))
+    """
+    parts = text.split(",")
+    try:
+        numbers = [int(part) for part in parts]
+    except ValueError:
+        raise UsageError(f"{text!r} is not a whole number, or {ndim} of them with commas", where=option) from None
+    if len(numbers) not in (1, ndim):
+        raise UsageError(f"{text!r} has {len(numbers)} numbers; give 1 or {ndim}", where=option)
+    if min(numbers) < least:
+        raise UsageError(f"{min(numbers)} is too small; the least is {least}", where=option)
+    return tuple(numbers * ndim if len(numbers) == 1 else numbers)
+
+
+def parse_padding(text: str, ndim: int) -> str | tuple[tuple[int, int], ...]:
+    """same, tf-same, valid, full; or numbers: "1", "1,2" per axis, "0:1,0:1" begin:end per axis.
+
+    >>> parse_padding("1,0:2", 2), parse_padding("full", 2)
+    (((1, 1), (0, 2)), 'full')
+    """
+    if text in ("same", "tf-same", "valid", "full"):
+        return text
+    pairs = []
+    for part in text.split(","):
+        begin, _, end = part.partition(":")
+        if not (begin.isdecimal() and (end or begin).isdecimal()):
+            raise UsageError(
+                f"{text!r} is not same, tf-same, valid, full, or numbers like 1 or 1,2 or 0:1,0:1", where="--padding"
+            )
+        pairs.append((int(begin), int(end or begin)))
+    if len(pairs) not in (1, ndim):
+        raise UsageError(f"{text!r} has {len(pairs)} entries; give 1 or {ndim}", where="--padding")
+    return tuple(pairs * ndim if len(pairs) == 1 else pairs)
+
+
+def _output_axes(axes: str, spatial: str, channel: str, results: int, *, each: bool) -> str:
+    """The axes of the result, with `FILTERS` where several results go."""
+    if channel:
+        return axes.replace(channel, FILTERS if results > 1 else "")
+    if results == 1:
+        return axes
+    if each and "C" in axes:
+        return axes.replace("C", "C" + FILTERS)
+    first = min(axes.index(letter) for letter in spatial + "S" if letter in axes)
+    return axes[:first] + FILTERS + axes[first:]
+
+
+def _as_float(border: Border) -> Border:
+    return replace(border, value=float(border.value))
+
+
+def _is_integer(dtype: str) -> bool:
+    return dtype.startswith(("int", "uint"))
+
+
+def _largest(dtype: str) -> float:
+    """The largest absolute value of an integer sample type.
+
+    >>> _largest("uint8"), _largest("int16")
+    (255.0, 32768.0)
+    """
+    bits = int(dtype.lstrip("uint"))
+    return float(2**bits - 1 if dtype.startswith("u") else 2 ** (bits - 1))
+
+
+def _times(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape))

@@ -1,0 +1,156 @@
+"""The sum of products, tap by tap: kernel rows as banded matrix products, kernel columns as shifted sums.
+
+For each strip of T output rows one matrix product yields what every kernel column contributes; these rows are then
+added up, each shifted by its column. No pixel is copied at stride 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from math import ceil, prod
+from typing import TYPE_CHECKING, Any
+
+from convcli.arithmetic.problem import Cost, Problem
+from convcli.methods.banded import band, band_rows, phases, strips
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from convcli.machine import Machine
+
+    Array = np.ndarray[Any, Any]
+
+MOST_FILTERS = 256
+
+
+def rounding(problem: Problem) -> float:
+    """The largest error seen in float32, relative to sum|k| max|x| (2026-11); none where sums are exact."""
+    return 0.0 if problem.exact else 3e-7
+
+
+def refuse(problem: Problem) -> str | None:
+    """Large banks are left to gemm, which does the same sums in one product."""
+    filters = problem.channels_out * problem.fan_in
+    return f"{filters} filters; gemm sums a bank in one product" if filters > MOST_FILTERS else None
+
+
+def tile(problem: Problem) -> tuple[int, ...]:
+    """A strip of rows that stays in the cache, as wide as the image."""
+    *deep, rows, columns = problem.output
+    wide = min(columns, 4096)
+    return (*(min(d, 4) for d in deep), min(rows, max(16, 2**18 // wide)), wide)
+
+
+def price(problem: Problem, machine: Machine) -> Cost:
+    """Products over bands, plus one addition for each kernel column and output."""
+    *deep_out, rows, columns = problem.output
+    *deep_taps, high, wide = problem.kernel
+    planes = problem.planes * problem.channels_out * problem.fan_in * prod(deep_out) * prod(deep_taps)
+    axis = problem.axes[-2]
+    block = min(band_rows(high), max(1, rows))
+    dilation = axis.dilation if axis.stride > 1 else 1
+    span = axis.stride * (block - 1) + dilation * (high - 1) + 1
+    count = planes * ceil(rows / block)
+    strided = problem.stride[-1] > 1
+    seconds = (
+        count * (wide * block * span * columns * machine.band + wide * block * columns * machine.add)
+        + count * (1 + wide) * machine.call
+        + strided * planes * rows * problem.stride[-2] * columns * problem.stride[-1] * machine.copy
+    )
+    return Cost(macs=problem.macs, seconds=seconds)
+
+
+def prepare(taps: Array, problem: Problem) -> Direct:
+    """The bands of every filter, once; `taps` are (O, I/g, *kernel)."""
+    taps = taps.astype(problem.dtype)
+    filters = {
+        (*channel, *deep): _columns(taps[(*channel, *deep)], problem)
+        for channel in product(range(taps.shape[0]), range(taps.shape[1]))
+        for deep in product(*map(range, problem.kernel[:-2]))
+    }
+    return Direct(problem, filters)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Kernel columns that read the same pixels: every `step`-th from the first on, shifted by `offsets`.
+
+    `bands` is (columns, T, span), the banded matrices of the columns.
+    """
+
+    pixels: slice
+    offsets: tuple[int, ...]
+    bands: Array
+
+    def rows(self, count: int, span: int) -> Array:
+        """The bands for a strip of `count` rows, one below the other."""
+        return self.bands[:, :count, :span].reshape(-1, span)
+
+
+@dataclass(frozen=True)
+class Direct:
+    """Applies prepared filters to a block."""
+
+    problem: Problem
+    filters: dict[tuple[int, ...], list[Columns]]
+
+    def __call__(self, block: Array, out: Array) -> None:
+        """Fill `out` (O, *tile) from `block` (I, *window)."""
+        out.fill(0)
+        per_group = self.problem.channels_out // self.problem.groups
+        for (filter_, channel, *deep), columns in self.filters.items():
+            source = block[filter_ // per_group * self.problem.fan_in + channel]
+            for plane, target in self._planes(source, out[filter_], deep):
+                self._add_plane(plane, columns, target)
+
+    def _planes(self, source: Array, target: Array, deep: Sequence[int]) -> Iterator[tuple[Array, Array]]:
+        """The 2-D planes that one deep tap connects."""
+        for place in product(*map(range, target.shape[:-2])):
+            at = zip(place, deep, self.problem.axes, strict=False)
+            yield source[tuple(p * axis.stride + t * axis.dilation for p, t, axis in at)], target[place]
+
+    def _add_plane(self, plane: Array, columns: list[Columns], target: Array) -> None:
+        axis = self.problem.axes[-2]
+        for part in columns:
+            pixels = _contiguous(plane[:, part.pixels])
+            for rows, dilation in phases(target.shape[0], axis.stride, axis.dilation):
+                self._add_strips(pixels[rows], part, dilation, target[rows])
+
+    def _add_strips(self, pixels: Array, part: Columns, dilation: int, target: Array) -> None:
+        import numpy as np
+
+        axis, wide = self.problem.axes[-2], target.shape[1]
+        for start, stop in strips(target.shape[0], part.bands.shape[1]):
+            count = stop - start
+            span = axis.stride * (count - 1) + dilation * (axis.kernel - 1) + 1
+            first = start * axis.stride
+            sums = np.matmul(part.rows(count, span), pixels[first : first + span])
+            for place, offset in enumerate(part.offsets):
+                target[start:stop] += sums[place * count : (place + 1) * count, offset : offset + wide]
+
+
+def _columns(taps: Array, problem: Problem) -> list[Columns]:
+    """The columns (kh, kw) of a filter, grouped by the pixels they read; columns of zeros are left out."""
+    rows, columns = problem.axes[-2], problem.axes[-1]
+    left = rows.dilation if rows.stride > 1 else 1
+    groups: dict[int, list[int]] = {}
+    for column in range(columns.kernel):
+        if taps[:, column].any():
+            groups.setdefault(column * columns.dilation % columns.stride, []).append(column)
+    return [
+        Columns(
+            slice(phase, None, columns.stride) if columns.stride > 1 else slice(None),
+            tuple(column * columns.dilation // columns.stride for column in members),
+            band(taps[:, members].T, band_rows(rows.kernel), rows.stride, left),
+        )
+        for phase, members in groups.items()
+    ]
+
+
+def _contiguous(pixels: Array) -> Array:
+    """Rows that BLAS can read."""
+    import numpy as np
+
+    return pixels if pixels.strides[-1] == pixels.itemsize else np.ascontiguousarray(pixels)

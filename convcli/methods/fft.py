@@ -1,0 +1,144 @@
+"""Large kernels through the frequency domain, in tiles that fit the cache: overlap-save.
+
+Each tile with its halo is transformed, multiplied by the kernel's conjugate spectrum (which makes it correlation), and
+transformed back; the part that the circular wrap did not reach is kept. Source: Oppenheim and Schafer, section 8.7.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from itertools import product
+from math import ceil, log2, prod
+from typing import TYPE_CHECKING, Any
+
+from convcli.arithmetic.geometry import Geometry
+from convcli.arithmetic.problem import Cost, Problem
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from convcli.machine import Machine
+
+    Array = np.ndarray[Any, Any]
+
+LENGTHS = tuple(
+    sorted(2**a * 3**b * 5**c for a, b, c in product(range(13), range(3), range(2)) if 2**a * 3**b * 5**c <= 8192)
+)
+"""Lengths that transform fast: few factors, all small."""
+MOST_VALUES = {1: 2**16, 2: 640**2, 3: 96**3}
+"""Values of a tile by number of axes: beyond, it falls out of the second-level cache."""
+MOST_SPECTRA = 2**26
+"""Complex values that the kernel's spectra may take: 512 MiB of complex64."""
+
+
+def rounding(problem: Problem) -> float:
+    """The largest error seen in float32, relative to sum|k| max|x| (2026-11)."""
+    return 1e-6
+
+
+def refuse(problem: Problem) -> str | None:
+    """Only spectra that do not fit the memory are refused."""
+    values = problem.channels_out * problem.fan_in * prod(lengths(problem.axes))
+    return f"the spectra of the bank need {values} values" if values > MOST_SPECTRA else None
+
+
+def tile(problem: Problem) -> tuple[int, ...]:
+    """The outputs that one transform yields."""
+    sizes = zip(lengths(problem.axes), problem.axes, strict=True)
+    return tuple(min(a.output, (n - a.extent) // a.stride + 1) for n, a in sizes)
+
+
+def price(problem: Problem, machine: Machine) -> Cost:
+    """Transforms of every channel there and back, and the products between them."""
+    shape = lengths(problem.axes)
+    tiles = problem.planes * prod(ceil(n / t) for n, t in zip(problem.output, tile(problem), strict=True))
+    values = prod(shape)
+    transforms = tiles * (problem.channels_in + problem.channels_out)
+    filters = problem.channels_out * problem.fan_in
+    level = values * sum(log2(n) for n in shape) * machine.transform
+    seconds = (transforms + filters) * (level + 20 * machine.call) + tiles * filters * values / 2 * machine.spectrum
+    macs = int(transforms * 1.25 * values * sum(log2(n) for n in shape) / 2 + tiles * filters * 2 * values)
+    return Cost(macs=macs, seconds=seconds)
+
+
+def startup(machine: Machine) -> float:
+    """Seconds that the first transform of a process costs."""
+    import sys
+
+    return 0.0 if "scipy.fft" in sys.modules else machine.import_fft
+
+
+@cache
+def lengths(axes: tuple[Geometry, ...]) -> tuple[int, ...]:
+    """The transform length per axis that costs least per output.
+
+    >>> lengths((Geometry(2048, 31, 1, 1, 15, 15),) * 2)
+    (288, 288)
+    """
+    options = [_candidates(axis) for axis in axes]
+    most = MOST_VALUES.get(len(axes), 2**20)
+    return min(product(*options), key=lambda shape: _per_output(shape, axes, most))
+
+
+def _candidates(axis: Geometry) -> list[int]:
+    """Lengths worth a try: from just above the kernel to the whole axis at once."""
+    whole = axis.stride * (axis.output - 1) + axis.extent
+    enough = next((n for n in LENGTHS if n >= whole), whole)
+    least = min(enough, next((n for n in LENGTHS if n >= axis.extent), axis.extent))
+    return [n for n in LENGTHS if least <= n <= enough and (n <= 1024 or n == least)] or [enough]
+
+
+def _per_output(shape: tuple[int, ...], axes: tuple[Geometry, ...], most: int) -> float:
+    """Relative time: transforms of all tiles; twice as slow where a tile leaves the cache."""
+    tiles = prod(ceil(a.output / ((n - a.extent) // a.stride + 1)) for n, a in zip(shape, axes, strict=True))
+    values = prod(shape)
+    return tiles * (values * sum(log2(n) + 2 for n in shape) * (2 if values > most else 1) + 4000)
+
+
+def prepare(taps: Array, problem: Problem) -> Fft:
+    """The conjugate spectra of the filters (O, I/g, *lengths), once."""
+    from scipy import fft
+
+    shape = lengths(problem.axes)
+    spread = dilated(taps.astype(problem.dtype), problem.dilation)
+    return Fft(problem, shape, fft.rfftn(spread, shape, axes=_last(shape)).conj())
+
+
+def dilated(taps: Array, dilation: tuple[int, ...]) -> Array:
+    """The taps with d - 1 zeros between neighbours."""
+    import numpy as np
+
+    if all(d == 1 for d in dilation):
+        return taps
+    spread = tuple(d * (k - 1) + 1 for d, k in zip(dilation, taps.shape[2:], strict=True))
+    result = np.zeros((*taps.shape[:2], *spread), taps.dtype)
+    result[(..., *(slice(None, None, d) for d in dilation))] = taps
+    return result
+
+
+@dataclass(frozen=True)
+class Fft:
+    """Applies prepared spectra to a block."""
+
+    problem: Problem
+    shape: tuple[int, ...]
+    spectra: Array
+
+    def __call__(self, block: Array, out: Array) -> None:
+        """Fill `out` (O, *tile) from `block` (I, *window)."""
+        from scipy import fft
+
+        per_group = self.problem.channels_out // self.problem.groups
+        kept = tuple(slice(0, n * a.stride, a.stride) for n, a in zip(out.shape[1:], self.problem.axes, strict=True))
+        pixels = fft.rfftn(block, self.shape, axes=_last(self.shape))
+        for filter_, spectrum in enumerate(self.spectra):
+            first = filter_ // per_group * self.problem.fan_in
+            total = pixels[first] * spectrum[0]
+            for channel in range(1, self.problem.fan_in):
+                total += pixels[first + channel] * spectrum[channel]
+            out[filter_] = fft.irfftn(total, self.shape, overwrite_x=True)[kept]
+
+
+def _last(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(range(-len(shape), 0))

@@ -1,0 +1,180 @@
+"""Kernels of low rank as a few 1-D passes: a k x k kernel of rank r costs 2 k r multiply-adds, not k^2.
+
+The terms come with a named kernel or from the singular value decomposition of its taps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from math import ceil, prod
+from typing import TYPE_CHECKING, Any
+
+from convcli.arithmetic.geometry import Geometry
+from convcli.arithmetic.problem import Cost, Problem
+from convcli.methods.banded import band, band_rows, phases, strips
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from convcli.machine import Machine
+
+    Array = np.ndarray[Any, Any]
+
+RESIDUAL = {4: 2e-7, 8: 1e-14}
+"""What may be left of the taps, relative to their absolute sum, by item size: the rounding of the numbers."""
+
+
+def rounding(problem: Problem) -> float:
+    """The largest error seen in float32, relative to sum|k| max|x| (2026-11)."""
+    return 3e-7 * max(1, problem.rank or 1)
+
+
+def refuse(problem: Problem) -> str | None:
+    """Only kernels whose rank is known to be smaller than full gain anything."""
+    if problem.rank is None:
+        return "the rank of this kernel was not looked for"
+    if problem.rank >= max(2, min(problem.kernel)):
+        return f"rank {problem.rank}: no sum of fewer 1-D passes"
+    return None
+
+
+def tile(problem: Problem) -> tuple[int, ...]:
+    """Blocks that stay in the second-level cache between two passes."""
+    *deep, rows, columns = problem.output
+    return (*(min(d, 32) for d in deep), min(rows, 128 if not deep else 32), min(columns, 1024))
+
+
+def price(problem: Problem, machine: Machine) -> Cost:
+    """The banded products of every pass; earlier passes still have the halo of later axes."""
+    sizes = [axis.size + axis.begin + axis.end for axis in problem.axes]
+    block = [t * a.stride + a.extent for t, a in zip(tile(problem), problem.axes, strict=True)]
+    halo = prod(b / max(1, t) for b, t in zip(block[1:], tile(problem)[1:], strict=True))
+    work, values, calls = 0.0, 0.0, 0.0
+    for place, axis in enumerate(problem.axes):
+        sizes[place] = axis.output
+        rows = min(band_rows(axis.kernel), max(1, axis.output))
+        dilation = axis.dilation if axis.stride > 1 else 1
+        span = axis.stride * (rows - 1) + dilation * (axis.kernel - 1) + 1
+        work += prod(sizes) * span * halo
+        values += prod(sizes) * halo
+        calls += prod(ceil(n / t) for n, t in zip(problem.output, tile(problem), strict=True)) * ceil(
+            tile(problem)[place] / rows
+        )
+    passes = problem.planes * problem.channels_out * problem.fan_in * (problem.rank or 1)
+    macs = passes * prod(problem.output) * sum(problem.kernel)
+    return Cost(macs=macs, seconds=passes * (work * machine.band + 2 * values * machine.add + calls * machine.call))
+
+
+def prepare(taps: Array, problem: Problem) -> Separable:
+    """Factor every filter; `taps` are (O, I/g, *kernel)."""
+    limit = RESIDUAL[problem.itemsize]
+    passes = {
+        (o, i): [
+            tuple(_one_pass(f.astype(problem.dtype), axis) for f, axis in zip(term, problem.axes, strict=True))
+            for term in factor(taps[o, i], limit)
+        ]
+        for o in range(taps.shape[0])
+        for i in range(taps.shape[1])
+    }
+    return Separable(problem, passes)
+
+
+def rank(taps: Array, limit: float = RESIDUAL[4]) -> int:
+    """How many separable terms add up to `taps` within `limit` times the sum of their absolute values.
+
+    >>> import numpy as np
+    >>> rank(np.outer([1, 2, 1], [1, 0, -1])), rank(np.eye(3))
+    (1, 3)
+    """
+    return len(factor(taps, limit))
+
+
+def factor(taps: Array, limit: float) -> list[tuple[Array, ...]]:
+    """Separable terms, one 1-D kernel per axis each, that add up to `taps` within `limit` times sum|taps|.
+
+    2-D: the singular value decomposition, as Treitel and Shanks (1971). n-D: the same of the first axis against all
+    others, and so on for each right factor.
+    """
+    import numpy as np
+
+    if taps.ndim == 1:
+        return [(taps,)]
+    shape = taps.shape
+    u, s, v = np.linalg.svd(taps.reshape(shape[0], -1).astype(np.float64), full_matrices=False)
+    bound = limit * float(np.abs(taps).sum())
+    terms: list[tuple[Array, ...]] = []
+    rest = taps.reshape(shape[0], -1).astype(np.float64)
+    for column, weight, row in zip(u.T, s, v, strict=True):
+        if np.abs(rest).sum() <= bound:
+            break
+        rest = rest - weight * np.outer(column, row)
+        root = np.sqrt(weight)
+        for term in factor((root * row).reshape(shape[1:]), limit / 2):
+            terms.append((root * column, *term))  # noqa: PERF401 -- two nested loops read better than an extend
+    return terms
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A 1-D kernel along one axis, as a band of `rows` outputs."""
+
+    axis: Geometry
+    matrix: Array
+
+    def along(self, pixels: Array, place: int) -> Array:
+        """`pixels` with axis `place` replaced by its outputs."""
+        import numpy as np
+
+        outputs = (pixels.shape[place] - self.axis.extent) // self.axis.stride + 1
+        result = np.empty((*pixels.shape[:place], outputs, *pixels.shape[place + 1 :]), pixels.dtype)
+        last = place == pixels.ndim - 1
+        for part, dilation in phases(outputs, self.axis.stride, self.axis.dilation):
+            cut = (*(slice(None),) * place, part)
+            source, target = pixels[cut], result[cut]
+            if last and source.strides[-1] != source.itemsize:
+                source = np.ascontiguousarray(source)
+            self._fill(source, target, place, dilation, last)
+        return result
+
+    def _fill(self, source: Array, target: Array, place: int, dilation: int, last: bool) -> None:
+        import numpy as np
+
+        for start, stop in strips(target.shape[place], self.matrix.shape[0]):
+            count = stop - start
+            span = self.axis.stride * (count - 1) + dilation * (self.axis.kernel - 1) + 1
+            first = start * self.axis.stride
+            inputs = source[(*(slice(None),) * place, slice(first, first + span))]
+            outputs = (*(slice(None),) * place, slice(start, stop))
+            matrix = self.matrix[:count, :span]
+            if last:
+                target[outputs] = inputs @ matrix.T
+            else:
+                shape = (*source.shape[:place], span, -1)
+                target[outputs] = np.matmul(matrix, inputs.reshape(shape)).reshape(target[outputs].shape)
+
+
+@dataclass(frozen=True)
+class Separable:
+    """Applies prepared passes to a block."""
+
+    problem: Problem
+    passes: dict[tuple[int, int], list[tuple[Pass, ...]]]
+
+    def __call__(self, block: Array, out: Array) -> None:
+        """Fill `out` (O, *tile) from `block` (I, *window)."""
+        out.fill(0)
+        per_group = self.problem.channels_out // self.problem.groups
+        for (filter_, channel), terms in self.passes.items():
+            source = block[filter_ // per_group * self.problem.fan_in + channel]
+            for term in terms:
+                pixels = source
+                for place, step in enumerate(term):
+                    pixels = step.along(pixels, place)
+                out[filter_] += pixels
+
+
+def _one_pass(taps: Array, axis: Geometry) -> Pass:
+    dilation = axis.dilation if axis.stride > 1 else 1
+    return Pass(axis, band(taps, band_rows(axis.kernel), axis.stride, dilation))

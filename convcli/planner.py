@@ -1,0 +1,119 @@
+"""Which method computes a problem, in what tiles, and why: plans from sizes alone, no pixels and no NumPy.
+
+Every method is asked for a price or a reason why not; the cheapest is chosen and all answers are kept for the report.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from importlib import import_module
+from math import ceil, prod
+from typing import Any
+
+from convcli.arithmetic.problem import Cost, Problem
+from convcli.errors import ConvError, UsageError
+from convcli.machine import Machine
+from convcli.methods import METHODS
+
+DEFAULT_MEMORY = 2**28
+WORKSPACE = 4
+"""Arrays of the size of a tile's window that a thread holds at a time: block, result and the method's own."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One method's answer: a cost, or the reason why it cannot. `itemsize` 8 means that it would need float64."""
+
+    method: str
+    itemsize: int
+    cost: Cost | None = None
+    refused: str | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A problem with the method, precision and output tile chosen for it, and all that were considered."""
+
+    problem: Problem
+    method: str
+    itemsize: int
+    tile: tuple[int, ...]
+    threads: int
+    cost: Cost
+    candidates: tuple[Candidate, ...]
+
+    @property
+    def tiles(self) -> int:
+        """Tiles per plane."""
+        return prod(ceil(n / t) for n, t in zip(self.problem.output, self.tile, strict=True))
+
+
+def make_plan(
+    problem: Problem,
+    *,
+    method: str = "auto",
+    threads: int = 1,
+    memory: int = DEFAULT_MEMORY,
+    machine: Machine | None = None,
+) -> Plan:
+    """The cheapest way to compute `problem` by `threads` threads within about `memory` bytes of workspace.
+
+    `method` forces one by name; it is an error if that method cannot.
+    """
+    if method not in ("auto", *METHODS):
+        raise UsageError(f"unknown method {method!r}; use auto, {', '.join(METHODS)}", where="--method")
+    if prod(problem.output) == 0:
+        raise ConvError(_does_not_fit(problem), "shape")
+    candidates = tuple(_ask(name, problem, threads, machine or Machine()) for name in METHODS)
+    priced = [c for c in candidates if c.cost is not None and method in ("auto", c.method)]
+    if not priced:
+        reason = next(c.refused for c in candidates if c.method == method)
+        raise UsageError(f"{method} cannot do this: {reason}", where="--method")
+    best = min(priced, key=lambda candidate: candidate.cost.seconds if candidate.cost else 0.0)
+    assert best.cost is not None
+    working = replace(problem, itemsize=best.itemsize)
+    tile = _bounded(load(best.method).tile(working), working, memory // threads)
+    return Plan(working, best.method, best.itemsize, tile, threads, best.cost, candidates)
+
+
+def load(method: str) -> Any:
+    """The module of a method."""
+    return import_module(f"convcli.methods.{method}")
+
+
+def _ask(name: str, problem: Problem, threads: int, machine: Machine) -> Candidate:
+    """A method's price for the precision it needs, by several threads."""
+    method = load(name)
+    single = problem.itemsize == 4 and method.rounding(problem) <= problem.tolerance
+    working = replace(problem, itemsize=4 if single else 8)
+    if reason := method.refuse(working):
+        return Candidate(name, working.itemsize, refused=reason)
+    cost = method.price(working, machine)
+    pixels = problem.planes * (
+        problem.channels_in * prod(a.size for a in problem.axes) + problem.channels_out * prod(problem.output)
+    )
+    tiles = problem.planes * prod(ceil(n / t) for n, t in zip(problem.output, method.tile(working), strict=True))
+    slower = 1.0 if single else machine.double
+    startup = getattr(method, "startup", lambda _: 0.0)(machine)
+    seconds = (cost.seconds + pixels * machine.window) * slower / min(threads, max(1, tiles)) + startup
+    return Candidate(name, working.itemsize, replace(cost, seconds=seconds))
+
+
+def _bounded(tile: tuple[int, ...], problem: Problem, memory: int) -> tuple[int, ...]:
+    """Halve the longest side of a tile until its workspace fits."""
+    while _workspace(tile, problem) > memory and max(tile) > 1:
+        longest = tile.index(max(tile))
+        tile = (*tile[:longest], -(-tile[longest] // 2), *tile[longest + 1 :])
+    return tile
+
+
+def _workspace(tile: tuple[int, ...], problem: Problem) -> int:
+    window = prod((t - 1) * a.stride + a.extent for t, a in zip(tile, problem.axes, strict=True))
+    return WORKSPACE * problem.itemsize * (problem.channels_in * window + problem.channels_out * prod(tile))
+
+
+def _does_not_fit(problem: Problem) -> str:
+    sizes = "x".join(str(a.size) for a in problem.axes)
+    padded = "x".join(str(a.size + a.begin + a.end) for a in problem.axes)
+    extent = "x".join(str(a.extent) for a in problem.axes)
+    return f"a kernel of {extent} does not fit {sizes} pixels ({padded} with padding); use --padding same"

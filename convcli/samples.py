@@ -1,0 +1,129 @@
+"""Samples to numbers and back: colour and opacity before the filter; range, rounding and clipping after it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from convcli.filter import Numbers
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass
+class Counts:
+    """What happened to samples on their way out. Counts add up over tiles."""
+
+    samples: int = 0
+    below: int = 0
+    above: int = 0
+    nan: int = 0
+
+    def add(self, other: Counts) -> None:
+        """Take another tile's counts in."""
+        self.samples += other.samples
+        self.below += other.below
+        self.above += other.above
+        self.nan += other.nan
+
+
+def full_scale(dtype: str) -> float:
+    """What a sample of full brightness or opacity holds: the largest integer, or 1."""
+    kind = np.dtype(dtype)
+    return 1.0 if kind.kind == "f" else float(np.iinfo(kind).max)
+
+
+def to_linear(block: Array) -> None:
+    """sRGB values in 0..1 to linear light, in place. Source: IEC 61966-2-1."""
+    dark = block <= 0.04045
+    bright = np.power((np.maximum(block, 0) + 0.055) / 1.055, 2.4)
+    np.copyto(block, np.where(dark, block / 12.92, bright))
+
+
+def to_srgb(block: Array) -> None:
+    """Linear light to sRGB values, in place; values outside 0..1 follow the same curve. Source: IEC 61966-2-1."""
+    dark = block <= 0.0031308
+    bright = 1.055 * np.power(np.maximum(block, 0), 1 / 2.4) - 0.055
+    np.copyto(block, np.where(dark, block * 12.92, bright))
+
+
+def premultiply(block: Array, scale: float) -> None:
+    """Multiply colour by opacity, in place; the last sample of the first axis is the opacity."""
+    block[:-1] *= block[-1:] / scale
+
+
+def unpremultiply(colour: Array, opacity: Array) -> None:
+    """Divide colour by opacity (0..1), in place; where nothing is opaque, colour is 0."""
+    visible = opacity > 0
+    np.divide(colour, opacity, out=colour, where=visible)
+    colour *= visible
+
+
+def store(result: Array, target: Array, numbers: Numbers) -> Counts:
+    """Scale, add the bias, round half to even, clip, and put a block of results into its place in the target."""
+    if numbers.scale != 1:
+        result *= numbers.scale
+    if numbers.bias:
+        result += numbers.bias
+    if numbers.range == "abs":
+        np.abs(result, out=result)
+    return put(result, target, numbers.nodata)
+
+
+def put(result: Array, target: Array, nodata: float | None = None) -> Counts:
+    """Round and clip numbers into a target of any sample type, and count what had to give way; `result` is used up."""
+    counts = Counts(samples=result.size)
+    unknown = np.isnan(result) if np.isnan(result.min(initial=0)) else None
+    if unknown is not None:
+        counts.nan = int(np.count_nonzero(unknown))
+    if target.dtype.kind in "iu":
+        if unknown is not None:
+            result[unknown] = 0
+        np.rint(result, out=result)
+    _clip(result, target.dtype, counts)
+    np.copyto(target, result, casting="unsafe")
+    if unknown is not None and nodata is not None:
+        target[unknown] = nodata
+    return counts
+
+
+def _clip(result: Array, dtype: np.dtype[Any], counts: Counts) -> None:
+    """Set what the type cannot hold to the nearest value that it can. Infinities stay in floating point."""
+    low, high = limits(dtype, result.dtype)
+    if not result.size or (result.min() >= low and result.max() <= high):
+        return
+    finite = np.isfinite(result) if dtype.kind == "f" else True
+    below, above = (result < low) & finite, (result > high) & finite
+    counts.below = int(np.count_nonzero(below))
+    counts.above = int(np.count_nonzero(above))
+    result[below] = low
+    result[above] = high
+
+
+def limits(dtype: np.dtype[Any], working: np.dtype[Any]) -> tuple[float, float]:
+    """The smallest and largest value of a type, as numbers that the working type holds.
+
+    >>> limits(np.dtype("uint8"), np.dtype("float32"))
+    (0.0, 255.0)
+    """
+    if dtype.kind == "f":
+        return float(np.finfo(dtype).min), float(np.finfo(dtype).max)
+    info = np.iinfo(dtype)
+    return float(info.min), float(_at_most(info.max, working))
+
+
+def _at_most(value: int, working: np.dtype[Any]) -> float:
+    """The largest number of the working type that is not above `value`."""
+    nearest = working.type(value)
+    return float(nearest if int(nearest) <= value else np.nextafter(nearest, working.type(0)))
+
+
+def rescale(values: Array, target: Array) -> Counts:
+    """Spread values from their smallest to their largest over the whole range of the target's type."""
+    finite = values[np.isfinite(values)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+    bottom, top = (0.0, 1.0) if target.dtype.kind == "f" else limits(target.dtype, np.dtype("float64"))
+    slope = (top - bottom) / (high - low) if high > low else 0.0
+    return put((values - low) * slope + bottom, target)

@@ -1,0 +1,242 @@
+"""One tile: its window of the image, through colour, NaN and the method, to samples of the target."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from convcli.errors import ConvError
+from convcli.planner import load
+from convcli.samples import Counts, full_scale, premultiply, put, store, to_linear, to_srgb, unpremultiply
+from convcli.windows import read_window
+
+if TYPE_CHECKING:
+    from convcli.engine import Job
+
+Array = np.ndarray[Any, Any]
+Apply = Callable[[Array, Array], None]
+ZERO_SUM = 1e-6
+"""A kernel whose sum is smaller than this share of its absolute sum counts as zero-sum."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One tile of one plane: where in the loops, and [start, stop) of the outputs per spatial axis."""
+
+    loop: tuple[int, ...]
+    tile: tuple[tuple[int, int], ...]
+
+    @property
+    def place(self) -> tuple[Any, ...]:
+        """Where the tile's results go in the target (*loops, samples, filters, *space)."""
+        return (*self.loop, ..., *(slice(start, stop) for start, stop in self.tile))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Outputs per spatial axis."""
+        return tuple(stop - start for start, stop in self.tile)
+
+
+@dataclass(frozen=True)
+class Method:
+    """The planned method with a job's taps, and with the variants of them that NaN and overflow need."""
+
+    job: Job
+
+    @cached_property
+    def apply(self) -> Apply:
+        """The filter itself."""
+        return self.prepared(self.job.taps, self.job.plan.itemsize)
+
+    @cached_property
+    def wide(self) -> Apply:
+        """The filter in float64."""
+        return self.prepared(self.job.taps, 8)
+
+    @cached_property
+    def reach(self) -> Apply:
+        """Counts the marked pixels that each output looks at."""
+        return self.prepared((self.job.taps != 0).astype(float), 4)
+
+    @cached_property
+    def reach_positive(self) -> Apply:
+        """Counts the marked pixels under a positive tap."""
+        return self.prepared((self.job.taps > 0).astype(float), 4)
+
+    @cached_property
+    def reach_negative(self) -> Apply:
+        """Counts the marked pixels under a negative tap."""
+        return self.prepared((self.job.taps < 0).astype(float), 4)
+
+    def prepared(self, taps: Array, itemsize: int) -> Apply:
+        """The planned method with other taps, in another precision."""
+        plan = self.job.plan
+        ready: Apply = load(plan.method).prepare(taps, replace(plan.problem, itemsize=itemsize))
+        return ready
+
+
+def store_tile(job: Job, method: Method, task: Task, target: Array) -> Counts:
+    """Compute one tile and put its samples into `target` (samples, filters, *tile)."""
+    block = tile_block(job, task, job.plan.problem.dtype)
+    opacity = centre_opacity(job, block, task)
+    results = filter_block(job, method, block, task.shape)
+    return finish(job, results, opacity, target)
+
+
+def tile_block(job: Job, task: Task, dtype: str) -> Array:
+    """The window of a tile as numbers (samples, channels, *window): nodata as NaN, light linear, colour premultiplied."""
+    filter_, info = job.filter, job.image.info
+    window = [axis.window(*span) for axis, span in zip(job.plan.problem.axes, task.tile, strict=True)]
+    block = read_window(job.source[task.loop], window, filter_.borders, dtype)
+    numbers = filter_.numbers
+    if numbers.nodata is None and not numbers.linear and not filter_.premultiplies(info):
+        return block
+    block = block.copy() if np.may_share_memory(block, job.image.data) else block
+    if numbers.nodata is not None:
+        block[block == numbers.nodata] = np.nan
+    colour = block[:-1] if info.has_alpha and filter_.each else block
+    if numbers.linear:
+        colour /= full_scale(info.dtype)
+        to_linear(colour)
+    if filter_.premultiplies(info):
+        premultiply(block, full_scale(info.dtype))
+    return block
+
+
+def centre_opacity(job: Job, block: Array, task: Task) -> Array | None:
+    """The opacity of the pixel under each output's centre, where colours have one: (*tile)."""
+    if not (job.filter.each and job.image.info.has_alpha):
+        return None
+    places = zip(job.filter.kernel.centre, task.shape, job.plan.problem.axes, strict=True)
+    cut = (slice(o * a.dilation, o * a.dilation + a.stride * (n - 1) + 1, a.stride) for o, n, a in places)
+    return block[(-1, 0, *cut)].copy()
+
+
+def filter_block(job: Job, method: Method, block: Array, tile: tuple[int, ...]) -> Array:
+    """The filter's results on a block, (samples, filters, *tile), with NaN and infinities only where taps meet them."""
+    results = np.empty((block.shape[0], job.plan.problem.channels_out, *tile), block.dtype)
+    for channels, result in zip(block, results, strict=True):
+        if job.image.info.dtype.startswith("float") or job.filter.numbers.nodata is not None:
+            _filter_any(job, method, channels, result)
+        else:
+            method.apply(channels, result)
+    return results
+
+
+def _filter_any(job: Job, method: Method, channels: Array, result: Array) -> None:
+    """Filter channels that may hold NaN, infinities, or numbers too large for float32."""
+    if np.isfinite(channels.sum()):
+        method.apply(channels, result)
+    else:
+        finite = np.isfinite(channels)
+        method.apply(np.where(finite, channels, 0), result)
+    if not np.isfinite(result.sum()) and not np.isfinite(result).all():
+        _filter_wide(method, channels, result)
+    if not np.isfinite(channels.sum()):
+        _put_back(job, method, channels, result)
+
+
+def _filter_wide(method: Method, channels: Array, result: Array) -> None:
+    """The same in float64, where float32 overflowed."""
+    wide = np.empty(result.shape, np.float64)
+    method.wide(np.where(np.isfinite(channels), channels, 0).astype(np.float64), wide)
+    with np.errstate(over="ignore"):
+        result[...] = wide
+
+
+def _put_back(job: Job, method: Method, channels: Array, result: Array) -> None:
+    """Let NaN and infinities act on the outputs whose taps look at them, by the rule for NaN."""
+    unknown, rule = np.isnan(channels), job.filter.numbers.nan
+    if unknown.any():
+        if rule == "error":
+            raise ConvError(f"{np.count_nonzero(unknown)} NaN in a tile; --nan keep, ignore or zero would go on", "nan")
+        if rule == "ignore":
+            _reweigh(job, method, unknown, result)
+        elif rule == "keep":
+            result[_meets(method.reach, unknown, result)] = np.nan
+    if np.isinf(channels).any():
+        _put_infinities(method, channels, result)
+
+
+def _put_infinities(method: Method, channels: Array, result: Array) -> None:
+    plus, minus = channels == np.inf, channels == -np.inf
+    up = _meets(method.reach_positive, plus, result) | _meets(method.reach_negative, minus, result)
+    down = _meets(method.reach_positive, minus, result) | _meets(method.reach_negative, plus, result)
+    known = ~np.isnan(result)
+    result[up & known] = np.inf
+    result[down & known] = -np.inf
+    result[up & down] = np.nan
+
+
+def _reweigh(job: Job, method: Method, unknown: Array, result: Array) -> None:
+    """Normalised convolution: divide by the share of the kernel that met a known pixel (Knutsson and Westin, 1993)."""
+    share = np.empty_like(result)
+    method.apply((~unknown).astype(result.dtype), share)
+    share /= job.taps.sum(axis=tuple(range(1, job.taps.ndim))).reshape(-1, *(1,) * (share.ndim - 1))
+    nothing = ~_meets(method.reach, ~unknown, result)
+    share[nothing] = 1
+    result /= share
+    result[nothing] = np.nan
+
+
+def _meets(reach: Apply, marked: Array, result: Array) -> Array:
+    """Which outputs look at a marked pixel."""
+    count = np.empty(result.shape, np.float32)
+    reach(marked.astype(np.float32), count)
+    return count > 0.5
+
+
+def finish(job: Job, results: Array, opacity: Array | None, target: Array) -> Counts:
+    """Undo what was done to colour, combine the filters' results, and store samples; `opacity` is that under the centre."""
+    if opacity is None:
+        return _store_colour(job, results, target)
+    colour, opacities = results[:-1], _opacities(job, results, opacity)
+    if job.filter.drops_alpha(job.image.info):
+        return _store_colour(job, colour, target)
+    counts = _store_colour(job, colour, target[:-1])
+    put(np.array(np.broadcast_to(opacities, target[-1].shape)), target[-1])
+    return counts
+
+
+def _opacities(job: Job, results: Array, opacity: Array) -> Array:
+    """The opacity of each result; where opacity was filtered too, colour is divided by it, in place.
+
+    The kernel's sum acts on colour alone. Where it is zero (an edge filter) there is nothing to divide by: the opacity
+    under the centre stays.
+    """
+    filter_, info = job.filter, job.image.info
+    stays = np.broadcast_to(opacity, results[-1].shape)
+    if filter_.numbers.alpha == "straight":
+        return results[-1] if filter_.combine == "stack" else opacity
+    if filter_.numbers.alpha != "premultiply":
+        return stays
+    scale, taps = full_scale(info.dtype), job.taps
+    opacities = stays.copy()
+    for number, (total, size) in enumerate(
+        zip(taps.sum(axis=_all_but_first(taps)), np.abs(taps).sum(axis=_all_but_first(taps)), strict=True)
+    ):
+        if abs(total) > ZERO_SUM * size:
+            opacities[number] = np.clip(results[-1, number] / total, 0, scale)
+            if filter_.premultiplies(info):
+                unpremultiply(results[:-1, number], opacities[number] / scale)
+    return opacities if filter_.combine == "stack" else opacity
+
+
+def _store_colour(job: Job, results: Array, target: Array) -> Counts:
+    filter_ = job.filter
+    if filter_.combine == "magnitude":
+        results = np.sqrt(np.square(results).sum(axis=1, keepdims=True))
+    elif filter_.combine == "max":
+        results = results.max(axis=1, keepdims=True)
+    if filter_.numbers.linear:
+        to_srgb(results)
+        results *= full_scale(job.image.info.dtype)
+    return store(results, target, filter_.numbers)
+
+
+def _all_but_first(array: Array) -> tuple[int, ...]:
+    return tuple(range(1, array.ndim))

@@ -1,0 +1,86 @@
+"""`--verify`: points of a result computed again from the definition, in float64, tap by tap."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from convcli.errors import ConvError
+from convcli.filter import ACCURACY, TIE
+from convcli.samples import limits
+from convcli.tiles import Task, centre_opacity, finish, tile_block
+
+if TYPE_CHECKING:
+    from convcli.engine import Job
+
+Array = np.ndarray[Any, Any]
+SEED = 20260101
+
+
+def check_points(job: Job, values: Array, count: int) -> None:
+    """Compare `count` random samples of `values` (of the job's working shape) with the definition; raise at the first that differs."""
+    target = job.target(values)
+    largest = float(np.nanmax(np.abs(job.image.data.astype(np.float64)), initial=0, where=np.isfinite(job.image.data)))
+    allowed = ACCURACY * job.filter.kernel.absolute_sum() * abs(job.filter.numbers.scale) * largest
+    for task in random_points(job, count):
+        expected = point(job, task)
+        found = target[task.place].astype(np.float64)
+        if not agrees(found, expected, allowed, values.dtype):
+            place = ", ".join(str(start) for start, _ in task.tile)
+            raise ConvError(
+                f"output ({place}) is {found.ravel()} by {job.plan.method}, {expected.ravel()} by the definition",
+                "verify",
+            )
+
+
+def random_points(job: Job, count: int) -> list[Task]:
+    """Single outputs, the corners first."""
+    rng = np.random.default_rng(SEED)
+    loops = [job.image.info.size(letter) for letter in job.layout.loops]
+    sizes = job.plan.problem.output
+    corners = [tuple(corner) for corner in product(*((0, size - 1) for size in sizes))]
+    inner = [tuple(int(rng.integers(size)) for size in sizes) for _ in range(max(0, count - len(corners)))]
+    places = (corners + inner)[:count]
+    return [Task(tuple(int(rng.integers(n)) for n in loops), tuple((p, p + 1) for p in place)) for place in places]
+
+
+def point(job: Job, task: Task) -> Array:
+    """The samples (samples, filters, 1, 1) of one output by the definition, not rounded."""
+    block = tile_block(job, task, "float64")
+    results = np.array([define(job, channels) for channels in block])
+    expected = np.empty(job.target(np.empty(job.working_shape, np.int8))[task.place].shape, np.float64)
+    finish(job, results.reshape(*results.shape, *(1,) * len(task.tile)), centre_opacity(job, block, task), expected)
+    return expected
+
+
+def define(job: Job, channels: Array) -> Array:
+    """sum over i, t of k[o, i, t] x[i, t d] for every filter o; taps that are zero look at nothing."""
+    numbers, problem = job.filter.numbers, job.plan.problem
+    pixels = channels[(slice(None), *(slice(None, None, d) for d in problem.dilation))]
+    if numbers.nan == "zero":
+        pixels = np.where(np.isnan(pixels), 0, pixels)
+    results = np.empty(problem.channels_out)
+    for number, taps in enumerate(job.taps):
+        first = number // (problem.channels_out // problem.groups) * problem.fan_in
+        seen = pixels[first : first + problem.fan_in][taps != 0]
+        weights = taps[taps != 0]
+        if numbers.nan == "ignore":
+            known = ~np.isnan(seen)
+            share = weights[known].sum() / weights.sum()
+            results[number] = (seen[known] * weights[known]).sum() / share if known.any() else np.nan
+        else:
+            results[number] = (seen * weights).sum()
+    return results
+
+
+def agrees(found: Array, expected: Array, allowed: float, dtype: np.dtype[Any]) -> bool:
+    """Whether stored samples are the expected ones: integers rounded right, other numbers within `allowed`."""
+    if dtype.kind in "iu":
+        expected = np.clip(np.nan_to_num(expected, posinf=np.inf, neginf=-np.inf), *limits(dtype, expected.dtype))
+    limit = 0.5 + TIE if dtype.kind in "iu" else allowed + np.abs(expected) * np.finfo(dtype).eps
+    with np.errstate(invalid="ignore"):
+        near = np.abs(found - expected) <= limit
+    same = (found == expected) | (np.isnan(found) & np.isnan(expected))
+    return bool(np.all(near | same))
