@@ -1,0 +1,71 @@
+"""From what a user gives as a kernel to a `Kernel`: numbers, a name, a file, or standard input.
+
+Numbers and names need no NumPy; files are read by `convcli.kernels.files`, imported when one is given.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+
+from convcli.errors import KernelError
+from convcli.kernels.inline import is_inline, parse_inline
+from convcli.kernels.kernel import Kernel, stack_kernels
+from convcli.kernels.named import KERNELS, NamedKernel, parse_named, suggestion
+from convcli.kernels.parameters import Space
+
+__all__ = ["KERNELS", "Kernel", "NamedKernel", "parse_kernel", "stack_kernels"]
+
+FILE = re.compile(r"-|.*\.(txt|csv|tsv|mat|json|npy|npz|tiff?|png|npz:.*)", re.IGNORECASE | re.DOTALL)
+PUNCTUATION = re.compile(r"[\s,;|^]")
+
+
+def parse_kernel(
+    text: str,
+    ndim: int = 2,
+    *,
+    spacing: Mapping[str, tuple[float, str]] | None = None,
+    stdin: Callable[[], bytes] | None = None,
+    stride: Sequence[int] = (),
+) -> Kernel:
+    """The kernel that `text` stands for: `0 -1 0; ...`, `3x3:...`, `gaussian:2`, `weights.npy` or `-`.
+
+    `ndim` is the number of spatial axes, 2 or 3. `spacing` holds the distance between samples, (2.0, "um"), for each
+    axis letter; lengths with a unit need it. `stdin` reads what `-` stands for. `stride`, one for all axes or one for
+    each, is for resampling kernels named without one. The kernel's name is a text that parses to the same kernel.
+
+    >>> parse_kernel("box:3").sum(), parse_kernel("1 2 1; 2 4 2").shape
+    (1.0, (2, 3))
+    """
+    bare = text.strip()
+    if FILE.fullmatch(text):
+        return read_file(text, ndim, stdin)
+    if is_inline(bare):
+        return parse_inline(bare, ndim)
+    if bare.partition(":")[0].strip() in KERNELS:
+        return parse_named(bare, Space(ndim, spacing or {}), stride)
+    if "/" in text or os.path.lexists(text):
+        return read_file(text, ndim, stdin)
+    return parse_unknown(bare, ndim)
+
+
+def read_file(text: str, ndim: int, stdin: Callable[[], bytes] | None) -> Kernel:
+    """The kernel in a file, or on standard input."""
+    from convcli.kernels.files import read_kernel
+
+    return read_kernel(text, ndim, stdin)
+
+
+def parse_unknown(text: str, ndim: int) -> Kernel:
+    """Say what is wrong with a text that is no kernel: a misspelled name, or something among numbers."""
+    if not text:
+        raise KernelError("the kernel is empty; give numbers, a name such as gaussian:2, or a file")
+    before = text.partition(":")[0]
+    name = PUNCTUATION.split(before)[0]
+    if name in KERNELS:
+        raise KernelError(f"unknown kernel {before!r}; parameters follow a colon, as in {KERNELS[name].example}")
+    near = suggestion(name, KERNELS)
+    if name != before and not near:
+        return parse_inline(text, ndim)
+    raise KernelError(f"unknown kernel {name!r}{near or '; `convcli kernels` lists the named ones'}")

@@ -1,0 +1,179 @@
+"""Kernels from arrays (.npy, .npz) and from images of a point spread function (.tif, .png).
+
+What a file declares is checked before anything is allocated, and nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import logging
+import struct
+import tokenize
+import warnings
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from io import BytesIO
+from math import prod
+from typing import IO, Any, TypeAlias
+from zipfile import BadZipFile, ZipFile
+
+import numpy as np
+from numpy.lib import format as npy
+
+from convcli.errors import ConvError, KernelError
+from convcli.kernels.kernel import Kernel
+
+Array: TypeAlias = np.ndarray[Any, Any]
+
+MOST_BYTES = 1 << 28  # 64 million float32 taps
+REAL = "biuf"  # NumPy's kinds of real numbers; booleans count as 0 and 1
+LAYOUTS = {
+    2: "(kh, kw), (I, kh, kw) or (O, I/g, kh, kw)",
+    3: "(kd, kh, kw), (I, kd, kh, kw) or (O, I/g, kd, kh, kw)",
+}
+DAMAGE: tuple[type[Exception], ...] = (
+    *(ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RuntimeError, SyntaxError, MemoryError),
+    *(OSError, EOFError, tokenize.TokenError, struct.error, zlib.error, BadZipFile),
+)  # what NumPy, zipfile, tifffile and imagecodecs raise on mutated files
+PNG_GREY = 0  # colour type in the header of a PNG: a single grey channel without alpha
+
+
+def layout(shape: Sequence[int], ndim: int) -> tuple[tuple[int, ...], bool]:
+    """The shape of the kernel that an array of `shape` holds, and whether it is a bank.
+
+    >>> layout((3, 3, 3), 2), layout((3, 3, 3), 3), layout((5,), 2)
+    (((1, 3, 3, 3), True), ((3, 3, 3), False), ((1, 5), False))
+    """
+    axes = len(shape)
+    if axes in (1, ndim):
+        return (*[1] * (ndim - axes), *shape), False
+    if axes in (ndim + 1, ndim + 2):
+        return (*[1] * (ndim + 2 - axes), *shape), True
+    raise KernelError(f"has {axes} axes; conv{ndim}d takes kernels of shape {LAYOUTS[ndim]}")
+
+
+def from_array(taps: Array, ndim: int) -> Kernel:
+    """A kernel, or a bank, from an array of real numbers."""
+    if taps.dtype.kind not in REAL:
+        raise KernelError(f"holds {taps.dtype} values; a kernel needs real numbers")
+    shape, bank = layout(taps.shape, ndim)
+    return Kernel.from_array("", taps.reshape(shape), bank=bank)
+
+
+def from_image(pixels: Array, ndim: int) -> Kernel:
+    """A plain kernel from grey pixels, their values as they are."""
+    if pixels.ndim != ndim:
+        raise KernelError(
+            f"is an image of shape {pixels.shape}; conv{ndim}d takes {'a plane' if ndim == 2 else 'a stack'}"
+        )
+    return from_array(pixels, ndim)
+
+
+def read_npy(data: bytes, ndim: int) -> Kernel:
+    """A kernel from the bytes of a NumPy file."""
+    return from_array(npy_array(BytesIO(data)), ndim)
+
+
+def read_npz(data: bytes, ndim: int, key: str = "") -> Kernel:
+    """A kernel from one array of a NumPy archive; `key` may be left out where there is only one."""
+    with decoding("NumPy archive"), ZipFile(BytesIO(data)) as archive:
+        names = [name.removesuffix(".npy") for name in archive.namelist()]
+        if not names:
+            raise KernelError("holds no arrays")
+        if not key and len(names) > 1:
+            raise KernelError(f"holds several arrays; add one of them: {', '.join(f':{name}' for name in names)}")
+        if key and key not in names:
+            raise KernelError(f"has no array {key!r}; it has {', '.join(names)}")
+        member = archive.infolist()[names.index(key) if key else 0]
+        with archive.open(member) as stream:
+            return from_array(npy_array(stream), ndim)
+
+
+def split_key(text: str) -> tuple[str, str]:
+    """The path and the key of `path.npz:key`.
+
+    >>> split_key("w.npz:layer1"), split_key("w.npz"), split_key("w.npy")
+    (('w.npz', 'layer1'), ('w.npz', ''), ('w.npy', ''))
+    """
+    at = text.lower().rfind(".npz:")
+    return (text[: at + 4], text[at + 5 :]) if at >= 0 else (text, "")
+
+
+def npy_array(stream: IO[bytes]) -> Array:
+    """The array of a NumPy stream, its header checked before its data are read."""
+    with decoding("NumPy file"):
+        shape, is_fortran, dtype = npy_header(stream)
+        if dtype.kind not in REAL:
+            raise KernelError(f"holds {dtype} values; a kernel needs real numbers")
+        size = prod(shape) * dtype.itemsize
+        if min(shape, default=1) < 0 or size > MOST_BYTES:
+            raise ConvError(f"declares an array of shape {shape}, too large for a kernel", "too-large")
+        data = stream.read(size)
+    if len(data) < size:
+        raise ConvError(f"is cut short: {len(data)} of {size} bytes are there", "corrupt")
+    return np.frombuffer(data, dtype).reshape(shape, order="F" if is_fortran else "C")
+
+
+def npy_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, Fortran order and dtype from the start of a NumPy stream."""
+    version = npy.read_magic(stream)
+    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a header written by Python 2 is read all the same
+        return read(stream)
+
+
+def read_tiff(data: bytes, ndim: int) -> Kernel:
+    """A kernel from a grey TIFF: one page, or for three axes a stack of pages."""
+    import tifffile
+
+    with decoding("TIFF", tifffile.TiffFileError), logged_damage("tifffile"), tifffile.TiffFile(BytesIO(data)) as file:
+        if not file.series:
+            raise KernelError("holds no image")
+        series = file.series[0]
+        if len(file.series) > 1 or "S" in series.axes:
+            raise KernelError("is not one grey image; a kernel has one value for each tap")
+        if prod(series.shape) * series.dtype.itemsize > MOST_BYTES:
+            raise ConvError(f"declares an image of shape {series.shape}, too large for a kernel", "too-large")
+        return from_image(series.asarray(), ndim)
+
+
+def read_png(data: bytes, ndim: int) -> Kernel:
+    """A kernel from a grey PNG of 8 or 16 bits."""
+    import imagecodecs
+
+    with decoding("PNG", imagecodecs.PngError):
+        width, height, depth, colour = struct.unpack_from(">IIBB", data, 16)
+        if not data.startswith(b"\x89PNG\r\n\x1a\n"):
+            raise ConvError("is not a PNG", "corrupt")
+        if colour != PNG_GREY or depth < 8:
+            raise KernelError("is not a grey PNG of 8 or 16 bits; a kernel has one value for each tap")
+        if width * height > MOST_BYTES:
+            raise ConvError(f"declares {width}x{height} pixels, too many for a kernel", "too-large")
+        return from_image(imagecodecs.png_decode(data), ndim)
+
+
+@contextmanager
+def decoding(title: str, *raised: type[Exception]) -> Iterator[None]:
+    """Turn what decoders raise on damaged data into one error."""
+    expected = DAMAGE + raised
+    try:
+        yield
+    except expected as error:
+        raise ConvError(f"is no {title}, or a damaged one ({' '.join(str(error).split())[:120]})", "corrupt") from error
+
+
+@contextmanager
+def logged_damage(logger: str) -> Iterator[None]:
+    """Turn what a library only logs, and then leaves out, into an error."""
+    lines: list[str] = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
+    log = logging.getLogger(logger)
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+    if lines:
+        raise ConvError(f"is damaged ({lines[0][:120]})", "corrupt")

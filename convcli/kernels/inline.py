@@ -1,0 +1,109 @@
+"""Kernels typed in full: `0 -1 0; -1 5 -1; 0 -1 0`, or in ImageMagick's form `3x3:0,-1,0,-1,5,-1,0,-1,0`.
+
+Spaces and commas split values, `;` (or a line break) rows, `|` z-slices, `^` input channels.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+from convcli.errors import KernelError
+from convcli.kernels.kernel import Kernel
+from convcli.kernels.numerals import number_at, number_text
+from convcli.kernels.rows import LEVELS, flatten, shape_of
+
+SEPARATORS = {
+    "channel": re.compile(r"\^"),
+    "slice": re.compile(r"\|"),
+    "row": re.compile(r"\s*;\s*|\s*\n\s*"),
+    "value": re.compile(r"\s*,\s*|\s+"),
+}
+JOINTS = (" ^ ", " | ", "; ", " ")
+SIZED = re.compile(r"(\d{1,9}(?:x\d{1,9}){1,2})((?:\+\d{1,9})*):(.*)", re.ASCII | re.DOTALL)
+STARTS_LIKE_NUMBERS = re.compile(r"[+-]?(\.?\d|(nan|inf(inity)?)\b)", re.ASCII | re.IGNORECASE)
+
+
+def is_inline(text: str) -> bool:
+    """True for what begins like a number.
+
+    >>> is_inline("-1 0 1"), is_inline("3x3:1,2"), is_inline("gaussian:2"), is_inline("./3")
+    (True, True, False, False)
+    """
+    return STARTS_LIKE_NUMBERS.match(text) is not None
+
+
+def parse_inline(text: str, ndim: int) -> Kernel:
+    """The kernel that a text of numbers spells out; its name is the same text, tidied.
+
+    >>> parse_inline("1,2 , 1;2 4 2; 1 2 1", 2).name
+    '1 2 1; 2 4 2; 1 2 1'
+    """
+    sized = SIZED.fullmatch(text)
+    if sized:
+        return parse_sized(sized[1], sized[2], sized[3], ndim)
+    if "|" in text and ndim == 2:
+        raise KernelError("z-slices (|) need conv3d")
+    channels = read_nested(text, list(SEPARATORS))
+    inputs, *spatial = shape_of(channels, LEVELS)
+    if ndim == 2:
+        spatial = spatial[1:]
+    shape = spatial if inputs == 1 else (1, inputs, *spatial)
+    return Kernel.from_values(spelled(channels, JOINTS), shape, flatten(channels), bank=inputs > 1)
+
+
+def parse_sized(size: str, offsets: str, values: str, ndim: int) -> Kernel:
+    """ImageMagick's `WxH:values` (for conv3d `WxHxD:`), width first, with `+X+Y` for the tap on the pixel.
+
+    >>> parse_sized("3x1", "+0+0", "1,2,3", 2).centre
+    (0, 0)
+    """
+    shape = [int(k) for k in reversed(size.split("x"))]
+    if len(shape) > ndim:
+        raise KernelError(f"{size}: z-slices (WxHxD) need conv3d")
+    words = SEPARATORS["value"].split(values.strip()) if values.strip() else []
+    if len(words) != prod(shape) or not words:
+        raise KernelError(f"{size}: needs {prod(shape)} values, got {len(words)}")
+    shape = [1] * (ndim - len(shape)) + shape
+    taps = [number_at(f"row {i // shape[-1] + 1}, value {i % shape[-1] + 1}", word) for i, word in enumerate(words)]
+    kernel = Kernel.from_values("", shape, taps)
+    if offsets:
+        kernel = kernel.at_origin(read_origin(size, offsets, ndim))
+    return kernel.named(f"{size}{offsets}:{','.join(map(number_text, taps))}")
+
+
+def read_origin(size: str, offsets: str, ndim: int) -> Sequence[int]:
+    """`+X+Y` in axis order; where `size` has no depth, the only slice.
+
+    >>> read_origin("3x1", "+2+0", 2)
+    (0, 2)
+    """
+    axes = [int(o) for o in reversed(offsets.split("+")[1:])]
+    if len(axes) != size.count("x") + 1:
+        raise KernelError(f"{size}{offsets}: an origin needs one +offset for each size, X first")
+    return (*[0] * (ndim - len(axes)), *axes)
+
+
+def read_nested(text: str, levels: Sequence[str], place: str = "") -> Any:
+    """Numbers in nested lists, one level of nesting for each of `levels`."""
+    if not text.strip():
+        raise KernelError(f"{place.rstrip(', ')} is empty" if place else "the kernel is empty")
+    if not levels:
+        return number_at(place.rstrip(", "), text)
+    level, *inner = levels
+    parts = SEPARATORS[level].split(text.strip())
+    shown = len(parts) > 1 or level in ("row", "value")
+    return [read_nested(part, inner, f"{place}{level} {i}, " if shown else place) for i, part in enumerate(parts, 1)]
+
+
+def spelled(nested: Any, joints: Sequence[str]) -> str:
+    """Nested numbers as `read_nested` reads them.
+
+    >>> spelled([[1.0, 2.0], [3.0, 4.0]], ("; ", " "))
+    '1 2; 3 4'
+    """
+    if not joints:
+        return number_text(nested)
+    return joints[0].join(spelled(part, joints[1:]) for part in nested)

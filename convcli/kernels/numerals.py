@@ -1,0 +1,70 @@
+"""Numbers as people type them in a kernel: `-1`, `.3`, `1e-3`, `1/9`. Nothing else is a number."""
+
+from __future__ import annotations
+
+import re
+
+from convcli.errors import KernelError
+from convcli.kernels.kernel import LARGEST_TAP
+
+DECIMAL = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+NUMBER = re.compile(rf"({DECIMAL})(?:/({DECIMAL}))?", re.ASCII)
+NOT_FINITE = re.compile(r"[+-]?(?:nan|inf|infinity)", re.IGNORECASE)
+
+
+def read_number(word: str) -> float:
+    """A number or a fraction; stricter than float(), which also takes `1_000` and `nan`.
+
+    >>> read_number("1/8"), read_number("-.5e1")
+    (0.125, -5.0)
+    """
+    match = NUMBER.fullmatch(word)
+    if NOT_FINITE.fullmatch(word):
+        raise KernelError(f"{word!r} is not a finite number")
+    if match is None:
+        raise KernelError(f"{word!r} is not a number")
+    above, below = float(match[1]), float(match[2] or 1)
+    if below == 0:
+        raise KernelError(f"{word!r} divides by zero")
+    if not abs(above) / abs(below) <= LARGEST_TAP:
+        raise KernelError(f"{word!r} is larger than a float32 number can be")
+    return above / below + 0.0  # never -0.0
+
+
+def number_at(place: str, word: str) -> float:
+    """A number, or an error that says where it stands.
+
+    >>> number_at("row 1, value 3", "a")
+    Traceback (most recent call last):
+    convcli.errors.KernelError: row 1, value 3: 'a' is not a number [kernel]
+    """
+    if not word.strip():
+        raise KernelError(f"{place} is empty")
+    try:
+        return read_number(word)
+    except KernelError as error:
+        raise KernelError(f"{place}: {error.message}") from None
+
+
+def number_text(value: float) -> str:
+    """The shortest text that `read_number` turns back into exactly this number.
+
+    >>> [number_text(v) for v in (3.0, 0.1, 1 / 9, -0.06640625)]
+    ['3', '0.1', '1/9', '-17/256']
+    """
+    if value.is_integer() and abs(value) < 1e16:
+        return str(int(value))
+    text = repr(value)
+    if len(text) <= len("1/9999"):
+        return text
+    fraction = fraction_text(value)
+    return fraction if fraction and len(fraction) < len(text) else text
+
+
+def fraction_text(value: float) -> str:
+    """A fraction with a small denominator that is exactly this float when divided; "" where there is none."""
+    from fractions import Fraction
+
+    fraction = Fraction(value).limit_denominator(9999)
+    above, below = fraction.numerator, fraction.denominator
+    return f"{above}/{below}" if float(above) / below == value else ""

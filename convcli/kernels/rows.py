@@ -1,0 +1,53 @@
+"""Values in rows, rows in slices, slices in channels: nested lists become taps, and are never padded to fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from convcli.errors import KernelError
+
+LEVELS = ("channel", "slice", "row", "value")
+
+
+def shape_of(nested: Any, levels: Sequence[str], place: str = "") -> tuple[int, ...]:
+    """The common shape of nested lists of the depth that `levels` name.
+
+    >>> shape_of([[1, 2, 3], [4, 5, 6]], ("row", "value"))
+    (2, 3)
+    """
+    if not levels:
+        return ()
+    if not nested:
+        raise KernelError(f"kernel {place.rstrip(', ')} is empty" if place else "the kernel is empty")
+    level, *inner = levels
+    several = len(nested) > 1
+    shapes = [shape_of(part, inner, f"{place}{level} {i}, " if several else place) for i, part in enumerate(nested, 1)]
+    for i, shape in enumerate(shapes, 1):
+        if shape != shapes[0]:
+            raise KernelError(f"kernel {place}{level} {i} {size(shape)}, {level} 1 {size(shapes[0], short=True)}")
+    return (len(nested), *shapes[0])
+
+
+def size(shape: Sequence[int], *, short: bool = False) -> str:
+    """How long a row or how large a slice is.
+
+    >>> size((2,)), size((2,), short=True), size((2, 3))
+    ('has 2 values', 'has 2', 'is 2x3')
+    """
+    if len(shape) != 1:
+        return f"is {'x'.join(map(str, shape))}"
+    return f"has {shape[0]}" if short else f"has {shape[0]} value{'s' if shape[0] != 1 else ''}"
+
+
+def flatten(nested: Any) -> Iterator[Any]:
+    """The innermost values in row-major order.
+
+    >>> list(flatten([[1, 2], [3, 4]]))
+    [1, 2, 3, 4]
+    """
+    if isinstance(nested, list):
+        for part in nested:
+            yield from flatten(part)
+    else:
+        yield nested
