@@ -19,17 +19,23 @@ COMPASS = ("nw", "n", "ne", "e", "se", "s", "sw", "w")  # the same places by nam
 
 
 def sobel(ndim: int, direction: Direction = "x") -> Kernel:
-    """Derivative along an axis, smoothed 1 2 1 across; not divided by 8 (32 in 3-D), as in OpenCV and scipy."""
+    """Derivative along x, y or z, smoothed 1 2 1 across.
+
+    Not divided by 8 (in 3-D 32), as in OpenCV and scipy.ndimage.
+    """
     return smoothed_difference("sobel", ndim, direction, [1, 2, 1])
 
 
 def prewitt(ndim: int, direction: Direction = "x") -> Kernel:
-    """Derivative along an axis, smoothed 1 1 1 across."""
+    """Derivative along x, y or z, smoothed 1 1 1 across."""
     return smoothed_difference("prewitt", ndim, direction, [1, 1, 1])
 
 
 def scharr(ndim: int, direction: Direction = "x") -> Kernel:
-    """Derivative along an axis, smoothed 3 10 3 across: the truest direction of the 3x3 kernels."""
+    """Derivative along x, y or z, smoothed 3 10 3 across.
+
+    Of the 3x3 kernels the one that tells directions best; not divided by 32, as in OpenCV.
+    """
     return smoothed_difference("scharr", ndim, direction, [3, 10, 3])
 
 
@@ -39,7 +45,7 @@ def roberts(ndim: int, direction: Direction = "x") -> Kernel:
 
 
 def kirsch(ndim: int, towards: Word = "e") -> Kernel:
-    """Edge towards a compass point: n ne e se s sw w nw."""
+    """Edge towards n, ne, e, se, s, sw, w or nw."""
     if towards not in COMPASS:
         raise KernelError(f"towards must be one of {', '.join(COMPASS)}, not {towards!r}")
     first = COMPASS.index(towards) - 1
@@ -49,7 +55,7 @@ def kirsch(ndim: int, towards: Word = "e") -> Kernel:
 
 
 def laplacian(ndim: int, neighbours: Word = "") -> Kernel:
-    """Sum of the neighbours minus as many times the middle: 4 or 8 of them, in 3-D 6, 18 or 26."""
+    """Sum of 4 or 8 neighbours (3-D: 6, 18, 26) minus as many times the middle."""
     known = NEIGHBOURS[ndim]
     if neighbours and neighbours not in known:
         raise KernelError(f"neighbours must be {' or '.join(known)} in {ndim}-D, not {neighbours!r}")
@@ -60,7 +66,10 @@ def laplacian(ndim: int, neighbours: Word = "") -> Kernel:
 
 
 def log(ndim: int, sigma: Lengths = (1.0,), *, truncate: Positive = 4.0) -> Kernel:
-    """Laplacian of a Gaussian, its taps made to sum to zero: dark spots of radius sigma times 1.4 come out bright."""
+    """Laplacian of a Gaussian, its taps summing to zero.
+
+    Truncation leaves a rest of about 1e-3 / sigma^2 in scipy.ndimage.gaussian_laplace; here it is taken away.
+    """
     sigmas = on_axes(sigma, ndim)
     radii = wide_enough([gaussian_radius(s, truncate) for s in sigmas])
     smooth = [gaussian_taps(s, r) for s, r in zip(sigmas, radii, strict=True)]
@@ -69,7 +78,7 @@ def log(ndim: int, sigma: Lengths = (1.0,), *, truncate: Positive = 4.0) -> Kern
 
 
 def dog(ndim: int, sigma1: Lengths = (1.0,), sigma2: Lengths = (1.6,)) -> Kernel:
-    """Difference of two Gaussians, the first minus the second: a band of sizes; sums to zero."""
+    """Difference of Gaussians, the first minus the second."""
     narrow, broad = on_axes(sigma1, ndim), on_axes(sigma2, ndim)
     if narrow == broad:
         raise KernelError("sigma1 and sigma2 must differ, or nothing is left")
@@ -87,7 +96,10 @@ def gabor(
     psi: Real = 0.0,
     gamma: Positive = 0.5,
 ) -> Kernel:
-    """Wave under a Gaussian, as cv2.getGaborKernel: angle theta and phase psi in degrees; cut at 3 sigma."""
+    """Wave under a Gaussian, as cv2.getGaborKernel; theta and psi in degrees.
+
+    Cut at 3 sigma. `gamma` is the ratio of the spread along the wave to that across it.
+    """
     c, s = cos(radians(theta)), sin(radians(theta))
     across = sigma / gamma
     spread = [max(3 * sigma * abs(s), 3 * across * abs(c)), max(3 * sigma * abs(c), 3 * across * abs(s))]

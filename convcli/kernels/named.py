@@ -37,7 +37,7 @@ class NamedKernel:
     @property
     def description(self) -> str:
         """What the kernel is, in one line."""
-        return (self.function.__doc__ or "").rstrip(".")
+        return (self.function.__doc__ or "").partition("\n")[0].rstrip(".")
 
     @cached_property
     def parameters(self) -> Mapping[str, Parameter]:

@@ -52,13 +52,20 @@ def number_text(value: float) -> str:
     >>> [number_text(v) for v in (3.0, 0.1, 1 / 9, -0.06640625)]
     ['3', '0.1', '1/9', '-17/256']
     """
-    if value.is_integer() and abs(value) < 1e16:
-        return str(int(value))
-    text = repr(value)
+    text = decimal_text(value)
     if len(text) <= len("1/9999"):
         return text
     fraction = fraction_text(value)
     return fraction if fraction and len(fraction) < len(text) else text
+
+
+def decimal_text(value: float) -> str:
+    """The shortest decimal that float() turns back into exactly this number.
+
+    >>> decimal_text(3.0), decimal_text(1e-7)
+    ('3', '1e-07')
+    """
+    return str(int(value)) if value.is_integer() and abs(value) < 1e16 else repr(value)
 
 
 def fraction_text(value: float) -> str:

@@ -14,22 +14,22 @@ from convcli.kernels.parameters import Strides, on_axes
 
 
 def nearest(ndim: int, stride: Strides = (2,)) -> Kernel:
-    """Repeats each pixel; taps for transposed convolution at a stride."""
+    """Upsampling by a stride: pixels repeated."""
     return resampler("nearest", ndim, stride, lambda _: 1.0, reach=0.5)
 
 
 def bilinear(ndim: int, stride: Strides = (2,)) -> Kernel:
-    """Linear between pixels on each axis; taps for transposed convolution at a stride."""
+    """Upsampling by a stride: linear between pixels."""
     return resampler("bilinear", ndim, stride, lambda x: 1 - x, reach=1)
 
 
 def bicubic(ndim: int, stride: Strides = (2,)) -> Kernel:
-    """Cubic of Keys (a = -0.5, as Pillow) on each axis; taps for transposed convolution at a stride."""
+    """Upsampling by a stride: cubic (Keys, a = -0.5, as Pillow)."""
     return resampler("bicubic", ndim, stride, keys, reach=2)
 
 
 def lanczos(ndim: int, stride: Strides = (2,)) -> Kernel:
-    """Windowed sinc of three lobes on each axis; taps for transposed convolution at a stride."""
+    """Upsampling by a stride: windowed sinc of three lobes."""
     return resampler("lanczos", ndim, stride, lambda x: sinc(x) * sinc(x / 3), reach=3)
 
 

@@ -9,14 +9,14 @@ from convcli.kernels.smoothing import gaussian_radius, gaussian_taps
 
 
 def sharpen(ndim: int, amount: Positive = 1.0) -> Kernel:
-    """Image minus its Laplacian, times the amount: 0 -1 0; -1 5 -1; 0 -1 0."""
+    """Image minus its Laplacian: 0 -1 0; -1 5 -1; 0 -1 0."""
     taps = [-amount * tap for tap in laplacian(ndim).values()]
     taps[len(taps) // 2] += 1
     return Kernel.from_values("sharpen", (3,) * ndim, taps)
 
 
 def unsharp(ndim: int, sigma: Lengths = (1.0,), amount: Positive = 1.0) -> Kernel:
-    """Unsharp mask: image plus amount times its difference from a Gaussian."""
+    """Unsharp mask: image plus amount times (image minus Gaussian)."""
     smooth = [gaussian_taps(s, gaussian_radius(s)) for s in on_axes(sigma, ndim)]
     point = [[float(i == len(taps) // 2) for i in range(len(taps))] for taps in smooth]
     return Kernel.from_terms("unsharp", [times(1 + amount, point), times(-amount, smooth)])

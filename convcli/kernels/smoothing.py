@@ -20,7 +20,7 @@ def identity(ndim: int) -> Kernel:
 
 
 def box(ndim: int, size: Sizes = (3,)) -> Kernel:
-    """Mean over a box; size in axis order."""
+    """Mean over a box."""
     return Kernel.from_terms("box", [[[1 / k] * k for k in on_axes(size, ndim)]])
 
 
@@ -32,7 +32,10 @@ def gaussian(
     size: Sizes = (),
     order: Orders = (0,),
 ) -> Kernel:
-    """Gaussian, cut at truncate x sigma or to an odd size; order=1 or 2 is a derivative (as scipy.ndimage)."""
+    """Gaussian cut at truncate x sigma; order 1 or 2: its derivatives.
+
+    Sampled and normalised as scipy.ndimage.gaussian_filter does; `size` (odd) sets the taps instead of `truncate`.
+    """
     if size and truncate != TRUNCATE:
         raise KernelError("size and truncate exclude each other; give one of them")
     sigmas = on_axes(sigma, ndim)
@@ -42,22 +45,34 @@ def gaussian(
 
 
 def binomial(ndim: int, size: Sizes = (3,)) -> Kernel:
-    """Row of Pascal's triangle on each axis: 1 2 1, 1 4 6 4 1; nearly a Gaussian of variance (size - 1) / 4."""
+    """Rows of Pascal's triangle: 1 2 1, 1 4 6 4 1, nearly a Gaussian.
+
+    Its variance is (size - 1) / 4 on each axis.
+    """
     return Kernel.from_terms("binomial", [[binomial_taps(k) for k in on_axes(size, ndim)]])
 
 
 def disk(ndim: int, radius: Lengths = (3.0,)) -> Kernel:
-    """Mean over the pixels at most radius away: a lens out of focus."""
+    """Mean over the pixels within a radius: out of focus.
+
+    A pixel counts whole if its centre is at most `radius` away.
+    """
     return inside_ellipsoid("disk", on_axes(radius, ndim))
 
 
 def ball(ndim: int, radius: Lengths = (3.0,)) -> Kernel:
-    """Mean over the voxels at most radius away."""
+    """Mean over the voxels within a radius.
+
+    A voxel counts whole if its centre is at most `radius` away.
+    """
     return inside_ellipsoid("ball", on_axes(radius, ndim))
 
 
 def motion(_ndim: int, length: Positive = 9.0, angle: Real = 0.0) -> Kernel:
-    """Antialiased line of a length (pixels) at an angle (degrees, counter-clockwise from x): a moved camera."""
+    """Line of a length at an angle (degrees, counter-clockwise): a shake.
+
+    Antialiased: a tap is 1 minus its distance to the segment between the centres of the first and the last pixel.
+    """
     cosine, sine = (round(f(radians(angle)), 12) for f in (cos, sin))  # 90 degrees has no stray 6e-17
     half = max(0.0, (length - 1) / 2)
     radii = [ceil(half * abs(sine) + 1) - 1, ceil(half * abs(cosine) + 1) - 1]

@@ -1,0 +1,215 @@
+"""`convcli kernels`: which kernels there are, what one of them is, and how to keep it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from itertools import islice, product
+from math import prod
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from convcli.commands.options import Csv, Json, Markdown
+from convcli.errors import ConvError, UsageError
+from convcli.kernels import KERNELS, Kernel, NamedKernel, parse_kernel
+from convcli.tables import Table, chosen_style, show, visible, write
+
+SCHEMA = 1
+MOST_RANKED = 1 << 18  # taps: the singular values of 512x512 take 0.2 s (2 cores, 2026-11)
+MOST_LISTED = 1 << 20  # taps in JSON
+SHOWN = 11  # rows, columns and planes of taps on the screen
+
+
+def kernels(
+    texts: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KERNEL...]", help="As for -k; put -- before one that starts with a minus."),
+    ] = None,
+    *,
+    three: Annotated[bool, typer.Option("--3d", help="The forms with three axes, for conv3d.")] = False,
+    output: Annotated[
+        str, typer.Option("-o", "--output", help="Save it: .txt .csv .tsv .mat .json .npy .npz .tif; - prints it.")
+    ] = "",
+    force: Annotated[bool, typer.Option("-f", "--force", help="Replace a file that exists.")] = False,
+    json: Json = False,
+    csv: Csv = False,
+    markdown: Markdown = False,
+) -> None:
+    """List the named kernels, show what a kernel is, or save one to a file.
+
+    Shown are the size, the sum of the taps and of their absolute values, the rank (how many separable terms add up to
+    it), and the taps. Whatever -k takes can be shown: names, numbers, files.
+
+    Example: convcli kernels gaussian:2
+    """
+    style = chosen_style(csv=csv, markdown=markdown)
+    if json and style != "rich":
+        raise UsageError("--json excludes --csv and --markdown; give one of them")
+    ndim = 3 if three else 2
+    parsed = [parse_kernel(text, ndim, stdin=standard_input) for text in texts or ()]
+    if output:
+        save(parsed, output, force=force)
+    if json:
+        show_json([facts(kernel) for kernel in parsed] if texts else [entry(kernel) for kernel in named(ndim)])
+    elif not texts:
+        show(table_of_names(named(ndim)), style)
+    elif style != "rich" or not output:
+        show_kernels(parsed, style)
+
+
+def standard_input() -> bytes:
+    """All of standard input; nothing where it is closed."""
+    return sys.stdin.buffer.read() if sys.stdin is not None else b""
+
+
+def named(ndim: int) -> list[NamedKernel]:
+    """The named kernels: those with three axes for 3, all for 2."""
+    return [kernel for kernel in KERNELS.values() if ndim == 2 or ndim in kernel.ndims]
+
+
+def table_of_names(listed: Sequence[NamedKernel]) -> Table:
+    """The named kernels with their parameters and an example each."""
+    rows = [[k.name, k.usage, k.description, axes(k), k.example] for k in listed]
+    notes = (
+        "Parameters go in this order after a colon, or by name: gaussian:2, gaussian:sigma=2,truncate=3.",
+        "One value for each axis is in axis order: gaussian:1,2 is 1 along y, 2 along x. Units: gaussian:2um, box:3px.",
+    )
+    return Table(["kernel", "parameters", "what it is", "axes", "example"], rows, notes=notes)
+
+
+def axes(kernel: NamedKernel) -> str:
+    """The numbers of axes that a kernel exists for."""
+    return ", ".join(f"{ndim}-D" for ndim in kernel.ndims)
+
+
+def entry(kernel: NamedKernel) -> dict[str, Any]:
+    """A line of the list, for JSON."""
+    return {
+        "name": kernel.name,
+        "parameters": list(kernel.parameters),
+        "usage": kernel.usage,
+        "description": kernel.description,
+        "axes": kernel.ndims,
+        "example": kernel.example,
+    }
+
+
+def facts(kernel: Kernel) -> dict[str, Any]:
+    """What a kernel is, for JSON; the taps are null where there are too many to print."""
+    return {
+        "name": kernel.name,
+        "shape": kernel.shape,
+        "bank": kernel.bank,
+        "sum": kernel.sum(),
+        "absolute_sum": kernel.absolute_sum(),
+        "zero_sum": kernel.is_zero_sum,
+        "rank": rank(kernel),
+        "terms": len(kernel.terms),
+        "origin": kernel.centre,
+        "offset": kernel.offset,
+        "taps": kernel.array().tolist() if prod(kernel.shape) <= MOST_LISTED else None,
+    }
+
+
+def rank(kernel: Kernel) -> int | None:
+    """How many separable terms add up to the kernel, the most for any filter of a bank; None where it is too large."""
+    from convcli.methods import separable
+
+    if len(kernel.terms) == 1 or prod(kernel.shape) > MOST_RANKED:
+        return len(kernel.terms) or None
+    return max(separable.rank(taps) for taps in kernel.array().reshape(-1, *kernel.spatial))
+
+
+def show_json(listed: Sequence[dict[str, Any]]) -> None:
+    """Print kernels as one JSON object."""
+    from json import dumps
+
+    write(dumps({"schema": SCHEMA, "kernels": listed}) + "\n")
+
+
+def show_kernels(parsed: Sequence[Kernel], style: str) -> None:
+    """Print one row for each kernel; for people its taps too."""
+    columns = ["kernel", "size", "sum", "sum of |taps|", "zero sum", "rank", "terms", "origin"]
+    offsets = [f"{k.name}: {k.offset:g} is added to every result" for k in parsed if k.offset]
+    show(Table(columns, [row(kernel) for kernel in parsed], notes=offsets), style)
+    if style == "rich":
+        for kernel in parsed:
+            write(
+                "".join(
+                    f"{line}\n" for line in ("", *([visible(kernel.name)] if len(parsed) > 1 else []), *taps(kernel))
+                )
+            )
+
+
+def row(kernel: Kernel) -> list[object]:
+    """What a kernel is, in one row."""
+    total = 0.0 if kernel.is_zero_sum else kernel.sum()
+    origin = ",".join(map(str, kernel.centre))
+    size = "x".join(map(str, kernel.shape))
+    return [
+        kernel.name,
+        size,
+        total,
+        kernel.absolute_sum(),
+        kernel.is_zero_sum,
+        rank(kernel),
+        len(kernel.terms) or None,
+        origin,
+    ]
+
+
+def taps(kernel: Kernel) -> list[str]:
+    """The taps as lines of text, rows and columns and planes left out where there are many."""
+    planes = kernel.array()
+    places = list(product(*map(range, kernel.shape[:-2])))
+    lines: list[str] = []
+    for place in islice(places, SHOWN):
+        lines += [*([f"[{', '.join(map(str, place))}]"] if len(places) > 1 else []), *grid(planes[place])]
+    return lines + ([f"... {len(places) - SHOWN:,} more"] if len(places) > SHOWN else [])
+
+
+def grid(plane: Sequence[Sequence[float]]) -> list[str]:
+    """The middle of a plane of taps in aligned columns, with ... for what is left out.
+
+    >>> grid([[1.0, -0.5], [0.25, 10.0]])
+    ['   1  -0.5', '0.25    10']
+    """
+    rows, columns = middle(len(plane)), middle(len(plane[0]))
+    cells = [[f"{plane[y][x]:.4g}" for x in columns] for y in rows]
+    if len(columns) < len(plane[0]):
+        cells = [["...", *line, "..."] for line in cells]
+    if len(rows) < len(plane):
+        cells = [["..."] * len(cells[0]), *cells, ["..."] * len(cells[0])]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return ["  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in cells]
+
+
+def middle(length: int) -> range:
+    """Indices of the taps to show.
+
+    >>> middle(3), middle(17)
+    (range(0, 3), range(3, 14))
+    """
+    first = max(0, (length - SHOWN) // 2)
+    return range(first, min(length, first + SHOWN))
+
+
+def save(parsed: Sequence[Kernel], output: str, *, force: bool) -> None:
+    """Write one kernel to a file, or as text to standard output."""
+    from convcli.formats.atomic import atomic_output
+    from convcli.kernels.saving import encode
+
+    if len(parsed) != 1:
+        raise UsageError(f"saves one kernel, not {len(parsed)}", where="-o")
+    try:
+        data = encode(parsed[0], ".txt" if output == "-" else Path(output).suffix.lower())
+    except ConvError as error:
+        error.at(output)
+        raise
+    if output == "-":
+        write(data.decode())
+        return
+    with atomic_output(Path(output), force=force) as stream:
+        stream.write(data)
