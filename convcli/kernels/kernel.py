@@ -184,10 +184,9 @@ class Kernel:
         """
         if not self.bank:
             return self if self.is_zero_sum else self.scaled(1 / self.sum())
-        size = len(self.data) // self.outputs
-        filters = (self.data[i : i + size] for i in range(0, len(self.data), size))
-        flat = (Kernel(self.name, (size,), taps).normalized().data for taps in filters)
-        return replace(self, data=b"".join(flat))
+        taps, size = array("d", self.data), prod(self.shape[1:])
+        filters = (Kernel.from_values(self.name, (size,), taps[i : i + size]) for i in range(0, len(taps), size))
+        return replace(self, data=b"".join(each.normalized().data for each in filters))
 
     def flipped(self) -> Kernel:
         """Turned by 180 degrees over the spatial axes, the origin with it: correlation becomes convolution.

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import fsum, pi, sin
 
+from convcli.errors import KernelError
 from convcli.kernels.kernel import Kernel
-from convcli.kernels.parameters import Strides, on_axes
+from convcli.kernels.parameters import MOST_TAPS, Strides, on_axes
 
 
 def nearest(ndim: int, stride: Strides = (2,)) -> Kernel:
@@ -49,6 +50,8 @@ def phased(curve: Callable[[float], float], stride: int, reach: float) -> list[f
     """
     size = round(2 * reach * stride)
     size -= (size - stride) % 2
+    if size > MOST_TAPS:
+        raise KernelError(f"stride {stride} needs {size} taps, more than {MOST_TAPS}")
     taps = [curve(abs(i - (size - 1) / 2) / stride) for i in range(size)]
     sums = [fsum(taps[phase::stride]) for phase in range(stride)]
     return [tap / sums[i % stride] for i, tap in enumerate(taps)]
