@@ -13,7 +13,7 @@ from typing import Any
 from convcli.errors import KernelError
 from convcli.kernels.kernel import Kernel
 from convcli.kernels.numerals import number_at, number_text
-from convcli.kernels.rows import LEVELS, flatten, shape_of
+from convcli.kernels.rows import flatten, shape_of
 
 SEPARATORS = {
     "channel": re.compile(r"\^"),
@@ -21,7 +21,7 @@ SEPARATORS = {
     "row": re.compile(r"\s*;\s*|\s*\n\s*"),
     "value": re.compile(r"\s*,\s*|\s+"),
 }
-JOINTS = (" ^ ", " | ", "; ", " ")
+JOINTS = {"channel": " ^ ", "slice": " | ", "row": "; ", "value": " "}
 SIZED = re.compile(r"(\d{1,9}(?:x\d{1,9}){1,2})((?:\+\d{1,9})*):(.*)", re.ASCII | re.DOTALL)
 STARTS_LIKE_NUMBERS = re.compile(r"[+-]?(\.?\d|(nan|inf(inity)?)\b)", re.ASCII | re.IGNORECASE)
 
@@ -46,12 +46,11 @@ def parse_inline(text: str, ndim: int) -> Kernel:
         return parse_sized(sized[1], sized[2], sized[3], ndim)
     if "|" in text and ndim == 2:
         raise KernelError("z-slices (|) need conv3d")
-    channels = read_nested(text, list(SEPARATORS))
-    inputs, *spatial = shape_of(channels, LEVELS)
-    if ndim == 2:
-        spatial = spatial[1:]
+    levels = [level for level in SEPARATORS if ndim == 3 or level != "slice"]
+    channels = read_nested(text, levels)
+    inputs, *spatial = shape_of(channels, levels)
     shape = spatial if inputs == 1 else (1, inputs, *spatial)
-    return Kernel.from_values(spelled(channels, JOINTS), shape, flatten(channels), bank=inputs > 1)
+    return Kernel.from_values(spelled(channels, levels), shape, flatten(channels), bank=inputs > 1)
 
 
 def parse_sized(size: str, offsets: str, values: str, ndim: int) -> Kernel:
@@ -98,12 +97,12 @@ def read_nested(text: str, levels: Sequence[str], place: str = "") -> Any:
     return [read_nested(part, inner, f"{place}{level} {i}, " if shown else place) for i, part in enumerate(parts, 1)]
 
 
-def spelled(nested: Any, joints: Sequence[str]) -> str:
+def spelled(nested: Any, levels: Sequence[str]) -> str:
     """Nested numbers as `read_nested` reads them.
 
-    >>> spelled([[1.0, 2.0], [3.0, 4.0]], ("; ", " "))
+    >>> spelled([[1.0, 2.0], [3.0, 4.0]], ("row", "value"))
     '1 2; 3 4'
     """
-    if not joints:
+    if not levels:
         return number_text(nested)
-    return joints[0].join(spelled(part, joints[1:]) for part in nested)
+    return JOINTS[levels[0]].join(spelled(part, levels[1:]) for part in nested)

@@ -7,8 +7,6 @@ from typing import Any
 
 from convcli.errors import KernelError
 
-LEVELS = ("channel", "slice", "row", "value")
-
 
 def shape_of(nested: Any, levels: Sequence[str], place: str = "") -> tuple[int, ...]:
     """The common shape of nested lists of the depth that `levels` name.
