@@ -41,6 +41,25 @@ class Geometry:
         """Columns at the end that no position reads: (n + p0 + p1 - K) mod s."""
         return (self.size + self.begin + self.end - self.extent) % self.stride
 
+    @property
+    def positions(self) -> int:
+        """Places that the kernel takes: one per output."""
+        return self.output
+
+    @property
+    def period(self) -> tuple[int, int]:
+        """(outputs, inputs): so many outputs further, the same reading happens so many inputs further."""
+        return 1, self.stride
+
+    def reads(self, position: int) -> range:
+        """The pixels that output `position` reads, on an axis without ends.
+
+        >>> list(Geometry(size=9, kernel=3, stride=2, dilation=2, begin=1).reads(1))
+        [1, 3, 5]
+        """
+        first = position * self.stride - self.begin
+        return range(first, first + self.extent, self.dilation)
+
     def window(self, first: int, last: int) -> tuple[int, int]:
         """The pixels [start, stop) that the outputs [first, last) read; they may lie outside the axis.
 

@@ -1,0 +1,138 @@
+"""Receptive fields: which input pixels an output depends on, exactly, also through transposed layers and branches.
+
+Along an axis without ends, what output u sees repeats: `phases` outputs further, it is `step` pixels further. So a
+field is one interval per phase. A layer's field follows from its input's: the interval of an output is the hull of the
+intervals of what it reads. Where every layer is a convolution or a pooling there is one phase, and this is the forward
+walk r += (K - 1) j, P += p0 j, j *= s of Araujo, Norris and Sim, distill.pub/2019/computing-receptive-fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from math import gcd, lcm
+
+from convcli.arithmetic.sizes import Axis
+
+Interval = tuple[int, int]
+"""First and last pixel, both counted."""
+
+MAXIMUM_PHASES = 10_000
+
+
+@dataclass(frozen=True)
+class Field:
+    """What each output of an axis sees: an interval for each output of one period, None where a hole sees nothing."""
+
+    step: int = 1
+    intervals: tuple[Interval | None, ...] = ((0, 0),)
+
+    @property
+    def phases(self) -> int:
+        """Outputs until the pattern repeats."""
+        return len(self.intervals)
+
+    def at(self, position: int) -> Interval | None:
+        """The pixels that an output sees.
+
+        >>> Field(2, ((-1, 1),)).at(3)
+        (5, 7)
+        """
+        rounds, phase = divmod(position, self.phases)
+        interval = self.intervals[phase]
+        return interval and (interval[0] + rounds * self.step, interval[1] + rounds * self.step)
+
+    @property
+    def extent(self) -> Interval:
+        """The smallest and the largest receptive field over the phases.
+
+        >>> Field(2, ((-1, 1), None)).extent
+        (0, 3)
+        """
+        sizes = [interval[1] - interval[0] + 1 if interval else 0 for interval in self.intervals]
+        return min(sizes), max(sizes)
+
+    @property
+    def jump(self) -> tuple[int, int]:
+        """Input pixels from one output to the next, on average, as a fraction in lowest terms.
+
+        >>> Field(4, ((0, 0), (0, 1), (1, 1), (1, 2), (2, 2), (2, 3))).jump
+        (2, 3)
+        """
+        divisor = gcd(self.step, self.phases)
+        return self.step // divisor, self.phases // divisor
+
+    @property
+    def centre(self) -> tuple[int, int]:
+        """Twice the mean centre over one period, as (sum, count); holes count nothing."""
+        seen = [interval for interval in self.intervals if interval]
+        return sum(map(sum, seen)), len(seen)
+
+
+@cache
+def seen_through(field: Field, axis: Axis) -> Field | None:
+    """The field of a layer's outputs, from the field of its inputs; None where the pattern is too long to follow.
+
+    >>> from convcli.arithmetic.geometry import Geometry
+    >>> seen_through(Field(4, ((-5, 5),)), Geometry(56, 3, begin=1, end=1))
+    Field(step=4, intervals=((-9, 9),))
+    """
+    outputs, inputs = axis.period
+    rounds = field.phases // gcd(field.phases, inputs)  # of the axis, until the pattern of its input repeats too
+    if rounds * outputs > MAXIMUM_PHASES:
+        return None
+    step = field.step * (rounds * inputs // field.phases)
+    return Field(step, tuple(hull(field, axis.reads(u)) for u in range(rounds * outputs)))
+
+
+def hull(field: Field, reads: range) -> Interval | None:
+    """The interval of all that a range of positions sees.
+
+    The pattern repeats after `phases` members, so the first ones hold the smallest pixel and the last ones the largest.
+    """
+    first = [interval for x in reads[: field.phases] if (interval := field.at(x))]
+    last = [interval for x in reads[-field.phases :] if (interval := field.at(x))]
+    return (min(a for a, _ in first), max(b for _, b in last)) if first else None
+
+
+def union(fields: Iterable[Field], size: int) -> Field:
+    """What the join of branches sees; branches of different strides are followed over the `size` outputs there are."""
+    parts = tuple(fields)
+    phases = lcm(*(part.phases for part in parts))
+    if len({part.jump for part in parts}) > 1 or phases > MAXIMUM_PHASES:
+        phases = min(size, MAXIMUM_PHASES)
+    step = max(-(-part.step * phases // part.phases) for part in parts)
+    return Field(step, tuple(around(part.at(u) for part in parts) for u in range(phases)))
+
+
+def around(intervals: Iterable[Interval | None]) -> Interval | None:
+    """The smallest interval around several.
+
+    >>> around([(0, 3), None, (-1, 2)])
+    (-1, 3)
+    """
+    seen = [interval for interval in intervals if interval]
+    return (min(a for a, _ in seen), max(b for _, b in seen)) if seen else None
+
+
+def misaligned(fields: Iterable[Field]) -> str:
+    """How the paths of a join differ, "" where they agree: in stride, or by how many pixels in centre.
+
+    >>> misaligned([Field(2, ((0, 0),)), Field(2, ((0, 1),))])
+    'centres differ by 0.5 pixels'
+    """
+    parts = tuple(fields)
+    if len({part.jump for part in parts}) > 1:
+        return "strides differ"
+    phases = lcm(*(part.phases for part in parts))
+    centres = [mean_centre(part, phases) for part in parts if part.centre[1]]
+    apart = max(centres) - min(centres) if centres else 0
+    return f"centres differ by {apart:g} pixels" if apart else ""
+
+
+def mean_centre(field: Field, phases: int) -> float:
+    """The mean centre over a number of outputs, in pixels."""
+    rounds = phases // field.phases
+    total, count = field.centre
+    return total / count / 2 + field.step * (rounds - 1) / 2
