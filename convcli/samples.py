@@ -75,7 +75,8 @@ def store(result: Array, target: Array, numbers: Numbers) -> Counts:
 def put(result: Array, target: Array, nodata: float | None = None) -> Counts:
     """Round and clip numbers into a target of any sample type, and count what had to give way; `result` is used up."""
     counts = Counts(samples=result.size)
-    unknown = np.isnan(result) if np.isnan(result.min(initial=0)) else None
+    with np.errstate(over="ignore", invalid="ignore"):  # a sum may overflow, or meet both infinities
+        unknown = np.isnan(result) if np.isnan(result.sum()) else None
     if unknown is not None:
         counts.nan = int(np.count_nonzero(unknown))
     if target.dtype.kind in "iu":
@@ -91,6 +92,8 @@ def put(result: Array, target: Array, nodata: float | None = None) -> Counts:
 
 def _clip(result: Array, dtype: np.dtype[Any], counts: Counts) -> None:
     """Set what the type cannot hold to the nearest value that it can. Infinities stay in floating point."""
+    if dtype == result.dtype:
+        return
     low, high = limits(dtype, result.dtype)
     if not result.size or (result.min() >= low and result.max() <= high):
         return

@@ -129,23 +129,20 @@ def filter_block(job: Job, method: Method, block: Array, tile: tuple[int, ...]) 
 
 def _filter_any(job: Job, method: Method, channels: Array, result: Array) -> None:
     """Filter channels that may hold NaN, infinities, or numbers too large for float32."""
-    if np.isfinite(channels.sum()):
-        method.apply(channels, result)
-    else:
-        finite = np.isfinite(channels)
-        method.apply(np.where(finite, channels, 0), result)
-    if not np.isfinite(result.sum()) and not np.isfinite(result).all():
-        _filter_wide(method, channels, result)
-    if not np.isfinite(channels.sum()):
-        _put_back(job, method, channels, result)
+    with np.errstate(over="ignore", invalid="ignore"):
+        known = np.isfinite(channels.sum()) or np.isfinite(channels).all()
+        method.apply(channels if known else np.where(np.isfinite(channels), channels, 0), result)
+        if not np.isfinite(result.sum()) and not np.isfinite(result).all():
+            _filter_wide(method, channels, result)
+        if not known:
+            _put_back(job, method, channels, result)
 
 
 def _filter_wide(method: Method, channels: Array, result: Array) -> None:
     """The same in float64, where float32 overflowed."""
     wide = np.empty(result.shape, np.float64)
     method.wide(np.where(np.isfinite(channels), channels, 0).astype(np.float64), wide)
-    with np.errstate(over="ignore"):
-        result[...] = wide
+    result[...] = wide
 
 
 def _put_back(job: Job, method: Method, channels: Array, result: Array) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -19,28 +21,48 @@ def read_window(image: Array, window: Window, borders: Sequence[Border], dtype: 
 
     Positions outside the image are filled by the border of their axis; where two constant borders meet, the later axis wins.
     """
-    first = image.ndim - len(window)
-    indices = [
-        MAPS[border.rule](np.arange(start, stop), image.shape[axis]) if start < 0 or stop > image.shape[axis] else None
-        for axis, ((start, stop), border) in enumerate(zip(window, borders, strict=True), first)
-    ]
-    for axis, ((start, stop), index) in enumerate(zip(window, indices, strict=True), first):
-        if index is None:
-            image = image[(slice(None),) * axis + (slice(start, stop),)]
-        else:
-            image = np.take(image, index, axis=axis, mode="clip")
-    block = np.asarray(image, dtype=dtype)
-    if block.strides[-1] != block.itemsize:
-        block = np.ascontiguousarray(block)
-    return _fill_constants(block, indices, borders, first)
-
-
-def _fill_constants(block: Array, indices: Sequence[Array | None], borders: Sequence[Border], first: int) -> Array:
-    """Put constant borders into a block; blocks that need it came from `take` and are copies already."""
-    for axis, (index, border) in enumerate(zip(indices, borders, strict=True), first):
-        if index is not None and border.rule == "constant":
-            block[(slice(None),) * axis + (index == OUTSIDE,)] = border.value
+    spans = list(zip(window, borders, image.shape[-len(window) :], strict=True))
+    if all(0 <= start and stop <= size for (start, stop), _, size in spans):
+        block = np.asarray(image[(..., *(slice(*span) for span in window))], dtype=dtype)
+        return block if block.strides[-1] == block.itemsize else np.ascontiguousarray(block)
+    outer = image.shape[: image.ndim - len(window)]
+    block = np.empty((*outer, *(stop - start for start, stop in window)), dtype)
+    for parts in product(*(list(_parts(*span)) for span in spans)):
+        block[(..., *(part.target for part in parts))] = _pixels(image, parts)
     return block
+
+
+@dataclass(frozen=True)
+class Part:
+    """A stretch of a window along one axis: where it goes, and the pixels it takes, or the constant it holds."""
+
+    target: slice
+    source: slice | Array
+    constant: float | None = None
+
+
+def _parts(window: tuple[int, int], border: Border, size: int) -> Iterator[Part]:
+    """The stretch inside the image, a slice, and those before and behind it, by the border's rule."""
+    start, stop = window
+    first, last = min(max(start, 0), stop), max(min(stop, size), start)
+    first, last = (first, last) if first < last else (stop, stop)
+    for low, high in ((start, first), (last, stop)):
+        if low < high:
+            constant = border.value if border.rule == "constant" else None
+            index = MAPS[border.rule](np.arange(low, high), size)
+            yield Part(slice(low - start, high - start), index, constant)
+    if first < last:
+        yield Part(slice(first - start, last - start), slice(first, last))
+
+
+def _pixels(image: Array, parts: Sequence[Part]) -> Array | float:
+    """What one combination of stretches holds."""
+    constants = [part.constant for part in parts if part.constant is not None]
+    if constants:
+        return constants[-1]
+    for axis, part in enumerate(parts, image.ndim - len(parts)):
+        image = image[(slice(None),) * axis + (part.source,)]
+    return image
 
 
 def _edge(index: Array, size: int) -> Array:
@@ -63,15 +85,11 @@ def _wrap(index: Array, size: int) -> Array:
     return index % size
 
 
-def _constant(index: Array, size: int) -> Array:
-    return np.where((index < 0) | (index >= size), OUTSIDE, index)
-
-
 MAPS: dict[str, Callable[[Array, int], Array]] = {
     "edge": _edge,
     "reflect": _reflect,
     "symmetric": _symmetric,
     "wrap": _wrap,
-    "constant": _constant,
+    "constant": _edge,  # any pixel will do: the constant takes its place
 }
-"""Position along an axis, possibly outside, to the pixel that stands there; OUTSIDE for none."""
+"""Position along an axis, possibly outside, to the pixel that stands there."""

@@ -65,12 +65,12 @@ def price(problem: Problem, machine: Machine) -> Cost:
 def prepare(taps: Array, problem: Problem) -> Direct:
     """The bands of every filter, once; `taps` are (O, I/g, *kernel)."""
     taps = taps.astype(problem.dtype)
-    filters = {
-        (*channel, *deep): _columns(taps[(*channel, *deep)], problem)
-        for channel in product(range(taps.shape[0]), range(taps.shape[1]))
-        for deep in product(*map(range, problem.kernel[:-2]))
-    }
-    return Direct(problem, filters)
+    channels = range(taps.shape[1])
+    deep = list(product(*map(range, problem.kernel[:-2])))
+    steps = tuple(
+        tuple((c, d, part) for c in channels for d in deep for part in _columns(filter_[(c, *d)], problem)) for filter_ in taps
+    )
+    return Direct(problem, steps)
 
 
 @dataclass(frozen=True)
@@ -84,26 +84,35 @@ class Columns:
     offsets: tuple[int, ...]
     bands: Array
 
-    def rows(self, count: int, span: int) -> Array:
-        """The bands for a strip of `count` rows, one below the other."""
-        return self.bands[:, :count, :span].reshape(-1, span)
+    def sums(self, window: Array, rows: int, wide: int) -> Array:
+        """What the columns add to a strip of `rows` outputs: one product for all, then a shifted sum."""
+        import numpy as np
+
+        bands = self.bands[:, :rows, : len(window)].reshape(-1, len(window))
+        parts = np.matmul(bands, window)
+        total: Array = parts[:rows, self.offsets[0] : self.offsets[0] + wide]
+        for place, offset in enumerate(self.offsets[1:], 1):
+            total += parts[place * rows : (place + 1) * rows, offset : offset + wide]
+        return total
 
 
 @dataclass(frozen=True)
 class Direct:
-    """Applies prepared filters to a block."""
+    """Applies prepared filters to a block. `steps` are, for each filter: input channel, place on the deep axes, columns."""
 
     problem: Problem
-    filters: dict[tuple[int, ...], list[Columns]]
+    steps: tuple[tuple[tuple[int, tuple[int, ...], Columns], ...], ...]
 
     def __call__(self, block: Array, out: Array) -> None:
         """Fill `out` (O, *tile) from `block` (I, *window)."""
-        out.fill(0)
         per_group = self.problem.channels_out // self.problem.groups
-        for (filter_, channel, *deep), columns in self.filters.items():
-            source = block[filter_ // per_group * self.problem.fan_in + channel]
-            for plane, target in self._planes(source, out[filter_], deep):
-                self._add_plane(plane, columns, target)
+        for number, (steps, result) in enumerate(zip(self.steps, out, strict=True)):
+            if not steps:
+                result.fill(0)
+            channels = block[number // per_group * self.problem.fan_in :]
+            for turn, (channel, deep, part) in enumerate(steps):
+                for plane, target in self._planes(channels[channel], result, deep):
+                    self._add_columns(plane, part, target, fresh=turn == 0)
 
     def _planes(self, source: Array, target: Array, deep: Sequence[int]) -> Iterator[tuple[Array, Array]]:
         """The 2-D planes that one deep tap connects."""
@@ -111,24 +120,19 @@ class Direct:
             at = zip(place, deep, self.problem.axes, strict=False)
             yield source[tuple(p * axis.stride + t * axis.dilation for p, t, axis in at)], target[place]
 
-    def _add_plane(self, plane: Array, columns: list[Columns], target: Array) -> None:
+    def _add_columns(self, plane: Array, part: Columns, target: Array, *, fresh: bool) -> None:
+        """Add what some columns contribute to a plane of results, or begin it with that."""
         axis = self.problem.axes[-2]
-        for part in columns:
-            pixels = _contiguous(plane[:, part.pixels])
-            for rows, dilation in phases(target.shape[0], axis.stride, axis.dilation):
-                self._add_strips(pixels[rows], part, dilation, target[rows])
-
-    def _add_strips(self, pixels: Array, part: Columns, dilation: int, target: Array) -> None:
-        import numpy as np
-
-        axis, wide = self.problem.axes[-2], target.shape[1]
-        for start, stop in strips(target.shape[0], part.bands.shape[1]):
-            count = stop - start
-            span = axis.stride * (count - 1) + dilation * (axis.kernel - 1) + 1
-            first = start * axis.stride
-            sums = np.matmul(part.rows(count, span), pixels[first : first + span])
-            for place, offset in enumerate(part.offsets):
-                target[start:stop] += sums[place * count : (place + 1) * count, offset : offset + wide]
+        pixels = _contiguous(plane[:, part.pixels])
+        for rows, dilation in phases(target.shape[0], axis.stride, axis.dilation):
+            for start, stop in strips(target[rows].shape[0], part.bands.shape[1]):
+                span = axis.stride * (stop - start - 1) + dilation * (axis.kernel - 1) + 1
+                window = pixels[rows][start * axis.stride : start * axis.stride + span]
+                total = part.sums(window, stop - start, target.shape[1])
+                if fresh:
+                    target[rows][start:stop] = total
+                else:
+                    target[rows][start:stop] += total
 
 
 def _columns(taps: Array, problem: Problem) -> list[Columns]:
