@@ -60,13 +60,13 @@ def from_array(taps: Array, ndim: int) -> Kernel:
     return Kernel.from_array("", taps.reshape(shape), bank=bank)
 
 
-def from_image(pixels: Array, ndim: int) -> Kernel:
-    """A plain kernel from grey pixels, their values as they are."""
-    if pixels.ndim != ndim:
-        raise KernelError(
-            f"is an image of shape {pixels.shape}; conv{ndim}d takes {'a plane' if ndim == 2 else 'a stack'}"
-        )
-    return from_array(pixels, ndim)
+def check_image(shape: Sequence[int], itemsize: int, ndim: int) -> None:
+    """Refuse an image, before it is decoded, that has other axes than the kernel or is too large for one."""
+    if len(shape) != ndim:
+        wanted = "a plane" if ndim == 2 else "a stack"
+        raise KernelError(f"is an image of shape {tuple(shape)}; conv{ndim}d takes {wanted}")
+    if prod(shape) * itemsize > MOST_BYTES:
+        raise ConvError(f"declares an image of shape {tuple(shape)}, too large for a kernel", "too-large")
 
 
 def read_npy(data: bytes, ndim: int) -> Kernel:
@@ -133,9 +133,11 @@ def read_tiff(data: bytes, ndim: int) -> Kernel:
         series = file.series[0]
         if len(file.series) > 1 or "S" in series.axes:
             raise KernelError("is not one grey image; a kernel has one value for each tap")
-        if prod(series.shape) * series.dtype.itemsize > MOST_BYTES:
-            raise ConvError(f"declares an image of shape {series.shape}, too large for a kernel", "too-large")
-        return from_image(series.asarray(), ndim)
+        check_image(series.shape, series.dtype.itemsize, ndim)
+        page = series.keyframe
+        if len(page.dataoffsets) != prod(page.chunked):  # tifffile would spend seconds on a million missing strips
+            raise ConvError(f"has {len(page.dataoffsets)} of {prod(page.chunked):,} strips", "corrupt")
+        return from_array(series.asarray(), ndim)
 
 
 def read_png(data: bytes, ndim: int) -> Kernel:
@@ -148,9 +150,8 @@ def read_png(data: bytes, ndim: int) -> Kernel:
             raise ConvError("is not a PNG", "corrupt")
         if colour != PNG_GREY or depth < 8:
             raise KernelError("is not a grey PNG of 8 or 16 bits; a kernel has one value for each tap")
-        if width * height > MOST_BYTES:
-            raise ConvError(f"declares {width}x{height} pixels, too many for a kernel", "too-large")
-        return from_image(imagecodecs.png_decode(data), ndim)
+        check_image((height, width), depth // 8, ndim)
+        return from_array(imagecodecs.png_decode(data), ndim)
 
 
 @contextmanager

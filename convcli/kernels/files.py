@@ -106,11 +106,13 @@ def read_vips(data: bytes, ndim: int) -> Kernel:
     """
     if data.startswith(b"MATLAB"):
         raise KernelError("is a binary MATLAB file; save the taps as text, .npy or .json")
-    first, *lines = [line for block in blocks_of(decoded(data)) for line in block]
-    width, height, scale, offset = vips_header(first)
-    rows = read_rows(lines)
+    lines = [line for block in blocks_of(decoded(data)) for line in block]
+    if not lines:
+        raise KernelError("the kernel is empty")
+    width, height, scale, offset = vips_header(lines[0])
+    rows = read_rows(lines[1:])
     if len(rows) != height:
-        raise KernelError(f"has {len(rows)} rows, its first line says {height}")
+        raise KernelError(f"the number of rows is {len(rows)}, the first line says {height}")
     for i, row in enumerate(rows, 1):
         if len(row) != width:
             raise KernelError(f"kernel row {i} has {len(row)} values, the first line says {width}")
@@ -169,9 +171,9 @@ def parse_json(text: str) -> Any:
 def json_taps(nested: Any, ndim: int) -> Kernel:
     """A kernel from nested lists, which have as many levels as an array would have axes."""
     depth, first = 0, nested
-    while isinstance(first, list) and first:
-        depth, first = depth + 1, first[0]
-    shape, bank = layout([0] * depth, ndim)
+    while isinstance(first, list):
+        depth, first = depth + 1, first[0] if first else None
+    layout([1] * depth, ndim)  # a depth that no kernel has is refused before the values are looked at
     levels = ("filter", "channel", "slice", "row", "value") if ndim == 3 else ("filter", "channel", "row", "value")
     taps = json_numbers(nested, levels[-depth:])
     shape, bank = layout(shape_of(taps, levels[-depth:]), ndim)

@@ -75,7 +75,7 @@ class Kernel:
         """A kernel from an array of real numbers, of the kernel's own `shape`."""
         import numpy as np
 
-        with np.errstate(over="ignore"):  # an extended-precision tap too large for float64 is refused below
+        with np.errstate(all="ignore"):  # a tap that float64 cannot hold, or a signalling NaN, is refused below
             data = np.ascontiguousarray(taps, dtype=np.float64) + 0.0
         if not data.size:
             raise KernelError(f"an array of shape {taps.shape} holds no taps")
