@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from scipy import ndimage
@@ -431,12 +431,14 @@ taps_2d = st.tuples(st.integers(1, 5), st.integers(1, 5)).flatmap(
 )
 
 
+@settings(deadline=None)
 @given(taps_2d)
 def test_turning_twice_changes_nothing(kernel):
     assert kernel == kernel.flipped().flipped()
     np.testing.assert_array_equal(kernel.array()[::-1, ::-1], kernel.flipped().array())
 
 
+@settings(deadline=None)
 @given(taps_2d)
 def test_turning_is_convolution(kernel):
     image = noise(9, 8)
@@ -453,6 +455,7 @@ def test_turning_moves_the_centre_of_even_kernels_with_the_taps():
     np.testing.assert_array_equal(turned.array(), parse_kernel("gaussian:1,2,order=1,0").array()[::-1, ::-1])
 
 
+@settings(deadline=None)
 @given(taps_2d)
 def test_normalised_taps_sum_to_one_unless_they_sum_to_zero(kernel):
     normal = kernel.normalized()
@@ -527,6 +530,7 @@ TEXTS = [
 ]
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(TEXTS), min_size=1, max_size=4))
 def test_stacked_kernels_filter_as_they_do_alone(texts):
     image = noise(14, 15)
@@ -552,6 +556,7 @@ def test_what_cannot_be_stacked_is_refused():
             stack_kernels(others)
 
 
+@settings(deadline=None)
 @given(st.fractions(min_value=-100, max_value=100, max_denominator=300))
 def test_a_fraction_keeps_its_name(fraction):
     typed = Fraction(fraction)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from convcli.errors import ConvError, KernelError
@@ -118,6 +118,7 @@ def test_slices_that_differ_are_told_apart():
         assert message == caught.value.message
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_any_array_survives_being_typed(data):
     shape = data.draw(st.tuples(st.integers(1, 3), st.integers(1, 3), st.integers(1, 4), st.integers(1, 4)))
@@ -139,6 +140,7 @@ def test_any_array_survives_being_typed(data):
     assert kernel == parse_kernel(kernel.name, ndim)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(-(10**6), 10**6), min_size=6, max_size=6), st.integers(0, 1), st.integers(0, 2))
 def test_the_sized_form_is_row_by_row(values, x, y):
     kernel = parse_kernel(f"2x3+{x}+{y}:{','.join(map(str, values))}")
@@ -152,6 +154,7 @@ pieces = st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(pieces, max_size=8).map("".join), st.sampled_from([2, 3]))
 def test_only_errors_with_a_reason_escape_from_any_text(text, ndim):
     try:
@@ -163,6 +166,7 @@ def test_only_errors_with_a_reason_escape_from_any_text(text, ndim):
         assert kernel.ndim == ndim
 
 
+@settings(deadline=None)
 @given(st.text(max_size=30), st.sampled_from([2, 3]))
 def test_only_errors_with_a_reason_escape_from_any_unicode(text, ndim):
     try:

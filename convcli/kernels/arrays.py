@@ -109,9 +109,9 @@ def npy_array(stream: IO[bytes]) -> Array:
         if min(shape, default=1) < 0 or size > MOST_BYTES:
             raise ConvError(f"declares an array of shape {shape}, too large for a kernel", "too-large")
         data = stream.read(size)
-    if len(data) < size:
-        raise ConvError(f"is cut short: {len(data)} of {size} bytes are there", "corrupt")
-    return np.frombuffer(data, dtype).reshape(shape, order="F" if is_fortran else "C")
+        if len(data) < size:
+            raise ConvError(f"is cut short: {len(data)} of {size} bytes are there", "corrupt")
+        return np.frombuffer(data, dtype).reshape(shape, order="F" if is_fortran else "C")
 
 
 def npy_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
@@ -130,11 +130,10 @@ def read_tiff(data: bytes, ndim: int) -> Kernel:
     with decoding("TIFF", tifffile.TiffFileError), logged_damage("tifffile"), tifffile.TiffFile(BytesIO(data)) as file:
         if not file.series:
             raise KernelError("holds no image")
-        series = file.series[0]
-        if len(file.series) > 1 or "S" in series.axes:
+        series, page = file.series[0], file.series[0].keyframe
+        if len(file.series) > 1 or "S" in series.axes or page.photometric != tifffile.PHOTOMETRIC.MINISBLACK:
             raise KernelError("is not one grey image; a kernel has one value for each tap")
         check_image(series.shape, series.dtype.itemsize, ndim)
-        page = series.keyframe
         if len(page.dataoffsets) != prod(page.chunked):  # tifffile would spend seconds on a million missing strips
             raise ConvError(f"has {len(page.dataoffsets)} of {prod(page.chunked):,} strips", "corrupt")
         return from_array(series.asarray(), ndim)
@@ -166,7 +165,7 @@ def decoding(title: str, *raised: type[Exception]) -> Iterator[None]:
 
 @contextmanager
 def logged_damage(logger: str) -> Iterator[None]:
-    """Turn what a library only logs, and then leaves out, into an error."""
+    """Turn what a library only logs, and then leaves out, into an error; it comes before errors that follow from it."""
     lines: list[str] = []
     handler = logging.Handler(logging.WARNING)
     handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
@@ -174,6 +173,9 @@ def logged_damage(logger: str) -> Iterator[None]:
     log.addHandler(handler)
     try:
         yield
+    except ConvError:
+        if not lines:
+            raise
     finally:
         log.removeHandler(handler)
     if lines:

@@ -1,5 +1,7 @@
-"""Kernels that answer to change: derivatives, edges, spots, stripes. Positive where the image gets brighter towards
-the direction named; with x that is to the right, with y downwards, with z to later slices.
+"""Kernels that answer to change: derivatives, edges, spots, stripes.
+
+All are meant for correlation: positive where the image gets brighter in the direction named, which for x is to the
+right, for y downwards, for z to later slices.
 """
 
 from __future__ import annotations

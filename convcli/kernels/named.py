@@ -138,7 +138,7 @@ def assign(kernel: NamedKernel, text: str | None) -> Words:
         words = {name: [word] for name, word in zip(names, positional, strict=False)}
     twice = words.keys() & keyed.keys()
     if twice:
-        raise KernelError(f"{twice.pop()} is given twice")
+        raise KernelError(f"{min(twice)} is given twice")
     return words | keyed
 
 

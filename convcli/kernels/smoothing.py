@@ -1,4 +1,4 @@
-"""Kernels that average: their taps sum to 1, so a constant image stays what it is."""
+"""Kernels that average: their taps sum to 1, so a constant image stays what it is (a Gaussian's derivatives apart)."""
 
 from __future__ import annotations
 
