@@ -12,11 +12,16 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from types import FrameType
-from typing import Any
+from typing import Annotated, Any
+
+import typer
+from typer import _click as click  # typer carries its own copy of click
 
 from convcli.errors import ConvError, UsageError
 
 THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+OPTIONAL_VALUES = {"--verify": "200"}
+"""Options that may stand alone, and what they then mean; typer knows no optional values."""
 CLOSED_PIPE = 141  # what a shell reports for a process that SIGPIPE ended
 OUT_OF_SPACE = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 
@@ -41,14 +46,12 @@ def main() -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code; errors are printed to standard error."""
-    from typer import _click as click  # typer carries its own copy of click
-
     try:
         command = build(arguments)
-        result = command.main(args=list(arguments), prog_name="convcli", standalone_mode=False)
+        result = command.main(args=with_values(arguments), prog_name="convcli", standalone_mode=False)
     except click.exceptions.ClickException as error:
         return complain(UsageError(one_line(error.format_message())))
-    except click.exceptions.Abort:
+    except typer.Abort:
         return 128 + signal.SIGINT
     except ConvError as error:
         return complain(error)
@@ -65,8 +68,6 @@ def run(arguments: Sequence[str]) -> int:
 
 def build(arguments: Sequence[str] = ()) -> Any:
     """The command group as a click object; only the named command is imported where the first argument names one."""
-    import typer
-
     from convcli.commands import COMMANDS
 
     app = typer.Typer(
@@ -76,14 +77,22 @@ def build(arguments: Sequence[str] = ()) -> Any:
         rich_markup_mode=None,  # plain help: half the start-up time
         pretty_exceptions_enable=False,
         add_completion=False,  # completions/ holds static scripts that start no Python
-        no_args_is_help=True,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    app.callback()(common)
+    app.callback(invoke_without_command=True)(common)
     named = [arguments[0]] if arguments and arguments[0] in COMMANDS else COMMANDS
     for name in named:
         app.command(name)(command_function(name))
     return typer.main.get_command(app)
+
+
+def with_values(arguments: Sequence[str]) -> list[str]:
+    """The arguments with the values of options that stand alone.
+
+    >>> with_values(["--verify", "in.png", "--verify=3"])
+    ['--verify=200', 'in.png', '--verify=3']
+    """
+    return [f"{a}={OPTIONAL_VALUES[a]}" if a in OPTIONAL_VALUES else a for a in arguments]
 
 
 def command_function(name: str) -> Callable[..., Any]:
@@ -174,5 +183,22 @@ def silence_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def common(version: bool = False) -> None:
+def common(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and what it runs on.")] = False,
+) -> None:
     """Filter images and volumes by convolution, and answer shape and cost questions."""
+    if version:
+        print(version_line())
+    elif context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+def version_line() -> str:
+    """The program, its engine and the libraries that pixels depend on."""
+    from importlib.metadata import version
+
+    from convcli import __version__
+
+    libraries = ", ".join(f"{name} {version(name)}" for name in ("numpy", "scipy", "tifffile", "imagecodecs"))
+    return f"convcli {__version__} (direct kernels: NumPy; {libraries})"

@@ -9,7 +9,7 @@ from convcli.engine import convolve
 from convcli.errors import ConvError
 from convcli.filter import ACCURACY, Numbers
 from convcli.methods import METHODS
-from tests.oracle import correlate, pads_of
+from oracle import correlate, pads_of
 
 BORDERS = ("edge", "zero", "reflect", "symmetric", "wrap")
 
@@ -24,7 +24,9 @@ def draw_problem(rng):
     groups = int(rng.choice([1, 1, 2, 3]))
     channels, filters = groups * int(rng.integers(1, 4)), groups * int(rng.integers(1, 4))
     padding = rng.choice(["same", "valid", "full", "numbers"])
-    padding = tuple((int(a), int(b)) for a, b in rng.integers(0, 5, (ndim, 2))) if padding == "numbers" else str(padding)
+    padding = (
+        tuple((int(a), int(b)) for a, b in rng.integers(0, 5, (ndim, 2))) if padding == "numbers" else str(padding)
+    )
     rules = [padding] * ndim if isinstance(padding, str) else padding
     pads = [pads_of(*each) for each in zip(rules, size, kernel, stride, dilation, strict=True)]
     taps = rng.standard_normal((filters, channels // groups, *kernel))
@@ -73,7 +75,9 @@ def engine(problem, method, dtype=np.float32, **more):
 def expected(problem, image=None):
     """The definition's answer."""
     keys = ("stride", "dilation", "pads", "border", "groups")
-    return correlate(problem["image"] if image is None else image, problem["taps"], **{key: problem[key] for key in keys})
+    return correlate(
+        problem["image"] if image is None else image, problem["taps"], **{key: problem[key] for key in keys}
+    )
 
 
 def check_close(expected, found, problem):
@@ -118,7 +122,9 @@ def test_one_nan_damages_only_the_footprint_of_the_kernel(method):
     image[40, 30] = np.nan
     taps = np.outer([1.0, 2, 0, 1, 3], [1.0, 0, -1])
     found = convolve(image, taps, method=method)
-    marked = correlate(np.isnan(image)[None], (taps != 0)[None, None], stride=(1, 1), dilation=(1, 1), pads=[(2, 2), (1, 1)])
+    marked = correlate(
+        np.isnan(image)[None], (taps != 0)[None, None], stride=(1, 1), dilation=(1, 1), pads=[(2, 2), (1, 1)]
+    )
     np.testing.assert_array_equal(marked[0] > 0, np.isnan(found))
 
 
@@ -128,8 +134,12 @@ def test_infinities_meet_the_signs_of_the_taps(method):
     image[10, 10], image[10, 12], image[20, 20] = np.inf, np.inf, -np.inf
     taps = np.array([[1.0, 0, -1]] * 3)
     with np.errstate(invalid="ignore"):
-        truth = correlate(image[None], taps[None, None], stride=(1, 1), dilation=(1, 1), pads=[(1, 1), (1, 1)], border="edge")
-    np.testing.assert_array_equal(truth[0].astype(np.float32), convolve(image, taps, method=method, numbers=Numbers(dtype="float32")))
+        truth = correlate(
+            image[None], taps[None, None], stride=(1, 1), dilation=(1, 1), pads=[(1, 1), (1, 1)], border="edge"
+        )
+    np.testing.assert_array_equal(
+        truth[0].astype(np.float32), convolve(image, taps, method=method, numbers=Numbers(dtype="float32"))
+    )
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -150,7 +160,11 @@ INTEGERS = ("uint8", "uint16", "uint32", "int8", "int16", "int32")
 def test_integer_results_are_the_exact_ones_rounded(dtype, method):
     rng = np.random.default_rng(11)
     info = np.iinfo(dtype)
-    for taps in (np.full((5, 5), 1 / 25), rng.standard_normal((4, 7)), np.array([[0.0, -1, 0], [-1, 5, -1], [0, -1, 0]])):
+    for taps in (
+        np.full((5, 5), 1 / 25),
+        rng.standard_normal((4, 7)),
+        np.array([[0.0, -1, 0], [-1, 5, -1], [0, -1, 0]]),
+    ):
         image = rng.integers(info.min, info.max, (40, 45), dtype, endpoint=True)
         pads = [pads_of("same", n, k, 1, 1) for n, k in zip(image.shape, taps.shape, strict=True)]
         truth = correlate(image[None], taps[None, None], stride=(1, 1), dilation=(1, 1), pads=pads, border="edge")[0]
@@ -209,7 +223,9 @@ def test_tiles_do_not_show():
     rng = np.random.default_rng(4)
     image = rng.standard_normal((300, 5000)).astype(np.float32)
     taps = rng.standard_normal((9, 9))
-    truth = correlate(image[None], taps[None, None], stride=(1, 1), dilation=(1, 1), pads=[(4, 4)] * 2, border="edge")[0]
+    truth = correlate(image[None], taps[None, None], stride=(1, 1), dilation=(1, 1), pads=[(4, 4)] * 2, border="edge")[
+        0
+    ]
     for method in ("direct", "fft", "gemm"):
         found = convolve(image, taps, method=method, threads=2)
         assert np.abs(truth - found).max() <= ACCURACY * np.abs(taps).sum() * np.abs(image).max()

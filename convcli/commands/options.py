@@ -1,11 +1,155 @@
-"""The option types that commands share, so that `-k` means the same everywhere."""
+"""The options that commands share, as dataclasses: `-k` means the same everywhere.
 
-from __future__ import annotations
+`@expand` turns a command's dataclass parameters into one command-line option per field, and back into the dataclass.
+"""
 
-from typing import Annotated
+import inspect
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from functools import wraps
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.", rich_help_panel="Report")]
-Csv = Annotated[bool, typer.Option("--csv", help="Print comma-separated values.", rich_help_panel="Report")]
-Markdown = Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.", rich_help_panel="Report")]
+Inputs = Annotated[list[str], typer.Argument(metavar="INPUT...", help="Images; - is standard input.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
+Csv = Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")]
+Markdown = Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")]
+
+
+@dataclass(frozen=True)
+class KernelOptions:
+    """Which kernel, and how several are combined."""
+
+    kernel: Annotated[
+        list[str],
+        typer.Option(
+            "-k", "--kernel", help='Name (gaussian:2), numbers ("0 -1 0; -1 5 -1; 0 -1 0") or file; may be repeated.'
+        ),
+    ]
+    combine: Annotated[str, typer.Option(help="Several kernels become: stack, sum, mean, magnitude, max.")] = "stack"
+    normalize: Annotated[str, typer.Option(help="sum: divide the kernel by its sum; none.")] = "none"
+    flip: Annotated[bool, typer.Option("--flip", help="Turn the kernel by 180 degrees: mathematical convolution.")] = (
+        False
+    )
+    origin: Annotated[str, typer.Option(help="The tap on the pixel, as y,x from 0; default: the middle, k // 2.")] = ""
+
+
+@dataclass(frozen=True)
+class GeometryOptions:
+    """Where the kernel goes."""
+
+    stride: Annotated[str, typer.Option("-s", "--stride", help="Step between outputs: 2, or 2,1 per axis.")] = "1"
+    dilation: Annotated[str, typer.Option("-d", "--dilation", help="Step between taps: 2, or 2,1 per axis.")] = "1"
+    padding: Annotated[
+        str,
+        typer.Option("-p", "--padding", help="same, tf-same, valid, full; or pixels: 1, or 1,2 per axis, or 0:1,0:1."),
+    ] = "same"
+    border: Annotated[
+        str, typer.Option("-b", "--border", help="edge, zero, constant=V, reflect, symmetric, wrap; or y=edge,x=wrap.")
+    ] = ""
+    groups: Annotated[int, typer.Option("-g", "--groups", min=1, help="Groups of channels in a filter bank.")] = 1
+
+
+@dataclass(frozen=True)
+class NumberOptions:
+    """From samples to numbers and back."""
+
+    dtype: Annotated[
+        str, typer.Option("-t", "--dtype", help="Sample type of the result: same, uint8, uint16, float32, ...")
+    ] = "auto"
+    precision: Annotated[str, typer.Option(help="auto, or double: compute in float64.")] = "auto"
+    range_: Annotated[
+        str, typer.Option("--range", help="clip, abs (absolute value first) or rescale to the full range.")
+    ] = "clip"
+    scale: Annotated[float, typer.Option(help="Multiply results.")] = 1.0
+    bias: Annotated[float, typer.Option(help="Add to results.")] = 0.0
+    nan: Annotated[str, typer.Option(help="keep (NaN where a tap meets one), ignore, zero or error.")] = "keep"
+    nodata: Annotated[float | None, typer.Option(help="Samples of this value are unknown, like NaN.")] = None
+    alpha: Annotated[str, typer.Option(help="premultiply, straight, keep or drop the opacity.")] = "premultiply"
+    linear: Annotated[bool, typer.Option("--linear", help="Filter sRGB samples in linear light.")] = False
+
+
+@dataclass(frozen=True)
+class FileOptions:
+    """What is read and where results go."""
+
+    output: Annotated[
+        str,
+        typer.Option(
+            "-o", "--output", help="File, folder/, template with {stem} {name} {ext} {parent} {index} {kernel}, or -."
+        ),
+    ] = ""
+    format_: Annotated[str, typer.Option("--format", help="Format of the output where its name does not tell.")] = ""
+    force: Annotated[bool, typer.Option("-f", "--force", help="Replace outputs that exist.")] = False
+    in_place: Annotated[bool, typer.Option("--in-place", help="Replace each input by its result.")] = False
+    png: Annotated[str, typer.Option(help="PNG compression: fast, balanced, small.")] = "fast"
+    quality: Annotated[int | None, typer.Option(min=1, max=100, help="JPEG and WebP quality.")] = None
+    compression: Annotated[
+        str | None, typer.Option(help="TIFF compression: none, deflate, lzw, zstd; default as the input.")
+    ] = None
+    axes: Annotated[str | None, typer.Option(help="Axes of the input, such as CYX or TZCYX.")] = None
+    series: Annotated[int | None, typer.Option(help="Which series of a TIFF, from 0.")] = None
+    lenient: Annotated[bool, typer.Option("--lenient", help="Damage that can be read around is a warning.")] = False
+    auto_orient: Annotated[
+        bool, typer.Option("--auto-orient", help="Turn the picture as its EXIF orientation says.")
+    ] = False
+    max_pixels: Annotated[int | None, typer.Option(help="Refuse images with more samples.")] = None
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How it is computed."""
+
+    method: Annotated[str, typer.Option("-m", "--method", help="auto, direct, separable, gemm or fft.")] = "auto"
+    threads: Annotated[int, typer.Option(min=0, help="Threads for one image; 0 uses every core.")] = 0
+    memory: Annotated[str, typer.Option(help="Bound of the working memory, such as 256MiB.")] = "256MiB"
+    verify: Annotated[
+        int, typer.Option(min=0, help="Recompute N points (200 without N) from the definition; fail if one differs.")
+    ] = 0
+    strict: Annotated[bool, typer.Option("--strict", help="A warning is a failure.")] = False
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first input that fails.")] = False
+
+
+@dataclass(frozen=True)
+class ReportOptions:
+    """What is said about it."""
+
+    explain: Annotated[bool, typer.Option("--explain", help="Print the plan and stop before any pixel is read.")] = (
+        False
+    )
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No report.")] = False
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="The whole report for each of many inputs.")] = False
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object per input on standard output.")] = False
+    report: Annotated[str, typer.Option(metavar="FILE", help="Write the JSON objects to a file.")] = ""
+
+
+def expand(command: Callable[..., Any]) -> Callable[..., Any]:
+    """A command whose dataclass parameters are options of their own on the command line.
+
+    >>> list(inspect.signature(expand(lambda run: run)).parameters)
+    ['run']
+    """
+    hints = get_type_hints(command, include_extras=True)
+    groups = {name: hint for name, hint in hints.items() if is_dataclass(hint) and isinstance(hint, type)}
+
+    @wraps(command)
+    def flat(**values: Any) -> Any:
+        gathered = {name: kind(**{f.name: values.pop(f.name) for f in fields(kind)}) for name, kind in groups.items()}
+        return command(**values, **gathered)
+
+    parameters = [p for name, p in inspect.signature(command, eval_str=True).parameters.items() if name not in groups]
+    parameters += [_parameter(kind, name) for kind in groups.values() for name in kind.__dataclass_fields__]
+    flat.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters]
+    )
+    flat.__annotations__ = {}
+    return flat
+
+
+def _parameter(kind: type, name: str) -> inspect.Parameter:
+    """The parameter of one field."""
+    entry = next(f for f in fields(kind) if f.name == name)  # type: ignore[arg-type]
+    default = inspect.Parameter.empty if entry.default is MISSING else entry.default
+    annotation = get_type_hints(kind, include_extras=True)[name]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)

@@ -101,6 +101,8 @@ def factor(taps: Array, limit: float) -> list[tuple[Array, ...]]:
 
     if taps.ndim == 1:
         return [(taps,)]
+    if taps.ndim == 2 and (cross := _cross(taps, limit)):
+        return [cross]
     shape = taps.shape
     u, s, v = np.linalg.svd(taps.reshape(shape[0], -1).astype(np.float64), full_matrices=False)
     bound = limit * float(np.abs(taps).sum())
@@ -114,6 +116,22 @@ def factor(taps: Array, limit: float) -> list[tuple[Array, ...]]:
         for term in factor((root * row).reshape(shape[1:]), limit / 2):
             terms.append((root * column, *term))  # noqa: PERF401 -- two nested loops read better than an extend
     return terms
+
+
+def _cross(taps: Array, limit: float) -> tuple[Array, Array] | None:
+    """The row and column through the largest tap, if their product is the kernel.
+
+    Unlike singular vectors they keep whole numbers whole, so that a Sobel filter stays exact.
+    """
+    import numpy as np
+
+    row, column = np.unravel_index(np.abs(taps).argmax(), taps.shape)
+    largest = taps[row, column]
+    if largest == 0:
+        return None
+    left, right = taps[:, column], taps[row] / largest
+    exact = np.abs(taps - np.outer(left, right)).sum() <= limit * np.abs(taps).sum()
+    return (left, right) if exact else None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,278 @@
+"""A filter on many inputs: each is probed, planned, read, filtered, written and reported; one that fails costs only itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from convcli.errors import ConvError, UsageError
+from convcli.filter import Filter
+from convcli.formats import (
+    Format,
+    ReadOptions,
+    WriteOptions,
+    check_writable,
+    encode,
+    format_for,
+    probe,
+    read,
+    remarks,
+    write,
+)
+from convcli.image import Image, ImageInfo
+from convcli.names import STREAM, output_names, refuse_overwrite
+from convcli.planner import DEFAULT_MEMORY, Plan, make_plan
+from convcli.report import Report, failure, show_report
+from convcli.samples import Counts
+
+PARTLY_FAILED = 3
+SLOW = 2.0
+"""Predicted seconds from which a progress bar is worth its import."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Everything about a run that is not the filter itself."""
+
+    inputs: Sequence[str]
+    output: str = ""
+    format: str = ""
+    force: bool = False
+    in_place: bool = False
+    reading: ReadOptions = field(default_factory=ReadOptions)
+    writing: WriteOptions = field(default_factory=WriteOptions)
+    method: str = "auto"
+    threads: int = 0
+    memory: int = DEFAULT_MEMORY
+    verify: int = 0
+    strict: bool = False
+    quiet: bool = False
+    verbose: bool = False
+    json: bool = False
+    report: str = ""
+    explain: bool = False
+    fail_fast: bool = False
+    fields: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def many(self) -> bool:
+        """True where one line for each input is enough."""
+        return len(self.inputs) > 1
+
+
+def run_batch(filter_: Filter, batch: Batch) -> int:
+    """Filter every input and report; the exit code: 0, 1 if nothing was done, 3 if only a part."""
+    targets = _targets(batch)
+    reports = []
+    for source, target in zip(batch.inputs, targets, strict=True):
+        report = _guarded(filter_, batch, source, target)
+        reports.append(report)
+        _tell(report, batch)
+        if report.status == "failed" and batch.fail_fast:
+            break
+    _write_reports(reports, batch)
+    failed = sum(report.status == "failed" for report in reports)
+    return 0 if not failed else 1 if failed == len(reports) else PARTLY_FAILED
+
+
+def _targets(batch: Batch) -> list[str]:
+    """The output of each input, and everything about them that is wrong whatever the files hold."""
+    if batch.in_place:
+        if batch.output:
+            raise UsageError("--in-place and -o exclude each other; give one of them")
+        if STREAM in batch.inputs:
+            raise UsageError("standard input cannot be replaced in place; use -o FILE")
+        return list(batch.inputs)
+    if not batch.output and not batch.explain:
+        raise UsageError("where should the result go? Give -o FILE, -o FOLDER/, -o - or --in-place")
+    if batch.output == STREAM and batch.json:
+        raise UsageError("standard output carries the pixels; use --report FILE for JSON")
+    if batch.output == STREAM and sys.stdout is not None and sys.stdout.isatty():
+        raise UsageError("pixels are not for a terminal; use -o FILE, or send them into a pipe")
+    if not batch.output:
+        return [""] * len(batch.inputs)
+    suffix = format_for("", batch.format).suffixes[0] if batch.format else ""
+    targets = output_names(batch.inputs, batch.output, batch.fields, suffix)
+    for target in targets:
+        if target != STREAM and not batch.format:
+            format_for(target)
+    return targets
+
+
+def _guarded(filter_: Filter, batch: Batch, source: str, target: str) -> Report:
+    """One input's report; in a batch an error becomes one."""
+    try:
+        return process(filter_, batch, source, target)
+    except ConvError as error:
+        if not batch.many and not batch.json and not batch.report:
+            raise error.at(source) from None
+        return failure(source, target, error.at(source))
+
+
+def process(filter_: Filter, batch: Batch, source: str, target: str) -> Report:
+    """Filter one input into one output, or only plan it."""
+    started = perf_counter()
+    content: Path | bytes = _standard_input() if source == STREAM else Path(source)
+    info = probe(content, options=batch.reading)
+    plan = plan_for(filter_, info, batch)
+    after = filter_.output_info(info)
+    report = Report(source, target, filter=filter_, before=info, after=after, plan=plan)
+    format_ = _output_format(target, info, batch)
+    if format_:
+        after = replace(after, format=format_.name)
+        report = replace(report, after=after, warnings=_before_work(after, format_, batch))
+        if target != STREAM:
+            refuse_overwrite(source, target, force=batch.force, in_place=batch.in_place)
+    if batch.explain:
+        return replace(report, warnings=batch.notes + info.notes + report.warnings, status="skipped")
+    assert format_ is not None
+    from convcli.engine import apply
+
+    image = read(content, options=batch.reading)
+    read_at = perf_counter()
+    with _progress(batch, plan) as progress:
+        result, counts = apply(filter_, image, plan, verify=batch.verify, progress=progress)
+    computed_at = perf_counter()
+    warnings = batch.notes + image.info.notes + report.warnings + tuple(count_warnings(counts, after, filter_))
+    if batch.strict and warnings:
+        raise ConvError(f"--strict: {warnings[0]}", "strict")
+    _write(result, target, format_, batch)
+    done = perf_counter()
+    return replace(
+        report,
+        times={
+            "read": read_at - started,
+            "compute": computed_at - read_at,
+            "write": done - computed_at,
+            "total": done - started,
+        },
+        samples=counts.samples,
+        below=counts.below,
+        above=counts.above,
+        nan=counts.nan,
+        memory=_peak_memory(),
+        verified=batch.verify,
+        warnings=warnings,
+    )
+
+
+def _output_format(target: str, info: ImageInfo, batch: Batch) -> Format | None:
+    """The format of an output: as asked, by its name, or like the input's on standard output."""
+    if not target:
+        return None
+    return format_for(target, batch.format or (info.format if target == STREAM else None))
+
+
+def _before_work(after: ImageInfo, format_: Format, batch: Batch) -> tuple[str, ...]:
+    """Refuse a result that the format cannot hold; what else will change on writing."""
+    try:
+        check_writable(format_, after)
+    except ConvError as error:
+        raise UsageError(error.message, error.code) from None  # another name or option on the command line would do
+    return remarks(format_, after, batch.writing)
+
+
+def plan_for(filter_: Filter, info: ImageInfo, batch: Batch) -> Plan:
+    """The plan for an image; NumPy is loaded only where the kernel's rank is not known by its terms."""
+    from convcli.engine import rank_of
+    from convcli.workers import core_count
+
+    problem = filter_.problem(info, rank_of(filter_.kernel))
+    return make_plan(problem, method=batch.method, threads=batch.threads or core_count(), memory=batch.memory)
+
+
+def count_warnings(counts: Counts, info: ImageInfo, filter_: Filter) -> Iterator[str]:
+    """What a user should know about samples that could not be stored as computed, and what to do."""
+    whole = not info.dtype.startswith("float")
+    if counts.below:
+        share, low = share_of(counts.below, counts.samples), "0" if info.dtype.startswith("u") else "the least value"
+        way = (
+            "use --dtype float32 with a .tif, or --bias 128"
+            if info.dtype == "uint8"
+            else "use --dtype float32 with a .tif"
+        )
+        yield f"{share} of samples were below {low} and were set to {low}; {way}"
+    if counts.above:
+        share = share_of(counts.above, counts.samples)
+        yield f"{share} of samples were above what {info.dtype} holds and were set to the most; use --dtype float32 with a .tif, or --scale"
+    if counts.nan and whole and filter_.numbers.nodata is None:
+        yield f"{counts.nan:,} results were NaN, which {info.dtype} cannot hold: they became 0; use --dtype float32, or --nan ignore"
+
+
+def share_of(part: int, whole: int) -> str:
+    """A share in per cent, never rounded to nothing.
+
+    >>> share_of(19, 1000), share_of(1, 10**6)
+    ('1.9 %', '1 sample in 1,000,000:')
+    """
+    percent = 100 * part / whole
+    return f"{percent:.2g} %" if percent >= 0.01 else f"{part:,} of {whole:,}"
+
+
+def _write(image: Image, target: str, format_: Format, batch: Batch) -> None:
+    if target == STREAM:
+        with os.fdopen(
+            os.dup(1), "wb"
+        ) as pixels:  # not sys.stdout: unbuffered, it loses what a pipe does not take at once
+            pixels.write(encode(image, format_, batch.writing))
+        return
+    write(Path(target), image, format=format_, force=batch.force or batch.in_place, options=batch.writing)
+
+
+def _standard_input() -> bytes:
+    if sys.stdin is None:
+        raise ConvError("standard input is closed", "not-found", where=STREAM)
+    return sys.stdin.buffer.read()
+
+
+def _tell(report: Report, batch: Batch) -> None:
+    if batch.json:
+        print(json.dumps(report.as_dict()), flush=True)
+    if report.status == "failed":
+        print(f"convcli: {report.source!r}: {report.message} [{report.code}]", file=sys.stderr)
+    elif batch.explain and not batch.json:
+        show_report(report)
+    elif not batch.quiet and (batch.verbose or not batch.many):
+        show_report(report)
+    elif not batch.quiet:
+        print(report.line(), file=sys.stderr)
+
+
+def _write_reports(reports: Sequence[Report], batch: Batch) -> None:
+    if batch.report:
+        lines = [json.dumps(report.as_dict()) + "\n" for report in reports]
+        Path(batch.report).write_text("".join(lines), encoding="utf-8")
+
+
+@contextmanager
+def _progress(batch: Batch, plan: Plan) -> Iterator[Any]:
+    """A bar on a terminal for work that takes long; elsewhere nothing."""
+    if batch.quiet or sys.stderr is None or not sys.stderr.isatty() or plan.cost.seconds < SLOW:
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    problem = plan.problem
+    total = problem.planes * problem.channels_out
+    for outputs in problem.output:
+        total *= outputs
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(plan.method, total=total)
+        yield lambda count: bar.advance(task, count)
+
+
+def _peak_memory() -> int:
+    """The process's peak resident memory in bytes."""
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,213 @@
+"""From the options of a filtering command to a `Filter` and a `Batch`."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from math import inf
+
+from convcli.batch import Batch
+from convcli.borders import parse_border
+from convcli.commands.options import (
+    FileOptions,
+    GeometryOptions,
+    KernelOptions,
+    NumberOptions,
+    ReportOptions,
+    RunOptions,
+)
+from convcli.errors import UsageError
+from convcli.filter import COMBINE, DTYPES, Filter, Numbers, parse_padding, parse_spatial
+from convcli.formats import ReadOptions, WriteOptions
+from convcli.kernels import parse_kernel, stack_kernels
+from convcli.kernels.kernel import Kernel
+
+UNITS = {
+    "": 1,
+    "b": 1,
+    "k": 10**3,
+    "m": 10**6,
+    "g": 10**9,
+    "t": 10**12,
+    "ki": 2**10,
+    "mi": 2**20,
+    "gi": 2**30,
+    "ti": 2**40,
+}
+LEAST_MEMORY = 2**20
+
+
+def build_filter(
+    ndim: int, kernels: KernelOptions, geometry: GeometryOptions, numbers: NumberOptions
+) -> tuple[Filter, tuple[str, ...]]:
+    """The filter that the options describe, and what the user should know about it."""
+    choose(kernels.combine, COMBINE, "--combine")
+    choose(kernels.normalize, ("none", "sum"), "--normalize")
+    kernel, each, notes = build_kernel(ndim, kernels)
+    letters = "ZYX"[-ndim:]
+    padding = parse_padding(geometry.padding, ndim)
+    border = geometry.border or ("edge" if isinstance(padding, str) else "zero")
+    built = Filter(
+        kernel,
+        each=each,
+        flip=kernels.flip,
+        combine=kernels.combine if kernel.outputs > 1 else "stack",
+        stride=parse_spatial(geometry.stride, ndim, "--stride"),
+        dilation=parse_spatial(geometry.dilation, ndim, "--dilation"),
+        padding=padding,
+        borders=parse_border(border, letters),
+        groups=geometry.groups,
+        numbers=build_numbers(numbers, kernel),
+    )
+    if each and geometry.groups > 1:
+        raise UsageError(
+            "groups need a filter bank (O, I/g, kh, kw); this kernel acts on each channel alone", where="--groups"
+        )
+    return built, notes
+
+
+def build_kernel(ndim: int, options: KernelOptions) -> tuple[Kernel, bool, tuple[str, ...]]:
+    """One kernel from all -k: the kernel, whether it acts on each channel alone, and notes."""
+    parsed = [parse_kernel(text, ndim, stdin=_standard_input) for text in options.kernel]
+    placed = [with_origin(kernel, options.origin) for kernel in parsed]
+    notes = tuple(
+        f"kernel {kernel.name} sums to 0 and was not normalized"
+        for kernel in placed
+        if options.normalize == "sum" and is_zero_sum(kernel)
+    )
+    scaled = [kernel.normalized() if options.normalize == "sum" else kernel for kernel in placed]
+    turned = [kernel.flipped() if options.flip else kernel for kernel in scaled]
+    each = not any(kernel.bank for kernel in turned)
+    if len(turned) > 1 and not each:
+        raise UsageError("several -k are plain kernels side by side; put a filter bank alone", where="-k")
+    kernel = stack_kernels(turned) if len(turned) > 1 else turned[0]
+    if options.combine != "stack" and kernel.outputs == 1:
+        raise UsageError("--combine needs several kernels: repeat -k, or give a filter bank")
+    return folded(kernel, options.combine, each=each), each, notes
+
+
+def folded(kernel: Kernel, combine: str, *, each: bool) -> Kernel:
+    """Sums and means of results are one filter with summed taps."""
+    if combine not in ("sum", "mean"):
+        return kernel
+    total = kernel.array().sum(axis=0, keepdims=True) / (kernel.outputs if combine == "mean" else 1)
+    taps = total[0, 0] if each else total
+    summed = Kernel.from_values(f"{combine} of {kernel.name}", taps.shape, taps.ravel().tolist(), bank=not each)
+    return replace(summed, origin=kernel.origin, offset=kernel.offset)
+
+
+def with_origin(kernel: Kernel, text: str) -> Kernel:
+    """The kernel with the tap that --origin names on the pixel."""
+    if not text:
+        return kernel
+    origin = parse_spatial(text, kernel.ndim, "--origin", least=0)
+    if any(o >= k for o, k in zip(origin, kernel.spatial, strict=True)):
+        taps = "x".join(map(str, kernel.spatial))
+        raise UsageError(f"{text!r} lies outside a kernel of {taps}; taps count from 0", where="--origin")
+    return replace(kernel, origin=origin)
+
+
+def build_numbers(options: NumberOptions, kernel: Kernel) -> Numbers:
+    """How samples are computed with, checked."""
+    choose(options.dtype, ("auto", "same", *DTYPES), "--dtype")
+    choose(options.precision, ("auto", "double"), "--precision")
+    choose(options.range_, ("clip", "abs", "rescale"), "--range")
+    choose(options.nan, ("keep", "ignore", "zero", "error"), "--nan")
+    choose(options.alpha, ("premultiply", "straight", "keep", "drop"), "--alpha")
+    for name, value in (("--scale", options.scale), ("--bias", options.bias)):
+        if not -inf < value < inf:
+            raise UsageError(f"{value} is not a finite number", where=name)
+    if options.nan == "ignore" and (min(kernel.values()) < 0 or kernel.sum() <= 0):
+        raise UsageError(
+            "--nan ignore divides by the weight of known pixels: the kernel may have no negative taps; use --nan zero or keep"
+        )
+    return Numbers(
+        dtype=options.dtype,
+        precision=options.precision,
+        range=options.range_,
+        scale=options.scale,
+        bias=options.bias + kernel.offset,
+        nan=options.nan,
+        nodata=options.nodata,
+        alpha=options.alpha,
+        linear=options.linear,
+    )
+
+
+def build_batch(
+    inputs: Sequence[str],
+    files: FileOptions,
+    run: RunOptions,
+    report: ReportOptions,
+    notes: tuple[str, ...],
+    **fields: str,
+) -> Batch:
+    """The run that the options describe; `fields` are for output templates."""
+    choose(files.png, ("fast", "balanced", "small"), "--png")
+    if files.compression is not None:
+        choose(files.compression, ("none", "deflate", "lzw", "zstd"), "--compression")
+    return Batch(
+        inputs=inputs,
+        output=files.output,
+        format=files.format_,
+        force=files.force,
+        in_place=files.in_place,
+        reading=ReadOptions(
+            lenient=files.lenient,
+            max_pixels=files.max_pixels,
+            series=files.series,
+            auto_orient=files.auto_orient,
+            axes=files.axes,
+        ),
+        writing=WriteOptions(png=files.png, quality=files.quality, compression=files.compression),
+        method=run.method,
+        threads=run.threads,
+        memory=parse_bytes(run.memory, "--memory"),
+        verify=run.verify,
+        strict=run.strict,
+        fail_fast=run.fail_fast,
+        quiet=report.quiet,
+        verbose=report.verbose,
+        json=report.json,
+        report=report.report,
+        explain=report.explain,
+        fields=fields,
+        notes=notes,
+    )
+
+
+def parse_bytes(text: str, option: str) -> int:
+    """A size such as 512MiB, 1.5GB or 4096.
+
+    >>> parse_bytes("256MiB", "--memory"), parse_bytes("1.5k", "--memory")
+    (268435456, 1500)
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d*)?)\s*([kmgt]?i?)b?\s*", text.lower())
+    if match is None or match[2] not in UNITS:
+        raise UsageError(f"{text!r} is not a size; give bytes, or such as 256MiB or 1GB", where=option)
+    size = int(float(match[1]) * UNITS[match[2]])
+    if option == "--memory" and size < LEAST_MEMORY:
+        raise UsageError(f"{text} is too little to compute anything; the least is 1MiB", where=option)
+    return size
+
+
+def choose(value: str, choices: Sequence[str], option: str) -> str:
+    """The value, if it is one of the choices."""
+    if value not in choices:
+        from difflib import get_close_matches
+
+        near = get_close_matches(value, choices, 1)
+        hint = f"did you mean {near[0]!r}?" if near else f"use {', '.join(choices)}"
+        raise UsageError(f"unknown value {value!r}; {hint}", where=option)
+    return value
+
+
+def is_zero_sum(kernel: Kernel) -> bool:
+    """True for edge filters and the like, which make a constant image 0."""
+    return abs(kernel.sum()) <= 1e-9 * kernel.absolute_sum()
+
+
+def _standard_input() -> bytes:
+    return sys.stdin.buffer.read() if sys.stdin is not None else b""
