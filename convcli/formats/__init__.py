@@ -1,0 +1,288 @@
+"""Image files: what they say, their pixels, and writing them whole or not at all.
+
+One line of `FORMATS` for each format; its module, imported on first use, has
+
+    probe(source, options) -> ImageInfo         what the file says, no pixel decoded
+    read(source, options) -> Image              the same, and the pixels
+    write(stream, image, options, name)         into a seekable stream
+
+A file is known by its first bytes; its name only chooses what is written. Metadata that formats share stands under
+`icc` (bytes), `exif` (bytes, a TIFF structure), `orientation` (2 to 8), `resolution` (x, y, "inch", "cm" or "none"
+(pixels per unit, or just their ratio)) and `description` (text, or bytes that are no UTF-8); the rest under the name
+of the format that it came from.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import BinaryIO
+
+from convcli.errors import ConvError, UsageError
+from convcli.formats.atomic import atomic_output, same_file
+from convcli.formats.failures import told
+from convcli.formats.layout import check_series, picture_samples, upright, with_axes
+from convcli.formats.limits import times
+from convcli.formats.options import ReadOptions, WriteOptions
+from convcli.formats.source import Source, source_of
+from convcli.image import Image, ImageInfo
+
+__all__ = [
+    "FORMATS",
+    "Format",
+    "ReadOptions",
+    "WriteOptions",
+    "atomic_output",
+    "check_writable",
+    "encode",
+    "format_for",
+    "probe",
+    "read",
+    "remarks",
+    "same_file",
+    "write",
+]
+
+READ, WRITE = ReadOptions(), WriteOptions()
+INTEGERS = ("uint8", "uint16")
+NUMBERS = (
+    *("uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64"),
+    *("float16", "float32", "float64"),
+)
+GREY, COLOUR = ("grey",), ("grey", "rgb")
+TRANSPARENT = ("grey", "grey+alpha", "rgb", "rgb+alpha")
+
+
+@dataclass(frozen=True)
+class Format:
+    """A file format: the module that reads and writes it, how it is recognised, and what it holds.
+
+    `magic` matches the first bytes; `samples` is empty where an image of any dimensions is held; `side` is the largest
+    width and height. A format without `dtypes` is read only.
+    """
+
+    name: str
+    title: str
+    module: str
+    suffixes: tuple[str, ...]
+    magic: bytes = rb"(?!)"
+    dtypes: tuple[str, ...] = NUMBERS
+    samples: tuple[str, ...] = ()
+    side: int = 2**31 - 1
+
+    def load(self) -> ModuleType:
+        """The format's module."""
+        return import_module(f"convcli.formats.{self.module}")
+
+
+FORMATS = {
+    entry.name: entry
+    for entry in (
+        Format("png", "PNG", "png", (".png",), rb"\x89PNG\r\n\x1a\n", INTEGERS, TRANSPARENT, 1_000_000),
+        Format("jpeg", "JPEG", "jpeg", (".jpg", ".jpeg"), rb"\xff\xd8\xff", ("uint8",), (*COLOUR, "cmyk"), 65500),
+        Format("tiff", "TIFF", "tiff", (".tif", ".tiff"), rb"II[\*+]\0|MM\0[\*+]"),
+        Format("ome", "OME-TIFF", "tiff", (".ome.tif", ".ome.tiff")),
+        Format("imagej", "ImageJ TIFF", "tiff", ()),
+        Format("webp", "WebP", "pillow", (".webp",), rb"RIFF....WEBP", ("uint8",), TRANSPARENT, 16383),
+        Format("bmp", "BMP", "pillow", (".bmp",), rb"BM", ("uint8",), COLOUR),
+        Format("gif", "GIF", "pillow", (".gif",), rb"GIF8[79]a", ("uint8",), GREY, 65535),
+        Format("pgm", "PGM", "pnm", (".pgm",), rb"P[25]\s", INTEGERS, GREY),
+        Format("ppm", "PPM", "pnm", (".ppm",), rb"P[36]\s", INTEGERS, ("rgb",)),
+        Format("pnm", "PNM", "pnm", (".pnm",), dtypes=INTEGERS, samples=COLOUR),
+        Format("pam", "PAM", "pnm", (".pam",), rb"P7\s", INTEGERS, TRANSPARENT),
+        Format("pbm", "PBM", "pnm", (".pbm",), rb"P[14]\s", ()),
+        Format("npy", "NumPy array", "npy", (".npy",), rb"\x93NUMPY"),
+        Format("npz", "NumPy archive", "npy", (".npz",), rb"PK\x03\x04"),
+    )
+}
+HEAD = 16  # bytes that are enough to tell the formats apart
+
+
+def probe(source: Path | bytes, *, options: ReadOptions = READ) -> ImageInfo:
+    """What a file, or the bytes from standard input, say of the image in them; no pixel is decoded.
+
+    Raises ConvError, with the file as its place: see `read`.
+    """
+    opened = source_of(source)
+    with reading(opened):
+        found = recognised(opened)
+        return finished(found.load().probe(opened, options), opened, options)
+
+
+def read(source: Path | bytes, *, options: ReadOptions = READ) -> Image:
+    """An image with its pixels: an array, or a read-only memory map for a large file without compression.
+
+    The memory map has the file's byte order; else arrays are in the machine's.
+    Raises ConvError: not-found, permission, is-directory, not-regular, empty, unknown-format, corrupt, too-large, bomb,
+    memory, empty-image, ambiguous, shape, dtype, unsafe, codec-missing.
+    """
+    opened = source_of(source)
+    with reading(opened):
+        image: Image = recognised(opened).load().read(opened, options)
+        info = finished(image.info, opened, options)
+        turn = image.info.metadata.get("orientation", 1) if options.auto_orient else 1
+        data = image.data if turn == 1 else import_module("convcli.formats.pixels").turned(image.data, info.axes, turn)
+        return Image(info, data)
+
+
+@contextmanager
+def reading(source: Source) -> Iterator[None]:
+    """What goes wrong inside the block is told as an error of the file."""
+    try:
+        yield
+    except ConvError as error:
+        raise error.at(source.name) from error.__cause__
+    except MemoryError as error:
+        raise ConvError("needs more memory than there is", "memory", where=source.name) from error
+    except OSError as error:
+        raise told(error, source.name) from error
+
+
+def recognised(source: Source) -> Format:
+    """The format that the first bytes show."""
+    head = source.head(HEAD)
+    for entry in FORMATS.values():
+        if re.match(entry.magic, head, re.DOTALL):
+            return entry
+    known = ", ".join(entry.title for entry in FORMATS.values() if entry.magic != Format.magic)
+    shown = "text" if head.isascii() and head.decode().isprintable() else "data"
+    raise ConvError(
+        f"is no image that is known here, but {shown} beginning {head[:8]!r}; known are {known}", "unknown-format"
+    )
+
+
+def finished(info: ImageInfo, source: Source, options: ReadOptions) -> ImageInfo:
+    """What a module found, with the user's wishes and a note on a misleading name applied."""
+    entry = FORMATS[info.format]
+    if entry.samples and entry.module != "pillow":
+        check_series(options.series, 1)
+    info = with_axes(info, options.axes)
+    info = upright(info) if options.auto_orient else info
+    named = None if source.path is None else by_suffix(source.name)
+    if named is None or named.module == entry.module:
+        return info
+    return replace(info, notes=(*info.notes, f"is named {source.name[-8:]!r} but holds {entry.title}"))
+
+
+def by_suffix(name: str) -> Format | None:
+    """The format that the end of a name stands for: the longest that fits."""
+    fitting = [
+        (suffix, entry) for entry in FORMATS.values() for suffix in entry.suffixes if name.lower().endswith(suffix)
+    ]
+    return max(fitting, key=lambda pair: len(pair[0]))[1] if fitting else None
+
+
+def format_for(name: str, override: str | None = None) -> Format:
+    """The format to write: by `--format`, or by the end of the output's name.
+
+    >>> format_for("out.jpg").name
+    'jpeg'
+    >>> format_for("-", "png").title
+    'PNG'
+    """
+    if override is not None:
+        entry = FORMATS.get(override.lower()) or by_suffix(f".{override}")
+        if entry is None or not entry.dtypes:
+            raise unknown_format(f"unknown format {override!r}", override, "--format")
+        return entry
+    entry = by_suffix(name)
+    if entry is not None and entry.dtypes:
+        return entry
+    if name == "-":
+        raise UsageError(
+            "standard output has no name to tell the format: add --format png, tiff, npy ...", "unknown-format"
+        )
+    suffix = Path(name).suffix
+    given = f"no format is known by the ending {suffix!r}" if suffix else "the name has no ending that tells the format"
+    raise unknown_format(given, suffix.removeprefix("."), name)
+
+
+def unknown_format(given: str, word: str, where: str) -> UsageError:
+    """The error that lists the formats, the nearest name first."""
+    from difflib import get_close_matches
+
+    known = [suffix[1:] for entry in FORMATS.values() if entry.dtypes for suffix in entry.suffixes]
+    near = get_close_matches(word.lower(), known, 1)
+    meant = f"did you mean {near[0]!r}? " if near else ""
+    return UsageError(f"{given}; {meant}known are {', '.join(known)}", "unknown-format", where=where)
+
+
+def check_writable(entry: Format, info: ImageInfo) -> None:
+    """Refuse, before any work, an image that a format cannot hold, with what would work.
+
+    >>> check_writable(FORMATS["png"], ImageInfo((4, 6), "float32", "YX"))
+    Traceback (most recent call last):
+    convcli.errors.ConvError: PNG holds uint8 or uint16, not float32; use --dtype uint8 or a .tif output [dtype]
+    """
+    if info.dtype not in entry.dtypes:
+        wanted = f"use --dtype {entry.dtypes[0]} or a .tif output" if entry.dtypes else "it is only read here"
+        message = f"{entry.title} holds {' or '.join(entry.dtypes) or 'nothing'}, not {info.dtype}; {wanted}"
+        raise ConvError(message, "dtype")
+    if entry.samples and (samples := picture_samples(info)) not in entry.samples:
+        raise ConvError(misfit(entry, info, samples), "shape")
+    if entry.samples and max(info.size("X"), info.size("Y")) > entry.side:
+        size = f"{info.size('X'):,} x {info.size('Y'):,}"
+        raise ConvError(
+            f"{entry.title} holds at most {entry.side:,} pixels a side, not {size}; use a .tif output", "too-large"
+        )
+    if entry.module == "tiff":
+        import_module("convcli.formats.tiff_output").check(info, entry.name)
+
+
+def misfit(entry: Format, info: ImageInfo, samples: str | None) -> str:
+    """Why the samples or dimensions of an image are not those of a picture format."""
+    held = ", ".join(entry.samples)
+    if samples is None:
+        found = f"one picture ({held}), not {info.axes} of {times(info.shape)}"
+        return f"{entry.title} holds {found}; use a .tif or .npy output"
+    if samples.endswith("+alpha") and samples.removesuffix("+alpha") in entry.samples:
+        return f"{entry.title} holds no transparency; use --alpha drop, or a .png output"
+    return f"{entry.title} holds {held}, not {samples}; use a .{'tif' if samples == 'cmyk' else 'png'} output"
+
+
+def remarks(entry: Format, info: ImageInfo, options: WriteOptions = WRITE) -> tuple[str, ...]:
+    """What writing in this format will change beside the pixels; warnings for the report, known before any work."""
+    if entry.module != "tiff":
+        return ()
+    notes: tuple[str, ...] = import_module("convcli.formats.tiff_output").remarks(info, options, entry.name)
+    return notes
+
+
+def write(
+    target: Path,
+    image: Image,
+    *,
+    format: Format | str | None = None,  # noqa: A002 - the word of the command line
+    force: bool = False,
+    in_place: bool = False,
+    options: WriteOptions = WRITE,
+) -> None:
+    """Write an image whole or not at all; `in_place` allows, like `force`, to replace the file that was read.
+
+    Raises ConvError: exists, is-directory, not-found, permission, disk-full, and those of `check_writable`.
+    """
+    entry = format if isinstance(format, Format) else format_for(str(target), format)
+    check_writable(entry, image.info)
+    with atomic_output(target, force=force or in_place) as stream:
+        if stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+            entry.load().write(stream, image, options, entry.name)
+        else:
+            stream.write(encode(image, entry, options))  # a pipe cannot go back to fill in offsets
+
+
+def encode(image: Image, format: Format | str, options: WriteOptions = WRITE) -> bytes:  # noqa: A002
+    """The bytes of an image file, for standard output."""
+    entry = format if isinstance(format, Format) else format_for("-", format)
+    check_writable(entry, image.info)
+    stream: BinaryIO = io.BytesIO()
+    entry.load().write(stream, image, options, entry.name)
+    stream.seek(0)
+    return stream.read()

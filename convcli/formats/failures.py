@@ -1,0 +1,59 @@
+"""What the system and the decoders raise, told as errors of this program."""
+
+from __future__ import annotations
+
+import errno
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from convcli.errors import ConvError
+
+OUT_OF_SPACE = frozenset({errno.ENOSPC, errno.EFBIG, errno.EDQUOT})
+SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")  # NumPy reports a full disk so, without an errno
+
+SYSTEM = {
+    errno.ENOENT: ("no such file or folder", "not-found"),
+    errno.ENOTDIR: ("no such file or folder", "not-found"),
+    errno.ENAMETOOLONG: ("the name is too long for this file system", "not-found"),
+    errno.ELOOP: ("its symbolic links go round in a circle", "not-found"),
+    errno.EACCES: ("permission denied", "permission"),
+    errno.EPERM: ("permission denied", "permission"),
+    errno.EROFS: ("the file system is read-only", "permission"),
+    errno.EISDIR: ("is a folder, not a file", "is-directory"),
+    errno.EEXIST: ("exists already; --force replaces it", "exists"),
+    errno.ENXIO: ("is a socket or device without a reader, not a file", "not-regular"),
+}
+
+
+def told(error: OSError, where: str) -> ConvError:
+    """What the operating system refused, as one of our errors.
+
+    >>> print(told(OSError(errno.ENOSPC, "No space left on device"), "out.tif"))
+    'out.tif': no space left to write; free some, or write elsewhere [disk-full]
+    """
+    if error.errno in OUT_OF_SPACE or (error.errno is None and SHORT_WRITE.search(str(error))):
+        return ConvError("no space left to write; free some, or write elsewhere", "disk-full", where=where)
+    message, code = SYSTEM.get(error.errno or 0, (error.strerror or str(error), "write-failed"))
+    return ConvError(message, code, where=where)
+
+
+@contextmanager
+def decoding(title: str, *raised: type[Exception]) -> Iterator[None]:
+    """Turn what a decoder raises on damaged data, known to be one of `raised`, into a 'corrupt' error."""
+    try:
+        yield
+    except ConvError:
+        raise
+    except raised as error:
+        raise corrupt(title, str(error) or type(error).__name__) from error
+
+
+def corrupt(title: str, reason: str) -> ConvError:
+    """The error for a file whose content breaks its format.
+
+    >>> print(corrupt("PNG", "IDAT: CRC error"))
+    the PNG is damaged (IDAT: CRC error) [corrupt]
+    """
+    line = " ".join(reason.split())
+    return ConvError(f"the {title} is damaged ({line[:160]})", "corrupt")

@@ -1,0 +1,364 @@
+"""JPEG through libjpeg-turbo (imagecodecs), with what libjpeg only mutters about made an error.
+
+A JPEG that ends early still decodes: libjpeg fills the rest with grey. A header that declares fewer rows than there
+are decodes too, and silently loses the rest. So the end of the data is held against the end of the picture.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import ceil
+from typing import Any, BinaryIO
+
+import numpy as np
+from imagecodecs import jpeg8_decode, jpeg8_encode
+
+from convcli.errors import ConvError
+from convcli.formats.exif import orientation
+from convcli.formats.failures import corrupt, decoding
+from convcli.formats.layout import fitting_profile
+from convcli.formats.limits import DEFLATE_RATIO, check_declared, check_ratio
+from convcli.formats.options import ReadOptions, WriteOptions
+from convcli.formats.pixels import Array, picture
+from convcli.formats.source import Source
+from convcli.image import Image, ImageInfo
+
+START, END, SCAN = b"\xff\xd8", b"\xff\xd9", 0xDA
+RESTART, RESTART_INTERVAL = re.compile(rb"\xff[\xd0-\xd7]"), 0xDD
+APP0, APP1, APP2, APP14, COMMENT, TABLES = 0xE0, 0xE1, 0xE2, 0xEE, 0xFE, 0xDB
+FRAMES = {
+    0xC0: "baseline",
+    0xC1: "extended",
+    0xC2: "progressive",
+    0xC3: "lossless",
+    0xC9: "arithmetic",
+    0xCA: "arithmetic",
+}
+OTHER_FRAMES = {0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF, 0xF7}  # hierarchical and the like, JPEG-LS
+BARE = {0x01, *range(0xD0, 0xD8)}  # markers without a length
+EXIF, ICC, XMP, ADOBE, JFIF = b"Exif\0\0", b"ICC_PROFILE\0", b"http://ns.adobe.com/xap/1.0/\0", b"Adobe", b"JFIF\0"
+KEPT = {(APP1, XMP), (0xED, b"Photoshop 3.0\0"), (COMMENT, b"")}
+UNITS = {0: "none", 1: "inch", 2: "cm"}
+SAMPLES = {1: "grey", 3: "rgb", 4: "cmyk"}
+SUBSAMPLINGS = {(1, 1): "444", (2, 1): "422", (2, 2): "420", (1, 2): "440", (4, 1): "411"}
+LARGEST_PART = 65519  # bytes of profile in one segment
+DEFAULT_QUALITY = 95
+AFTER_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")  # the next marker after entropy-coded data
+TAIL, SHORTEST_TAIL = 128, 16  # bytes at the end of a scan: some of the last blocks
+FILLER = b"\x5a" * TAIL
+
+STANDARD = bytes.fromhex(
+    "10 0b 0c 0e 0c 0a 10 0e 0d 0e 12 11 10 13 18 28 1a 18 16 16 18 31 23 25 1d 28 3a 33 3d 3c 39 33"
+    "38 37 40 48 5c 4e 40 44 57 45 37 38 50 6d 51 57 5f 62 67 68 67 3e 4d 71 79 70 64 78 5c 65 67 63"
+)
+"""Steps of the luminance in zigzag order at quality 50: ITU-T T.81, table K.1."""
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What stands before the pixels of a JPEG: its frame and the segments around it."""
+
+    frame: str
+    bits: int
+    height: int
+    width: int
+    factors: tuple[tuple[int, int], ...]
+    segments: tuple[tuple[int, bytes], ...]
+    restart: int
+    components: int
+    data_start: int
+
+    @property
+    def units(self) -> int:
+        """Number of the units that restart markers count, in the first scan: of all components, or the first alone."""
+        horizontal, vertical = self.factors[0]
+        most_horizontal = max(across for across, _ in self.factors)
+        most_vertical = max(down for _, down in self.factors)
+        if self.components > 1:
+            return ceil(self.width / (8 * most_horizontal)) * ceil(self.height / (8 * most_vertical))
+        columns = ceil(ceil(self.width * horizontal / most_horizontal) / 8)
+        rows = ceil(ceil(self.height * vertical / most_vertical) / 8)
+        return columns * rows
+
+
+def probe(source: Source, _options: ReadOptions) -> ImageInfo:
+    """What a JPEG says of itself."""
+    with source.open() as stream:
+        return describe(scan(stream))
+
+
+def read(source: Source, options: ReadOptions) -> Image:
+    """A JPEG with its pixels; ink values of CMYK as 0 for none."""
+    with source.open() as stream:
+        found = scan(stream)
+        stream.seek(0)
+        content = stream.read()
+    info = describe(found)
+    itemsize = np.dtype(info.dtype).itemsize
+    check_declared(info, itemsize, options.max_pixels)
+    check_ratio(found.width * found.height * len(found.factors), len(content), DEFLATE_RATIO)
+    with decoding("JPEG", RuntimeError, ValueError):
+        data = jpeg8_decode(content)
+    if data.shape != info.shape or data.dtype.name != info.dtype:
+        raise corrupt("JPEG", f"it decodes to {data.shape} {data.dtype}, not to {info.shape} {info.dtype}")
+    if not options.lenient:
+        check_whole(content, found, data)
+    return Image(info, ~data if is_inverted(found) else data)
+
+
+def scan(stream: BinaryIO) -> Scan:
+    """Read the segments up to the pixels."""
+    frame: tuple[str, int, int, int, tuple[tuple[int, int], ...]] | None = None
+    kept, restart, components = [], 0, 0
+    for marker, data in segments(stream):
+        if marker in FRAMES:
+            frame = (FRAMES[marker], *parsed_frame(data))
+        elif marker in OTHER_FRAMES:
+            raise ConvError("is a kind of JPEG that libjpeg does not decode; convert it first", "codec-missing")
+        elif marker == SCAN:
+            components = data[0]
+        elif marker == RESTART_INTERVAL:
+            restart = int.from_bytes(data[:2], "big")
+        elif marker >= APP0 or marker == TABLES:
+            kept.append((marker, data))
+    if frame is None:
+        raise corrupt("JPEG", "it declares no picture before its pixels")
+    return Scan(*frame, tuple(kept), restart, components, stream.tell())
+
+
+def segments(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Marker and data of each segment before the pixels, the start of the first scan included."""
+    stream.seek(len(START))
+    while True:
+        marker = next_marker(stream)
+        if marker in BARE:
+            continue
+        length = int.from_bytes(stream.read(2), "big")
+        data = stream.read(max(length - 2, 0))
+        if length < 3 or len(data) < length - 2 or marker == END[1]:
+            raise corrupt("JPEG", "it is cut short before its pixels")
+        yield marker, data
+        if marker == SCAN:
+            return
+
+
+def next_marker(stream: BinaryIO) -> int:
+    """The code of the marker that must follow; any number of fill bytes may stand before it."""
+    if stream.read(1) != b"\xff":
+        raise corrupt("JPEG", "a segment has the wrong length")
+    code = b"\xff"
+    while code == b"\xff":
+        code = stream.read(1)
+    if not code:
+        raise corrupt("JPEG", "it is cut short before its pixels")
+    return code[0]
+
+
+def parsed_frame(data: bytes) -> tuple[int, int, int, tuple[tuple[int, int], ...]]:
+    """Bits, height, width and the sampling factors of each component."""
+    if len(data) < 6 or len(data) != 6 + 3 * data[5]:
+        raise corrupt("JPEG", "its frame header has the wrong length")
+    bits, height, width = struct.unpack(">BHH", data[:5])
+    if data[5] not in SAMPLES:
+        raise corrupt("JPEG", f"it declares {data[5]} components")
+    return bits, height, width, tuple((data[i] >> 4, data[i] & 15) for i in range(7, len(data), 3))
+
+
+def describe(found: Scan) -> ImageInfo:
+    """A scanned JPEG as an image."""
+    count = len(found.factors)
+    size = (found.height, found.width)
+    return ImageInfo(
+        shape=size if count == 1 else (*size, count),
+        dtype="uint8" if found.bits <= 8 else "uint16",
+        axes="YX" if count == 1 else "YXS",
+        format="jpeg",
+        samples=SAMPLES[count] if count > 1 else "",
+        metadata=metadata_of(found),
+    )
+
+
+def metadata_of(found: Scan) -> dict[str, Any]:
+    """The segments to keep: shared keys, and under "jpeg" the others with quality and subsampling."""
+    metadata: dict[str, Any] = {}
+    own: dict[str, Any] = {"quality": quality(found), "subsampling": subsampling(found)}
+    profile: dict[int, bytes] = {}
+    for marker, data in found.segments:
+        if marker == APP1 and data.startswith(EXIF):
+            metadata["exif"] = data.removeprefix(EXIF)
+            metadata |= {"orientation": turn} if (turn := orientation(metadata["exif"])) != 1 else {}
+        elif marker == APP2 and data.startswith(ICC) and len(data) > len(ICC) + 2:
+            profile[data[len(ICC)]] = data[len(ICC) + 2 :]
+        elif marker == APP0 and data.startswith(JFIF) and len(data) >= 12:
+            unit, x, y = struct.unpack(">BHH", data[7:12])
+            metadata["resolution"] = (float(x), float(y), UNITS.get(unit, "none"))
+    if profile:
+        metadata["icc"] = b"".join(part for _, part in sorted(profile.items()))
+    own["segments"] = tuple((m, d) for m, d in found.segments if any(m == k and d.startswith(s) for k, s in KEPT))
+    return metadata | {"jpeg": own}
+
+
+def quality(found: Scan) -> int | None:
+    """The quality setting (1 to 100) whose table of steps is closest to the one used for the luminance."""
+    tables = b"".join(data for marker, data in found.segments if marker == TABLES)
+    if len(tables) < 65 or tables[0] != 0:
+        return None
+    steps = tables[1:65]
+    return min(range(1, 101), key=lambda q: sum(abs(a - b) for a, b in zip(steps, scaled_steps(q), strict=True)))
+
+
+def scaled_steps(setting: int) -> list[int]:
+    """The luminance's steps at a quality, as every libjpeg makes them.
+
+    >>> scaled_steps(100)[:3]
+    [1, 1, 1]
+    """
+    scale = 5000 // setting if setting < 50 else 200 - 2 * setting
+    return [min(max((step * scale + 50) // 100, 1), 255) for step in STANDARD]
+
+
+def subsampling(found: Scan) -> str | None:
+    """How coarsely colour is stored against brightness, in the usual notation; None for grey and odd ones."""
+    (horizontal, vertical), *others = found.factors
+    if len(others) != 2 or set(others) != {(1, 1)}:
+        return None
+    return SUBSAMPLINGS.get((horizontal, vertical))
+
+
+def is_inverted(found: Scan) -> bool:
+    """True for CMYK as Adobe writes it, 0 meaning full ink."""
+    return len(found.factors) == 4 and any(m == APP14 and d.startswith(ADOBE) for m, d in found.segments)
+
+
+def check_whole(content: bytes, found: Scan, data: Array) -> None:
+    """The data end with the picture: neither cut short nor followed by more than the header declares.
+
+    Restart markers can be counted. Without them, bytes added after honest data change nothing, and bytes taken from
+    the end of every scan change something.
+    """
+    scans = scan_places(content, found.data_start)
+    if not scans:
+        raise corrupt("JPEG", "it is cut short: it has no end marker")
+    if found.frame == "lossless":
+        return  # without blocks, missing data leave no trace
+    start, end = scans[0]
+    if found.restart:
+        missing = (found.units - 1) // found.restart - len(RESTART.findall(content, start, end))
+        ends_early, goes_on = missing > 0, missing < 0
+    elif is_undecoded(data):
+        ends_early, goes_on = not is_same(content[: scans[-1][1]] + FILLER + END, data), False
+    else:
+        ends_early, goes_on = (
+            False,
+            end - start > 4 * SHORTEST_TAIL and is_same_without_tails(content, scans, found, data),
+        )
+    if ends_early:
+        raise corrupt("JPEG", "its data end before the picture that its header declares")
+    if goes_on:
+        raise corrupt("JPEG", "it holds more data than the picture that its header declares")
+
+
+def scan_places(content: bytes, start: int) -> list[tuple[int, int]]:
+    """Where the data of each scan begin and end, the first at `start`; none without an end marker."""
+    places = []
+    place: int | None = start
+    match = AFTER_MARKER.search(content, start)
+    while match is not None:
+        if place is not None:
+            places.append((place, match.start()))
+        if match.group() == END:
+            return places
+        following = match.end() + int.from_bytes(content[match.end() : match.end() + 2], "big")
+        place = following if match.group()[1] == SCAN else None
+        match = AFTER_MARKER.search(content, following)
+    return []
+
+
+def is_undecoded(data: Array) -> bool:
+    """True where the last block looks like one that libjpeg had no data for: mid-grey throughout."""
+    corner = data[(data.shape[0] - 1) // 8 * 8 :, (data.shape[1] - 1) // 8 * 8 :].astype(np.int32)
+    level = 128 if data.dtype == np.uint8 else 2048
+    return bool((abs(corner - level) <= 1).all())
+
+
+def is_same_without_tails(content: bytes, scans: list[tuple[int, int]], found: Scan, data: Array) -> bool:
+    """True where every scan can lose its last bytes, and the picture stays the same.
+
+    Mostly the brightness of the last block, which is cheaper to decode, shows already that it needs them.
+    """
+    parts, place = [], 0
+    for start, end in scans:
+        parts.append(content[place : end - min(TAIL, (end - start) // 4)])
+        place = end
+    shorter = b"".join(parts) + END
+    if len(found.factors) == 3 and len(scans) == 1:
+        with contextlib.suppress(RuntimeError, ValueError):
+            if is_undecoded(jpeg8_decode(shorter, outcolorspace="GRAYSCALE")):
+                return False
+    return is_same(shorter, data)
+
+
+def is_same(variant: bytes, data: Array) -> bool:
+    """True where another version of the file shows the same picture."""
+    try:
+        return np.array_equal(jpeg8_decode(variant), data)
+    except (RuntimeError, ValueError):
+        return False  # a variant that does not decode tells nothing
+
+
+def write(stream: BinaryIO, image: Image, options: WriteOptions, _kind: str) -> None:
+    """Encode a picture: at the quality asked for, else that of the JPEG it came from, else 95."""
+    own = image.info.metadata.get("jpeg", {})
+    setting = options.quality or own.get("quality") or DEFAULT_QUALITY
+    data = picture(image)
+    ink = image.info.samples == "cmyk"
+    colours = "CMYK" if ink else None  # inverted, as Adobe began and everyone reads it
+    encoded = jpeg8_encode(
+        ~data if ink else data,
+        setting,
+        subsampling=own.get("subsampling") or "444",
+        colorspace=colours,
+        outcolorspace=colours,
+    )
+    stream.write(START)
+    stream.writelines(segment(marker, content) for marker, content in segments_of(image.info))
+    stream.write(memoryview(encoded)[body_start(encoded) :])
+
+
+def body_start(encoded: bytes | bytearray) -> int:
+    """Where the encoder's own segments end that are written anew: JFIF and Adobe."""
+    place = len(START)
+    while encoded[place + 1] in (APP0, APP14):
+        place += 2 + int.from_bytes(encoded[place + 2 : place + 4], "big")
+    return place
+
+
+def segments_of(info: ImageInfo) -> Iterator[tuple[int, bytes]]:
+    """The segments that go before the encoder's."""
+    metadata = info.metadata
+    if info.samples == "cmyk":
+        yield APP14, ADOBE + struct.pack(">HHHB", 100, 0, 0, 0)
+    else:
+        yield APP0, JFIF + b"\1\1" + density(*metadata.get("resolution", (1.0, 1.0, "none"))) + b"\0\0"
+    if "exif" in metadata and len(metadata["exif"]) <= LARGEST_PART:
+        yield APP1, EXIF + metadata["exif"]
+    profile = fitting_profile(info) or b""
+    parts = [profile[i : i + LARGEST_PART] for i in range(0, len(profile), LARGEST_PART)]
+    for number, part in enumerate(parts, 1):
+        yield APP2, ICC + bytes((number, len(parts))) + part
+    yield from metadata.get("jpeg", {}).get("segments", ())
+
+
+def density(x: float, y: float, unit: str) -> bytes:
+    """Unit and densities as JFIF holds them."""
+    values = [min(max(round(value), 1), 65535) for value in (x, y)]
+    return struct.pack(">BHH", {name: code for code, name in UNITS.items()}[unit], *values)
+
+
+def segment(marker: int, data: bytes) -> bytes:
+    """A segment as it stands in the file."""
+    return bytes((0xFF, marker)) + struct.pack(">H", len(data) + 2) + data

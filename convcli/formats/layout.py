@@ -1,0 +1,91 @@
+"""How the dimensions of an image lie: their letters, what its samples mean, and which way is up."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from convcli.errors import ConvError, UsageError
+from convcli.image import AXES, ImageInfo
+
+DTYPES = frozenset(
+    {"bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64", "float16", "float32", "float64"}
+)
+"""What the samples of an image may be in a file; bool is read as 0 and 255."""
+MAPPED_FROM = 2**24  # bytes: larger arrays without compression are mapped, smaller ones read
+SAMPLES = {1: "grey", 2: "grey+alpha", 3: "rgb", 4: "rgb+alpha"}
+PROFILES = {b"GRAY": "grey", b"RGB ": "rgb", b"CMYK": "cmyk"}
+TURNS = {2: "X", 3: "XY", 4: "Y", 5: "t", 6: "tX", 7: "tXY", 8: "tY"}
+"""What makes a picture of each EXIF orientation upright: swap rows and columns (t), then reverse an axis."""
+
+
+def check_axes(axes: str, shape: tuple[int, ...]) -> str:
+    """Axis letters given by the user, if they can name the dimensions of `shape`.
+
+    >>> check_axes("ZYX", (5, 64, 64))
+    'ZYX'
+    """
+    if set(axes) - set(AXES) or len(set(axes)) < len(axes) or not {"Y", "X"} <= set(axes):
+        raise UsageError(f"axes {axes!r}: each letter once, Y and X among them, of {', '.join(AXES)}", where="--axes")
+    if len(axes) != len(shape):
+        size = " x ".join(map(str, shape))
+        raise ConvError(f"--axes {axes} names {len(axes)} dimensions, but there are {len(shape)} ({size})", "shape")
+    return axes
+
+
+def with_axes(info: ImageInfo, axes: str | None) -> ImageInfo:
+    """The image with its dimensions named by the user; S then means grey, grey+alpha, rgb or rgb+alpha."""
+    if axes is None or axes == info.axes:
+        return info
+    check_axes(axes, info.shape)
+    samples = SAMPLES.get(info.shape[axes.index("S")], "") if "S" in axes else ""
+    spacing = {axis: step for axis, step in info.spacing.items() if axis in axes}
+    return replace(info, axes=axes, samples=samples, spacing=spacing)
+
+
+def check_series(series: int | None, count: int) -> int:
+    """The number of the image to read, from 0: the first unless `series` says otherwise."""
+    if series is not None and not 0 <= series < count:
+        held = "1 image, --series 0" if count == 1 else f"{count} images, --series 0 to {count - 1}"
+        raise ConvError(f"has no image {series}; it holds {held}", "ambiguous")
+    return series or 0
+
+
+def upright(info: ImageInfo) -> ImageInfo:
+    """The image as it is once its EXIF orientation is applied."""
+    from convcli.formats import exif
+
+    turn = info.metadata.get("orientation", 1)
+    if turn not in TURNS:
+        return info
+    metadata = {key: value for key, value in info.metadata.items() if key != "orientation"}
+    if "exif" in metadata:
+        metadata["exif"] = exif.with_orientation(metadata["exif"], 1)
+    if "t" not in TURNS[turn]:
+        return replace(info, metadata=metadata)
+    if "resolution" in metadata:
+        x, y, unit = metadata["resolution"]
+        metadata["resolution"] = (y, x, unit)
+    swapped = {"Y": info.size("X"), "X": info.size("Y")}
+    shape = tuple(swapped.get(axis, size) for axis, size in zip(info.axes, info.shape, strict=True))
+    return replace(info, shape=shape, metadata=metadata)
+
+
+def picture_samples(info: ImageInfo) -> str | None:
+    """What the samples of a single picture mean; None for a stack, or for data that no picture format can name.
+
+    >>> picture_samples(ImageInfo((1, 4, 6), "uint8", "ZYX"))
+    'grey'
+    """
+    if any(info.size(axis) > 1 for axis in "TZC"):
+        return None
+    return "grey" if info.size("S") == 1 else info.samples or None
+
+
+def fitting_profile(info: ImageInfo) -> bytes | None:
+    """The ICC profile, unless it describes other samples than the image has (colour where grey is left)."""
+    profile: bytes | None = info.metadata.get("icc")
+    samples = picture_samples(info)
+    if profile is None or samples is None:
+        return profile
+    described = PROFILES.get(profile[16:20])
+    return profile if described in (None, samples.removesuffix("+alpha")) else None

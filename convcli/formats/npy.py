@@ -1,0 +1,153 @@
+"""NumPy's .npy and .npz: one array, never a pickle; the header is held against the file before memory is taken."""
+
+from __future__ import annotations
+
+import tokenize
+import zipfile
+import zlib
+from dataclasses import dataclass
+from math import prod
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.lib import format as npy_format
+
+from convcli.errors import ConvError
+from convcli.formats.failures import corrupt, decoding
+from convcli.formats.layout import DTYPES, MAPPED_FROM, SAMPLES, check_axes, check_series
+from convcli.formats.limits import DEFLATE_RATIO, check_declared, check_ratio, times
+from convcli.formats.options import ReadOptions, WriteOptions
+from convcli.formats.pixels import Array, mapped
+from convcli.formats.source import Source
+from convcli.image import Image, ImageInfo
+
+DAMAGE = (ValueError, TypeError, EOFError, SyntaxError, RecursionError, MemoryError, tokenize.TokenError)
+ZIP_DAMAGE = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, OSError, KeyError, *DAMAGE)
+MEMBER = "image"
+EXAMPLES = {3: "CYX, ZYX or YXS", 4: "CZYX or ZYXS", 5: "TZCYX"}
+
+
+@dataclass(frozen=True)
+class Header:
+    """What an array file declares, and where its numbers begin."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    fortran: bool
+    start: int
+
+    @property
+    def size(self) -> int:
+        """Bytes of the numbers."""
+        return prod(self.shape) * self.dtype.itemsize
+
+
+def probe(source: Source, options: ReadOptions) -> ImageInfo:
+    """What an array file says of its array."""
+    if is_archive(source):
+        return read(source, options).info
+    check_series(options.series, 1)
+    with source.open() as stream:
+        return describe(parsed(stream, source.size), options, "npy")
+
+
+def read(source: Source, options: ReadOptions) -> Image:
+    """The array: a memory map where it is large, in the file's byte order then."""
+    if is_archive(source):
+        return read_archive(source, options)
+    check_series(options.series, 1)
+    with source.open() as stream:
+        header = parsed(stream, source.size)
+        info = describe(header, options, "npy")
+        if source.path is not None and header.size >= MAPPED_FROM and header.dtype != bool and not header.fortran:
+            return Image(info, mapped(stream, header.dtype, header.start, header.shape))
+        return Image(info, numbers(stream, header, info, options))
+
+
+def is_archive(source: Source) -> bool:
+    """True for .npz, which is a ZIP."""
+    return source.head(2) == b"PK"
+
+
+def read_archive(source: Source, options: ReadOptions) -> Image:
+    """The one array of an archive, or the one that `series` picks."""
+    with source.open() as stream, decoding("NPZ", *ZIP_DAMAGE), zipfile.ZipFile(stream) as archive:
+        members = [member for member in archive.infolist() if member.filename.endswith(".npy")]
+        if not members:
+            raise ConvError("is a ZIP archive without a NumPy array", "unknown-format")
+        names = [member.filename.removesuffix(".npy") for member in members]
+        if len(members) > 1 and options.series is None:
+            last = len(names) - 1
+            raise ConvError(
+                f"holds {len(names)} arrays ({', '.join(names)}); --series 0 to {last} picks one", "ambiguous"
+            )
+        member = members[check_series(options.series, len(members))]
+        check_ratio(member.file_size, member.compress_size, DEFLATE_RATIO)
+        with archive.open(member) as inner:
+            header = parsed(inner, member.file_size)
+            info = describe(header, options, "npz")
+            return Image(info, numbers(inner, header, info, options))
+
+
+def parsed(stream: Any, size: int) -> Header:
+    """The header of an .npy stream, its numbers found to be there."""
+    with decoding("NPY", *DAMAGE):
+        version = npy_format.read_magic(stream)
+        if version not in ((1, 0), (2, 0), (3, 0)):
+            raise ValueError(f"version {version} is unknown")
+        readers = {1: npy_format.read_array_header_1_0}
+        shape, fortran, dtype = readers.get(version[0], npy_format.read_array_header_2_0)(stream)
+    if dtype.hasobject:
+        raise ConvError("holds Python objects (a pickle), which are never loaded: they can run any program", "unsafe")
+    header = Header(tuple(int(length) for length in shape), dtype, fortran, stream.tell())
+    if min(header.shape, default=0) < 0 or header.start + header.size > size:
+        held = f"{times(header.shape)} {dtype} = {header.size:,} bytes are declared, {size - header.start:,} are there"
+        raise corrupt("NPY", held)
+    return header
+
+
+def describe(header: Header, options: ReadOptions, name: str) -> ImageInfo:
+    """A header as an image; more than two dimensions need names."""
+    if header.dtype.name not in DTYPES:
+        raise ConvError(
+            f"holds {header.dtype}, which cannot be filtered; convert it to integers or floats first", "dtype"
+        )
+    if len(header.shape) < 2:
+        raise ConvError(f"holds {len(header.shape)} dimensions; an image has two or more", "shape")
+    axes = options.axes
+    if axes is None and len(header.shape) > 2:
+        examples = EXAMPLES.get(len(header.shape), "TZCYXS")
+        raise ConvError(
+            f"is an array of {times(header.shape)}: name its dimensions with --axes, as in {examples}", "ambiguous"
+        )
+    axes = check_axes(axes or "YX", header.shape)
+    is_bool = header.dtype == bool
+    return ImageInfo(
+        shape=header.shape,
+        dtype="uint8" if is_bool else header.dtype.name,
+        axes=axes,
+        format=name,
+        samples=SAMPLES.get(header.shape[axes.index("S")], "") if "S" in axes else "",
+        notes=("true and false are read as 255 and 0",) if is_bool else (),
+    )
+
+
+def numbers(stream: Any, header: Header, info: ImageInfo, options: ReadOptions) -> Array:
+    """The numbers of an array, in native byte order and C order."""
+    check_declared(info, header.dtype.itemsize, options.max_pixels)
+    content = stream.read(header.size)
+    if len(content) < header.size:
+        raise corrupt("NPY", f"{header.size:,} bytes are declared, {len(content):,} are there")
+    data = np.frombuffer(content, header.dtype).reshape(header.shape, order="F" if header.fortran else "C")
+    data = np.ascontiguousarray(data, header.dtype.newbyteorder("="))
+    return data.view(np.uint8) * np.uint8(255) if data.dtype == bool else data
+
+
+def write(stream: BinaryIO, image: Image, _options: WriteOptions, kind: str) -> None:
+    """Write the array; its dimensions lose their names."""
+    if kind == "npy":
+        npy_format.write_array(stream, image.data, allow_pickle=False)
+        return
+    undated = zipfile.ZipInfo(f"{MEMBER}.npy")  # the same image gives the same bytes
+    with zipfile.ZipFile(stream, "w") as archive, archive.open(undated, "w", force_zip64=True) as member:
+        npy_format.write_array(member, image.data, allow_pickle=False)

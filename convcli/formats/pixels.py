@@ -1,0 +1,40 @@
+"""Arrays of pixels on their way in and out: mapped, turned, and brought into the form that pictures are stored in."""
+
+from __future__ import annotations
+
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+
+from convcli.formats.layout import TURNS
+from convcli.image import Image
+
+Array = np.ndarray[Any, Any]
+
+
+def turned(data: Array, axes: str, turn: int) -> Array:
+    """Pixels with an EXIF orientation applied (1: as stored); a view."""
+    for step in TURNS.get(turn, ""):
+        data = data.swapaxes(axes.index("Y"), axes.index("X")) if step == "t" else np.flip(data, axes.index(step))
+    return data
+
+
+def mapped(stream: BinaryIO, dtype: np.dtype[Any], offset: int, shape: tuple[int, ...]) -> Array:
+    """Numbers in an open file as an array that is read page by page as it is used, and cannot be written."""
+    return np.memmap(cast(Any, stream), dtype, "r", offset, shape)  # it needs the descriptor alone, which outlives this
+
+
+def picture(image: Image) -> Array:
+    """The pixels of a single picture as rows, columns and, for more than one, samples: contiguous, in native order.
+
+    Where the source had white as 0, values are turned around: other formats have black there.
+    """
+    info = image.info
+    samples = "S" if info.size("S") > 1 else ""
+    places = [info.axes.index(axis) for axis in "YX" + samples]
+    others = [place for place in range(len(info.shape)) if place not in places]
+    data = image.data.transpose(others + places).reshape([info.shape[place] for place in places])
+    data = np.ascontiguousarray(data, data.dtype.newbyteorder("="))
+    if info.metadata.get("tiff", {}).get("photometric") == "miniswhite":
+        return cast(Array, np.iinfo(data.dtype).max - data)
+    return data

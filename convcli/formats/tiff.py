@@ -1,0 +1,408 @@
+"""TIFF, BigTIFF, ImageJ and OME through tifffile.
+
+tifffile reports damage in its log and reads on: a stack cut in half becomes one page without an error. So the chain of
+pages and the place of all pixels are checked here, and what it logs meanwhile is an error too.
+"""
+
+from __future__ import annotations
+
+import logging
+import struct
+import threading
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Any, BinaryIO
+
+import numpy as np
+from tifffile import TiffFile, TiffPageSeries
+
+from convcli.errors import ConvError
+from convcli.formats import exif, imagej, ome
+from convcli.formats.failures import corrupt, decoding
+from convcli.formats.ifd import Directory, layout_of, page_offsets, read_directory
+from convcli.formats.layout import DTYPES, MAPPED_FROM, check_axes, check_series, with_axes
+from convcli.formats.limits import DEFLATE_RATIO, LZW_RATIO, UNBOUNDED_RATIO, check_declared, check_ratio, times
+from convcli.formats.options import ReadOptions
+from convcli.formats.pixels import Array, mapped
+from convcli.formats.source import Source
+from convcli.formats.tiff_output import write
+from convcli.image import AXES, Image, ImageInfo
+
+__all__ = ["probe", "read", "write"]
+
+DAMAGE = (
+    *(ValueError, TypeError, KeyError, IndexError, AttributeError, AssertionError, OverflowError, ZeroDivisionError),
+    *(RuntimeError, EOFError, struct.error, zlib.error),
+)
+"""What tifffile and the codecs raise on broken files: they trust what the tags say of each other."""
+HARMLESS = ("GDAL_NODATA",)  # what tifffile logs of tags that do not touch the pixels
+MINISWHITE, MINISBLACK, RGB, PALETTE, MASK, SEPARATED, YCBCR = range(7)
+PHOTOMETRICS = {MINISWHITE: "miniswhite", MINISBLACK: "minisblack", RGB: "rgb", SEPARATED: "separated"}
+ASSOCIATED, UNASSOCIATED = 1, 2  # alpha: colours multiplied by it, or not
+NONE, JPEG = 1, 7
+RATIOS = {
+    NONE: 1,
+    5: LZW_RATIO,
+    6: DEFLATE_RATIO,
+    JPEG: DEFLATE_RATIO,
+    8: DEFLATE_RATIO,
+    32946: DEFLATE_RATIO,
+    32773: 70,
+}
+RESOLUTION_UNITS = {1: "none", 2: "inch", 3: "cm"}
+DESCRIPTION, PREDICTOR, PROFILE = 270, 317, 34675
+X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT, ORIENTATION = 282, 283, 296, 274
+GEOGRAPHY = (33550, 33922, 34264, 34735, 34736, 34737, 42112, 42113)  # GeoTIFF, and GDAL's metadata and no-data value
+KEPT_TAGS = (269, 271, 272, 285, 305, 306, 315, 316, 332, 333, 334, 700, 33432, 33723, 34377, *GEOGRAPHY)
+"""Names, origin, dates, authors, inks, rights, XMP, IPTC and Photoshop's notes, places on Earth."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """An open TIFF, the series of pages that is to be read, and what there is to say of it."""
+
+    stream: BinaryIO
+    size: int
+    file: TiffFile
+    number: int
+    series: TiffPageSeries
+    tags: Directory
+    heard: list[str]
+
+    @property
+    def page(self) -> Any:
+        """The first page, which the others resemble."""
+        return self.series.keyframe
+
+
+def probe(source: Source, options: ReadOptions) -> ImageInfo:
+    """What a TIFF says of its first image, or of the one that `series` picks."""
+    with opened(source, options) as tiff:
+        return with_remarks(describe(tiff, options), tiff, options)
+
+
+def read(source: Source, options: ReadOptions) -> Image:
+    """A TIFF with its pixels: a memory map where they lie in one piece and are many, in the file's byte order then."""
+    with opened(source, options) as tiff:
+        info = describe(tiff, options)
+        data = pixels(tiff, info, options, mappable=source.path is not None)
+        return Image(with_remarks(info, tiff, options), data)
+
+
+def with_remarks(info: ImageInfo, tiff: Opened, options: ReadOptions) -> ImageInfo:
+    """The image with a note for each remark of tifffile; an error where one tells of damage."""
+    return replace(info, notes=info.notes + judged(tiff.heard, options))
+
+
+@contextmanager
+def listening() -> Iterator[list[str]]:
+    """What tifffile logs in this thread from warnings on, as a growing list of lines."""
+    heard: list[str] = []
+    thread = threading.get_ident()
+
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if threading.get_ident() == thread:
+                heard.append(record.getMessage())
+
+    listener = Listener(logging.WARNING)
+    logger = logging.getLogger("tifffile")
+    logger.addHandler(listener)
+    try:
+        yield heard
+    finally:
+        logger.removeHandler(listener)
+
+
+def judged(heard: list[str], options: ReadOptions) -> tuple[str, ...]:
+    """The lines of tifffile's log as notes; an error unless the reading is lenient."""
+    serious = [line for line in heard if not any(word in line for word in HARMLESS)]
+    if serious and not options.lenient:
+        raise corrupt("TIFF", without_address(serious[0]))
+    return tuple(f"tifffile: {without_address(line)}" for line in dict.fromkeys(heard))
+
+
+def without_address(line: str) -> str:
+    """A line of tifffile's log without the object that it begins with.
+
+    >>> without_address("<tifffile.TiffPages @8> invalid page offset 49360")
+    'invalid page offset 49360'
+    """
+    return line.rpartition("> ")[2] if line.startswith("<tifffile") else line
+
+
+@contextmanager
+def opened(source: Source, options: ReadOptions) -> Iterator[Opened]:
+    """A TIFF whose pages have been walked and whose series is chosen."""
+    with source.open() as stream, decoding("TIFF", *DAMAGE), listening() as heard:
+        page_offsets(stream, source.size)
+        with tiff_file(stream) as first:
+            xml = first.ome_metadata if first.is_ome else None
+        with tiff_file(stream, omexml=checked_ome(xml, options)) as file:
+            check_imagej(file)
+            judged(heard if file.series else [*heard, "it holds no image"], options)
+            number = check_series(options.series, len(file.series))
+            series = file.series[number]
+            tags = read_directory(stream, layout_of(stream)[0], series.keyframe.offset)
+            yield Opened(stream, source.size, file, number, series, tags, heard)
+
+
+def tiff_file(stream: BinaryIO, omexml: str | None = None) -> TiffFile:
+    """tifffile's view of an open file, told to look into no other one."""
+    stream.seek(0)
+    return TiffFile(stream, name="image.tif", omexml=omexml, _multifile=False, is_mmstack=False, is_ndtiff=False)
+
+
+def checked_ome(xml: str | None, options: ReadOptions) -> str | None:
+    """OME-XML that describes this file alone, and one image unless one is picked."""
+    if xml is None:
+        return None
+    root = ome.parse(xml)
+    ome.check_one_file(root)
+    count = len(ome.images(root))
+    if count > 1 and options.series is None:
+        raise ConvError(f"holds {count} images; --series 0 to {count - 1} picks one", "ambiguous")
+    return ome.without_file_names(xml)
+
+
+def check_imagej(file: TiffFile) -> None:
+    """An ImageJ description promises a number of planes; fewer mean that the file was cut."""
+    if not file.is_imagej or file.is_ome or not file.series:
+        return
+    promised = (file.imagej_metadata or {}).get("images", 1)
+    _, _, height, width, samples = file.pages.first.shaped
+    held = file.series[0].size // max(height * width * samples, 1)
+    if isinstance(promised, int) and held < promised:
+        raise corrupt("TIFF", f"ImageJ's description declares {promised} planes, {held} are there")
+
+
+def series_notes(file: TiffFile, series: TiffPageSeries, options: ReadOptions) -> tuple[str, ...]:
+    """What of a file is left unread."""
+    notes = []
+    if len(file.series) > 1 and options.series is None:
+        notes.append(
+            f"holds {len(file.series)} images; the first ({times(series.shape)}) is read; --series N picks another"
+        )
+    if len(series.levels) > 1:
+        notes.append(f"{len(series.levels) - 1} smaller copies of the image (a pyramid) are left out")
+    return tuple(notes)
+
+
+def describe(tiff: Opened, options: ReadOptions) -> ImageInfo:
+    """The chosen series as an image, as it will be read: bits and palettes expanded."""
+    page, series = tiff.page, tiff.series
+    dtype = supported_dtype(series)
+    axes, notes = named_axes(tiff, options)
+    kind = container(tiff)
+    metadata = metadata_of(tiff, kind)
+    info = ImageInfo(
+        shape=series.shape,
+        dtype=dtype,
+        axes=axes,
+        format=kind,
+        samples=sample_names(page) if "S" in series.axes else "",
+        premultiplied=ASSOCIATED in page.extrasamples,
+        spacing={axis: step for axis, step in spacing_of(tiff, kind, metadata).items() if axis in axes},
+        metadata=metadata,
+        notes=series_notes(tiff.file, series, options) + notes,
+    )
+    check_places(tiff, info, options)
+    return with_axes(expanded(info, tiff), options.axes)
+
+
+def supported_dtype(series: TiffPageSeries) -> str:
+    """The dtype of the pixels; refused where a filter can mean nothing, or the colours are not RGB or ink."""
+    page: Any = series.keyframe
+    name = "" if page.dtype is None else np.dtype(page.dtype).name
+    if name not in DTYPES:
+        bits = f"{page.bitspersample}-bit samples of kind {page.sampleformat}"
+        raise ConvError(
+            f"holds {name or bits}, which cannot be filtered; convert it to integers or floats first", "dtype"
+        )
+    jpeg = page.photometric == YCBCR and page.compression in (6, JPEG)
+    if page.photometric not in (*PHOTOMETRICS, PALETTE, MASK) and not jpeg:
+        colours = getattr(page.photometric, "name", page.photometric)
+        raise ConvError(f"stores its colours as {colours}, which is not supported; convert it to RGB first", "dtype")
+    return name
+
+
+def named_axes(tiff: Opened, options: ReadOptions) -> tuple[str, tuple[str, ...]]:
+    """A letter for each dimension: as declared, as the user says, or Z for the pages of a plain file, with a note."""
+    axes, shape = tiff.series.axes, tiff.series.shape
+    if options.axes is not None and len(options.axes) == len(axes) and not is_palette(tiff):
+        return check_axes(options.axes, shape), ()
+    if not {"Y", "X"} <= set(axes):
+        raise ConvError(f"holds no image: its dimensions are {axes or 'none'} ({times(shape)})", "shape")
+    unnamed = [letter for letter in axes if letter not in AXES]
+    if not unnamed:
+        return axes, ()
+    if len(unnamed) == 1 and "Z" not in axes and unnamed[0] in "IQ":
+        named = axes.replace(unnamed[0], "Z")
+        return named, (f"{shape[named.index('Z')]} pages are read as a stack ({named}); --axes names them otherwise",)
+    message = f"has dimensions without a known meaning ({axes}, {times(shape)}); --axes names them, as in --axes "
+    raise ConvError(message + "TZCYX"[-len(axes) :], "ambiguous")
+
+
+def container(tiff: Opened) -> str:
+    """The kind of TIFF: "ome", "imagej" or "tiff"."""
+    return tiff.series.kind if tiff.series.kind in ("ome", "imagej") else "tiff"
+
+
+def is_palette(tiff: Opened) -> bool:
+    """True for indices into a palette; ImageJ's are intensities with a colour table for the screen."""
+    return tiff.page.photometric == PALETTE and container(tiff) != "imagej"
+
+
+def sample_names(page: Any) -> str:
+    """What the samples of a pixel mean."""
+    alpha = "+alpha" if page.extrasamples and page.extrasamples[0] in (ASSOCIATED, UNASSOCIATED) else ""
+    count = page.samplesperpixel - bool(alpha)
+    if page.photometric in (RGB, YCBCR) and count == 3:
+        return "rgb" + alpha
+    if page.photometric == SEPARATED and count == 4 and not alpha:
+        return "cmyk"
+    return "grey" + alpha if count == 1 else ""
+
+
+def expanded(info: ImageInfo, tiff: Opened) -> ImageInfo:
+    """The image once its palette is applied, or its bits are bytes."""
+    if is_palette(tiff):
+        dtype = palette(tiff).dtype.name
+        return replace(info, shape=(*info.shape, 3), axes=info.axes + "S", samples="rgb", dtype=dtype)
+    if info.dtype == "bool":
+        return replace(info, dtype="uint8", notes=(*info.notes, "1-bit samples are read as 8-bit 0 and 255"))
+    return info
+
+
+def palette(tiff: Opened) -> Array:
+    """The palette as (colours, 3), in 8 bits where its 16-bit values say no more."""
+    table: Array | None = tiff.page.colormap
+    if table is None or table.ndim != 2 or table.shape[0] != 3:
+        raise corrupt("TIFF", "its palette is missing")
+    for scale in (257, 256):
+        if not (table % scale).any():
+            return (table // scale).astype(np.uint8).T
+    return (table.astype(np.uint8) if table.max() < 256 else table.astype(np.uint16)).T
+
+
+def metadata_of(tiff: Opened, kind: str) -> dict[str, Any]:
+    """All that is carried over, under the shared keys and "tiff", "ome", "imagej"."""
+    tags, page = tiff.tags, tiff.page
+    metadata: dict[str, Any] = {"tiff": own_metadata(tiff)}
+    if PROFILE in tags:
+        metadata["icc"] = tags[PROFILE].data
+    if (payload := exif.from_tiff(tiff.stream, layout_of(tiff.stream)[0], tags)) is not None:
+        metadata["exif"] = payload
+    if (turn := int(page.tags.valueof(ORIENTATION, default=1))) in range(2, 9):
+        metadata["orientation"] = turn
+    if (resolution := resolution_of(tags)) is not None:
+        metadata["resolution"] = resolution
+    if kind == "tiff" and DESCRIPTION in tags and not page.is_shaped:
+        metadata["description"] = text_of(tags[DESCRIPTION].data)
+    if kind == "imagej":
+        metadata["imagej"] = imagej.kept(tiff.file.imagej_metadata or {}) | color_table(page)
+    if kind == "ome" and len(tiff.file.series) == 1 and DESCRIPTION in tags:
+        metadata["ome"] = tags[DESCRIPTION].data.rstrip(b"\0").decode("utf-8", "replace")
+    return metadata
+
+
+def own_metadata(tiff: Opened) -> dict[str, Any]:
+    """How the file is built, as far as a new one should be built alike; and tags to copy."""
+    page = tiff.page
+    return {
+        "photometric": PHOTOMETRICS.get(page.photometric, "rgb" if page.photometric == YCBCR else "minisblack"),
+        "compression": int(page.compression),
+        "predictor": int(page.predictor) > 1,
+        "tile": (page.tilelength, page.tilewidth) if page.is_tiled else None,
+        "tags": {code: tag for code, tag in tiff.tags.items() if code in KEPT_TAGS},
+    }
+
+
+def color_table(page: Any) -> dict[str, Any]:
+    """The colours in which ImageJ shows intensities."""
+    return {} if page.colormap is None else {"colormap": np.asarray(page.colormap, "<u2").tobytes()}
+
+
+def resolution_of(tags: Directory) -> tuple[float, float, str] | None:
+    """Pixels per unit in x and y; None where nothing is said (1 pixel per nothing says nothing)."""
+    if X_RESOLUTION not in tags or Y_RESOLUTION not in tags:
+        return None
+    pairs = [struct.unpack("<II", tags[code].data[:8].ljust(8, b"\0")) for code in (X_RESOLUTION, Y_RESOLUTION)]
+    if any(below == 0 for _, below in pairs):
+        return None
+    (x, y), unit = [above / below for above, below in pairs], 2
+    if RESOLUTION_UNIT in tags:
+        unit = tags[RESOLUTION_UNIT].numbers()[0]
+    found = (x, y, RESOLUTION_UNITS.get(unit, "none"))
+    return None if found == (1, 1, "none") else found
+
+
+def text_of(data: bytes) -> str | bytes:
+    """A description as text; as the bytes it is where it is no UTF-8."""
+    held = data.rstrip(b"\0")
+    try:
+        return held.decode()
+    except UnicodeDecodeError:
+        return held
+
+
+def spacing_of(tiff: Opened, kind: str, metadata: dict[str, Any]) -> dict[str, tuple[float, str]]:
+    """The step along each axis that the file declares."""
+    if kind == "imagej":
+        return imagej.spacing(metadata["imagej"], metadata.get("resolution"))
+    if kind == "ome":
+        found = ome.images(ome.parse(tiff.file.ome_metadata or ""))
+        return ome.spacing(found[tiff.number]) if tiff.number < len(found) else {}
+    return {}
+
+
+def check_places(tiff: Opened, info: ImageInfo, options: ReadOptions) -> None:
+    """Every strip or tile of every page lies inside the file and could hold what is declared for it."""
+    series = tiff.series
+    if 0 in info.shape:
+        check_declared(info, 1, options.max_pixels)
+    if series.dataoffset is not None:
+        missing = series.dataoffset + series.nbytes - tiff.size
+        if missing > 0:
+            raise corrupt("TIFF", f"it is cut short: {missing:,} bytes of pixels are missing")
+        return
+    stored, number = 0, 0
+    for number, page in enumerate(series, 1):
+        if page is None:
+            raise corrupt("TIFF", f"page {number} of the stack is missing")
+        offsets, counts = page.dataoffsets, page.databytecounts
+        if len(offsets) != len(counts) or len(offsets) < prod(tiff.page.chunked):
+            raise corrupt("TIFF", f"page {number} lists {len(offsets)} of {prod(tiff.page.chunked)} strips or tiles")
+        if any(offset + count > tiff.size for offset, count in zip(offsets, counts, strict=True)):
+            raise corrupt("TIFF", f"it is cut short: pixels of page {number} lie past its end")
+        absent = sum(not (offset and count) for offset, count in zip(offsets, counts, strict=True))
+        if absent and not options.lenient:
+            raise corrupt(
+                "TIFF", f"{absent} strips or tiles of page {number} are absent; --lenient reads them as zeros"
+            )
+        stored += sum(counts)
+    if number * tiff.page.size != series.size:
+        raise corrupt("TIFF", f"{series.size // tiff.page.size} pages are declared, {number} are there")
+    bits = tiff.page.bitspersample if isinstance(tiff.page.bitspersample, int) else 8 * series.dtype.itemsize
+    check_ratio(series.size * bits // 8, stored, RATIOS.get(int(tiff.page.compression), UNBOUNDED_RATIO))
+
+
+def pixels(tiff: Opened, info: ImageInfo, options: ReadOptions, *, mappable: bool) -> Array:
+    """The samples of the series, expanded as `describe` says."""
+    series = tiff.series
+    place = series.dataoffset
+    aligned = place is not None and place % series.dtype.itemsize == 0
+    if mappable and place is not None and aligned and series.nbytes >= MAPPED_FROM and series.shape == info.shape:
+        return mapped(tiff.stream, series.dtype.newbyteorder(tiff.file.byteorder), place, series.shape)
+    check_declared(info, np.dtype(info.dtype).itemsize, options.max_pixels)
+    data = series.asarray()
+    if data.shape != series.shape:
+        raise corrupt("TIFF", f"it decodes to {times(data.shape)} samples, not to {times(series.shape)}")
+    is_bits = data.dtype == bool
+    data = data.view(np.uint8) if is_bits else data
+    if is_palette(tiff):
+        return np.take(palette(tiff), data, axis=0)
+    return data * np.uint8(255) if is_bits else data

@@ -1,0 +1,185 @@
+"""Writing TIFF: plain, ImageJ or OME, with the metadata, compression and tiles of the file that the image came from.
+
+ImageJ stays ImageJ and OME stays OME as long as they can hold the result; dimensions beyond rows, columns and samples
+go into OME, which names them, and where OME has no such dtype into tifffile's own notation.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any, BinaryIO
+
+import numpy as np
+from tifffile import FileHandle, TiffWriter
+
+from convcli.errors import ConvError, UsageError
+from convcli.formats import exif, imagej, ome
+from convcli.formats.ifd import add_to_first_page, layout_of
+from convcli.formats.layout import fitting_profile
+from convcli.formats.options import WriteOptions
+from convcli.formats.pixels import Array
+from convcli.image import Image, ImageInfo
+
+LARGEST_CLASSIC = 2**32 - 2**25  # bytes: above, offsets of 32 bits may not reach
+COMPRESSIONS = {"none": 1, "deflate": 8, "lzw": 5, "zstd": 50000}
+LOSSLESS = {1: 1, 5: 5, 8: 8, 32946: 8, 32773: 32773, 34925: 34925, 50000: 50000}
+"""Compression tags that are kept; others lose detail, or few programs write them, and become deflate."""
+DEFLATE = 8
+PREDICTABLE = frozenset({5, 8, 34925, 50000})
+PHOTOMETRICS = {"rgb": "rgb", "rgb+alpha": "rgb", "cmyk": "separated"}
+ALPHA = {True: "assocalpha", False: "unassalpha"}
+RESOLUTION_UNITS = {"none": 1, "inch": 2, "cm": 3}
+ORIENTATION = 274
+SHORT = 3
+
+
+def write(stream: BinaryIO, image: Image, options: WriteOptions, kind: str) -> None:
+    """Write an image of any dimensions; BigTIFF from the start where it may grow past 4 GB."""
+    data, info = stored(image)
+    chosen = container(info, kind)
+    arguments = {**structure(info, options), **LAYERS[chosen](info)}
+    big = prod(info.shape) * np.dtype(info.dtype).itemsize > LARGEST_CLASSIC
+    own = {"ome": arguments.pop("fresh", False), "imagej": chosen == "imagej", "shaped": chosen == "shaped"}
+    named = FileHandle(stream, name="image.tif")  # tifffile asks an open file for its name; a draft has none
+    with TiffWriter(named, bigtiff=big, byteorder="<", **own) as file:
+        file.write(data, **arguments)
+    if "exif" in info.metadata:
+        add_to_first_page(stream, exif.into_tiff(info.metadata["exif"], stream, layout_of(stream)[0]))
+
+
+def remarks(info: ImageInfo, options: WriteOptions, kind: str) -> tuple[str, ...]:
+    """What writing this image as a TIFF changes beside the pixels."""
+    notes = []
+    if kind == "tiff" and info.format == "imagej" and (reason := imagej.reason_against(info)):
+        notes.append(f"{reason}: written as {'OME-TIFF' if container(info, kind) == 'ome' else 'plain TIFF'}")
+    if kind == "tiff" and info.format == "ome" and (reason := ome.reason_against(info)):
+        notes.append(f"{reason}: written as plain TIFF, without the OME metadata")
+    own = info.metadata.get("tiff", {}).get("compression", 1)
+    if options.compression is None and own not in LOSSLESS:
+        notes.append("the compression of the source is not written here: deflate is used")
+    return tuple(notes)
+
+
+def container(info: ImageInfo, kind: str) -> str:
+    """How the dimensions are described: "plain", "imagej", "ome" or "shaped" (tifffile's own)."""
+    stack = [axis for axis in info.axes if axis in "TZC"]
+    if kind == "ome" or info.format == "ome":
+        wanted = "ome"
+    elif kind == "imagej" or info.format == "imagej":
+        wanted = "imagej"
+    else:
+        pages = info.format == "tiff" and stack == ["Z"]  # as a plain file's pages are read
+        wanted = "plain" if not stack or (pages and not info.spacing) else "ome"
+    if wanted == "imagej" and imagej.reason_against(info):
+        wanted = "ome"
+    if wanted == "ome" and ome.reason_against(info):
+        wanted = "shaped" if stack else "plain"
+    return wanted
+
+
+def check(info: ImageInfo, kind: str) -> None:
+    """Refuse what the kind of TIFF that was asked for by name cannot hold."""
+    reasons = {"imagej": imagej.reason_against, "ome": ome.reason_against}
+    if kind in reasons and (reason := reasons[kind](info)):
+        raise ConvError(f"{reason}; use a .tif output, --format tiff or another --dtype", "dtype")
+
+
+def stored(image: Image) -> tuple[Array, ImageInfo]:
+    """The image with its dimensions where TIFF has them: samples last, or right before rows and columns."""
+    info = image.info
+    leading = [axis for axis in info.axes if axis in "TZC"]
+    planar = info.axes.endswith("SYX")
+    order = leading + (["S"] if planar else []) + ["Y", "X"] + (["S"] if "S" in info.axes and not planar else [])
+    places = [info.axes.index(axis) for axis in order]
+    if places == list(range(len(places))):
+        return image.data, info
+    return image.data.transpose(places), replaced_axes(info, "".join(order), places)
+
+
+def replaced_axes(info: ImageInfo, axes: str, places: list[int]) -> ImageInfo:
+    """The image with its dimensions in another order."""
+    from dataclasses import replace
+
+    return replace(info, axes=axes, shape=tuple(info.shape[place] for place in places))
+
+
+def structure(info: ImageInfo, options: WriteOptions) -> dict[str, Any]:
+    """How tifffile is to lay out samples, compress, and tag what all kinds of TIFF have."""
+    own = info.metadata.get("tiff", {})
+    x, y, unit = info.metadata.get("resolution", (1.0, 1.0, "none"))
+    arguments: dict[str, Any] = {
+        **samples(info),
+        **compression(info, options),
+        "resolution": (x, y),
+        "resolutionunit": RESOLUTION_UNITS[unit],
+        "software": False,
+        "extratags": [(code, tag.kind, tag.count, tag.data, True) for code, tag in own.get("tags", {}).items()],
+    }
+    if info.metadata.get("orientation", 1) != 1:
+        arguments["extratags"].append((ORIENTATION, SHORT, 1, info.metadata["orientation"], True))
+    if own.get("tile") and all(side % 16 == 0 for side in own["tile"]):
+        arguments["tile"] = own["tile"]
+    if (profile := fitting_profile(info)) is not None:
+        arguments["iccprofile"] = profile
+    return arguments
+
+
+def samples(info: ImageInfo) -> dict[str, Any]:
+    """Photometric interpretation, and what the samples of a pixel are."""
+    white = info.metadata.get("tiff", {}).get("photometric") == "miniswhite"
+    arguments: dict[str, Any] = {"photometric": PHOTOMETRICS.get(info.samples, "miniswhite" if white else "minisblack")}
+    count = info.size("S")
+    if count > 1:
+        arguments["planarconfig"] = "separate" if info.axes.endswith("SYX") else "contig"
+        coloured = {"rgb": 3, "cmyk": 4}.get(info.samples.removesuffix("+alpha"), 1)
+        extra = [ALPHA[info.premultiplied]] if info.has_alpha else []
+        arguments["extrasamples"] = extra + ["unspecified"] * (count - coloured - len(extra))
+    return arguments
+
+
+def compression(info: ImageInfo, options: WriteOptions) -> dict[str, Any]:
+    """The compression asked for, else the source's; a predictor where the source had one or a new choice allows it."""
+    own = info.metadata.get("tiff", {})
+    if options.compression not in (None, *COMPRESSIONS):
+        raise UsageError(f"--compression is one of {', '.join(COMPRESSIONS)}, not {options.compression!r}")
+    if options.compression is None:
+        chosen = LOSSLESS.get(own.get("compression", 1), DEFLATE)
+    else:
+        chosen = COMPRESSIONS[options.compression]
+    dtype = np.dtype(info.dtype)
+    predictable = chosen in PREDICTABLE and (dtype.kind == "f" or dtype.itemsize <= 4)
+    kept = own.get("predictor", False) if options.compression is None else True
+    return {"compression": None if chosen == 1 else chosen, "predictor": predictable and kept}
+
+
+def plain(info: ImageInfo) -> dict[str, Any]:
+    """Pages without a description of their dimensions, and the user's own description."""
+    text = info.metadata.get("description")
+    return {"metadata": None} | (
+        {} if text is None else {"description": text.encode() if isinstance(text, str) else text}
+    )
+
+
+def shaped(info: ImageInfo) -> dict[str, Any]:
+    """Pages with tifffile's description of their dimensions."""
+    return {"metadata": {"axes": info.axes}}
+
+
+def as_ome(info: ImageInfo) -> dict[str, Any]:
+    """Pages with the source's OME-XML brought up to date, or a new one."""
+    if "ome" in info.metadata and (text := ome.renewed(info.metadata["ome"], info)) is not None:
+        return {"metadata": None, "description": text.encode()}
+    return {"metadata": ome.fresh(info), "fresh": True}
+
+
+def as_imagej(info: ImageInfo) -> dict[str, Any]:
+    """Pages with ImageJ's description and metadata."""
+    described = imagej.described(info)
+    colours = described.pop("colormap", None)
+    arguments: dict[str, Any] = {"metadata": described, "resolution": imagej.resolution(info)}
+    if colours is not None and info.size("S") == 1:
+        arguments["colormap"] = np.frombuffer(colours, "<u2").reshape(3, -1)
+    return arguments
+
+
+LAYERS = {"plain": plain, "shaped": shaped, "ome": as_ome, "imagej": as_imagej}

@@ -1,0 +1,41 @@
+"""Units of length and time as image formats spell them."""
+
+from __future__ import annotations
+
+from math import isfinite
+
+MICROMETRE = ("µm", "μm", "\\u00B5m", "\\u00b5m", "micron", "microns", "micrometer", "micrometre")
+SPELLINGS = dict.fromkeys(MICROMETRE, "um") | {
+    "nanometer": "nm",
+    "millimeter": "mm",
+    "centimeter": "cm",
+    "meter": "m",
+    "inch": "in",
+    "sec": "s",
+    "second": "s",
+}
+NO_UNITS = frozenset({"", "pixel", "pixels", "reference frame"})
+
+
+def physical(value: object, unit: object) -> tuple[float, str] | None:
+    """A step with its unit, as `ImageInfo.spacing` holds it; None for what is no length or time.
+
+    >>> physical("0.25", "µm")
+    (0.25, 'um')
+    >>> physical(1.0, "pixel")
+    """
+    try:
+        step = float(str(value))
+    except ValueError:
+        return None
+    name = SPELLINGS.get(str(unit), str(unit))
+    return (step, name) if isfinite(step) and step > 0 and name not in NO_UNITS else None
+
+
+def plain_unit(unit: str, micro: str = "u") -> str:
+    """A unit with the prefix of a millionth written as asked.
+
+    >>> plain_unit("um", micro="µ")
+    'µm'
+    """
+    return micro + "m" if unit == "um" else unit
