@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from itertools import product
@@ -172,11 +172,7 @@ class Kernel:
         >>> Kernel.from_values("k", (1, 2), [1, 2]).scaled(3).sum()
         9.0
         """
-        if self.data:
-            taps = Kernel.from_values(self.name, self.shape, (factor * v for v in self.values()))
-            return replace(self, data=taps.data)
-        terms = tuple((tuple(factor * v for v in first), *rest) for first, *rest in self.terms)
-        return replace(self, terms=Kernel.from_terms(self.name, terms).terms)
+        return self._changed(lambda tap: factor * tap)
 
     def normalized(self) -> Kernel:
         """Taps that sum to 1, each filter of a bank by its own sum; what sums to zero stays as it is.
@@ -185,7 +181,8 @@ class Kernel:
         0.5
         """
         if not self.bank:
-            return self if self.is_zero_sum else self.scaled(1 / self.sum())
+            total = self.sum()
+            return self if self.is_zero_sum else self._changed(lambda tap: tap / total)
         taps, size = array("d", self.data), prod(self.shape[1:])
         filters = (Kernel.from_values(self.name, (size,), taps[i : i + size]) for i in range(0, len(taps), size))
         return replace(self, data=b"".join(each.normalized().data for each in filters))
@@ -199,6 +196,13 @@ class Kernel:
         mirrored = tuple(k - 1 - c for k, c in zip(self.spatial, self.centre, strict=True))
         terms = tuple(tuple(factor[::-1] for factor in term) for term in self.terms)
         return replace(self, data=self._reversed_data(), terms=terms).at_origin(mirrored)
+
+    def _changed(self, change: Callable[[float], float]) -> Kernel:
+        """A linear change of every tap."""
+        if self.data:
+            return replace(self, data=Kernel.from_values(self.name, self.shape, map(change, self.values())).data)
+        terms = ((tuple(map(change, first)), *rest) for first, *rest in self.terms)
+        return replace(self, terms=Kernel.from_terms(self.name, terms).terms)
 
     def _reversed_data(self) -> bytes:
         """The taps of each filter and channel in reverse order."""
