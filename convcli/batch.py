@@ -1,4 +1,4 @@
-"""A filter on many inputs: each is probed, planned, read, filtered, written and reported; one that fails costs only itself."""
+"""A filter on many inputs: each is probed, planned, filtered, written and reported; a bad one costs only itself."""
 
 from __future__ import annotations
 
@@ -202,9 +202,11 @@ def count_warnings(counts: Counts, info: ImageInfo, filter_: Filter) -> Iterator
         yield f"{share} of samples were below {low} and were set to {low}; {way}"
     if counts.above:
         share = share_of(counts.above, counts.samples)
-        yield f"{share} of samples were above what {info.dtype} holds and were set to the most; use --dtype float32 with a .tif, or --scale"
+        way = "use --dtype float32 with a .tif, or --scale"
+        yield f"{share} of samples were above what {info.dtype} holds and were set to the most; {way}"
     if counts.nan and whole and filter_.numbers.nodata is None:
-        yield f"{counts.nan:,} results were NaN, which {info.dtype} cannot hold: they became 0; use --dtype float32, or --nan ignore"
+        way = "use --dtype float32, or --nan ignore"
+        yield f"{counts.nan:,} results were NaN, which {info.dtype} cannot hold, and became 0; {way}"
 
 
 def share_of(part: int, whole: int) -> str:
@@ -238,9 +240,7 @@ def _tell(report: Report, batch: Batch) -> None:
         print(json.dumps(report.as_dict()), flush=True)
     if report.status == "failed":
         print(f"convcli: {report.source!r}: {report.message} [{report.code}]", file=sys.stderr)
-    elif batch.explain and not batch.json:
-        show_report(report)
-    elif not batch.quiet and (batch.verbose or not batch.many):
+    elif (batch.explain and not batch.json) or (not batch.quiet and (batch.verbose or not batch.many)):
         show_report(report)
     elif not batch.quiet:
         print(report.line(), file=sys.stderr)

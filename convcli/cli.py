@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from types import FrameType
 from typing import Annotated, Any
 
@@ -48,7 +49,10 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code; errors are printed to standard error."""
     try:
         command = build(arguments)
-        result = command.main(args=with_values(arguments), prog_name="convcli", standalone_mode=False)
+        with command.make_context("convcli", with_values(arguments)) as context:
+            result = command.invoke(context)
+    except typer.Exit as done:
+        return done.exit_code
     except click.exceptions.ClickException as error:
         return complain(UsageError(one_line(error.format_message())))
     except typer.Abort:
@@ -110,10 +114,8 @@ def command_function(name: str) -> Callable[..., Any]:
 def complain(error: ConvError) -> int:
     """Print an error as one line on standard error; its exit code."""
     text = one_line(f"convcli: {error}")
-    try:
+    with suppress(OSError, ValueError, AttributeError):  # closed or full: the exit code still tells
         print(text.encode("utf-8", "backslashreplace").decode(), file=sys.stderr, flush=True)
-    except (OSError, ValueError, AttributeError):
-        pass  # standard error is closed or full: the exit code still tells
     return error.exit_code
 
 
@@ -142,7 +144,7 @@ def explain(error: OSError) -> ConvError:
 
 
 def catch_signals() -> None:
-    """Make SIGTERM and SIGHUP unwind the program like Ctrl-C; a second one kills at once; an ignored one stays ignored."""
+    """Make SIGTERM and SIGHUP unwind the program like Ctrl-C; a second one kills at once, an ignored one stays so."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, interrupt)

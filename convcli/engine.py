@@ -6,7 +6,7 @@ A source may be any array, also a memory map; so may a target.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 from math import prod
@@ -19,7 +19,7 @@ from convcli.borders import parse_border
 from convcli.filter import FILTERS, Filter, Layout, Numbers, parse_padding
 from convcli.image import Image, ImageInfo
 from convcli.kernels.kernel import Kernel
-from convcli.planner import Plan, load, make_plan
+from convcli.planner import Plan, make_plan
 from convcli.samples import Counts, rescale
 from convcli.tiles import Method, Task, store_tile
 from convcli.workers import core_count, run_all
@@ -43,12 +43,12 @@ def convolve(
     flip: bool = False,
     method: str = "auto",
     threads: int | None = None,
-    numbers: Numbers = Numbers(dtype="auto"),
+    numbers: Numbers | None = None,
 ) -> Array:
     """Correlate an array with a kernel, as the command line does.
 
-    `axes` names the array's dimensions ("YX", "YXS", "CZYX"); without it they are the kernel's spatial axes, preceded by
-    C for a bank, preceded by T and Z where there are more. A kernel array of 2 or 3 dimensions is plain and acts on
+    `axes` names the array's dimensions ("YX", "YXS", "CZYX"); without it they are the kernel's spatial axes, with C
+    before them for a bank, then Z and T. A kernel array of 2 or 3 dimensions is plain and acts on
     every plane alone; one of 4 or 5 is a bank (O, I/g, *space) that sums over C.
 
     >>> convolve(np.array([[1., 2., 4.]]), np.array([[-1., 0., 1.]]))
@@ -67,7 +67,7 @@ def convolve(
         padding=parse_padding(str(padding), ndim) if isinstance(padding, (str, int)) else tuple(padding),
         borders=parse_border(border, "ZYX"[-ndim:]),
         groups=groups,
-        numbers=numbers,
+        numbers=numbers or Numbers(),
     )
     plan = make_plan(filter_.problem(info, rank_of(kernel)), method=method, threads=threads or core_count())
     return apply(filter_, Image(info, image), plan)[0].data
@@ -124,8 +124,9 @@ class Job:
         view = self.image.data.transpose([info.axes.index(letter) for letter in layout.read_order])
         view = _with_axis(view, -1 - len(layout.spatial), there=bool(layout.channel))
         view = _with_axis(view, -2 - len(layout.spatial), there=bool(layout.samples))
-        space = (slice(None),) * len(layout.spatial)
-        return view[(..., slice(self.plan.problem.channels_in), *space)]
+        cut: tuple[Any, ...] = (..., slice(self.plan.problem.channels_in), *(slice(None),) * len(layout.spatial))
+        chosen: Array = view[cut]
+        return chosen
 
     @cached_property
     def working_shape(self) -> tuple[int, ...]:

@@ -31,7 +31,7 @@ FILTERS = "m"
 class Numbers:
     """How samples become numbers and results become samples again."""
 
-    dtype: str = "same"
+    dtype: str = "auto"
     precision: str = "auto"
     range: str = "clip"
     scale: float = 1.0
@@ -103,14 +103,15 @@ class Filter:
         return tuple(axes)
 
     def channels(self, info: ImageInfo) -> int:
-        """Input channels that meet the bank: those it sums over, times the groups; colour without its alpha if so sized."""
+        """Input channels that meet the bank: those it sums over, times the groups; alpha is left out if that fits."""
         wanted = self.kernel.inputs * self.groups
         letter = self.layout(info).channel
         there = info.size(letter) if letter else 1
         if wanted != there and not (letter == "S" and info.has_alpha and wanted == there - 1):
             grouped = f" in {self.groups} groups" if self.groups > 1 else ""
             raise ConvError(
-                f"the bank sums over {wanted} channels{grouped}, the image has {there} ({info.axes} {_times(info.shape)})",
+                f"the bank sums over {wanted} channels{grouped}, "
+                f"the image has {there} ({info.axes} {_times(info.shape)})",
                 "shape",
             )
         return wanted

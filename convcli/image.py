@@ -18,7 +18,7 @@ class ImageInfo:
     """What a file says of an image, pixels apart.
 
     `axes` has one letter of `AXES` for each entry of `shape`; `dtype` is a NumPy name ("uint8").
-    `samples` says what S means: "" without an S axis or for plain data, else "grey", "grey+alpha", "rgb", "rgb+alpha", "cmyk".
+    `samples` says what S means: "" without an S axis or for plain data, else "grey", "rgb", "cmyk", or with "+alpha".
     `premultiplied` tells that colour is already multiplied by alpha (TIFF's associated alpha).
     `spacing` maps an axis to (distance between samples, unit), e.g. {"Z": (2.0, "um")}.
     `metadata` is what the formats carry over, under the keys of `convcli.formats`; `notes` are warnings from reading.

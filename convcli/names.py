@@ -1,4 +1,4 @@
-"""Which output belongs to which input: a file, a folder, a template, or standard output. Text only, nothing is opened."""
+"""Which output belongs to which input: a file, a folder, a template, or standard output. Nothing is opened."""
 
 from __future__ import annotations
 

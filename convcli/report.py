@@ -201,15 +201,13 @@ def method_lines(plan: Plan) -> Iterator[tuple[str, str]]:
     """The method chosen, then the others with their time or reason."""
     yield (
         "method",
-        f"{plan.method}, {seconds(plan.cost.seconds)} predicted, {plan.threads} threads, tiles of {'x'.join(map(str, plan.tile))}",
+        f"{plan.method}, {seconds(plan.cost.seconds)} predicted, {plan.threads} threads, "
+        f"tiles of {'x'.join(map(str, plan.tile))}",
     )
     for other in plan.candidates:
         if other.method != plan.method:
             wide = " in float64" if other.itemsize > plan.itemsize else ""
-            yield (
-                "",
-                f"{other.method}: {other.refused or seconds(other.cost.seconds) + wide if other.cost else other.refused}",
-            )
+            yield "", f"{other.method}: {seconds(other.cost.seconds) + wide if other.cost else other.refused}"
 
 
 def time_line(report: Report) -> str:

@@ -88,7 +88,7 @@ def store_tile(job: Job, method: Method, task: Task, target: Array) -> Counts:
 
 
 def tile_block(job: Job, task: Task, dtype: str) -> Array:
-    """The window of a tile as numbers (samples, channels, *window): nodata as NaN, light linear, colour premultiplied."""
+    """The window of a tile (samples, channels, *window): nodata as NaN, light linear, colour premultiplied."""
     filter_, info = job.filter, job.image.info
     window = [axis.window(*span) for axis, span in zip(job.plan.problem.axes, task.tile, strict=True)]
     block = read_window(job.source[task.loop], window, filter_.borders, dtype)
@@ -113,7 +113,8 @@ def centre_opacity(job: Job, block: Array, task: Task) -> Array | None:
         return None
     places = zip(job.filter.kernel.centre, task.shape, job.plan.problem.axes, strict=True)
     cut = (slice(o * a.dilation, o * a.dilation + a.stride * (n - 1) + 1, a.stride) for o, n, a in places)
-    return block[(-1, 0, *cut)].copy()
+    under: tuple[Any, ...] = (-1, 0, *cut)
+    return block[under].copy()
 
 
 def filter_block(job: Job, method: Method, block: Array, tile: tuple[int, ...]) -> Array:
@@ -188,7 +189,7 @@ def _meets(reach: Apply, marked: Array, result: Array) -> Array:
 
 
 def finish(job: Job, results: Array, opacity: Array | None, target: Array) -> Counts:
-    """Undo what was done to colour, combine the filters' results, and store samples; `opacity` is that under the centre."""
+    """Undo what was done to colour, combine the filters' results, store samples; `opacity` is that under the centre."""
     if opacity is None:
         return _store_colour(job, results, target)
     colour, opacities = results[:-1], _opacities(job, results, opacity)

@@ -20,7 +20,7 @@ SEED = 20260101
 
 
 def check_points(job: Job, values: Array, count: int) -> None:
-    """Compare `count` random samples of `values` (of the job's working shape) with the definition; raise at the first that differs."""
+    """Compare `count` random outputs in `values`, of the working shape, with the definition; raise if one differs."""
     target = job.target(values)
     largest = float(np.nanmax(np.abs(job.image.data.astype(np.float64)), initial=0, where=np.isfinite(job.image.data)))
     allowed = ACCURACY * job.filter.kernel.absolute_sum() * abs(job.filter.numbers.scale) * largest

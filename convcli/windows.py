@@ -19,16 +19,18 @@ OUTSIDE = -1
 def read_window(image: Array, window: Window, borders: Sequence[Border], dtype: Any) -> Array:
     """The pixels [start, stop) of the last axes of `image` as `dtype`, rows contiguous; a view where that is possible.
 
-    Positions outside the image are filled by the border of their axis; where two constant borders meet, the later axis wins.
+    Positions outside the image are filled by the border of their axis; where constants meet, the later axis wins.
     """
     spans = list(zip(window, borders, image.shape[-len(window) :], strict=True))
-    if all(0 <= start and stop <= size for (start, stop), _, size in spans):
-        block = np.asarray(image[(..., *(slice(*span) for span in window))], dtype=dtype)
+    if all(start >= 0 and stop <= size for (start, stop), _, size in spans):
+        inside: tuple[Any, ...] = (..., *(slice(*span) for span in window))
+        block = np.asarray(image[inside], dtype=dtype)
         return block if block.strides[-1] == block.itemsize else np.ascontiguousarray(block)
     outer = image.shape[: image.ndim - len(window)]
     block = np.empty((*outer, *(stop - start for start, stop in window)), dtype)
     for parts in product(*(list(_parts(*span)) for span in spans)):
-        block[(..., *(part.target for part in parts))] = _pixels(image, parts)
+        place: tuple[Any, ...] = (..., *(part.target for part in parts))
+        block[place] = _pixels(image, parts)
     return block
 
 
@@ -73,12 +75,14 @@ def _reflect(index: Array, size: int) -> Array:
     if size == 1:
         return np.zeros_like(index)
     folded = index % (2 * size - 2)
-    return np.minimum(folded, 2 * size - 2 - folded)
+    mirrored: Array = np.minimum(folded, 2 * size - 2 - folded)
+    return mirrored
 
 
 def _symmetric(index: Array, size: int) -> Array:
     folded = index % (2 * size)
-    return np.minimum(folded, 2 * size - 1 - folded)
+    mirrored: Array = np.minimum(folded, 2 * size - 1 - folded)
+    return mirrored
 
 
 def _wrap(index: Array, size: int) -> Array:

@@ -20,7 +20,7 @@ def same_pads(size, kernel, stride, dilation, origin=None):
 def pads_of(padding, size, kernel, stride, dilation, origin=None):
     """(begin, end) of one axis by rule."""
     if padding == "same":
-        begin, end = same_pads(size, kernel, stride, dilation, origin)
+        _, end = same_pads(size, kernel, stride, dilation, origin)
         return (kernel // 2 if origin is None else origin) * dilation, end
     if padding == "valid":
         return 0, 0
@@ -34,15 +34,15 @@ def correlate(image, taps, *, stride, dilation, pads, border="zero", groups=1):
     image, taps = np.asarray(image, np.float64), np.asarray(taps, np.float64)
     ndim = image.ndim - 1
     padded = np.pad(image, [(0, 0), *pads], mode=PAD[border]) if sum(map(sum, pads)) else image
-    out = [
-        (n - d * (k - 1) - 1) // s + 1 for n, k, s, d in zip(padded.shape[1:], taps.shape[2:], stride, dilation, strict=True)
-    ]
+    axes = list(zip(padded.shape[1:], taps.shape[2:], stride, dilation, strict=True))
+    out = [(n - d * (k - 1) - 1) // s + 1 for n, k, s, d in axes]
     filters, fan_in = taps.shape[0] // groups, taps.shape[1]
     result = np.zeros((taps.shape[0], *out))
     for o in range(taps.shape[0]):
         channels = padded[o // filters * fan_in : (o // filters + 1) * fan_in]
         for tap in product(*map(range, taps.shape[2:])):
-            cut = tuple(slice(t * d, t * d + s * (n - 1) + 1, s) for t, d, s, n in zip(tap, dilation, stride, out, strict=True))
+            places = zip(tap, dilation, stride, out, strict=True)
+            cut = tuple(slice(t * d, t * d + s * (n - 1) + 1, s) for t, d, s, n in places)
             weights = taps[(o, slice(None), *tap)]
             result[o] += sum(w * channel[cut] for w, channel in zip(weights, channels, strict=True) if w != 0)
     assert result.ndim == ndim + 1

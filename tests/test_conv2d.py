@@ -276,7 +276,10 @@ def png_without_pixels():
     )
 
 
-KEYS = "schema input output status code message operation shape axes dtype method candidates macs flops time clipped nan warnings".split()
+KEYS = (
+    "schema input output status code message operation shape axes dtype method candidates macs flops time clipped nan "
+    "warnings"
+).split()
 
 
 def test_json_has_the_promised_keys(tmp_path):

@@ -18,7 +18,7 @@ from convcli.commands.options import (
     ReportOptions,
     RunOptions,
 )
-from convcli.errors import UsageError
+from convcli.errors import KernelError, UsageError
 from convcli.filter import COMBINE, DTYPES, Filter, Numbers, parse_padding, parse_spatial
 from convcli.formats import ReadOptions, WriteOptions
 from convcli.kernels import parse_kernel, stack_kernels
@@ -75,7 +75,7 @@ def build_kernel(ndim: int, options: KernelOptions) -> tuple[Kernel, bool, tuple
     notes = tuple(
         f"kernel {kernel.name} sums to 0 and was not normalized"
         for kernel in placed
-        if options.normalize == "sum" and is_zero_sum(kernel)
+        if options.normalize == "sum" and kernel.is_zero_sum
     )
     scaled = [kernel.normalized() if options.normalize == "sum" else kernel for kernel in placed]
     turned = [kernel.flipped() if options.flip else kernel for kernel in scaled]
@@ -102,11 +102,10 @@ def with_origin(kernel: Kernel, text: str) -> Kernel:
     """The kernel with the tap that --origin names on the pixel."""
     if not text:
         return kernel
-    origin = parse_spatial(text, kernel.ndim, "--origin", least=0)
-    if any(o >= k for o, k in zip(origin, kernel.spatial, strict=True)):
-        taps = "x".join(map(str, kernel.spatial))
-        raise UsageError(f"{text!r} lies outside a kernel of {taps}; taps count from 0", where="--origin")
-    return replace(kernel, origin=origin)
+    try:
+        return kernel.at_origin(parse_spatial(text, kernel.ndim, "--origin", least=0))
+    except KernelError as error:
+        raise UsageError(error.message, where="--origin") from None
 
 
 def build_numbers(options: NumberOptions, kernel: Kernel) -> Numbers:
@@ -121,7 +120,7 @@ def build_numbers(options: NumberOptions, kernel: Kernel) -> Numbers:
             raise UsageError(f"{value} is not a finite number", where=name)
     if options.nan == "ignore" and (min(kernel.values()) < 0 or kernel.sum() <= 0):
         raise UsageError(
-            "--nan ignore divides by the weight of known pixels: the kernel may have no negative taps; use --nan zero or keep"
+            "--nan ignore divides by the weight of known pixels: the kernel may have no negative taps; use --nan zero"
         )
     return Numbers(
         dtype=options.dtype,
@@ -202,11 +201,6 @@ def choose(value: str, choices: Sequence[str], option: str) -> str:
         hint = f"did you mean {near[0]!r}?" if near else f"use {', '.join(choices)}"
         raise UsageError(f"unknown value {value!r}; {hint}", where=option)
     return value
-
-
-def is_zero_sum(kernel: Kernel) -> bool:
-    """True for edge filters and the like, which make a constant image 0."""
-    return abs(kernel.sum()) <= 1e-9 * kernel.absolute_sum()
 
 
 def _standard_input() -> bytes:

@@ -149,7 +149,7 @@ def expand(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def _parameter(kind: type, name: str) -> inspect.Parameter:
     """The parameter of one field."""
-    entry = next(f for f in fields(kind) if f.name == name)  # type: ignore[arg-type]
+    entry = next(f for f in fields(kind) if f.name == name)
     default = inspect.Parameter.empty if entry.default is MISSING else entry.default
     annotation = get_type_hints(kind, include_extras=True)[name]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)

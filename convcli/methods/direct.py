@@ -68,7 +68,8 @@ def prepare(taps: Array, problem: Problem) -> Direct:
     channels = range(taps.shape[1])
     deep = list(product(*map(range, problem.kernel[:-2])))
     steps = tuple(
-        tuple((c, d, part) for c in channels for d in deep for part in _columns(filter_[(c, *d)], problem)) for filter_ in taps
+        tuple((c, d, part) for c in channels for d in deep for part in _columns(filter_[(c, *d)], problem))
+        for filter_ in taps
     )
     return Direct(problem, steps)
 
@@ -98,7 +99,7 @@ class Columns:
 
 @dataclass(frozen=True)
 class Direct:
-    """Applies prepared filters to a block. `steps` are, for each filter: input channel, place on the deep axes, columns."""
+    """Applies prepared filters to a block; `steps` are, for each: input channel, place on the deep axes, columns."""
 
     problem: Problem
     steps: tuple[tuple[tuple[int, tuple[int, ...], Columns], ...], ...]

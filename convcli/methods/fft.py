@@ -32,7 +32,7 @@ MOST_SPECTRA = 2**26
 """Complex values that the kernel's spectra may take: 512 MiB of complex64."""
 
 
-def rounding(problem: Problem) -> float:
+def rounding(_problem: Problem) -> float:
     """The largest error seen in float32, relative to sum|k| max|x| (2026-11)."""
     return 1e-6
 
@@ -113,7 +113,7 @@ def dilated(taps: Array, dilation: tuple[int, ...]) -> Array:
         return taps
     spread = tuple(d * (k - 1) + 1 for d, k in zip(dilation, taps.shape[2:], strict=True))
     result = np.zeros((*taps.shape[:2], *spread), taps.dtype)
-    result[(..., *(slice(None, None, d) for d in dilation))] = taps
+    result[:, :, *(slice(None, None, d) for d in dilation)] = taps
     return result
 
 

@@ -1,4 +1,4 @@
-"""Filter banks as one matrix product: the windows of a tile are laid out as columns (im2col), then multiplied by the bank.
+"""Filter banks as one matrix product: the windows of a tile become columns (im2col), which the bank multiplies.
 
 Source: Chellapilla, Puri and Simard, "High performance convolutional neural networks for document processing", 2006.
 """
@@ -93,5 +93,6 @@ class Gemm:
         for tap in product(*map(range, self.problem.kernel)):
             places = zip(tap, tile, self.problem.axes, strict=True)
             cut = (slice(t * a.dilation, t * a.dilation + a.stride * (n - 1) + 1, a.stride) for t, n, a in places)
-            columns[(slice(None), *tap)] = channels[(slice(None), *cut)]
+            seen: tuple[Any, ...] = (slice(None), *cut)
+            columns[(slice(None), *tap)] = channels[seen]
         return columns

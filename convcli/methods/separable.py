@@ -5,9 +5,7 @@ The terms come with a named kernel or from the singular value decomposition of i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from math import ceil, prod
 from typing import TYPE_CHECKING, Any
 
