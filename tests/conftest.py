@@ -1,0 +1,13 @@
+"""Options of the test run: `pytest --update` rewrites what the README shows and the completion scripts."""
+
+import pytest
+
+
+def pytest_addoption(parser):
+    parser.addoption("--update", action="store_true", help="rewrite the README's console blocks, tables and pictures")
+
+
+@pytest.fixture
+def update(request):
+    """True where generated text is to be rewritten instead of compared."""
+    return request.config.getoption("--update")

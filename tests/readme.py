@@ -1,0 +1,93 @@
+"""The parts of the README that the program writes: console blocks and tables."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from convcli.borders import ALIASES, BORDERS
+from convcli.cli import command_function
+from convcli.commands import COMMANDS
+from convcli.formats import FORMATS
+from convcli.kernels import KERNELS
+from convcli.methods import METHODS
+from convcli.planner import load
+
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+CONSOLE = re.compile(r"```console\n(.*?)```\n", re.DOTALL)
+GENERATED = re.compile(r"(<!-- table (\w+) -->\n)(.*?)(<!-- end table -->)", re.DOTALL)
+VOLATILE = re.compile(r"\d[\d.,e+-]*(?= ?(?:ms|s|MB|GMAC/s|%|threads)\b)|\d+(?= % of this machine)")
+
+
+def run_console(block, folder):
+    """A console block with what its commands print today; commands start with `$`, `\\` continues a line."""
+    commands = re.findall(r"^\$ (.*(?:\\\n.*)*)", block, re.MULTILINE)
+    return "".join(f"$ {command}\n{shell(command, folder)}" for command in commands)
+
+
+def shell(command, folder):
+    """What a command prints, on standard output and error, in a folder with the samples."""
+    environment = {**os.environ, "PATH": f"{folder / 'bin'}:{os.environ['PATH']}", "COLUMNS": "120", "TERM": "dumb"}
+    done = subprocess.run(
+        ["/bin/bash", "-c", f"exec 2>&1; {command}"], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    return re.sub(r"[ \t]+$", "", done.stdout, flags=re.MULTILINE)
+
+
+def prepare(folder):
+    """Samples, and a `convcli` on the path that is the one under test."""
+    (folder / "samples").symlink_to(ROOT / "samples")
+    (folder / "bin").mkdir()
+    for name, words in (("convcli", "-m convcli"), ("python3", "")):
+        script = folder / "bin" / name
+        script.write_text(f'#!/bin/sh\nexec {sys.executable} {words} "$@"\n')
+        script.chmod(0o755)
+
+
+def steady(text):
+    """Text without the times and rates that differ from run to run; tables of such numbers lose their alignment too."""
+    return re.sub(r" +", " ", VOLATILE.sub("#", text))
+
+
+def table(name):
+    """A Markdown table of one of the program's own tables."""
+    head, rows = TABLES[name]()
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
+
+
+def commands():
+    rows = [[f"`{name}`", first_line(command_function(name))] for name in COMMANDS]
+    return ["command", "does"], rows
+
+
+def kernels():
+    rows = [[f"`{k.name}`", k.usage, k.description, f"`{k.example}`"] for k in KERNELS.values()]
+    return ["kernel", "parameters", "what it is", "example"], rows
+
+
+def borders():
+    also = {rule: ", ".join(alias for alias, of in ALIASES.items() if of == rule) for rule in BORDERS}
+    return ["border", "outside", "also called"], [[f"`{rule}`", f"`{drawn}`", also[rule]] for rule, drawn in BORDERS.items()]
+
+
+def formats():
+    rows = [[entry.title, " ".join(entry.suffixes), numbers(entry.dtypes), ", ".join(entry.samples) or "any axes"] for entry in FORMATS.values()]
+    return ["format", "names", "sample types", "holds"], rows
+
+
+def numbers(dtypes):
+    return "read only" if not dtypes else "all" if len(dtypes) > 2 else ", ".join(dtypes)
+
+
+def methods():
+    return ["method", "how"], [[f"`{name}`", first_line(load(name))] for name in METHODS]
+
+
+def first_line(thing):
+    return thing.__doc__.strip().splitlines()[0]
+
+
+TABLES = {"commands": commands, "kernels": kernels, "borders": borders, "formats": formats, "methods": methods}
