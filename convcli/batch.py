@@ -124,11 +124,11 @@ def process(filter_: Filter, batch: Batch, source: str, target: str) -> Report:
     info = probe(content, options=batch.reading)
     plan = plan_for(filter_, info, batch)
     after = filter_.output_info(info)
-    report = Report(source, target, filter=filter_, before=info, after=after, plan=plan)
+    report = Report(source, target, filter=filter_, before=info, after=after, plan=plan, warnings=filter_.notes(info))
     format_ = _output_format(target, info, batch)
     if format_:
         after = replace(after, format=format_.name)
-        report = replace(report, after=after, warnings=_before_work(after, format_, batch))
+        report = replace(report, after=after, warnings=report.warnings + _before_work(after, format_, batch))
         if target != STREAM:
             refuse_overwrite(source, target, force=batch.force, in_place=batch.in_place)
     if batch.explain:
@@ -185,7 +185,7 @@ def plan_for(filter_: Filter, info: ImageInfo, batch: Batch) -> Plan:
     from convcli.engine import rank_of
     from convcli.workers import core_count
 
-    problem = filter_.problem(info, rank_of(filter_.kernel))
+    problem = filter_.problem(info, rank_of(filter_.kernel, filter_.approximation))
     return make_plan(problem, method=batch.method, threads=batch.threads or core_count(), memory=batch.memory)
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from convcli.borders import parse_border
+from convcli.errors import UsageError
 from convcli.filter import FILTERS, Filter, Layout, Numbers, parse_padding
 from convcli.image import Image, ImageInfo
 from convcli.kernels.kernel import Kernel
@@ -57,8 +58,7 @@ def convolve(
     kernel = kernel if isinstance(kernel, Kernel) else _as_kernel(np.asarray(kernel))
     kernel = kernel.flipped() if flip else kernel
     ndim = kernel.ndim
-    letters = axes or ("TZC" + "ZYX"[-ndim:])[-image.ndim :] if kernel.bank or image.ndim > 3 else "ZYX"[-image.ndim :]
-    info = ImageInfo(image.shape, image.dtype.name, letters)
+    info = ImageInfo(image.shape, image.dtype.name, axes or _default_axes(image.ndim, kernel))
     filter_ = Filter(
         kernel,
         each=not kernel.bank,
@@ -95,13 +95,17 @@ def apply(
     return Image(info, result), rescale(values.reshape(info.shape), result)
 
 
-def rank_of(kernel: Kernel) -> int | None:
-    """The separable terms of a plain kernel, where it is large enough for them to matter."""
+def rank_of(kernel: Kernel, approximation: float = 0.0) -> int | None:
+    """The separable terms of a plain kernel, where it is large enough for them to matter.
+
+    They may leave out `approximation`, relative to the sum of the absolute taps.
+    """
     from convcli.methods import separable
 
     if kernel.terms or kernel.inputs > 1 or prod(kernel.spatial) < SMALL_KERNEL or kernel.outputs > SMALL_KERNEL:
         return None
-    return max(separable.rank(taps) for taps in kernel.array().reshape(-1, *kernel.spatial))
+    limit = max(separable.RESIDUAL[4], approximation)
+    return max(separable.rank(taps, limit) for taps in kernel.array().reshape(-1, *kernel.spatial))
 
 
 @dataclass(frozen=True)
@@ -183,8 +187,18 @@ def _with_axis(view: Array, place: int, *, there: bool) -> Array:
 
 
 def _as_kernel(taps: Array) -> Kernel:
-    bank = taps.ndim > 3
-    return Kernel.from_values("array", taps.shape, taps.astype(np.float64).ravel().tolist(), bank=bank)
+    """A kernel from an array: a single row, a plain kernel of 2 or 3 axes, or a bank of 2 axes more."""
+    return Kernel.from_array("array", taps[None] if taps.ndim == 1 else taps, bank=taps.ndim > 3)
+
+
+def _default_axes(dimensions: int, kernel: Kernel) -> str:
+    """The letters of an array that nobody named."""
+    space = "ZYX"[-kernel.ndim :]
+    outer = "TZC" if kernel.bank else "TCZ"
+    letters = "".join(letter for letter in outer if letter not in space) + space
+    if not len(space) <= dimensions <= len(letters):
+        raise UsageError(f"an array of {dimensions} dimensions needs axes, such as axes='TZCYX'", "ambiguous")
+    return letters[-dimensions:]
 
 
 def _per_axis(value: int | Sequence[int], ndim: int) -> tuple[int, ...]:

@@ -64,7 +64,8 @@ class Filter:
     """A kernel with everything that says how it is applied.
 
     `kernel` is plain, or a bank (O, I/g, ...); with `each` its O filters act on every channel alone.
-    Sequences have one entry per spatial axis. `padding` is a rule or (begin, end) pairs.
+    Sequences have one entry per spatial axis. `padding` is a rule or (begin, end) pairs. `approximation` is how much of
+    the kernel, relative to sum|k|, separable terms may leave out.
     """
 
     kernel: Kernel
@@ -76,6 +77,7 @@ class Filter:
     padding: str | tuple[tuple[int, int], ...] = "same"
     borders: tuple[Border, ...] = ()
     groups: int = 1
+    approximation: float = 0.0
     numbers: Numbers = field(default_factory=Numbers)
 
     @property
@@ -133,6 +135,8 @@ class Filter:
     def problem(self, info: ImageInfo, rank: int | None = None) -> Problem:
         """The sizes and precision that the planner needs; `rank` is the number of separable terms, where known."""
         layout = self.layout(info)
+        if self.numbers.linear and info.samples == "cmyk":
+            raise ConvError("CMYK has no linear light; leave --linear out", "dtype")
         channels = 1 if self.each else self.channels(info)
         rest = prod(info.size(letter) for letter in layout.loops + layout.samples)
         return Problem(
@@ -146,6 +150,7 @@ class Filter:
             itemsize=self._itemsize(info),
             tolerance=self._tolerance(info),
             exact=self._exact(info),
+            approximation=self.approximation,
         )
 
     def output_info(self, info: ImageInfo) -> ImageInfo:
@@ -174,6 +179,12 @@ class Filter:
         if self.numbers.dtype == "auto":
             return info.dtype if self.each else ("float64" if info.dtype in WIDE else "float32")
         return self.numbers.dtype
+
+    def notes(self, info: ImageInfo) -> tuple[str, ...]:
+        """What a user might not expect of this filter on this image."""
+        if self.layout(info).channel == "S" and self.channels(info) < info.size("S"):
+            return (f"the bank sums over {self.channels(info)} colours; the opacity was left out",)
+        return ()
 
     def drops_alpha(self, info: ImageInfo) -> bool:
         """True where the result has no opacity though the image does."""

@@ -172,7 +172,8 @@ def kernel_line(filter_: Filter, plan: Plan) -> str:
     ]
     if kernel.outputs == 1:
         parts.append(f"sum {kernel.sum():.6g}")
-    return ", ".join(parts + ([f"rank {rank}"] if rank else []))
+    within = f" within {filter_.approximation:g}" if filter_.approximation else ""
+    return ", ".join(parts + ([f"rank {rank}{within}"] if rank else []))
 
 
 def filter_line(filter_: Filter, plan: Plan) -> str:

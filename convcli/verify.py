@@ -22,8 +22,7 @@ SEED = 20260101
 def check_points(job: Job, values: Array, count: int) -> None:
     """Compare `count` random outputs in `values`, of the working shape, with the definition; raise if one differs."""
     target = job.target(values)
-    largest = float(np.nanmax(np.abs(job.image.data.astype(np.float64)), initial=0, where=np.isfinite(job.image.data)))
-    allowed = ACCURACY * job.filter.kernel.absolute_sum() * abs(job.filter.numbers.scale) * largest
+    allowed = slack(job, values.dtype)
     for task in random_points(job, count):
         expected = point(job, task)
         found = target[task.place].astype(np.float64)
@@ -75,12 +74,22 @@ def define(job: Job, channels: Array) -> Array:
     return results
 
 
+def slack(job: Job, dtype: np.dtype[Any]) -> float:
+    """How far a sample may be from the definition: the promised accuracy, and what the user gave up of the kernel."""
+    data, filter_ = job.image.data, job.filter
+    largest = float(np.nanmax(np.abs(data.astype(np.float64)), initial=0, where=np.isfinite(data)))
+    unit = filter_.kernel.absolute_sum() * abs(filter_.numbers.scale) * largest
+    rounding = 0.5 + TIE if dtype.kind in "iu" else ACCURACY * unit
+    return rounding + filter_.approximation * unit
+
+
 def agrees(found: Array, expected: Array, allowed: float, dtype: np.dtype[Any]) -> bool:
-    """Whether stored samples are the expected ones: integers rounded right, other numbers within `allowed`."""
+    """Whether stored samples are the expected ones, within `allowed` and their own precision."""
     if dtype.kind in "iu":
         expected = np.clip(np.nan_to_num(expected, posinf=np.inf, neginf=-np.inf), *limits(dtype, expected.dtype))
-    limit = 0.5 + TIE if dtype.kind in "iu" else allowed + np.abs(expected) * np.finfo(dtype).eps
+    else:
+        allowed = allowed + np.abs(expected) * np.finfo(dtype).eps
     with np.errstate(invalid="ignore"):
-        near = np.abs(found - expected) <= limit
+        near = np.abs(found - expected) <= allowed
     same = (found == expected) | (np.isnan(found) & np.isnan(expected))
     return bool(np.all(near | same))

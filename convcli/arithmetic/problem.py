@@ -16,7 +16,8 @@ class Problem:
     sums over channels_in / groups channels. `rank` is the number of separable terms that add up to the kernel within
     rounding, None where nobody looked. `itemsize` is 4 or 8, the bytes of the floating-point numbers computed with.
     `tolerance` is the error allowed, relative to sum|k| max|x|; `exact` says that pixels and taps are integers whose
-    sums fit a float32, so that sums of products carry no error at all.
+    sums fit a float32, so that sums of products carry no error at all. `approximation` is what a user allows separable
+    terms to leave of the kernel, relative to sum|k|.
     """
 
     axes: tuple[Geometry, ...]
@@ -29,6 +30,7 @@ class Problem:
     itemsize: int = 4
     tolerance: float = 2e-5
     exact: bool = False
+    approximation: float = 0.0
 
     @property
     def output(self) -> tuple[int, ...]:

@@ -40,7 +40,7 @@ LEAST_MEMORY = 2**20
 
 
 def build_filter(
-    ndim: int, kernels: KernelOptions, geometry: GeometryOptions, numbers: NumberOptions
+    ndim: int, kernels: KernelOptions, geometry: GeometryOptions, numbers: NumberOptions, approximation: float = 0.0
 ) -> tuple[Filter, tuple[str, ...]]:
     """The filter that the options describe, and what the user should know about it."""
     choose(kernels.combine, COMBINE, "--combine")
@@ -59,6 +59,7 @@ def build_filter(
         padding=padding,
         borders=parse_border(border, letters),
         groups=geometry.groups,
+        approximation=approximation,
         numbers=build_numbers(numbers, kernel),
     )
     if each and geometry.groups > 1:

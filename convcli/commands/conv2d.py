@@ -32,7 +32,7 @@ def conv2d(
     from convcli.batch import run_batch
     from convcli.commands.building import build_batch, build_filter
 
-    filter_, notes = build_filter(2, kernels, geometry, numbers)
+    filter_, notes = build_filter(2, kernels, geometry, numbers, run.tolerance)
     return run_batch(
         filter_, build_batch(inputs, files, run, report, notes, kernel=filter_.kernel.name, command="conv2d")
     )

@@ -102,6 +102,9 @@ class RunOptions:
     """How it is computed."""
 
     method: Annotated[str, typer.Option("-m", "--method", help="auto, direct, separable, gemm or fft.")] = "auto"
+    tolerance: Annotated[
+        float, typer.Option(min=0.0, max=0.5, help="What separable terms may leave of the kernel, relative to sum|k|.")
+    ] = 0.0
     threads: Annotated[int, typer.Option(min=0, help="Threads for one image; 0 uses every core.")] = 0
     memory: Annotated[str, typer.Option(help="Bound of the working memory, such as 256MiB.")] = "256MiB"
     verify: Annotated[

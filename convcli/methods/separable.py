@@ -67,7 +67,7 @@ def price(problem: Problem, machine: Machine) -> Cost:
 
 def prepare(taps: Array, problem: Problem) -> Separable:
     """Factor every filter; `taps` are (O, I/g, *kernel)."""
-    limit = RESIDUAL[problem.itemsize]
+    limit = max(RESIDUAL[problem.itemsize], problem.approximation)
     passes = {
         (o, i): [
             tuple(_one_pass(f.astype(problem.dtype), axis) for f, axis in zip(term, problem.axes, strict=True))
