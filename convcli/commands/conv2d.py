@@ -1,5 +1,6 @@
 """`convcli conv2d`: 2-D kernels and filter banks on every plane of an image."""
 
+from convcli.commands.expansion import expand
 from convcli.commands.options import (
     FileOptions,
     GeometryOptions,
@@ -8,7 +9,6 @@ from convcli.commands.options import (
     NumberOptions,
     ReportOptions,
     RunOptions,
-    expand,
 )
 
 
