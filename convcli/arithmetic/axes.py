@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Literal, TypeVar
+from dataclasses import replace
+from typing import TypeVar
 
 from convcli.arithmetic.geometry import Geometry
 from convcli.arithmetic.network import Layer, Padding, Pads, Shape, wrong
+from convcli.arithmetic.rules import NO_PADDING, Framework, Rules
 from convcli.arithmetic.sizes import Transposed, keras_valid_extra, rounded_up, rule_padding, undo_same
 
-Framework = Literal["", "torch", "tf"]
 AxisPadding = tuple[int, int] | str
 
 Value = TypeVar("Value")
-
-NO_PADDING: Pads = ((0, 0),)
-
-
-@dataclass(frozen=True)
-class Rules:
-    """What holds for every convolution that does not say otherwise, and whose rules decide the rest."""
-
-    bias: bool = True
-    bn: bool = False
-    pad: Padding = NO_PADDING
-    framework: Framework = ""
 
 
 def convolution_axes(layer: Layer, shape: Shape, rules: Rules) -> tuple[Geometry, ...]:
@@ -115,11 +103,11 @@ def transposed_axis(layer: Layer, bare: Transposed, rule: AxisPadding, wanted: i
     if rule in ("s", "l"):
         return undone_same(layer, bare, rule, wanted, rules)
     begin, end = rule if isinstance(rule, tuple) else rule_padding(rule, bare.size, bare)
-    axis = replace(bare, begin=begin, end=end)
+    axis = bare._replace(begin=begin, end=end)
     if wanted:
-        axis = replace(axis, extra=solved_extra(layer, axis, wanted))
+        axis = axis._replace(extra=solved_extra(layer, axis, wanted))
     elif rules.framework == "tf" and not layer.output_padding and begin == end == 0:
-        axis = replace(axis, extra=keras_valid_extra(axis))
+        axis = axis._replace(extra=keras_valid_extra(axis))
     return possible(layer, axis)
 
 

@@ -6,8 +6,8 @@ a separable convolution is a depthwise and a pointwise bank, a fully connected l
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import prod
+from typing import NamedTuple
 
 from convcli.arithmetic.geometry import Geometry
 from convcli.arithmetic.sizes import Transposed
@@ -15,8 +15,7 @@ from convcli.arithmetic.sizes import Transposed
 Sliding = Geometry | Transposed
 
 
-@dataclass(frozen=True)
-class Bank:
+class Bank(NamedTuple):
     """Filters from `inputs` to `outputs` channels in `groups`, sliding over axes, which are all transposed or none."""
 
     inputs: int

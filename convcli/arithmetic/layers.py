@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from math import gcd, prod
 from operator import mul
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from convcli.arithmetic.axes import Rules, convolution_axes, pooling_axes, spread, transposed_axes
+from convcli.arithmetic.axes import convolution_axes, pooling_axes, spread, transposed_axes
 from convcli.arithmetic.banks import Bank
 from convcli.arithmetic.geometry import Geometry
 from convcli.arithmetic.network import Layer, Pads, Shape, wrong
+from convcli.arithmetic.rules import Rules
 from convcli.arithmetic.sizes import AdaptivelyPooled, Axis, LinearlyResized, Resized, whole
 
 Counted = Literal["bias", "bn", "act", "pool", "add"]
@@ -19,8 +20,7 @@ Work = tuple[Counted, int]
 Family = Literal["conv", "fc", "pool", "bn", "act", "alias", "join", "shape"]
 
 
-@dataclass(frozen=True)
-class Applied:
+class Applied(NamedTuple):
     """A layer at work on a shape, for one image.
 
     `axes` are empty where the layer touches no spatial axis. `pads` are as declared; the `end` of an axis may be longer
@@ -39,14 +39,13 @@ class Applied:
 Build = Callable[[Layer, Shape, Rules], Applied]
 
 
-@dataclass(frozen=True)
-class Kind:
+class Kind(NamedTuple):
     """A kind of layer: how it is applied, what it may be told, and what it must be told ("a|b": one of them)."""
 
     build: Build
     family: Family
     example: str
-    takes: frozenset[str] = field(default_factory=frozenset)
+    takes: frozenset[str] = frozenset()
     needs: tuple[str, ...] = ()
 
 
@@ -58,7 +57,7 @@ def apply(layer: Layer, shape: Shape, rules: Rules) -> Applied:
     """
     kind = KINDS[layer.kind]
     if layer.unknown:
-        raise wrong(layer.place, f"the {layer.unknown.replace('_', ' ')} is '?'; --want SIZE finds it")
+        raise wrong(layer.place, f"the {layer.unknown.replace('_', ' ')} is '?'; convcli shapes --want SIZE finds it")
     arriving = shape.elements if kind.family == "fc" else shape.channels
     if layer.inputs not in (None, arriving):
         hint = "check the layer before, or whether this one is on a branch"
@@ -107,7 +106,7 @@ def separable(layer: Layer, shape: Shape, rules: Rules) -> Applied:
 def fully_connected(layer: Layer, shape: Shape, _rules: Rules) -> Applied:
     """fc: every output from every input; an image is flattened."""
     applied = weighted(layer, Rules(), (Bank(shape.elements, outputs(layer)),))
-    return replace(applied, axes=tuple(map(whole, shape.spatial)))
+    return applied._replace(axes=tuple(map(whole, shape.spatial)))
 
 
 def weighted(layer: Layer, rules: Rules, banks: tuple[Bank, ...]) -> Applied:

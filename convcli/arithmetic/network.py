@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import prod
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from convcli.errors import UsageError
 
@@ -20,8 +20,7 @@ Unknown = Literal["", "kernel", "stride", "pad", "dilation", "output_padding"]
 MAXIMUM_LAYERS = 100_000
 
 
-@dataclass(frozen=True)
-class Shape:
+class Shape(NamedTuple):
     """Channels, and the size of each spatial axis; a vector has none. A size of 0 is unknown (written `?`).
 
     >>> str(Shape(64, (56, 56))), str(Shape(1000)), Shape(64, (56, 56)).elements
@@ -41,8 +40,7 @@ class Shape:
         return self.channels * prod(self.spatial)
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """Where a layer was written: the how-manieth word, the word itself, its line in a file (0: no file), its block.
 
     Branches run from the `first` to the `number`-th word.
@@ -58,7 +56,7 @@ class Place:
         block = f"block {self.block!r}, " if self.block else ""
         line = f"line {self.line}, " if self.line else ""
         words = f"layers {self.first} to {self.number}" if self.first else f"layer {self.number}"
-        return f"{block}{line}{words}"
+        return f"{block}{line}{words}" if self.number else ""
 
 
 @dataclass(frozen=True)
@@ -94,8 +92,7 @@ class Layer:
         return self.pad
 
 
-@dataclass(frozen=True)
-class Repeat:
+class Repeat(NamedTuple):
     """A network several times over; once where parentheses only group."""
 
     times: int
@@ -114,8 +111,7 @@ class Branches:
 Unit = Layer | Repeat | Branches
 
 
-@dataclass(frozen=True)
-class Network:
+class Network(NamedTuple):
     """Units one after the other."""
 
     units: tuple[Unit, ...]
@@ -129,22 +125,22 @@ class Network:
                 for part in (unit.body,) if isinstance(unit, Repeat) else unit.branches:
                     yield from part.words()
 
-    def count(self) -> int:
+    def size(self) -> int:
         """Layers after repetition.
 
-        >>> Network((Repeat(3, Network((Layer("relu"),))),)).count()
+        >>> Network((Repeat(3, Network((Layer("relu"),))),)).size()
         3
         """
-        return sum(map(unit_count, self.units))
+        return sum(map(unit_size, self.units))
 
 
-def unit_count(unit: Unit) -> int:
+def unit_size(unit: Unit) -> int:
     """Layers in one unit after repetition; a join counts as one."""
     if isinstance(unit, Layer):
         return 1
     if isinstance(unit, Repeat):
-        return unit.times * unit.body.count()
-    return 1 + sum(branch.count() for branch in unit.branches)
+        return unit.times * unit.body.size()
+    return 1 + sum(branch.size() for branch in unit.branches)
 
 
 def wrong(place: Place, message: str, code: str = "layer", character: int = 0) -> UsageError:
@@ -153,5 +149,5 @@ def wrong(place: Place, message: str, code: str = "layer", character: int = 0) -
     >>> str(wrong(Place(3, "conv3-64q"), "'q' says nothing", character=9))
     "'conv3-64q': layer 3, character 9: 'q' says nothing [layer]"
     """
-    spot = f", character {character}" if character else ""
-    return UsageError(f"{place}{spot}: {message}", code, where=place.text or None)
+    spot = ", ".join(part for part in (str(place), f"character {character}" if character else "") if part)
+    return UsageError(f"{spot}: {message}" if spot else message, code, where=place.text or None)

@@ -134,7 +134,7 @@ class Parser:
             raise self.error(f"{opening.text} {closing} has one branch; write '| id' for a shortcut, or ( ) to group")
         if not all(part.units for part in parts):
             raise self.error(f"{opening.text} {closing} has an empty branch; write id for a plain shortcut")
-        place = replace(opening, first=first, number=self.number, text=f"{opening.text} | {closing}")
+        place = opening._replace(first=first, number=self.number, text=f"{opening.text} | {closing}")
         return Branches(join, parts, place)
 
     def bracketed(self, closing: str) -> tuple[Network, ...]:

@@ -9,9 +9,9 @@ walk r += (K - 1) j, P += p0 j, j *= s of Araujo, Norris and Sim, distill.pub/20
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cache
 from math import gcd, lcm
+from typing import NamedTuple
 
 from convcli.arithmetic.sizes import Axis
 
@@ -21,9 +21,11 @@ Interval = tuple[int, int]
 MAXIMUM_PHASES = 10_000
 
 
-@dataclass(frozen=True)
-class Field:
-    """What each output of an axis sees: an interval for each output of one period, None where a hole sees nothing."""
+class Field(NamedTuple):
+    """What each output of an axis sees: an interval for each output of one period, None where a hole sees nothing.
+
+    A step of 0 means that every output sees the same: all that a global pooling saw.
+    """
 
     step: int = 1
     intervals: tuple[Interval | None, ...] = ((0, 0),)
@@ -97,8 +99,16 @@ def hull(field: Field, reads: range) -> Interval | None:
 
 
 def union(fields: Iterable[Field], size: int) -> Field:
-    """What the join of branches sees; branches of different strides are followed over the `size` outputs there are."""
+    """What each output of a join of branches sees, on an axis of `size` outputs.
+
+    Where the branches have no common period, or one sees everything, the outputs that exist are followed.
+
+    >>> union([Field(2, ((0, 0),)), Field(2, ((-1, 1),))], 8)
+    Field(step=2, intervals=((-1, 1),))
+    """
     parts = tuple(fields)
+    if any(part.step == 0 for part in parts):
+        return Field(0, (around(part.at(u) for part in parts for u in (0, size - 1)),))
     phases = lcm(*(part.phases for part in parts))
     if len({part.jump for part in parts}) > 1 or phases > MAXIMUM_PHASES:
         phases = min(size, MAXIMUM_PHASES)
@@ -122,7 +132,7 @@ def misaligned(fields: Iterable[Field]) -> str:
     >>> misaligned([Field(2, ((0, 0),)), Field(2, ((0, 1),))])
     'centres differ by 0.5 pixels'
     """
-    parts = tuple(fields)
+    parts = tuple(part for part in fields if part.step)
     if len({part.jump for part in parts}) > 1:
         return "strides differ"
     phases = lcm(*(part.phases for part in parts))

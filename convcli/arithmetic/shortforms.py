@@ -68,7 +68,7 @@ def call_layers(text: str, place: Place) -> list[Layer]:
 def checked(layer: Layer, place: Place) -> Layer:
     """The layer, if the notation can say it: one set of limits for all forms."""
     word = format_layer(layer)
-    return replace(parse_word(word, replace(place, text=word)), place=place)
+    return replace(parse_word(word, place._replace(text=word)), place=place)
 
 
 def signature(name: str, place: Place) -> Signature:

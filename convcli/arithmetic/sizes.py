@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import gcd
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from convcli.arithmetic.geometry import Geometry, effective_kernel, tf_same_padding
 
@@ -33,8 +33,7 @@ class Axis(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Transposed:
+class Transposed(NamedTuple):
     """The axis of a transposed convolution: s (n - 1) + K - p0 - p1 + op outputs.
 
     >>> Transposed(size=2, kernel=3).output, Transposed(size=3, kernel=3, stride=2, begin=1, end=1, extra=1).output
@@ -214,8 +213,8 @@ def undo_same(axis: Transposed, wanted: int, pads: tuple[int, int]) -> Transpose
     """
     if -(-wanted // axis.stride) != axis.size:
         return None
-    padded = replace(axis, begin=pads[0], end=pads[1], extra=0)
-    return replace(padded, extra=wanted - padded.output)
+    padded = axis._replace(begin=pads[0], end=pads[1], extra=0)
+    return padded._replace(extra=wanted - padded.output)
 
 
 def keras_valid_extra(axis: Transposed) -> int:
@@ -229,10 +228,19 @@ def keras_valid_extra(axis: Transposed) -> int:
     return max(0, axis.stride - axis.extent)
 
 
-def whole(n: int) -> Geometry:
-    """An axis of which one output reads everything: global pooling, or a fully connected layer.
+class Whole(Geometry):
+    """An axis of which the one output reads everything: global pooling, or a fully connected layer."""
+
+    @property
+    def period(self) -> tuple[int, int]:
+        """Another output would read the same."""
+        return 1, 0
+
+
+def whole(n: int) -> Whole:
+    """The axis of n pixels that become one number.
 
     >>> whole(7).output
     1
     """
-    return Geometry(n, n)
+    return Whole(n, n)

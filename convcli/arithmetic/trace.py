@@ -6,13 +6,13 @@ The walk is lazy, so that a search over many inputs can stop at the first step t
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
-from convcli.arithmetic.axes import Rules
 from convcli.arithmetic.geometry import Geometry
 from convcli.arithmetic.layers import KINDS, Applied, apply, central_cut
 from convcli.arithmetic.network import MAXIMUM_LAYERS, Branches, Layer, Network, Place, Repeat, Shape, wrong
 from convcli.arithmetic.receptive import Field, misaligned, seen_through, union
+from convcli.arithmetic.rules import Rules
 from convcli.arithmetic.sizes import Axis
 from convcli.arithmetic.words import format_layer
 from convcli.errors import UsageError
@@ -22,8 +22,7 @@ Fields = tuple[Field | None, ...]
 MAXIMUM_SIZE = 2**31 - 1
 
 
-@dataclass(frozen=True)
-class Tensor:
+class Tensor(NamedTuple):
     """What flows between layers: `source` is the step that made it, -1 for the input; `fields` may be left out."""
 
     shape: Shape
@@ -31,8 +30,7 @@ class Tensor:
     source: int = -1
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(NamedTuple):
     """One layer, or one join of branches, at work. `sources` are the steps whose outputs it reads."""
 
     kind: str
@@ -54,8 +52,7 @@ class Step:
         return tuple(axis.dropped if isinstance(axis, Geometry) else 0 for axis in self.applied.axes)
 
 
-@dataclass(frozen=True)
-class Trace:
+class Trace(NamedTuple):
     """All steps of a network on an input, and what to be warned of."""
 
     input: Shape
@@ -90,19 +87,19 @@ def steps_of(network: Network, shape: Shape, rules: Rules) -> Iterator[Step]:
 
 def check_count(network: Network) -> None:
     """Refuse a network that no one can mean."""
-    layers = network.count()
+    layers = network.size()
     if layers > MAXIMUM_LAYERS:
         raise UsageError(f"{layers:,} layers are more than {MAXIMUM_LAYERS:,}; repeat less", "layer")
 
 
-@dataclass
 class Walk:
     """The state of a walk: rules, what `as:NAME` remembered, warnings, and how many steps were made."""
 
-    rules: Rules
-    remembered: dict[str, Tensor] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
-    made: int = 0
+    def __init__(self, rules: Rules) -> None:
+        self.rules = rules
+        self.remembered: dict[str, Tensor] = {}
+        self.warnings: list[str] = []
+        self.made = 0
 
     def network(self, network: Network, tensor: Tensor) -> Generator[Step, None, Tensor]:
         """The steps of a network; returns its output."""
@@ -153,7 +150,7 @@ class Walk:
         shapes = [end.shape for end in ends]
         applied = Applied(JOINED[join](layer.place, shapes))
         if join != "concat":
-            applied = replace(applied, work=(("add", (len(ends) - 1) * applied.output.elements),))
+            applied = applied._replace(work=(("add", (len(ends) - 1) * applied.output.elements),))
         seen = [end for end in ends if end.shape.spatial == applied.output.spatial]
         if len(seen) < len(ends):
             self.warnings.append(f"{layer.place}: the gate sees the whole image; the receptive field leaves it out")
@@ -163,6 +160,8 @@ class Walk:
     def joined_fields(self, place: Place, ends: list[Tensor]) -> Fields:
         """The fields of a join, with a warning where its paths do not align."""
         columns = list(zip(*(end.fields for end in ends), strict=True))
+        if not columns:
+            return ()
         known = [[each for each in column if each] for column in columns]
         problems = {misaligned(column) for column in known} - {""}
         self.warnings += [f"{place}: the branches do not align, {problem}" for problem in sorted(problems)]

@@ -125,6 +125,18 @@ def unexpected(word: str, position: int, kind: str, place: Place) -> UsageError:
     return wrong(place, f"{word[position:]!r} says nothing about {kind}; known are {MODS}", character=position + 1)
 
 
+def parse_padding(text: str, place: Place) -> Padding:
+    """A padding alone: numbers, or the letter of a rule.
+
+    >>> parse_padding("0:1x2", Place()), parse_padding("h", Place())
+    (((0, 1), (2, 2)), 'h')
+    """
+    if not re.fullmatch(rf"{PADS}|[hslf]", text, re.ASCII):
+        raise wrong(place, "is no padding; use 1, 1x2, 0:1x0:1, or h, s, l, f", "usage")
+    padding: Padding = Reading("conv", place).value("pad", text, 1)
+    return padding
+
+
 class Reading:
     """The fields of one word, as they are read."""
 

@@ -1,0 +1,217 @@
+"""What `shapes` and `flops` are given: one or two designs, from words, a file or a printout, and their rules."""
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+import typer
+
+from convcli.arithmetic.costs import ITEM_SIZES, Convention, parse_counted
+from convcli.arithmetic.network import Network, Place, Shape
+from convcli.arithmetic.notation import parse, parse_shape
+from convcli.arithmetic.rules import Rules, Settings, parse_framework
+from convcli.arithmetic.trace import Trace, trace
+from convcli.arithmetic.words import parse_padding
+from convcli.errors import ConvError, UsageError
+
+if TYPE_CHECKING:
+    from convcli.arithmetic.netfile import Design
+
+Words = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="INPUT LAYER...", help="channels@size, then a word for each layer; A vs B compares two designs."
+    ),
+]
+
+
+@dataclass(frozen=True)
+class DesignOptions:
+    """Where the layers come from, and what holds for every convolution."""
+
+    file: Annotated[
+        str, typer.Option("--file", metavar="FILE", help="Read the network from a text or TOML file; - is stdin.")
+    ] = ""
+    source: Annotated[
+        str,
+        typer.Option("--from", metavar="torch", help="The word behind INPUT is a file (or -) with a printed model."),
+    ] = ""
+    framework: Annotated[
+        str, typer.Option(metavar="torch|tf", help="Whose rules hold for SAME, ceil and transposed sizes.")
+    ] = ""
+    no_bias: Annotated[bool, typer.Option("--no-bias", help="Convolutions have no bias unless they say +b.")] = False
+    bn: Annotated[bool, typer.Option("--bn", help="Convolutions are normalised unless they say -bn.")] = False
+    pad: Annotated[
+        str, typer.Option(metavar="P", help="Padding of convolutions that say none: 1, 0:1, h, s, l, f.")
+    ] = ""
+    batch: Annotated[int, typer.Option(min=1, help="Images at once.")] = 1
+    dtype: Annotated[str, typer.Option(metavar="fp32|fp16|int8", help="Numbers in memory.")] = "fp32"
+
+    def settings(self) -> Settings:
+        """What the options say of every convolution."""
+        return Settings(
+            bias=False if self.no_bias else None,
+            bn=True if self.bn else None,
+            pad=parse_padding(self.pad, Place(text="--pad")) if self.pad else None,
+            framework=parse_framework(self.framework) if self.framework else None,
+        )
+
+    def convention(self, counted: str = "") -> Convention:
+        """How things are counted."""
+        if self.dtype not in ITEM_SIZES:
+            raise UsageError(f"{self.dtype!r} is not known; use {', '.join(ITEM_SIZES)}", "dtype", where="--dtype")
+        return Convention(parse_counted(counted), self.batch, self.dtype)
+
+
+@dataclass(frozen=True)
+class TableOptions:
+    """How answers are printed."""
+
+    explain: Annotated[bool, typer.Option("--explain", help="Write the formulas with the numbers filled in.")] = False
+    all_: Annotated[bool, typer.Option("--all", help="Every layer, repeated ones too.")] = False
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
+    csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")] = False
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")] = False
+
+
+class Given(NamedTuple):
+    """One design on its input. `source` is the file it came from; `expect` what that file says it costs."""
+
+    network: Network
+    input: Shape
+    rules: Rules
+    source: str = ""
+    notes: tuple[str, ...] = ()
+    expect: Mapping[str, object] = MappingProxyType({})
+
+    def trace(self) -> Trace:
+        """The design at work."""
+        if 0 in self.input.spatial:
+            raise UsageError("an unknown input size needs --want SIZE", "shape", where=str(self.input))
+        with errors_in(self.source):
+            return trace(self.network, self.input, self.rules)
+
+
+@contextmanager
+def errors_in(source: str) -> Iterator[None]:
+    """Errors inside name the file that they are in, if there is one."""
+    try:
+        yield
+    except ConvError as error:
+        raise in_file(error, source) from None
+
+
+def in_file(error: ConvError, source: str) -> ConvError:
+    """An error with the file in which it is."""
+    if not source or error.where == source:
+        return error
+    word = f"{shortened(error.where)!r}: " if error.where else ""
+    kind = UsageError if isinstance(error, UsageError) else ConvError
+    return kind(f"{word}{error.message}", error.code, where=source)
+
+
+def shortened(text: str) -> str:
+    """
+    >>> shortened("Conv2d(3, 64, kernel_size=(11, 11), stride=(4, 4), padding=(2, 2))")
+    'Conv2d(3, 64, kernel_size=(11, 11), s...'
+    """
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def read_designs(words: list[str] | None, options: DesignOptions) -> list[Given]:
+    """One design, or two with `vs` between them."""
+    tokens = " ".join(words or []).split(" ")
+    places = [i for i, token in enumerate(tokens) if token == "vs"]
+    if len(places) > 1:
+        raise UsageError("compares two designs; write A vs B", where="vs")
+    texts = [tokens[: places[0]], tokens[places[0] + 1 :]] if places else [tokens]
+    shape, first = taken_input(texts[0])
+    one = first_design(shape, " ".join(first).strip(), options)
+    if not places:
+        return [one]
+    other = " ".join(texts[1]).strip()
+    if not other:
+        raise UsageError("needs a design on both sides: A vs B", where="vs")
+    return [one, Given(parse(other), one.input, options.settings().rules())]
+
+
+def taken_input(tokens: list[str]) -> tuple[Shape | None, list[str]]:
+    """The input, if the first word is one, and the words behind it."""
+    present = [token for token in tokens if token]
+    if present and ("@" in present[0] or present[0].isdecimal()):
+        return parse_shape(present[0]), tokens[tokens.index(present[0]) + 1 :]
+    return None, tokens
+
+
+def first_design(shape: Shape | None, text: str, options: DesignOptions) -> Given:
+    """The design from a printout, a file, or the words themselves."""
+    if options.source:
+        return from_printout(shape, text, options)
+    if options.file:
+        return from_file(shape, text, options)
+    if shape is None:
+        raise UsageError(
+            "the input comes first, as channels@size: 3@224x224 conv7-64/2p3",
+            "shape",
+            where=text.partition(" ")[0] or None,
+        )
+    if not text:
+        raise UsageError(
+            "no layers behind the input; write some, such as conv3-64p1, or give --file", "layer", where=str(shape)
+        )
+    return Given(parse(text), shape, options.settings().rules())
+
+
+def from_file(shape: Shape | None, text: str, options: DesignOptions) -> Given:
+    """The design of --file; an input or an option on the command line counts more than the file's."""
+    if text:
+        raise UsageError("the layers come from --file; leave these out, or write vs before them", where=shortened(text))
+    with errors_in(options.file):
+        design = design_of(options.file)
+    used = shape or design.input
+    if used is None:
+        raise UsageError("says no input; add one: input 3@224x224", "shape", where=options.file)
+    said = options.settings()
+    is_as_written = used == design.input and said == Settings() and options.batch == 1
+    rules = said.over(design.settings).rules()
+    return Given(design.network, used, rules, options.file, expect=design.expect if is_as_written else {})
+
+
+def design_of(path: str) -> "Design":
+    """The design in a file."""
+    from convcli.arithmetic.netfile import looks_like_toml, read_design
+
+    text = read_text(path)
+    return read_design(text, toml=path.endswith(".toml") or (path == "-" and looks_like_toml(text)))
+
+
+def from_printout(shape: Shape | None, path: str, options: DesignOptions) -> Given:
+    """The design of a printed model, which says biases, normalisations and paddings itself."""
+    from convcli.arithmetic.torch_printout import read_printout
+
+    if options.source != "torch":
+        raise UsageError(f"{options.source!r} is not known; use --from torch", where="--from")
+    if shape is None or not path:
+        raise UsageError(
+            "needs the input and a file: 3@224x224 --from torch model.txt, or - for standard input", where="--from"
+        )
+    if options.no_bias or options.bn or options.pad or options.file:
+        raise UsageError("a printout says everything itself; drop --no-bias, --bn, --pad and --file", where="--from")
+    with errors_in(path):
+        printout = read_printout(read_text(path))
+    classes = ", ".join(printout.classes)
+    notes = (f"read in the order printed, which forward() of {classes} may not keep",) if classes else ()
+    return Given(printout.network, shape, options.settings().rules(), path, notes)
+
+
+def read_text(path: str) -> str:
+    """The text of a file, or of standard input."""
+    data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise UsageError("is no text; a network file holds words such as conv3-64", "layer", where=path) from None

@@ -1,0 +1,61 @@
+"""`convcli flops`: parameters, multiply-adds and memory, without any framework."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from convcli.commands.designs import DesignOptions, TableOptions, Words, read_designs
+from convcli.commands.expansion import expand
+from convcli.commands.listing import Listing, cost_table
+from convcli.commands.printing import View, check_expected, print_designs
+
+if TYPE_CHECKING:
+    from convcli.arithmetic.budget import Budget
+
+With = Annotated[
+    str, typer.Option("--with", metavar="WHAT", help="Count these FLOPs too: bias,bn,act,pool,add or all.")
+]
+Limit = Annotated[
+    str, typer.Option("--budget", metavar="N", help="Fail (exit 1) above so many MACs: 2G; or 4GFLOP, 25Mparams.")
+]
+Algorithms = Annotated[bool, typer.Option("--algorithms", help="What each algorithm pays that computes the same.")]
+
+
+@expand
+def flops(
+    words: Words,
+    design: DesignOptions,
+    table: TableOptions,
+    counted: With = "",
+    budget: Limit = "",
+    algorithms: Algorithms = False,
+) -> None:
+    """Count the parameters, multiply-adds, FLOPs and memory of every layer.
+
+    Layers are words, as `convcli shapes --help` tells; A vs B compares two designs on the same input.
+
+    Example: convcli flops 192@28x28 conv5-32p2 vs 'pw-16 conv5-32p2'
+    """
+    limit = parsed_budget(budget) if budget else None
+    convention = design.convention(counted)
+    given = read_designs(words, design)
+    listings = [Listing(each.trace(), convention, each.notes, fold=not table.all_) for each in given]
+    print_designs(listings, View(cost_table, explained, algorithms), table)
+    check_expected(given, listings)
+    if limit:
+        limit.check([listing.total for listing in listings])
+
+
+def explained(listing: Listing) -> Iterator[str]:
+    """The formulas of every layer, filled in."""
+    from convcli.arithmetic.explain import explain_costs
+
+    return explain_costs(listing.trace, listing.convention)
+
+
+def parsed_budget(text: str) -> "Budget":
+    """The limit that --budget sets."""
+    from convcli.arithmetic.budget import parse_budget
+
+    return parse_budget(text)

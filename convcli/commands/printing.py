@@ -1,0 +1,106 @@
+"""Printing what `shapes` and `flops` found: tables, CSV, Markdown or JSON, for one design or two."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from convcli.commands.designs import Given, TableOptions, errors_in
+from convcli.commands.listing import (
+    Listing,
+    comparison_table,
+)
+from convcli.errors import UsageError
+from convcli.tables import Table, chosen_style, show, write
+
+
+class View(NamedTuple):
+    """What a command shows of a design: its table, its explanation, and perhaps the price of each algorithm."""
+
+    table: Callable[[Listing, str], Table]
+    explain: Callable[[Listing], Iterator[str]]
+    algorithms: bool = False
+
+
+def print_designs(listings: Sequence[Listing], view: View, options: TableOptions) -> None:
+    """Print one design, or two and how they compare."""
+    style = style_of(options)
+    if options.json:
+        print_json(designs_dict(listings, view, explain=options.explain))
+    elif style == "csv":
+        print_csv(listings, view)
+    else:
+        print_tables(listings, view, style, explain=options.explain)
+
+
+def style_of(options: TableOptions) -> str:
+    """The style of tables; what excludes each other is refused."""
+    if options.json and (options.csv or options.markdown):
+        raise UsageError("--json excludes --csv and --markdown; give one of them")
+    if options.csv and options.explain:
+        raise UsageError("--explain writes text, which is no CSV; use --json, or drop one of them")
+    return chosen_style(csv=options.csv, markdown=options.markdown)
+
+
+def print_tables(listings: Sequence[Listing], view: View, style: str, *, explain: bool) -> None:
+    """Print everything for people."""
+    titles = ("A", "B") if len(listings) > 1 else ("",)
+    for listing, title in zip(listings, titles, strict=True):
+        if explain:
+            write("".join(f"{line}\n" for line in view.explain(listing)) + "\n")
+        show(view.table(listing, title), style)
+        if view.algorithms:
+            write("\n")
+            show(priced(listing), style)
+        if title:
+            write("\n")
+    if len(listings) > 1:
+        show(comparison_table(*listings), style)
+
+
+def priced(listing: Listing) -> Table:
+    """The price of each algorithm."""
+    from convcli.commands.pricing import algorithm_table
+
+    return algorithm_table(listing)
+
+
+def print_csv(listings: Sequence[Listing], view: View) -> None:
+    """Print one table as data: of the algorithms if they are asked for, of two designs with a column for which."""
+    whole = [replace(listing, fold=False) for listing in listings]
+    tables = [priced(listing) if view.algorithms else view.table(listing, "") for listing in whole]
+    if len(tables) == 1:
+        show(tables[0], "csv")
+    else:
+        rows = [[name, *row] for name, table in zip("AB", tables, strict=True) for row in table.all_rows]
+        show(Table(["design", *tables[0].columns], rows), "csv")
+    print(f"convcli: {whole[0].sentence}", file=sys.stderr)
+
+
+def designs_dict(listings: Sequence[Listing], view: View, *, explain: bool) -> dict[str, Any]:
+    """One design or two as plain data."""
+    from convcli.commands.records import comparison_dict, listing_dict
+
+    if len(listings) > 1:
+        return comparison_dict(*listings, with_algorithms=view.algorithms)
+    data = listing_dict(listings[0], with_algorithms=view.algorithms)
+    return data | {"explain": list(view.explain(listings[0]))} if explain else data
+
+
+def check_expected(given: Sequence[Given], listings: Sequence[Listing]) -> None:
+    """Hold each design against what its file expects of it."""
+    for each, listing in zip(given, listings, strict=True):
+        if each.expect:
+            from convcli.arithmetic.expectations import check_expectations
+
+            with errors_in(each.source):
+                check_expectations(each.expect, listing.trace, listing.total)
+
+
+def print_json(data: dict[str, Any]) -> None:
+    """Print one JSON object on a line."""
+    import json
+
+    write(json.dumps(data, ensure_ascii=False) + "\n")

@@ -1,0 +1,45 @@
+"""`convcli shapes`: output sizes and receptive fields, without any image."""
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated
+
+import typer
+
+from convcli.commands.designs import DesignOptions, Given, TableOptions, Words, read_designs
+from convcli.commands.expansion import expand
+from convcli.commands.listing import Listing, shape_table
+from convcli.commands.printing import View, check_expected, print_designs
+
+Want = Annotated[str, typer.Option("--want", metavar="SIZE", help="Solve for the ? of a layer or the input: 112x112.")]
+Inputs = Annotated[bool, typer.Option("--inputs", help="List the input sizes that drop no column.")]
+
+
+@expand
+def shapes(words: Words, design: DesignOptions, table: TableOptions, want: Want = "", inputs: Inputs = False) -> None:
+    """Say what size every layer makes, what it pads and drops, and how far it sees.
+
+    Layers are words: conv7-64/2p3 is a 7x7 convolution to 64 channels, stride 2, padding 3; also tconv, dw, pw, sep,
+    max, avg, gap, fc, up, pad, crop, bn, relu, id; 5*( ... ) repeats, '[ a | b ]' concatenates, '{ a | id }' adds.
+
+    Example: convcli shapes 3@224x224 conv7-64/2p3 max3/2p1
+    """
+    given = read_designs(words, design)
+    if (want or inputs) and is_answered(given, want, table):
+        return
+    listings = [Listing(each.trace(), design.convention(), each.notes, fold=not table.all_) for each in given]
+    print_designs(listings, View(shape_table, explained), table)
+    check_expected(given, listings)
+
+
+def explained(listing: Listing) -> Iterator[str]:
+    """The formulas of every layer, filled in."""
+    from convcli.arithmetic.explain import explain_shapes
+
+    return explain_shapes(listing.trace)
+
+
+def is_answered(given: Sequence[Given], want: str, table: TableOptions) -> bool:
+    """Print the answers to --want or --inputs; False where --want was only a check."""
+    from convcli.commands.solving import print_answers, print_sizes
+
+    return print_answers(given, want, table) if want else print_sizes(given, table)
