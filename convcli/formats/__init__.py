@@ -30,7 +30,7 @@ from convcli.errors import ConvError, UsageError
 from convcli.formats.atomic import atomic_output, same_file
 from convcli.formats.failures import told
 from convcli.formats.layout import check_series, picture_samples, upright, with_axes
-from convcli.formats.limits import times
+from convcli.formats.limits import check_some, times
 from convcli.formats.options import ReadOptions, WriteOptions
 from convcli.formats.source import Source, source_of
 from convcli.image import Image, ImageInfo
@@ -161,6 +161,7 @@ def recognised(source: Source) -> Format:
 
 def finished(info: ImageInfo, source: Source, options: ReadOptions) -> ImageInfo:
     """What a module found, with the user's wishes and a note on a misleading name applied."""
+    check_some(info)
     entry = FORMATS[info.format]
     if entry.samples and entry.module != "pillow":
         check_series(options.series, 1)
@@ -169,7 +170,7 @@ def finished(info: ImageInfo, source: Source, options: ReadOptions) -> ImageInfo
     named = None if source.path is None else by_suffix(source.name)
     if named is None or named.module == entry.module:
         return info
-    return replace(info, notes=(*info.notes, f"is named {source.name[-8:]!r} but holds {entry.title}"))
+    return replace(info, notes=(*info.notes, f"is named {Path(source.name).suffix} but is {entry.title}"))
 
 
 def by_suffix(name: str) -> Format | None:

@@ -12,6 +12,8 @@ from convcli.errors import ConvError
 OUT_OF_SPACE = frozenset({errno.ENOSPC, errno.EFBIG, errno.EDQUOT})
 SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")  # NumPy reports a full disk so, without an errno
 
+ADDRESS = re.compile(r"<[^<>]*>")  # how libraries show their objects; means nothing to a user
+
 SYSTEM = {
     errno.ENOENT: ("no such file or folder", "not-found"),
     errno.ENOTDIR: ("no such file or folder", "not-found"),
@@ -46,7 +48,8 @@ def decoding(title: str, *raised: type[Exception]) -> Iterator[None]:
     except ConvError:
         raise
     except raised as error:
-        raise corrupt(title, str(error) or type(error).__name__) from error
+        cause = error.__cause__ or error
+        raise corrupt(title, str(cause) or type(cause).__name__) from error
 
 
 def corrupt(title: str, reason: str) -> ConvError:
@@ -55,5 +58,5 @@ def corrupt(title: str, reason: str) -> ConvError:
     >>> print(corrupt("PNG", "IDAT: CRC error"))
     the PNG is damaged (IDAT: CRC error) [corrupt]
     """
-    line = " ".join(reason.split())
+    line = " ".join(ADDRESS.sub("", reason).split())
     return ConvError(f"the {title} is damaged ({line[:160]})", "corrupt")

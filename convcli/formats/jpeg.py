@@ -48,7 +48,7 @@ SUBSAMPLINGS = {(1, 1): "444", (2, 1): "422", (2, 2): "420", (1, 2): "440", (4, 
 LARGEST_PART = 65519  # bytes of profile in one segment
 DEFAULT_QUALITY = 95
 AFTER_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")  # the next marker after entropy-coded data
-TAIL, SHORTEST_TAIL = 128, 16  # bytes at the end of a scan: some of the last blocks
+TAIL, SHORTEST_TAIL = 128, 8  # bytes at the end of a scan: some of the last blocks
 FILLER = b"\x5a" * TAIL
 
 STANDARD = bytes.fromhex(
@@ -354,9 +354,15 @@ def segments_of(info: ImageInfo) -> Iterator[tuple[int, bytes]]:
 
 
 def density(x: float, y: float, unit: str) -> bytes:
-    """Unit and densities as JFIF holds them."""
-    values = [min(max(round(value), 1), 65535) for value in (x, y)]
-    return struct.pack(">BHH", {name: code for code, name in UNITS.items()}[unit], *values)
+    """Unit and densities as JFIF holds them: whole numbers, so of inch and centimetre the unit that loses less.
+
+    >>> density(78.74, 39.37, "cm") == density(200, 100, "inch")
+    True
+    """
+    scales = {"inch": {1: 1.0, 2: 1 / 2.54}, "cm": {1: 2.54, 2: 1.0}, "none": {0: 1.0}}[unit]
+    code, scale = min(scales.items(), key=lambda pair: sum(abs(v * pair[1] - round(v * pair[1])) for v in (x, y)))
+    values = [min(max(round(value * scale), 1), 65535) for value in (x, y)]
+    return struct.pack(">BHH", code, *values)
 
 
 def segment(marker: int, data: bytes) -> bytes:

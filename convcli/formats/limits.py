@@ -17,19 +17,25 @@ MOST_SAMPLES = 2**31
 SMALL = 2**24  # bytes: an image below this is never called a bomb
 DEFLATE_RATIO = 1100  # of PNG, ZIP: 258 bytes from 2 bits at best (1032), and the filter bytes
 LZW_RATIO = 1500  # a table of 4094 strings, each one byte longer than one before
+RUN_RATIO = 1500  # of run lengths, as in BMP: 255 pixels from 2 bytes, of 8 pixels a byte
 UNBOUNDED_RATIO = 200_000  # ZSTD, LZMA, JPEG XL and the like: blocks of 128 KiB from a few bytes
 CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
 def check_declared(info: ImageInfo, itemsize: int, most: int | None) -> None:
     """Refuse an image without pixels, or with more than may be allocated: `most` samples, else half of the memory."""
+    check_some(info)
     samples = prod(info.shape)
-    if samples == 0:
-        raise ConvError(f"holds no pixels: its size is {times(info.shape)}", "empty-image")
     bound = min(MOST_SAMPLES, memory() // 2 // itemsize) if most is None else most
     if samples > bound:
         message = f"declares {times(info.shape)} = {samples:,} samples, more than {bound:,}; --max-pixels allows more"
         raise ConvError(message, "too-large")
+
+
+def check_some(info: ImageInfo) -> None:
+    """Refuse an image without pixels."""
+    if 0 in info.shape:
+        raise ConvError(f"holds no pixels: its size is {times(info.shape)}", "empty-image")
 
 
 def check_ratio(declared: int, stored: int, ratio: int) -> None:

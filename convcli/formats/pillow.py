@@ -22,7 +22,7 @@ from convcli.errors import ConvError
 from convcli.formats.exif import orientation
 from convcli.formats.failures import corrupt, decoding
 from convcli.formats.layout import check_series, fitting_profile
-from convcli.formats.limits import UNBOUNDED_RATIO, check_declared, check_ratio
+from convcli.formats.limits import LZW_RATIO, RUN_RATIO, UNBOUNDED_RATIO, check_declared, check_ratio
 from convcli.formats.options import ReadOptions, WriteOptions
 from convcli.formats.pixels import picture
 from convcli.formats.source import Source
@@ -41,6 +41,7 @@ MODES = {
 """What the samples are of each way in which Pillow holds pixels."""
 READ_AS = {"": "L", "grey+alpha": "LA", "rgb": "RGB", "rgb+alpha": "RGBA"}
 COUNTS = {"grey": 1, "grey+alpha": 2, "rgb": 3, "rgb+alpha": 4}
+RATIOS = {"webp": UNBOUNDED_RATIO, "bmp": RUN_RATIO, "gif": LZW_RATIO}
 DAMAGE = (
     *(OSError, SyntaxError, ValueError, RuntimeError, EOFError, struct.error),
     *(IndexError, KeyError, TypeError, AttributeError, OverflowError),
@@ -59,7 +60,7 @@ def read(source: Source, options: ReadOptions) -> Image:
     """The first image of a file with its pixels, palettes expanded."""
     with opened(source, options) as (file, info):
         check_declared(info, 1, options.max_pixels)
-        check_ratio(info.size("Y") * info.size("X"), source.size, UNBOUNDED_RATIO)
+        check_ratio(info.size("Y") * info.size("X"), source.size, RATIOS[info.format])
         data = np.ascontiguousarray(file.read(index=options.series or 0, mode=READ_AS[info.samples]))
         if data.shape != info.shape or data.dtype != np.uint8:
             raise corrupt(info.format.upper(), f"it decodes to {data.shape} {data.dtype}, not to {info.shape} uint8")

@@ -21,10 +21,10 @@ from tifffile import TiffFile, TiffPageSeries
 
 from convcli.errors import ConvError
 from convcli.formats import exif, imagej, ome
-from convcli.formats.failures import corrupt, decoding
+from convcli.formats.failures import ADDRESS, corrupt, decoding
 from convcli.formats.ifd import Directory, layout_of, page_offsets, read_directory
 from convcli.formats.layout import DTYPES, MAPPED_FROM, check_axes, check_series, with_axes
-from convcli.formats.limits import DEFLATE_RATIO, LZW_RATIO, UNBOUNDED_RATIO, check_declared, check_ratio, times
+from convcli.formats.limits import DEFLATE_RATIO, LZW_RATIO, UNBOUNDED_RATIO, check_declared, check_ratio, check_some, times
 from convcli.formats.options import ReadOptions
 from convcli.formats.pixels import Array, mapped
 from convcli.formats.source import Source
@@ -121,17 +121,8 @@ def judged(heard: list[str], options: ReadOptions) -> tuple[str, ...]:
     """The lines of tifffile's log as notes; an error unless the reading is lenient."""
     serious = [line for line in heard if not any(word in line for word in HARMLESS)]
     if serious and not options.lenient:
-        raise corrupt("TIFF", without_address(serious[0]))
-    return tuple(f"tifffile: {without_address(line)}" for line in dict.fromkeys(heard))
-
-
-def without_address(line: str) -> str:
-    """A line of tifffile's log without the object that it begins with.
-
-    >>> without_address("<tifffile.TiffPages @8> invalid page offset 49360")
-    'invalid page offset 49360'
-    """
-    return line.rpartition("> ")[2] if line.startswith("<tifffile") else line
+        raise corrupt("TIFF", serious[0])
+    return tuple(f"tifffile says: {ADDRESS.sub('', line).strip()}" for line in dict.fromkeys(heard))
 
 
 @contextmanager
@@ -362,8 +353,7 @@ def spacing_of(tiff: Opened, kind: str, metadata: dict[str, Any]) -> dict[str, t
 def check_places(tiff: Opened, info: ImageInfo, options: ReadOptions) -> None:
     """Every strip or tile of every page lies inside the file and could hold what is declared for it."""
     series = tiff.series
-    if 0 in info.shape:
-        check_declared(info, 1, options.max_pixels)
+    check_some(info)
     if series.dataoffset is not None:
         missing = series.dataoffset + series.nbytes - tiff.size
         if missing > 0:
