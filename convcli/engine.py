@@ -177,7 +177,8 @@ class Job:
                 if progress:
                     progress(counts.samples)
 
-        run_all(work, self.tasks(), self.plan.threads)
+        tasks = list(self.tasks())
+        run_all(work, tasks, min(self.plan.threads, len(tasks)))
         return total
 
 

@@ -6,6 +6,7 @@ Every method is asked for a price or a reason why not; the cheapest is chosen an
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from importlib import import_module
 from math import ceil, prod
 from typing import Any
@@ -48,6 +49,7 @@ class Plan:
         return prod(ceil(n / t) for n, t in zip(self.problem.output, self.tile, strict=True))
 
 
+@lru_cache(maxsize=256)
 def make_plan(
     problem: Problem,
     *,

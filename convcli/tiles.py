@@ -114,7 +114,8 @@ def centre_opacity(job: Job, block: Array, task: Task) -> Array | None:
     places = zip(job.filter.kernel.centre, task.shape, job.plan.problem.axes, strict=True)
     cut = (slice(o * a.dilation, o * a.dilation + a.stride * (n - 1) + 1, a.stride) for o, n, a in places)
     under: tuple[Any, ...] = (-1, 0, *cut)
-    return block[under].copy()
+    opacity: Array = block[under].copy()
+    return opacity
 
 
 def filter_block(job: Job, method: Method, block: Array, tile: tuple[int, ...]) -> Array:

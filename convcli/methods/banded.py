@@ -1,7 +1,7 @@
 """One-dimensional convolution as a product with a banded matrix, which BLAS computes without a copy of the pixels.
 
 A block of T outputs reads s (T - 1) + K inputs, so a matrix that repeats the taps, in each row s further on, gives
-all T at once. The zeros in the band are multiplied too; at these sizes BLAS is still faster than anything else in NumPy.
+all T at once. The zeros in the band are multiplied too; at these sizes BLAS is still faster than the rest of NumPy.
 """
 
 from __future__ import annotations

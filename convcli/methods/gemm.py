@@ -94,5 +94,6 @@ class Gemm:
             places = zip(tap, tile, self.problem.axes, strict=True)
             cut = (slice(t * a.dilation, t * a.dilation + a.stride * (n - 1) + 1, a.stride) for t, n, a in places)
             seen: tuple[Any, ...] = (slice(None), *cut)
-            columns[(slice(None), *tap)] = channels[seen]
+            place: tuple[Any, ...] = (slice(None), *tap)
+            columns[place] = channels[seen]
         return columns

@@ -1,0 +1,120 @@
+"""The engine against scipy, OpenCV and PyTorch in one process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import cv2
+import numpy as np
+import scipy.ndimage
+import scipy.signal
+import torch
+
+from convcli import convolve, parse_kernel
+from tests.bench.turns import markdown_row, result_row, take_turns
+
+Run = Callable[[], object]
+
+
+def rows(threads: int, rounds: int) -> Iterator[str]:
+    """One line a job; more than 1 means that we are faster."""
+    cv2.setNumThreads(threads)
+    torch.set_num_threads(threads)
+    yield markdown_row(["job", "convcli", "peer: how many times longer it takes (least to most)"])
+    yield markdown_row(["---"] * 3)
+    for job, runs in (*plane_jobs(threads), *colour_jobs(threads), *bank_jobs(threads), *volume_jobs(threads)):
+        yield result_row(job, take_turns(runs, rounds))
+
+
+def check(job: str, ours: Run, theirs: Run, tolerance: float) -> None:
+    """Refuse to time results that differ by more than `tolerance` of the largest."""
+    mine, other = np.asarray(ours(), np.float64), np.asarray(theirs(), np.float64)
+    assert np.abs(mine - other).max() <= tolerance * np.abs(other).max(), job
+
+
+def plane_jobs(threads: int) -> Iterator[tuple[str, dict[str, Run]]]:
+    """2048x2048 float32, one channel."""
+    rng = np.random.default_rng(1)
+    image = rng.standard_normal((2048, 2048)).astype(np.float32)
+    for size in (3, 5, 7, 9, 15, 31, 63):
+        taps = rng.standard_normal((size, size)).astype(np.float32)
+        runs: dict[str, Run] = {
+            "convcli": lambda taps=taps: convolve(image, taps, threads=threads),
+            "cv2.filter2D": lambda taps=taps: cv2.filter2D(image, -1, taps, borderType=cv2.BORDER_REPLICATE),
+        }
+        if size <= 7:
+            runs["scipy.ndimage.correlate"] = lambda taps=taps: scipy.ndimage.correlate(image, taps, mode="nearest")
+        if size >= 15:
+            runs["scipy.signal.oaconvolve"] = lambda taps=taps: scipy.signal.oaconvolve(image, taps, mode="same")
+        check(f"{size}x{size}", runs["convcli"], runs["cv2.filter2D"], 1e-4)
+        yield f"2048x2048 float32, {size}x{size} random", runs
+    gaussian = parse_kernel("gaussian:5")
+    runs = {
+        "convcli": lambda: convolve(image, gaussian, threads=threads),
+        "cv2.GaussianBlur": lambda: cv2.GaussianBlur(image, (41, 41), 5, borderType=cv2.BORDER_REPLICATE),
+        "scipy.ndimage.gaussian_filter": lambda: scipy.ndimage.gaussian_filter(image, 5, mode="nearest"),
+    }
+    check("gaussian", runs["convcli"], runs["scipy.ndimage.gaussian_filter"], 1e-3)
+    yield "2048x2048 float32, Gaussian sigma 5", runs
+
+
+def colour_jobs(threads: int) -> Iterator[tuple[str, dict[str, Run]]]:
+    """24 megapixels, uint8 RGB."""
+    rng = np.random.default_rng(2)
+    image = rng.integers(0, 256, (4000, 6000, 3), np.uint8)
+    for size in (3, 5, 7):
+        taps = rng.standard_normal((size, size))
+        taps /= np.abs(taps).sum()
+        runs: dict[str, Run] = {
+            "convcli": lambda taps=taps: convolve(image, taps, axes="YXS", threads=threads),
+            "cv2.filter2D": lambda taps=taps: cv2.filter2D(image, -1, taps, borderType=cv2.BORDER_REPLICATE),
+        }
+        check(f"RGB {size}", runs["convcli"], runs["cv2.filter2D"], 1.01 / 255)
+        yield f"24 Mpx RGB uint8, {size}x{size} random", runs
+
+
+BANKS = (
+    (128, 128, 3, 56, 1),
+    (256, 256, 3, 28, 1),
+    (64, 64, 3, 112, 1),
+    (3, 64, 7, 224, 2),
+    (64, 256, 1, 56, 1),
+)
+
+
+def bank_jobs(threads: int) -> Iterator[tuple[str, dict[str, Run]]]:
+    """Layers of networks."""
+    rng = np.random.default_rng(3)
+    for channels, filters, size, side, stride in BANKS:
+        image = rng.standard_normal((channels, side, side)).astype(np.float32)
+        taps = rng.standard_normal((filters, channels, size, size)).astype(np.float32)
+        tensor, weights, pad = torch.from_numpy(image)[None], torch.from_numpy(taps), size // 2
+        runs: dict[str, Run] = {
+            "convcli": lambda image=image, taps=taps, pad=pad, stride=stride: convolve(
+                image, taps, padding=pad, border="zero", stride=stride, threads=threads
+            ),
+            "torch.conv2d": lambda tensor=tensor, weights=weights, pad=pad, stride=stride: torch.nn.functional.conv2d(
+                tensor, weights, padding=pad, stride=stride
+            )[0],
+        }
+        check("bank", runs["convcli"], runs["torch.conv2d"], 1e-4)
+        yield f"{channels} -> {filters}, {size}x{size}{f'/{stride}' if stride > 1 else ''} on {side}x{side}", runs
+
+
+def volume_jobs(threads: int) -> Iterator[tuple[str, dict[str, Run]]]:
+    """160^3 float32, one channel."""
+    rng = np.random.default_rng(4)
+    image = rng.standard_normal((160, 160, 160)).astype(np.float32)
+    for size in (3, 5, 9):
+        taps = rng.standard_normal((size, size, size)).astype(np.float32)
+        tensor, weights = torch.from_numpy(image)[None, None], torch.from_numpy(taps)[None, None]
+        runs: dict[str, Run] = {
+            "convcli": lambda taps=taps: convolve(image, taps, border="zero", threads=threads),
+            "torch.conv3d": lambda tensor=tensor, weights=weights, size=size: torch.nn.functional.conv3d(
+                tensor, weights, padding=size // 2
+            )[0, 0],
+        }
+        if size <= 5:
+            runs["scipy.ndimage.correlate"] = lambda taps=taps: scipy.ndimage.correlate(image, taps, mode="constant")
+        check(f"volume {size}", runs["convcli"], runs["torch.conv3d"], 1e-4)
+        yield f"160x160x160 float32, {size}x{size}x{size} random", runs
