@@ -5,6 +5,9 @@ from typing import Annotated
 
 import typer
 
+from convcli.borders import BORDERS
+
+DRAWN = ", ".join(f"{rule}{'=V' * (rule == 'constant')} {drawn}" for rule, drawn in BORDERS.items())
 Inputs = Annotated[list[str], typer.Argument(metavar="INPUT...", help="Images; - is standard input.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 Csv = Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")]
@@ -40,7 +43,8 @@ class GeometryOptions:
         typer.Option("-p", "--padding", help="same, tf-same, valid, full; or pixels: 1, or 1,2 per axis, or 0:1,0:1."),
     ] = "same"
     border: Annotated[
-        str, typer.Option("-b", "--border", help="edge, zero, constant=V, reflect, symmetric, wrap; or y=edge,x=wrap.")
+        str,
+        typer.Option("-b", "--border", help=f"{DRAWN}; or per axis: y=edge,x=wrap.  [default: edge; zero with pixels]"),
     ] = ""
     groups: Annotated[int, typer.Option("-g", "--groups", min=1, help="Groups of channels in a filter bank.")] = 1
 
