@@ -1,6 +1,18 @@
-"""`python -m convcli` is `convcli`."""
+"""The console script, and `python -m convcli`: the same."""
 
-from convcli.cli import main
+from __future__ import annotations
+
+import signal
+
+
+def main() -> None:
+    """Run the command line; Ctrl-C ends the program without a traceback even while its modules are still loading."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from convcli.cli import main as command_line
+
+    command_line()
+
 
 if __name__ == "__main__":
     main()

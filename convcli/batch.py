@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -18,6 +19,7 @@ from convcli.formats import (
     Format,
     ReadOptions,
     WriteOptions,
+    atomic_output,
     check_writable,
     encode,
     format_for,
@@ -26,11 +28,14 @@ from convcli.formats import (
     remarks,
     write,
 )
+from convcli.formats.atomic import is_special
+from convcli.formats.failures import told
 from convcli.image import Image, ImageInfo
-from convcli.names import STREAM, output_names, refuse_overwrite
+from convcli.names import FileId, check_target, file_id, output_names, refuse_collisions
 from convcli.planner import DEFAULT_MEMORY, Plan, make_plan
 from convcli.report import Report, failure, show_report
 from convcli.samples import Counts
+from convcli.streams import STREAM, binary_output, read_input, say
 
 PARTLY_FAILED = 3
 SLOW = 2.0
@@ -67,60 +72,98 @@ class Batch:
         """True where one line for each input is enough."""
         return len(self.inputs) > 1
 
+    @cached_property
+    def sources(self) -> frozenset[FileId]:
+        """The files that are read, whatever they are called."""
+        return frozenset(found for name in self.inputs if (found := file_id(name)))
+
 
 def run_batch(filter_: Filter, batch: Batch) -> int:
-    """Filter every input and report; the exit code: 0, 1 if nothing was done, 3 if only a part."""
+    """Filter every input and report; the exit code: 0, that of the failures, or 3 if only a part failed."""
     targets = _targets(batch)
+    _check_report(batch, targets)
     reports = []
     for source, target in zip(batch.inputs, targets, strict=True):
         report = _guarded(filter_, batch, source, target)
         reports.append(report)
         _tell(report, batch)
-        if report.status == "failed" and batch.fail_fast:
+        if report.error and batch.fail_fast:
             break
     _write_reports(reports, batch)
-    failed = sum(report.status == "failed" for report in reports)
-    return 0 if not failed else 1 if failed == len(reports) else PARTLY_FAILED
+    failures = [report.error.exit_code for report in reports if report.error]
+    return 0 if not failures else PARTLY_FAILED if len(failures) < len(reports) else min(failures)
 
 
 def _targets(batch: Batch) -> list[str]:
     """The output of each input, and everything about them that is wrong whatever the files hold."""
+    if "" in batch.inputs:
+        raise UsageError("an empty name is no file; is a variable unset?", where="")
     if batch.in_place:
         if batch.output:
             raise UsageError("--in-place and -o exclude each other; give one of them")
         if STREAM in batch.inputs:
             raise UsageError("standard input cannot be replaced in place; use -o FILE")
+        refuse_collisions(batch.inputs, batch.inputs)
         return list(batch.inputs)
     if not batch.output and not batch.explain:
         raise UsageError("where should the result go? Give -o FILE, -o FOLDER/, -o - or --in-place")
     if batch.output == STREAM and batch.json:
         raise UsageError("standard output carries the pixels; use --report FILE for JSON")
-    if batch.output == STREAM and sys.stdout is not None and sys.stdout.isatty():
+    if batch.output == STREAM and sys.stdout.isatty():
         raise UsageError("pixels are not for a terminal; use -o FILE, or send them into a pipe")
     if not batch.output:
         return [""] * len(batch.inputs)
     suffix = format_for("", batch.format).suffixes[0] if batch.format else ""
     targets = output_names(batch.inputs, batch.output, batch.fields, suffix)
     for target in targets:
-        if target != STREAM and not batch.format:
+        if not batch.format and not is_stream(target):
             format_for(target)
     return targets
 
 
+def is_stream(target: str) -> bool:
+    """True for standard output, and for a pipe or device whose name tells no format."""
+    return target == STREAM or (is_special(Path(target)) and not Path(target).suffix)
+
+
+def _check_report(batch: Batch, targets: Sequence[str]) -> None:
+    """Refuse, before any work, a --report that cannot be written or would replace what the run reads or writes."""
+    if not batch.report:
+        return
+    if batch.report == STREAM:
+        raise UsageError("needs a file; --json prints on standard output", where="--report")
+    place = os.path.realpath(batch.report)
+    if file_id(batch.report) in batch.sources or place in map(os.path.realpath, targets):
+        raise UsageError("is an input or output of this run; write the report elsewhere", where=batch.report)
+    check_target(STREAM, batch.report, frozenset(), force=True)
+
+
 def _guarded(filter_: Filter, batch: Batch, source: str, target: str) -> Report:
-    """One input's report; in a batch an error becomes one."""
+    """One input's report; where others follow or JSON tells it, an error becomes one."""
     try:
         return process(filter_, batch, source, target)
-    except ConvError as error:
-        if not batch.many and not batch.json and not batch.report:
-            raise error.at(source) from None
-        return failure(source, target, error.at(source))
+    except BrokenPipeError:
+        raise
+    except (ConvError, OSError, MemoryError) as raised:
+        error = as_told(raised, source)
+        if batch.many or batch.json or batch.report:
+            return failure(source, target, error)
+        raise error from raised
+
+
+def as_told(raised: ConvError | OSError | MemoryError, source: str) -> ConvError:
+    """What stopped an input, as an error that names the file."""
+    if isinstance(raised, ConvError):
+        return raised.at(source)
+    if isinstance(raised, OSError):
+        return told(raised, raised.filename if isinstance(raised.filename, str) else source)
+    return ConvError("not enough memory for this job; --memory bounds the working set", "memory", where=source)
 
 
 def process(filter_: Filter, batch: Batch, source: str, target: str) -> Report:
     """Filter one input into one output, or only plan it."""
     started = perf_counter()
-    content: Path | bytes = _standard_input() if source == STREAM else Path(source)
+    content: Path | bytes = read_input() if source == STREAM else Path(source)
     info = probe(content, options=batch.reading)
     plan = plan_for(filter_, info, batch)
     after = filter_.output_info(info)
@@ -128,9 +171,9 @@ def process(filter_: Filter, batch: Batch, source: str, target: str) -> Report:
     format_ = _output_format(target, info, batch)
     if format_:
         after = replace(after, format=format_.name)
-        report = replace(report, after=after, warnings=report.warnings + _before_work(after, format_, batch))
-        if target != STREAM:
-            refuse_overwrite(source, target, force=batch.force, in_place=batch.in_place)
+        report = replace(report, after=after, warnings=report.warnings + _before_work(after, target, format_, batch))
+        if target != STREAM and not batch.explain:
+            check_target(source, target, batch.sources, force=batch.force, in_place=batch.in_place)
     if batch.explain:
         return replace(report, warnings=batch.notes + info.notes + report.warnings, status="skipped")
     assert format_ is not None
@@ -165,18 +208,20 @@ def process(filter_: Filter, batch: Batch, source: str, target: str) -> Report:
 
 
 def _output_format(target: str, info: ImageInfo, batch: Batch) -> Format | None:
-    """The format of an output: as asked, by its name, or like the input's on standard output."""
+    """The format of an output: as asked, by its name, or like the input's where no name tells."""
     if not target:
         return None
-    return format_for(target, batch.format or (info.format if target == STREAM else None))
+    return format_for(target, batch.format or (info.format if is_stream(target) else None))
 
 
-def _before_work(after: ImageInfo, format_: Format, batch: Batch) -> tuple[str, ...]:
+def _before_work(after: ImageInfo, target: str, format_: Format, batch: Batch) -> tuple[str, ...]:
     """Refuse a result that the format cannot hold; what else will change on writing."""
     try:
         check_writable(format_, after)
     except ConvError as error:
-        raise UsageError(error.message, error.code) from None  # another name or option on the command line would do
+        raise UsageError(
+            error.message, error.code, where=target
+        ) from None  # another name or option on the command line would do
     return remarks(format_, after, batch.writing)
 
 
@@ -221,41 +266,33 @@ def share_of(part: int, whole: int) -> str:
 
 def _write(image: Image, target: str, format_: Format, batch: Batch) -> None:
     if target == STREAM:
-        with os.fdopen(
-            os.dup(1), "wb"
-        ) as pixels:  # not sys.stdout: unbuffered, it loses what a pipe does not take at once
+        with binary_output() as pixels:
             pixels.write(encode(image, format_, batch.writing))
         return
     write(Path(target), image, format=format_, force=batch.force or batch.in_place, options=batch.writing)
 
 
-def _standard_input() -> bytes:
-    if sys.stdin is None:
-        raise ConvError("standard input is closed", "not-found", where=STREAM)
-    return sys.stdin.buffer.read()
-
-
 def _tell(report: Report, batch: Batch) -> None:
     if batch.json:
         print(json.dumps(report.as_dict()), flush=True)
-    if report.status == "failed":
-        print(f"convcli: {report.source!r}: {report.message} [{report.code}]", file=sys.stderr)
+    if report.error:
+        say(f"convcli: {report.error}")
     elif (batch.explain and not batch.json) or (not batch.quiet and (batch.verbose or not batch.many)):
         show_report(report)
     elif not batch.quiet:
-        print(report.line(), file=sys.stderr)
+        say(*report.lines())
 
 
 def _write_reports(reports: Sequence[Report], batch: Batch) -> None:
     if batch.report:
-        lines = [json.dumps(report.as_dict()) + "\n" for report in reports]
-        Path(batch.report).write_text("".join(lines), encoding="utf-8")
+        with atomic_output(Path(batch.report), force=True) as stream:
+            stream.writelines(json.dumps(report.as_dict()).encode() + b"\n" for report in reports)
 
 
 @contextmanager
 def _progress(batch: Batch, plan: Plan) -> Iterator[Any]:
     """A bar on a terminal for work that takes long; elsewhere nothing."""
-    if batch.quiet or sys.stderr is None or not sys.stderr.isatty() or plan.cost.seconds < SLOW:
+    if batch.quiet or not sys.stderr.isatty() or plan.cost.seconds < SLOW:
         yield None
         return
     from rich.console import Console

@@ -5,13 +5,11 @@ The rest of the program raises; only this module prints errors and ends the proc
 
 from __future__ import annotations
 
-import errno
 import gc
 import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from types import FrameType
 from typing import Annotated, Any
 
@@ -19,30 +17,37 @@ import typer
 from typer import _click as click  # typer carries its own copy of click
 
 from convcli.errors import ConvError, UsageError
+from convcli.streams import STREAM, drop_output, open_closed_streams, say
 
 THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 OPTIONAL_VALUES = {"--verify": "200"}
 """Options that may stand alone, and what they then mean; typer knows no optional values."""
 CLOSED_PIPE = 141  # what a shell reports for a process that SIGPIPE ended
-OUT_OF_SPACE = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupted(BaseException):
-    """A signal asked the program to stop; unwinds like KeyboardInterrupt, so that temporary files are removed."""
+    """A signal asked the program to stop; unwinds it, so that temporary files are removed."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
-        self.exit_code = 128 + number
+        self.signal = signal.Signals(number)
 
 
 def main() -> None:
     """The console script: runs the command line and exits."""
     gc.freeze()  # nothing imported so far will ever be garbage
-    catch_signals()
+    open_closed_streams()
     for name in THREAD_VARIABLES:
         os.environ.setdefault(name, "1")  # read when NumPy is imported; the engine has its own threads
-    code = run(sys.argv[1:])
-    sys.exit(max(code, close_output()))
+    try:
+        catch_signals()
+        code = run(sys.argv[1:])
+        flushed = flush_output()
+        release_signals()
+    except Interrupted as stop:
+        code, flushed = stopped(stop), 0
+    sys.exit(code or flushed)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -54,13 +59,9 @@ def run(arguments: Sequence[str]) -> int:
     except typer.Exit as done:
         return done.exit_code
     except click.exceptions.ClickException as error:
-        return complain(UsageError(one_line(error.format_message())))
-    except typer.Abort:
-        return 128 + signal.SIGINT
+        return complain(UsageError(error.format_message()))
     except ConvError as error:
         return complain(error)
-    except (KeyboardInterrupt, Interrupted) as stop:
-        return stopped(stop)
     except BrokenPipeError:
         return CLOSED_PIPE
     except MemoryError:
@@ -96,7 +97,9 @@ def with_values(arguments: Sequence[str]) -> list[str]:
     >>> with_values(["--verify", "in.png", "--verify=3"])
     ['--verify=200', 'in.png', '--verify=3']
     """
-    return [f"{a}={OPTIONAL_VALUES[a]}" if a in OPTIONAL_VALUES else a for a in arguments]
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    options = [f"{a}={OPTIONAL_VALUES[a]}" if a in OPTIONAL_VALUES else a for a in arguments[:end]]
+    return [*options, *arguments[end:]]
 
 
 def command_function(name: str) -> Callable[..., Any]:
@@ -113,76 +116,57 @@ def command_function(name: str) -> Callable[..., Any]:
 
 def complain(error: ConvError) -> int:
     """Print an error as one line on standard error; its exit code."""
-    text = one_line(f"convcli: {error}")
-    with suppress(OSError, ValueError, AttributeError):  # closed or full: the exit code still tells
-        print(text.encode("utf-8", "backslashreplace").decode(), file=sys.stderr, flush=True)
+    say(f"convcli: {error}")
     return error.exit_code
-
-
-def one_line(text: str) -> str:
-    """Line breaks and other control characters made visible.
-
-    >>> one_line("a\\nb")
-    'a\\\\nb'
-    """
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def explain(error: OSError) -> ConvError:
     """What the operating system says, as one of our errors."""
-    place = os.fspath(error.filename) if isinstance(error.filename, (str, bytes)) else None
-    where = os.fsdecode(place) if place is not None else None
-    if error.errno in OUT_OF_SPACE:
-        return ConvError("no space left to write; free some, or write elsewhere", "disk-full", where=where)
-    if isinstance(error, PermissionError):
-        return ConvError("permission denied", "permission", where=where)
-    if isinstance(error, FileNotFoundError):
-        return ConvError("no such file or folder", "not-found", where=where)
-    if isinstance(error, IsADirectoryError):
-        return ConvError("is a folder, not a file", "is-directory", where=where)
-    return ConvError(error.strerror or str(error), "write-failed", where=where)
+    from convcli.formats.failures import told
+
+    known = told(error, "")
+    known.where = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes, os.PathLike)) else None
+    return known
 
 
 def catch_signals() -> None:
-    """Make SIGTERM and SIGHUP unwind the program like Ctrl-C; a second one kills at once, an ignored one stays so."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is signal.SIG_DFL:
+    """Let signals unwind the program instead of cutting it off; one that is ignored, as under nohup, stays so."""
+    for number in STOPPING:
+        if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, interrupt)
 
 
 def interrupt(number: int, _frame: FrameType | None) -> None:
     """Signal handler: stop soon, or at once when asked again."""
-    signal.signal(number, signal.SIG_DFL)
+    release_signals()
     raise Interrupted(number)
 
 
-def stopped(stop: BaseException) -> int:
-    """The exit code of an interrupted run."""
-    code = stop.exit_code if isinstance(stop, Interrupted) else 128 + signal.SIGINT
-    complain(ConvError("stopped; nothing was left half-written", "interrupted"))
-    return code
+def release_signals() -> None:
+    """Let signals kill at once again."""
+    for number in STOPPING:
+        if signal.getsignal(number) is interrupt:
+            signal.signal(number, signal.SIG_DFL)
 
 
-def close_output() -> int:
-    """Flush standard output while an error can still be reported; 0, or the exit code of the failure."""
-    if sys.stdout is None:
-        return 0
+def stopped(stop: Interrupted) -> int:
+    """Tell that the run was interrupted; the exit code that a shell expects."""
+    drop_output()
+    say(f"convcli: {ConvError(f'stopped by {stop.signal.name}; no file is half-written', 'interrupted')}")
+    return 128 + stop.signal
+
+
+def flush_output() -> int:
+    """Flush standard output while an error can still be told; 0, or the exit code of the failure."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        silence_output()
+        drop_output()
         return CLOSED_PIPE
     except OSError as error:
-        silence_output()
-        return complain(explain(error).at("-"))
-    except ValueError:
-        return 0  # closed already
+        drop_output()
+        return complain(explain(error).at(STREAM))
     return 0
-
-
-def silence_output() -> None:
-    """Point standard output at nothing, so that the interpreter's own flush at exit does not fail again."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def common(

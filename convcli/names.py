@@ -1,22 +1,24 @@
-"""Which output belongs to which input: a file, a folder, a template, or standard output. Nothing is opened."""
+"""Which output belongs to which input, and whether it may be written there. Nothing is opened."""
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from convcli.errors import ConvError, UsageError
+from convcli.formats.atomic import destination, is_special, same_file
+from convcli.formats.failures import told
+from convcli.streams import STREAM
 
-STREAM = "-"
-FIELDS = ("stem", "name", "ext", "parent", "index", "kernel", "rate", "command")
 FIELD = re.compile(r"\{(\w*)\}")
 
 
 def output_names(inputs: Sequence[str], output: str, fields: Mapping[str, str], suffix: str = "") -> list[str]:
     """One output for each input.
 
-    `output` is a file, "-", a folder (ends in / or is one), or a template with {stem}, {name}, {ext}, {parent}, {index}
+    `output` is a file, "-", a folder (ends in /), or a template with {stem}, {name}, {ext}, {parent}, {index}
     and what `fields` gives. In a folder a file keeps its name, with `suffix` (".png") instead of its own where given.
 
     >>> output_names(["a/x.png", "b/y.png"], "out/{stem}_{kernel}.tif", {"kernel": "box:3"})
@@ -26,11 +28,13 @@ def output_names(inputs: Sequence[str], output: str, fields: Mapping[str, str], 
         names = [STREAM] * len(inputs)
     elif FIELD.search(output):
         names = [fill(output, name, index, fields) for index, name in enumerate(inputs)]
-    elif output.endswith("/") or Path(output).is_dir():
+    elif output.endswith("/"):
         names = [str(Path(output, _in_folder(name, suffix))) for name in inputs]
+    elif Path(output).is_dir():
+        raise ConvError("is a folder; end it in '/' to write into it", "is-directory", where=output)
     else:
         names = [output] * len(inputs)
-    _refuse_collisions(inputs, names, output)
+    refuse_collisions(inputs, names)
     return names
 
 
@@ -74,26 +78,43 @@ def _in_folder(name: str, suffix: str) -> str:
     return Path(name).stem + suffix if suffix else Path(name).name
 
 
-def _refuse_collisions(inputs: Sequence[str], names: Sequence[str], output: str) -> None:
+def refuse_collisions(inputs: Sequence[str], names: Sequence[str]) -> None:
+    """Refuse two inputs that would become one output, under whatever names."""
     first: dict[str, str] = {}
     for source, name in zip(inputs, names, strict=True):
-        if name in first:
-            what = f"{first[name]!r} and {source!r} would both become {name!r}"
+        place = name if name == STREAM else os.path.realpath(name)
+        if place in first:
             raise UsageError(
-                f"{what}; use a folder (out/) or a template such as {{stem}}-{{index}}.png", where=f"-o {output}"
+                f"{first[place]!r} and {source!r} would both be written there; "
+                "use a folder (out/) or a template such as {stem}-{index}.png",
+                where=name,
             )
-        first[name] = source
+        first[place] = source
 
 
-def refuse_overwrite(source: str, target: str, *, force: bool, in_place: bool) -> None:
-    """Refuse an output that exists, unless asked to replace it; and one that is its own input, unless in place."""
-    path = Path(target)
-    if target == STREAM or not path.exists():
-        return
-    if path.is_dir():
-        raise ConvError("is a folder; end it in / to write into it, or name a file", "is-directory", where=target)
-    if source != STREAM and Path(source).exists() and path.samefile(source):
-        if not in_place:
-            raise ConvError("is the input itself; --in-place replaces it", "exists", where=target)
-    elif not force and path.is_file():
-        raise ConvError("exists; --force replaces it", "exists", where=target)
+FileId = tuple[int, int]
+
+
+def file_id(name: str) -> FileId | None:
+    """What tells a file from every other, by whatever links it is reached; None where there is none."""
+    try:
+        status = Path(name).stat()
+    except (OSError, ValueError):
+        return None
+    return status.st_dev, status.st_ino
+
+
+def check_target(
+    source: str, target: str, inputs: frozenset[FileId], *, force: bool = False, in_place: bool = False
+) -> None:
+    """Refuse an output that cannot be written, that exists (without `force`), or that is an input (but `in_place`)."""
+    if not in_place and file_id(target) in inputs:
+        own = same_file(Path(source), Path(target))
+        message = "is the input itself; --in-place replaces it" if own else "is another input; write elsewhere"
+        raise ConvError(message, "exists", where=target)
+    try:
+        place = destination(Path(target), force or in_place)
+    except OSError as error:
+        raise told(error, target) from error
+    if not os.access(place if is_special(place) else place.parent, os.W_OK):
+        raise ConvError(f"nothing may be written in {str(place.parent)!r}", "permission", where=target)

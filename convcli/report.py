@@ -14,6 +14,8 @@ from convcli.filter import Filter
 from convcli.image import ImageInfo
 from convcli.machine import Machine
 from convcli.planner import Candidate, Plan
+from convcli.streams import say, tell
+from convcli.tables import visible
 
 SCHEMA = 1
 
@@ -28,8 +30,7 @@ class Report:
     source: str
     target: str = ""
     status: str = "done"
-    code: str = ""
-    message: str = ""
+    error: ConvError | None = None
     filter: Filter | None = None
     before: ImageInfo | None = None
     after: ImageInfo | None = None
@@ -51,8 +52,9 @@ class Report:
             "input": self.source,
             "output": self.target,
             "status": self.status,
-            "code": self.code,
-            "message": self.message,
+            "code": self.error.code if self.error else "",
+            "message": self.error.message if self.error else "",
+            "where": self.error.where if self.error else None,
             "operation": operation(filter_) if filter_ else None,
             "kernel": kernel_facts(filter_, plan) if filter_ else None,
             "padding": [[a.begin, a.end] for a in plan.problem.axes] if plan else None,
@@ -90,30 +92,27 @@ class Report:
         for warning in self.warnings:
             yield "warning", warning
 
-    def line(self) -> str:
-        """The whole report in one line, for batches."""
-        if self.status == "failed":
-            return f"{self.source}: {self.message} [{self.code}]"
+    def lines(self) -> Iterator[str]:
+        """The report in brief, for batches."""
         method = f"  {self.plan.method}" if self.plan else ""
-        notes = "".join(f"\n  warning: {warning}" for warning in self.warnings)
-        return f"{self.source} -> {self.target}{method}  {seconds(self.times.get('total', 0.0))}{notes}"
+        yield f"{self.source} -> {self.target}{method}  {seconds(self.times.get('total', 0.0))}"
+        for warning in self.warnings:
+            yield f"  warning: {warning}"
 
 
 def failure(source: str, target: str, error: ConvError) -> Report:
     """The report of an input that could not be filtered."""
-    return Report(source, target, "failed", error.code, error.message)
+    return Report(source, target, "failed", error)
 
 
 def show_report(report: Report) -> None:
     """Print the table on standard error: drawn by rich on a terminal, else as plain text."""
     rows = list(report.rows())
-    if sys.stderr is None:
-        return
     if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
         _draw(rows)
     else:
         width = max(len(label) for label, _ in rows)
-        print("\n".join(f"{label.ljust(width)}  {text}" for label, text in rows), file=sys.stderr)
+        say(*(f"{label.ljust(width)}  {text}" for label, text in rows))
 
 
 def _draw(rows: list[tuple[str, str]]) -> None:
@@ -124,8 +123,11 @@ def _draw(rows: list[tuple[str, str]]) -> None:
     table = Table.grid(padding=(0, 2))
     for label, text in rows:
         style = "bold yellow" if label == "warning" else "bold cyan"
-        table.add_row(Text(label, style=style), Text(text))
-    Console(stderr=True, highlight=False).print(table)
+        table.add_row(Text(label, style=style), Text(visible(text)))
+    console = Console(stderr=True, highlight=False)
+    with console.capture() as drawn:
+        console.print(table)
+    tell(drawn.get())
 
 
 def operation(filter_: Filter) -> str:

@@ -360,7 +360,7 @@ SLIPS = [
     (("-k", "box:3", "--bias", "nan"), 2, "not a finite number", "usage"),
     (("-k", "box:99", "-p", "valid"), 1, "does not fit", "shape"),
     (("-k", "box:3", "--groups", "2"), 2, "groups need a filter bank", "usage"),
-    (("-k", "box:3", "--origin", "5,5"), 2, "lies outside a kernel of 3x3", "usage"),
+    (("-k", "box:3", "--origin", "5,5"), 2, "is not a tap of a 3x3 kernel", "usage"),
     (("-k", "box:3", "--nope"), 2, "No such option", "usage"),
     ((), 2, "Missing option", "usage"),
 ]
@@ -389,7 +389,7 @@ def test_an_output_is_not_replaced_unless_asked(tmp_path):
     (tmp_path / "out.png").write_bytes(b"precious")
     done = convcli("conv2d", tmp_path / "in.png", "-k", "box:3", "-o", tmp_path / "out.png")
     assert (1, b"precious") == (done.returncode, (tmp_path / "out.png").read_bytes())
-    assert b"exists; --force replaces it [exists]" in done.stderr
+    assert b"exists already; --force replaces it [exists]" in done.stderr
     done = convcli("conv2d", tmp_path / "in.png", "-k", "box:3", "-o", tmp_path / "in.png", "-f")
     assert b"is the input itself; --in-place replaces it [exists]" in done.stderr
     done = convcli("conv2d", tmp_path / "in.png", tmp_path / "in.png", "-k", "box:3", "-o", tmp_path / "x.png")

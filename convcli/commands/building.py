@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from math import inf
@@ -23,6 +22,7 @@ from convcli.filter import COMBINE, DTYPES, Filter, Numbers, parse_padding, pars
 from convcli.formats import ReadOptions, WriteOptions
 from convcli.kernels import parse_kernel, stack_kernels
 from convcli.kernels.kernel import Kernel
+from convcli.streams import read_input
 
 UNITS = {
     "": 1,
@@ -71,7 +71,7 @@ def build_filter(
 
 def build_kernel(ndim: int, options: KernelOptions) -> tuple[Kernel, bool, tuple[str, ...]]:
     """One kernel from all -k: the kernel, whether it acts on each channel alone, and notes."""
-    parsed = [parse_kernel(text, ndim, stdin=_standard_input) for text in options.kernel]
+    parsed = [parse_kernel(text, ndim, stdin=read_input) for text in options.kernel]
     placed = [with_origin(kernel, options.origin) for kernel in parsed]
     notes = tuple(
         f"kernel {kernel.name} sums to 0 and was not normalized"
@@ -202,7 +202,3 @@ def choose(value: str, choices: Sequence[str], option: str) -> str:
         hint = f"did you mean {near[0]!r}?" if near else f"use {', '.join(choices)}"
         raise UsageError(f"unknown value {value!r}; {hint}", where=option)
     return value
-
-
-def _standard_input() -> bytes:
-    return sys.stdin.buffer.read() if sys.stdin is not None else b""
