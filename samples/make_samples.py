@@ -32,7 +32,7 @@ def bytes_of(values: Array) -> Array:
 
 
 def zone_plate() -> Array:
-    """Rings that grow finer outwards, up to the finest that pixels can show: every frequency once, in every direction."""
+    """Rings that grow finer outwards, up to the finest that pixels show: every frequency, in every direction."""
     y, x = plane(256, 256)
     return bytes_of(0.5 + 0.5 * np.cos(np.pi / 2 * 128 * (x**2 + y**2)))
 

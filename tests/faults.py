@@ -58,7 +58,13 @@ def png(width, height, depth=8, colour=2, *, pixels=None, extra=b""):
         pixels = b"".join(b"\0" + rng.bytes((width * channels * depth + 7) // 8) for _ in range(height))
     header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
     return b"".join(
-        [b"\x89PNG\r\n\x1a\n", chunk(b"IHDR", header), extra, chunk(b"IDAT", zlib.compress(pixels)), chunk(b"IEND", b"")]
+        [
+            b"\x89PNG\r\n\x1a\n",
+            chunk(b"IHDR", header),
+            extra,
+            chunk(b"IDAT", zlib.compress(pixels)),
+            chunk(b"IEND", b""),
+        ]
     )
 
 
@@ -106,12 +112,16 @@ def tiff(array, **options):
     """A file as tifffile writes it, plain unless asked for more."""
     stream = io.BytesIO()
     described = any(key in options for key in ("metadata", "imagej", "ome"))
-    tifffile.imwrite(stream, array, **{"photometric": "minisblack"} | ({} if described else {"metadata": None}) | options)
+    tifffile.imwrite(
+        stream, array, **{"photometric": "minisblack"} | ({} if described else {"metadata": None}) | options
+    )
     return stream.getvalue()
 
 
 def imagej(**options):
-    return tiff(STACK, imagej=True, metadata={"axes": "ZYX", "spacing": 2.0, "unit": "um"}, resolution=(5, 5), **options)
+    return tiff(
+        STACK, imagej=True, metadata={"axes": "ZYX", "spacing": 2.0, "unit": "um"}, resolution=(5, 5), **options
+    )
 
 
 def ome(**options):
@@ -313,7 +323,9 @@ FAULTS = [
     fault("JPEG header too wide", lambda: resized_header(jpeg(), 64, 160), "corrupt", ".jpg"),
     fault("JPEG header too short", lambda: resized_header(jpeg(), 32, 80), "corrupt", ".jpg"),
     fault("JPEG header huge", lambda: resized_header(jpeg(), 65_000, 65_000), "too-large", ".jpg"),
-    fault("progressive JPEG header too tall", lambda: resized_header(jpeg(progressive=True), 128, 80), "corrupt", ".jpg"),
+    fault(
+        "progressive JPEG header too tall", lambda: resized_header(jpeg(progressive=True), 128, 80), "corrupt", ".jpg"
+    ),
     fault(
         "JPEG with restarts, header too short",
         lambda: resized_header(jpeg(restart_marker_rows=1), 32, 80),
@@ -353,10 +365,17 @@ FAULTS = [
     fault("TIFF of no width", lambda: declared_tiff(0, 8), "empty-image", ".tif"),
     fault("TIFF corrupt strip", corrupt_strip, "corrupt", ".tif"),
     fault("TIFF of 20,000 pages", lambda: tiff(np.zeros((20_000, 8, 8), np.uint8)), None, ".tif"),
-    fault("TIFF planar", lambda: tiff(np.moveaxis(RGB, 2, 0), photometric="rgb", planarconfig="separate"), None, ".tif"),
+    fault(
+        "TIFF planar", lambda: tiff(np.moveaxis(RGB, 2, 0), photometric="rgb", planarconfig="separate"), None, ".tif"
+    ),
     fault("TIFF with white as 0", lambda: tiff(GREY, photometric="miniswhite"), None, ".tif"),
     fault("TIFF of 1 bit", lambda: tiff(GREY > 99), None, ".tif"),
-    fault("TIFF with a palette", lambda: tiff(GREY, photometric="palette", colormap=np.zeros((3, 256), "u2")), None, ".tif"),
+    fault(
+        "TIFF with a palette",
+        lambda: tiff(GREY, photometric="palette", colormap=np.zeros((3, 256), "u2")),
+        None,
+        ".tif",
+    ),
     fault("TIFF float16", lambda: tiff(GREY.astype(np.float16)), None, ".tif"),
     fault("TIFF uint32 above 2^31", lambda: tiff(GREY.astype(np.uint32) + 2**31), None, ".tif"),
     fault("TIFF int8", lambda: tiff(GREY.view(np.int8)), None, ".tif"),

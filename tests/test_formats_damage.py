@@ -12,7 +12,7 @@ import tifffile
 from convcli.errors import ConvError
 from convcli.formats import ReadOptions, WriteOptions, encode, probe, read
 from convcli.image import Image, ImageInfo
-from tests.faults import FAULTS, GREY, RGB, STACK, fifo, half, imagej, jpeg, looped_tiff, put, resized_header, tiff
+from tests.faults import FAULTS, GREY, RGB, STACK, fifo, half, imagej, jpeg, looped_tiff, resized_header, tiff
 
 LONGEST = 3.0  # seconds; each takes milliseconds, but for 20,000 pages: the bound allows for a busy machine
 
@@ -61,7 +61,8 @@ def test_every_cut_of_a_picture_is_an_error():
 
 def test_lenient_reading_turns_remarks_into_notes(tmp_path):
     content = jpeg()[:-2]
-    assert read(content, options=ReadOptions(lenient=True)).data.shape == (64, 80, 3)
+    image = read(content, options=ReadOptions(lenient=True))
+    assert ((64, 80, 3), True) == (image.data.shape, "no end marker" in image.info.notes[0])
 
     tags = [(42112, "s", 0, "kept", True), (65000, 4, 1, 7, True)]
     whole = bytearray(tiff(GREY, extratags=tags))
@@ -119,7 +120,9 @@ def test_flat_jpegs_raise_no_alarm(level, size):
 
 def seeds():
     """One small file of each kind, to be mutated."""
-    grey = Image(ImageInfo(GREY.shape, "uint8", "YX", metadata={"resolution": (9.0, 9.0, "cm"), "description": "d"}), GREY)
+    grey = Image(
+        ImageInfo(GREY.shape, "uint8", "YX", metadata={"resolution": (9.0, 9.0, "cm"), "description": "d"}), GREY
+    )
     colour = Image(ImageInfo(RGB.shape, "uint8", "YXS", samples="rgb"), RGB)
     volume = Image(ImageInfo(STACK.shape, "uint16", "ZYX"), STACK[:, :16, :16])
     volume = Image(ImageInfo(volume.data.shape, "uint16", "ZYX"), volume.data)

@@ -203,11 +203,15 @@ def test_geotiff_and_other_tags_are_copied(tmp_path):
 )
 @pytest.mark.parametrize("dtype", ["uint8", "float16", "uint32", "int8"])
 def test_tiff_pixels_and_their_meaning_come_back_exactly(options, dtype, tmp_path):
-    shape = {"miniswhite": (9, 8), "separated": (9, 8, 4), "minisblack": (9, 8, 7)}.get(options["photometric"], (9, 8, 3))
+    shape = {"miniswhite": (9, 8), "separated": (9, 8, 4), "minisblack": (9, 8, 7)}.get(
+        options["photometric"], (9, 8, 3)
+    )
     shape = (3, 9, 8) if "planarconfig" in options and options["photometric"] == "rgb" else shape
     shape = (9, 8, 4) if "extrasamples" in options else shape
     data = np.random.default_rng(3).integers(0, 2**32, shape, np.uint32)
-    data = data if dtype == "uint32" else data.astype("uint8").view("int8" if dtype == "int8" else "uint8").astype(dtype)
+    data = (
+        data if dtype == "uint32" else data.astype("uint8").view("int8" if dtype == "int8" else "uint8").astype(dtype)
+    )
     path = put(tmp_path, "a.tif", tiff(data, **options))
 
     write(tmp_path / "b.tif", read(path))
@@ -243,7 +247,9 @@ def test_palettes_are_expanded_to_the_depth_that_they_need(scale, dtype, tmp_pat
 def test_a_compression_that_loses_detail_is_not_repeated(tmp_path):
     path = put(tmp_path, "a.tif", tiff(RGB, photometric="rgb", compression="jpeg"))
     image = read(path)
-    assert remarks(FORMATS["tiff"], image.info) == ("the compression of the source is not written here: deflate is used",)
+    assert remarks(FORMATS["tiff"], image.info) == (
+        "the compression of the source is not written here: deflate is used",
+    )
     write(tmp_path / "b.tif", image)
     with tifffile.TiffFile(tmp_path / "b.tif") as after:
         assert (8, "RGB") == (after.pages[0].compression, after.pages[0].photometric.name)
@@ -314,7 +320,9 @@ def test_labels_of_planes_that_are_gone_are_dropped(tmp_path):
 
 def test_imagej_intensities_are_not_replaced_by_their_colours(tmp_path):
     colours = np.arange(768, dtype=np.uint16).reshape(3, 256) * np.uint16(85)
-    path = put(tmp_path, "a.tif", tiff(GREY, imagej=True, metadata={"axes": "YX"}, photometric="palette", colormap=colours))
+    path = put(
+        tmp_path, "a.tif", tiff(GREY, imagej=True, metadata={"axes": "YX"}, photometric="palette", colormap=colours)
+    )
     image = read(path)
     assert np.array_equal(GREY, image.data)
     write(tmp_path / "b.tif", image)

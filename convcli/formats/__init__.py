@@ -24,7 +24,6 @@ from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import BinaryIO
 
 from convcli.errors import ConvError, UsageError
 from convcli.formats.atomic import atomic_output, same_file
@@ -283,7 +282,6 @@ def encode(image: Image, format: Format | str, options: WriteOptions = WRITE) ->
     """The bytes of an image file, for standard output."""
     entry = format if isinstance(format, Format) else format_for("-", format)
     check_writable(entry, image.info)
-    stream: BinaryIO = io.BytesIO()
+    stream = io.BytesIO()
     entry.load().write(stream, image, options, entry.name)
-    stream.seek(0)
-    return stream.read()
+    return stream.getvalue()

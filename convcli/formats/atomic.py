@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -114,7 +113,7 @@ def draft_path(target: Path) -> Path:
     >>> draft_path(Path("out/a.tif")).name.startswith(".a.tif.")
     True
     """
-    ending = os.fsencode(f".{os.getpid()}-{secrets.token_hex(4)}.part")
+    ending = os.fsencode(f".{os.getpid()}-{os.urandom(4).hex()}.part")
     name = b"." + os.fsencode(target.name)[: LONGEST_NAME - 1 - len(ending)] + ending
     return target.with_name(os.fsdecode(name))
 

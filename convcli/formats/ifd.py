@@ -14,10 +14,9 @@ from functools import cached_property
 from typing import BinaryIO, Literal
 
 from convcli.errors import ConvError
+from convcli.formats.exif import ORDERS
 from convcli.formats.failures import corrupt
 
-Order = Literal["little", "big"]
-ORDERS: dict[bytes, Order] = {b"II": "little", b"MM": "big"}
 SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 """Bytes of one value of each type."""
 RATIONALS = (5, 10)  # pairs of 4-byte numbers
@@ -29,7 +28,7 @@ LARGEST_VALUE = 2**26  # bytes of one tag: profiles and descriptions stay far be
 class Layout:
     """How a TIFF file writes its directories: byte order, and 64-bit offsets (BigTIFF) or 32-bit ones."""
 
-    order: Order
+    order: Literal["little", "big"]
     big: bool
 
     @cached_property

@@ -10,7 +10,7 @@ import contextlib
 import re
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any, BinaryIO
 
@@ -42,6 +42,7 @@ OTHER_FRAMES = {0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF, 0xF7}  # hierarchical 
 BARE = {0x01, *range(0xD0, 0xD8)}  # markers without a length
 EXIF, ICC, XMP, ADOBE, JFIF = b"Exif\0\0", b"ICC_PROFILE\0", b"http://ns.adobe.com/xap/1.0/\0", b"Adobe", b"JFIF\0"
 KEPT = {(APP1, XMP), (0xED, b"Photoshop 3.0\0"), (COMMENT, b"")}
+SQUARE_PIXELS = (0, 1, 1)  # unit and densities that say nothing more
 UNITS = {0: "none", 1: "inch", 2: "cm"}
 SAMPLES = {1: "grey", 3: "rgb", 4: "cmyk"}
 SUBSAMPLINGS = {(1, 1): "444", (2, 1): "422", (2, 2): "420", (1, 2): "440", (4, 1): "411"}
@@ -105,8 +106,12 @@ def read(source: Source, options: ReadOptions) -> Image:
         data = jpeg8_decode(content)
     if data.shape != info.shape or data.dtype.name != info.dtype:
         raise corrupt("JPEG", f"it decodes to {data.shape} {data.dtype}, not to {info.shape} {info.dtype}")
-    if not options.lenient:
+    try:
         check_whole(content, found, data)
+    except ConvError as error:
+        if not options.lenient:
+            raise
+        info = replace(info, notes=(*info.notes, error.message))
     return Image(info, ~data if is_inverted(found) else data)
 
 
@@ -195,7 +200,8 @@ def metadata_of(found: Scan) -> dict[str, Any]:
             profile[data[len(ICC)]] = data[len(ICC) + 2 :]
         elif marker == APP0 and data.startswith(JFIF) and len(data) >= 12:
             unit, x, y = struct.unpack(">BHH", data[7:12])
-            metadata["resolution"] = (float(x), float(y), UNITS.get(unit, "none"))
+            if (unit, x, y) != SQUARE_PIXELS:
+                metadata["resolution"] = (float(x), float(y), UNITS.get(unit, "none"))
     if profile:
         metadata["icc"] = b"".join(part for _, part in sorted(profile.items()))
     own["segments"] = tuple((m, d) for m, d in found.segments if any(m == k and d.startswith(s) for k, s in KEPT))

@@ -5,9 +5,11 @@ from __future__ import annotations
 import tokenize
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 from numpy.lib import format as npy_format
@@ -23,6 +25,7 @@ from convcli.image import Image, ImageInfo
 
 DAMAGE = (ValueError, TypeError, EOFError, SyntaxError, RecursionError, MemoryError, tokenize.TokenError)
 ZIP_DAMAGE = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, OSError, KeyError, *DAMAGE)
+ZIP = b"PK"
 MEMBER = "image"
 EXAMPLES = {3: "CYX, ZYX or YXS", 4: "CZYX or ZYXS", 5: "TZCYX"}
 
@@ -44,52 +47,49 @@ class Header:
 
 def probe(source: Source, options: ReadOptions) -> ImageInfo:
     """What an array file says of its array."""
-    if is_archive(source):
-        return read(source, options).info
-    check_series(options.series, 1)
-    with source.open() as stream:
-        return describe(parsed(stream, source.size), options, "npy")
+    with opened(source, options) as (_, header, name):
+        return describe(header, options, name)
 
 
 def read(source: Source, options: ReadOptions) -> Image:
-    """The array: a memory map where it is large, in the file's byte order then."""
-    if is_archive(source):
-        return read_archive(source, options)
-    check_series(options.series, 1)
-    with source.open() as stream:
-        header = parsed(stream, source.size)
-        info = describe(header, options, "npy")
-        if source.path is not None and header.size >= MAPPED_FROM and header.dtype != bool and not header.fortran:
+    """The array: a memory map where it is large and in a file of its own, in the file's byte order then."""
+    with opened(source, options) as (stream, header, name):
+        info = describe(header, options, name)
+        mappable = name == "npy" and source.path is not None and header.dtype != bool and not header.fortran
+        if mappable and header.size >= MAPPED_FROM:
             return Image(info, mapped(stream, header.dtype, header.start, header.shape))
         return Image(info, numbers(stream, header, info, options))
 
 
-def is_archive(source: Source) -> bool:
-    """True for .npz, which is a ZIP."""
-    return source.head(2) == b"PK"
+@contextmanager
+def opened(source: Source, options: ReadOptions) -> Iterator[tuple[BinaryIO, Header, str]]:
+    """A stream standing at the numbers, its header, and the format: of the file itself, or of its member."""
+    with source.open() as stream:
+        if source.head(2) == ZIP:
+            with decoding("NPZ", *ZIP_DAMAGE), zipfile.ZipFile(stream) as archive:
+                member = chosen(archive, options)
+                with cast(BinaryIO, archive.open(member)) as inner:
+                    yield inner, parsed(inner, member.file_size), "npz"
+        else:
+            check_series(options.series, 1)
+            yield stream, parsed(stream, source.size), "npy"
 
 
-def read_archive(source: Source, options: ReadOptions) -> Image:
+def chosen(archive: zipfile.ZipFile, options: ReadOptions) -> zipfile.ZipInfo:
     """The one array of an archive, or the one that `series` picks."""
-    with source.open() as stream, decoding("NPZ", *ZIP_DAMAGE), zipfile.ZipFile(stream) as archive:
-        members = [member for member in archive.infolist() if member.filename.endswith(".npy")]
-        if not members:
-            raise ConvError("is a ZIP archive without a NumPy array", "unknown-format")
-        names = [member.filename.removesuffix(".npy") for member in members]
-        if len(members) > 1 and options.series is None:
-            last = len(names) - 1
-            raise ConvError(
-                f"holds {len(names)} arrays ({', '.join(names)}); --series 0 to {last} picks one", "ambiguous"
-            )
-        member = members[check_series(options.series, len(members))]
-        check_ratio(member.file_size, member.compress_size, DEFLATE_RATIO)
-        with archive.open(member) as inner:
-            header = parsed(inner, member.file_size)
-            info = describe(header, options, "npz")
-            return Image(info, numbers(inner, header, info, options))
+    members = [member for member in archive.infolist() if member.filename.endswith(".npy")]
+    if not members:
+        raise ConvError("is a ZIP archive without a NumPy array", "unknown-format")
+    names = ", ".join(member.filename.removesuffix(".npy") for member in members)
+    if len(members) > 1 and options.series is None:
+        last = len(members) - 1
+        raise ConvError(f"holds {len(members)} arrays ({names}); --series 0 to {last} picks one", "ambiguous")
+    member = members[check_series(options.series, len(members))]
+    check_ratio(member.file_size, member.compress_size, DEFLATE_RATIO)
+    return member
 
 
-def parsed(stream: Any, size: int) -> Header:
+def parsed(stream: BinaryIO, size: int) -> Header:
     """The header of an .npy stream, its numbers found to be there."""
     with decoding("NPY", *DAMAGE):
         version = npy_format.read_magic(stream)
@@ -132,7 +132,7 @@ def describe(header: Header, options: ReadOptions, name: str) -> ImageInfo:
     )
 
 
-def numbers(stream: Any, header: Header, info: ImageInfo, options: ReadOptions) -> Array:
+def numbers(stream: BinaryIO, header: Header, info: ImageInfo, options: ReadOptions) -> Array:
     """The numbers of an array, in native byte order and C order."""
     check_declared(info, header.dtype.itemsize, options.max_pixels)
     content = stream.read(header.size)

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from convcli.errors import UsageError
+
+PNG_SETTINGS = ("fast", "balanced", "small")
+COMPRESSIONS = ("none", "deflate", "lzw", "zstd")
+
 
 @dataclass(frozen=True)
 class ReadOptions:
@@ -24,11 +29,19 @@ class ReadOptions:
 class WriteOptions:
     """How to write.
 
-    `png` is "fast", "balanced" or "small"; `quality` (1 to 100) is JPEG's and WebP's: by default that of the source,
-    else 95 for JPEG and lossless for WebP; `compression` is TIFF's "none", "deflate", "lzw" or "zstd": by default that
-    of the source, else none.
+    `png` is one of `PNG_SETTINGS`; `quality` (1 to 100) is JPEG's and WebP's: by default that of the source, else 95
+    for JPEG and lossless for WebP; `compression`, one of `COMPRESSIONS`, is TIFF's: by default that of the source, else
+    none. Anything else is a UsageError.
     """
 
     png: str = "fast"
     quality: int | None = None
     compression: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.png not in PNG_SETTINGS:
+            raise UsageError(f"--png is one of {', '.join(PNG_SETTINGS)}, not {self.png!r}")
+        if self.quality is not None and not 1 <= self.quality <= 100:
+            raise UsageError(f"--quality is between 1 and 100, not {self.quality}")
+        if self.compression not in (None, *COMPRESSIONS):
+            raise UsageError(f"--compression is one of {', '.join(COMPRESSIONS)}, not {self.compression!r}")

@@ -89,12 +89,19 @@ def read(source: Source, options: ReadOptions) -> Image:
     check_ratio(found.stored_bytes, found.size, DEFLATE_RATIO)
     if max(found.width, found.height) > LONGEST_SIDE:
         raise ConvError(f"is larger than libpng reads: at most {LONGEST_SIDE:,} pixels wide and high", "too-large")
-    parts = memoryview(content)
     with decoding("PNG", RuntimeError, ValueError):
-        data = png_decode(b"".join([SIGNATURE, *(parts[start:end] for start, end in found.decoded)]))
+        data = png_decode(critical(content, found))
     if data.shape != info.shape or data.dtype.name != info.dtype:
         raise corrupt("PNG", f"it decodes to {data.shape} {data.dtype}, not to {info.shape} {info.dtype}")
     return Image(info, data)
+
+
+def critical(content: bytes, found: Scan) -> bytes:
+    """The file with nothing but the chunks that its pixels need."""
+    if not found.chunks:
+        return content
+    parts = memoryview(content)
+    return b"".join([SIGNATURE, *(parts[start:end] for start, end in found.decoded)])
 
 
 def scan(stream: BinaryIO, size: int) -> Scan:
@@ -221,8 +228,6 @@ def resolution(data: bytes) -> tuple[float, float, str]:
 
 def write(stream: BinaryIO, image: Image, options: WriteOptions, _kind: str) -> None:
     """Encode a picture of 8 or 16 bits, its kept chunks around the pixels."""
-    if options.png not in SPEEDS:
-        raise ConvError(f"--png is one of {', '.join(SPEEDS)}, not {options.png!r}", "usage")
     data = picture(image)
     encoded = memoryview(png_encode(data, **SPEEDS[options.png]))
     chunks = chunks_of(image.info)

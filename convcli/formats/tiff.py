@@ -20,11 +20,19 @@ import numpy as np
 from tifffile import TiffFile, TiffPageSeries
 
 from convcli.errors import ConvError
-from convcli.formats import exif, imagej, ome
+from convcli.formats import exif_directories, imagej, ome
 from convcli.formats.failures import ADDRESS, corrupt, decoding
 from convcli.formats.ifd import Directory, layout_of, page_offsets, read_directory
 from convcli.formats.layout import DTYPES, MAPPED_FROM, check_axes, check_series, with_axes
-from convcli.formats.limits import DEFLATE_RATIO, LZW_RATIO, UNBOUNDED_RATIO, check_declared, check_ratio, check_some, times
+from convcli.formats.limits import (
+    DEFLATE_RATIO,
+    LZW_RATIO,
+    UNBOUNDED_RATIO,
+    check_declared,
+    check_ratio,
+    check_some,
+    times,
+)
 from convcli.formats.options import ReadOptions
 from convcli.formats.pixels import Array, mapped
 from convcli.formats.source import Source
@@ -285,7 +293,7 @@ def metadata_of(tiff: Opened, kind: str) -> dict[str, Any]:
     metadata: dict[str, Any] = {"tiff": own_metadata(tiff)}
     if PROFILE in tags:
         metadata["icc"] = tags[PROFILE].data
-    if (payload := exif.from_tiff(tiff.stream, layout_of(tiff.stream)[0], tags)) is not None:
+    if (payload := exif_directories.from_tiff(tiff.stream, layout_of(tiff.stream)[0], tags)) is not None:
         metadata["exif"] = payload
     if (turn := int(page.tags.valueof(ORIENTATION, default=1))) in range(2, 9):
         metadata["orientation"] = turn
@@ -307,6 +315,7 @@ def own_metadata(tiff: Opened) -> dict[str, Any]:
         "photometric": PHOTOMETRICS.get(page.photometric, "rgb" if page.photometric == YCBCR else "minisblack"),
         "compression": int(page.compression),
         "predictor": int(page.predictor) > 1,
+        "shaped": tiff.series.kind == "shaped",
         "tile": (page.tilelength, page.tilewidth) if page.is_tiled else None,
         "tags": {code: tag for code, tag in tiff.tags.items() if code in KEPT_TAGS},
     }

@@ -12,8 +12,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from tifffile import FileHandle, TiffWriter
 
-from convcli.errors import ConvError, UsageError
-from convcli.formats import exif, imagej, ome
+from convcli.errors import ConvError
+from convcli.formats import exif_directories, imagej, ome
 from convcli.formats.ifd import add_to_first_page, layout_of
 from convcli.formats.layout import fitting_profile
 from convcli.formats.options import WriteOptions
@@ -21,7 +21,7 @@ from convcli.formats.pixels import Array
 from convcli.image import Image, ImageInfo
 
 LARGEST_CLASSIC = 2**32 - 2**25  # bytes: above, offsets of 32 bits may not reach
-COMPRESSIONS = {"none": 1, "deflate": 8, "lzw": 5, "zstd": 50000}
+COMPRESSION_TAGS = {"none": 1, "deflate": 8, "lzw": 5, "zstd": 50000}
 LOSSLESS = {1: 1, 5: 5, 8: 8, 32946: 8, 32773: 32773, 34925: 34925, 50000: 50000}
 """Compression tags that are kept; others lose detail, or few programs write them, and become deflate."""
 DEFLATE = 8
@@ -44,7 +44,7 @@ def write(stream: BinaryIO, image: Image, options: WriteOptions, kind: str) -> N
     with TiffWriter(named, bigtiff=big, byteorder="<", **own) as file:
         file.write(data, **arguments)
     if "exif" in info.metadata:
-        add_to_first_page(stream, exif.into_tiff(info.metadata["exif"], stream, layout_of(stream)[0]))
+        add_to_first_page(stream, exif_directories.into_tiff(info.metadata["exif"], stream, layout_of(stream)[0]))
 
 
 def remarks(info: ImageInfo, options: WriteOptions, kind: str) -> tuple[str, ...]:
@@ -68,8 +68,9 @@ def container(info: ImageInfo, kind: str) -> str:
     elif kind == "imagej" or info.format == "imagej":
         wanted = "imagej"
     else:
-        pages = info.format == "tiff" and stack == ["Z"]  # as a plain file's pages are read
-        wanted = "plain" if not stack or (pages and not info.spacing) else "ome"
+        pages = info.format == "tiff" and stack == ["Z"] and not info.spacing  # as a plain file's pages are read
+        own = info.metadata.get("tiff", {}).get("shaped", False)
+        wanted = "plain" if not stack else "shaped" if own else "plain" if pages else "ome"
     if wanted == "imagej" and imagej.reason_against(info):
         wanted = "ome"
     if wanted == "ome" and ome.reason_against(info):
@@ -140,12 +141,10 @@ def samples(info: ImageInfo) -> dict[str, Any]:
 def compression(info: ImageInfo, options: WriteOptions) -> dict[str, Any]:
     """The compression asked for, else the source's; a predictor where the source had one or a new choice allows it."""
     own = info.metadata.get("tiff", {})
-    if options.compression not in (None, *COMPRESSIONS):
-        raise UsageError(f"--compression is one of {', '.join(COMPRESSIONS)}, not {options.compression!r}")
     if options.compression is None:
         chosen = LOSSLESS.get(own.get("compression", 1), DEFLATE)
     else:
-        chosen = COMPRESSIONS[options.compression]
+        chosen = COMPRESSION_TAGS[options.compression]
     dtype = np.dtype(info.dtype)
     predictable = chosen in PREDICTABLE and (dtype.kind == "f" or dtype.itemsize <= 4)
     kept = own.get("predictor", False) if options.compression is None else True
