@@ -102,6 +102,7 @@ FORMATS = {
         Format("npz", "NumPy archive", "npy", (".npz",), rb"PK\x03\x04"),
     )
 }
+ONE_IMAGE = ("png", "jpeg", "pnm")  # modules whose files hold a single one; the others count theirs
 HEAD = 16  # bytes that are enough to tell the formats apart
 
 
@@ -162,7 +163,7 @@ def finished(info: ImageInfo, source: Source, options: ReadOptions) -> ImageInfo
     """What a module found, with the user's wishes and a note on a misleading name applied."""
     check_some(info)
     entry = FORMATS[info.format]
-    if entry.samples and entry.module != "pillow":
+    if entry.module in ONE_IMAGE:
         check_series(options.series, 1)
     info = with_axes(info, options.axes)
     info = upright(info) if options.auto_orient else info

@@ -10,7 +10,7 @@ from typing import BinaryIO
 import numpy as np
 
 from convcli.formats.failures import corrupt
-from convcli.formats.layout import SAMPLES, check_series, picture_samples
+from convcli.formats.layout import SAMPLES, picture_samples
 from convcli.formats.limits import check_declared
 from convcli.formats.options import ReadOptions, WriteOptions
 from convcli.formats.pixels import Array, picture
@@ -48,9 +48,8 @@ class Header:
         return self.kind == "pbm"
 
 
-def probe(source: Source, options: ReadOptions) -> ImageInfo:
+def probe(source: Source, _options: ReadOptions) -> ImageInfo:
     """What a PNM file says of itself."""
-    check_series(options.series, 1)
     return describe(parsed(source.head(LONGEST_HEADER)))
 
 
@@ -59,7 +58,6 @@ def read(source: Source, options: ReadOptions) -> Image:
     content = source.read()
     header = parsed(content[:LONGEST_HEADER])
     info = describe(header)
-    check_series(options.series, 1)
     check_declared(info, np.dtype(info.dtype).itemsize, options.max_pixels)
     data = numbers(content, header) if header.number in PLAIN else samples(content, header)
     if data.size and int(data.max()) > header.most:

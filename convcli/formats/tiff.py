@@ -368,25 +368,27 @@ def check_places(tiff: Opened, info: ImageInfo, options: ReadOptions) -> None:
         if missing > 0:
             raise corrupt("TIFF", f"it is cut short: {missing:,} bytes of pixels are missing")
         return
-    stored, number = 0, 0
-    for number, page in enumerate(series, 1):
-        if page is None:
-            raise corrupt("TIFF", f"page {number} of the stack is missing")
-        offsets, counts = page.dataoffsets, page.databytecounts
-        if len(offsets) != len(counts) or len(offsets) < prod(tiff.page.chunked):
-            raise corrupt("TIFF", f"page {number} lists {len(offsets)} of {prod(tiff.page.chunked)} strips or tiles")
-        if any(offset + count > tiff.size for offset, count in zip(offsets, counts, strict=True)):
-            raise corrupt("TIFF", f"it is cut short: pixels of page {number} lie past its end")
-        absent = sum(not (offset and count) for offset, count in zip(offsets, counts, strict=True))
-        if absent and not options.lenient:
-            raise corrupt(
-                "TIFF", f"{absent} strips or tiles of page {number} are absent; --lenient reads them as zeros"
-            )
-        stored += sum(counts)
-    if number * tiff.page.size != series.size:
-        raise corrupt("TIFF", f"{series.size // tiff.page.size} pages are declared, {number} are there")
+    sizes = [stored_bytes(tiff, page, number, options) for number, page in enumerate(series, 1)]
+    if len(sizes) * tiff.page.size != series.size:
+        raise corrupt("TIFF", f"{series.size // tiff.page.size} pages are declared, {len(sizes)} are there")
     bits = tiff.page.bitspersample if isinstance(tiff.page.bitspersample, int) else 8 * series.dtype.itemsize
-    check_ratio(series.size * bits // 8, stored, RATIOS.get(int(tiff.page.compression), UNBOUNDED_RATIO))
+    check_ratio(series.size * bits // 8, sum(sizes), RATIOS.get(int(tiff.page.compression), UNBOUNDED_RATIO))
+
+
+def stored_bytes(tiff: Opened, page: Any, number: int, options: ReadOptions) -> int:
+    """The bytes of one page's pixels in the file; an error where some are not there."""
+    if page is None:
+        raise corrupt("TIFF", f"page {number} of the stack is missing")
+    offsets, counts, parts = page.dataoffsets, page.databytecounts, prod(tiff.page.chunked)
+    if len(offsets) != len(counts) or len(offsets) < parts:
+        raise corrupt("TIFF", f"page {number} lists {len(offsets)} of {parts} strips or tiles")
+    if any(offset + count > tiff.size for offset, count in zip(offsets, counts, strict=True)):
+        raise corrupt("TIFF", f"it is cut short: pixels of page {number} lie past its end")
+    absent = sum(not (offset and count) for offset, count in zip(offsets, counts, strict=True))
+    if absent and not options.lenient:
+        reason = f"{absent} strips or tiles of page {number} are absent; --lenient reads them as zeros"
+        raise corrupt("TIFF", reason)
+    return sum(counts)
 
 
 def pixels(tiff: Opened, info: ImageInfo, options: ReadOptions, *, mappable: bool) -> Array:
