@@ -1,6 +1,7 @@
-"""The command line as a whole: builds the Typer app, and turns every error into one line and an exit code.
+"""The command line as a whole: runs it, and turns every error into one line and an exit code.
 
-The rest of the program raises; only this module prints errors and ends the process.
+The rest of the program raises; only this module prints errors and ends the process. Options are parsed by typer, in
+`convcli.parser`; a command line without any, such as a question to `shapes`, is answered without importing it.
 """
 
 from __future__ import annotations
@@ -9,21 +10,18 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from types import FrameType
-from typing import Annotated, Any
 
-import typer
-from typer import _click as click  # typer carries its own copy of click
-
-from convcli.errors import ConvError, UsageError
+from convcli.commands import COMMANDS, command_function
+from convcli.errors import ConvError
 from convcli.streams import STREAM, drop_output, open_closed_streams, say
 
 THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
-OPTIONAL_VALUES = {"--verify": "200"}
-"""Options that may stand alone, and what they then mean; typer knows no optional values."""
 CLOSED_PIPE = 141  # what a shell reports for a process that SIGPIPE ended
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+WORDS_ALONE = ("shapes", "flops", "kernels")
+"""Commands that need no option."""
 
 
 class Interrupted(BaseException):
@@ -53,13 +51,7 @@ def main() -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code; errors are printed to standard error."""
     try:
-        command = build(arguments)
-        with command.make_context("convcli", with_values(arguments)) as context:
-            result = command.invoke(context)
-    except typer.Exit as done:
-        return done.exit_code
-    except click.exceptions.ClickException as error:
-        return complain(UsageError(error.format_message()))
+        return dispatch(arguments)
     except ConvError as error:
         return complain(error)
     except BrokenPipeError:
@@ -68,50 +60,43 @@ def run(arguments: Sequence[str]) -> int:
         return complain(ConvError("not enough memory for this job; --memory bounds the working set", "memory"))
     except OSError as error:
         return complain(explain(error))
-    return result if isinstance(result, int) else 0
 
 
-def build(arguments: Sequence[str] = ()) -> Any:
-    """The command group as a click object; only the named command is imported where the first argument names one."""
-    from convcli.commands import COMMANDS
+def dispatch(arguments: Sequence[str]) -> int:
+    """Answer what needs no parser; leave the rest to typer."""
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(overview())
+        return 0
+    if arguments[0] == "--version":
+        print(version_line())
+        return 0
+    name, *words = arguments
+    if name in WORDS_ALONE and words and not any(word.startswith("-") for word in words):
+        from convcli.commands.declaring import call_with_words
 
-    app = typer.Typer(
-        name="convcli",
-        help="Filter images and volumes by convolution, and answer shape and cost questions.",
-        epilog="Example: convcli conv2d photo.jpg -k sharpen -o out.jpg",
-        rich_markup_mode=None,  # plain help: half the start-up time
-        pretty_exceptions_enable=False,
-        add_completion=False,  # completions/ holds static scripts that start no Python
-        context_settings={"help_option_names": ["-h", "--help"]},
-    )
-    app.callback(invoke_without_command=True)(common)
-    named = [arguments[0]] if arguments and arguments[0] in COMMANDS else COMMANDS
-    for name in named:
-        app.command(name)(command_function(name))
-    return typer.main.get_command(app)
+        call_with_words(command_function(name), words)
+        return 0
+    from convcli.parser import invoke
 
-
-def with_values(arguments: Sequence[str]) -> list[str]:
-    """The arguments with the values of options that stand alone.
-
-    >>> with_values(["--verify", "in.png", "--verify=3"])
-    ['--verify=200', 'in.png', '--verify=3']
-    """
-    end = arguments.index("--") if "--" in arguments else len(arguments)
-    options = [f"{a}={OPTIONAL_VALUES[a]}" if a in OPTIONAL_VALUES else a for a in arguments[:end]]
-    return [*options, *arguments[end:]]
+    return invoke(arguments)
 
 
-def command_function(name: str) -> Callable[..., Any]:
-    """The function behind a subcommand.
+def overview() -> str:
+    """What `convcli --help` prints."""
+    width = max(map(len, COMMANDS))
+    commands = "\n".join(f"  {name.ljust(width)}  {does}" for name, does in COMMANDS.items())
+    return f"""Usage: convcli COMMAND [OPTIONS] WORDS...
 
-    >>> command_function("kernels").__module__
-    'convcli.commands.kernels'
-    """
-    from importlib import import_module
+  Filter images and volumes by convolution, and answer shape and cost questions.
 
-    function: Callable[..., Any] = getattr(import_module(f"convcli.commands.{name}"), name)
-    return function
+Commands:
+{commands}
+
+Options:
+  --version   Print the version and what it runs on.
+  -h, --help  Show this message; after a command, all about it.
+
+  Example: convcli conv2d photo.jpg -k sharpen -o out.jpg"""
 
 
 def complain(error: ConvError) -> int:
@@ -167,17 +152,6 @@ def flush_output() -> int:
         drop_output()
         return complain(explain(error).at(STREAM))
     return 0
-
-
-def common(
-    context: typer.Context,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and what it runs on.")] = False,
-) -> None:
-    """Filter images and volumes by convolution, and answer shape and cost questions."""
-    if version:
-        print(version_line())
-    elif context.invoked_subcommand is None:
-        print(context.get_help())
 
 
 def version_line() -> str:

@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 from convcli.borders import ALIASES, BORDERS
-from convcli.cli import command_function
 from convcli.commands import COMMANDS
 from convcli.formats import FORMATS
 from convcli.kernels import KERNELS
@@ -31,7 +30,12 @@ def shell(command, folder):
     """What a command prints, on standard output and error, in a folder with the samples."""
     environment = {**os.environ, "PATH": f"{folder / 'bin'}:{os.environ['PATH']}", "COLUMNS": "120", "TERM": "dumb"}
     done = subprocess.run(
-        ["/bin/bash", "-c", f"exec 2>&1; {command}"], cwd=folder, env=environment, capture_output=True, text=True, check=False
+        ["/bin/bash", "-c", f"exec 2>&1; {command}"],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     return re.sub(r"[ \t]+$", "", done.stdout, flags=re.MULTILINE)
 
@@ -59,7 +63,7 @@ def table(name):
 
 
 def commands():
-    rows = [[f"`{name}`", first_line(command_function(name))] for name in COMMANDS]
+    rows = [[f"`{name}`", does] for name, does in COMMANDS.items()]
     return ["command", "does"], rows
 
 
@@ -70,11 +74,16 @@ def kernels():
 
 def borders():
     also = {rule: ", ".join(alias for alias, of in ALIASES.items() if of == rule) for rule in BORDERS}
-    return ["border", "outside", "also called"], [[f"`{rule}`", f"`{drawn}`", also[rule]] for rule, drawn in BORDERS.items()]
+    return ["border", "outside", "also called"], [
+        [f"`{rule}`", f"`{drawn}`", also[rule]] for rule, drawn in BORDERS.items()
+    ]
 
 
 def formats():
-    rows = [[entry.title, " ".join(entry.suffixes), numbers(entry.dtypes), ", ".join(entry.samples) or "any axes"] for entry in FORMATS.values()]
+    rows = [
+        [entry.title, " ".join(entry.suffixes), numbers(entry.dtypes), ", ".join(entry.samples) or "any axes"]
+        for entry in FORMATS.values()
+    ]
     return ["format", "names", "sample types", "holds"], rows
 
 

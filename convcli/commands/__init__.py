@@ -1,6 +1,27 @@
-"""The table of subcommands, in the order of `convcli --help`.
+"""The table of subcommands, in the order of `convcli --help`, each with its sentence there.
 
-Each name maps to a module of this package with a function of the same name, imported only when it is asked for.
+A name is that of a module of this package with a function of the same name, imported only when it is asked for.
 """
 
-COMMANDS = ("conv2d", "shapes", "flops", "kernels")
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+COMMANDS = {
+    "conv2d": "Filter every plane of an image with 2-D kernels.",
+    "shapes": "Say what size every layer makes, what it pads and drops, and how far it sees.",
+    "flops": "Count the parameters, multiply-adds, FLOPs and memory of every layer.",
+    "kernels": "List the named kernels, show what a kernel is, or save one to a file.",
+}
+
+
+def command_function(name: str) -> Callable[..., Any]:
+    """The function behind a subcommand.
+
+    >>> command_function("kernels").__module__
+    'convcli.commands.kernels'
+    """
+    function: Callable[..., Any] = getattr(import_module(f"convcli.commands.{name}"), name)
+    return function

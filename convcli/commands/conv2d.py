@@ -1,6 +1,5 @@
 """`convcli conv2d`: 2-D kernels and filter banks on every plane of an image."""
 
-from convcli.commands.expansion import expand
 from convcli.commands.options import (
     FileOptions,
     GeometryOptions,
@@ -12,7 +11,6 @@ from convcli.commands.options import (
 )
 
 
-@expand
 def conv2d(
     inputs: Inputs,
     kernels: KernelOptions,

@@ -8,14 +8,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
-import typer
-
 from convcli.arithmetic.costs import ITEM_SIZES, Convention, parse_counted
 from convcli.arithmetic.network import Network, Place, Shape
 from convcli.arithmetic.notation import parse, parse_shape
 from convcli.arithmetic.rules import Rules, Settings, parse_framework
 from convcli.arithmetic.trace import Trace, trace
 from convcli.arithmetic.words import parse_padding
+from convcli.commands.declaring import Argument, Option
 from convcli.errors import ConvError, UsageError
 
 if TYPE_CHECKING:
@@ -23,9 +22,7 @@ if TYPE_CHECKING:
 
 Words = Annotated[
     list[str] | None,
-    typer.Argument(
-        metavar="INPUT LAYER...", help="channels@size, then a word for each layer; A vs B compares two designs."
-    ),
+    Argument(metavar="INPUT LAYER...", help="channels@size, then a word for each layer; A vs B compares two designs."),
 ]
 
 
@@ -34,22 +31,20 @@ class DesignOptions:
     """Where the layers come from, and what holds for every convolution."""
 
     file: Annotated[
-        str, typer.Option("--file", metavar="FILE", help="Read the network from a text or TOML file; - is stdin.")
+        str, Option("--file", metavar="FILE", help="Read the network from a text or TOML file; - is stdin.")
     ] = ""
     source: Annotated[
         str,
-        typer.Option("--from", metavar="torch", help="The word behind INPUT is a file (or -) with a printed model."),
+        Option("--from", metavar="torch", help="The word behind INPUT is a file (or -) with a printed model."),
     ] = ""
     framework: Annotated[
-        str, typer.Option(metavar="torch|tf", help="Whose rules hold for SAME, ceil and transposed sizes.")
+        str, Option(metavar="torch|tf", help="Whose rules hold for SAME, ceil and transposed sizes.")
     ] = ""
-    no_bias: Annotated[bool, typer.Option("--no-bias", help="Convolutions have no bias unless they say +b.")] = False
-    bn: Annotated[bool, typer.Option("--bn", help="Convolutions are normalised unless they say -bn.")] = False
-    pad: Annotated[
-        str, typer.Option(metavar="P", help="Padding of convolutions that say none: 1, 0:1, h, s, l, f.")
-    ] = ""
-    batch: Annotated[int, typer.Option(min=1, help="Images at once.")] = 1
-    dtype: Annotated[str, typer.Option(metavar="fp32|fp16|int8", help="Numbers in memory.")] = "fp32"
+    no_bias: Annotated[bool, Option("--no-bias", help="Convolutions have no bias unless they say +b.")] = False
+    bn: Annotated[bool, Option("--bn", help="Convolutions are normalised unless they say -bn.")] = False
+    pad: Annotated[str, Option(metavar="P", help="Padding of convolutions that say none: 1, 0:1, h, s, l, f.")] = ""
+    batch: Annotated[int, Option(min=1, help="Images at once.")] = 1
+    dtype: Annotated[str, Option(metavar="fp32|fp16|int8", help="Numbers in memory.")] = "fp32"
 
     def settings(self) -> Settings:
         """What the options say of every convolution."""
@@ -71,11 +66,11 @@ class DesignOptions:
 class TableOptions:
     """How answers are printed."""
 
-    explain: Annotated[bool, typer.Option("--explain", help="Write the formulas with the numbers filled in.")] = False
-    all_: Annotated[bool, typer.Option("--all", help="Every layer, repeated ones too.")] = False
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
-    csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")] = False
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")] = False
+    explain: Annotated[bool, Option("--explain", help="Write the formulas with the numbers filled in.")] = False
+    all_: Annotated[bool, Option("--all", help="Every layer, repeated ones too.")] = False
+    json: Annotated[bool, Option("--json", help="Print JSON.")] = False
+    csv: Annotated[bool, Option("--csv", help="Print comma-separated values.")] = False
+    markdown: Annotated[bool, Option("--markdown", help="Print a Markdown table.")] = False
 
 
 class Given(NamedTuple):

@@ -3,30 +3,25 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
+from convcli.commands.declaring import Option
 from convcli.commands.designs import DesignOptions, TableOptions, Words, read_designs
-from convcli.commands.expansion import expand
 from convcli.commands.listing import Listing, cost_table
 from convcli.commands.printing import View, check_expected, print_designs
 
 if TYPE_CHECKING:
     from convcli.arithmetic.budget import Budget
 
-With = Annotated[
-    str, typer.Option("--with", metavar="WHAT", help="Count these FLOPs too: bias,bn,act,pool,add or all.")
-]
+With = Annotated[str, Option("--with", metavar="WHAT", help="Count these FLOPs too: bias,bn,act,pool,add or all.")]
 Limit = Annotated[
-    str, typer.Option("--budget", metavar="N", help="Fail (exit 1) above so many MACs: 2G; or 4GFLOP, 25Mparams.")
+    str, Option("--budget", metavar="N", help="Fail (exit 1) above so many MACs: 2G; or 4GFLOP, 25Mparams.")
 ]
-Algorithms = Annotated[bool, typer.Option("--algorithms", help="What each algorithm pays that computes the same.")]
+Algorithms = Annotated[bool, Option("--algorithms", help="What each algorithm pays that computes the same.")]
 
 
-@expand
 def flops(
-    words: Words,
     design: DesignOptions,
     table: TableOptions,
+    words: Words = None,
     counted: With = "",
     budget: Limit = "",
     algorithms: Algorithms = False,

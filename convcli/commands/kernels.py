@@ -9,8 +9,7 @@ from math import prod
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
+from convcli.commands.declaring import Argument, Option
 from convcli.commands.options import Csv, Json, Markdown
 from convcli.errors import ConvError, UsageError
 from convcli.kernels import KERNELS, Kernel, NamedKernel, parse_kernel
@@ -25,14 +24,14 @@ SHOWN = 11  # rows, columns and planes of taps on the screen
 def kernels(
     texts: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[KERNEL...]", help="As for -k; put -- before one that starts with a minus."),
+        Argument(metavar="[KERNEL...]", help="As for -k; put -- before one that starts with a minus."),
     ] = None,
     *,
-    three: Annotated[bool, typer.Option("--3d", help="The forms with three axes, for conv3d.")] = False,
+    three: Annotated[bool, Option("--3d", help="The forms with three axes, for conv3d.")] = False,
     output: Annotated[
-        str, typer.Option("-o", "--output", help="Save it: .txt .csv .tsv .mat .json .npy .npz .tif; - prints it.")
+        str, Option("-o", "--output", help="Save it: .txt .csv .tsv .mat .json .npy .npz .tif; - prints it.")
     ] = "",
-    force: Annotated[bool, typer.Option("-f", "--force", help="Replace a file that exists.")] = False,
+    force: Annotated[bool, Option("-f", "--force", help="Replace a file that exists.")] = False,
     json: Json = False,
     csv: Csv = False,
     markdown: Markdown = False,

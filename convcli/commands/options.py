@@ -1,17 +1,16 @@
-"""The options that commands share, as dataclasses for `@expand`: `-k` means the same everywhere."""
+"""The options that commands share, as dataclasses, a field for each: `-k` means the same everywhere."""
 
 from dataclasses import dataclass
 from typing import Annotated
 
-import typer
-
 from convcli.borders import BORDERS
+from convcli.commands.declaring import Argument, Option
 
 DRAWN = ", ".join(f"{rule}{'=V' * (rule == 'constant')} {drawn}" for rule, drawn in BORDERS.items())
-Inputs = Annotated[list[str], typer.Argument(metavar="INPUT...", help="Images; - is standard input.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
-Csv = Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")]
-Markdown = Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")]
+Inputs = Annotated[list[str], Argument(metavar="INPUT...", help="Images; - is standard input.")]
+Json = Annotated[bool, Option("--json", help="Print JSON on standard output.")]
+Csv = Annotated[bool, Option("--csv", help="Print comma-separated values.")]
+Markdown = Annotated[bool, Option("--markdown", help="Print a Markdown table.")]
 
 
 @dataclass(frozen=True)
@@ -20,33 +19,31 @@ class KernelOptions:
 
     kernel: Annotated[
         list[str],
-        typer.Option(
+        Option(
             "-k", "--kernel", help='Name (gaussian:2), numbers ("0 -1 0; -1 5 -1; 0 -1 0") or file; may be repeated.'
         ),
     ]
-    combine: Annotated[str, typer.Option(help="Several kernels become: stack, sum, mean, magnitude, max.")] = "stack"
-    normalize: Annotated[str, typer.Option(help="sum: divide the kernel by its sum; none.")] = "none"
-    flip: Annotated[bool, typer.Option("--flip", help="Turn the kernel by 180 degrees: mathematical convolution.")] = (
-        False
-    )
-    origin: Annotated[str, typer.Option(help="The tap on the pixel, as y,x from 0; default: the middle, k // 2.")] = ""
+    combine: Annotated[str, Option(help="Several kernels become: stack, sum, mean, magnitude, max.")] = "stack"
+    normalize: Annotated[str, Option(help="sum: divide the kernel by its sum; none.")] = "none"
+    flip: Annotated[bool, Option("--flip", help="Turn the kernel by 180 degrees: mathematical convolution.")] = False
+    origin: Annotated[str, Option(help="The tap on the pixel, as y,x from 0; default: the middle, k // 2.")] = ""
 
 
 @dataclass(frozen=True)
 class GeometryOptions:
     """Where the kernel goes."""
 
-    stride: Annotated[str, typer.Option("-s", "--stride", help="Step between outputs: 2, or 2,1 per axis.")] = "1"
-    dilation: Annotated[str, typer.Option("-d", "--dilation", help="Step between taps: 2, or 2,1 per axis.")] = "1"
+    stride: Annotated[str, Option("-s", "--stride", help="Step between outputs: 2, or 2,1 per axis.")] = "1"
+    dilation: Annotated[str, Option("-d", "--dilation", help="Step between taps: 2, or 2,1 per axis.")] = "1"
     padding: Annotated[
         str,
-        typer.Option("-p", "--padding", help="same, tf-same, valid, full; or pixels: 1, or 1,2 per axis, or 0:1,0:1."),
+        Option("-p", "--padding", help="same, tf-same, valid, full; or pixels: 1, or 1,2 per axis, or 0:1,0:1."),
     ] = "same"
     border: Annotated[
         str,
-        typer.Option("-b", "--border", help=f"{DRAWN}; or per axis: y=edge,x=wrap.  [default: edge; zero with pixels]"),
+        Option("-b", "--border", help=f"{DRAWN}; or per axis: y=edge,x=wrap.  [default: edge; zero with pixels]"),
     ] = ""
-    groups: Annotated[int, typer.Option("-g", "--groups", min=1, help="Groups of channels in a filter bank.")] = 1
+    groups: Annotated[int, Option("-g", "--groups", min=1, help="Groups of channels in a filter bank.")] = 1
 
 
 @dataclass(frozen=True)
@@ -54,18 +51,18 @@ class NumberOptions:
     """From samples to numbers and back."""
 
     dtype: Annotated[
-        str, typer.Option("-t", "--dtype", help="Sample type of the result: same, uint8, uint16, float32, ...")
+        str, Option("-t", "--dtype", help="Sample type of the result: same, uint8, uint16, float32, ...")
     ] = "auto"
-    precision: Annotated[str, typer.Option(help="auto, or double: compute in float64.")] = "auto"
-    range_: Annotated[
-        str, typer.Option("--range", help="clip, abs (absolute value first) or rescale to the full range.")
-    ] = "clip"
-    scale: Annotated[float, typer.Option(help="Multiply results.")] = 1.0
-    bias: Annotated[float, typer.Option(help="Add to results.")] = 0.0
-    nan: Annotated[str, typer.Option(help="keep (NaN where a tap meets one), ignore, zero or error.")] = "keep"
-    nodata: Annotated[float | None, typer.Option(help="Samples of this value are unknown, like NaN.")] = None
-    alpha: Annotated[str, typer.Option(help="premultiply, straight, keep or drop the opacity.")] = "premultiply"
-    linear: Annotated[bool, typer.Option("--linear", help="Filter sRGB samples in linear light.")] = False
+    precision: Annotated[str, Option(help="auto, or double: compute in float64.")] = "auto"
+    range_: Annotated[str, Option("--range", help="clip, abs (absolute value first) or rescale to the full range.")] = (
+        "clip"
+    )
+    scale: Annotated[float, Option(help="Multiply results.")] = 1.0
+    bias: Annotated[float, Option(help="Add to results.")] = 0.0
+    nan: Annotated[str, Option(help="keep (NaN where a tap meets one), ignore, zero or error.")] = "keep"
+    nodata: Annotated[float | None, Option(help="Samples of this value are unknown, like NaN.")] = None
+    alpha: Annotated[str, Option(help="premultiply, straight, keep or drop the opacity.")] = "premultiply"
+    linear: Annotated[bool, Option("--linear", help="Filter sRGB samples in linear light.")] = False
 
 
 @dataclass(frozen=True)
@@ -74,52 +71,48 @@ class FileOptions:
 
     output: Annotated[
         str,
-        typer.Option(
+        Option(
             "-o", "--output", help="File, folder/, template with {stem} {name} {ext} {parent} {index} {kernel}, or -."
         ),
     ] = ""
-    format_: Annotated[str, typer.Option("--format", help="Format of the output where its name does not tell.")] = ""
-    force: Annotated[bool, typer.Option("-f", "--force", help="Replace outputs that exist.")] = False
-    in_place: Annotated[bool, typer.Option("--in-place", help="Replace each input by its result.")] = False
-    png: Annotated[str, typer.Option(help="PNG compression: fast, balanced, small.")] = "fast"
-    quality: Annotated[int | None, typer.Option(min=1, max=100, help="JPEG and WebP quality.")] = None
+    format_: Annotated[str, Option("--format", help="Format of the output where its name does not tell.")] = ""
+    force: Annotated[bool, Option("-f", "--force", help="Replace outputs that exist.")] = False
+    in_place: Annotated[bool, Option("--in-place", help="Replace each input by its result.")] = False
+    png: Annotated[str, Option(help="PNG compression: fast, balanced, small.")] = "fast"
+    quality: Annotated[int | None, Option(min=1, max=100, help="JPEG and WebP quality.")] = None
     compression: Annotated[
-        str | None, typer.Option(help="TIFF compression: none, deflate, lzw, zstd; default as the input.")
+        str | None, Option(help="TIFF compression: none, deflate, lzw, zstd; default as the input.")
     ] = None
-    axes: Annotated[str | None, typer.Option(help="Axes of the input, such as CYX or TZCYX.")] = None
-    series: Annotated[int | None, typer.Option(help="Which series of a TIFF, from 0.")] = None
-    lenient: Annotated[bool, typer.Option("--lenient", help="Damage that can be read around is a warning.")] = False
-    auto_orient: Annotated[
-        bool, typer.Option("--auto-orient", help="Turn the picture as its EXIF orientation says.")
-    ] = False
-    max_pixels: Annotated[int | None, typer.Option(help="Refuse images with more samples.")] = None
+    axes: Annotated[str | None, Option(help="Axes of the input, such as CYX or TZCYX.")] = None
+    series: Annotated[int | None, Option(help="Which series of a TIFF, from 0.")] = None
+    lenient: Annotated[bool, Option("--lenient", help="Damage that can be read around is a warning.")] = False
+    auto_orient: Annotated[bool, Option("--auto-orient", help="Turn the picture as its EXIF orientation says.")] = False
+    max_pixels: Annotated[int | None, Option(help="Refuse images with more samples.")] = None
 
 
 @dataclass(frozen=True)
 class RunOptions:
     """How it is computed."""
 
-    method: Annotated[str, typer.Option("-m", "--method", help="auto, direct, separable, gemm or fft.")] = "auto"
+    method: Annotated[str, Option("-m", "--method", help="auto, direct, separable, gemm or fft.")] = "auto"
     tolerance: Annotated[
-        float, typer.Option(min=0.0, max=0.5, help="What separable terms may leave of the kernel, relative to sum|k|.")
+        float, Option(min=0.0, max=0.5, help="What separable terms may leave of the kernel, relative to sum|k|.")
     ] = 0.0
-    threads: Annotated[int, typer.Option(min=0, help="Threads for one image; 0 uses every core.")] = 0
-    memory: Annotated[str, typer.Option(help="Bound of the working memory, such as 256MiB.")] = "256MiB"
+    threads: Annotated[int, Option(min=0, help="Threads for one image; 0 uses every core.")] = 0
+    memory: Annotated[str, Option(help="Bound of the working memory, such as 256MiB.")] = "256MiB"
     verify: Annotated[
-        int, typer.Option(min=0, help="Recompute N points (200 without N) from the definition; fail if one differs.")
+        int, Option(min=0, help="Recompute N points (200 without N) from the definition; fail if one differs.")
     ] = 0
-    strict: Annotated[bool, typer.Option("--strict", help="A warning is a failure.")] = False
-    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first input that fails.")] = False
+    strict: Annotated[bool, Option("--strict", help="A warning is a failure.")] = False
+    fail_fast: Annotated[bool, Option("--fail-fast", help="Stop at the first input that fails.")] = False
 
 
 @dataclass(frozen=True)
 class ReportOptions:
     """What is said about it."""
 
-    explain: Annotated[bool, typer.Option("--explain", help="Print the plan and stop before any pixel is read.")] = (
-        False
-    )
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No report.")] = False
-    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="The whole report for each of many inputs.")] = False
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object per input on standard output.")] = False
-    report: Annotated[str, typer.Option(metavar="FILE", help="Write the JSON objects to a file.")] = ""
+    explain: Annotated[bool, Option("--explain", help="Print the plan and stop before any pixel is read.")] = False
+    quiet: Annotated[bool, Option("-q", "--quiet", help="No report.")] = False
+    verbose: Annotated[bool, Option("-v", "--verbose", help="The whole report for each of many inputs.")] = False
+    json: Annotated[bool, Option("--json", help="Print one JSON object per input on standard output.")] = False
+    report: Annotated[str, Option(metavar="FILE", help="Write the JSON objects to a file.")] = ""

@@ -3,19 +3,18 @@
 from collections.abc import Iterator, Sequence
 from typing import Annotated
 
-import typer
-
+from convcli.commands.declaring import Option
 from convcli.commands.designs import DesignOptions, Given, TableOptions, Words, read_designs
-from convcli.commands.expansion import expand
 from convcli.commands.listing import Listing, shape_table
 from convcli.commands.printing import View, check_expected, print_designs
 
-Want = Annotated[str, typer.Option("--want", metavar="SIZE", help="Solve for the ? of a layer or the input: 112x112.")]
-Inputs = Annotated[bool, typer.Option("--inputs", help="List the input sizes that drop no column.")]
+Want = Annotated[str, Option("--want", metavar="SIZE", help="Solve for the ? of a layer or the input: 112x112.")]
+Inputs = Annotated[bool, Option("--inputs", help="List the input sizes that drop no column.")]
 
 
-@expand
-def shapes(words: Words, design: DesignOptions, table: TableOptions, want: Want = "", inputs: Inputs = False) -> None:
+def shapes(
+    design: DesignOptions, table: TableOptions, words: Words = None, want: Want = "", inputs: Inputs = False
+) -> None:
     """Say what size every layer makes, what it pads and drops, and how far it sees.
 
     Layers are words: conv7-64/2p3 is a 7x7 convolution to 64 channels, stride 2, padding 3; also tconv, dw, pw, sep,
