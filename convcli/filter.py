@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from math import prod
+from typing import Any
 
 from convcli.arithmetic.geometry import Geometry, padded
 from convcli.arithmetic.problem import Problem
@@ -170,6 +171,7 @@ class Filter:
             dtype=self.output_dtype(info),
             samples=samples.removesuffix("+alpha") if self.drops_alpha(info) else samples,
             spacing=self._spacing(info.spacing),
+            metadata=self._metadata(info.metadata),
         )
 
     def output_dtype(self, info: ImageInfo) -> str:
@@ -193,6 +195,13 @@ class Filter:
     def premultiplies(self, info: ImageInfo) -> bool:
         """True where colour is multiplied by its opacity before the filter."""
         return self.each and info.has_alpha and self.numbers.alpha == "premultiply"
+
+    def _metadata(self, metadata: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The metadata with fewer pixels per inch or centimetre where outputs lie further apart."""
+        if "resolution" not in metadata or set(self.stride) <= {1}:
+            return metadata
+        x, y, unit = metadata["resolution"]
+        return {**metadata, "resolution": (x / self.stride[-1], y / self.stride[-2], unit)}
 
     def _spacing(self, spacing: Mapping[str, tuple[float, str]]) -> dict[str, tuple[float, str]]:
         steps = dict(zip(self.spatial, self.stride, strict=True))
