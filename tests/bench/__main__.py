@@ -12,6 +12,7 @@ from datetime import date
 
 for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
     os.environ.setdefault(variable, "1")  # read when NumPy is imported; every engine gets its own threads below
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads of a peer that wait by spinning would slow the next turn
 for variable in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
     os.environ.pop(variable, None)  # a foreign setting would slow the BLAS that is measured
 
