@@ -35,5 +35,6 @@ def call_with_words(command: Callable[..., Any], words: Sequence[str]) -> Any:
     >>> call_with_words(lambda words: words, ["3@8x8"])
     ['3@8x8']
     """
-    first, *_ = signature(command).parameters
-    return command(**{first: list(words)}, **{name: kind() for name, kind in groups(command).items()})
+    grouped = groups(command)
+    receiver = next(name for name in signature(command).parameters if name not in grouped)
+    return command(**{receiver: list(words)}, **{name: kind() for name, kind in grouped.items()})
