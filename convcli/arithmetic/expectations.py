@@ -17,9 +17,8 @@ def check_expectations(expect: Mapping[str, object], trace: Trace, total: Cost) 
     """Refuse a design that does not keep what its file says: exit code 1, all differences in one line."""
     wanted = {name: value for name, value in expect.items() if name not in SOURCES}
     found = {name: measured(name, trace, total) for name in wanted}
-    differences = [
-        f"{name} is {found[name]}, expected {wanted[name]}" for name in wanted if found[name] != wanted[name]
-    ]
+    unmet = [name for name in wanted if str(found[name]) != str(wanted[name])]
+    differences = [f"{name} is {found[name]}, expected {wanted[name]}" for name in unmet]
     if differences:
         raise ConvError("; ".join(differences), "verify")
 

@@ -59,7 +59,8 @@ def transposed(given: Arguments, axes: int) -> list[Layer]:
     extents = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
     if given.given.get("output_padding") is not None:
         extra = given.numbers("output_padding", axes)
-        fields["pad"] = tuple((k // 2,) * 2 for k in extents) if fields["pad"] == "s" else fields["pad"]
+        halves = shorter(tuple(extent // 2 for extent in extents))
+        fields["pad"] = tuple((half, half) for half in halves) if fields["pad"] == "s" else fields["pad"]
     else:
         steps = given.numbers("strides", axes, 1)
         missing = tuple(max(0, s - k) for k, s in zip(extents, steps, strict=True))

@@ -18,10 +18,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from convcli.arithmetic.layers import KINDS
 from convcli.arithmetic.network import Network, Place, Shape
 from convcli.arithmetic.notation import parse, parse_shape
 from convcli.arithmetic.rules import Settings, parse_framework
-from convcli.arithmetic.words import parse_padding, parse_word
+from convcli.arithmetic.words import ALIASES, parse_padding, parse_word
 from convcli.errors import UsageError
 
 KEYS = "name input layers options bias bn pad framework blocks expect description source note".split()
@@ -108,13 +109,23 @@ class TextFile:
 
 
 def add_block(blocks: dict[str, Network], name: str, text: str, line: int = 0) -> None:
-    """Keep a named block; a name must not read as a layer."""
+    """Keep a named block."""
+    if reads_as_layer(name):
+        raise UsageError(f"block {name!r} has the name of a layer; call it otherwise", "layer")
+    blocks[name] = parse(text, blocks, line=line, block=name)
+
+
+def reads_as_layer(name: str) -> bool:
+    """True for a word that is a layer, or the kind of one.
+
+    >>> reads_as_layer("max2"), reads_as_layer("conv"), reads_as_layer("basic")
+    (True, True, False)
+    """
     try:
         parse_word(name, Place())
     except UsageError:
-        blocks[name] = parse(text, blocks, line=line, block=name)
-        return
-    raise UsageError(f"block {name!r} has the name of a layer; call it otherwise", "layer")
+        return name.lower() in KINDS or name.lower() in ALIASES
+    return True
 
 
 def parse_options(words: list[str]) -> Settings:

@@ -62,7 +62,7 @@ def phrase(text: str, start: int, place: Place) -> tuple[Layer, int]:
                 f"{word[0] if word else ''!r} says nothing about a layer; {EXAMPLES}",
                 character=position - start + 1,
             )
-    check(said, text[start:], place)
+    check(said, place)
     return layer(said), end
 
 
@@ -78,11 +78,11 @@ def next_item(text: str, position: int, said: dict[str, str]) -> tuple[str, str,
     return None
 
 
-def check(said: dict[str, str], text: str, place: Place) -> None:
+def check(said: dict[str, str], place: Place) -> None:
     """Refuse what is no phrase, or leaves out what its kind cannot do without."""
     kind = said.setdefault("kind", "conv" if {"kernel", "channels"} <= said.keys() else "")
     if not kind:
-        raise wrong(place, f"{text.split(maxsplit=1)[0]!r} is no layer; {EXAMPLES}", character=1)
+        raise wrong(place, f"{place.text!r} is no layer; {EXAMPLES}", character=1)
     if kind in ("conv", "tconv", "sep", "dw") and "kernel" not in said:
         raise wrong(place, f"{kind} needs a size, for instance '3x3 conv, 64, /2'")
     if kind in ("conv", "tconv", "sep", "pw", "fc") and "channels" not in said:

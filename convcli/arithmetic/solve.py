@@ -84,6 +84,8 @@ def ask(network: Network, shape: Shape, wanted: tuple[int, ...], rules: Rules) -
         raise UsageError(f"{len(unknown) + (0 in shape.spatial)} unknowns; --want solves for one '?'", where="--want")
     if 0 in shape.spatial and any(shape.spatial):
         raise UsageError("write every size of the input, or '?' for each", "shape", where=str(shape))
+    if not shape.spatial:
+        raise UsageError("a vector has no size to solve for", "shape", where=str(shape))
     if len(wanted) not in (1, len(shape.spatial)):
         raise UsageError(f"{len(wanted)} sizes for {len(shape.spatial)} axes", "shape", where="--want")
     return Question(network, shape, wanted * (len(shape.spatial) // len(wanted)), rules)
@@ -122,10 +124,12 @@ def answer(question: Question, values: tuple[Value, ...]) -> Answer:
 
 def axis_values(question: Question, axis: int) -> list[Value]:
     """The values that make the wanted size on one axis, the simplest first."""
-    made = tried(question, axis, likely(question, axis))
+    window = single_window(question, axis)
+    exact = interval(question.unknown, window, question.wanted[axis]) if window else []
+    made = tried(question, axis, values_of(question.unknown, exact) or all_useful(question, axis))
     found = [value for value, size in made if size == question.wanted[axis]]
     if not found:
-        raise impossible(question, axis, tried(question, axis, all_useful(question, axis)))
+        raise impossible(question, axis, made)
     return sorted(found, key=weight)
 
 
@@ -173,14 +177,6 @@ def all_useful(question: Question, axis: int) -> list[Value]:
     )
     limit = largest_useful(question.network, size)
     return values_of(question.unknown, range(question.unknown not in LEAST_ZERO, limit + 1))
-
-
-def likely(question: Question, axis: int) -> list[Value]:
-    """The exact interval where the network is one convolution or pooling, otherwise every number that can matter."""
-    window = single_window(question, axis)
-    if window is None:
-        return all_useful(question, axis)
-    return values_of(question.unknown, interval(question.unknown, window, question.wanted[axis]))
 
 
 def single_window(question: Question, axis: int) -> Geometry | None:

@@ -12,6 +12,11 @@ from convcli.arithmetic.rules import Rules
 from convcli.arithmetic.trace import Step, steps_of
 from convcli.errors import UsageError
 
+STEPS = 50_000
+"""Layers that trying every number may walk; some 30 us each."""
+
+LEAST_TRIES = 300
+
 PER_AXIS = ("kernel", "stride", "pad", "dilation", "output_padding", "wanted")
 
 
@@ -54,7 +59,7 @@ def cube(shape: Shape, size: int) -> Shape:
 
 
 def outcome(network: Network, shape: Shape, rules: Rules) -> int | UsageError:
-    """The size of the first axis at the end, or what went wrong."""
+    """The size of the first axis at the end, or why a layer does not fit. A network that ends in a vector has none."""
     last: Step | None = None
     try:
         for step in steps_of(network, shape, rules):
@@ -62,19 +67,21 @@ def outcome(network: Network, shape: Shape, rules: Rules) -> int | UsageError:
     except UsageError as error:
         return error
     output = last.output if last else shape
-    return (
-        output.spatial[0] if output.spatial else UsageError("the network ends in a vector, which has no size", "shape")
-    )
+    if not output.spatial:
+        raise UsageError("the network ends in a vector, which has no size to want", "shape")
+    return output.spatial[0]
 
 
 def largest_useful(network: Network, size: int) -> int:
     """A bound for every number that can matter where the output shall have `size`: s size + the receptive field.
 
+    In a deep network it is lower, so that trying every number takes a second or two, not minutes.
+
     >>> largest_useful(Network((Layer("conv", (3,), 1, (2,)),)), 10)
     28
     """
     stride, reach = stride_and_reach(network)
-    return stride * (size + 1) + reach
+    return min(stride * (size + 1) + reach, max(LEAST_TRIES, STEPS // network.size()))
 
 
 def stride_and_reach(network: Network) -> tuple[int, int]:

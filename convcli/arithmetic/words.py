@@ -147,10 +147,9 @@ class Reading:
 
     def head(self, found: re.Match[str]) -> None:
         """The numbers right behind the kind: kernel and channels, or the padding itself of `pad` and `crop`."""
-        if found["kernel"] and "kernel" not in KINDS[self.kind].needs and "pad" in KINDS[self.kind].needs[0]:
-            self.store("pad", found["kernel"], found.start("kernel") + 1)
-        elif found["kernel"]:
-            self.store("kernel", found["kernel"], found.start("kernel") + 1)
+        if found["kernel"]:
+            what = "pad" if any("pad" in need for need in KINDS[self.kind].needs) else "kernel"
+            self.store(what, found["kernel"], found.start("kernel") + 1)
         if found["channels"]:
             self.store("channels", found["channels"], found.start("channels"))
 

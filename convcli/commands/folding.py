@@ -26,24 +26,33 @@ class Run:
 
 
 def folded(keys: Sequence[Hashable]) -> list[Run]:
-    """The list as runs, each the longest repetition that starts there.
+    """The list as runs, each the longest repetition that starts there, its blocks ending where the repetition ends.
 
-    >>> folded("abcbcbcd")
-    [Run(start=0, length=1, times=1), Run(start=1, length=2, times=3), Run(start=7, length=1, times=1)]
+    >>> [(run.start, run.length, run.times) for run in folded("xacbcbcd")]
+    [(0, 1, 1), (1, 1, 1), (2, 1, 1), (3, 2, 2), (7, 1, 1)]
     """
-    runs, start = [], 0
+    runs: list[Run] = []
+    start = 0
     while start < len(keys):
-        lengths = range(1, min(LONGEST_BLOCK, (len(keys) - start) // 2) + 1)
-        candidates = [Run(start, length, repetitions(keys, start, length)) for length in lengths]
-        repeated = [run for run in candidates if run.times > 1]
-        runs.append(max(repeated, key=lambda run: run.length * run.times, default=Run(start, 1, 1)))
-        start += runs[-1].length * runs[-1].times
+        run = longest(keys, start)
+        runs += [Run(single, 1, 1) for single in range(start, run.start)] + [run]
+        start = run.start + run.length * run.times
     return runs
 
 
-def repetitions(keys: Sequence[Hashable], start: int, length: int) -> int:
-    """How often the block that starts there stands in a row."""
-    block, times = keys[start : start + length], 1
-    while keys[start + times * length : start + (times + 1) * length] == block:
-        times += 1
-    return times
+def longest(keys: Sequence[Hashable], start: int) -> Run:
+    """The run that covers most from there on; it may start a little later, by what is left over at its end."""
+    runs = [Run(start, 1, 1)]
+    for length in range(1, min(LONGEST_BLOCK, (len(keys) - start) // 2) + 1):
+        rows = periodic_rows(keys, start, length)
+        if rows >= 2 * length:
+            runs.append(Run(start + rows % length, length, rows // length))
+    return max(runs, key=lambda run: run.length * run.times)
+
+
+def periodic_rows(keys: Sequence[Hashable], start: int, length: int) -> int:
+    """How many rows from there on repeat what stood `length` rows before them, those first ones included."""
+    end = start + length
+    while end < len(keys) and keys[end] == keys[end - length]:
+        end += 1
+    return end - start

@@ -46,7 +46,10 @@ class Listing:
             return [[i] for i in range(len(steps))]
         from convcli.commands.folding import folded
 
-        keys = [(step.word, str(step.input), str(step.output)) for step in steps]
+        keys = [
+            (step.word, step.input, step.output, tuple(i - source for source in step.sources))
+            for i, step in enumerate(steps)
+        ]
         return [run.members(offset) for run in folded(keys) for offset in range(run.length)]
 
     @property
