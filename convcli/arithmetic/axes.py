@@ -29,9 +29,9 @@ def pooling_axes(layer: Layer, shape: Shape, rules: Rules) -> tuple[tuple[Geomet
     paddings = each_padding(layer, shape, NO_PADDING)
     for axis, rule in zip(bare, paddings, strict=True):
         check_pooling(layer, axis, rule, rules.framework)
-    axes = [padded(layer, axis, rule, rules) for axis, rule in zip(bare, paddings, strict=True)]
-    pads = tuple((axis.begin, axis.end) for axis in fitting(layer, axes))
-    return tuple(map(rounded_up, axes)) if layer.ceil else tuple(axes), pads
+    declared = [padded(layer, axis, rule, rules) for axis, rule in zip(bare, paddings, strict=True)]
+    axes = fitting(layer, [rounded_up(axis) for axis in declared] if layer.ceil else declared)
+    return axes, tuple((axis.begin, axis.end) for axis in declared)
 
 
 def transposed_axes(layer: Layer, shape: Shape, rules: Rules) -> tuple[Transposed, ...]:
