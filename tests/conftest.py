@@ -1,6 +1,10 @@
 """Options of the test run: `pytest --update` rewrites what the README shows and the completion scripts."""
 
+import os
+
 import pytest
+
+os.environ["PYTHONSAFEPATH"] = "1"  # child processes import what is installed, not what lies where they start
 
 
 def pytest_addoption(parser):

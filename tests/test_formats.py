@@ -31,8 +31,8 @@ from convcli.formats import (
 )
 from convcli.formats.limits import check_declared, memory
 from convcli.image import Image, ImageInfo
-from samples.make_samples import SAMPLES
-from samples.make_samples import main as draw_samples
+from make_samples import SAMPLES
+from make_samples import main as draw_samples
 
 COUNTS = {"grey": 1, "grey+alpha": 2, "rgb": 3, "rgb+alpha": 4, "cmyk": 4}
 WRITTEN = [entry for entry in FORMATS.values() if entry.dtypes]
