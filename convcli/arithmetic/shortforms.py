@@ -31,7 +31,7 @@ def read_call(text: str, start: int, place: Place) -> tuple[list[Layer], int]:
     end = closing(text, start)
     if not end:
         raise wrong(place, f"{text[start:][:40]!r} is never closed by ')'")
-    return call_layers(text[start:end], place), end
+    return call_layers(text[start:end], place._replace(text=text[start:end])), end
 
 
 def closing(text: str, start: int) -> int:

@@ -75,9 +75,12 @@ def parse_wanted(text: str) -> tuple[int, tuple[int, ...]]:
     >>> parse_wanted("112x112"), parse_wanted("64@112")
     ((0, (112, 112)), (64, (112,)))
     """
-    shape = parse_shape(text if "@" in text else f"1@{text}")
+    try:
+        shape = parse_shape(text if "@" in text else f"1@{text}")
+    except UsageError:
+        shape = Shape(0)
     if 0 in shape.spatial or not shape.spatial:
-        raise UsageError("is no size; write 112x112", "shape", where=text)
+        raise UsageError(f"{text!r} is no size; write 112x112, or 64@112x112", "shape", where="--want")
     return shape.channels if "@" in text else 0, shape.spatial
 
 
