@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from faults import FAULTS, GREY, RGB, STACK, fifo, half, imagej, jpeg, looped_tiff, resized_header, tiff
 
 from convcli.errors import ConvError
 from convcli.formats import ReadOptions, WriteOptions, encode, probe, read
 from convcli.image import Image, ImageInfo
-from tests.faults import FAULTS, GREY, RGB, STACK, fifo, half, imagej, jpeg, looped_tiff, resized_header, tiff
 
 LONGEST = 3.0  # seconds; each takes milliseconds, but for 20,000 pages: the bound allows for a busy machine
 
@@ -103,7 +103,7 @@ def test_honest_jpegs_raise_no_alarm_and_lying_ones_do(options, subsampling, qua
 
 
 def requality(options, subsampling, quality):
-    from tests.faults import PHOTO, pillow
+    from faults import PHOTO, pillow
 
     return pillow(PHOTO, "JPEG", quality=quality, subsampling=subsampling, **options)
 
@@ -111,7 +111,7 @@ def requality(options, subsampling, quality):
 @pytest.mark.parametrize("level", [0, 127, 128, 129, 255])
 @pytest.mark.parametrize("size", [(1, 1), (8, 8), (9, 7), (64, 64), (200, 333)])
 def test_flat_jpegs_raise_no_alarm(level, size):
-    from tests.faults import pillow
+    from faults import pillow
 
     flat = np.full((*size, 3), level, np.uint8)
     for options in ({}, {"progressive": True}, {"optimize": True}, {"restart_marker_rows": 1, "progressive": True}):
