@@ -103,7 +103,7 @@ def test_a_text_without_a_name_is_toml_where_it_says_layers() -> None:
         ("max2 = relu\nmax2", "block 'max2' has the name of a layer"),
         ("options --blub\nrelu", "'--blub': is no option of a network"),
         ("options --pad\nrelu", "'--pad': is no option of a network"),
-        ("options --pad x\nrelu", "'x': is no padding"),
+        ("options --pad x\nrelu", "'x': 'x' is no padding"),
         ("options --framework jax\nrelu", "'jax' is no framework known here"),
         ("input 3x8x8\nrelu", "'3x8x8': is no input"),
     ],

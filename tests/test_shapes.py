@@ -91,7 +91,10 @@ def test_the_table_has_a_row_for_each_layer_with_padding_and_dropped_columns(sha
             ["3@6x6", "tconv3-4/2"],
             "tconv3-4/2: the kernel is no multiple of the stride: outputs overlap unevenly",
         ),
-        (["3@6x6", "{ conv2-3p0:1 | id }"], "layers 1 to 2: the branches do not align, centres differ by 0.5 pixels"),
+        (
+            ["3@6x6", "{ conv2-3p0:1 | id }"],
+            "layers 1 to 2 (0.5 px): the branches do not align, their centres differ",
+        ),
     ],
 )
 def test_warnings_name_their_layers(shapes, words: list[str], expected: str) -> None:
@@ -213,6 +216,12 @@ def test_json_of_two_designs_holds_both_and_their_ratio(document) -> None:
     assert found["outputs_agree"] is True
 
 
+def test_json_explains_where_it_is_asked_to(document) -> None:
+    words = ["1@6x6", "conv3-1", "--explain"]
+    assert "1. conv3-1: 1@6x6 -> 1@4x4" == document(*words)["explain"][0]
+    assert ["explain" in design for design in document(*words, "vs", "id")["designs"]] == [True, True]
+
+
 def test_json_keeps_what_varies_with_phases_and_jumps_below_one(document) -> None:
     found = document("8@8", "tconv3-4/2p1=16")
     assert ([[1, 2]], [0.5], [0], [1]) == tuple(
@@ -332,7 +341,7 @@ def test_a_printout_says_what_it_does_not_know(shapes, tmp_path: Path) -> None:
             "PyTorch's 'same' needs stride 1, not 2; write ph or numbers",
         ),
         (["3@8x8", "relu", "--dtype", "fp8"], "'--dtype': 'fp8' is not known; use fp32, fp16, int8 [dtype]"),
-        (["3@8x8", "relu", "--pad", "x"], "'--pad': is no padding"),
+        (["3@8x8", "relu", "--pad", "x"], "'--pad': 'x' is no padding; use 1, 1x2"),
         (["3@8x8", "relu", "--batch", "0"], "'--batch'"),
         (["3@8x8", "relu", "--blub"], "No such option"),
         (["3@8x8", "relu", "--json", "--csv"], "--json excludes --csv and --markdown"),

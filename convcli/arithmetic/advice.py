@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from convcli.arithmetic.sizes import Transposed
 from convcli.arithmetic.trace import Step, Trace
 
@@ -12,21 +10,29 @@ NAMED = 3
 
 
 def advice(trace: Trace) -> list[str]:
-    """One line for each thing, naming its first layers; the warnings of the walk itself come first."""
-    found = [(text, named(trace, question)) for text, question in QUESTIONS]
-    return [*trace.warnings, *(f"{layers}: {text}" for text, layers in found if layers)]
-
-
-def named(trace: Trace, question: Callable[[Step], bool]) -> str:
-    """The layers that a question is true of.
+    """One line for each thing, naming its first layers; what the walk itself remarked comes first.
 
     >>> from convcli.arithmetic.notation import parse
     >>> from convcli.arithmetic.network import Shape
     >>> from convcli.arithmetic.trace import trace
-    >>> named(trace(parse("max2 5*conv2-1"), Shape(1, (99,))), drops)
-    'max2'
+    >>> advice(trace(parse("2*{ conv2-1p0:1 | id }"), Shape(1, (9,))))
+    ['layers 1 to 2 (0.5 px): the branches do not align, their centres differ']
     """
-    words = list(dict.fromkeys(step.word for step in trace.steps if question(step)))
+    found: dict[str, list[str]] = {}
+    for text, where, amount in trace.remarks:
+        found.setdefault(text, []).append(f"{where} ({amount})" if amount else where)
+    for text, question in QUESTIONS:
+        found[text] = [step.word for step in trace.steps if question(step)]
+    return [f"{named(places)}: {text}" for text, places in found.items() if places]
+
+
+def named(places: list[str]) -> str:
+    """The first of several places, and how many more there are; each counts once.
+
+    >>> named(["a", "b", "a"]), named(["a", "b", "c", "d", "e"])
+    ('a, b', 'a, b, c and 2 more')
+    """
+    words = list(dict.fromkeys(places))
     more = f" and {len(words) - NAMED} more" if len(words) > NAMED else ""
     return ", ".join(words[:NAMED]) + more
 

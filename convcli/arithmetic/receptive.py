@@ -126,19 +126,19 @@ def around(intervals: Iterable[Interval | None]) -> Interval | None:
     return (min(a for a, _ in seen), max(b for _, b in seen)) if seen else None
 
 
-def misaligned(fields: Iterable[Field]) -> str:
-    """How the paths of a join differ, "" where they agree: in stride, or by how many pixels in centre.
+def misaligned(fields: Iterable[Field]) -> tuple[str, str] | None:
+    """What the paths of a join differ in, strides or centres, and by how much; None where they agree.
 
     >>> misaligned([Field(2, ((0, 0),)), Field(2, ((0, 1),))])
-    'centres differ by 0.5 pixels'
+    ('centres', '0.5 px')
     """
     parts = tuple(part for part in fields if part.step)
     if len({part.jump for part in parts}) > 1:
-        return "strides differ"
+        return "strides", ""
     phases = lcm(*(part.phases for part in parts))
     centres = [mean_centre(part, phases) for part in parts if part.centre[1]]
     apart = max(centres) - min(centres) if centres else 0
-    return f"centres differ by {apart:g} pixels" if apart else ""
+    return ("centres", f"{apart:g} px") if apart else None
 
 
 def mean_centre(field: Field, phases: int) -> float:

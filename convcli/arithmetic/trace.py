@@ -21,6 +21,9 @@ Fields = tuple[Field | None, ...]
 
 MAXIMUM_SIZE = 2**31 - 1
 
+GATE = "the gate sees the whole image; the receptive field leaves it out"
+MISALIGNED = "the branches do not align, their {} differ"
+
 
 class Tensor(NamedTuple):
     """What flows between layers: `source` is the step that made it, -1 for the input; `fields` may be left out."""
@@ -52,12 +55,20 @@ class Step(NamedTuple):
         return tuple(axis.dropped if isinstance(axis, Geometry) else 0 for axis in self.applied.axes)
 
 
+class Remark(NamedTuple):
+    """Something to be warned of: what, where, and by how much ("" where that says nothing)."""
+
+    text: str
+    where: str
+    amount: str = ""
+
+
 class Trace(NamedTuple):
     """All steps of a network on an input, and what to be warned of."""
 
     input: Shape
     steps: tuple[Step, ...]
-    warnings: tuple[str, ...] = ()
+    remarks: tuple[Remark, ...] = ()
 
     @property
     def output(self) -> Shape:
@@ -76,7 +87,7 @@ def trace(network: Network, shape: Shape, rules: Rules | None = None) -> Trace:
     walk = Walk(rules or Rules())
     fields: Fields = tuple(Field() for _ in shape.spatial)
     steps = tuple(walk.network(network, Tensor(shape, fields)))
-    return Trace(shape, steps, tuple(walk.warnings))
+    return Trace(shape, steps, tuple(walk.remarks))
 
 
 def steps_of(network: Network, shape: Shape, rules: Rules) -> Iterator[Step]:
@@ -93,12 +104,12 @@ def check_count(network: Network) -> None:
 
 
 class Walk:
-    """The state of a walk: rules, what `as:NAME` remembered, warnings, and how many steps were made."""
+    """The state of a walk: rules, what `as:NAME` remembered, remarks, and how many steps were made."""
 
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
         self.remembered: dict[str, Tensor] = {}
-        self.warnings: list[str] = []
+        self.remarks: list[Remark] = []
         self.made = 0
 
     def network(self, network: Network, tensor: Tensor) -> Generator[Step, None, Tensor]:
@@ -153,7 +164,7 @@ class Walk:
             applied = applied._replace(work=(("add", (len(ends) - 1) * applied.output.elements),))
         seen = [end for end in ends if end.shape.spatial == applied.output.spatial]
         if len(seen) < len(ends):
-            self.warnings.append(f"{layer.place}: the gate sees the whole image; the receptive field leaves it out")
+            self.remarks.append(Remark(GATE, str(layer.place)))
         fields = self.joined_fields(layer.place, seen)
         return (yield from self.step(join, layer, ends, applied, fields))
 
@@ -163,8 +174,8 @@ class Walk:
         if not columns:
             return ()
         known = [[each for each in column if each] for column in columns]
-        problems = {misaligned(column) for column in known} - {""}
-        self.warnings += [f"{place}: the branches do not align, {problem}" for problem in sorted(problems)]
+        problems = {problem for column in known if (problem := misaligned(column))}
+        self.remarks += [Remark(MISALIGNED.format(what), str(place), amount) for what, amount in sorted(problems)]
         sizes = ends[0].shape.spatial or (1,) * len(columns)
         return tuple(
             union(some, size) if len(some) == len(column) else None

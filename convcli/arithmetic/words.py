@@ -43,6 +43,7 @@ MOD = re.compile(
     r"|(?P<bn>[+-])bn|(?P<bias>[+-])b|#(?P<name>[^\s()\[\]{}|]+)",
     re.ASCII,
 )
+NAMED_PADDINGS = {"half": "h", "same": "s", "full": "f", "valid": "0"}
 REFERENCE = re.compile(r":([\w.-]+)(?:#([^\s()\[\]{}|]+))?", re.ASCII)
 PER_AXIS = ("kernel", "stride", "dilation", "output_padding", "wanted")
 WORDS = {
@@ -126,13 +127,14 @@ def unexpected(word: str, position: int, kind: str, place: Place) -> UsageError:
 
 
 def parse_padding(text: str, place: Place) -> Padding:
-    """A padding alone: numbers, or the letter of a rule.
+    """A padding alone: numbers, or the letter or the name of a rule.
 
-    >>> parse_padding("0:1x2", Place()), parse_padding("h", Place())
-    (((0, 1), (2, 2)), 'h')
+    >>> parse_padding("0:1x2", Place()), parse_padding("h", Place()), parse_padding("same", Place())
+    (((0, 1), (2, 2)), 'h', 's')
     """
+    text = NAMED_PADDINGS.get(text, text)
     if not re.fullmatch(rf"{PADS}|[hslf]", text, re.ASCII):
-        raise wrong(place, "is no padding; use 1, 1x2, 0:1x0:1, or h, s, l, f", "usage")
+        raise wrong(place, f"{text!r} is no padding; use 1, 1x2, 0:1x0:1, half, same, full or valid", "usage")
     padding: Padding = Reading("conv", place).value("pad", text, 1)
     return padding
 

@@ -83,10 +83,11 @@ def designs_dict(listings: Sequence[Listing], view: View, *, explain: bool) -> d
     """One design or two as plain data."""
     from convcli.commands.records import comparison_dict, listing_dict
 
-    if len(listings) > 1:
-        return comparison_dict(*listings, with_algorithms=view.algorithms)
-    data = listing_dict(listings[0], with_algorithms=view.algorithms)
-    return data | {"explain": list(view.explain(listings[0]))} if explain else data
+    designs = [listing_dict(listing, with_algorithms=view.algorithms) for listing in listings]
+    if explain:
+        for design, listing in zip(designs, listings, strict=True):
+            design["explain"] = list(view.explain(listing))
+    return designs[0] if len(designs) == 1 else comparison_dict(listings[0], listings[1], designs)
 
 
 def check_expected(given: Sequence[Given], listings: Sequence[Listing]) -> None:

@@ -96,12 +96,12 @@ def jump_number(field: Field | None) -> float | int | None:
     return step if phases == 1 else step / phases
 
 
-def comparison_dict(one: Listing, other: Listing, *, with_algorithms: bool = False) -> dict[str, Any]:
-    """Two designs as plain data; the ratios are A / B."""
+def comparison_dict(one: Listing, other: Listing, designs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Two designs, themselves as plain data, side by side; the ratios are A / B."""
     a, b = one.total, other.total
     return {
         "schema": SCHEMA,
-        "designs": [listing_dict(each, with_algorithms=with_algorithms) for each in (one, other)],
+        "designs": designs,
         "ratio": {"macs": a.macs / b.macs if b.macs else None, "params": a.params / b.params if b.params else None},
         "outputs_agree": one.trace.output == other.trace.output,
     }
