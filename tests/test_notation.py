@@ -231,7 +231,7 @@ def test_what_is_no_input_is_refused(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("conv3-64q", "'conv3-64q': layer 1, character 9: 'q' says nothing about conv; known are /2 p1"),
+        ("conv3-64q", "'conv3-64q': layer 1, character 9: 'q' says nothing about conv; what conv takes: 3 -64 /2 p1"),
         ("relu conv3-64/", "'conv3-64/': layer 2, character 9: '/' (stride) needs a number behind it"),
         ("conv3-64p", "character 9: 'p' (padding) needs a number behind it"),
         ("conv3-64pz", "character 9: 'p' (padding) needs a number behind it"),
@@ -275,7 +275,7 @@ def test_what_is_no_input_is_refused(text: str) -> None:
         ("2*", "a repetition needs a layer or a bracket behind it"),
         ("2*3*relu", "a repetition needs a layer or a bracket behind it"),
         ("0*relu", "0 repetitions make no sense"),
-        ("conv3-64,", "'conv3-64,' is no layer; layers look like conv3-64/2p1"),
+        ("conv3-64,", "character 9: ',' says nothing about conv; what conv takes: 3 -64 /2 p1 d2 g2 i64 -b +bn #name"),
         ("3@224x224", "'3@224x224' is no layer"),
         ("-64", "'-64' is no layer"),
         ("51*( " * 51, "more than 50 brackets inside each other"),

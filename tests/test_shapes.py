@@ -313,7 +313,10 @@ def test_a_printout_says_what_it_does_not_know(shapes, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["3@224x224", "conv3-64q"], "'conv3-64q': layer 1, character 9: 'q' says nothing about conv; known are"),
+        (
+            ["3@224x224", "conv3-64q"],
+            "'conv3-64q': layer 1, character 9: 'q' says nothing about conv; what conv takes: 3",
+        ),
         (
             ["3@8x8", "{ conv3-64p1 | conv1-32 }"],
             "'{ | }': layers 1 to 2: cannot add 64@8x8 and 32@8x8: the channels differ",

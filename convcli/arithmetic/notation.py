@@ -178,12 +178,12 @@ class Parser:
 
 
 def is_plain(word: str) -> bool:
-    """True for a word of the notation; a phrase starts with a digit, a bare name, or has a comma.
+    """True for a word of the notation; a phrase starts with a digit or a bare name.
 
     >>> is_plain("conv3-64"), is_plain("3x3"), is_plain("conv,")
     (True, False, False)
     """
-    return word[0].isalpha() and "," not in word and word.lower() not in BARE
+    return word[0].isalpha() and word.rstrip(",").lower() not in BARE
 
 
 # --- writing

@@ -53,7 +53,24 @@ WORDS = {
     "pad": "padding",
 }
 STARTS = {"/": "stride", "p": "padding", "d": "dilation", "g": "groups", "o": "output padding", "m": "multiplier"}
-MODS = "/2 p1 d2 g2 o1 =16 m2 ceil i64 +b -b +bn -bn #name"
+FOR_ALL = ("inputs", "name")
+MODS = {
+    "kernel": "3",
+    "channels": "-64",
+    "stride": "/2",
+    "pad": "p1",
+    "dilation": "d2",
+    "groups": "g2",
+    "output_padding": "o1",
+    "wanted": "=16",
+    "multiplier": "m2",
+    "ceil": "ceil",
+    "inputs": "i64",
+    "bias": "-b",
+    "bn": "+bn",
+    "name": "#name",
+}
+"""An example of each field of a word."""
 
 
 def parse_word(word: str, place: Place, blocks: Iterable[str] = ()) -> Layer:
@@ -118,12 +135,15 @@ def referring(kind: str, word: str, start: int, place: Place) -> Layer:
 
 def unexpected(word: str, position: int, kind: str, place: Place) -> UsageError:
     """The error of a character that starts no mod."""
-    letter = word[position]
+    letter, known = (
+        word[position],
+        " ".join(MODS[what] for what in MODS if what in KINDS[kind].takes or what in FOR_ALL),
+    )
     if letter in STARTS:
-        return wrong(
-            place, f"{letter!r} ({STARTS[letter]}) needs a number behind it; known are {MODS}", character=position + 1
-        )
-    return wrong(place, f"{word[position:]!r} says nothing about {kind}; known are {MODS}", character=position + 1)
+        message = f"{letter!r} ({STARTS[letter]}) needs a number behind it"
+    else:
+        message = f"{word[position:]!r} says nothing about {kind}"
+    return wrong(place, f"{message}; what {kind} takes: {known}", character=position + 1)
 
 
 def parse_padding(text: str, place: Place) -> Padding:
@@ -158,7 +178,7 @@ class Reading:
     def store(self, what: str, text: str, character: int) -> None:
         """Keep one field, refusing what the kind does not take, and what was said before."""
         kind, said = KINDS[self.kind], WORDS.get(what, what)
-        if what not in kind.takes and what not in ("name", "inputs"):
+        if what not in kind.takes and what not in FOR_ALL:
             able = ", ".join(sorted(WORDS.get(each, each) for each in kind.takes)) or "nothing more"
             raise wrong(self.place, f"{self.kind} takes no {said}; it takes {able}", character=character)
         if what in self.fields or self.fields.get("unknown") == what:

@@ -120,7 +120,7 @@ def shortened(text: str) -> str:
 def read_designs(words: list[str] | None, options: DesignOptions) -> list[Given]:
     """One design, or two with `vs` between them."""
     tokens = " ".join(words or []).split(" ")
-    places = [i for i, token in enumerate(tokens) if token == "vs"]
+    places = [i for i, token in enumerate(tokens) if token.lower() == "vs"]
     if len(places) > 1:
         raise UsageError("compares two designs; write A vs B", where="vs")
     texts = [tokens[: places[0]], tokens[places[0] + 1 :]] if places else [tokens]
