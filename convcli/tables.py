@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from convcli.errors import UsageError
@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
 GAP = "  "
+RULES = 3
+"""Columns of a terminal that rich puts between two columns of a table."""
+
+FOLDED = 15
+"""How narrow a column of words may become."""
 
 
 @dataclass(frozen=True)
@@ -170,20 +175,48 @@ def show_csv(table: Table) -> None:
 
 
 def draw(table: Table) -> None:
-    """Draw a table with rich, folding cells on a narrow terminal; rich honours NO_COLOR by itself."""
+    """Draw a table with rich; rich honours NO_COLOR by itself."""
     from rich.console import Console
     from rich.text import Text
 
-    console = Console(file=sys.stdout, highlight=False, soft_wrap=False)
+    console = Console(file=sys.stdout, highlight=False)
+    fitted = fitting(table, console.width)
     with console.capture() as drawn:
-        console.print(rich_table(table))
-        for note in table.notes:
+        console.print(rich_table(fitted))
+        for note in fitted.notes:
             console.print(Text(visible(note), style="dim"))
     write(drawn.get())
 
 
+def fitting(table: Table, width: int) -> Table:
+    """The table without the last numbers that a narrow terminal has no room for; words are folded instead.
+
+    >>> fitting(Table(["layer", "MACs", "FLOPs"], [["conv", 1_000_000, 2_000_000]]), 24).columns
+    ['layer', 'MACs']
+    """
+    texts = [list(table.columns), *([cell(value) for value in row] for row in table.all_rows)]
+    widths = [RULES + max(map(len, column)) for column in zip(*texts, strict=True)]
+    numbers = [i for i in range(len(widths)) if table.is_numeric(i)]
+    room = width - sum(min(each, FOLDED) for i, each in enumerate(widths) if i not in numbers)
+    left_out = [i for i in numbers[1:] if sum(widths[j] for j in numbers if j <= i) > room]
+    return without(table, left_out) if left_out else table
+
+
+def without(table: Table, left_out: Sequence[int]) -> Table:
+    """The table without some columns, which a note names."""
+    kept = [i for i in range(len(table.columns)) if i not in left_out]
+    names = ", ".join(table.columns[i] for i in left_out)
+    return replace(
+        table,
+        columns=[table.columns[i] for i in kept],
+        rows=[[row[i] for i in kept] for row in table.rows],
+        footer=[table.footer[i] for i in kept] if table.footer else (),
+        notes=[*table.notes, f"no room for {names}: widen the terminal, or pipe into less -S"],
+    )
+
+
 def rich_table(table: Table) -> RichTable:
-    """The same table as rich draws it; text is never read as markup."""
+    """The same table as rich draws it; text is never read as markup, words are folded, numbers never."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table as RichTable
     from rich.text import Text
@@ -191,7 +224,8 @@ def rich_table(table: Table) -> RichTable:
     title = Text(visible(table.title), style="bold") if table.title else None
     drawn = RichTable(box=SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
     for i, name in enumerate(table.columns):
-        drawn.add_column(Text(name), justify="right" if table.is_numeric(i) else "left", overflow="fold")
+        number = table.is_numeric(i)
+        drawn.add_column(Text(name), justify="right" if number else "left", overflow="fold", no_wrap=number)
     for i, row in enumerate(table.rows):
         drawn.add_row(*(Text(cell(value)) for value in row), end_section=i + 1 == len(table.rows))
     if table.footer:

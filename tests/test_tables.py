@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from convcli.errors import UsageError
-from convcli.tables import Table, chosen_style, rich_table, show
+from convcli.tables import Table, chosen_style, fitting, rich_table, show
 
 TABLE = Table(
     ["layer", "MACs", "share %"],
@@ -51,15 +51,29 @@ def test_markdown_escapes_bars_and_aligns_numbers(capsys: pytest.CaptureFixture[
     assert "MAC = one multiply-add" == lines[-1]
 
 
-def test_a_drawn_table_shows_text_as_it_is_and_folds_instead_of_cutting() -> None:
+def drawn(table: Table, width: int) -> str:
+    """What rich draws on a terminal of some width."""
     from rich.console import Console
 
-    for width in (200, 24):
-        console = Console(file=io.StringIO(), width=width)
-        console.print(rich_table(TABLE))
-        drawn = console.file.getvalue()  # type: ignore[attr-defined]
-        assert "…" not in drawn
-        assert ("[red]conv3-64[/red] | id" in drawn) == (width == 200)
+    console = Console(file=io.StringIO(), width=width)
+    console.print(rich_table(fitting(table, width)))
+    return console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_a_drawn_table_shows_text_as_it_is_and_folds_words_instead_of_cutting() -> None:
+    for width in (200, 46):
+        text = drawn(TABLE, width)
+        assert "…" not in text
+        assert ("[red]conv3-64[/red] | id" in text) == (width == 200)
+        assert "86,704,128" in text
+
+
+def test_numbers_without_room_are_left_out_whole_and_named() -> None:
+    narrow = fitting(TABLE, 32)
+    assert ["layer", "MACs"] == narrow.columns
+    assert ["total", 86_704_128] == narrow.footer
+    assert "no room for share %: widen the terminal, or pipe into less -S" == narrow.notes[-1]
+    assert TABLE is fitting(TABLE, 200)
 
 
 def test_what_the_encoding_cannot_hold_is_escaped(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ walk r += (K - 1) j, P += p0 j, j *= s of Araujo, Norris and Sim, distill.pub/20
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cache
+from functools import lru_cache
 from math import gcd, lcm
 from typing import NamedTuple
 
@@ -72,7 +72,7 @@ class Field(NamedTuple):
         return sum(map(sum, seen)), len(seen)
 
 
-@cache
+@lru_cache(maxsize=4096)
 def seen_through(field: Field, axis: Axis) -> Field | None:
     """The field of a layer's outputs, from the field of its inputs; None where the pattern is too long to follow.
 

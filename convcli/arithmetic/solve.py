@@ -50,10 +50,8 @@ class Question:
     def filled(self, values: tuple[Value, ...]) -> tuple[Network, Shape]:
         """The network and the input with the unknown replaced by one value for every axis, or one for each."""
         if self.layer is None:
-            sizes = [value for value in values if isinstance(value, int)]
-            return self.network, Shape(
-                self.input.channels, tuple(sizes * len(self.input.spatial))[: len(self.input.spatial)]
-            )
+            sizes = tuple(value for value in values if isinstance(value, int))
+            return self.network, Shape(self.input.channels, sizes * (len(self.wanted) // len(sizes)))
         return mapped(self.network, lambda layer: fill(layer, values)), self.input
 
 
