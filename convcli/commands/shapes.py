@@ -17,12 +17,11 @@ def shapes(
 ) -> None:
     """Say what size every layer makes, what it pads and drops, and how far it sees.
 
-    Layers are words: conv7-64/2p3 is a 7x7 convolution to 64 channels, stride 2, padding 3. Kinds: conv, tconv, dw, pw,
-    sep, max, avg, gap, fc, up, bilinear, shuffle, pad, crop, bn, relu, id; as:N remembers, cat:N, add:N and mul:N recall.
-
-    Behind a kind: 3 or 3x5 kernel, -64 channels, /2 stride, p1 padding (0:1 begin:end, h half, s SAME, f full, ? solve),
-    d2 dilation, g2 groups, o1 output padding, =16 wanted size, m2 multiplier, ceil, i64 expected input channels,
-    +b -b bias, +bn -bn normalisation, #name.
+    Layers are words: conv7-64/2p3 is a 7x7 convolution to 64 channels, stride 2, padding 3. Kinds: conv, tconv, dw,
+    pw, sep, max, avg, gap, fc, up, bilinear, shuffle, pad, crop, bn, relu, id; as:N remembers, cat:N, add:N and mul:N
+    recall. Behind the kind: 3 or 3x5 kernel, -64 channels, /2 stride, p1 padding (0:1 begin:end, h half, s SAME,
+    f full, ? solve), d2 dilation, g2 groups, o1 output padding, =16 wanted size, m2 multiplier, ceil, i64 expected
+    input channels, +b -b bias, +bn -bn normalisation, #name.
 
     5*( a b ) repeats, '[ a | b ]' concatenates, '{ a | id }' adds. Also read: '3x3 conv, 64, /2', 'Conv2d(3, 64, 7)'.
 
