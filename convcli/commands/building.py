@@ -181,8 +181,8 @@ def build_batch(
 def parse_bytes(text: str, option: str) -> int:
     """A size such as 512MiB, 1.5GB or 4096.
 
-    >>> parse_bytes("256MiB", "--memory"), parse_bytes("1.5k", "--memory")
-    (268435456, 1500)
+    >>> parse_bytes("256MiB", "--memory"), parse_bytes("1.5G", "--memory")
+    (268435456, 1500000000)
     """
     match = re.fullmatch(r"\s*(\d+(?:\.\d*)?)\s*([kmgt]?i?)b?\s*", text.lower())
     if match is None or match[2] not in UNITS:
