@@ -58,6 +58,7 @@ def document(shapes):
         (["3@224x224", "7x7 conv, 64, /2, pad 3", "3x3 max pool, /2, pad 1"], "64@56x56, receptive field 11, jump 4"),
         (["3@224x224", "3x3", "conv,", "64,", "/2"], "64@111x111"),
         (["3@224x224 conv7-64/2p3 max3/2p1"], "64@56x56, receptive field 11, jump 4"),
+        (["\n3@224x224\n\tconv7-64/2p3\r\n  max3/2p1\n"], "64@56x56, receptive field 11, jump 4"),
         (["3@224x224", "Conv2d(3, 64, 7, stride=2, padding=3)"], "64@112x112"),
         (["3@224x224", "Conv2D(64, 7, strides=2, padding='same')"], "64@112x112, pads (2,3) x (2,3)"),
         (["3@224x224", "conv3-8", "--pad", "h"], "8@224x224"),

@@ -20,6 +20,9 @@ from convcli.errors import ConvError, UsageError
 if TYPE_CHECKING:
     from convcli.arithmetic.netfile import Design
 
+BLANKS = str.maketrans("\t\r\n", "   ")
+"""A quoted design may run over several lines; characters keep their places."""
+
 Words = Annotated[
     list[str] | None,
     Argument(metavar="INPUT LAYER...", help="channels@size, then a word for each layer; A vs B compares two designs."),
@@ -119,7 +122,7 @@ def shortened(text: str) -> str:
 
 def read_designs(words: list[str] | None, options: DesignOptions) -> list[Given]:
     """One design, or two with `vs` between them."""
-    tokens = " ".join(words or []).split(" ")
+    tokens = " ".join(words or []).translate(BLANKS).split(" ")
     places = [i for i, token in enumerate(tokens) if token.lower() == "vs"]
     if len(places) > 1:
         raise UsageError("compares two designs; write A vs B", where="vs")
