@@ -162,8 +162,8 @@ def test_algorithms_are_priced_for_the_same_function_only(flops, document) -> No
 
 def test_algorithms_name_both_banks_of_a_separable_layer_and_equal_layers_once(flops) -> None:
     _, out, _ = flops("8@9x9", "3*sep3-8p1", "--algorithms")
-    assert 1 == out.count("sep3-8p1 depthwise  direct")
-    assert 1 == out.count("sep3-8p1 pointwise  direct")
+    assert 1 == out.count("sep3-8p1 depthwise  8@9x9  direct")
+    assert 1 == out.count("sep3-8p1 pointwise  8@9x9  direct")
     rows = list(csv.DictReader(io.StringIO(flops("8@9x9", "sep3-8p1", "--algorithms", "--csv")[1])))
     assert {"sep3-8p1 depthwise", "sep3-8p1 pointwise"} == {row["layer"] for row in rows}
 
