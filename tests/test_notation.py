@@ -174,6 +174,7 @@ def split_mods(text: str) -> list[str]:
         ("up=56x57", Layer("up", wanted=(56, 57))),
         ("as:skip.1", Layer("as", reference="skip.1")),
         ("conv3-64#features.0", Layer("conv", (3,), 64, name="features.0")),
+        ("conv3-64#?", Layer("conv", (3,), 64, name="?")),
         ("3×3 conv, 64", Layer("conv", (3, 3), 64)),
         ("FC-4096", Layer("fc", channels=4096)),
         ("maxpool2", Layer("max", (2,))),

@@ -183,9 +183,12 @@ class Reading:
             raise wrong(self.place, f"{self.kind} takes no {said}; it takes {able}", character=character)
         if what in self.fields or self.fields.get("unknown") == what:
             raise wrong(self.place, f"the {said} is said twice", character=character)
-        if text == "?" and "unknown" in self.fields:
+        if text != "?" or what == "name":
+            self.fields[what] = self.value(what, text, character)
+        elif "unknown" in self.fields:
             raise wrong(self.place, "only one '?' can be solved for", character=character)
-        self.fields.update({"unknown": what} if text == "?" else {what: self.value(what, text, character)})
+        else:
+            self.fields["unknown"] = what
 
     def value(self, what: str, text: str, character: int) -> Any:
         """The value of a field from its text."""
