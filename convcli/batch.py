@@ -113,12 +113,16 @@ def _targets(batch: Batch) -> list[str]:
         raise UsageError("pixels are not for a terminal; use -o FILE, or send them into a pipe")
     if not batch.output:
         return [""] * len(batch.inputs)
-    suffix = format_for("", batch.format).suffixes[0] if batch.format else ""
-    targets = output_names(batch.inputs, batch.output, batch.fields, suffix)
+    targets = output_names(batch.inputs, batch.output, batch.fields, _suffix(batch))
     for target in targets:
         if not batch.format and not is_stream(target):
             format_for(target)
     return targets
+
+
+def _suffix(batch: Batch) -> str:
+    """What names in a folder end in where a format is asked for; ImageJ's have no ending of their own."""
+    return (format_for("", batch.format).suffixes or (".tif",))[0] if batch.format else ""
 
 
 def is_stream(target: str) -> bool:
@@ -257,11 +261,11 @@ def count_warnings(counts: Counts, info: ImageInfo, filter_: Filter) -> Iterator
 def share_of(part: int, whole: int) -> str:
     """A share in per cent, never rounded to nothing.
 
-    >>> share_of(19, 1000), share_of(1, 10**6)
-    ('1.9 %', '1 sample in 1,000,000:')
+    >>> share_of(19, 1000), share_of(7, 7), share_of(1, 10**6)
+    ('1.9 %', '100 %', 'less than 0.001 %')
     """
     percent = 100 * part / whole
-    return f"{percent:.2g} %" if percent >= 0.01 else f"{part:,} of {whole:,}"
+    return f"{percent:.3g} %" if percent >= 0.001 else "less than 0.001 %"
 
 
 def _write(image: Image, target: str, format_: Format, batch: Batch) -> None:

@@ -8,28 +8,18 @@ from __future__ import annotations
 
 import gc
 import os
-import signal
 import sys
 from collections.abc import Sequence
-from types import FrameType
 
 from convcli.commands import COMMANDS, command_function
 from convcli.errors import ConvError
-from convcli.streams import STREAM, drop_output, open_closed_streams, say
+from convcli.signals import Interrupted, catch_signals, release_signals
+from convcli.streams import STREAM, drop, open_closed_streams, say
 
 THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 CLOSED_PIPE = 141  # what a shell reports for a process that SIGPIPE ended
-STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 WORDS_ALONE = ("shapes", "flops", "kernels")
 """Commands that need no option."""
-
-
-class Interrupted(BaseException):
-    """A signal asked the program to stop; unwinds it, so that temporary files are removed."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.signal = signal.Signals(number)
 
 
 def main() -> None:
@@ -40,12 +30,11 @@ def main() -> None:
         os.environ.setdefault(name, "1")  # read when NumPy is imported; the engine has its own threads
     try:
         catch_signals()
-        code = run(sys.argv[1:])
-        flushed = flush_output()
+        code = flushed(run(sys.argv[1:]))
         release_signals()
     except Interrupted as stop:
-        code, flushed = stopped(stop), 0
-    sys.exit(code or flushed)
+        code = stopped(stop)
+    sys.exit(code)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -114,44 +103,25 @@ def explain(error: OSError) -> ConvError:
     return known
 
 
-def catch_signals() -> None:
-    """Let signals unwind the program instead of cutting it off; one that is ignored, as under nohup, stays so."""
-    for number in STOPPING:
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, interrupt)
-
-
-def interrupt(number: int, _frame: FrameType | None) -> None:
-    """Signal handler: stop soon, or at once when asked again."""
-    release_signals()
-    raise Interrupted(number)
-
-
-def release_signals() -> None:
-    """Let signals kill at once again."""
-    for number in STOPPING:
-        if signal.getsignal(number) is interrupt:
-            signal.signal(number, signal.SIG_DFL)
-
-
 def stopped(stop: Interrupted) -> int:
-    """Tell that the run was interrupted; the exit code that a shell expects."""
-    drop_output()
+    """Tell that the run was interrupted; its exit code."""
+    release_signals()
+    drop(sys.stdout)
     say(f"convcli: {ConvError(f'stopped by {stop.signal.name}; no file is half-written', 'interrupted')}")
-    return 128 + stop.signal
+    return stop.exit_code
 
 
-def flush_output() -> int:
-    """Flush standard output while an error can still be told; 0, or the exit code of the failure."""
+def flushed(code: int) -> int:
+    """The exit code of a run once standard output is out, where an error in that can still be told."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        drop_output()
-        return CLOSED_PIPE
+        drop(sys.stdout)
+        return code or CLOSED_PIPE
     except OSError as error:
-        drop_output()
-        return complain(explain(error).at(STREAM))
-    return 0
+        drop(sys.stdout)
+        return code or complain(explain(error).at(STREAM))
+    return code
 
 
 def version_line() -> str:

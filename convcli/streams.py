@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import BinaryIO
+from typing import BinaryIO, TextIO
 
 from convcli.errors import ConvError, UsageError
 from convcli.tables import visible
@@ -33,8 +33,10 @@ def say(*lines: str) -> None:
 
 def tell(text: str) -> None:
     """Write text on standard error, as it is, if that is possible."""
-    with suppress(OSError, ValueError):
+    try:
         print(text.encode("utf-8", "backslashreplace").decode(), end="", file=sys.stderr, flush=True)
+    except (OSError, ValueError):
+        drop(sys.stderr)
 
 
 def read_input() -> bytes:
@@ -58,7 +60,7 @@ def binary_output() -> Iterator[BinaryIO]:
         raise
 
 
-def drop_output() -> None:
-    """Point standard output at the null device, so that the interpreter's own flush at the end cannot fail."""
+def drop(stream: TextIO) -> None:
+    """Point a stream that failed at the null device, so that the interpreter's own flush at the end cannot fail."""
     with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

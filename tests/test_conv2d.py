@@ -1,10 +1,7 @@
 """`convcli conv2d` as a user types it: published results, numbers, files, reports and slips."""
 
 import json
-import os
 import struct
-import subprocess
-import sys
 import zlib
 
 import imageio.v3 as iio
@@ -12,20 +9,8 @@ import numpy as np
 import pytest
 import scipy.ndimage
 import tifffile
+from command import convcli
 from skimage import data
-
-
-def convcli(*words, stdin=None, **more):
-    """Run the command line in a process of its own; its exit code, output and errors."""
-    environment = {**os.environ, "PYTHONWARNINGS": "error", **more.pop("env", {})}
-    return subprocess.run(
-        [sys.executable, "-m", "convcli", *map(str, words)],
-        input=stdin,
-        capture_output=True,
-        env=environment,
-        check=False,
-        **more,
-    )
 
 
 def filtered(image, folder, *options, name="in.png", result="out.tif"):
