@@ -1,0 +1,172 @@
+"""The house itself: who may import whom, what stays light, and what every command owes its reader."""
+
+import ast
+import inspect
+import shlex
+import subprocess
+import sys
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+
+import convcli
+from convcli import cli
+from convcli.commands import COMMANDS, command_function
+
+ROOT = Path(convcli.__file__).parent
+README = ROOT.parent / "README.md"
+
+ENGINE = ("engine", "fused", "samples", "tiles", "verify", "windows", "workers")
+"""Modules that are one room: the loop over pixels."""
+
+MAY_IMPORT = {
+    "__main__": {"cli"},
+    "cli": {"__init__", "commands", "errors", "formats", "parser", "signals", "streams"},
+    "parser": {"commands", "errors"},
+    "commands": {
+        *("arithmetic", "batch", "borders", "errors", "filter", "formats", "image", "kernels", "machine", "methods"),
+        *("planner", "streams", "tables"),
+    },
+    "batch": {"engine", "errors", "filter", "formats", "image", "names", "planner", "report", "streams"},
+    "names": {"errors", "formats", "streams"},
+    "report": {"borders", "errors", "filter", "image", "machine", "native", "planner", "streams", "tables"},
+    "engine": {"arithmetic", "borders", "errors", "filter", "image", "kernels", "methods", "native", "planner"},
+    "filter": {"arithmetic", "borders", "errors", "image", "kernels"},
+    "planner": {"arithmetic", "errors", "machine", "methods"},
+    "methods": {"arithmetic", "errors", "machine", "native"},
+    "formats": {"errors", "image"},
+    "kernels": {"errors"},
+    "arithmetic": {"errors"},
+    "streams": {"errors", "tables"},
+    "tables": {"errors"},
+    "borders": {"errors"},
+    "native": {"errors"},
+    "machine": {"errors"},
+    "image": set(),
+    "signals": set(),
+    "errors": set(),
+    "__init__": set(),
+}
+"""Room -> the rooms it may import. Only `cli` and `parser` know the commands, and formats know nothing of filters."""
+
+MODULES = sorted(ROOT.rglob("*.py"))
+HEAVY = ("numpy", "scipy", "tifffile", "PIL", "imagecodecs", "imageio", "rich")
+FORBIDDEN = ("pickle", "shelve", "marshal", "socket", "ssl", "urllib", "http", "ftplib", "requests")
+LONGEST_MODULE, LONGEST_BARE = 450, 55  # lines; of a module, and of a function that nothing explains
+
+
+def name_of(path):
+    return str(path.relative_to(ROOT))
+
+
+def room_of(parts):
+    """The room of a module, given the parts of its name below `convcli`."""
+    first = parts[0] if parts else "__init__"
+    return "engine" if first in ENGINE else first
+
+
+def imports(path):
+    """The modules that a file imports, at its top or inside a function, for their types too."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            assert not node.level, "imports name the package"
+            modules = {path.stem for path in ROOT.iterdir()} if node.module == "convcli" else {}
+            yield from (f"convcli.{alias.name}" if alias.name in modules else node.module for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_a_room_imports_only_the_rooms_it_may(path):
+    room = room_of(path.relative_to(ROOT).with_suffix("").parts)
+    ours = [name.split(".")[1:] for name in imports(path) if name.split(".")[0] == "convcli"]
+    assert {room_of(parts) for parts in ours} <= MAY_IMPORT[room] | {room}
+
+
+def test_rooms_have_an_order():
+    assert set(MAY_IMPORT) == set(TopologicalSorter(MAY_IMPORT).static_order())
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_nothing_opens_a_network_or_runs_a_pickle(path):
+    assert not {name.split(".")[0] for name in imports(path)} & set(FORBIDDEN)
+
+
+LIGHT = (
+    "",
+    "--help",
+    "--version",
+    "shapes 3@224x224 conv7-64/2p3",
+    "shapes 3@224x224 conv7-64/2p3 --json",
+    "flops 3@224x224 conv7-64/2p3",
+    "flops --help",
+    "conv2d --help",
+    "kernels",
+)
+LOADED = """
+import sys
+from convcli.cli import run
+code = run(sys.argv[1:])
+print(*sys.modules, file=sys.stderr)
+sys.exit(code)
+"""
+
+
+@pytest.mark.parametrize("words", LIGHT)
+def test_what_needs_no_pixels_loads_no_pixel_library(words):
+    done = subprocess.run([sys.executable, "-c", LOADED, *words.split()], capture_output=True, text=True, check=False)
+    assert 0 == done.returncode, done.stderr
+    assert not set(done.stderr.split()) & set(HEAVY)
+
+
+@pytest.fixture(params=COMMANDS)
+def command(request):
+    return request.param
+
+
+def docstring(command):
+    return inspect.getdoc(command_function(command))
+
+
+def test_a_command_begins_with_a_sentence_and_ends_with_an_example(command):
+    first, *_, last = docstring(command).splitlines()
+    assert first.endswith(".")
+    assert last.startswith(f"Example: convcli {command} ")
+
+
+def test_the_example_of_a_command_can_be_pasted(command, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    iio.imwrite("photo.jpg", np.random.default_rng(0).integers(0, 256, (40, 48, 3), dtype=np.uint8))
+    example = docstring(command).splitlines()[-1].removeprefix("Example: convcli ")
+    assert 0 == cli.run(shlex.split(example)), capsys.readouterr().err
+
+
+def test_a_command_is_in_the_readme(command):
+    assert f"| `{command}` |" in README.read_text()
+
+
+@pytest.mark.parametrize("columns", ["80", "200"])
+def test_help_fits_the_terminal(command, columns, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", columns)
+    assert 0 == cli.run([command, "--help"])
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= 80
+    assert docstring(command).splitlines()[0].split()[0] in shown
+    assert "Example: convcli " in shown
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_a_module_says_what_it_is_for_and_is_no_longer_than_can_be_read(path):
+    text = path.read_text()
+    assert ast.get_docstring(ast.parse(text))
+    assert len(text.splitlines()) <= LONGEST_MODULE
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_a_long_function_is_explained(path):
+    functions = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)]
+    bare = [f.name for f in functions if not ast.get_docstring(f) and f.end_lineno - f.lineno >= LONGEST_BARE]
+    assert [] == bare
