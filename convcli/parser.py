@@ -44,8 +44,23 @@ def build(arguments: Sequence[str] = ()) -> Any:
     app.callback()(nothing)
     named = [arguments[0]] if arguments and arguments[0] in COMMANDS else COMMANDS
     for name in named:
-        app.command(name)(for_typer(command_function(name)))
+        app.command(name, cls=Sections)(for_typer(command_function(name)))
     return typer.main.get_command(app)
+
+
+class Sections(typer.core.TyperCommand):
+    """A command whose help shows options in sections, each headed by what its dataclass says of itself."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the words and the options, section by section."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            plain = "Arguments" if isinstance(parameter, typer.core.TyperArgument) else "Options"
+            if (record := parameter.get_help_record(ctx)) is not None:
+                sections.setdefault(getattr(parameter, "rich_help_panel", None) or plain, []).append(record)
+        for heading, records in sections.items():
+            with formatter.section(heading):
+                formatter.write_dl(records)
 
 
 def nothing() -> None:
@@ -84,19 +99,20 @@ def for_typer(command: Callable[..., Any]) -> Callable[..., Any]:
 def _fields(kind: Any) -> list[inspect.Parameter]:
     """The parameters that the fields of a dataclass become."""
     hints = get_type_hints(kind, include_extras=True)
-    empty = inspect.Parameter.empty
-    return [_parameter(f.name, hints[f.name], empty if f.default is MISSING else f.default) for f in fields(kind)]
+    heading = kind.__doc__.partition("\n")[0].rstrip(".")
+    defaults = {f.name: inspect.Parameter.empty if f.default is MISSING else f.default for f in fields(kind)}
+    return [_parameter(name, hints[name], default, heading) for name, default in defaults.items()]
 
 
-def _parameter(name: str, hint: Any, default: Any) -> inspect.Parameter:
-    """A keyword parameter whose mark is one of typer's."""
+def _parameter(name: str, hint: Any, default: Any, heading: str | None = None) -> inspect.Parameter:
+    """A keyword parameter whose mark is one of typer's, in the section of its heading."""
     if get_origin(hint) is Annotated:
         plain, mark = get_args(hint)
-        hint = Annotated[plain, _typer_object(mark)]
+        hint = Annotated[plain, _typer_object(mark, heading)]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hint)
 
 
-def _typer_object(mark: Option | Argument) -> Any:
+def _typer_object(mark: Option | Argument, heading: str | None) -> Any:
     if isinstance(mark, Option):
-        return typer.Option(*mark.names, **mark.settings)
+        return typer.Option(*mark.names, rich_help_panel=heading, **mark.settings)
     return typer.Argument(**mark.settings)

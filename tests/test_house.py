@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 
 import convcli
-from convcli import cli
+from convcli import cli, parser
 from convcli.commands import COMMANDS, command_function
 
 ROOT = Path(convcli.__file__).parent
 README = ROOT.parent / "README.md"
 
-ENGINE = ("engine", "fused", "samples", "tiles", "verify", "windows", "workers")
+ENGINE = ("engine", "fused", "samples", "tiles", "tiling", "verify", "windows", "workers")
 """Modules that are one room: the loop over pixels."""
 
 MAY_IMPORT = {
@@ -146,6 +146,11 @@ def test_the_example_of_a_command_can_be_pasted(command, tmp_path, monkeypatch, 
 
 def test_a_command_is_in_the_readme(command):
     assert f"| `{command}` |" in README.read_text()
+
+
+def test_every_option_of_a_command_is_explained(command):
+    options = parser.build([command]).commands[command].params
+    assert [] == [option.name for option in options if not option.help]
 
 
 @pytest.mark.parametrize("columns", ["80", "200"])

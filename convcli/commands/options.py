@@ -20,30 +20,53 @@ class KernelOptions:
     kernel: Annotated[
         list[str],
         Option(
-            "-k", "--kernel", help='Name (gaussian:2), numbers ("0 -1 0; -1 5 -1; 0 -1 0") or file; may be repeated.'
+            "-k",
+            "--kernel",
+            metavar="KERNEL",
+            help='Name (gaussian:2), numbers ("0 -1 0; -1 5 -1; 0 -1 0") or file; may be repeated.',
         ),
     ]
-    combine: Annotated[str, Option(help="Several kernels become: stack, sum, mean, magnitude, max.")] = "stack"
-    normalize: Annotated[str, Option(help="sum: divide the kernel by its sum; none.")] = "none"
+    combine: Annotated[str, Option(metavar="HOW", help="Several kernels become: stack, sum, mean, magnitude, max.")] = (
+        "stack"
+    )
+    normalize: Annotated[str, Option(metavar="sum|none", help="sum: divide the kernel by its sum; none.")] = "none"
     flip: Annotated[bool, Option("--flip", help="Turn the kernel by 180 degrees: mathematical convolution.")] = False
-    origin: Annotated[str, Option(help="The tap on the pixel, as y,x from 0; default: the middle, k // 2.")] = ""
+    origin: Annotated[
+        str, Option(metavar="Y,X", help="The tap on the pixel, as y,x from 0; default: the middle, k // 2.")
+    ] = ""
 
 
 @dataclass(frozen=True)
 class GeometryOptions:
     """Where the kernel goes."""
 
-    stride: Annotated[str, Option("-s", "--stride", help="Step between outputs: 2, or 2,1 per axis.")] = "1"
-    dilation: Annotated[str, Option("-d", "--dilation", help="Step between taps: 2, or 2,1 per axis.")] = "1"
+    stride: Annotated[
+        str, Option("-s", "--stride", metavar="N[,N]", help="Step between outputs: 2, or 2,1 per axis.")
+    ] = "1"
+    dilation: Annotated[
+        str, Option("-d", "--dilation", metavar="N[,N]", help="Step between taps: 2, or 2,1 per axis.")
+    ] = "1"
     padding: Annotated[
         str,
-        Option("-p", "--padding", help="same, tf-same, valid, full; or pixels: 1, or 1,2 per axis, or 0:1,0:1."),
+        Option(
+            "-p",
+            "--padding",
+            metavar="PADDING",
+            help="same, tf-same, valid, full; or pixels: 1, or 1,2 per axis, or 0:1,0:1.",
+        ),
     ] = "same"
     border: Annotated[
         str,
-        Option("-b", "--border", help=f"{DRAWN}; or per axis: y=edge,x=wrap.  [default: edge; zero with pixels]"),
+        Option(
+            "-b",
+            "--border",
+            metavar="BORDER",
+            help=f"{DRAWN}; or per axis: y=edge,x=wrap.  [default: edge; zero with pixels]",
+        ),
     ] = ""
-    groups: Annotated[int, Option("-g", "--groups", min=1, help="Groups of channels in a filter bank.")] = 1
+    groups: Annotated[
+        int, Option("-g", "--groups", min=1, metavar="N", help="Groups of channels in a filter bank.")
+    ] = 1
 
 
 @dataclass(frozen=True)
@@ -51,17 +74,22 @@ class NumberOptions:
     """From samples to numbers and back."""
 
     dtype: Annotated[
-        str, Option("-t", "--dtype", help="Sample type of the result: same, uint8, uint16, float32, ...")
+        str,
+        Option("-t", "--dtype", metavar="TYPE", help="Sample type of the result: same, uint8, uint16, float32, ..."),
     ] = "auto"
-    precision: Annotated[str, Option(help="auto, or double: compute in float64.")] = "auto"
-    range_: Annotated[str, Option("--range", help="clip, abs (absolute value first) or rescale to the full range.")] = (
-        "clip"
+    precision: Annotated[str, Option(metavar="auto|double", help="auto, or double: compute in float64.")] = "auto"
+    range_: Annotated[
+        str, Option("--range", metavar="HOW", help="clip, abs (absolute value first) or rescale to the full range.")
+    ] = "clip"
+    scale: Annotated[float, Option(metavar="X", help="Multiply results.")] = 1.0
+    bias: Annotated[float, Option(metavar="X", help="Add to results.")] = 0.0
+    nan: Annotated[str, Option(metavar="RULE", help="keep (NaN where a tap meets one), ignore, zero or error.")] = (
+        "keep"
     )
-    scale: Annotated[float, Option(help="Multiply results.")] = 1.0
-    bias: Annotated[float, Option(help="Add to results.")] = 0.0
-    nan: Annotated[str, Option(help="keep (NaN where a tap meets one), ignore, zero or error.")] = "keep"
-    nodata: Annotated[float | None, Option(help="Samples of this value are unknown, like NaN.")] = None
-    alpha: Annotated[str, Option(help="premultiply, straight, keep or drop the opacity.")] = "premultiply"
+    nodata: Annotated[float | None, Option(metavar="X", help="Samples of this value are unknown, like NaN.")] = None
+    alpha: Annotated[str, Option(metavar="RULE", help="premultiply, straight, keep or drop the opacity.")] = (
+        "premultiply"
+    )
     linear: Annotated[bool, Option("--linear", help="Filter sRGB samples in linear light.")] = False
 
 
@@ -72,36 +100,45 @@ class FileOptions:
     output: Annotated[
         str,
         Option(
-            "-o", "--output", help="File, folder/, template with {stem} {name} {ext} {parent} {index} {kernel}, or -."
+            "-o",
+            "--output",
+            metavar="WHERE",
+            help="File, folder/, template with {stem} {name} {ext} {parent} {index} {kernel}, or -.",
         ),
     ] = ""
-    format_: Annotated[str, Option("--format", help="Format of the output where its name does not tell.")] = ""
+    format_: Annotated[
+        str, Option("--format", metavar="NAME", help="Format of the output where its name does not tell.")
+    ] = ""
     force: Annotated[bool, Option("-f", "--force", help="Replace outputs that exist.")] = False
     in_place: Annotated[bool, Option("--in-place", help="Replace each input by its result.")] = False
-    png: Annotated[str, Option(help="PNG compression: fast, balanced, small.")] = "fast"
-    quality: Annotated[int | None, Option(min=1, max=100, help="JPEG and WebP quality.")] = None
+    png: Annotated[str, Option(metavar="LEVEL", help="PNG compression: fast, balanced, small.")] = "fast"
+    quality: Annotated[int | None, Option(min=1, max=100, metavar="N", help="JPEG and WebP quality.")] = None
     compression: Annotated[
-        str | None, Option(help="TIFF compression: none, deflate, lzw, zstd; default as the input.")
+        str | None, Option(metavar="NAME", help="TIFF compression: none, deflate, lzw, zstd; default as the input.")
     ] = None
-    axes: Annotated[str | None, Option(help="Axes of the input, such as CYX or TZCYX.")] = None
-    series: Annotated[int | None, Option(help="Which series of a TIFF, from 0.")] = None
+    axes: Annotated[str | None, Option(metavar="LETTERS", help="Axes of the input, such as CYX or TZCYX.")] = None
+    series: Annotated[int | None, Option(metavar="N", help="Which series of a TIFF, from 0.")] = None
     lenient: Annotated[bool, Option("--lenient", help="Damage that can be read around is a warning.")] = False
     auto_orient: Annotated[bool, Option("--auto-orient", help="Turn the picture as its EXIF orientation says.")] = False
-    max_pixels: Annotated[int | None, Option(help="Refuse images with more samples.")] = None
+    max_pixels: Annotated[int | None, Option(metavar="N", help="Refuse images with more samples.")] = None
 
 
 @dataclass(frozen=True)
 class RunOptions:
     """How it is computed."""
 
-    method: Annotated[str, Option("-m", "--method", help="auto, direct, separable, gemm or fft.")] = "auto"
+    method: Annotated[str, Option("-m", "--method", metavar="NAME", help="auto, direct, separable, gemm or fft.")] = (
+        "auto"
+    )
     tolerance: Annotated[
-        float, Option(min=0.0, max=0.5, help="What separable terms may leave of the kernel, relative to sum|k|.")
+        float,
+        Option(min=0.0, max=0.5, metavar="X", help="What separable terms may leave of the kernel, relative to sum|k|."),
     ] = 0.0
-    threads: Annotated[int, Option(min=0, help="Threads for one image; 0 uses every core.")] = 0
-    memory: Annotated[str, Option(help="Bound of the working memory, such as 256MiB.")] = "256MiB"
+    threads: Annotated[int, Option(min=0, metavar="N", help="Threads for one image; 0 uses every core.")] = 0
+    memory: Annotated[str, Option(metavar="SIZE", help="Bound of the working memory, such as 256MiB.")] = "256MiB"
     verify: Annotated[
-        int, Option(min=0, help="Recompute N points (200 without N) from the definition; fail if one differs.")
+        int,
+        Option(min=0, metavar="N", help="Recompute N points (200 without N) from the definition; fail if one differs."),
     ] = 0
     strict: Annotated[bool, Option("--strict", help="A warning is a failure.")] = False
     fail_fast: Annotated[bool, Option("--fail-fast", help="Stop at the first input that fails.")] = False
