@@ -5,7 +5,7 @@ A source may be any array, also a memory map; so may a target.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -23,6 +23,7 @@ from convcli.kernels.kernel import Kernel
 from convcli.planner import Plan, make_plan
 from convcli.samples import Counts, rescale
 from convcli.tiles import Method, Task, store_tile
+from convcli.tiling import tiles, tiles_and_rims
 from convcli.workers import core_count, run_all
 
 Array = np.ndarray[Any, Any]
@@ -155,16 +156,11 @@ class Job:
         kernel = self.filter.kernel
         return kernel.array() if kernel.bank else kernel.array()[None, None]
 
-    def tasks(self) -> Iterator[Task]:
-        """Every tile of every plane."""
-        loops = [range(self.image.info.size(letter)) for letter in self.layout.loops]
-        cuts = [
-            [(start, min(start + step, size)) for start in range(0, size, step)]
-            for size, step in zip(self.plan.problem.output, self.plan.tile, strict=True)
-        ]
-        for loop in product(*loops):
-            for tile in product(*cuts):
-                yield Task(loop, tile)
+    def tasks(self, *, apart: bool) -> list[Task]:
+        """Every tile of every plane; `apart` keeps those that read beyond the image to themselves."""
+        loops = product(*(range(self.image.info.size(letter)) for letter in self.layout.loops))
+        pieces = list((tiles_and_rims if apart else tiles)(self.plan.problem.axes, self.plan.tile))
+        return [Task(loop, tile) for loop in loops for tile in pieces]
 
     def run(self, values: Array, progress: Progress | None = None) -> Counts:
         """Compute every tile into `values`; what was clipped."""
@@ -177,7 +173,7 @@ class Job:
                 if progress:
                     progress(counts.samples)
 
-        tasks = list(self.tasks())
+        tasks = self.tasks(apart=method.fused is not None)
         run_all(work, tasks, min(self.plan.threads, len(tasks)))
         return total
 

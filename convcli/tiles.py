@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convcli.errors import ConvError
+from convcli.fused import Compiled, fits, store_fused
 from convcli.planner import load
 from convcli.samples import Counts, full_scale, premultiply, put, store, to_linear, to_srgb, unpremultiply
 from convcli.windows import read_window
@@ -53,6 +54,11 @@ class Method:
         return self.prepared(self.job.taps, self.job.plan.itemsize)
 
     @cached_property
+    def fused(self) -> Compiled | None:
+        """The filter on samples as they lie in the image, where that is possible."""
+        return getattr(self.apply, "fused", None) if fits(self.job) else None
+
+    @cached_property
     def wide(self) -> Apply:
         """The filter in float64."""
         return self.prepared(self.job.taps, 8)
@@ -81,6 +87,8 @@ class Method:
 
 def store_tile(job: Job, method: Method, task: Task, target: Array) -> Counts:
     """Compute one tile and put its samples into `target` (samples, filters, *tile)."""
+    if method.fused is not None and (counts := store_fused(job, method.fused, task, target)):
+        return counts
     block = tile_block(job, task, job.plan.problem.dtype)
     opacity = centre_opacity(job, block, task)
     results = filter_block(job, method, block, task.shape)

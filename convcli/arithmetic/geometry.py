@@ -60,6 +60,17 @@ class Geometry:
         first = position * self.stride - self.begin
         return range(first, first + self.extent, self.dilation)
 
+    @property
+    def interior(self) -> tuple[int, int]:
+        """The outputs [first, last) that read no padding.
+
+        >>> Geometry(size=6, kernel=3, begin=1, end=1).interior
+        (1, 5)
+        """
+        first = min(-(-self.begin // self.stride), self.output)
+        last = (self.size + self.begin - self.extent) // self.stride + 1
+        return first, max(first, min(last, self.output))
+
     def window(self, first: int, last: int) -> tuple[int, int]:
         """The pixels [start, stop) that the outputs [first, last) read; they may lie outside the axis.
 

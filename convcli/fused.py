@@ -1,0 +1,74 @@
+"""The short way for pictures: the samples of a tile through the native extension in one pass, with no floats in memory.
+
+It is taken where nothing but the filter, a scale and a bias acts on the samples. Interleaved colour is filtered where
+it lies, as rows of `step` samples per pixel; only the rim of the image, which reads beyond it, is copied and padded.
+Tiles in which NaN or infinities turn up go the long way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from convcli import native
+from convcli.samples import Counts
+from convcli.windows import read_window
+
+if TYPE_CHECKING:
+    from convcli.engine import Job
+    from convcli.tiles import Task
+
+Array = np.ndarray[Any, Any]
+Compiled = Callable[..., native.Counts]
+"""(filter number, source rows, target rows, scale and bias and step) -> counts."""
+
+
+def fits(job: Job) -> bool:
+    """Whether a job may go the short way at all."""
+    filter_, numbers, info = job.filter, job.filter.numbers, job.image.info
+    plain = numbers.range == "clip" and numbers.nodata is None and not numbers.linear and filter_.combine == "stack"
+    colours = not info.has_alpha or numbers.alpha == "straight"
+    types = info.dtype in native.TYPES and filter_.output_dtype(info) in native.TYPES and job.image.data.dtype.isnative
+    return (
+        native.AVAILABLE and plain and colours and types and filter_.each and filter_.ndim == 2 and _borders_hold(job)
+    )
+
+
+def store_fused(job: Job, compiled: Compiled, task: Task, target: Array) -> Counts | None:
+    """Compute one tile into `target` (samples, filters, *tile); None where it has to go the long way."""
+    total, numbers = Counts(), job.filter.numbers
+    pixels = np.moveaxis(job.source[task.loop][:, 0], 0, -1)
+    spans = (axis.window(*outputs) for axis, outputs in zip(job.plan.problem.axes, task.tile, strict=True))
+    window = [*spans, (0, pixels.shape[-1])]
+    block = read_window(pixels, window, (*job.filter.borders, job.filter.borders[-1]), pixels.dtype)
+    for number in range(target.shape[1]):
+        for rows, results, step in _planes(block, np.moveaxis(target[:, number], 0, -1)):
+            counts = compiled(number, rows, results, step=step, scale=numbers.scale, bias=numbers.bias)
+            if counts.nan or (results.dtype.kind == "f" and (counts.below or counts.above)):
+                return None
+            total.add(Counts(results.size, counts.below, counts.above))
+    return total
+
+
+def _planes(source: Array, target: Array) -> Iterator[tuple[Array, Array, int]]:
+    """(rows, columns, samples) as planes that lie in memory as rows: all samples at once where they are interleaved."""
+    samples = source.shape[-1]
+    if _interleaved(source) and _interleaved(target):
+        yield source.reshape(len(source), -1), target.reshape(len(target), -1), samples
+        return
+    for sample in range(samples):
+        yield source[..., sample], target[..., sample], 1
+
+
+def _interleaved(pixels: Array) -> bool:
+    """Whether the samples of a row follow each other without gaps."""
+    return pixels.strides[2] == pixels.itemsize and pixels.strides[1] == pixels.itemsize * pixels.shape[2]
+
+
+def _borders_hold(job: Job) -> bool:
+    """Whether samples can hold the constants that lie outside the image."""
+    kind = job.image.data.dtype
+    values = [border.value for border in job.filter.borders if border.rule == "constant"]
+    return kind.kind == "f" or all(v == int(v) and np.iinfo(kind).min <= v <= np.iinfo(kind).max for v in values)
