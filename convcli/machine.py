@@ -15,6 +15,7 @@ class Machine:
     name: str = "AMD EPYC 7003 at 2.4 GHz, 2026-11"
     call: float = 3e-6  # a NumPy call on a small array
     tap: float = 1 / 22e9  # a multiply-add of a compiled direct kernel
+    turn: float = 0.25e-9  # a value between the two passes of a compiled separable kernel
     store: float = 0.35e-9  # an output of a compiled kernel, rounded and stored
     band: float = 1 / 25e9  # a multiply-add inside a banded product
     product: float = 1 / 38e9  # a multiply-add inside a large matrix product

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from math import ceil, prod
 from typing import TYPE_CHECKING, Any
 
+from convcli import native
 from convcli.arithmetic.geometry import Geometry
 from convcli.arithmetic.problem import Cost, Problem
 from convcli.methods.banded import band, band_rows, phases, strips
@@ -38,13 +39,36 @@ def refuse(problem: Problem) -> str | None:
     return None
 
 
+def compiled(problem: Problem) -> bool:
+    """Whether the native extension computes this problem: planes of float32 that meet one kernel each."""
+    return native.AVAILABLE and problem.itemsize == 4 and len(problem.axes) == 2 and problem.fan_in == 1
+
+
 def tile(problem: Problem) -> tuple[int, ...]:
-    """Blocks that stay in the second-level cache between two passes."""
+    """Blocks that stay in the second-level cache between two passes; compiled ones find their own inside a strip."""
     *deep, rows, columns = problem.output
+    if compiled(problem):
+        return min(rows, max(64, 2**19 // columns)), columns
     return (*(min(d, 32) for d in deep), min(rows, 128 if not deep else 32), min(columns, 1024))
 
 
 def price(problem: Problem, machine: Machine) -> Cost:
+    """What the compiled passes or NumPy take."""
+    return _compiled_price(problem, machine) if compiled(problem) else _banded_price(problem, machine)
+
+
+def _compiled_price(problem: Problem, machine: Machine) -> Cost:
+    """A multiply-add for each tap of each pass, and a store for each output."""
+    terms = problem.rank or 1
+    outputs = problem.planes * problem.channels_out * prod(problem.output)
+    tiles = problem.planes * prod(ceil(n / t) for n, t in zip(problem.output, tile(problem), strict=True))
+    macs = outputs * terms * sum(problem.kernel)
+    gaps = 1 if problem.stride[-1] == 1 else 3
+    seconds = gaps * macs * machine.tap + outputs * (machine.store + terms * machine.turn) + 10 * tiles * machine.call
+    return Cost(macs=macs, seconds=seconds)
+
+
+def _banded_price(problem: Problem, machine: Machine) -> Cost:
     """The banded products of every pass; earlier passes still have the halo of later axes."""
     sizes = [axis.size + axis.begin + axis.end for axis in problem.axes]
     block = [t * a.stride + a.extent for t, a in zip(tile(problem), problem.axes, strict=True)]
@@ -65,9 +89,16 @@ def price(problem: Problem, machine: Machine) -> Cost:
     return Cost(macs=macs, seconds=passes * (work * machine.band + 2 * values * machine.add + calls * machine.call))
 
 
-def prepare(taps: Array, problem: Problem) -> Separable:
+def prepare(taps: Array, problem: Problem) -> Compiled | Banded:
     """Factor every filter; `taps` are (O, I/g, *kernel)."""
+    import numpy as np
+
     limit = max(RESIDUAL[problem.itemsize], problem.approximation)
+    if compiled(problem):
+        nothing = [tuple(map(np.zeros, problem.kernel))]  # a filter without taps still has a result
+        factors = [factor(filter_[0], limit) or nothing for filter_ in taps]
+        sides = (zip(*terms, strict=True) for terms in factors)
+        return Compiled(problem, tuple(tuple(np.array(side, np.float32) for side in each) for each in sides))
     passes = {
         (o, i): [
             tuple(_one_pass(f.astype(problem.dtype), axis) for f, axis in zip(term, problem.axes, strict=True))
@@ -76,7 +107,7 @@ def prepare(taps: Array, problem: Problem) -> Separable:
         for o in range(taps.shape[0])
         for i in range(taps.shape[1])
     }
-    return Separable(problem, passes)
+    return Banded(problem, passes)
 
 
 def rank(taps: Array, limit: float = RESIDUAL[4]) -> int:
@@ -172,7 +203,31 @@ class Pass:
 
 
 @dataclass(frozen=True)
-class Separable:
+class Compiled:
+    """Applies terms by the native extension: down the columns, then along the rows, of a strip that is in the cache."""
+
+    problem: Problem
+    terms: tuple[tuple[Array, ...], ...]
+
+    def __call__(self, block: Array, out: Array) -> None:
+        """Fill `out` (O, *tile) from `block` (I, *window)."""
+        per_group = self.problem.channels_out // self.problem.groups
+        for number, result in enumerate(out):
+            self.fused(number, block[number // per_group], result)
+
+    def fused(self, number: int, source: Array, target: Array, **more: Any) -> native.Counts:
+        """Filter `number` on samples as they lie in an image."""
+        down, along = self.terms[number]
+        rows, columns = self.problem.axes
+        options: native.Options = {
+            "stride": (rows.stride, columns.stride),
+            "dilation": (rows.dilation, columns.dilation),
+        }
+        return native.separable(source, down, along, target, **options, **more)
+
+
+@dataclass(frozen=True)
+class Banded:
     """Applies prepared passes to a block."""
 
     problem: Problem
