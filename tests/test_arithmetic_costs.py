@@ -5,7 +5,6 @@ from itertools import product
 from math import prod
 
 import pytest
-from networks import PUBLISHED, Published
 
 from convcli.arithmetic.algorithms import Algorithm, algorithms
 from convcli.arithmetic.banks import Bank
@@ -19,6 +18,7 @@ from convcli.arithmetic.rules import Rules
 from convcli.arithmetic.sizes import Transposed
 from convcli.arithmetic.trace import trace
 from convcli.errors import ConvError, UsageError
+from networks import PUBLISHED, Published
 
 
 def cost(words: str, shape: Shape, convention: Convention | None = None, rules: Rules | None = None) -> Cost:

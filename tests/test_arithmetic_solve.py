@@ -4,7 +4,6 @@ import random
 from itertools import product
 
 import pytest
-from networks import PUBLISHED
 
 from convcli.arithmetic.geometry import Geometry
 from convcli.arithmetic.lossless import lossless_sizes
@@ -14,6 +13,7 @@ from convcli.arithmetic.rules import Rules
 from convcli.arithmetic.solve import Answer, ask, interval, solve
 from convcli.arithmetic.trace import trace
 from convcli.errors import UsageError
+from networks import PUBLISHED
 
 
 def answers(shape: str, words: str, wanted: tuple[int, ...], rules: Rules | None = None) -> list[Answer]:

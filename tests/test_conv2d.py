@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import scipy.ndimage
 import tifffile
-from command import convcli
 from skimage import data
+
+from command import convcli
 
 
 def filtered(image, folder, *options, name="in.png", result="out.tif"):

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import scipy.ndimage
 import tifffile
+
 from command import InProcess, convcli, limited_file_size, peak_memory, shell
 from faults import FAULTS, GREY, RGB, Fault, put, tiff
 

@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from networks import PUBLISHED, Published
-from printouts import ALEXNET, DCGAN
 
 from convcli.cli import run
+from networks import PUBLISHED, Published
+from printouts import ALEXNET, DCGAN
 
 SAMPLES = Path(__file__).parent.parent / "samples" / "networks"
 

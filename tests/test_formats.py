@@ -172,7 +172,7 @@ def test_an_interlaced_png_is_read(tmp_path):
     import struct
     import zlib
 
-    from tests.faults import chunk
+    from faults import chunk
 
     image = np.arange(64, dtype=np.uint8).reshape(8, 8)
     passes = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1)]

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from faults import FAULTS, GREY, RGB, STACK, fifo, half, imagej, jpeg, looped_tiff, resized_header, tiff
 
 from convcli.errors import ConvError
 from convcli.formats import ReadOptions, WriteOptions, encode, probe, read
 from convcli.image import Image, ImageInfo
+from faults import FAULTS, GREY, RGB, STACK, fifo, half, imagej, jpeg, looped_tiff, resized_header, tiff
 
 LONGEST = 3.0  # seconds; each takes milliseconds, but for 20,000 pages: the bound allows for a busy machine
 

@@ -13,11 +13,11 @@ import PIL.ImageCms
 import PIL.TiffImagePlugin
 import pytest
 import tifffile
-from faults import GREY, RGB, STACK, chunk, png, put, tiff
 
 from convcli.formats import FORMATS, WriteOptions, probe, read, remarks, write
 from convcli.formats.exif import orientation, with_orientation
 from convcli.image import Image, ImageInfo
+from faults import GREY, RGB, STACK, chunk, png, put, tiff
 
 PROFILE = PIL.ImageCms.ImageCmsProfile(PIL.ImageCms.createProfile("sRGB")).tobytes()
 ISO, EXPOSURE, LATITUDE = 0x8827, 0x829A, 2

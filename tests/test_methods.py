@@ -4,12 +4,12 @@ import math
 
 import numpy as np
 import pytest
-from oracle import correlate, pads_of
 
 from convcli.engine import convolve
 from convcli.errors import ConvError
 from convcli.filter import ACCURACY, Numbers
 from convcli.methods import METHODS
+from oracle import correlate, pads_of
 
 BORDERS = ("edge", "zero", "reflect", "symmetric", "wrap")
 

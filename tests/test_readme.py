@@ -1,4 +1,4 @@
-"""The README tells the truth: its commands are run, its tables are the program's own. `pytest --update` rewrites both."""
+"""The README tells the truth: its commands are run, its tables are the program's own; `--update` rewrites both."""
 
 import re
 

@@ -14,6 +14,7 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 import tifffile
+
 from command import convcli, environment, shell, start
 
 LARGE = np.random.default_rng(0).integers(0, 256, (1500, 1500, 3), dtype=np.uint8)

@@ -1,13 +1,13 @@
 """Pasted PyTorch printouts: their figures, and where the reading stops instead of guessing."""
 
 import pytest
-from printouts import ALEXNET, DCGAN, RESIDUAL
 
 from convcli.arithmetic.costs import Convention, costs, together
 from convcli.arithmetic.network import Shape
 from convcli.arithmetic.torch_printout import read_printout
 from convcli.arithmetic.trace import trace
 from convcli.errors import UsageError
+from printouts import ALEXNET, DCGAN, RESIDUAL
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 import random
 
 import pytest
-from printouts import ALEXNET, DCGAN
 
 from convcli.arithmetic.costs import Convention, costs, together
 from convcli.arithmetic.network import Shape
@@ -12,6 +11,7 @@ from convcli.arithmetic.rules import Rules
 from convcli.arithmetic.torch_printout import read_printout
 from convcli.arithmetic.trace import trace
 from convcli.errors import UsageError
+from printouts import ALEXNET, DCGAN
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: sizes cannot be compared with it")
 nn = torch.nn
