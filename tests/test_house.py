@@ -17,7 +17,7 @@ from convcli import cli, parser
 from convcli.commands import COMMANDS, command_function
 
 ROOT = Path(convcli.__file__).parent
-README = ROOT.parent / "README.md"
+README = Path(__file__).parents[1] / "README.md"
 
 ENGINE = ("engine", "fused", "samples", "tiles", "tiling", "verify", "windows", "workers")
 """Modules that are one room: the loop over pixels."""
