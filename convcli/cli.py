@@ -128,7 +128,8 @@ def version_line() -> str:
     """The program, its engine and the libraries that pixels depend on."""
     from importlib.metadata import version
 
-    from convcli import __version__
+    from convcli import __version__, native
 
+    direct = f"compiled, {native.INSTRUCTIONS[-1]}" if native.AVAILABLE else "NumPy, no extension was built"
     libraries = ", ".join(f"{name} {version(name)}" for name in ("numpy", "scipy", "tifffile", "imagecodecs"))
-    return f"convcli {__version__} (direct kernels: NumPy; {libraries})"
+    return f"convcli {__version__} (direct kernels: {direct}; {libraries})"

@@ -24,7 +24,7 @@ ENGINE = ("engine", "fused", "samples", "tiles", "tiling", "verify", "windows", 
 
 MAY_IMPORT = {
     "__main__": {"cli"},
-    "cli": {"__init__", "commands", "errors", "formats", "parser", "signals", "streams"},
+    "cli": {"__init__", "commands", "errors", "formats", "native", "parser", "signals", "streams"},
     "parser": {"commands", "errors"},
     "commands": {
         *("arithmetic", "batch", "borders", "errors", "filter", "formats", "image", "kernels", "machine", "methods"),
