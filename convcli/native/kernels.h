@@ -1,0 +1,161 @@
+/* The loops over samples, written once and included by direct.c for every instruction set.
+ *
+ * The includer defines VECTOR, the bytes of a register; TARGET, the attribute that allows the instructions; and NAME(x),
+ * which makes a name of its own for this instruction set. The result is a `struct kernels NAME(kernels)`.
+ */
+
+typedef float NAME(vector) __attribute__((vector_size(VECTOR)));
+typedef float NAME(loose) __attribute__((vector_size(VECTOR), aligned(1), may_alias)); /* a vector at any address */
+typedef int32_t NAME(integers) __attribute__((vector_size(VECTOR)));
+
+#define vector NAME(vector)
+#define loose NAME(loose)
+#define integers NAME(integers)
+#define LANES ((ptrdiff_t)(VECTOR / sizeof(float)))
+
+/* Add a run of taps to the sums of a block. The first `shared` rows of outputs read the same pixels and the others read
+ * others, so that a vector that is loaded serves several outputs; 0: each row reads its own. */
+static INLINE TARGET void NAME(add_run)(vector *sums, const char *const *reads, ptrdiff_t at, const float *taps,
+                                        ptrdiff_t count, int shared, int tall, int wide)
+{
+    for (; count > 0; count--, reads += READS(shared, tall), taps += tall) {
+        vector pixels[WIDEST];
+        for (int t = 0; t < tall; t++) {
+            const loose *from = (const loose *)(reads[t < shared ? 0 : shared ? 1 : t] + at);
+            if (t == 0 || t == shared || !shared)
+                for (int v = 0; v < wide; v++)
+                    pixels[v] = from[v];
+            for (int v = 0; v < wide; v++)
+                sums[t * wide + v] += taps[t] * pixels[v];
+        }
+    }
+}
+
+/* One block of outputs, `tall` rows of `wide` vectors from byte `at` on. The cases tell the compiler which outputs share
+ * pixels, so that every sum stays in a register. */
+static INLINE TARGET void NAME(block)(const struct recipe *recipe, const char *const *reads, char *const *out,
+                                      ptrdiff_t at, vector *unusual, int tall, int wide)
+{
+#define SHARED(shared) \
+    case shared: \
+        NAME(add_run)(sums, reads, at, taps, run->taps, shared, tall, wide); \
+        break;
+    vector sums[TALLEST * WIDEST], total[TALLEST * WIDEST], all = {0};
+    const float *taps = recipe->taps;
+    for (int i = 0; i < tall * wide; i++)
+        sums[i] = (vector){0};
+    if (recipe->several)
+        for (int i = 0; i < tall * wide; i++)
+            total[i] = (vector){0};
+    for (const struct run *run = recipe->runs; run->taps; run++) {
+        if (tall == 1)
+            NAME(add_run)(sums, reads, at, taps, run->taps, tall, tall, wide);
+        else
+            switch (run->shared) { SHARED(0) SHARED(1) SHARED(2) SHARED(3) SHARED(4) }
+        reads += run->taps * run->reads;
+        taps += run->taps * tall;
+        if (run->ends_burst)
+            for (int i = 0; i < tall * wide; i++)
+                total[i] += sums[i], sums[i] = (vector){0};
+    }
+    if (recipe->several)
+        for (int i = 0; i < tall * wide; i++)
+            sums[i] += total[i];
+    float scale = recipe->scale, bias = recipe->bias;
+    for (int t = 0; t < tall; t++)
+        for (int v = 0; v < wide; v++) {
+            vector value = sums[t * wide + v] * scale + bias;
+            all += value;
+            *(loose *)(out[t] + at + v * VECTOR) = value;
+        }
+    *unusual += all - all; /* 0, or NaN for ever after an infinity, a NaN or an overflow */
+#undef SHARED
+}
+
+/* Blocks along `columns` outputs. The last one reaches back over the one before it, or, where there are fewer columns
+ * than a block has, ahead over the margin that the caller left. False if every value is finite. */
+#define ALONG(name, tall, wide) \
+    static TARGET int NAME(name)(const struct recipe *recipe, const char *const *reads, char *const *out, \
+                                 ptrdiff_t columns) \
+    { \
+        vector unusual = {0}; \
+        ptrdiff_t last = columns > wide * LANES ? columns - wide * LANES : 0; \
+        for (ptrdiff_t x = 0; x < columns; x += wide * LANES) \
+            NAME(block)(recipe, reads, out, sizeof(float) * (x < last ? x : last), &unusual, tall, wide); \
+        int any = 0; \
+        for (int i = 0; i < LANES; i++) \
+            any |= unusual[i] != 0; \
+        return any; \
+    }
+ALONG(four_rows, 4, 3)
+ALONG(one_row, 1, 8)
+#undef ALONG
+
+/* Clip values to the limits of an integer type, in place, and count what gave way; NaN becomes 0. */
+static TARGET void NAME(settle)(float *values, ptrdiff_t count, const struct limits *limits, struct counts *counts)
+{
+    const vector zero = {0}, lower = zero + limits->below, upper = zero + limits->above;
+    const integers lowest = (integers)(zero + limits->lowest), highest = (integers)(zero + limits->highest);
+    integers outside = {0}, below = {0}, above = {0}, known = {0};
+    int any = 0;
+    while (count % LANES)
+        values[count++] = 0; /* in the margin, and inside the limits of every type */
+    for (ptrdiff_t i = 0; i < count; i += LANES) {
+        vector value = *(const loose *)(values + i);
+        outside |= (value < lower) | ~(value < upper);
+    }
+    for (int i = 0; i < LANES; i++)
+        any |= outside[i];
+    if (!any)
+        return;
+    for (ptrdiff_t i = 0; i < count; i += LANES) {
+        vector value = *(const loose *)(values + i);
+        integers low = value < lower, high = value >= upper, ordered = value == value;
+        below -= low, above -= high, known -= ordered;
+        integers clipped = ((integers)value & ordered & ~(low | high)) | (lowest & low) | (highest & high);
+        *(loose *)(values + i) = (vector)clipped;
+    }
+    counts->nan += count;
+    for (int i = 0; i < LANES; i++)
+        counts->below += below[i], counts->above += above[i], counts->nan -= known[i];
+}
+
+/* Samples to float32, and float32 to samples, between steps in bytes; contiguous samples go through vectors. */
+#define CONVERT(name, to_type, from_type, convert) \
+    static INLINE TARGET void NAME(name##_by)(char *restrict to, ptrdiff_t to_step, const char *restrict from, \
+                                              ptrdiff_t from_step, ptrdiff_t count) \
+    { \
+        for (ptrdiff_t i = 0; i < count; i++) { \
+            from_type old; \
+            memcpy(&old, from + i * from_step, sizeof old); \
+            to_type new = (to_type)convert(old); \
+            memcpy(to + i * to_step, &new, sizeof new); \
+        } \
+    } \
+    static TARGET void NAME(name)(char *restrict to, ptrdiff_t to_step, const char *restrict from, \
+                                  ptrdiff_t from_step, ptrdiff_t count) \
+    { \
+        if (to_step == sizeof(to_type) && from_step == sizeof(from_type)) \
+            NAME(name##_by)(to, sizeof(to_type), from, sizeof(from_type), count); \
+        else \
+            NAME(name##_by)(to, to_step, from, from_step, count); \
+    }
+#define SAMPLE(name, type, format, convert, ...) \
+    CONVERT(widen_##name, float, type, ) \
+    CONVERT(narrow_##name, type, float, convert)
+SAMPLES(SAMPLE)
+#undef SAMPLE
+#undef CONVERT
+
+#define WIDEN(name, ...) NAME(widen_##name),
+#define NARROW(name, ...) NAME(narrow_##name),
+static const struct kernels NAME(kernels) = {
+    NAME(one_row), NAME(four_rows), NAME(settle), {SAMPLES(WIDEN)}, {SAMPLES(NARROW)}, 8 * LANES,
+};
+#undef WIDEN
+#undef NARROW
+
+#undef vector
+#undef loose
+#undef integers
+#undef LANES

@@ -1,0 +1,330 @@
+"""The compiled kernels against the definition: every sample type, kernel shape, stride, dilation and layout."""
+
+import os
+import subprocess
+import sys
+from itertools import product
+from pathlib import Path
+from threading import Thread
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from convcli import native
+
+pytestmark = pytest.mark.skipif(not native.INSTRUCTIONS, reason="the native extension is not built")
+
+ROOT = Path(__file__).parent.parent
+
+
+def definition(source, taps, shape, *, stride=(1, 1), dilation=(1, 1), step=1):
+    """The sums of products in float64, tap by tap: (rows, columns) from (planes, rows, columns)."""
+    planes = np.asarray(source, np.float64).reshape(*source.shape[:2], -1, step)
+    rows, columns = shape[0], shape[1] // step
+    sums = np.zeros((rows, columns, step))
+    for plane, kernel in zip(planes, np.asarray(taps, np.float64), strict=True):
+        for (i, j), tap in np.ndenumerate(kernel):
+            begin = plane[i * dilation[0] :, j * dilation[1] :]
+            sums += tap * begin[:: stride[0], :: stride[1]][:rows, :columns]
+    return sums.reshape(shape)
+
+
+def source_shape(shape, kernel, *, stride=(1, 1), dilation=(1, 1), step=1):
+    """The smallest source that so many outputs read."""
+    sizes = (shape[0], shape[1] // step)
+    reads = [(n - 1) * s + (k - 1) * d + 1 for n, k, s, d in zip(sizes, kernel, stride, dilation, strict=True)]
+    return reads[0], reads[1] * step
+
+
+def samples(rng, shape, dtype):
+    """Random samples over the whole range of a type; 0 to 1 in float32."""
+    if dtype == "float32":
+        return rng.random(shape, np.float32)
+    info = np.iinfo(dtype)
+    return rng.integers(info.min, info.max, shape, dtype, endpoint=True)
+
+
+def check_same(expected, target, tolerance):
+    """Integers are the rounded sums, except where a sum lies within `tolerance` of a tie."""
+    if target.dtype.kind == "f":
+        assert np.abs(expected - target).max() <= tolerance
+        return
+    info = np.iinfo(target.dtype)
+    sure = np.abs(np.abs(expected - np.floor(expected)) - 0.5) > tolerance
+    np.testing.assert_array_equal(np.rint(expected).clip(info.min, info.max)[sure], target[sure])
+
+
+@st.composite
+def problems(draw):
+    """A correlation of any kind on a small image."""
+    step = draw(st.sampled_from([1, 1, 3, 4]))
+    columns = draw(st.one_of(st.integers(1, 70), st.sampled_from([96, 255, 600])))
+    return {
+        "kernel": draw(st.one_of(st.tuples(st.integers(1, 6), st.integers(1, 6)), st.sampled_from([(1, 17), (17, 1)]))),
+        "planes": draw(st.sampled_from([1, 1, 1, 2, 5])),
+        "shape": (draw(st.integers(1, 14)), columns * step),
+        "types": (draw(st.sampled_from(native.TYPES)), draw(st.sampled_from(native.TYPES))),
+        "options": {
+            "stride": draw(st.tuples(st.integers(1, 3), st.integers(1, 3))),
+            "dilation": draw(st.tuples(st.integers(1, 4), st.integers(1, 4))),
+            "step": step,
+        },
+        "instructions": draw(st.sampled_from(native.INSTRUCTIONS or ("none",))),
+        "seed": draw(st.integers(0, 2**32 - 1)),
+    }
+
+
+@given(problems())
+@settings(max_examples=300, deadline=None)
+def test_every_correlation_is_the_definition(problem):
+    """Whatever the sizes, strides, dilations, layouts and sample types, sums are those of the definition."""
+    rng = np.random.default_rng(problem["seed"])
+    options, shape, kernel = problem["options"], problem["shape"], problem["kernel"]
+    source = samples(rng, (problem["planes"], *source_shape(shape, kernel, **options)), problem["types"][0])
+    taps = rng.uniform(-1, 1, (problem["planes"], *kernel)).astype(np.float32)
+    target = np.empty(shape, problem["types"][1])
+    largest = max(1.0, float(np.abs(source.astype(np.float64)).max()))
+    scale = float(np.float32(100 / (np.abs(taps).sum() * largest)))
+    native.correlate(source, taps, target, scale=scale, bias=50.0, instructions=problem["instructions"], **options)
+    expected = definition(source, taps, shape, **options) * scale + 50
+    check_same(expected, target, 150 * native.rounding(taps.size))
+
+
+@pytest.mark.parametrize("kernel", [(1, 1), (2, 2), (3, 3), (4, 5), (7, 7), (8, 8), (15, 15), (33, 2), (64, 64)])
+@pytest.mark.parametrize("values", ["random", "equal", "bright"])
+def test_sums_of_many_taps_stay_within_the_claimed_error(kernel, values):
+    """The error is at most what `rounding` says, where pixels are equal or all bright, too."""
+    rng, shape = np.random.default_rng(0), (9, 70)
+    source = samples(rng, (1, *source_shape(shape, kernel)), "float32")
+    source = {"random": source, "equal": np.full_like(source, 0.7), "bright": 1 - source / 50}[values]
+    taps = np.full((1, *kernel), 1 / np.prod(kernel), np.float32) if values == "equal" else rng.random((1, *kernel))
+    taps = taps.astype(np.float32)
+    target = np.empty(shape, np.float32)
+    native.correlate(source, taps, target)
+    check_same(definition(source, taps, shape), target, native.rounding(taps.size) * np.abs(taps).sum() * source.max())
+
+
+@pytest.mark.parametrize("instructions", native.INSTRUCTIONS)
+@pytest.mark.parametrize(("source_type", "target_type"), tuple(product(native.TYPES, native.TYPES)))
+def test_separable_kernels_are_sums_of_outer_products(source_type, target_type, instructions):
+    """Two terms in one pass are the correlation with the sum of their outer products."""
+    rng, all_options = np.random.default_rng(3), {"stride": (2, 3), "dilation": (3, 2), "step": 3}
+    cases = ((9, 240), all_options), ((1, 3), all_options), ((11, 1500), {"dilation": (2, 1)}), ((6, 40), {})
+    for shape, options in cases:
+        columns, rows = rng.uniform(-1, 1, (2, 5)), rng.uniform(-1, 1, (2, 9))
+        taps = sum(np.outer(*term) for term in zip(columns, rows, strict=True))
+        source = samples(rng, source_shape(shape, (5, 9), **options), source_type)
+        target = np.empty(shape, target_type)
+        gain = np.abs(columns).sum() * np.abs(rows).sum()
+        scale = float(np.float32(100 / (gain * max(1.0, float(np.abs(source.astype(float)).max())))))
+        native.separable(source, columns, rows, target, scale=scale, bias=9.0, instructions=instructions, **options)
+        expected = definition(source[None], taps[None], shape, **options) * scale + 9
+        check_same(expected, target, 110 * 2 * native.rounding(9))
+
+
+@pytest.mark.parametrize("terms", [1, 3])
+def test_a_long_gaussian_is_separable(terms):
+    """101 taps a side: long sums go in bursts, down and along."""
+    rng, shape = np.random.default_rng(5), (10, 90)
+    columns, rows = rng.random((terms, 101)), rng.random((terms, 101))
+    source = samples(rng, source_shape(shape, (101, 101)), "uint8")
+    target = np.empty(shape, np.float32)
+    native.separable(source, columns, rows, target)
+    taps = np.einsum("ti,tj->ij", columns, rows)
+    check_same(definition(source[None], taps[None], shape), target, 2 * native.rounding(101) * taps.sum() * 255)
+
+
+def layouts(array):
+    """The same samples, laid out differently in memory: rows apart, columns apart, backwards, at odd addresses."""
+    planes, rows, columns = array.shape
+    apart = np.zeros((planes, rows, columns + 5), array.dtype)[:, :, 2 : 2 + columns]
+    interleaved = np.zeros((rows, columns, planes + 1), array.dtype).transpose(2, 0, 1)[:planes]
+    backwards = np.zeros_like(array)[::-1, ::-1, ::-1]
+    odd = np.zeros(array.nbytes + 1, np.uint8)[1:].view(array.dtype).reshape(array.shape)
+    for view in (apart, interleaved, backwards, odd):
+        view[...] = array
+        yield view
+
+
+@pytest.mark.parametrize("dtype", native.TYPES)
+@pytest.mark.parametrize("columns", [7, 300])
+def test_any_view_gives_the_same_result(dtype, columns):
+    """Strides of the views, in source and target, change nothing."""
+    rng, taps = np.random.default_rng(4), np.float32([[[1, 2, 0.5], [0, -1, 3]], [[1, 0, 0], [0.25, 1, 1]]])
+    source = samples(rng, (2, 9, columns + 2), dtype)
+    expected = np.empty((1, 8, columns), dtype)
+    counts = native.correlate(source, taps, expected[0], scale=0.125)
+    for view, target in zip(layouts(source), layouts(np.zeros_like(expected)), strict=True):
+        assert counts == native.correlate(view, taps, target[0], scale=0.125)
+        np.testing.assert_array_equal(expected, target)
+
+
+def test_a_memory_map_is_a_source(tmp_path):
+    """Pixels in a file, behind a header of odd length."""
+    pixels = np.arange(60, dtype=np.uint16).reshape(6, 10)
+    (tmp_path / "raw").write_bytes(b"header!" + pixels.tobytes())
+    source = np.memmap(tmp_path / "raw", np.uint16, "r", 7, (6, 10))
+    target = np.empty((4, 8), np.uint16)
+    native.correlate(source, np.eye(3), target)
+    np.testing.assert_array_equal(3 * pixels[1:5, 1:9], target)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16"])
+@pytest.mark.parametrize("instructions", native.INSTRUCTIONS)
+def test_results_are_rounded_half_to_even_clipped_and_counted(dtype, instructions):
+    """Ties go to the even neighbour; what rounds to a number out of range is clipped and counted, and only that."""
+    info = np.iinfo(dtype)
+    low, high = float(info.min), float(info.max)
+    values = [low - 1e30, low - 1, np.nextafter(np.float32(low - 0.5), np.float32(-1e9)), low - 0.5, low, low + 0.5]
+    values += [0.5, 1.5, 2.5, 2.5001, 101.5, high - 0.5, high, high + 0.25, high + 0.5, high + 1, 1e30]
+    source = np.tile(np.float32(values), 40)[None]
+    target = np.empty(source.shape, dtype)
+    counts = native.correlate(source, [[1]], target, instructions=instructions)
+    exact = np.rint(source.astype(np.float64))
+    np.testing.assert_array_equal(exact.clip(low, high), target)
+    assert ((exact < low).sum(), (exact > high).sum(), 0) == counts
+
+
+@pytest.mark.parametrize("dtype", native.TYPES)
+@pytest.mark.parametrize("columns", [5, 2000])
+def test_nan_and_infinity_are_counted(dtype, columns):
+    """A NaN is 0 in an integer, an infinity the nearest limit; float32 keeps both. A count tells of each."""
+    source = np.ones((9, columns), np.float32)
+    source[4, columns // 2], source[0, 0], source[8, -1], source[1, -1] = np.nan, np.inf, -np.inf, np.inf
+    target = np.empty(source.shape, dtype)
+    counts = native.correlate(source, [[1]], target)
+    assert (1, 2, 1) == counts
+    if dtype == "float32":
+        np.testing.assert_array_equal(source, target)
+    else:
+        info = np.iinfo(dtype)
+        expected = np.nan_to_num(source, nan=0, posinf=info.max, neginf=info.min)
+        np.testing.assert_array_equal(expected, target)
+
+
+def test_a_float32_overflow_is_counted():
+    """Finite pixels whose sum leaves float32 are as unusual as an infinity."""
+    source, target = np.full((5, 300), 2e38, np.float32), np.empty((5, 299), np.float32)
+    assert (0, target.size, 0) == native.correlate(source, [[1, 1]], target)
+    assert (target.size, 0, 0) == native.correlate(source, [[-1, -1]], target)
+
+
+def test_exact_sums_of_integers_are_exact():
+    """Whole taps on whole samples below 2^24 lose nothing, in any order of summation."""
+    rng = np.random.default_rng(8)
+    source, taps = rng.integers(0, 256, (40, 333), np.uint8), rng.integers(-9, 10, (9, 9))
+    target = np.empty((32, 325), np.float32)
+    native.correlate(source, taps, target)
+    np.testing.assert_array_equal(definition(source[None], taps[None], target.shape), target)
+
+
+def test_only_the_target_is_written():
+    """The samples around a target, and the source, stay as they are."""
+    rng = np.random.default_rng(9)
+    for columns, dtype in product((1, 8, 24, 61, 64, 200, 1100), native.TYPES):
+        room = np.full((9, columns + 40), 77, dtype)
+        source = samples(rng, (7, columns + 2), dtype)
+        before = source.copy()
+        native.correlate(source, np.ones((3, 3)), room[2:7, 20:-20], scale=0.1)
+        room[2:7, 20:-20] = 77
+        assert (room == 77).all()
+        np.testing.assert_array_equal(before, source)
+
+
+def test_threads_may_filter_strips_at_once():
+    """Strips by several threads make the image that one thread makes."""
+    rng, taps = np.random.default_rng(2), np.ones((5, 5))
+    source, whole, parts = (
+        samples(rng, (204, 500), "uint8"),
+        np.empty((200, 496), "uint8"),
+        np.empty((200, 496), "uint8"),
+    )
+    native.correlate(source, taps, whole, scale=0.04)
+    strips = [
+        Thread(target=native.correlate, args=(source[y : y + 54], taps, parts[y : y + 50]), kwargs={"scale": 0.04})
+        for y in range(0, 200, 50)
+    ]
+    for strip in strips:
+        strip.start()
+    for strip in strips:
+        strip.join()
+    np.testing.assert_array_equal(whole, parts)
+
+
+IMAGE, OUT = np.zeros((8, 9), np.uint8), np.zeros((6, 7), np.uint8)
+SLIPS = {
+    "read 9 pixels along axis 0; the source has 8": (IMAGE, np.ones((4, 3)), OUT, {}),
+    "read 10 pixels along axis 1": (IMAGE, np.ones((3, 4)), OUT, {}),
+    "stride 2, dilation 1 read 13": (IMAGE, np.ones((3, 3)), OUT, {"stride": (2, 1)}),
+    "stride 1, dilation 2 read 10": (IMAGE, np.ones((3, 3)), OUT, {"dilation": (2, 1)}),
+    "at least 1": (IMAGE, np.ones((3, 3)), OUT, {"stride": (0, 1)}),
+    "multiple of step 3": (IMAGE, np.ones((3, 1)), OUT, {"step": 3}),
+    "2 planes of taps for 1 planes": (IMAGE[None], np.ones((2, 3, 3)), OUT, {}),
+    "not planes, rows and columns": (IMAGE, np.ones((1, 3, 3)), OUT, {}),
+    "with taps in them": (IMAGE, np.ones((0, 3)), OUT, {}),
+    "no instructions 'mmx'": (IMAGE, np.ones((3, 3)), OUT, {"instructions": "mmx"}),
+    "source of type |i1": (IMAGE.astype(np.int8), np.ones((3, 3)), OUT, {}),
+    "source of type >u2": (IMAGE.astype(">u2"), np.ones((3, 3)), OUT, {}),
+    "target of type <f8": (IMAGE, np.ones((3, 3)), OUT.astype(float), {}),
+    "share memory": (IMAGE, np.ones((3, 3)), IMAGE[1:-1, 1:-1], {}),
+    "read-only": (IMAGE, np.ones((3, 3)), np.broadcast_to(np.uint8(0), (6, 7)), {}),
+}
+
+
+@pytest.mark.parametrize(("message", "call"), SLIPS.items())
+def test_what_does_not_fit_is_refused_in_words(message, call):
+    """The error says what was given and what was expected."""
+    source, taps, target, options = call
+    with pytest.raises((TypeError, ValueError), match=message.replace("|", r"\|")):
+        native.correlate(source, taps, target, **options)
+
+
+def test_terms_are_columns_and_rows():
+    """A separable kernel needs as many columns as rows."""
+    with pytest.raises(ValueError, match="2 columns and 1 rows of taps"):
+        native.separable(IMAGE, np.ones((2, 3)), np.ones((1, 3)), OUT)
+
+
+def test_the_extension_itself_refuses_to_leave_the_buffers():
+    """Without the checks in Python, no argument makes it read or write outside."""
+    from convcli.native import _direct
+
+    taps = np.ones((1, 3, 3), np.float32)
+    plain = [IMAGE[None], taps, OUT.copy(), None, (1, 1), (1, 1), 1, 1.0, 0.0, 0]
+    assert (0, 0, 0) == _direct.filter(*plain)
+    wrong = {
+        0: [IMAGE, IMAGE[None, :7], IMAGE[None, :, :8], IMAGE[None].astype(np.int8), IMAGE[None].astype(">u2"), None],
+        1: [taps[0], taps.astype(float), np.ones((1, 4, 3), np.float32), np.ones((2, 3, 3), np.float32), taps[:, :0]],
+        2: [np.zeros((7, 7), np.uint8), np.zeros((6, 8), np.uint8), np.zeros((6, 7)), OUT[None], bytes(42)],
+        3: [taps, np.ones((1, 3, 1), float), np.ones((2, 3, 1), np.float32)],
+        4: [(0, 1), (1, -1), (2, 1), (1, 2), (2**62, 1), (1, 2**62)],
+        5: [(0, 1), (2, 1), (1, 2), (2**62, 1), (1, 2**62), (2**63 - 1, 2**63 - 1)],
+        6: [0, -1, 2, 2**62],
+        9: [-1, len(native.INSTRUCTIONS)],
+    }
+    for place, values in wrong.items():
+        for value in values:
+            with pytest.raises((ValueError, TypeError, BufferError)):
+                _direct.filter(*plain[:place], value, *plain[place + 1 :])
+
+
+def test_numbers_without_a_meaning_do_no_harm():
+    """A single output has no stride and a single tap no dilation, however large; no output is no work."""
+    target = np.zeros((1, 3), np.uint8)
+    native.correlate(IMAGE + 1, [[2]], target, stride=(2**62, 1), dilation=(2**62, 2**62))
+    assert [[2, 2, 2]] == target.tolist()
+    assert (0, 0, 0) == native.correlate(IMAGE, np.ones((3, 3)), np.empty((0, 7), np.uint8))
+    assert (0, 0, 0) == native.correlate(IMAGE[:, :0], [[1]], np.empty((3, 0), np.uint8))
+
+
+def test_the_environment_can_say_no():
+    """CONVCLI_NATIVE=0 makes the package behave as if it had no extension."""
+    code = "from convcli import native; import sys; print(native.AVAILABLE, 'numpy' in sys.modules)"
+    for value, available in (("0", "False"), ("1", "True")):
+        environment = {**os.environ, "CONVCLI_NATIVE": value, "PYTHONPATH": str(ROOT)}
+        result = subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+        )
+        assert f"{available} False\n" == result.stdout
