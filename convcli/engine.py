@@ -28,6 +28,8 @@ from convcli.workers import core_count, run_all
 
 Array = np.ndarray[Any, Any]
 Progress = Callable[[int], None]
+LARGE_PLANE = 2**17
+"""Outputs from which a copy of the whole tile, made to pad it, costs more than rims computed apart."""
 SMALL_KERNEL = 9
 """Taps (and filters) below (above) which nobody looks for separable terms: passes would not pay."""
 
@@ -173,7 +175,7 @@ class Job:
                 if progress:
                     progress(counts.samples)
 
-        tasks = self.tasks(apart=method.fused is not None)
+        tasks = self.tasks(apart=method.fused is not None and prod(self.plan.problem.output) >= LARGE_PLANE)
         run_all(work, tasks, min(self.plan.threads, len(tasks)))
         return total
 

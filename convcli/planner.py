@@ -17,6 +17,8 @@ from convcli.machine import Machine
 from convcli.methods import METHODS
 
 DEFAULT_MEMORY = 2**28
+WORTH_A_THREAD = 1e-3
+"""Seconds of work that pay for starting one more thread."""
 WORKSPACE = 4
 """Arrays of the size of a tile's window that a thread holds at a time: block, result and the method's own."""
 
@@ -29,6 +31,7 @@ class Candidate:
     itemsize: int
     cost: Cost | None = None
     refused: str | None = None
+    threads: int = 1
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ def make_plan(
     assert best.cost is not None
     working = replace(problem, itemsize=best.itemsize)
     tile = _bounded(load(best.method).tile(working), working, memory // threads)
-    return Plan(working, best.method, best.itemsize, tile, threads, best.cost, candidates)
+    return Plan(working, best.method, best.itemsize, tile, best.threads, best.cost, candidates)
 
 
 def load(method: str) -> Any:
@@ -91,14 +94,24 @@ def _ask(name: str, problem: Problem, threads: int, machine: Machine) -> Candida
     if reason := method.refuse(working):
         return Candidate(name, working.itemsize, refused=reason)
     cost = method.price(working, machine)
-    pixels = problem.planes * (
-        problem.channels_in * prod(a.size for a in problem.axes) + problem.channels_out * prod(problem.output)
-    )
+    moved = 0 if getattr(method, "compiled", _never)(working) else _pixels(problem) * machine.window
     tiles = problem.planes * prod(ceil(n / t) for n, t in zip(problem.output, method.tile(working), strict=True))
     slower = 1.0 if single else machine.double
     startup = getattr(method, "startup", lambda _: 0.0)(machine)
-    seconds = (cost.seconds + pixels * machine.window) * slower / min(threads, max(1, tiles)) + startup
-    return Candidate(name, working.itemsize, replace(cost, seconds=seconds))
+    alone = (cost.seconds + moved + tiles * machine.start) * slower
+    hands = min(threads, max(1, tiles), 1 + int(alone / WORTH_A_THREAD))
+    return Candidate(name, working.itemsize, replace(cost, seconds=alone / hands + startup), threads=hands)
+
+
+def _pixels(problem: Problem) -> int:
+    """Pixels read and written."""
+    read = problem.channels_in * prod(axis.size for axis in problem.axes)
+    return problem.planes * (read + problem.channels_out * prod(problem.output))
+
+
+def _never(_problem: Problem) -> bool:
+    """What a method without compiled loops says of them."""
+    return False
 
 
 def _bounded(tile: tuple[int, ...], problem: Problem, memory: int) -> tuple[int, ...]:

@@ -4,6 +4,7 @@ Each method is a module with
 `refuse(problem)`, a reason why it cannot or None;
 `price(problem, machine)`, the cost by one thread in the problem's precision;
 `rounding(problem)`, its error in float32 relative to sum|k| max|x|;
+`compiled(problem)`, whether it reads samples as they lie in an image (where it ever does);
 `startup(machine)`, seconds that its first use in a process costs (where there are any);
 `tile(problem)`, the outputs per spatial axis it likes to compute at a time;
 `prepare(taps, problem)`, which returns a callable `(block, out)`: `block` is (I, *window), `out` is (O, *tile).

@@ -57,11 +57,9 @@ def price(problem: Problem, machine: Machine) -> Cost:
 
 def _compiled_price(problem: Problem, machine: Machine) -> Cost:
     """A multiply-add for each tap and a store for each output; slower where strides leave gaps."""
-    tiles = problem.planes * prod(ceil(n / t) for n, t in zip(problem.output, tile(problem), strict=True))
     outputs = problem.planes * problem.channels_out * prod(problem.output)
-    gaps = 1 if problem.stride[-1] == 1 else 3
-    seconds = gaps * problem.macs * machine.tap + outputs * machine.store + 10 * tiles * machine.call
-    return Cost(macs=problem.macs, seconds=seconds)
+    slower, more = (1, 0.0) if problem.stride[-1] == 1 else (2, machine.gap)
+    return Cost(problem.macs, seconds=slower * problem.macs * machine.tap + outputs * (machine.store + more))
 
 
 def _banded_price(problem: Problem, machine: Machine) -> Cost:

@@ -58,14 +58,12 @@ def price(problem: Problem, machine: Machine) -> Cost:
 
 
 def _compiled_price(problem: Problem, machine: Machine) -> Cost:
-    """A multiply-add for each tap of each pass, and a store for each output."""
-    terms = problem.rank or 1
+    """A multiply-add for each tap of each pass, and a store after each."""
     outputs = problem.planes * problem.channels_out * prod(problem.output)
-    tiles = problem.planes * prod(ceil(n / t) for n, t in zip(problem.output, tile(problem), strict=True))
+    terms = problem.rank or 1
     macs = outputs * terms * sum(problem.kernel)
-    gaps = 1 if problem.stride[-1] == 1 else 3
-    seconds = gaps * macs * machine.tap + outputs * (machine.store + terms * machine.turn) + 10 * tiles * machine.call
-    return Cost(macs=macs, seconds=seconds)
+    slower, more = (1, 0.0) if problem.stride[-1] == 1 else (2, machine.gap)
+    return Cost(macs, seconds=slower * macs * machine.pass_tap + outputs * ((1 + terms) * machine.store + more))
 
 
 def _banded_price(problem: Problem, machine: Machine) -> Cost:
