@@ -204,7 +204,7 @@ def method_lines(plan: Plan) -> Iterator[tuple[str, str]]:
     """The method chosen, then the others with their time or reason."""
     yield (
         "method",
-        f"{plan.method}, {seconds(plan.cost.seconds)} predicted, {plan.threads} threads, "
+        f"{plan.method}, {seconds(plan.cost.seconds)} predicted, {plan.threads} thread{'s' * (plan.threads > 1)}, "
         f"tiles of {'x'.join(map(str, plan.tile))}",
     )
     for other in plan.candidates:
