@@ -26,6 +26,10 @@
 #error "needs float arithmetic in single precision; convcli works without this module"
 #endif
 
+#ifndef __clang__
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized" /* totals are read where there are several bursts only */
+#endif
+
 #define INLINE inline __attribute__((always_inline))
 #define READS(shared, tall) ((shared) == (tall) ? 1 : (shared) ? 2 : (tall)) /* of a tap, see `struct run` */
 
@@ -273,13 +277,17 @@ static void sum_down(const struct job *job, int tall, ptrdiff_t columns)
         job->rows[i] = (const char *)(job->between + i * job->between_row);
 }
 
-/* Count the results in float32 that are not finite. */
-static void count_unusual(const char *values, ptrdiff_t count, struct counts *counts)
+/* Count the NaN among results, which become 0 on the way to an integer; and, on the way to float32, the infinities. */
+static void count_unusual(char *values, ptrdiff_t count, int type, struct counts *counts)
 {
-    for (ptrdiff_t i = 0; i < count; i++) {
+    for (ptrdiff_t i = 0; i < count; i++, values += sizeof(float)) {
         float value;
-        memcpy(&value, values + i * sizeof value, sizeof value);
-        counts->below += value == -INFINITY, counts->above += value == INFINITY, counts->nan += value != value;
+        memcpy(&value, values, sizeof value);
+        counts->nan += value != value;
+        if (type == FLOAT32)
+            counts->below += value == -INFINITY, counts->above += value == INFINITY;
+        else if (value != value)
+            memset(values, 0, sizeof value);
     }
 }
 
@@ -298,10 +306,10 @@ static void compute(const struct job *job, ptrdiff_t row, int tall, ptrdiff_t ti
     }
     int unusual = sum(job, &job->sum[tall > 1], out, tall, columns);
     for (int t = 0; t < tall; t++) {
+        if (unusual)
+            count_unusual(out[t], columns, target->type, counts);
         if (target->type != FLOAT32)
             job->kernels->settle((float *)out[t], columns, &TYPES[target->type].limits, counts);
-        else if (unusual)
-            count_unusual(out[t], columns, counts);
         if (!job->straight)
             job->kernels->narrow[target->type](to[t], target->column_step, out[t], sizeof(float), columns);
     }

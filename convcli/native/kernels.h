@@ -91,18 +91,18 @@ ALONG(four_rows, 4, 3)
 ALONG(one_row, 1, 8)
 #undef ALONG
 
-/* Clip values to the limits of an integer type, in place, and count what gave way; NaN becomes 0. */
+/* Clip values, none of them NaN, to the limits of an integer type, in place, and count what gave way. */
 static TARGET void NAME(settle)(float *values, ptrdiff_t count, const struct limits *limits, struct counts *counts)
 {
     const vector zero = {0}, lower = zero + limits->below, upper = zero + limits->above;
     const integers lowest = (integers)(zero + limits->lowest), highest = (integers)(zero + limits->highest);
-    integers outside = {0}, below = {0}, above = {0}, known = {0};
+    integers outside = {0}, below = {0}, above = {0};
     int any = 0;
     while (count % LANES)
         values[count++] = 0; /* in the margin, and inside the limits of every type */
     for (ptrdiff_t i = 0; i < count; i += LANES) {
         vector value = *(const loose *)(values + i);
-        outside |= (value < lower) | ~(value < upper);
+        outside |= (value < lower) | (value >= upper);
     }
     for (int i = 0; i < LANES; i++)
         any |= outside[i];
@@ -110,14 +110,13 @@ static TARGET void NAME(settle)(float *values, ptrdiff_t count, const struct lim
         return;
     for (ptrdiff_t i = 0; i < count; i += LANES) {
         vector value = *(const loose *)(values + i);
-        integers low = value < lower, high = value >= upper, ordered = value == value;
-        below -= low, above -= high, known -= ordered;
-        integers clipped = ((integers)value & ordered & ~(low | high)) | (lowest & low) | (highest & high);
+        integers low = value < lower, high = value >= upper;
+        below -= low, above -= high;
+        integers clipped = ((integers)value & ~(low | high)) | (lowest & low) | (highest & high);
         *(loose *)(values + i) = (vector)clipped;
     }
-    counts->nan += count;
     for (int i = 0; i < LANES; i++)
-        counts->below += below[i], counts->above += above[i], counts->nan -= known[i];
+        counts->below += below[i], counts->above += above[i];
 }
 
 /* Samples to float32, and float32 to samples, between steps in bytes; contiguous samples go through vectors. */
