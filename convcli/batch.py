@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from math import prod
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -30,6 +31,7 @@ from convcli.formats import (
 )
 from convcli.formats.atomic import is_special
 from convcli.formats.failures import told
+from convcli.formats.limits import memory, times
 from convcli.image import Image, ImageInfo
 from convcli.names import FileId, check_target, file_id, output_names, refuse_collisions
 from convcli.planner import DEFAULT_MEMORY, Plan, make_plan
@@ -181,6 +183,7 @@ def process(filter_: Filter, batch: Batch, source: str, target: str) -> Report:
     if batch.explain:
         return replace(report, warnings=batch.notes + info.notes + report.warnings, status="skipped")
     assert format_ is not None
+    check_size(after)
     from convcli.engine import apply
 
     image = read(content, options=batch.reading)
@@ -227,6 +230,14 @@ def _before_work(after: ImageInfo, target: str, format_: Format, batch: Batch) -
             error.message, error.code, where=target
         ) from None  # another name or option on the command line would do
     return remarks(format_, after, batch.writing)
+
+
+def check_size(after: ImageInfo) -> None:
+    """Refuse a result that is larger than the memory, as a huge padding makes it."""
+    needed, there = prod(after.shape) * int(after.dtype.lstrip("uintfloa")) // 8, memory()
+    if needed > there:
+        size = f"the result of {times(after.shape)} {after.dtype} needs {needed:,} bytes, the machine has {there:,}"
+        raise ConvError(f"{size}; use a smaller --padding or a larger --stride", "too-large")
 
 
 def plan_for(filter_: Filter, info: ImageInfo, batch: Batch) -> Plan:

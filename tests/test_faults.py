@@ -161,6 +161,11 @@ def test_an_impossible_kernel_is_one_line(run, folder, kernel, code):
     check_refused(run, folder, [folder / "in.png", "-k", kernel, "-f", "-o", folder / "old.png"], code, 2)
 
 
+@pytest.mark.parametrize("option", ["--tolerance", "--scale", "--bias"])
+def test_a_number_is_a_number(run, folder, option):
+    check_refused(run, folder, [folder / "in.png", "-k", "box:3", option, "nan", "-o", folder / "x.png"], "usage", 2)
+
+
 def test_a_kernel_may_be_larger_than_the_image(run, folder):
     image = np.arange(6, dtype=np.float32).reshape(2, 3)
     put(folder, "small.tif", tiff(image))
@@ -249,6 +254,12 @@ def test_a_result_too_wide_for_its_format_is_refused(run, folder):
 def test_a_result_with_too_many_channels_is_refused(run, folder):
     words = [folder / "rgb.png", *["-k", "sobel:x"] * 4, "-t", "uint8", "-o", folder / "out.jpg"]
     check_refused(run, folder, words, "shape", 2)
+
+
+@pytest.mark.parametrize("padding", ["99999999", "9" * 30, "0,99999999999999"])
+def test_a_result_larger_than_the_memory_is_refused(run, folder, padding):
+    words = [folder / "in.png", "-k", "box:3", "-p", padding, "-f", "-o", folder / "old.tif"]
+    assert "--padding" in check_refused(run, folder, words, "too-large", 1)
 
 
 def test_two_inputs_never_become_one_output(run, traps):

@@ -45,6 +45,8 @@ def build_filter(
     """The filter that the options describe, and what the user should know about it."""
     choose(kernels.combine, COMBINE, "--combine")
     choose(kernels.normalize, ("none", "sum"), "--normalize")
+    if not approximation >= 0:  # not a number, which no option type refuses
+        raise UsageError(f"{approximation} is not a number from 0 to 0.5", where="--tolerance")
     kernel, each, notes = build_kernel(ndim, kernels)
     letters = "ZYX"[-ndim:]
     padding = parse_padding(geometry.padding, ndim)
