@@ -17,6 +17,7 @@ from typing import Any
 from convcli.errors import ConvError, UsageError
 from convcli.filter import Filter
 from convcli.formats import (
+    FORMATS,
     Format,
     ReadOptions,
     WriteOptions,
@@ -218,7 +219,8 @@ def _output_format(target: str, info: ImageInfo, batch: Batch) -> Format | None:
     """The format of an output: as asked, by its name, or like the input's where no name tells."""
     if not target:
         return None
-    return format_for(target, batch.format or (info.format if is_stream(target) else None))
+    alike = is_stream(target) and FORMATS[info.format].dtypes  # a format without any is only read
+    return format_for(target, batch.format or (info.format if alike else None))
 
 
 def _before_work(after: ImageInfo, target: str, format_: Format, batch: Batch) -> tuple[str, ...]:
@@ -324,7 +326,11 @@ def _progress(batch: Batch, plan: Plan) -> Iterator[Any]:
 
 def _peak_memory() -> int:
     """The process's peak resident memory in bytes."""
+    status = Path("/proc/self/status")
+    own = status.read_text().partition("VmHWM:")[2] if status.exists() else ""
+    if own:
+        return int(own.split()[0]) * 1024
     import resource
 
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # on Linux this counts what the parent held, too
     return peak if sys.platform == "darwin" else peak * 1024

@@ -348,6 +348,14 @@ def test_a_pipe_takes_the_format_of_the_input_and_needs_no_force(run, folder):
         np.testing.assert_array_equal(GREY, iio.imread(reader.stdout.read()))
 
 
+def test_a_format_that_is_only_read_needs_another_for_a_pipe(run, folder):
+    put(folder, "in.pbm", b"P1 3 2 1 0 1 0 1 0")
+    words = [folder / "in.pbm", "-k", "identity", "-q", "-o", "-"]
+    assert "--format" in check_refused(run, folder, words, "unknown-format", 2)
+    assert (0, []) == run("conv2d", *words[:-1], folder / "out.pgm")
+    assert [[0, 255, 0], [255, 0, 255]] == iio.imread(folder / "out.pgm").tolist()
+
+
 def test_a_report_appears_whole_or_not_at_all(run, folder):
     report = put(folder, "r.json", b"precious")
     words = [folder / "in.png", "-k", "box:3", "-q", "-o", "/dev/null", "--report", report]
