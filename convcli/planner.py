@@ -69,6 +69,12 @@ def make_plan(
         raise UsageError(f"unknown method {method!r}; use auto, {', '.join(METHODS)}", where="--method")
     if prod(problem.output) == 0:
         raise ConvError(_does_not_fit(problem), "shape")
+    least = _workspace((1,) * len(problem.axes), problem)
+    if least > memory:
+        extent = "x".join(str(axis.extent) for axis in problem.axes)
+        raise ConvError(
+            f"one output reads {extent} pixels, {least:,} bytes of working memory; raise --memory", "memory"
+        )
     candidates = tuple(_ask(name, problem, threads, machine or Machine()) for name in METHODS)
     priced = [c for c in candidates if c.cost is not None and method in ("auto", c.method)]
     if not priced:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,6 +38,7 @@ def check_points(job: Job, values: Array, count: int) -> None:
 def random_points(job: Job, count: int) -> list[Task]:
     """Single outputs, the corners first."""
     rng = np.random.default_rng(SEED)
+    count = min(count, job.plan.problem.planes * prod(job.plan.problem.output))
     loops = [job.image.info.size(letter) for letter in job.layout.loops]
     sizes = job.plan.problem.output
     corners = [tuple(corner) for corner in product(*((0, size - 1) for size in sizes))]
