@@ -196,6 +196,13 @@ class Filter:
         """True where colour is multiplied by its opacity before the filter."""
         return self.each and info.has_alpha and self.numbers.alpha == "premultiply"
 
+    def keeps_results(self, info: ImageInfo, working: str) -> bool:
+        """True where results computed in a type are stored as they are: no range, colour or opacity to see to."""
+        numbers = self.numbers
+        plain = numbers.range == "clip" and numbers.scale == 1 and numbers.bias == 0 and numbers.nodata is None
+        colours = not numbers.linear and not (self.each and info.has_alpha) and self.combine == "stack"
+        return plain and colours and self.output_dtype(info) == working
+
     def _metadata(self, metadata: Mapping[str, Any]) -> Mapping[str, Any]:
         """The metadata with fewer pixels per inch or centimetre where outputs lie further apart."""
         if "resolution" not in metadata or set(self.stride) <= {1}:

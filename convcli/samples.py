@@ -72,13 +72,17 @@ def store(result: Array, target: Array, numbers: Numbers) -> Counts:
     return put(result, target, numbers.nodata)
 
 
+def count_nan(values: Array) -> int:
+    """How many values are not numbers."""
+    with np.errstate(over="ignore", invalid="ignore"):  # a sum may overflow, or meet both infinities
+        return int(np.count_nonzero(np.isnan(values))) if np.isnan(values.sum()) else 0
+
+
 def put(result: Array, target: Array, nodata: float | None = None) -> Counts:
     """Round and clip numbers into a target of any sample type, and count what had to give way; `result` is used up."""
     counts = Counts(samples=result.size)
-    with np.errstate(over="ignore", invalid="ignore"):  # a sum may overflow, or meet both infinities
-        unknown = np.isnan(result) if np.isnan(result.sum()) else None
-    if unknown is not None:
-        counts.nan = int(np.count_nonzero(unknown))
+    counts.nan = count_nan(result)
+    unknown = np.isnan(result) if counts.nan else None
     if target.dtype.kind in "iu":
         if unknown is not None:
             result[unknown] = 0

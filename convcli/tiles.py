@@ -12,7 +12,7 @@ import numpy as np
 from convcli.errors import ConvError
 from convcli.fused import Compiled, fits, store_fused
 from convcli.planner import load
-from convcli.samples import Counts, full_scale, premultiply, put, store, to_linear, to_srgb, unpremultiply
+from convcli.samples import Counts, count_nan, full_scale, premultiply, put, store, to_linear, to_srgb, unpremultiply
 from convcli.windows import read_window
 
 if TYPE_CHECKING:
@@ -90,8 +90,12 @@ def store_tile(job: Job, method: Method, task: Task, target: Array) -> Counts:
     if method.fused is not None and (counts := store_fused(job, method.fused, task, target)):
         return counts
     block = tile_block(job, task, job.plan.problem.dtype)
+    if job.filter.keeps_results(job.image.info, job.plan.problem.dtype):
+        filter_block(job, method, block, target)
+        return Counts(target.size, nan=count_nan(target))
     opacity = centre_opacity(job, block, task)
-    results = filter_block(job, method, block, task.shape)
+    results = np.empty((block.shape[0], job.plan.problem.channels_out, *task.shape), block.dtype)
+    filter_block(job, method, block, results)
     return finish(job, results, opacity, target)
 
 
@@ -126,15 +130,13 @@ def centre_opacity(job: Job, block: Array, task: Task) -> Array | None:
     return opacity
 
 
-def filter_block(job: Job, method: Method, block: Array, tile: tuple[int, ...]) -> Array:
-    """The filter's results on a block, (samples, filters, *tile), with NaN and infinities only where taps meet them."""
-    results = np.empty((block.shape[0], job.plan.problem.channels_out, *tile), block.dtype)
+def filter_block(job: Job, method: Method, block: Array, results: Array) -> None:
+    """Filter a block into (samples, filters, *tile), with NaN and infinities only where taps meet them."""
     for channels, result in zip(block, results, strict=True):
         if job.image.info.dtype.startswith("float") or job.filter.numbers.nodata is not None:
             _filter_any(job, method, channels, result)
         else:
             method.apply(channels, result)
-    return results
 
 
 def _filter_any(job: Job, method: Method, channels: Array, result: Array) -> None:

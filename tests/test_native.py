@@ -59,7 +59,7 @@ def problems(draw):
     step = draw(st.sampled_from([1, 1, 3, 4]))
     columns = draw(st.one_of(st.integers(1, 70), st.sampled_from([96, 255, 600])))
     return {
-        "kernel": draw(st.one_of(st.tuples(st.integers(1, 6), st.integers(1, 6)), st.sampled_from([(1, 17), (17, 1)]))),
+        "kernel": draw(st.one_of(st.tuples(st.integers(1, 6), st.integers(1, 6)), st.sampled_from([(1, 17), (17, 1), (1, 40), (1, 53)]))),
         "planes": draw(st.sampled_from([1, 1, 1, 2, 5])),
         "shape": (draw(st.integers(1, 14)), columns * step),
         "types": (draw(st.sampled_from(native.TYPES)), draw(st.sampled_from(native.TYPES))),

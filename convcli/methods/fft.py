@@ -127,6 +127,7 @@ class Fft:
 
     def __call__(self, block: Array, out: Array) -> None:
         """Fill `out` (O, *tile) from `block` (I, *window)."""
+        import numpy as np
         from scipy import fft
 
         per_group = self.problem.channels_out // self.problem.groups
@@ -134,7 +135,8 @@ class Fft:
         pixels = fft.rfftn(block, self.shape, axes=_last(self.shape))
         for filter_, spectrum in enumerate(self.spectra):
             first = filter_ // per_group * self.problem.fan_in
-            total = pixels[first] * spectrum[0]
+            alone = len(self.spectra) == self.problem.fan_in == 1
+            total = np.multiply(pixels[first], spectrum[0], out=pixels[first] if alone else None)
             for channel in range(1, self.problem.fan_in):
                 total += pixels[first + channel] * spectrum[channel]
             out[filter_] = fft.irfftn(total, self.shape, overwrite_x=True)[kept]

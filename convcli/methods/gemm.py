@@ -79,11 +79,14 @@ class Gemm:
 
         groups, filters, depth = self.bank.shape
         positions = prod(out.shape[1:])
-        results = out.reshape(groups, filters, positions)
+        whole = out if out.flags.c_contiguous else np.empty(out.shape, out.dtype)
+        results = whole.reshape(groups, filters, positions)
         for group in range(groups):
             channels = block[group * self.problem.fan_in : (group + 1) * self.problem.fan_in]
             columns = self._columns(channels, out.shape[1:]).reshape(depth, positions)
             np.matmul(self.bank[group], columns, out=results[group])
+        if whole is not out:
+            out[...] = whole
 
     def _columns(self, channels: Array, tile: tuple[int, ...]) -> Array:
         """The windows of a tile: (I/g, *kernel, *tile)."""

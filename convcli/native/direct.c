@@ -31,11 +31,12 @@
 #endif
 
 #define INLINE inline __attribute__((always_inline))
-#define READS(shared, tall) ((shared) == (tall) ? 1 : (shared) ? 2 : (tall)) /* of a tap, see `struct run` */
 
 enum {
-    TALLEST = 4,       /* rows of the largest block of outputs */
-    WIDEST = 8,        /* vectors in each row of the largest block */
+    TALLEST = 4,       /* rows of the tallest block of outputs, */
+    ABREAST = 3,       /* and vectors in each of them: twelve sums, three pixels and a tap are sixteen registers */
+    WIDEST = 8,        /* vectors of a block of one row */
+    MOST_APART = 3,    /* vectors from one in a row of a block to the next: colours have 1, 3 or 4 samples */
     CHUNK = 512,       /* columns whose sums wait in the first-level cache for being rounded */
     RING = 256 * 1024, /* bytes of input rows that are in use at a time: half of a second-level cache */
     BURST = 32,        /* taps that are summed one by one before they are added to a total; or the root of all taps */
@@ -56,20 +57,22 @@ struct read {
     ptrdiff_t row, offset;
 };
 
-/* Successive taps whose outputs share pixels alike: the first `shared` rows of a block read one place and the others
- * another; 0: each row reads its own. */
+/* Successive taps whose outputs share pixels alike. `sharing` is the number of rows of a block that read one place, while
+ * the others read another; 0: each row reads its own. More than SIDEWAYS: so many vectors of each row read one place. */
 struct run {
     ptrdiff_t taps, reads; /* `reads` of each tap */
-    int shared, ends_burst;
+    int sharing, ends_burst;
 };
+enum { SIDEWAYS = 8 };
 
 /* A sum of products for a block of one or of four rows, in the order in which the loops take it. A long sum is cut into
  * bursts that are summed first: float32 loses less. */
 struct recipe {
-    float *taps;      /* of each tap its value for each row of the block */
+    float *taps;      /* of each tap the values that a block needs, as many as it has rows */
     struct read *reads;
     struct run *runs; /* up to one without taps */
     ptrdiff_t count;  /* of reads */
+    ptrdiff_t gap;    /* vectors from one in a row of a block to the next */
     int several;      /* bursts */
     float scale, bias;
 };
@@ -82,7 +85,7 @@ struct kernels {
     along *one_row, *four_rows;
     void (*settle)(float *values, ptrdiff_t count, const struct limits *, struct counts *);
     convert *widen[4], *narrow[4];
-    ptrdiff_t margin; /* samples of the widest block: how far beyond a short row it reads and writes */
+    ptrdiff_t lanes; /* samples in a vector */
 };
 
 /* The integer nearest to a float below 2^22, half to even: 1.5 * 2^23 leaves no room for a fraction, so that the sum is
@@ -191,36 +194,81 @@ static ptrdiff_t begin(ptrdiff_t whole, ptrdiff_t count, ptrdiff_t i)
     return whole / count * i + smaller(whole % count, i);
 }
 
-/* Write a recipe. Output row t reads with kernel row i the input row i + t. Taken in the order k, k - 1, ... (after 0 the
- * last), the kernel rows of the outputs share input row k, or k + high where they began again. */
-static void write_recipe(struct recipe *recipe, struct taps taps, const ptrdiff_t *offsets, int tall)
+/* How far beyond a short row the widest block reads and writes, in samples. */
+static ptrdiff_t margin(const struct job *job)
 {
-    ptrdiff_t high = taps.high, total = taps.planes * high * taps.wide, pending = 0;
-    ptrdiff_t most = BURST, burst;
+    return larger(WIDEST, ABREAST * MOST_APART) * job->kernels->lanes;
+}
+
+/* Where a recipe goes on. */
+struct pen {
+    struct run *run;
+    struct read *read;
+    float *value;
+    ptrdiff_t pending, burst; /* taps since a burst began, and at its end */
+};
+
+static void begin_tap(struct pen *pen, ptrdiff_t sharing, ptrdiff_t reads)
+{
+    if (pen->run->taps && (pen->run->sharing != sharing || pen->pending == pen->burst)) {
+        pen->run->ends_burst = pen->pending == pen->burst;
+        pen->pending = pen->run->ends_burst ? 0 : pen->pending;
+        pen->run++;
+    }
+    *pen->run = (struct run){pen->run->taps + 1, reads, (int)sharing, 0};
+    pen->pending++;
+}
+
+/* Output row t reads with kernel row i the input row i + t. Taken in the order k, k - 1, ... (after 0 the last), the
+ * kernel rows of the outputs share input row k, or k + high where they began again. */
+static void write_rows(struct pen *pen, struct taps taps, ptrdiff_t row, const ptrdiff_t *offsets, ptrdiff_t tall)
+{
+    ptrdiff_t high = taps.high;
+    for (ptrdiff_t k = 0; k < high; k++) {
+        ptrdiff_t shared = high < tall - 1 ? 0 : smaller(k + 1, tall), reads = shared == tall ? 1 : shared ? 2 : tall;
+        for (ptrdiff_t tap = 0; tap < taps.wide; tap++) {
+            begin_tap(pen, shared, reads);
+            for (ptrdiff_t i = 0; i < reads; i++)
+                *pen->read++ = (struct read){row + k + (shared ? i * high : i), offsets[tap]};
+            for (ptrdiff_t t = 0; t < tall; t++)
+                *pen->value++ = taps.values[(shared ? (k - t + high) % high : k) * taps.wide + tap];
+        }
+    }
+}
+
+/* The same sideways, for one kernel row and four rows of outputs: from one vector of a row to the next, the same pixels
+ * are read `turn` taps earlier. */
+static void write_sideways(struct pen *pen, struct taps taps, ptrdiff_t row, ptrdiff_t pace, ptrdiff_t turn)
+{
+    for (ptrdiff_t k = 0; k < taps.wide; k++) {
+        ptrdiff_t shared = smaller(k / turn + 1, ABREAST), reads = shared == ABREAST ? TALLEST : 2 * TALLEST;
+        begin_tap(pen, SIDEWAYS + shared, reads);
+        for (ptrdiff_t i = 0; i < reads; i++)
+            *pen->read++ = (struct read){row + i % TALLEST, (k + i / TALLEST * taps.wide) * pace};
+        for (ptrdiff_t v = 0; v < TALLEST; v++)
+            *pen->value++ = v < ABREAST ? taps.values[(k - v * turn + taps.wide) % taps.wide] : 0;
+    }
+}
+
+/* Write a recipe. `pace` are the bytes from one tap to the next where it is the same for all, else 0. */
+static void write_recipe(struct recipe *recipe, struct taps taps, const ptrdiff_t *offsets, ptrdiff_t pace,
+                         ptrdiff_t tall, ptrdiff_t vector)
+{
+    ptrdiff_t total = taps.planes * taps.high * taps.wide, most = BURST, turn = 0;
     while (most * most < total)
         most++;
-    burst = parts(total, parts(total, most));
-    float *value = recipe->taps;
-    struct read *read = recipe->reads;
-    struct run *run = recipe->runs;
-    for (ptrdiff_t plane = 0; plane < taps.planes; plane++, taps.values += high * taps.wide)
-        for (ptrdiff_t k = 0; k < high; k++) {
-            ptrdiff_t shared = high < tall - 1 ? 0 : smaller(k + 1, tall), row = plane * (high + tall - 1) + k;
-            for (ptrdiff_t tap = 0; tap < taps.wide; tap++, pending++) {
-                if (run->taps && (run->shared != shared || pending == burst)) {
-                    run->ends_burst = pending == burst;
-                    pending = run->ends_burst ? 0 : pending;
-                    run++;
-                }
-                *run = (struct run){run->taps + 1, READS(shared, tall), (int)shared, 0};
-                for (int i = 0; i < run->reads; i++)
-                    *read++ = (struct read){row + (shared ? i * high : i), offsets[tap]};
-                for (int t = 0; t < tall; t++)
-                    *value++ = taps.values[(shared ? (k - t + high) % high : k) * taps.wide + tap];
-            }
-        }
-    recipe->count = read - recipe->reads;
-    recipe->several = burst < total;
+    struct pen pen = {recipe->runs, recipe->reads, recipe->taps, 0, parts(total, parts(total, most))};
+    recipe->gap = 1;
+    for (ptrdiff_t gap = MOST_APART; gap && pace && tall == TALLEST && taps.high == 1; gap--)
+        if (gap * vector % pace == 0 && taps.wide >= (ABREAST - 1) * gap * vector / pace)
+            recipe->gap = gap, turn = gap * vector / pace;
+    for (ptrdiff_t plane = 0; plane < taps.planes; plane++, taps.values += taps.high * taps.wide)
+        if (turn)
+            write_sideways(&pen, taps, plane * TALLEST, pace, turn);
+        else
+            write_rows(&pen, taps, plane * (taps.high + tall - 1), offsets, tall);
+    recipe->count = pen.read - recipe->reads;
+    recipe->several = pen.burst < total;
 }
 
 /* Widen one source row into its slot. With a stride along x each phase of pixels is laid out on its own, so that what a
@@ -302,7 +350,7 @@ static void compute(const struct job *job, ptrdiff_t row, int tall, ptrdiff_t ti
         sum_down(job, tall, job->x.stride > 1 ? job->slot : columns + job->halo);
     for (int t = 0; t < tall; t++) {
         to[t] = target->data + (row + t * job->y.dilation) * target->row_step + (tile + x) * target->column_step;
-        out[t] = job->straight ? to[t] : (char *)(job->sums + t * (job->chunk + job->kernels->margin));
+        out[t] = job->straight ? to[t] : (char *)(job->sums + t * (job->chunk + margin(job)));
     }
     int unusual = sum(job, &job->sum[tall > 1], out, tall, columns);
     for (int t = 0; t < tall; t++) {
@@ -360,24 +408,24 @@ static void run_job(const struct job *job, struct counts *counts)
 static void lay_out(struct job *job)
 {
     const struct samples *source = &job->source, *target = &job->target;
-    ptrdiff_t margin = job->kernels->margin, size = sizeof(float), strided = job->x.stride > 1;
+    ptrdiff_t size = sizeof(float), strided = job->x.stride > 1, least = margin(job);
     ptrdiff_t reach = (job->taps.wide - 1) * job->x.dilation;
     ptrdiff_t band = job->y.stride > 1 ? 1 : smaller(TALLEST * job->y.dilation, target->rows);
 
     job->high = job->columns.values ? job->columns.high : job->taps.high;
     job->halo = reach * job->step;
     job->depth = (band - 1) * job->y.stride + (job->high - 1) * job->y.dilation + 1;
-    job->in_place = source->type == FLOAT32 && source->column_step == size && !strided && target->columns >= margin;
-    job->straight = target->type == FLOAT32 && target->column_step == size && !strided && target->columns >= margin;
-    job->tile = smaller(target->columns, larger(2 * margin, RING / size / (source->planes * job->depth)));
+    job->in_place = source->type == FLOAT32 && source->column_step == size && !strided && target->columns >= least;
+    job->straight = target->type == FLOAT32 && target->column_step == size && !strided && target->columns >= least;
+    job->tile = smaller(target->columns, larger(2 * least, RING / size / (source->planes * job->depth)));
     if (strided)
         job->tile = larger(smaller(job->tile, CHUNK) / job->step, 1) * job->step;
     job->chunk = job->tile;
     if (!strided && (job->columns.values || !job->straight))
         job->chunk = smaller(job->tile, job->columns.values ? larger(CHUNK, 8 * job->halo) : CHUNK);
     job->phase = job->tile + reach / job->x.stride * job->step;
-    job->slot = smaller(job->x.stride, reach + 1) * job->phase + margin;
-    job->between_row = strided ? job->slot : job->chunk + job->halo + margin;
+    job->slot = smaller(job->x.stride, reach + 1) * job->phase + least;
+    job->between_row = strided ? job->slot : job->chunk + job->halo + least;
 }
 
 /* Memory that is given back at once. */
@@ -395,18 +443,19 @@ static void *room(struct memory *memory, ptrdiff_t count, ptrdiff_t size)
 }
 
 /* Recipes for blocks of one and of four rows. */
-static void prepare(struct recipe *recipes, struct taps taps, const ptrdiff_t *offsets, float scale, float bias,
+static void prepare(const struct job *job, struct recipe recipes[2], struct taps taps, const ptrdiff_t *offsets,
                     struct memory *memory)
 {
-    ptrdiff_t total = taps.planes * taps.high * taps.wide;
+    ptrdiff_t total = taps.planes * taps.high * taps.wide, vector = job->kernels->lanes * (ptrdiff_t)sizeof(float);
+    ptrdiff_t pace = taps.wide > 1 && job->x.stride == 1 ? offsets[1] - offsets[0] : 0;
     for (int i = 0; i < 2 && !memory->failed; i++) {
-        int tall = i ? TALLEST : 1;
-        struct recipe recipe = {.scale = scale, .bias = bias};
+        ptrdiff_t tall = i ? TALLEST : 1;
+        struct recipe recipe = {.scale = 1};
         recipe.taps = room(memory, total * tall, sizeof *recipe.taps);
-        recipe.reads = room(memory, total * tall, sizeof *recipe.reads);
+        recipe.reads = room(memory, total * tall * 2, sizeof *recipe.reads);
         recipe.runs = room(memory, taps.planes * TALLEST + total / BURST + 2, sizeof *recipe.runs);
         if (!memory->failed)
-            write_recipe(&recipe, taps, offsets, tall);
+            write_recipe(&recipe, taps, offsets, pace, tall, vector);
         recipes[i] = recipe;
     }
 }
@@ -414,23 +463,25 @@ static void prepare(struct recipe *recipes, struct taps taps, const ptrdiff_t *o
 static void find_room(struct job *job, struct memory *memory)
 {
     static const ptrdiff_t here = 0;
-    ptrdiff_t planes = job->source.planes, terms = job->columns.planes, margin = job->kernels->margin;
-    ptrdiff_t size = sizeof(float), *offsets = room(memory, job->taps.wide, sizeof *offsets);
+    ptrdiff_t planes = job->source.planes, terms = job->columns.planes, size = sizeof(float);
+    ptrdiff_t *offsets = room(memory, job->taps.wide, sizeof *offsets);
     for (ptrdiff_t tap = 0; offsets && tap < job->taps.wide; tap++) {
         ptrdiff_t pixel = tap * job->x.dilation, stride = job->x.stride;
         offsets[tap] = (pixel % stride * job->phase + pixel / stride * job->step) * size;
     }
-    prepare(job->sum, job->taps, offsets, job->scale, job->bias, memory);
+    prepare(job, job->sum, job->taps, offsets, memory);
+    for (int i = 0; i < 2; i++)
+        job->sum[i].scale = job->scale, job->sum[i].bias = job->bias;
     job->down = room(memory, 2 * terms, sizeof *job->down);
     for (ptrdiff_t i = 0; i < terms; i++) {
         struct taps term = {job->columns.values + i * job->high, 1, job->high, 1};
-        prepare(job->down + 2 * i, term, &here, 1, 0, memory);
+        prepare(job, job->down + 2 * i, term, &here, memory);
     }
     job->rows = room(memory, larger(planes * (job->high + TALLEST - 1), terms * TALLEST), sizeof *job->rows);
     job->reads = room(memory, larger(job->sum[1].count, TALLEST * job->high), sizeof *job->reads);
     job->ring = room(memory, job->in_place ? 0 : planes * job->depth, job->slot * size);
     job->between = room(memory, terms * TALLEST, job->between_row * size);
-    job->sums = room(memory, job->straight ? 0 : TALLEST, (job->chunk + margin) * size);
+    job->sums = room(memory, job->straight ? 0 : TALLEST, (job->chunk + margin(job)) * size);
 }
 
 /* Find memory, run, give it back. False without memory. */

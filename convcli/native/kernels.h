@@ -13,12 +13,12 @@ typedef int32_t NAME(integers) __attribute__((vector_size(VECTOR)));
 #define integers NAME(integers)
 #define LANES ((ptrdiff_t)(VECTOR / sizeof(float)))
 
-/* Add a run of taps to the sums of a block. The first `shared` rows of outputs read the same pixels and the others read
- * others, so that a vector that is loaded serves several outputs; 0: each row reads its own. */
+/* Add a run of taps to the sums of a block: the first `shared` rows read the same pixels and the others read others, so
+ * that a vector that is loaded serves several outputs; 0: each row reads its own. */
 static INLINE TARGET void NAME(add_run)(vector *sums, const char *const *reads, ptrdiff_t at, const float *taps,
-                                        ptrdiff_t count, int shared, int tall, int wide)
+                                        const struct run *run, int shared, int tall, int wide)
 {
-    for (; count > 0; count--, reads += READS(shared, tall), taps += tall) {
+    for (ptrdiff_t i = 0; i < run->taps; i++, reads += shared == tall ? 1 : shared ? 2 : tall, taps += tall) {
         vector pixels[WIDEST];
         for (int t = 0; t < tall; t++) {
             const loose *from = (const loose *)(reads[t < shared ? 0 : shared ? 1 : t] + at);
@@ -31,14 +31,29 @@ static INLINE TARGET void NAME(add_run)(vector *sums, const char *const *reads, 
     }
 }
 
+/* The same along the rows: in each the first `shared` vectors of sums read the same pixels, with taps of their own. */
+static INLINE TARGET void NAME(add_sideways)(vector *sums, const char *const *reads, ptrdiff_t at, const float *taps,
+                                             const struct run *run, int shared, int tall, int wide)
+{
+    for (ptrdiff_t i = 0; i < run->taps; i++, reads += shared == wide ? tall : 2 * tall, taps += tall)
+        for (int t = 0; t < tall; t++) {
+            vector pixels = *(const loose *)(reads[t] + at);
+            for (int v = 0; v < wide; v++) {
+                if (v == shared)
+                    pixels = *(const loose *)(reads[tall + t] + at);
+                sums[t * wide + v] += taps[v] * pixels;
+            }
+        }
+}
+
 /* One block of outputs, `tall` rows of `wide` vectors from byte `at` on. The cases tell the compiler which outputs share
  * pixels, so that every sum stays in a register. */
 static INLINE TARGET void NAME(block)(const struct recipe *recipe, const char *const *reads, char *const *out,
                                       ptrdiff_t at, vector *unusual, int tall, int wide)
 {
-#define SHARED(shared) \
-    case shared: \
-        NAME(add_run)(sums, reads, at, taps, run->taps, shared, tall, wide); \
+#define CASE(sharing, add, shared) \
+    case sharing: \
+        NAME(add)(sums, reads, at, taps, run, shared, tall, wide); \
         break;
     vector sums[TALLEST * WIDEST], total[TALLEST * WIDEST], all = {0};
     const float *taps = recipe->taps;
@@ -49,9 +64,13 @@ static INLINE TARGET void NAME(block)(const struct recipe *recipe, const char *c
             total[i] = (vector){0};
     for (const struct run *run = recipe->runs; run->taps; run++) {
         if (tall == 1)
-            NAME(add_run)(sums, reads, at, taps, run->taps, tall, tall, wide);
+            NAME(add_run)(sums, reads, at, taps, run, tall, tall, wide);
         else
-            switch (run->shared) { SHARED(0) SHARED(1) SHARED(2) SHARED(3) SHARED(4) }
+            switch (run->sharing) {
+                CASE(0, add_run, 0) CASE(1, add_run, 1) CASE(2, add_run, 2) CASE(3, add_run, 3) CASE(4, add_run, 4)
+                CASE(SIDEWAYS + 1, add_sideways, 1) CASE(SIDEWAYS + 2, add_sideways, 2)
+                CASE(SIDEWAYS + 3, add_sideways, 3)
+            }
         reads += run->taps * run->reads;
         taps += run->taps * tall;
         if (run->ends_burst)
@@ -62,33 +81,37 @@ static INLINE TARGET void NAME(block)(const struct recipe *recipe, const char *c
         for (int i = 0; i < tall * wide; i++)
             sums[i] += total[i];
     float scale = recipe->scale, bias = recipe->bias;
+    ptrdiff_t apart = recipe->gap * VECTOR;
     for (int t = 0; t < tall; t++)
         for (int v = 0; v < wide; v++) {
             vector value = sums[t * wide + v] * scale + bias;
             all += value;
-            *(loose *)(out[t] + at + v * VECTOR) = value;
+            *(loose *)(out[t] + at + v * apart) = value;
         }
     *unusual += all - all; /* 0, or NaN for ever after an infinity, a NaN or an overflow */
-#undef SHARED
+#undef CASE
 }
 
-/* Blocks along `columns` outputs. The last one reaches back over the one before it, or, where there are fewer columns
- * than a block has, ahead over the margin that the caller left. False if every value is finite. */
+/* Blocks along `columns` outputs, `gap` of them between each other's vectors. The last ones reach back over those before,
+ * or, where there are fewer columns, ahead over the margin that the caller left. False if every value is finite. */
 #define ALONG(name, tall, wide) \
     static TARGET int NAME(name)(const struct recipe *recipe, const char *const *reads, char *const *out, \
                                  ptrdiff_t columns) \
     { \
         vector unusual = {0}; \
-        ptrdiff_t last = columns > wide * LANES ? columns - wide * LANES : 0; \
-        for (ptrdiff_t x = 0; x < columns; x += wide * LANES) \
-            NAME(block)(recipe, reads, out, sizeof(float) * (x < last ? x : last), &unusual, tall, wide); \
+        ptrdiff_t width = wide * LANES * recipe->gap, last = columns > width ? columns - width : 0; \
+        for (ptrdiff_t x = 0; x < columns; x += width) \
+            for (ptrdiff_t i = 0; i < recipe->gap; i++) { \
+                ptrdiff_t at = (x < last ? x : last) + i * LANES; \
+                NAME(block)(recipe, reads, out, at * (ptrdiff_t)sizeof(float), &unusual, tall, wide); \
+            } \
         int any = 0; \
         for (int i = 0; i < LANES; i++) \
             any |= unusual[i] != 0; \
         return any; \
     }
-ALONG(four_rows, 4, 3)
-ALONG(one_row, 1, 8)
+ALONG(four_rows, TALLEST, ABREAST)
+ALONG(one_row, 1, WIDEST)
 #undef ALONG
 
 /* Clip values, none of them NaN, to the limits of an integer type, in place, and count what gave way. */
@@ -149,7 +172,7 @@ SAMPLES(SAMPLE)
 #define WIDEN(name, ...) NAME(widen_##name),
 #define NARROW(name, ...) NAME(narrow_##name),
 static const struct kernels NAME(kernels) = {
-    NAME(one_row), NAME(four_rows), NAME(settle), {SAMPLES(WIDEN)}, {SAMPLES(NARROW)}, 8 * LANES,
+    NAME(one_row), NAME(four_rows), NAME(settle), {SAMPLES(WIDEN)}, {SAMPLES(NARROW)}, LANES,
 };
 #undef WIDEN
 #undef NARROW
