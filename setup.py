@@ -15,7 +15,7 @@ setup(
         Extension(
             "convcli.native._direct",
             ["convcli/native/direct.c"],
-            depends=["convcli/native/kernels.h"],
+            depends=["convcli/native/kernels.h", "convcli/native/recipe.h"],
             define_macros=[("Py_LIMITED_API", "0x030B0000")],
             extra_compile_args=[] if sys.platform == "win32" else FLAGS,
             py_limited_api=True,

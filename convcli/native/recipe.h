@@ -1,0 +1,120 @@
+/* A sum of products in the order in which the loops of kernels.h take it: taps and what they read, cut so that a vector
+ * of pixels that is loaded serves several outputs, and so that long sums lose little.
+ */
+
+enum {
+    TALLEST = 4,    /* rows of the tallest block of outputs, */
+    ABREAST = 3,    /* and vectors in each of them: twelve sums, three pixels and a tap are sixteen registers */
+    WIDEST = 8,     /* vectors of a block of one row */
+    MOST_APART = 3, /* vectors from one in a row of a block to the next: colours have 1, 3 or 4 samples */
+    BURST = 32,     /* taps that are summed one by one before they are added to a total; or the root of all taps */
+};
+
+/* Kernels of high x wide taps, one for each plane. */
+struct taps {
+    const float *values;
+    ptrdiff_t planes, high, wide;
+};
+
+/* What one tap of a block reads: a row of a strip's input, and bytes from an output's place in it. */
+struct read {
+    ptrdiff_t row, offset;
+};
+
+/* Successive taps whose outputs share pixels alike. `sharing` is the number of rows of a block that read one place, while
+ * the others read another; 0: each row reads its own. More than SIDEWAYS: so many vectors of each row read one place. */
+struct run {
+    ptrdiff_t taps, reads; /* `reads` of each tap */
+    int sharing, ends_burst;
+};
+enum { SIDEWAYS = 8 };
+
+/* A sum of products for a block of one or of four rows, in the order in which the loops take it. A long sum is cut into
+ * bursts that are summed first: float32 loses less. */
+struct recipe {
+    float *taps;      /* of each tap the values that a block needs, as many as it has rows */
+    struct read *reads;
+    struct run *runs; /* up to one without taps */
+    ptrdiff_t count;  /* of reads */
+    ptrdiff_t gap;    /* vectors from one in a row of a block to the next */
+    int several;      /* bursts */
+    float scale, bias;
+};
+
+static ptrdiff_t smaller(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
+
+static ptrdiff_t larger(ptrdiff_t a, ptrdiff_t b) { return a > b ? a : b; }
+
+static ptrdiff_t parts(ptrdiff_t whole, ptrdiff_t most) { return (whole + most - 1) / most; }
+
+/* Where a recipe goes on. */
+struct pen {
+    struct run *run;
+    struct read *read;
+    float *value;
+    ptrdiff_t pending, burst; /* taps since a burst began, and at its end */
+};
+
+static void begin_tap(struct pen *pen, ptrdiff_t sharing, ptrdiff_t reads)
+{
+    if (pen->run->taps && (pen->run->sharing != sharing || pen->pending == pen->burst)) {
+        pen->run->ends_burst = pen->pending == pen->burst;
+        pen->pending = pen->run->ends_burst ? 0 : pen->pending;
+        pen->run++;
+    }
+    *pen->run = (struct run){pen->run->taps + 1, reads, (int)sharing, 0};
+    pen->pending++;
+}
+
+/* Output row t reads with kernel row i the input row i + t. Taken in the order k, k - 1, ... (after 0 the last), the
+ * kernel rows of the outputs share input row k, or k + high where they began again. */
+static void write_rows(struct pen *pen, struct taps taps, ptrdiff_t row, const ptrdiff_t *offsets, ptrdiff_t tall)
+{
+    ptrdiff_t high = taps.high;
+    for (ptrdiff_t k = 0; k < high; k++) {
+        ptrdiff_t shared = high < tall - 1 ? 0 : smaller(k + 1, tall), reads = shared == tall ? 1 : shared ? 2 : tall;
+        for (ptrdiff_t tap = 0; tap < taps.wide; tap++) {
+            begin_tap(pen, shared, reads);
+            for (ptrdiff_t i = 0; i < reads; i++)
+                *pen->read++ = (struct read){row + k + (shared ? i * high : i), offsets[tap]};
+            for (ptrdiff_t t = 0; t < tall; t++)
+                *pen->value++ = taps.values[(shared ? (k - t + high) % high : k) * taps.wide + tap];
+        }
+    }
+}
+
+/* The same sideways, for one kernel row and four rows of outputs: from one vector of a row to the next, the same pixels
+ * are read `turn` taps earlier. */
+static void write_sideways(struct pen *pen, struct taps taps, ptrdiff_t row, ptrdiff_t pace, ptrdiff_t turn)
+{
+    for (ptrdiff_t k = 0; k < taps.wide; k++) {
+        ptrdiff_t shared = smaller(k / turn + 1, ABREAST), reads = shared == ABREAST ? TALLEST : 2 * TALLEST;
+        begin_tap(pen, SIDEWAYS + shared, reads);
+        for (ptrdiff_t i = 0; i < reads; i++)
+            *pen->read++ = (struct read){row + i % TALLEST, (k + i / TALLEST * taps.wide) * pace};
+        for (ptrdiff_t v = 0; v < TALLEST; v++)
+            *pen->value++ = v < ABREAST ? taps.values[(k - v * turn + taps.wide) % taps.wide] : 0;
+    }
+}
+
+/* Write a recipe. `pace` are the bytes from one tap of a row to the next where it is the same for all, else 0; `vector` are
+ * those of a vector. */
+static void write_recipe(struct recipe *recipe, struct taps taps, const ptrdiff_t *offsets, ptrdiff_t pace,
+                         ptrdiff_t tall, ptrdiff_t vector)
+{
+    ptrdiff_t total = taps.planes * taps.high * taps.wide, most = BURST, turn = 0;
+    while (most * most < total)
+        most++;
+    struct pen pen = {recipe->runs, recipe->reads, recipe->taps, 0, parts(total, parts(total, most))};
+    recipe->gap = 1;
+    for (ptrdiff_t gap = MOST_APART; gap && pace && tall == TALLEST && taps.high == 1; gap--)
+        if (gap * vector % pace == 0 && taps.wide >= (ABREAST - 1) * gap * vector / pace)
+            recipe->gap = gap, turn = gap * vector / pace;
+    for (ptrdiff_t plane = 0; plane < taps.planes; plane++, taps.values += taps.high * taps.wide)
+        if (turn)
+            write_sideways(&pen, taps, plane * TALLEST, pace, turn);
+        else
+            write_rows(&pen, taps, plane * (taps.high + tall - 1), offsets, tall);
+    recipe->count = pen.read - recipe->reads;
+    recipe->several = pen.burst < total;
+}
