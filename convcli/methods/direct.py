@@ -29,7 +29,7 @@ MOST_FILTERS = 256
 
 def rounding(problem: Problem) -> float:
     """The largest error seen in float32, relative to sum|k| max|x| (2026-11); none where sums are exact."""
-    return 0.0 if problem.exact else 5e-7
+    return 0.0 if problem.exact else native.rounding(problem.fan_in * prod(problem.kernel))
 
 
 def refuse(problem: Problem) -> str | None:
