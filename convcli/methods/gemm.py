@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-COLUMNS = 2**18
-"""Values of the column matrix at a time: 1 MiB of float32, about a second-level cache."""
+COLUMNS = 2**19
+"""Values of the column matrix at a time, 2 MiB of float32: smaller ones cost more calls than they save cache misses."""
 
 
 def rounding(problem: Problem) -> float:
@@ -79,14 +79,13 @@ class Gemm:
 
         groups, filters, depth = self.bank.shape
         positions = prod(out.shape[1:])
-        whole = out if out.flags.c_contiguous else np.empty(out.shape, out.dtype)
-        results = whole.reshape(groups, filters, positions)
+        results = out.reshape(groups, filters, positions)  # a view where the tile's rows follow each other
         for group in range(groups):
             channels = block[group * self.problem.fan_in : (group + 1) * self.problem.fan_in]
             columns = self._columns(channels, out.shape[1:]).reshape(depth, positions)
             np.matmul(self.bank[group], columns, out=results[group])
-        if whole is not out:
-            out[...] = whole
+        if not np.may_share_memory(results, out):
+            out[...] = results.reshape(out.shape)
 
     def _columns(self, channels: Array, tile: tuple[int, ...]) -> Array:
         """The windows of a tile: (I/g, *kernel, *tile)."""
