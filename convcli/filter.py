@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from math import prod
+from math import isfinite, prod
 from typing import Any
 
 from convcli.arithmetic.geometry import Geometry, padded
@@ -196,6 +196,11 @@ class Filter:
         """True where colour is multiplied by its opacity before the filter."""
         return self.each and info.has_alpha and self.numbers.alpha == "premultiply"
 
+    def meets_unknown(self, info: ImageInfo) -> bool:
+        """True where NaN or infinities may come under the taps: from the pixels, a nodata value or a border."""
+        constants = all(isfinite(border.value) for border in self.borders)
+        return info.dtype.startswith("float") or self.numbers.nodata is not None or not constants
+
     def keeps_results(self, info: ImageInfo, working: str) -> bool:
         """True where results computed in a type are stored as they are: no range, colour or opacity to see to."""
         numbers = self.numbers
@@ -238,7 +243,7 @@ class Filter:
         if not _is_integer(info.dtype) or self.numbers.linear or self.premultiplies(info):
             return False
         small = self.kernel.absolute_sum() * _largest(info.dtype) < 2**24
-        constants = all(border.value.is_integer() for border in map(_as_float, self.borders))
+        constants = all(float(border.value).is_integer() for border in self.borders)
         return (
             small and constants and not self.kernel.terms and all(float(v).is_integer() for v in self.kernel.values())
         )
@@ -293,10 +298,6 @@ def _output_axes(axes: str, spatial: str, channel: str, results: int, *, each: b
         return axes.replace("C", "C" + FILTERS)
     first = min(axes.index(letter) for letter in spatial + "S" if letter in axes)
     return axes[:first] + FILTERS + axes[first:]
-
-
-def _as_float(border: Border) -> Border:
-    return replace(border, value=float(border.value))
 
 
 def _is_integer(dtype: str) -> bool:

@@ -71,4 +71,6 @@ def _borders_hold(job: Job) -> bool:
     """Whether samples can hold the constants that lie outside the image."""
     kind = job.image.data.dtype
     values = [border.value for border in job.filter.borders if border.rule == "constant"]
-    return kind.kind == "f" or all(v == int(v) and np.iinfo(kind).min <= v <= np.iinfo(kind).max for v in values)
+    return kind.kind == "f" or all(
+        float(v).is_integer() and np.iinfo(kind).min <= v <= np.iinfo(kind).max for v in values
+    )

@@ -133,7 +133,7 @@ def centre_opacity(job: Job, block: Array, task: Task) -> Array | None:
 def filter_block(job: Job, method: Method, block: Array, results: Array) -> None:
     """Filter a block into (samples, filters, *tile), with NaN and infinities only where taps meet them."""
     for channels, result in zip(block, results, strict=True):
-        if job.image.info.dtype.startswith("float") or job.filter.numbers.nodata is not None:
+        if job.filter.meets_unknown(job.image.info):
             _filter_any(job, method, channels, result)
         else:
             method.apply(channels, result)

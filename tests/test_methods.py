@@ -231,6 +231,28 @@ def test_tiles_do_not_show():
         assert np.abs(truth - found).max() <= ACCURACY * np.abs(taps).sum() * np.abs(image).max()
 
 
+@pytest.mark.parametrize("border", BORDERS)
+def test_large_interleaved_pictures_meet_their_borders(border):
+    image = np.random.default_rng(6).integers(0, 256, (400, 500, 3), np.uint8)
+    taps = np.array([[0.0, 1, -2], [3, 5, -1], [0, -4, 2], [1, 0, 0]]) / 8
+    pads = [pads_of("same", n, k, 1, 1) for n, k in zip(image.shape[:2], taps.shape, strict=True)]
+    truth = [
+        correlate(plane[None], taps[None, None], stride=(1, 1), dilation=(1, 1), pads=pads, border=border)[0]
+        for plane in np.moveaxis(image, -1, 0)
+    ]
+    found = convolve(image, taps, axes="YXS", border=border, threads=2)
+    assert np.abs(np.clip(np.moveaxis(truth, 0, -1), 0, 255) - found).max() <= 0.5 + 1e-3
+
+
+@pytest.mark.parametrize("method", ["direct", "separable", "gemm", "fft"])
+def test_what_lies_outside_may_be_unknown(method):
+    image = np.full((20, 20), 100, np.uint8)
+    found = convolve(image, np.ones((3, 3)) / 9, border="constant=nan", method=method, numbers=Numbers(dtype="float32"))
+    assert np.isnan(found[0]).all()
+    assert np.isnan(found[:, -1]).all()
+    np.testing.assert_allclose(100, found[1:-1, 1:-1], rtol=1e-5)
+
+
 def test_work_is_counted_exactly():
     from convcli.arithmetic.geometry import Geometry
     from convcli.arithmetic.problem import Problem
