@@ -8,16 +8,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from convcli.borders import describe_borders
 from convcli.errors import ConvError
-from convcli.filter import Filter
 from convcli.image import ImageInfo
 from convcli.machine import Machine
-from convcli.planner import Candidate, Plan
+from convcli.operation import Work
 from convcli.streams import say, tell
 from convcli.tables import visible
+from convcli.wording import seconds
 
 SCHEMA = 1
+UNPLANNED: dict[str, Any] = {
+    **dict.fromkeys(("operation", "kernel", "padding", "border", "method", "precision", "macs", "flops")),
+    "candidates": [],
+}
+"""What the keys of a plan hold where there is none."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +35,9 @@ class Report:
     target: str = ""
     status: str = "done"
     error: ConvError | None = None
-    filter: Filter | None = None
     before: ImageInfo | None = None
     after: ImageInfo | None = None
-    plan: Plan | None = None
+    work: Work | None = None
     times: dict[str, float] = field(default_factory=dict)
     samples: int = 0
     below: int = 0
@@ -46,7 +49,6 @@ class Report:
 
     def as_dict(self) -> dict[str, Any]:
         """The keys that others rely on; none is ever renamed."""
-        plan, filter_ = self.plan, self.filter
         return {
             "schema": SCHEMA,
             "input": self.source,
@@ -55,18 +57,10 @@ class Report:
             "code": self.error.code if self.error else "",
             "message": self.error.message if self.error else "",
             "where": self.error.where if self.error else None,
-            "operation": operation(filter_) if filter_ else None,
-            "kernel": kernel_facts(filter_, plan) if filter_ else None,
-            "padding": [[a.begin, a.end] for a in plan.problem.axes] if plan else None,
-            "border": list(plan.problem.border) if plan else None,
             "shape": {"input": shape(self.before), "output": shape(self.after)},
             "axes": self.after.axes if self.after else None,
             "dtype": {"input": dtype(self.before), "output": dtype(self.after)},
-            "method": plan.method if plan else None,
-            "precision": plan.problem.dtype if plan else None,
-            "candidates": [candidate_facts(c) for c in plan.candidates] if plan else [],
-            "macs": plan.problem.macs if plan else None,
-            "flops": 2 * plan.problem.macs if plan else None,
+            **(self.work.facts() if self.work else UNPLANNED),
             "time": {phase: self.times.get(phase) for phase in ("read", "compute", "write", "total")},
             "clipped": {"below": self.below, "above": self.above},
             "nan": self.nan,
@@ -80,12 +74,8 @@ class Report:
         if self.before and self.after:
             yield "input", f"{self.source}  {describe(self.before)}"
             yield "output", f"{self.target or '(not written)'}  {describe(self.after)}"
-        if self.filter and self.plan:
-            yield "kernel", kernel_line(self.filter, self.plan)
-            yield "filter", filter_line(self.filter, self.plan)
-            yield from size_lines(self.plan, self.filter.spatial)
-            yield from method_lines(self.plan)
-            yield "work", f"{self.plan.problem.macs:,} MACs, {2 * self.plan.problem.macs:,} FLOPs"
+        if self.work:
+            yield from self.work.rows()
         if self.times:
             yield "time", time_line(self)
             yield "samples", samples_line(self)
@@ -94,7 +84,7 @@ class Report:
 
     def lines(self) -> Iterator[str]:
         """The report in brief, for batches."""
-        method = f"  {self.plan.method}" if self.plan else ""
+        method = f"  {self.work.method}" if self.work else ""
         yield f"{self.source} -> {self.target}{method}  {seconds(self.times.get('total', 0.0))}"
         for warning in self.warnings:
             yield f"  warning: {warning}"
@@ -130,32 +120,6 @@ def _draw(rows: list[tuple[str, str]]) -> None:
     tell(drawn.get())
 
 
-def operation(filter_: Filter) -> str:
-    """Which way round the kernel is laid on the image."""
-    return "convolution" if filter_.flip else "correlation"
-
-
-def kernel_facts(filter_: Filter, plan: Plan | None) -> dict[str, Any]:
-    """The kernel as raw numbers."""
-    kernel = filter_.kernel
-    return {
-        "name": kernel.name,
-        "shape": list(kernel.shape),
-        "sum": kernel.sum(),
-        "rank": plan.problem.rank if plan else None,
-    }
-
-
-def candidate_facts(candidate: Candidate) -> dict[str, Any]:
-    """A method's predicted time, or its reason."""
-    return {
-        "method": candidate.method,
-        "seconds": candidate.cost.seconds if candidate.cost else None,
-        "refused": candidate.refused,
-        "precision": f"float{8 * candidate.itemsize}",
-    }
-
-
 def describe(info: ImageInfo) -> str:
     """Axes, sizes and type of an image.
 
@@ -165,62 +129,14 @@ def describe(info: ImageInfo) -> str:
     return " ".join(filter(None, (info.axes, "x".join(map(str, info.shape)), info.dtype, info.samples, info.format)))
 
 
-def kernel_line(filter_: Filter, plan: Plan) -> str:
-    """Name, size, sum and rank."""
-    kernel, rank = filter_.kernel, plan.problem.rank
-    parts = [
-        kernel.name,
-        "x".join(map(str, kernel.shape)) + (" (O, I/g, ...)" if kernel.bank and not filter_.each else ""),
-    ]
-    if kernel.outputs == 1:
-        parts.append(f"sum {kernel.sum():.6g}")
-    within = f" within {filter_.approximation:g}" if filter_.approximation else ""
-    return ", ".join(parts + ([f"rank {rank}{within}"] if rank else []))
-
-
-def filter_line(filter_: Filter, plan: Plan) -> str:
-    """The operation with all its parameters that are not the default."""
-    padding = filter_.padding if isinstance(filter_.padding, str) else ",".join(f"{b}:{e}" for b, e in filter_.padding)
-    parts = [operation(filter_), f"padding {padding}", f"border {describe_borders(filter_.borders, filter_.spatial)}"]
-    for name, values in (("stride", filter_.stride), ("dilation", filter_.dilation)):
-        if set(values) != {1}:
-            parts.append(f"{name} {','.join(map(str, values))}")
-    if filter_.groups > 1:
-        parts.append(f"groups {filter_.groups}")
-    if filter_.combine != "stack":
-        parts.append(f"combined by {filter_.combine}")
-    return ", ".join([*parts, f"computed in {plan.problem.dtype}"])
-
-
-def size_lines(plan: Plan, letters: str) -> Iterator[tuple[str, str]]:
-    """floor((n + p0 + p1 - K) / s) + 1 with the numbers filled in, once where all axes agree."""
-    for letter, axis in zip(letters, plan.problem.axes, strict=True):
-        text = f"({axis.size} + {axis.begin} + {axis.end} - {axis.extent}) / {axis.stride} + 1 = {axis.output}"
-        dropped = f", the last {axis.dropped} of {letter} unread" if axis.dropped else ""
-        yield f"size {letter}", text + dropped
-
-
-def method_lines(plan: Plan) -> Iterator[tuple[str, str]]:
-    """The method chosen, then the others with their time or reason."""
-    yield (
-        "method",
-        f"{plan.method}, {seconds(plan.cost.seconds)} predicted, {plan.threads} thread{'s' * (plan.threads > 1)}, "
-        f"tiles of {'x'.join(map(str, plan.tile))}",
-    )
-    for other in plan.candidates:
-        if other.method != plan.method:
-            wide = " in float64" if other.itemsize > plan.itemsize else ""
-            yield "", f"{other.method}: {seconds(other.cost.seconds) + wide if other.cost else other.refused}"
-
-
 def time_line(report: Report) -> str:
     """Seconds by phase, and the rate of multiply-adds against the machine's best."""
     phases = ", ".join(f"{name} {seconds(value)}" for name, value in report.times.items())
     compute = report.times.get("compute", 0.0)
     rate = ""
-    if report.plan and compute:
-        speed = report.plan.problem.macs / compute
-        share = speed * Machine().product / report.plan.threads
+    if report.work and compute:
+        speed = report.work.macs / compute
+        share = speed * Machine().product / report.work.threads
         rate = f"; {speed / 1e9:.3g} GMAC/s, {100 * share:.0f} % of this machine's best"
     return f"{phases}{rate}; peak memory {report.memory / 1e6:.0f} MB"
 
@@ -232,15 +148,6 @@ def samples_line(report: Report) -> str:
         f"{report.below:,} clipped below, {report.above:,} above" if report.below or report.above else "none clipped"
     )
     return f"{report.samples:,}: {clipped}, {report.nan:,} NaN{checked}"
-
-
-def seconds(value: float) -> str:
-    """A time as people read it.
-
-    >>> seconds(0.00123), seconds(2.5)
-    ('1.23 ms', '2.5 s')
-    """
-    return f"{value:.3g} s" if value >= 1 else f"{value * 1e3:.3g} ms"
 
 
 def shape(info: ImageInfo | None) -> list[int] | None:

@@ -22,6 +22,8 @@ from convcli.filter import COMBINE, DTYPES, Filter, Numbers, parse_padding, pars
 from convcli.formats import ReadOptions, WriteOptions
 from convcli.kernels import parse_kernel, stack_kernels
 from convcli.kernels.kernel import Kernel
+from convcli.operation import Limits
+from convcli.processing import Settings
 from convcli.streams import read_input
 
 UNITS = {
@@ -150,9 +152,7 @@ def build_batch(
     choose(files.png, ("fast", "balanced", "small"), "--png")
     if files.compression is not None:
         choose(files.compression, ("none", "deflate", "lzw", "zstd"), "--compression")
-    return Batch(
-        inputs=inputs,
-        output=files.output,
+    settings = Settings(
         format=files.format_,
         force=files.force,
         in_place=files.in_place,
@@ -164,19 +164,22 @@ def build_batch(
             axes=files.axes,
         ),
         writing=WriteOptions(png=files.png, quality=files.quality, compression=files.compression),
-        method=run.method,
-        threads=run.threads,
-        memory=parse_bytes(run.memory, "--memory"),
+        limits=Limits(run.method, run.threads, parse_bytes(run.memory, "--memory")),
         verify=run.verify,
         strict=run.strict,
-        fail_fast=run.fail_fast,
         quiet=report.quiet,
+        explain=report.explain,
+        notes=notes,
+    )
+    return Batch(
+        inputs=inputs,
+        output=files.output,
+        settings=settings,
         verbose=report.verbose,
         json=report.json,
         report=report.report,
-        explain=report.explain,
+        fail_fast=run.fail_fast,
         fields=fields,
-        notes=notes,
     )
 
 

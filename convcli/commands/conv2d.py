@@ -29,8 +29,8 @@ def conv2d(
     """
     from convcli.batch import run_batch
     from convcli.commands.building import build_batch, build_filter
+    from convcli.filtering import Filtering
 
     filter_, notes = build_filter(2, kernels, geometry, numbers, run.tolerance)
-    return run_batch(
-        filter_, build_batch(inputs, files, run, report, notes, kernel=filter_.kernel.name, command="conv2d")
-    )
+    batch = build_batch(inputs, files, run, report, notes, kernel=filter_.kernel.name, command="conv2d")
+    return run_batch(Filtering(lambda _: filter_), batch)

@@ -1,0 +1,196 @@
+"""A filter as an operation on images: planned by the engine's planner, run by its loop, told in the report's words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+from convcli.borders import describe_borders
+from convcli.filter import Filter, Numbers
+from convcli.image import Image, ImageInfo
+from convcli.operation import Limits, Progress
+from convcli.planner import Candidate, Plan, make_plan
+from convcli.wording import seconds
+
+if TYPE_CHECKING:
+    from convcli.samples import Counts
+
+Build = Callable[[ImageInfo], Filter]
+
+
+@dataclass(frozen=True)
+class Filtering:
+    """A filter for every image: the same one, or one that depends on the image (lengths in units need its spacing)."""
+
+    build: Build
+
+    def on(self, info: ImageInfo, limits: Limits) -> FilterWork:
+        """The filter planned for an image; NumPy is loaded only where the kernel's rank is not known by its terms."""
+        from convcli.engine import rank_of
+        from convcli.workers import core_count
+
+        filter_ = self.build(info)
+        problem = filter_.problem(info, rank_of(filter_.kernel, filter_.approximation))
+        threads = limits.threads or core_count()
+        plan = make_plan(problem, method=limits.method, threads=threads, memory=limits.memory)
+        return FilterWork(filter_, info, plan)
+
+
+@dataclass(frozen=True)
+class FilterWork:
+    """A filter with the plan for one image."""
+
+    filter: Filter
+    before: ImageInfo
+    plan: Plan
+
+    @cached_property
+    def after(self) -> ImageInfo:
+        """What the result will be."""
+        return self.filter.output_info(self.before)
+
+    @property
+    def numbers(self) -> Numbers:
+        """How samples are computed with."""
+        return self.filter.numbers
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user might not expect."""
+        return self.filter.notes(self.before)
+
+    @property
+    def method(self) -> str:
+        """The planned method."""
+        return self.plan.method
+
+    @property
+    def threads(self) -> int:
+        """By how many threads."""
+        return self.plan.threads
+
+    @property
+    def seconds(self) -> float:
+        """The predicted time."""
+        return self.plan.cost.seconds
+
+    @property
+    def outputs(self) -> int:
+        """Outputs in all planes."""
+        problem = self.plan.problem
+        return problem.planes * problem.channels_out * prod(problem.output)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds of the definition."""
+        return self.plan.problem.macs
+
+    def run(self, image: Image, *, verify: int = 0, progress: Progress | None = None) -> tuple[Image, Counts]:
+        """Filter the pixels."""
+        from convcli.engine import apply
+
+        return apply(self.filter, image, self.plan, verify=verify, progress=progress)
+
+    def facts(self) -> dict[str, Any]:
+        """The keys that others rely on."""
+        problem = self.plan.problem
+        return {
+            "operation": operation_name(self.filter),
+            "kernel": kernel_facts(self.filter, self.plan),
+            "padding": [[a.begin, a.end] for a in problem.axes],
+            "border": list(problem.border),
+            "method": self.plan.method,
+            "precision": problem.dtype,
+            "candidates": [candidate_facts(c) for c in self.plan.candidates],
+            "macs": problem.macs,
+            "flops": 2 * problem.macs,
+        }
+
+    def rows(self) -> Iterator[tuple[str, str]]:
+        """Kernel, operation, sizes, methods and work."""
+        yield "kernel", kernel_line(self.filter, self.plan)
+        yield "filter", filter_line(self.filter, self.plan)
+        yield from size_lines(self.plan, self.filter.spatial)
+        yield from method_lines(self.plan)
+        yield "work", f"{self.macs:,} MACs, {2 * self.macs:,} FLOPs"
+
+
+def operation_name(filter_: Filter) -> str:
+    """Which way round the kernel is laid on the image."""
+    return "convolution" if filter_.flip else "correlation"
+
+
+def kernel_facts(filter_: Filter, plan: Plan) -> dict[str, Any]:
+    """The kernel as raw numbers."""
+    kernel = filter_.kernel
+    return {
+        "name": kernel.name,
+        "shape": list(kernel.shape),
+        "sum": kernel.sum(),
+        "rank": plan.problem.rank,
+    }
+
+
+def candidate_facts(candidate: Candidate) -> dict[str, Any]:
+    """A method's predicted time, or its reason."""
+    return {
+        "method": candidate.method,
+        "seconds": candidate.cost.seconds if candidate.cost else None,
+        "refused": candidate.refused,
+        "precision": f"float{8 * candidate.itemsize}",
+    }
+
+
+def kernel_line(filter_: Filter, plan: Plan) -> str:
+    """Name, size, sum and rank."""
+    kernel, rank = filter_.kernel, plan.problem.rank
+    parts = [
+        kernel.name,
+        "x".join(map(str, kernel.shape)) + (" (O, I/g, ...)" if kernel.bank and not filter_.each else ""),
+    ]
+    if kernel.outputs == 1:
+        parts.append(f"sum {kernel.sum():.6g}")
+    within = f" within {filter_.approximation:g}" if filter_.approximation else ""
+    return ", ".join(parts + ([f"rank {rank}{within}"] if rank else []))
+
+
+def filter_line(filter_: Filter, plan: Plan) -> str:
+    """The operation with all its parameters that are not the default."""
+    padding = filter_.padding if isinstance(filter_.padding, str) else ",".join(f"{b}:{e}" for b, e in filter_.padding)
+    parts = [
+        operation_name(filter_),
+        f"padding {padding}",
+        f"border {describe_borders(filter_.borders, filter_.spatial)}",
+    ]
+    for name, values in (("stride", filter_.stride), ("dilation", filter_.dilation)):
+        if set(values) != {1}:
+            parts.append(f"{name} {','.join(map(str, values))}")
+    if filter_.groups > 1:
+        parts.append(f"groups {filter_.groups}")
+    if filter_.combine != "stack":
+        parts.append(f"combined by {filter_.combine}")
+    return ", ".join([*parts, f"computed in {plan.problem.dtype}"])
+
+
+def size_lines(plan: Plan, letters: str) -> Iterator[tuple[str, str]]:
+    """floor((n + p0 + p1 - K) / s) + 1 with the numbers filled in, once where all axes agree."""
+    for letter, axis in zip(letters, plan.problem.axes, strict=True):
+        text = f"({axis.size} + {axis.begin} + {axis.end} - {axis.extent}) / {axis.stride} + 1 = {axis.output}"
+        dropped = f", the last {axis.dropped} of {letter} unread" if axis.dropped else ""
+        yield f"size {letter}", text + dropped
+
+
+def method_lines(plan: Plan) -> Iterator[tuple[str, str]]:
+    """The method chosen, then the others with their time or reason."""
+    yield (
+        "method",
+        f"{plan.method}, {seconds(plan.cost.seconds)} predicted, {plan.threads} thread{'s' * (plan.threads > 1)}, "
+        f"tiles of {'x'.join(map(str, plan.tile))}",
+    )
+    for other in plan.candidates:
+        if other.method != plan.method:
+            wide = " in float64" if other.itemsize > plan.itemsize else ""
+            yield "", f"{other.method}: {seconds(other.cost.seconds) + wide if other.cost else other.refused}"
