@@ -134,11 +134,9 @@ def _tell(report: Report, batch: Batch) -> None:
         print(json.dumps(report.as_dict()), flush=True)
     if report.error:
         say(f"convcli: {report.error}")
-    elif (batch.settings.explain and not batch.json) or (
-        not batch.settings.quiet and (batch.verbose or not batch.many)
-    ):
+    elif (settings.explain and not batch.json) or (not settings.quiet and (batch.verbose or not batch.many)):
         show_report(report)
-    elif not batch.settings.quiet:
+    elif not settings.quiet:
         say(*report.lines())
 
 
