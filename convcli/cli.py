@@ -60,6 +60,11 @@ def dispatch(arguments: Sequence[str]) -> int:
         print(version_line())
         return 0
     name, *words = arguments
+    if name in COMMANDS and words in (["-h"], ["--help"]):
+        from convcli.commands.helping import help_text
+
+        print(help_text(name))
+        return 0
     if name in WORDS_ALONE and words and not any(word.startswith("-") for word in words):
         from convcli.commands.declaring import call_with_words
 

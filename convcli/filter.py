@@ -14,10 +14,7 @@ from convcli.errors import ConvError, UsageError
 from convcli.image import ImageInfo
 from convcli.kernels.kernel import Kernel
 
-COMBINE = ("stack", "sum", "mean", "magnitude", "max")
-DTYPES = (
-    "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64", "float16", "float32", "float64"
-)  # fmt: skip
+PADDINGS = ("same", "tf-same", "valid", "full")
 WIDE = ("uint32", "uint64", "int32", "int64", "float64")
 """Sample types whose values float32 cannot hold exactly: they are computed in float64."""
 TIE = 1e-3
@@ -273,14 +270,14 @@ def parse_padding(text: str, ndim: int) -> str | tuple[tuple[int, int], ...]:
     >>> parse_padding("1,0:2", 2), parse_padding("full", 2)
     (((1, 1), (0, 2)), 'full')
     """
-    if text in ("same", "tf-same", "valid", "full"):
+    if text in PADDINGS:
         return text
     pairs = []
     for part in text.split(","):
         begin, _, end = part.partition(":")
         if not (begin.isdecimal() and (end or begin).isdecimal()):
             raise UsageError(
-                f"{text!r} is not same, tf-same, valid, full, or numbers like 1 or 1,2 or 0:1,0:1", where="--padding"
+                f"{text!r} is not {', '.join(PADDINGS)}, or numbers like 1 or 1,2 or 0:1,0:1", where="--padding"
             )
         pairs.append((int(begin), int(end or begin)))
     if len(pairs) not in (1, ndim):

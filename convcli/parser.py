@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import MISSING, fields
+from dataclasses import fields
 from functools import wraps
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any
 
 import typer
 from typer import _click as click  # typer carries its own copy of click
 
 from convcli.commands import COMMANDS, command_function
-from convcli.commands.declaring import Argument, Option, groups
+from convcli.commands.declaring import Declared, Option, declared, groups
+from convcli.commands.helping import help_text
 from convcli.errors import UsageError
-
-OPTIONAL_VALUES = {"--verify": "200"}
-"""Options that may stand alone, and what they then mean; typer knows no optional values."""
 
 
 def invoke(arguments: Sequence[str]) -> int:
@@ -44,23 +42,16 @@ def build(arguments: Sequence[str] = ()) -> Any:
     app.callback()(nothing)
     named = [arguments[0]] if arguments and arguments[0] in COMMANDS else COMMANDS
     for name in named:
-        app.command(name, cls=Sections)(for_typer(command_function(name)))
+        app.command(name, cls=Command)(for_typer(command_function(name)))
     return typer.main.get_command(app)
 
 
-class Sections(typer.core.TyperCommand):
-    """A command whose help shows options in sections, each headed by what its dataclass says of itself."""
+class Command(typer.core.TyperCommand):
+    """A command whose help is ours."""
 
-    def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write the words and the options, section by section."""
-        sections: dict[str, list[tuple[str, str]]] = {}
-        for parameter in self.get_params(ctx):
-            plain = "Arguments" if isinstance(parameter, typer.core.TyperArgument) else "Options"
-            if (record := parameter.get_help_record(ctx)) is not None:
-                sections.setdefault(getattr(parameter, "rich_help_panel", None) or plain, []).append(record)
-        for heading, records in sections.items():
-            with formatter.section(heading):
-                formatter.write_dl(records)
+    def get_help(self, ctx: Any) -> str:
+        """The help, as `convcli COMMAND --help` prints it without typer."""
+        return help_text(ctx.info_name)
 
 
 def nothing() -> None:
@@ -68,51 +59,46 @@ def nothing() -> None:
 
 
 def with_values(arguments: Sequence[str]) -> list[str]:
-    """The arguments with the values of options that stand alone.
+    """The arguments with the values of options that stand alone; typer knows no optional values.
 
-    >>> with_values(["--verify", "in.png", "--verify=3"])
-    ['--verify=200', 'in.png', '--verify=3']
+    >>> with_values(["conv2d", "--verify", "in.png", "--verify=3"])
+    ['conv2d', '--verify=200', 'in.png', '--verify=3']
     """
+    alone = values_alone(arguments[0]) if arguments and arguments[0] in COMMANDS else {}
     end = list(arguments).index("--") if "--" in arguments else len(arguments)
-    options = [f"{a}={OPTIONAL_VALUES[a]}" if a in OPTIONAL_VALUES else a for a in arguments[:end]]
+    options = [f"{a}={alone[a]}" if a in alone else a for a in arguments[:end]]
     return [*options, *arguments[end:]]
+
+
+def values_alone(command: str) -> dict[str, str]:
+    """The options of a command that may stand alone, and what they then mean."""
+    taken = declared(command_function(command))
+    return {
+        name: each.mark.alone
+        for each in taken
+        for name in each.names
+        if isinstance(each.mark, Option) and each.is_optional
+    }
 
 
 def for_typer(command: Callable[..., Any]) -> Callable[..., Any]:
     """A command as typer wants it: a flat list of parameters, one for each field of a dataclass of options."""
-    grouped = groups(command)
+    grouped, taken = groups(command), declared(command)
 
     @wraps(command)
     def flat(**values: Any) -> Any:
+        for each in taken:
+            each.check(values[each.field])
         gathered = {name: kind(**{f.name: values.pop(f.name) for f in fields(kind)}) for name, kind in grouped.items()}
         return command(**values, **gathered)
 
-    hints = get_type_hints(command, include_extras=True)
-    own = [p for name, p in inspect.signature(command).parameters.items() if name not in grouped]
-    parameters = [_parameter(p.name, hints[p.name], p.default) for p in own]
-    parameters += [parameter for kind in grouped.values() for parameter in _fields(kind)]
-    flat.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    flat.__signature__ = inspect.Signature(list(map(_parameter, taken)))  # type: ignore[attr-defined]
     flat.__annotations__ = {}
     return flat
 
 
-def _fields(kind: Any) -> list[inspect.Parameter]:
-    """The parameters that the fields of a dataclass become."""
-    hints = get_type_hints(kind, include_extras=True)
-    heading = kind.__doc__.partition("\n")[0].rstrip(".")
-    defaults = {f.name: inspect.Parameter.empty if f.default is MISSING else f.default for f in fields(kind)}
-    return [_parameter(name, hints[name], default, heading) for name, default in defaults.items()]
-
-
-def _parameter(name: str, hint: Any, default: Any, heading: str | None = None) -> inspect.Parameter:
-    """A keyword parameter whose mark is one of typer's, in the section of its heading."""
-    if get_origin(hint) is Annotated:
-        plain, mark = get_args(hint)
-        hint = Annotated[plain, _typer_object(mark, heading)]
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hint)
-
-
-def _typer_object(mark: Option | Argument, heading: str | None) -> Any:
-    if isinstance(mark, Option):
-        return typer.Option(*mark.names, rich_help_panel=heading, **mark.settings)
-    return typer.Argument(**mark.settings)
+def _parameter(each: Declared) -> inspect.Parameter:
+    """A keyword parameter whose mark is one of typer's."""
+    made = typer.Option(*each.names, **each.mark.settings) if each.names else typer.Argument(**each.mark.settings)
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(each.field, kind, default=each.default, annotation=Annotated[each.type, made])

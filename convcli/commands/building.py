@@ -18,7 +18,7 @@ from convcli.commands.options import (
     RunOptions,
 )
 from convcli.errors import KernelError, UsageError
-from convcli.filter import COMBINE, DTYPES, Filter, Numbers, parse_padding, parse_spatial
+from convcli.filter import Filter, Numbers, parse_padding, parse_spatial
 from convcli.formats import ReadOptions, WriteOptions
 from convcli.kernels import parse_kernel, stack_kernels
 from convcli.kernels.kernel import Kernel
@@ -45,8 +45,6 @@ def build_filter(
     ndim: int, kernels: KernelOptions, geometry: GeometryOptions, numbers: NumberOptions, approximation: float = 0.0
 ) -> tuple[Filter, tuple[str, ...]]:
     """The filter that the options describe, and what the user should know about it."""
-    choose(kernels.combine, COMBINE, "--combine")
-    choose(kernels.normalize, ("none", "sum"), "--normalize")
     if not approximation >= 0:  # not a number, which no option type refuses
         raise UsageError(f"{approximation} is not a number from 0 to 0.5", where="--tolerance")
     kernel, each, notes = build_kernel(ndim, kernels)
@@ -115,11 +113,6 @@ def with_origin(kernel: Kernel, text: str) -> Kernel:
 
 def build_numbers(options: NumberOptions, kernel: Kernel) -> Numbers:
     """How samples are computed with, checked."""
-    choose(options.dtype, ("auto", "same", *DTYPES), "--dtype")
-    choose(options.precision, ("auto", "double"), "--precision")
-    choose(options.range_, ("clip", "abs", "rescale"), "--range")
-    choose(options.nan, ("keep", "ignore", "zero", "error"), "--nan")
-    choose(options.alpha, ("premultiply", "straight", "keep", "drop"), "--alpha")
     for name, value in (("--scale", options.scale), ("--bias", options.bias)):
         if not -inf < value < inf:
             raise UsageError(f"{value} is not a finite number", where=name)
@@ -149,9 +142,6 @@ def build_batch(
     **fields: str,
 ) -> Batch:
     """The run that the options describe; `fields` are for output templates."""
-    choose(files.png, ("fast", "balanced", "small"), "--png")
-    if files.compression is not None:
-        choose(files.compression, ("none", "deflate", "lzw", "zstd"), "--compression")
     settings = Settings(
         format=files.format_,
         force=files.force,
@@ -196,14 +186,3 @@ def parse_bytes(text: str, option: str) -> int:
     if option == "--memory" and size < LEAST_MEMORY:
         raise UsageError(f"{text} is too little to compute anything; the least is 1MiB", where=option)
     return size
-
-
-def choose(value: str, choices: Sequence[str], option: str) -> str:
-    """The value, if it is one of the choices."""
-    if value not in choices:
-        from difflib import get_close_matches
-
-        near = get_close_matches(value, choices, 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"use {', '.join(choices)}"
-        raise UsageError(f"unknown value {value!r}; {hint}", where=option)
-    return value

@@ -25,7 +25,15 @@ def conv2d(
     One kernel acts on each channel alone; several (-k repeated) give a stack of results, or one with --combine; a
     filter bank of shape (O, I/g, kh, kw) sums over channels, as a network layer does.
 
-    Example: convcli conv2d photo.jpg -k sharpen -o out.jpg
+    Examples:
+        convcli conv2d photo.jpg -k sharpen -o out.jpg
+        convcli conv2d photo.jpg -k gaussian:2 --border reflect -o soft.png
+        convcli conv2d photo.jpg -k sobel:x -k sobel:y --combine magnitude -o e.png
+        convcli conv2d photo.jpg -k "0 -1 0; -1 5 -1; 0 -1 0" -o sharp.png --verify
+        convcli conv2d photo.jpg -k ".299 ^ .587 ^ .114" -t uint8 -o grey.png
+        convcli conv2d *.jpg -k box:5 -o '{stem}-soft.png' --json
+        cat photo.jpg | convcli conv2d - -k emboss -o - --format png > relief.png
+        convcli conv2d photo.jpg -k gaussian:20 --explain
     """
     from convcli.batch import run_batch
     from convcli.commands.building import build_batch, build_filter

@@ -30,7 +30,12 @@ def flops(
 
     Layers are words, as `convcli shapes --help` tells; A vs B compares two designs on the same input.
 
-    Example: convcli flops 192@28x28 conv5-32p2 vs 'pw-16 conv5-32p2'
+    Examples:
+        convcli flops 192@28x28 conv5-32p2 vs 'pw-16 conv5-32p2'
+        convcli flops 3@224x224 conv7-64/2p3 max3/2p1 --with bias,pool
+        convcli flops 64@56x56 conv3-64p1 --algorithms
+        convcli flops --file network.toml --budget 2G
+        convcli flops 3@32x32 --from torch model.txt --markdown
     """
     limit = parsed_budget(budget) if budget else None
     convention = design.convention(counted)

@@ -41,7 +41,13 @@ def kernels(
     Shown are the size, the sum of the taps and of their absolute values, the rank (how many separable terms add up to
     it), and the taps. Whatever -k takes can be shown: names, numbers, files.
 
-    Example: convcli kernels gaussian:2
+    Examples:
+        convcli kernels
+        convcli kernels gaussian:2
+        convcli kernels "1 2 1; 2 4 2; 1 2 1"
+        convcli kernels sobel:z --3d
+        convcli kernels gabor:8,45 -o gabor.txt
+        convcli kernels box:3 log:1.5 --json
     """
     style = chosen_style(csv=csv, markdown=markdown)
     if json and style != "rich":

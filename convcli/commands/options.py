@@ -1,16 +1,67 @@
 """The options that commands share, as dataclasses, a field for each: `-k` means the same everywhere."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated
 
 from convcli.borders import BORDERS
 from convcli.commands.declaring import Argument, Option
+from convcli.methods import METHODS
+
+DTYPES = (
+    "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64", "float16", "float32", "float64"
+)  # fmt: skip
 
 DRAWN = ", ".join(f"{rule}{'=V' * (rule == 'constant')} {drawn}" for rule, drawn in BORDERS.items())
-Inputs = Annotated[list[str], Argument(metavar="INPUT...", help="Images; - is standard input.")]
+Inputs = Annotated[list[str], Argument(metavar="INPUT...", paths="file", help="Images; - is standard input.")]
 Json = Annotated[bool, Option("--json", help="Print JSON on standard output.")]
 Csv = Annotated[bool, Option("--csv", help="Print comma-separated values.")]
 Markdown = Annotated[bool, Option("--markdown", help="Print a Markdown table.")]
+
+
+def kernel_words() -> Iterable[str]:
+    """The named kernels, and those with a word of their own behind the colon."""
+    from convcli.kernels import KERNELS
+    from convcli.kernels.edges import COMPASS
+
+    directed = {"x": "sobel prewitt scharr roberts", "y": "sobel prewitt scharr roberts", "z": "sobel prewitt scharr"}
+    along = [f"{name}:{axis}" for axis, names in directed.items() for name in names.split()]
+    return (*KERNELS, *along, *(f"kirsch:{towards}" for towards in COMPASS))
+
+
+def padding_words() -> Iterable[str]:
+    """The paddings that are no numbers."""
+    from convcli.filter import PADDINGS
+
+    return PADDINGS
+
+
+def border_words() -> Iterable[str]:
+    """The borders, and what other tools call them."""
+    from convcli.borders import ALIASES
+
+    return (*("constant=" if rule == "constant" else rule for rule in BORDERS), *ALIASES)
+
+
+def format_words() -> Iterable[str]:
+    """The formats that are written."""
+    from convcli.formats import FORMATS
+
+    return (name for name, entry in FORMATS.items() if entry.dtypes)
+
+
+def png_words() -> Iterable[str]:
+    """The settings of PNG."""
+    from convcli.formats.options import PNG_SETTINGS
+
+    return PNG_SETTINGS
+
+
+def compression_words() -> Iterable[str]:
+    """The compressions of TIFF."""
+    from convcli.formats.options import COMPRESSIONS
+
+    return COMPRESSIONS
 
 
 @dataclass(frozen=True)
@@ -23,16 +74,25 @@ class KernelOptions:
             "-k",
             "--kernel",
             metavar="KERNEL",
+            words=kernel_words,
+            paths="file",
             help='Name (gaussian:2), numbers ("0 -1 0; -1 5 -1; 0 -1 0") or file; may be repeated.',
         ),
     ]
-    combine: Annotated[str, Option(metavar="HOW", help="Several kernels become: stack, sum, mean, magnitude, max.")] = (
-        "stack"
-    )
-    normalize: Annotated[str, Option(metavar="sum|none", help="sum: divide the kernel by its sum; none.")] = "none"
+    combine: Annotated[
+        str,
+        Option(
+            metavar="HOW",
+            choices=("stack", "sum", "mean", "magnitude", "max"),
+            help="Several kernels become: stack, sum, mean, magnitude, max.",
+        ),
+    ] = "stack"
+    normalize: Annotated[
+        str, Option(metavar="HOW", choices=("none", "sum"), help="none, or sum: divide the kernel by its sum.")
+    ] = "none"
     flip: Annotated[bool, Option("--flip", help="Turn the kernel by 180 degrees: mathematical convolution.")] = False
     origin: Annotated[
-        str, Option(metavar="Y,X", help="The tap on the pixel, as y,x from 0; default: the middle, k // 2.")
+        str, Option(metavar="[Z,]Y,X", help="The tap on the pixel, counted from 0; default: the middle, k // 2.")
     ] = ""
 
 
@@ -41,10 +101,10 @@ class GeometryOptions:
     """Where the kernel goes."""
 
     stride: Annotated[
-        str, Option("-s", "--stride", metavar="N[,N]", help="Step between outputs: 2, or 2,1 per axis.")
+        str, Option("-s", "--stride", metavar="N|[Z,]Y,X", help="Step between outputs: 2, or 2,1 per axis.")
     ] = "1"
     dilation: Annotated[
-        str, Option("-d", "--dilation", metavar="N[,N]", help="Step between taps: 2, or 2,1 per axis.")
+        str, Option("-d", "--dilation", metavar="N|[Z,]Y,X", help="Step between taps: 2, or 2,1 per axis.")
     ] = "1"
     padding: Annotated[
         str,
@@ -52,6 +112,7 @@ class GeometryOptions:
             "-p",
             "--padding",
             metavar="PADDING",
+            words=padding_words,
             help="same, tf-same, valid, full; or pixels: 1, or 1,2 per axis, or 0:1,0:1.",
         ),
     ] = "same"
@@ -61,6 +122,7 @@ class GeometryOptions:
             "-b",
             "--border",
             metavar="BORDER",
+            words=border_words,
             help=f"{DRAWN}; or per axis: y=edge,x=wrap.  [default: edge; zero with pixels]",
         ),
     ] = ""
@@ -75,21 +137,45 @@ class NumberOptions:
 
     dtype: Annotated[
         str,
-        Option("-t", "--dtype", metavar="TYPE", help="Sample type of the result: same, uint8, uint16, float32, ..."),
+        Option(
+            "-t",
+            "--dtype",
+            metavar="TYPE",
+            choices=("auto", "same", *DTYPES),
+            help=f"Sample type of the result: same, {', '.join(DTYPES)}; auto: same, but float32 for features.",
+        ),
     ] = "auto"
-    precision: Annotated[str, Option(metavar="auto|double", help="auto, or double: compute in float64.")] = "auto"
+    precision: Annotated[
+        str, Option(metavar="HOW", choices=("auto", "double"), help="auto, or double: compute in float64.")
+    ] = "auto"
     range_: Annotated[
-        str, Option("--range", metavar="HOW", help="clip, abs (absolute value first) or rescale to the full range.")
+        str,
+        Option(
+            "--range",
+            metavar="HOW",
+            choices=("clip", "abs", "rescale"),
+            help="clip, abs (absolute value first) or rescale to the full range.",
+        ),
     ] = "clip"
     scale: Annotated[float, Option(metavar="X", help="Multiply results.")] = 1.0
     bias: Annotated[float, Option(metavar="X", help="Add to results.")] = 0.0
-    nan: Annotated[str, Option(metavar="RULE", help="keep (NaN where a tap meets one), ignore, zero or error.")] = (
-        "keep"
-    )
+    nan: Annotated[
+        str,
+        Option(
+            metavar="RULE",
+            choices=("keep", "ignore", "zero", "error"),
+            help="keep (NaN where a tap meets one), ignore, zero or error.",
+        ),
+    ] = "keep"
     nodata: Annotated[float | None, Option(metavar="X", help="Samples of this value are unknown, like NaN.")] = None
-    alpha: Annotated[str, Option(metavar="RULE", help="premultiply, straight, keep or drop the opacity.")] = (
-        "premultiply"
-    )
+    alpha: Annotated[
+        str,
+        Option(
+            metavar="RULE",
+            choices=("premultiply", "straight", "keep", "drop"),
+            help="premultiply, straight, keep or drop the opacity.",
+        ),
+    ] = "premultiply"
     linear: Annotated[bool, Option("--linear", help="Filter sRGB samples in linear light.")] = False
 
 
@@ -103,18 +189,29 @@ class FileOptions:
             "-o",
             "--output",
             metavar="WHERE",
+            paths="file",
             help="File, folder/, template with {stem} {name} {ext} {parent} {index} {kernel}, or -.",
         ),
     ] = ""
     format_: Annotated[
-        str, Option("--format", metavar="NAME", help="Format of the output where its name does not tell.")
+        str,
+        Option(
+            "--format", metavar="NAME", words=format_words, help="Format of the output where its name does not tell."
+        ),
     ] = ""
     force: Annotated[bool, Option("-f", "--force", help="Replace outputs that exist.")] = False
     in_place: Annotated[bool, Option("--in-place", help="Replace each input by its result.")] = False
-    png: Annotated[str, Option(metavar="LEVEL", help="PNG compression: fast, balanced, small.")] = "fast"
+    png: Annotated[str, Option(metavar="LEVEL", words=png_words, help="PNG compression: fast, balanced, small.")] = (
+        "fast"
+    )
     quality: Annotated[int | None, Option(min=1, max=100, metavar="N", help="JPEG and WebP quality.")] = None
     compression: Annotated[
-        str | None, Option(metavar="NAME", help="TIFF compression: none, deflate, lzw, zstd; default as the input.")
+        str | None,
+        Option(
+            metavar="NAME",
+            words=compression_words,
+            help="TIFF compression: none, deflate, lzw, zstd; default as the input.",
+        ),
     ] = None
     axes: Annotated[str | None, Option(metavar="LETTERS", help="Axes of the input, such as CYX or TZCYX.")] = None
     series: Annotated[int | None, Option(metavar="N", help="Which series of a TIFF, from 0.")] = None
@@ -127,9 +224,10 @@ class FileOptions:
 class RunOptions:
     """How it is computed."""
 
-    method: Annotated[str, Option("-m", "--method", metavar="NAME", help="auto, direct, separable, gemm or fft.")] = (
-        "auto"
-    )
+    method: Annotated[
+        str,
+        Option("-m", "--method", metavar="NAME", choices=("auto", *METHODS), help=f"auto, {', '.join(METHODS)}."),
+    ] = "auto"
     tolerance: Annotated[
         float,
         Option(min=0.0, max=0.5, metavar="X", help="What separable terms may leave of the kernel, relative to sum|k|."),
@@ -138,7 +236,12 @@ class RunOptions:
     memory: Annotated[str, Option(metavar="SIZE", help="Bound of the working memory, such as 256MiB.")] = "256MiB"
     verify: Annotated[
         int,
-        Option(min=0, metavar="N", help="Recompute N points (200 without N) from the definition; fail if one differs."),
+        Option(
+            min=0,
+            metavar="N",
+            alone="200",
+            help="Recompute N points (200 without N) from the definition; fail if one differs.",
+        ),
     ] = 0
     strict: Annotated[bool, Option("--strict", help="A warning is a failure.")] = False
     fail_fast: Annotated[bool, Option("--fail-fast", help="Stop at the first input that fails.")] = False
@@ -152,4 +255,4 @@ class ReportOptions:
     quiet: Annotated[bool, Option("-q", "--quiet", help="No report.")] = False
     verbose: Annotated[bool, Option("-v", "--verbose", help="The whole report for each of many inputs.")] = False
     json: Annotated[bool, Option("--json", help="Print one JSON object per input on standard output.")] = False
-    report: Annotated[str, Option(metavar="FILE", help="Write the JSON objects to a file.")] = ""
+    report: Annotated[str, Option(metavar="FILE", paths="file", help="Write the JSON objects to a file.")] = ""

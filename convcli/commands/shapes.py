@@ -25,7 +25,14 @@ def shapes(
 
     5*( a b ) repeats, '[ a | b ]' concatenates, '{ a | id }' adds. Also read: '3x3 conv, 64, /2', 'Conv2d(3, 64, 7)'.
 
-    Example: convcli shapes 3@224x224 conv7-64/2p3 max3/2p1
+    Examples:
+        convcli shapes 3@224x224 conv7-64/2p3 max3/2p1
+        convcli shapes 1@32x64x64 conv3-8p1 max2/2 --explain
+        convcli shapes 3@224x224 'conv7-64/2p?' --want 112x112
+        convcli shapes 3@225x225 conv3-8/2p1 max2/2 --inputs
+        convcli shapes 64@56x56 conv3-64p1 vs conv3-64p2d2
+        convcli shapes --file network.toml --csv
+        convcli shapes 3@32x32 --from torch model.txt
     """
     given = read_designs(words, design)
     if (want or inputs) and is_answered(given, want, table):

@@ -1,0 +1,135 @@
+"""The help of every command: one sentence, examples that run, all that the command takes, within 80 columns."""
+
+import shlex
+import subprocess
+import sys
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+import tifffile
+
+import readme
+from convcli import cli, parser
+from convcli.commands import COMMANDS, command_function
+from convcli.commands.declaring import declared
+from convcli.commands.helping import help_text, told
+
+SHELL = ("|", ">", "*", "<(")
+"""What an example needs a shell for."""
+LEAST_EXAMPLES = 3
+
+
+@pytest.fixture(params=COMMANDS)
+def command(request):
+    """Each command in turn."""
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with every file that the examples name, and `convcli` on the path of its shell."""
+    place = tmp_path_factory.mktemp("examples")
+    readme.prepare(place)
+    rng = np.random.default_rng(0)
+    photo = rng.integers(0, 256, (40, 48, 3), dtype=np.uint8)
+    for name in ("photo.jpg", "photo.png", "rgb.png", "a.png", "b.png"):
+        iio.imwrite(place / name, photo)
+    for name in ("small.tif", "small.png"):
+        iio.imwrite(place / name, photo[:12, :14, 0])
+    scale = {"imagej": True, "resolution": (2.0, 2.0), "metadata": {"axes": "ZYX", "spacing": 1.0, "unit": "um"}}
+    tifffile.imwrite(place / "stack.tif", rng.integers(0, 999, (9, 20, 24), dtype=np.uint16), **scale)
+    np.save(place / "volume.npy", rng.random((9, 20, 24), dtype=np.float32))
+    np.save(place / "weights.npy", rng.random((8, 3, 1, 1), dtype=np.float32))
+    np.save(place / "bank.npy", rng.random((8, 3, 3, 3), dtype=np.float32))
+    (place / "network.toml").write_text('input = "3@64x64"\nlayers = ["conv3-8p1", "max2/2", "fc-10"]\n')
+    (place / "model.txt").write_text(MODEL)
+    return place
+
+
+MODEL = """Sequential(
+  (0): Conv2d(3, 8, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1))
+  (1): ReLU()
+  (2): MaxPool2d(kernel_size=2, stride=2, padding=0, dilation=1, ceil_mode=False)
+)
+"""
+
+
+def examples():
+    """Every example of every command."""
+    return [example for name in COMMANDS for example in told(command_function(name)).examples]
+
+
+def test_a_command_begins_with_a_sentence_and_has_several_examples(command):
+    about = told(command_function(command))
+    assert about.sentence.endswith(".")
+    assert len(about.examples) >= LEAST_EXAMPLES
+    assert all(f"convcli {command} " in f"{example} " for example in about.examples)
+
+
+@pytest.mark.parametrize("example", examples())
+def test_an_example_can_be_pasted(example, folder, monkeypatch, capfd):
+    monkeypatch.chdir(folder)
+    if any(sign in example for sign in SHELL):
+        code, said = run_in_shell(example, folder)
+    else:
+        code, said = cli.run(shlex.split(example)[1:]), ""
+    assert 0 == code, said + capfd.readouterr().err
+
+
+def run_in_shell(example, folder):
+    """The exit code of a line of bash, and what it said."""
+    path = f"{folder / 'bin'}:/usr/bin:/bin"
+    line = ["/bin/bash", "-o", "pipefail", "-c", example]
+    done = subprocess.run(line, env={"PATH": path}, capture_output=True, check=False)
+    return done.returncode, done.stderr.decode()
+
+
+def test_the_help_shows_the_sentence_then_the_examples_then_all_options(command):
+    about, shown = told(command_function(command)), help_text(command)
+    parts = [about.sentence[:40], *(f"  {example}\n" for example in about.examples), "-h, --help"]
+    places = [shown.index(part) for part in parts]
+    assert sorted(places) == places
+    for each in declared(command_function(command)):
+        assert each.metavar in shown or each.is_flag
+        assert all(name in shown for name in each.names)
+
+
+def test_every_choice_is_explained(command):
+    for each in declared(command_function(command)):
+        assert [] == [word for word in each.mark.choices if word not in each.mark.help], each.names
+
+
+def test_a_value_that_is_no_choice_is_refused(command, capfd):
+    for each in declared(command_function(command)):
+        if each.mark.choices and each.names:
+            words = [word for other in declared(command_function(command)) for word in required(other)]
+            assert 2 == cli.run([command, *words, each.names[-1], "nonsense"])
+            assert f"convcli: '{each.names[-1]}': unknown value 'nonsense'; " in capfd.readouterr().err
+
+
+def required(each):
+    """Words that satisfy a parameter which must be given."""
+    if not each.is_required:
+        return []
+    return [each.names[0], "box:3"] if each.names else ["none.png"]
+
+
+@pytest.mark.parametrize("columns", ["20", "80", "200"])
+def test_the_help_fits_80_columns(command, columns, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", columns)
+    assert 0 == cli.run([command, "--help"])
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
+
+
+def test_the_help_is_the_same_behind_other_options(command, capsys):
+    assert 0 == cli.run([command, "-h"])
+    first = capsys.readouterr().out
+    assert 0 == parser.invoke([command, "--json", "--help"])
+    assert first == capsys.readouterr().out
+
+
+def test_the_help_of_a_command_needs_no_parser(command):
+    program = f"import sys; from convcli.cli import run; run([{command!r}, '--help']); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert not {"typer", "rich", "numpy"} & set(done.stdout.splitlines()[-1].split())
