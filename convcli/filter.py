@@ -120,9 +120,9 @@ class Filter:
         """The part that each axis of an image plays."""
         missing = [letter for letter in self.spatial if letter not in info.axes]
         if missing:
-            raise ConvError(
-                f"the image has axes {info.axes}; {missing[0]} is missing for a {self.ndim}-D filter", "shape"
-            )
+            found = f"{info.axes} {_times(info.shape)}"
+            way = "use conv2d, or --axes where a dimension goes by another letter" if self.ndim == 3 else "use --axes"
+            raise ConvError(f"a {self.ndim}-D filter needs axis {missing[0]}, the image has {found}; {way}", "shape")
         channel = "" if self.each else next((c for c in "CS" if c in info.axes), "")
         samples = "S" if "S" in info.axes and channel != "S" else ""
         loops = "".join(a for a in info.axes if a not in self.spatial + channel + samples)
@@ -174,6 +174,7 @@ class Filter:
     def output_dtype(self, info: ImageInfo) -> str:
         """The sample type of the result: as asked, else the input's for pictures and floating point for features."""
         if self.numbers.dtype == "same":
+            grid=self._grid(info),
             return info.dtype
         if self.numbers.dtype == "auto":
             return info.dtype if self.each else ("float64" if info.dtype in WIDE else "float32")
@@ -182,8 +183,8 @@ class Filter:
     def notes(self, info: ImageInfo) -> tuple[str, ...]:
         """What a user might not expect of this filter on this image."""
         if self.layout(info).channel == "S" and self.channels(info) < info.size("S"):
-            return (f"the bank sums over {self.channels(info)} colours; the opacity was left out",)
-        return ()
+            return (*self.warnings, f"the bank sums over {self.channels(info)} colours; the opacity was left out")
+        return self.warnings
 
     def drops_alpha(self, info: ImageInfo) -> bool:
         """True where the result has no opacity though the image does."""
@@ -222,6 +223,15 @@ class Filter:
         extreme = size != 0 and not 1e-20 < size < 1e20  # the taps themselves would leave float32
         rescaled = self.numbers.range == "rescale" and _is_integer(self.output_dtype(info))
         return 8 if self.numbers.precision == "double" or wide or extreme or rescaled else 4
+    def _grid(self, info: ImageInfo) -> dict[str, tuple[float, float]]:
+        """Where outputs lie: under the kernel's centre, a stride apart."""
+        grid = dict(info.grid)
+        for letter, axis, centre in zip(self.spatial, self.geometry(info), self.kernel.centre, strict=True):
+            first, step = grid.pop(letter, (0.0, 1.0))
+            place = first + step * (centre * axis.dilation - axis.begin), step * axis.stride
+            grid |= {letter: place} if place != (0.0, 1.0) else {}
+        return grid
+
 
     def _tolerance(self, info: ImageInfo) -> float:
         """The relative error that still rounds an integer result right, except within TIE of a tie."""

@@ -112,8 +112,11 @@ class FilterWork:
     def rows(self) -> Iterator[tuple[str, str]]:
         """Kernel, operation, sizes, methods and work."""
         yield "kernel", kernel_line(self.filter, self.plan)
+        for remark in self.filter.remarks:
+            yield "", remark
         yield "filter", filter_line(self.filter, self.plan)
         yield from size_lines(self.plan, self.filter.spatial)
+        yield from spacing_lines(self.before, self.after)
         yield from method_lines(self.plan)
         yield "work", f"{self.macs:,} MACs, {2 * self.macs:,} FLOPs"
 
@@ -131,6 +134,7 @@ def kernel_facts(filter_: Filter, plan: Plan) -> dict[str, Any]:
         "shape": list(kernel.shape),
         "sum": kernel.sum(),
         "rank": plan.problem.rank,
+        "remarks": list(filter_.remarks),
     }
 
 
@@ -181,6 +185,15 @@ def size_lines(plan: Plan, letters: str) -> Iterator[tuple[str, str]]:
         text = f"({axis.size} + {axis.begin} + {axis.end} - {axis.extent}) / {axis.stride} + 1 = {axis.output}"
         dropped = f", the last {axis.dropped} of {letter} unread" if axis.dropped else ""
         yield f"size {letter}", text + dropped
+
+
+def spacing_lines(before: ImageInfo, after: ImageInfo) -> Iterator[tuple[str, str]]:
+    """What a stride makes of the distance between samples."""
+    old, new = before.steps, after.steps
+    changed = [axis for axis in before.axes if axis in new and old[axis] != new[axis]]
+    if changed:
+        steps = (f"{axis} {old[axis][0]:.6g} -> {new[axis][0]:.6g} {new[axis][1]}" for axis in changed)
+        yield "spacing", ", ".join(steps)
 
 
 def method_lines(plan: Plan) -> Iterator[tuple[str, str]]:

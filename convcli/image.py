@@ -21,7 +21,9 @@ class ImageInfo:
     `samples` says what S means: "" without an S axis or for plain data, else "grey", "rgb", "cmyk", or with "+alpha".
     `premultiplied` tells that colour is already multiplied by alpha (TIFF's associated alpha).
     `spacing` maps an axis to (distance between samples, unit), e.g. {"Z": (2.0, "um")}.
-    `metadata` is what the formats carry over, under the keys of `convcli.formats`; `notes` are warnings from reading.
+    `grid` says where an axis that was resampled since reading has its samples, in samples of the file: (first, step).
+    `metadata` is what the formats carry over, under the keys of `convcli.formats`; `notes` are warnings from reading,
+    `remarks` what was understood in the usual way where the file says nothing.
     """
 
     shape: tuple[int, ...]
@@ -35,8 +37,10 @@ class ImageInfo:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+    grid: Mapping[str, tuple[float, float]] = field(default_factory=dict)
         if len(self.axes) != len(self.shape):
             raise ValueError(f"axes {self.axes!r} do not name the {len(self.shape)} dimensions of {self.shape}")
+    remarks: tuple[str, ...] = ()
 
     def size(self, axis: str) -> int:
         """Samples along an axis; 1 where the image has no such axis.
@@ -51,6 +55,17 @@ class ImageInfo:
     def has_alpha(self) -> bool:
         """True where the last sample is an opacity."""
         return self.samples.endswith("+alpha")
+    @property
+    def steps(self) -> dict[str, tuple[float, str]]:
+        """The distance between samples along each axis: the spacing, else by the resolution in pixels per unit.
+
+        >>> ImageInfo((4, 6), "uint8", "YX", metadata={"resolution": (300.0, 150.0, "inch")}).steps["Y"]
+        (0.006666666666666667, 'inch')
+        """
+        x, y, unit = self.metadata.get("resolution", (0, 0, "none"))
+        known = {} if unit == "none" else {"X": x, "Y": y}
+        return {axis: (1 / density, unit) for axis, density in known.items() if density > 0} | dict(self.spacing)
+
 
 
 @dataclass(frozen=True)

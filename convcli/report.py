@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -66,6 +66,8 @@ class Report:
             "nan": self.nan,
             "verified": self.verified,
             "memory": self.memory,
+            "spacing": {"input": spacing(self.before), "output": spacing(self.after)},
+            "remarks": list(self.before.remarks) if self.before else [],
             "warnings": list(self.warnings),
         }
 
@@ -73,6 +75,7 @@ class Report:
         """The lines of the table: a label and what there is to say."""
         if self.before and self.after:
             yield "input", f"{self.source}  {describe(self.before)}"
+            yield from (("", remark) for remark in self.before.remarks)
             yield "output", f"{self.target or '(not written)'}  {describe(self.after)}"
         if self.work:
             yield from self.work.rows()
@@ -82,12 +85,11 @@ class Report:
         for warning in self.warnings:
             yield "warning", warning
 
-    def lines(self) -> Iterator[str]:
-        """The report in brief, for batches."""
-        method = f"  {self.work.method}" if self.work else ""
-        yield f"{self.source} -> {self.target}{method}  {seconds(self.times.get('total', 0.0))}"
+    def brief(self) -> Iterator[tuple[str, str]]:
+        """What a dry run says of one of many."""
+        yield self.source, f"-> {self.target}" + (f"  {self.work.method}" if self.work else "")
         for warning in self.warnings:
-            yield f"  warning: {warning}"
+            yield "  warning", warning
 
 
 def failure(source: str, target: str, error: ConvError) -> Report:
@@ -95,9 +97,8 @@ def failure(source: str, target: str, error: ConvError) -> Report:
     return Report(source, target, "failed", error)
 
 
-def show_report(report: Report) -> None:
-    """Print the table on standard error: drawn by rich on a terminal, else as plain text."""
-    rows = list(report.rows())
+def show_rows(rows: Sequence[tuple[str, str]]) -> None:
+    """Print a table of labels and texts on standard error: drawn by rich on a terminal, else as plain text."""
     if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
         _draw(rows)
     else:
@@ -105,7 +106,7 @@ def show_report(report: Report) -> None:
         say(*(f"{label.ljust(width)}  {text}" for label, text in rows))
 
 
-def _draw(rows: list[tuple[str, str]]) -> None:
+def _draw(rows: Sequence[tuple[str, str]]) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -153,6 +154,11 @@ def samples_line(report: Report) -> str:
 def shape(info: ImageInfo | None) -> list[int] | None:
     """The sizes, where known."""
     return list(info.shape) if info else None
+
+
+def spacing(info: ImageInfo | None) -> dict[str, list[object]] | None:
+    """The distance between samples and its unit, for each axis that has one."""
+    return {axis: list(step) for axis, step in info.steps.items()} if info else None
 
 
 def dtype(info: ImageInfo | None) -> str | None:

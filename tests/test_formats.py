@@ -221,9 +221,9 @@ def test_pages_of_a_plain_tiff_are_a_stack_and_it_is_said(tmp_path):
 
     assert ("ZYX", ("12 pages are read as a stack (ZYX); --axes names them otherwise",)) == (
         (info := probe(tmp_path / "a.tif")).axes,
-        info.notes,
+        info.remarks,
     )
-    assert (("TYX"), ()) == ((named := probe(tmp_path / "a.tif", options=ReadOptions(axes="TYX"))).axes, named.notes)
+    assert (("TYX"), ()) == ((named := probe(tmp_path / "a.tif", options=ReadOptions(axes="TYX"))).axes, named.remarks)
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from math import inf
 
 from convcli.batch import Batch
@@ -19,8 +20,10 @@ from convcli.commands.options import (
 )
 from convcli.errors import KernelError, UsageError
 from convcli.filter import Filter, Numbers, parse_padding, parse_spatial
+from convcli.filtering import Filtering
 from convcli.formats import ReadOptions, WriteOptions
-from convcli.kernels import parse_kernel, stack_kernels
+from convcli.image import ImageInfo
+from convcli.kernels import is_measured, parse_kernel, stack_kernels
 from convcli.kernels.kernel import Kernel
 from convcli.operation import Limits
 from convcli.processing import Settings
@@ -39,15 +42,60 @@ UNITS = {
     "ti": 2**40,
 }
 LEAST_MEMORY = 2**20
+Spacing = Mapping[str, tuple[float, str]]
+
+
+def build_filtering(
+    ndim: int, kernels: KernelOptions, geometry: GeometryOptions, numbers: NumberOptions, approximation: float = 0.0
+) -> tuple[Filtering, str, tuple[str, ...]]:
+    """A filter as an operation, the kernel's name, and notes; lengths in units make it one filter for each image."""
+    if not any(map(is_measured, kernels.kernel)):
+        built, notes = build_filter(ndim, kernels, geometry, numbers, approximation)
+        return Filtering(lambda _: built), built.kernel.name, notes
+    stdin = cache(read_input)
+
+    def build(info: ImageInfo) -> Filter:
+        own, notes = build_filter(ndim, kernels, geometry, numbers, approximation, spacing=info.steps, stdin=stdin)
+        return replace(own, warnings=notes, remarks=measured(kernels.kernel, ndim, info.steps))
+
+    return Filtering(build), ", ".join(kernels.kernel), ()
+
+
+def measured(texts: Sequence[str], ndim: int, spacing: Spacing) -> tuple[str, ...]:
+    """What kernels with lengths in units are in samples, and how long these are after rounding."""
+    return tuple(
+        measured_line(text, parse_kernel(text, ndim, spacing=spacing), spacing) for text in texts if is_measured(text)
+    )
+
+
+def measured_line(text: str, kernel: Kernel, spacing: Spacing) -> str:
+    """A kernel's taps with their lengths.
+
+    >>> spacing = {"Z": (2.0, "um"), "Y": (0.5, "um"), "X": (0.5, "um")}
+    >>> measured_line("box:3um", parse_kernel("box:3um", 3, spacing=spacing), spacing)
+    'box:3um is box:1,7,7 here: Z 1 tap of 2 um = 2 um, Y 7 taps of 0.5 um = 3.5 um, X 7 taps of 0.5 um = 3.5 um'
+    """
+    parts = []
+    for letter, taps in zip("ZYX"[-kernel.ndim :], kernel.spatial, strict=True):
+        step, unit = spacing[letter]
+        parts.append(f"{letter} {taps} tap{'s' * (taps > 1)} of {step:.6g} {unit} = {taps * step:.6g} {unit}")
+    return f"{text} is {kernel.name} here: {', '.join(parts)}"
 
 
 def build_filter(
-    ndim: int, kernels: KernelOptions, geometry: GeometryOptions, numbers: NumberOptions, approximation: float = 0.0
+    ndim: int,
+    kernels: KernelOptions,
+    geometry: GeometryOptions,
+    numbers: NumberOptions,
+    approximation: float = 0.0,
+    *,
+    spacing: Spacing | None = None,
+    stdin: Callable[[], bytes] = read_input,
 ) -> tuple[Filter, tuple[str, ...]]:
     """The filter that the options describe, and what the user should know about it."""
     if not approximation >= 0:  # not a number, which no option type refuses
         raise UsageError(f"{approximation} is not a number from 0 to 0.5", where="--tolerance")
-    kernel, each, notes = build_kernel(ndim, kernels)
+    kernel, each, notes = build_kernel(ndim, kernels, spacing, stdin)
     letters = "ZYX"[-ndim:]
     padding = parse_padding(geometry.padding, ndim)
     border = geometry.border or ("edge" if isinstance(padding, str) else "zero")
@@ -66,14 +114,17 @@ def build_filter(
     )
     if each and geometry.groups > 1:
         raise UsageError(
-            "groups need a filter bank (O, I/g, kh, kw); this kernel acts on each channel alone", where="--groups"
+            f"groups need a filter bank (O, I/g, {'kd, ' * (ndim == 3)}kh, kw); this kernel acts on each channel alone",
+            where="--groups",
         )
     return built, notes
 
 
-def build_kernel(ndim: int, options: KernelOptions) -> tuple[Kernel, bool, tuple[str, ...]]:
+def build_kernel(
+    ndim: int, options: KernelOptions, spacing: Spacing | None = None, stdin: Callable[[], bytes] = read_input
+) -> tuple[Kernel, bool, tuple[str, ...]]:
     """One kernel from all -k: the kernel, whether it acts on each channel alone, and notes."""
-    parsed = [parse_kernel(text, ndim, stdin=read_input) for text in options.kernel]
+    parsed = [parse_kernel(text, ndim, spacing=spacing, stdin=stdin) for text in options.kernel]
     placed = [with_origin(kernel, options.origin) for kernel in parsed]
     notes = tuple(
         f"kernel {kernel.name} sums to 0 and was not normalized"

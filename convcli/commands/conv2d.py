@@ -36,9 +36,8 @@ def conv2d(
         convcli conv2d photo.jpg -k gaussian:20 --explain
     """
     from convcli.batch import run_batch
-    from convcli.commands.building import build_batch, build_filter
-    from convcli.filtering import Filtering
+    from convcli.commands.building import build_batch, build_filtering
 
-    filter_, notes = build_filter(2, kernels, geometry, numbers, run.tolerance)
-    batch = build_batch(inputs, files, run, report, notes, kernel=filter_.kernel.name, command="conv2d")
-    return run_batch(Filtering(lambda _: filter_), batch)
+    filtering, name, notes = build_filtering(2, kernels, geometry, numbers, run.tolerance)
+    batch = build_batch(inputs, files, run, report, notes, kernel=name, command="conv2d")
+    return run_batch(filtering, batch)

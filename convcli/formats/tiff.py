@@ -194,7 +194,7 @@ def describe(tiff: Opened, options: ReadOptions) -> ImageInfo:
     """The chosen series as an image, as it will be read: bits and palettes expanded."""
     page, series = tiff.page, tiff.series
     dtype = supported_dtype(series)
-    axes, notes = named_axes(tiff, options)
+    axes, remarks = named_axes(tiff, options)
     kind = container(tiff)
     metadata = metadata_of(tiff, kind)
     info = ImageInfo(
@@ -206,7 +206,8 @@ def describe(tiff: Opened, options: ReadOptions) -> ImageInfo:
         premultiplied=ASSOCIATED in page.extrasamples,
         spacing={axis: step for axis, step in spacing_of(tiff, kind, metadata).items() if axis in axes},
         metadata=metadata,
-        notes=series_notes(tiff.file, series, options) + notes,
+        notes=series_notes(tiff.file, series, options),
+        remarks=remarks,
     )
     check_places(tiff, info, options)
     return with_axes(expanded(info, tiff), options.axes)
@@ -229,7 +230,7 @@ def supported_dtype(series: TiffPageSeries) -> str:
 
 
 def named_axes(tiff: Opened, options: ReadOptions) -> tuple[str, tuple[str, ...]]:
-    """A letter for each dimension: as declared, as the user says, or Z for the pages of a plain file, with a note."""
+    """A letter for each dimension: as declared, as the user says, or Z for the pages of a plain file, with a remark."""
     axes, shape = tiff.series.axes, tiff.series.shape
     if options.axes is not None and len(options.axes) == len(axes) and not is_palette(tiff):
         return check_axes(options.axes, shape), ()

@@ -13,9 +13,9 @@ from convcli.errors import KernelError
 from convcli.kernels.inline import is_inline, parse_inline
 from convcli.kernels.kernel import Kernel, stack_kernels
 from convcli.kernels.named import KERNELS, NamedKernel, parse_named, suggestion
-from convcli.kernels.parameters import Space
+from convcli.kernels.parameters import Space, has_unit
 
-__all__ = ["KERNELS", "Kernel", "NamedKernel", "parse_kernel", "stack_kernels"]
+__all__ = ["KERNELS", "Kernel", "NamedKernel", "is_measured", "parse_kernel", "stack_kernels"]
 
 FILE = re.compile(r"-|.*\.(txt|csv|tsv|mat|json|npy|npz|tiff?|png|npz:.*)", re.IGNORECASE | re.DOTALL)
 PUNCTUATION = re.compile(r"[\s,;|^]")
@@ -48,6 +48,16 @@ def parse_kernel(
     if "/" in text or os.path.lexists(text):
         return read_file(text, ndim, stdin)
     return parse_unknown(bare, ndim)
+
+
+def is_measured(text: str) -> bool:
+    """True for a name with lengths in units, which only the spacing of an image turns into samples.
+
+    >>> is_measured("gaussian:2um"), is_measured("gaussian:size=5,sigma=2px"), is_measured("2um.txt")
+    (True, False, False)
+    """
+    name, _, rest = text.partition(":")
+    return name.strip() in KERNELS and any(has_unit(word.rpartition("=")[2].strip()) for word in rest.split(","))
 
 
 def read_file(text: str, ndim: int, stdin: Callable[[], bytes] | None) -> Kernel:

@@ -103,6 +103,32 @@ def metres(unit: str) -> float:
     return METRES.get(UNIT_NAMES.get(unit, unit), 0.0)
 
 
+def has_unit(word: str) -> bool:
+    """True for a length in a unit other than samples.
+
+    >>> has_unit("2um"), has_unit("2px"), has_unit("2e3")
+    (True, False, False)
+    """
+    match = LENGTH.fullmatch(word)
+    return match is not None and metres(match[2]) > 0
+
+
+def read_spacing(text: str, axes: str) -> dict[str, tuple[float, str]]:
+    """The distance between samples along each axis, from one length for all or one for each.
+
+    >>> read_spacing("2um,500nm,500nm", "ZYX")["Z"]
+    (2.0, 'um')
+    """
+    words = [word.strip() for word in text.split(",")]
+    if len(words) not in (1, len(axes)):
+        raise KernelError(f"takes 1 length or {len(axes)} ({','.join(axes.lower())}), not {len(words)}")
+    matches = [LENGTH.fullmatch(word) if has_unit(word) else None for word in on_axes(words, len(axes))]
+    known = [(positive(match[1]), UNIT_NAMES.get(match[2], match[2])) for match in matches if match]
+    if len(known) < len(axes):
+        raise KernelError(f"{text!r} is no length in a unit, such as 0.5um or 2um,0.5um,0.5um")
+    return dict(zip(axes, known, strict=True))
+
+
 def real(word: str, _axis: str = "", _space: Space | None = None) -> float:
     """Any finite number."""
     return read_number(word)
