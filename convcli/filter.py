@@ -63,7 +63,7 @@ class Filter:
 
     `kernel` is plain, or a bank (O, I/g, ...); with `each` its O filters act on every channel alone.
     Sequences have one entry per spatial axis. `padding` is a rule or (begin, end) pairs. `approximation` is how much of
-    the kernel, relative to sum|k|, separable terms may leave out.
+    the kernel, relative to sum|k|, separable terms may leave out. `warnings` and `remarks` tell how it was built.
     """
 
     kernel: Kernel
@@ -77,6 +77,8 @@ class Filter:
     groups: int = 1
     approximation: float = 0.0
     numbers: Numbers = field(default_factory=Numbers)
+    warnings: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     @property
     def ndim(self) -> int:
