@@ -170,13 +170,13 @@ class Filter:
             dtype=self.output_dtype(info),
             samples=samples.removesuffix("+alpha") if self.drops_alpha(info) else samples,
             spacing=self._spacing(info.spacing),
+            grid=self._grid(info),
             metadata=self._metadata(info.metadata),
         )
 
     def output_dtype(self, info: ImageInfo) -> str:
         """The sample type of the result: as asked, else the input's for pictures and floating point for features."""
         if self.numbers.dtype == "same":
-            grid=self._grid(info),
             return info.dtype
         if self.numbers.dtype == "auto":
             return info.dtype if self.each else ("float64" if info.dtype in WIDE else "float32")
@@ -219,12 +219,6 @@ class Filter:
         steps = dict(zip(self.spatial, self.stride, strict=True))
         return {letter: (value * steps.get(letter, 1), unit) for letter, (value, unit) in spacing.items()}
 
-    def _itemsize(self, info: ImageInfo) -> int:
-        size = self.kernel.absolute_sum()
-        wide = info.dtype in WIDE or self.output_dtype(info) in WIDE[:4]
-        extreme = size != 0 and not 1e-20 < size < 1e20  # the taps themselves would leave float32
-        rescaled = self.numbers.range == "rescale" and _is_integer(self.output_dtype(info))
-        return 8 if self.numbers.precision == "double" or wide or extreme or rescaled else 4
     def _grid(self, info: ImageInfo) -> dict[str, tuple[float, float]]:
         """Where outputs lie: under the kernel's centre, a stride apart."""
         grid = dict(info.grid)
@@ -234,6 +228,12 @@ class Filter:
             grid |= {letter: place} if place != (0.0, 1.0) else {}
         return grid
 
+    def _itemsize(self, info: ImageInfo) -> int:
+        size = self.kernel.absolute_sum()
+        wide = info.dtype in WIDE or self.output_dtype(info) in WIDE[:4]
+        extreme = size != 0 and not 1e-20 < size < 1e20  # the taps themselves would leave float32
+        rescaled = self.numbers.range == "rescale" and _is_integer(self.output_dtype(info))
+        return 8 if self.numbers.precision == "double" or wide or extreme or rescaled else 4
 
     def _tolerance(self, info: ImageInfo) -> float:
         """The relative error that still rounds an integer result right, except within TIE of a tie."""
