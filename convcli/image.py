@@ -33,14 +33,14 @@ class ImageInfo:
     samples: str = ""
     premultiplied: bool = False
     spacing: Mapping[str, tuple[float, str]] = field(default_factory=dict)
+    grid: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-    grid: Mapping[str, tuple[float, float]] = field(default_factory=dict)
         if len(self.axes) != len(self.shape):
             raise ValueError(f"axes {self.axes!r} do not name the {len(self.shape)} dimensions of {self.shape}")
-    remarks: tuple[str, ...] = ()
 
     def size(self, axis: str) -> int:
         """Samples along an axis; 1 where the image has no such axis.
@@ -52,10 +52,6 @@ class ImageInfo:
         return 1 if place < 0 else self.shape[place]
 
     @property
-    def has_alpha(self) -> bool:
-        """True where the last sample is an opacity."""
-        return self.samples.endswith("+alpha")
-    @property
     def steps(self) -> dict[str, tuple[float, str]]:
         """The distance between samples along each axis: the spacing, else by the resolution in pixels per unit.
 
@@ -66,6 +62,10 @@ class ImageInfo:
         known = {} if unit == "none" else {"X": x, "Y": y}
         return {axis: (1 / density, unit) for axis, density in known.items() if density > 0} | dict(self.spacing)
 
+    @property
+    def has_alpha(self) -> bool:
+        """True where the last sample is an opacity."""
+        return self.samples.endswith("+alpha")
 
 
 @dataclass(frozen=True)
