@@ -20,7 +20,15 @@ setup(
             extra_compile_args=[] if sys.platform == "win32" else FLAGS,
             py_limited_api=True,
             optional=True,
-        )
+        ),
+        Extension(
+            "convcli.native._patches",
+            ["convcli/native/patches.c"],
+            define_macros=[("Py_LIMITED_API", "0x030B0000")],
+            extra_compile_args=[] if sys.platform == "win32" else FLAGS,
+            py_limited_api=True,
+            optional=True,
+        ),
     ],
     options={"bdist_wheel": {"py_limited_api": "cp311"}},
 )

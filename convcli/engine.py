@@ -155,8 +155,7 @@ class Job:
     @cached_property
     def taps(self) -> Array:
         """The kernel as float64 (O, I/g, *space)."""
-        kernel = self.filter.kernel
-        return kernel.array() if kernel.bank else kernel.array()[None, None]
+        return self.filter.kernel.as_bank()
 
     def tasks(self, *, apart: bool) -> list[Task]:
         """Every tile of every plane; `apart` keeps those that read beyond the image to themselves."""

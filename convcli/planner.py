@@ -83,7 +83,7 @@ def make_plan(
     best = min(priced, key=lambda candidate: candidate.cost.seconds if candidate.cost else 0.0)
     assert best.cost is not None
     working = replace(problem, itemsize=best.itemsize)
-    tile = _bounded(load(best.method).tile(working), working, memory // threads)
+    tile = _bounded(_shared(load(best.method), working, best.threads), working, memory // threads)
     return Plan(working, best.method, best.itemsize, tile, best.threads, best.cost, candidates)
 
 
@@ -102,11 +102,24 @@ def _ask(name: str, problem: Problem, threads: int, machine: Machine) -> Candida
     cost = method.price(working, machine)
     moved = 0 if getattr(method, "compiled", _never)(working) else _pixels(problem) * machine.window
     tiles = problem.planes * prod(ceil(n / t) for n, t in zip(problem.output, method.tile(working), strict=True))
+    pieces = problem.planes * problem.output[0] if hasattr(method, "GRAIN") else tiles
     slower = 1.0 if single else machine.double
     startup = getattr(method, "startup", lambda _: 0.0)(machine)
     alone = (cost.seconds + moved + tiles * machine.start) * slower
-    hands = min(threads, max(1, tiles), 1 + int(alone / WORTH_A_THREAD))
+    hands = min(threads, max(1, pieces), 1 + int(alone / WORTH_A_THREAD))
     return Candidate(name, working.itemsize, replace(cost, seconds=alone / hands + startup), threads=hands)
+
+
+def _shared(method: Any, problem: Problem, threads: int) -> tuple[int, ...]:
+    """A method's tile; where it may be cut between rows, so that every thread has as many of them."""
+    tile: tuple[int, ...] = method.tile(problem)
+    if not hasattr(method, "GRAIN") or problem.planes > threads:
+        return tile
+    outputs, across = problem.output[0], prod(ceil(n / t) for n, t in zip(problem.output[1:], tile[1:], strict=True))
+    others = problem.planes * across
+    rounds = ceil(ceil(outputs / tile[0]) * others / threads)
+    rows = ceil(outputs / ceil(rounds * threads / others))
+    return min(outputs, ceil(rows / method.GRAIN) * method.GRAIN), *tile[1:]
 
 
 def _pixels(problem: Problem) -> int:

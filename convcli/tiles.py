@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from convcli.arithmetic.problem import Problem
 from convcli.errors import ConvError
 from convcli.fused import Compiled, fits, store_fused
+from convcli.kernels.kernel import Kernel
 from convcli.planner import load
 from convcli.samples import Counts, count_nan, full_scale, premultiply, put, store, to_linear, to_srgb, unpremultiply
 from convcli.windows import read_window
@@ -51,7 +53,8 @@ class Method:
     @cached_property
     def apply(self) -> Apply:
         """The filter itself."""
-        return self.prepared(self.job.taps, self.job.plan.itemsize)
+        plan = self.job.plan
+        return ready(self.job.filter.kernel, plan.method, replace(plan.problem, itemsize=plan.itemsize))
 
     @cached_property
     def fused(self) -> Compiled | None:
@@ -81,8 +84,15 @@ class Method:
     def prepared(self, taps: Array, itemsize: int) -> Apply:
         """The planned method with other taps, in another precision."""
         plan = self.job.plan
-        ready: Apply = load(plan.method).prepare(taps, replace(plan.problem, itemsize=itemsize))
-        return ready
+        made: Apply = load(plan.method).prepare(taps, replace(plan.problem, itemsize=itemsize))
+        return made
+
+
+@lru_cache(maxsize=4)
+def ready(kernel: Kernel, method: str, problem: Problem) -> Apply:
+    """A method with a kernel's taps, kept for the next image: transforms of a bank cost as much as using it once."""
+    made: Apply = load(method).prepare(kernel.as_bank(), problem)
+    return made
 
 
 def store_tile(job: Job, method: Method, task: Task, target: Array) -> Counts:

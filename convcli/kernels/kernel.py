@@ -138,6 +138,10 @@ class Kernel:
         taps.setflags(write=False)
         return taps
 
+    def as_bank(self) -> np.ndarray[Any, Any]:
+        """The taps as a read-only float64 bank (O, I/g, *spatial); a plain kernel is one filter of one channel."""
+        return self.array() if self.bank else self.array()[None, None]
+
     def sum(self) -> float:
         """The sum of the taps: what the kernel does to a constant image."""
         if len(self.data) > MANY:

@@ -7,8 +7,9 @@ Each method is a module with
 `compiled(problem)`, whether it reads samples as they lie in an image (where it ever does);
 `startup(machine)`, seconds that its first use in a process costs (where there are any);
 `tile(problem)`, the outputs per spatial axis it likes to compute at a time;
+`GRAIN`, where smaller tiles cost no more work: along the first axis they may be cut after so many outputs;
 `prepare(taps, problem)`, which returns a callable `(block, out)`: `block` is (I, *window), `out` is (O, *tile).
 Prices and refusals need no NumPy.
 """
 
-METHODS = ("direct", "separable", "gemm", "fft")
+METHODS = ("direct", "separable", "gemm", "winograd", "fft")

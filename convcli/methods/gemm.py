@@ -5,12 +5,15 @@ Source: Chellapilla, Puri and Simard, "High performance convolutional neural net
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from itertools import product
 from math import ceil, prod
 from typing import TYPE_CHECKING, Any
 
 from convcli.arithmetic.problem import Cost, Problem
+from convcli.methods.workspace import Workspace
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
+GRAIN = 1
 COLUMNS = 2**19
 """Values of the column matrix at a time, 2 MiB of float32: smaller ones cost more calls than they save cache misses."""
 
@@ -72,6 +76,7 @@ class Gemm:
 
     problem: Problem
     bank: Array
+    memory: Workspace = field(default_factory=Workspace)
 
     def __call__(self, block: Array, out: Array) -> None:
         """Fill `out` (O, *tile) from `block` (I, *window)."""
@@ -82,20 +87,38 @@ class Gemm:
         results = out.reshape(groups, filters, positions)  # a view where the tile's rows follow each other
         for group in range(groups):
             channels = block[group * self.problem.fan_in : (group + 1) * self.problem.fan_in]
-            columns = self._columns(channels, out.shape[1:]).reshape(depth, positions)
-            np.matmul(self.bank[group], columns, out=results[group])
+            with self.columns(channels, out.shape[1:]) as columns:
+                np.matmul(self.bank[group], columns.reshape(depth, positions), out=results[group])
         if not np.may_share_memory(results, out):
             out[...] = results.reshape(out.shape)
 
-    def _columns(self, channels: Array, tile: tuple[int, ...]) -> Array:
-        """The windows of a tile: (I/g, *kernel, *tile)."""
-        import numpy as np
+    @contextmanager
+    def columns(self, channels: Array, tile: tuple[int, ...]) -> Iterator[Array]:
+        """The windows of a tile: (I/g, *kernel, *tile); those of a single tap are the pixels themselves."""
+        strides = self.problem.stride
+        if prod(self.problem.kernel) == 1:
+            read: Any = (slice(0, (n - 1) * s + 1, s) for n, s in zip(tile, strides, strict=True))
+            yield channels[:, *read]
+            return
+        with self.memory.borrow((len(channels), *self.problem.kernel, *tile), channels.dtype) as columns:
+            phases = dealt(channels, strides)
+            for tap in product(*map(range, self.problem.kernel)):
+                starts = [t * a.dilation for t, a in zip(tap, self.problem.axes, strict=True)]
+                pixels = phases[tuple(start % s for start, s in zip(starts, strides, strict=True))]
+                places = zip(starts, strides, tile, strict=True)
+                cut = (slice(start // s, start // s + n) for start, s, n in places)
+                seen: tuple[Any, ...] = (slice(None), *cut)
+                columns[:, *tap] = pixels[seen]
+            yield columns
 
-        columns = np.empty((channels.shape[0], *self.problem.kernel, *tile), channels.dtype)
-        for tap in product(*map(range, self.problem.kernel)):
-            places = zip(tap, tile, self.problem.axes, strict=True)
-            cut = (slice(t * a.dilation, t * a.dilation + a.stride * (n - 1) + 1, a.stride) for t, n, a in places)
-            seen: tuple[Any, ...] = (slice(None), *cut)
-            place: tuple[Any, ...] = (slice(None), *tap)
-            columns[place] = channels[seen]
-        return columns
+
+def dealt(channels: Array, strides: tuple[int, ...]) -> dict[tuple[int, ...], Array]:
+    """The pixels that lie a stride apart side by side, by where they begin: many copies of them are then fast."""
+    import numpy as np
+
+    if set(strides) == {1}:
+        return {(0,) * len(strides): channels}
+    return {
+        first: np.ascontiguousarray(channels[:, *(slice(f, None, s) for f, s in zip(first, strides, strict=True))])
+        for first in product(*map(range, strides))
+    }

@@ -23,16 +23,18 @@ TYPES = ("uint8", "uint16", "int16", "float32")
 """Sample types that are read and written, in the machine's byte order."""
 
 
-def _load() -> Any:
-    """The extension, or None where it was not built."""
+def _load(name: str) -> Any:
+    """A part of the extension, or None where it was not built."""
     try:
-        return import_module("convcli.native._direct")
+        return import_module(f"convcli.native.{name}")
     except ImportError:
         return None
 
 
-_direct = _load()
+_direct, _patches = _load("_direct"), _load("_patches")
 AVAILABLE: bool = _direct is not None and os.environ.get("CONVCLI_NATIVE") != "0"
+PATCHES: bool = _patches is not None and os.environ.get("CONVCLI_NATIVE") != "0"
+"""Whether the transforms of Winograd's patches are there."""
 INSTRUCTIONS: tuple[str, ...] = _direct.INSTRUCTIONS if _direct else ()
 """Instruction sets of this processor that the extension was compiled for, the best one last."""
 
@@ -172,3 +174,16 @@ def _check_extent(
                 f"{pixels} outputs of {kernel[axis]} taps, stride {stride[axis]}, dilation {dilation[axis]} read "
                 f"{reads} pixels along axis {axis}; the source has {source[axis] // samples}"
             )
+
+
+def to_components(block: Array, components: Array) -> None:
+    """Fill `components` (36, I, down, across) with the transforms of the 6x6 patches of `block` (I, rows, columns).
+
+    Patches begin at every fourth pixel; where the block ends early, zeros follow. Both are float32.
+    """
+    _patches.forward(block, components)
+
+
+def from_components(components: Array, target: Array) -> None:
+    """Fill `target` (O, rows, columns) with the 4x4 results of `components` (36, O, down, across), cut at its ends."""
+    _patches.backward(target, components)
