@@ -1,87 +1,298 @@
-"""A filter on many inputs: each is probed, planned, filtered, written and reported; a bad one costs only itself."""
+"""An operation on many inputs: several at a time, each told as it is done; a bad one costs only itself.
+
+One input is treated in this process, where its errors are those of the command. Many go to worker processes
+(`convcli.jobs`), and a journal (`convcli.journal`) knows what they have done.
+"""
 
 from __future__ import annotations
 
 import json
 import os
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence, Set
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
+from convcli import __version__
 from convcli.errors import ConvError, UsageError
 from convcli.formats import atomic_output, format_for
 from convcli.formats.failures import told
-from convcli.names import FileId, check_target, file_id, output_names, refuse_collisions
+from convcli.formats.limits import memory
+from convcli.jobs import AHEAD, Died, run_jobs
+from convcli.journal import Journal, journal_path, open_journal, state
+from convcli.names import FileId, check_target, file_id, outer_folder, output_names, refuse_collisions
 from convcli.operation import Operation
 from convcli.processing import Settings, is_stream, process
-from convcli.report import Report, failure, show_report
-from convcli.streams import STREAM, say
+from convcli.report import Report, failure, show_rows
+from convcli.selection import Input
+from convcli.signals import Interrupted, release_signals
+from convcli.streams import STREAM, is_terminal, say
+from convcli.summary import ProgressLine, Summary
+from convcli.workers import core_count
 
-PARTLY_FAILED = 3
+ROOM = 32
+"""Bytes of memory that a byte of an image file may come to: decoded, computed, encoded."""
+EARLIER = "done by an earlier run"
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Everything about a run that is not the filter itself."""
+    """Everything about a run that is not the operation itself. `jobs` 0 means as many as the machine bears."""
 
-    inputs: Sequence[str]
+    inputs: Sequence[Input]
     output: str = ""
     settings: Settings = field(default_factory=Settings)
     verbose: bool = False
     json: bool = False
     report: str = ""
     fail_fast: bool = False
+    jobs: int = 0
+    resume: bool = False
+    journal: str = ""
     fields: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def many(self) -> bool:
-        """True where one line for each input is enough."""
-        return len(self.inputs) > 1
+        """True where a line for each failure and a summary say enough."""
+        return len(self.inputs) > 1 or self.resume
+
+    @property
+    def names(self) -> list[str]:
+        """What the inputs are called."""
+        return [one.name for one in self.inputs]
+
+    @property
+    def makes_files(self) -> bool:
+        """False where only plans are made."""
+        return not (self.settings.explain or self.settings.dry_run)
 
     @cached_property
     def sources(self) -> frozenset[FileId]:
         """The files that are read, whatever they are called."""
-        return frozenset(found for name in self.inputs if (found := file_id(name)))
+        return frozenset(found for name in self.names if (found := file_id(name)))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a worker says of an input: its report as JSON and as a table, and what the command would end with."""
+
+    facts: dict[str, Any]
+    rows: list[tuple[str, str]]
+    exit_code: int = 0
+
+    @property
+    def error(self) -> ConvError | None:
+        """What went wrong."""
+        facts = self.facts
+        failed = facts["status"] == "failed"
+        return ConvError(facts["message"], facts["code"], where=facts["where"]) if failed else None
+
+
+@dataclass(frozen=True)
+class Run:
+    """A batch with all that is settled before any work: an output for each input, what is done already, by how many."""
+
+    operation: Operation
+    batch: Batch
+    settings: Settings
+    targets: Sequence[str]
+    jobs: int = 1
+    journal: Journal | None = None
+    finished: Set[int] = frozenset()
+
+    def answers(self) -> Generator[Answer]:
+        """One for each input, in their order."""
+        if not self.batch.many:
+            yield self.answer(0)
+            return
+        count = len(self.targets)
+        todo = (i for i in range(count) if i not in self.finished)
+        with closing(run_jobs(self.work, todo, self.jobs, 1 if self.batch.fail_fast else AHEAD)) as answers:
+            for i in range(count):
+                yield self.passed_over(i) if i in self.finished else self.received(*next(answers))
+
+    def work(self, index: int) -> list[Any]:
+        """A worker's task: treat an input, and say so where a later run will look."""
+        answer = self.answer(index)
+        if self.journal and answer.facts["status"] == "done":
+            self.journal.done(self.batch.names[index], self.targets[index])
+        return [answer.facts, answer.rows, answer.exit_code]
+
+    def answer(self, index: int) -> Answer:
+        """An input treated; where others follow or JSON tells it, an error becomes part of the answer."""
+        batch, target = self.batch, self.targets[index]
+        one = batch.inputs[index]
+        if one.folder and batch.makes_files:
+            Path(target).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            report = process(self.operation, self.settings, one.name, target)
+        except BrokenPipeError:
+            raise
+        except (ConvError, OSError, MemoryError) as raised:
+            error = as_told(raised, one.name)
+            if batch.many or batch.json or batch.report:
+                return answered(failure(one.name, target, error))
+            raise error from raised
+        return answered(report, brief=batch.settings.dry_run)
+
+    def passed_over(self, index: int) -> Answer:
+        """What is said of an input whose output is there already."""
+        name, target = self.batch.names[index], self.targets[index]
+        facts = Report(name, target, "skipped").as_dict() | {"message": EARLIER}
+        return Answer(facts, [(name, f"-> {target}  {EARLIER}")])
+
+    def received(self, index: int, message: Any) -> Answer:
+        """What a worker said, or that it ended instead."""
+        if not isinstance(message, Died):
+            return Answer(*message)
+        way = "; --jobs 1 needs less memory, if that was the reason" if self.jobs > 1 else ""
+        error = ConvError(
+            f"the process at work on it was ended {message}{way}", "crashed", where=self.batch.names[index]
+        )
+        return answered(failure(self.batch.names[index], self.targets[index], error))
 
 
 def run_batch(operation: Operation, batch: Batch) -> int:
     """Treat every input and report; the exit code: 0, that of the failures, or 3 if only a part failed."""
+    run = settled(operation, batch)
+    summary = Summary(len(batch.inputs), run.jobs)
+    line = ProgressLine(summary, quiet=batch.settings.quiet)
+    failures = []
+    stop = None
+    with report_lines(batch.report) as record, closing(run.answers()) as answers:
+        try:
+            for answer in answers:
+                summary.add(answer.facts)
+                line.clear()
+                tell_answer(answer, batch)
+                record(answer.facts)
+                failures += [answer.exit_code] if answer.error else []
+                if failures and batch.fail_fast:
+                    break
+                line.show()
+        except Interrupted as stopped:
+            release_signals()  # what follows is the end that was asked for
+            stop = stopped
+            summary.stopped = stop.signal.name
+        line.clear()
+        if batch.many:
+            conclude(summary, batch, record)
+        elif stop:
+            error = ConvError(f"stopped by {stop.signal.name}", "interrupted")
+            record(failure(batch.names[0], run.targets[0], error).as_dict())
+    if stop:
+        raise stop
+    return summary.exit_code(min(failures, default=0))
+
+
+def settled(operation: Operation, batch: Batch) -> Run:
+    """Everything about a batch that can be wrong whatever the files hold, found out; and its journal opened."""
     targets = _targets(batch)
     _check_report(batch, targets)
     settings = replace(batch.settings, sources=batch.sources)
-    reports = []
-    for source, target in zip(batch.inputs, targets, strict=True):
-        report = _guarded(operation, batch, settings, source, target)
-        reports.append(report)
-        _tell(report, batch)
-        if report.error and batch.fail_fast:
-            break
-    _write_reports(reports, batch)
-    failures = [report.error.exit_code for report in reports if report.error]
-    return 0 if not failures else PARTLY_FAILED if len(failures) < len(reports) else min(failures)
+    if not batch.many:
+        return Run(operation, batch, settings, targets)
+    jobs = min(batch.jobs or affordable_jobs(batch), len(batch.inputs))
+    limits = settings.limits
+    shared = replace(limits, threads=limits.threads or max(1, core_count() // jobs), memory=limits.memory // jobs)
+    settings = replace(settings, limits=shared, quiet=True)  # workers say nothing; their answers do
+    if not batch.makes_files:
+        return Run(operation, batch, settings, targets, jobs)
+    return journaled(Run(operation, batch, settings, targets, jobs))
+
+
+def journaled(run: Run) -> Run:
+    """The run with a journal, in which stands what it will do. One that nobody asked for may fail."""
+    batch = run.batch
+    pairs = list(zip(batch.names, run.targets, strict=True))
+    try:
+        journal = open_journal(_journal_path(run), resume=batch.resume)
+        finished = {i for i, pair in enumerate(pairs) if batch.resume and journal.is_finished(*pair)}
+        journal.plan(pair for i, pair in enumerate(pairs) if i not in finished)
+    except ConvError as error:
+        if batch.resume or batch.journal:
+            raise
+        if not batch.settings.quiet:
+            say(f"convcli: this batch keeps no journal: {error}")
+        return run
+    return replace(run, journal=journal, finished=finished)
+
+
+def _journal_path(run: Run) -> Path:
+    """Where the journal lies: as told, or by what the outputs depend on."""
+    settings = run.settings
+    options = (run.operation, settings.format, settings.reading, settings.writing, settings.limits.method)
+    return Path(run.batch.journal) if run.batch.journal else journal_path((__version__, options))
+
+
+def affordable_jobs(batch: Batch) -> int:
+    """As many as there are cores and, for the largest file, memory; one where the first failure ends all."""
+    largest = max(((state(name) or (0,))[0] for name in batch.names), default=0)
+    return 1 if batch.fail_fast else max(1, min(core_count(), memory() // (ROOM * max(largest, 1))))
+
+
+def answered(report: Report, *, brief: bool = False) -> Answer:
+    """A report as an answer."""
+    rows = list(report.brief() if brief else report.rows())
+    return Answer(report.as_dict(), rows, report.error.exit_code if report.error else 0)
+
+
+def tell_answer(answer: Answer, batch: Batch) -> None:
+    """Print what became of an input, as far as it is wanted."""
+    asked = not batch.makes_files and not batch.json
+    if batch.json:
+        print(json.dumps(answer.facts), flush=True)
+    if answer.error:
+        say(f"convcli: {answer.error}")
+    elif asked or (not batch.settings.quiet and (batch.verbose or not batch.many)):
+        show_rows(answer.rows)
+
+
+def conclude(summary: Summary, batch: Batch, record: Record) -> None:
+    """Say what became of all inputs: the last line of JSON, and a table."""
+    facts = summary.as_dict()
+    record(facts)
+    if batch.json:
+        print(json.dumps(facts), flush=True)
+    if batch.makes_files and not batch.settings.quiet:
+        show_rows(list(summary.rows()))
+
+
+Record = Callable[[Mapping[str, Any]], object]
+
+
+@contextmanager
+def report_lines(path: str) -> Iterator[Record]:
+    """What writes a line of JSON into the report, if one is wanted; it appears whole at the end of the block."""
+    if not path:
+        yield lambda _facts: None
+        return
+    with atomic_output(Path(path), force=True) as stream:
+        yield lambda facts: stream.write(json.dumps(facts).encode() + b"\n")
 
 
 def _targets(batch: Batch) -> list[str]:
     """The output of each input, and everything about them that is wrong whatever the files hold."""
-    if "" in batch.inputs:
-        raise UsageError("an empty name is no file; is a variable unset?", where="")
     if batch.settings.in_place:
         if batch.output:
             raise UsageError("--in-place and -o exclude each other; give one of them")
-        if STREAM in batch.inputs:
+        if STREAM in batch.names:
             raise UsageError("standard input cannot be replaced in place; use -o FILE")
-        refuse_collisions(batch.inputs, batch.inputs)
-        return list(batch.inputs)
+        refuse_collisions(batch.names, batch.names)
+        return batch.names
     if not batch.output and not batch.settings.explain:
         raise UsageError("where should the result go? Give -o FILE, -o FOLDER/, -o - or --in-place")
     if batch.output == STREAM and batch.json:
         raise UsageError("standard output carries the pixels; use --report FILE for JSON")
-    if batch.output == STREAM and sys.stdout.isatty():
+    if is_terminal(batch.output):
         raise UsageError("pixels are not for a terminal; use -o FILE, or send them into a pipe")
     if not batch.output:
         return [""] * len(batch.inputs)
+    outer = outer_folder(batch.output)
+    if outer and not Path(outer).is_dir():
+        raise ConvError("there is no such folder; make it first", "not-found", where=outer)
     targets = output_names(batch.inputs, batch.output, batch.fields, _suffix(batch))
     for target in targets:
         if not batch.settings.format and not is_stream(target):
@@ -106,19 +317,6 @@ def _check_report(batch: Batch, targets: Sequence[str]) -> None:
     check_target(STREAM, batch.report, frozenset(), force=True)
 
 
-def _guarded(operation: Operation, batch: Batch, settings: Settings, source: str, target: str) -> Report:
-    """One input's report; where others follow or JSON tells it, an error becomes one."""
-    try:
-        return process(operation, settings, source, target)
-    except BrokenPipeError:
-        raise
-    except (ConvError, OSError, MemoryError) as raised:
-        error = as_told(raised, source)
-        if batch.many or batch.json or batch.report:
-            return failure(source, target, error)
-        raise error from raised
-
-
 def as_told(raised: ConvError | OSError | MemoryError, source: str) -> ConvError:
     """What stopped an input, as an error that names the file."""
     if isinstance(raised, ConvError):
@@ -126,21 +324,3 @@ def as_told(raised: ConvError | OSError | MemoryError, source: str) -> ConvError
     if isinstance(raised, OSError):
         return told(raised, raised.filename if isinstance(raised.filename, str) else source)
     return ConvError("not enough memory for this job; --memory bounds the working set", "memory", where=source)
-
-
-def _tell(report: Report, batch: Batch) -> None:
-    settings = batch.settings
-    if batch.json:
-        print(json.dumps(report.as_dict()), flush=True)
-    if report.error:
-        say(f"convcli: {report.error}")
-    elif (settings.explain and not batch.json) or (not settings.quiet and (batch.verbose or not batch.many)):
-        show_report(report)
-    elif not settings.quiet:
-        say(*report.lines())
-
-
-def _write_reports(reports: Sequence[Report], batch: Batch) -> None:
-    if batch.report:
-        with atomic_output(Path(batch.report), force=True) as stream:
-            stream.writelines(json.dumps(report.as_dict()).encode() + b"\n" for report in reports)

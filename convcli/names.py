@@ -10,46 +10,61 @@ from pathlib import Path
 from convcli.errors import ConvError, UsageError
 from convcli.formats.atomic import destination, is_special, same_file
 from convcli.formats.failures import told
+from convcli.selection import Input
 from convcli.streams import STREAM
 
 FIELD = re.compile(r"\{(\w*)\}")
 
 
-def output_names(inputs: Sequence[str], output: str, fields: Mapping[str, str], suffix: str = "") -> list[str]:
+def output_names(inputs: Sequence[Input], output: str, fields: Mapping[str, str], suffix: str = "") -> list[str]:
     """One output for each input.
 
-    `output` is a file, "-", a folder (ends in /), or a template with {stem}, {name}, {ext}, {parent}, {index}
-    and what `fields` gives. In a folder a file keeps its name, with `suffix` (".png") instead of its own where given.
+    `output` is a file, "-", a folder (ends in /), or a template with {stem}, {name}, {ext}, {parent}, {folder}, {index}
+    and what `fields` gives. In a folder a file keeps its name and the sub-folder it was found in, with `suffix`
+    (".png") instead of its own where given.
 
-    >>> output_names(["a/x.png", "b/y.png"], "out/{stem}_{kernel}.tif", {"kernel": "box:3"})
+    >>> output_names([Input("a/x.png"), Input("b/y.png")], "out/{stem}_{kernel}.tif", {"kernel": "box:3"})
     ['out/x_box-3.tif', 'out/y_box-3.tif']
     """
     if output == STREAM:
         names = [STREAM] * len(inputs)
     elif FIELD.search(output):
-        names = [fill(output, name, index, fields) for index, name in enumerate(inputs)]
+        names = [fill(output, one, index, fields) for index, one in enumerate(inputs)]
     elif output.endswith("/"):
-        names = [str(Path(output, _in_folder(name, suffix))) for name in inputs]
+        names = [str(Path(output, one.folder, _in_folder(one.name, suffix))) for one in inputs]
     elif Path(output).is_dir():
         raise ConvError("is a folder; end it in '/' to write into it", "is-directory", where=output)
     else:
         names = [output] * len(inputs)
-    refuse_collisions(inputs, names)
+    refuse_collisions([one.name for one in inputs], names)
     return names
 
 
-def fill(template: str, name: str, index: int, fields: Mapping[str, str]) -> str:
+def outer_folder(output: str) -> str:
+    """The folder that all outputs are in, which must be there; "" where a single name says nothing of others.
+
+    >>> outer_folder("out/"), outer_folder("a/b/{folder}/{name}"), outer_folder("{stem}.png"), outer_folder("a/x.png")
+    ('out', 'a/b', '.', '')
+    """
+    field = FIELD.search(output)
+    if field is None:
+        return os.path.dirname(output) if output.endswith("/") else ""  # noqa: PTH120 -- "/" alone is itself
+    return os.path.dirname(output[: field.start()]) or "."  # noqa: PTH120
+
+
+def fill(template: str, given: Input, index: int, fields: Mapping[str, str]) -> str:
     """A template with the fields of one input put in.
 
-    >>> fill("{stem}-{index}.{ext}", "a/x.png", 3, {})
+    >>> fill("{stem}-{index}.{ext}", Input("a/x.png"), 3, {})
     'x-3.png'
     """
-    path = Path("stdin" if name == STREAM else name)
+    path = Path("stdin" if given.name == STREAM else given.name)
     known = {
         "stem": path.stem,
         "name": path.name,
         "ext": path.suffix.lstrip("."),
         "parent": str(path.parent),
+        "folder": given.folder or ".",
         "index": str(index),
         **{key: safe(value) for key, value in fields.items()},
     }

@@ -54,6 +54,7 @@ class Settings:
     strict: bool = False
     quiet: bool = False
     explain: bool = False
+    dry_run: bool = False
     notes: tuple[str, ...] = ()
     sources: frozenset[FileId] = frozenset()
 
@@ -72,7 +73,7 @@ def process(operation: Operation, settings: Settings, source: str, target: str) 
         if target != STREAM and not settings.explain:
             check_target(source, target, settings.sources, force=settings.force, in_place=settings.in_place)
     report = Report(source, target, before=info, after=after, work=work)
-    if settings.explain:
+    if settings.explain or settings.dry_run:
         return replace(report, warnings=settings.notes + info.notes + notes, status="skipped")
     assert format_ is not None
     check_size(after)

@@ -7,6 +7,7 @@ be written there is lost, and the work stands.
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -58,6 +59,22 @@ def binary_output() -> Iterator[BinaryIO]:
     except OSError as error:
         error.filename = STREAM
         raise
+
+
+def is_terminal(name: str) -> bool:
+    """Whether what is written under a name, or to standard output, would come out on a terminal."""
+    if name == STREAM:
+        return sys.stdout.isatty()
+    try:
+        if not stat.S_ISCHR(os.stat(name).st_mode):  # noqa: PTH116 -- opening a pipe would wait for its reader
+            return False
+        descriptor = os.open(name, os.O_WRONLY | os.O_NOCTTY)
+    except (OSError, ValueError):
+        return False
+    try:
+        return os.isatty(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def drop(stream: TextIO) -> None:

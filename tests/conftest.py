@@ -1,9 +1,11 @@
 """Options of the test run: `pytest --update` rewrites what the README shows and the completion scripts."""
 
 import os
+import tempfile
 
 import pytest
 
+os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="convcli-state-")  # journals of the runs that are tested
 os.environ["PYTHONSAFEPATH"] = "1"  # child processes import what is installed, not what lies where they start
 
 

@@ -4,6 +4,7 @@ The law of a fault: one line on standard error with the code, the exit code of t
 disk. Whatever depends on no process of its own runs in this one.
 """
 
+import json
 import os
 import resource
 import stat
@@ -404,10 +405,12 @@ def hostile(folder, monkeypatch):
 @pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
 def test_hostile_names_come_out_unchanged(hostile, locale):
     names = [name for name in NAMES if name != "-"]
-    words = ("conv2d", "-k", "identity", "--format", "png", "-o", "out/", "--json", "--", *names)
+    words = ("conv2d", "-k", "identity", "--format", "png", "-o", "out/", "--json", "-v", "--", *names)
     done = convcli(*words, env={"LC_ALL": locale})
     assert 0 == done.returncode, done.stderr
-    assert len(names) == len(done.stderr.splitlines()) == len(done.stdout.splitlines())
+    *told, summary = map(json.loads, done.stdout.splitlines())
+    assert names == [facts["input"] for facts in told]
+    assert len(names) == summary["done"] == done.stderr.count(b"\ninput") + done.stderr.startswith(b"input")
     assert b"\x1b" not in done.stderr + done.stdout
     expected = {name if name.endswith(".png") else f"{name}.png" for name in names}
     assert expected == {path.name for path in (hostile / "out").iterdir()}
@@ -437,21 +440,21 @@ def test_one_bad_of_many_costs_only_itself(run, folder):
     inputs = [folder / "in.png", bad, folder / "rgb.png"]
     code, lines = run("conv2d", *inputs, "-k", "box:3", "-q", "-f", "-o", folder / "{stem}.tif", "--json")
     assert (3, 1) == (code, len(lines))
-    assert ["done", "failed", "done"] == [
-        line.split('"status": "')[1].split('"')[0] for line in run.output.splitlines()
-    ]
+    *told, summary = map(json.loads, run.output.splitlines())
+    assert ["done", "failed", "done"] == [facts["status"] for facts in told]
+    assert (True, 3, 2, 1) == tuple(summary[key] for key in ("summary", "inputs", "done", "failed"))
     assert {"in.tif", "rgb.tif", "old.tif"} == {path.name for path in folder.glob("*.tif")}
 
 
 def test_all_bad_is_a_failure(run, folder):
     inputs = [put(folder, name, b"nothing") for name in ("a.png", "b.png")]
-    code, lines = run("conv2d", *inputs, "-k", "box:3", "-o", folder / "{stem}.tif")
+    code, lines = run("conv2d", *inputs, "-k", "box:3", "-q", "-o", folder / "{stem}.tif")
     assert (1, 2) == (code, len(lines))
 
 
 def test_fail_fast_stops_at_the_first(run, folder):
     inputs = [put(folder, "bad.png", b"nothing"), folder / "in.png"]
-    code, lines = run("conv2d", *inputs, "-k", "box:3", "--fail-fast", "-o", folder / "{stem}.tif")
+    code, lines = run("conv2d", *inputs, "-k", "box:3", "--fail-fast", "-q", "-o", folder / "{stem}.tif")
     assert (1, 1) == (code, len(lines))
     assert not (folder / "in.tif").exists()
 

@@ -25,8 +25,10 @@ from convcli.formats import ReadOptions, WriteOptions
 from convcli.image import ImageInfo
 from convcli.kernels import is_measured, parse_kernel, stack_kernels
 from convcli.kernels.kernel import Kernel
+from convcli.names import outer_folder
 from convcli.operation import Limits
 from convcli.processing import Settings
+from convcli.selection import Selection
 from convcli.streams import read_input
 
 UNITS = {
@@ -185,7 +187,7 @@ def build_numbers(options: NumberOptions, kernel: Kernel) -> Numbers:
 
 
 def build_batch(
-    inputs: Sequence[str],
+    inputs: Sequence[str] | None,
     files: FileOptions,
     run: RunOptions,
     report: ReportOptions,
@@ -193,6 +195,9 @@ def build_batch(
     **fields: str,
 ) -> Batch:
     """The run that the options describe; `fields` are for output templates."""
+    if run.keep_going and run.fail_fast:
+        raise UsageError("--keep-going and --fail-fast exclude each other; give one of them")
+    selection = Selection(inputs or (), files.files_from, files.null, files.recursive, files.pattern)
     settings = Settings(
         format=files.format_,
         force=files.force,
@@ -210,16 +215,20 @@ def build_batch(
         strict=run.strict,
         quiet=report.quiet,
         explain=report.explain,
+        dry_run=run.dry_run,
         notes=notes,
     )
     return Batch(
-        inputs=inputs,
+        inputs=selection.inputs(outer_folder(files.output)),
         output=files.output,
         settings=settings,
         verbose=report.verbose,
         json=report.json,
         report=report.report,
         fail_fast=run.fail_fast,
+        jobs=run.jobs,
+        resume=run.resume,
+        journal=run.journal,
         fields=fields,
     )
 

@@ -53,7 +53,11 @@ class Option(Mark):
 
 
 class Argument(Mark):
-    """A word that is no option."""
+    """A word that is no option; `optional` ones may be left out, and are None then."""
+
+    def __init__(self, *, optional: bool = False, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.optional = optional
 
 
 @dataclass(frozen=True)
@@ -130,6 +134,8 @@ def declared_fields(kind: Any) -> list[Declared]:
 
 def _declared(name: str, hint: Any, default: Any, section: str = "") -> Declared:
     plain, mark = get_args(hint)
+    if isinstance(mark, Argument) and mark.optional and default is Parameter.empty:
+        default = None
     return Declared(name, mark, plain, default, section)
 
 

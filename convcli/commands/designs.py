@@ -1,6 +1,5 @@
 """What `shapes` and `flops` are given: one or two designs, from words, a file or a printout, and their rules."""
 
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from convcli.arithmetic.trace import Trace, trace
 from convcli.arithmetic.words import parse_padding
 from convcli.commands.declaring import Argument, Option
 from convcli.errors import ConvError, UsageError
+from convcli.streams import STREAM, read_input
 
 if TYPE_CHECKING:
     from convcli.arithmetic.netfile import Design
@@ -208,7 +208,7 @@ def from_printout(shape: Shape | None, path: str, options: DesignOptions) -> Giv
 
 def read_text(path: str) -> str:
     """The text of a file, or of standard input."""
-    data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+    data = read_input() if path == STREAM else Path(path).read_bytes()
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:

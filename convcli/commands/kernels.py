@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from itertools import islice, product
 from math import prod
@@ -13,6 +12,7 @@ from convcli.commands.declaring import Argument, Option
 from convcli.commands.options import Csv, Json, Markdown
 from convcli.errors import ConvError, UsageError
 from convcli.kernels import KERNELS, Kernel, NamedKernel, parse_kernel
+from convcli.streams import read_input
 from convcli.tables import Table, chosen_style, show, visible, write
 
 SCHEMA = 1
@@ -53,7 +53,7 @@ def kernels(
     if json and style != "rich":
         raise UsageError("--json excludes --csv and --markdown; give one of them")
     ndim = 3 if three else 2
-    parsed = [parse_kernel(text, ndim, stdin=standard_input) for text in texts or ()]
+    parsed = [parse_kernel(text, ndim, stdin=read_input) for text in texts or ()]
     if output:
         save(parsed, output, force=force)
     if json:
@@ -62,11 +62,6 @@ def kernels(
         show(table_of_names(named(ndim)), style)
     elif style != "rich" or not output:
         show_kernels(parsed, style)
-
-
-def standard_input() -> bytes:
-    """All of standard input; nothing where it is closed."""
-    return sys.stdin.buffer.read() if sys.stdin is not None else b""
 
 
 def named(ndim: int) -> list[NamedKernel]:

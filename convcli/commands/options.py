@@ -1,7 +1,7 @@
 """The options that commands share, as dataclasses, a field for each: `-k` means the same everywhere."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from convcli.borders import BORDERS
@@ -13,7 +13,12 @@ DTYPES = (
 )  # fmt: skip
 
 DRAWN = ", ".join(f"{rule}{'=V' * (rule == 'constant')} {drawn}" for rule, drawn in BORDERS.items())
-Inputs = Annotated[list[str], Argument(metavar="INPUT...", paths="file", help="Images; - is standard input.")]
+Inputs = Annotated[
+    list[str] | None,
+    Argument(
+        metavar="[INPUT...]", paths="file", optional=True, help="Images, or folders with --recursive; - is stdin."
+    ),
+]
 Json = Annotated[bool, Option("--json", help="Print JSON on standard output.")]
 Csv = Annotated[bool, Option("--csv", help="Print comma-separated values.")]
 Markdown = Annotated[bool, Option("--markdown", help="Print a Markdown table.")]
@@ -190,9 +195,21 @@ class FileOptions:
             "--output",
             metavar="WHERE",
             paths="file",
-            help="File, folder/, template with {stem} {name} {ext} {parent} {index} {kernel}, or -.",
+            help="File, folder/, template with {stem} {name} {ext} {parent} {folder} {index} {kernel}, or -.",
         ),
     ] = ""
+    files_from: Annotated[
+        str, Option(metavar="FILE", paths="file", help="Read more names of inputs from a list, one a line; - is stdin.")
+    ] = ""
+    null: Annotated[bool, Option("-0", "--null", help="Names in the list end in NUL, as find -print0 writes them.")] = (
+        False
+    )
+    recursive: Annotated[
+        bool, Option("-r", "--recursive", help="Read the images in folders; with -o folder/ keep their sub-folders.")
+    ] = False
+    pattern: Annotated[
+        list[str], Option(metavar="GLOB", help="Which files of a folder, such as '*.tif'; may be repeated.")
+    ] = field(default_factory=list)
     format_: Annotated[
         str,
         Option(
@@ -232,7 +249,12 @@ class RunOptions:
         float,
         Option(min=0.0, max=0.5, metavar="X", help="What separable terms may leave of the kernel, relative to sum|k|."),
     ] = 0.0
-    threads: Annotated[int, Option(min=0, metavar="N", help="Threads for one image; 0 uses every core.")] = 0
+    threads: Annotated[
+        int, Option(min=0, metavar="N", help="Threads for one image; 0: every core, shared among --jobs.")
+    ] = 0
+    jobs: Annotated[
+        int, Option("-j", "--jobs", min=0, metavar="N", help="Files at once; 0: as many as cores and memory bear.")
+    ] = 0
     memory: Annotated[str, Option(metavar="SIZE", help="Bound of the working memory, such as 256MiB.")] = "256MiB"
     verify: Annotated[
         int,
@@ -244,7 +266,15 @@ class RunOptions:
         ),
     ] = 0
     strict: Annotated[bool, Option("--strict", help="A warning is a failure.")] = False
+    keep_going: Annotated[bool, Option("--keep-going", help="Go on after an input that fails (the default).")] = False
     fail_fast: Annotated[bool, Option("--fail-fast", help="Stop at the first input that fails.")] = False
+    resume: Annotated[
+        bool, Option("--resume", help="Pass over what an earlier run with the same options has finished.")
+    ] = False
+    journal: Annotated[
+        str, Option(metavar="FILE", paths="file", help="Where a batch notes what it has done, if not with the user's.")
+    ] = ""
+    dry_run: Annotated[bool, Option("--dry-run", help="Say what would be read and written, and stop.")] = False
 
 
 @dataclass(frozen=True)

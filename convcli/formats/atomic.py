@@ -52,7 +52,12 @@ def atomic_output(path: Path, *, force: bool = False) -> Iterator[BinaryIO]:
 
 
 def destination(path: Path, force: bool) -> Path:
-    """The file to write: links followed, and refused where it cannot be written."""
+    """The file to write: links followed, and refused where it cannot be written.
+
+    A link to a pipe that has no name, as /dev/stdout and a shell's >(command) are, leads nowhere: it is opened itself.
+    """
+    if is_special(path):
+        return path
     target = Path(os.path.realpath(path))
     if target.is_symlink():
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
@@ -60,7 +65,7 @@ def destination(path: Path, force: bool) -> Path:
         raise ConvError("is a folder, not a file; end it in '/' to write into it", "is-directory", where=str(path))
     if not target.parent.is_dir():
         raise ConvError(f"the folder {str(target.parent)!r} does not exist", "not-found", where=str(path))
-    if not force and target.exists() and not is_special(target):
+    if not force and target.exists():
         raise ConvError("exists already; --force replaces it", "exists", where=str(path))
     return target
 
@@ -68,9 +73,10 @@ def destination(path: Path, force: bool) -> Path:
 def is_special(path: Path) -> bool:
     """True for a device, pipe or socket: what is written there cannot be taken back, nor is anything overwritten."""
     try:
-        return not stat.S_ISREG(path.stat().st_mode)
-    except FileNotFoundError:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
         return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
 
 
 @contextmanager

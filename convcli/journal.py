@@ -1,0 +1,169 @@
+"""What a batch has done, on the disk, so that a later run with the same options can go on after whatever stopped it.
+
+A journal has one line of JSON for every file that a run is going to treat, written before any work, and one for every
+file that is done. Lines are only ever appended, so that several runs with the same options, as xargs starts them, can
+share one. It lies in the user's state folder, under a name made from all options that the results depend on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from convcli.formats.failures import told
+from convcli.streams import STREAM
+
+LARGEST = 1 << 26
+"""Bytes from which a journal is begun anew: some hundred thousand files."""
+State = tuple[int, int] | None
+"""The size and the time of change of a file, in nanoseconds; None where there is none."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What a journal says of a file: its state and that of its output before the work, and the output's once done."""
+
+    output: str
+    source: State
+    before: State
+    after: State = None
+
+    def is_finished(self, source: str, output: str) -> bool:
+        """Whether the output is the result of the input as both lie there.
+
+        A run that was killed may have published an output and not told it. Outputs appear whole or not at all, so one
+        that is not what was there before is such a result.
+        """
+        there = state(output)
+        if output != self.output or there is None:
+            return False
+        made = there == self.after if self.after else there != self.before
+        return made and (source == output or state(source) == self.source)
+
+
+@dataclass
+class Journal:
+    """A journal open for appending, and what it said when it was opened."""
+
+    path: Path
+    descriptor: int
+    entries: Mapping[str, Entry] = field(default_factory=dict)
+
+    def is_finished(self, source: str, output: str) -> bool:
+        """Whether an earlier run made this output."""
+        entry = self.entries.get(place(source))
+        return entry is not None and entry.is_finished(place(source), place(output))
+
+    def plan(self, pairs: Iterable[tuple[str, str]]) -> None:
+        """Say which outputs will be made of which inputs. This is on the disk when it returns."""
+        lines = []
+        for source, output in pairs:
+            known = {"input": place(source), "source": state(source), "output": place(output), "before": state(output)}
+            lines.append(json.dumps(known) + "\n")
+        try:
+            self._append("".join(lines))
+            os.fsync(self.descriptor)
+        except OSError as error:
+            raise told(error, str(self.path)) from error
+
+    def done(self, source: str, output: str) -> None:
+        """Say that an output is there. What is done stays done where this cannot be written."""
+        with suppress(OSError):
+            self._append(json.dumps({"input": place(source), "after": state(output)}) + "\n")
+
+    def _append(self, lines: str) -> None:
+        data = memoryview(lines.encode())
+        while data:
+            data = data[os.write(self.descriptor, data) :]
+
+
+def open_journal(path: Path, *, resume: bool) -> Journal:
+    """The journal at a path, made if there is none; what it says is read only to go on after it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        descriptor = os.open(path, flags, 0o600)
+        with os.fdopen(os.dup(descriptor), "rb") as stream:
+            entries = parsed(stream) if resume else {}
+        if not resume and os.fstat(descriptor).st_size > LARGEST:
+            os.truncate(descriptor, 0)
+        os.write(descriptor, b"\n")  # a line that the end of a machine cut stays alone
+    except OSError as error:
+        raise told(error, str(path)) from error
+    return Journal(path, descriptor, entries)
+
+
+def parsed(lines: Iterable[bytes]) -> dict[str, Entry]:
+    """The last that a journal says of each input; lines that are no such thing are passed over."""
+    entries: dict[str, Entry] = {}
+    for line in lines:
+        try:
+            said = json.loads(line)
+            name = said["input"]
+            if "after" in said:
+                old = entries[name]
+                entries[name] = Entry(old.output, old.source, old.before, known(said["after"]))
+            else:
+                entries[name] = Entry(said["output"], known(said["source"]), known(said["before"]))
+        except (ValueError, KeyError, TypeError):
+            continue
+    return entries
+
+
+def known(value: Sequence[int] | None) -> State:
+    """A state as JSON holds it."""
+    return None if value is None else (int(value[0]), int(value[1]))
+
+
+def state(name: str) -> State:
+    """Size and time of a file; of a pipe or device there is nothing to know."""
+    try:
+        status = os.stat(name)  # noqa: PTH116 -- a Path would cost more than the look
+    except (OSError, ValueError):
+        return None
+    return status.st_size, status.st_mtime_ns
+
+
+def place(name: str) -> str:
+    """A name that means the same wherever a run is started."""
+    return name if name == STREAM else os.path.abspath(name)  # noqa: PTH100 -- links stay
+
+
+def journal_path(options: Any) -> Path:
+    """Where the journal of runs with such options lies."""
+    home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(home, "convcli", f"{fingerprint(options)}.jsonl")
+
+
+def fingerprint(value: Any) -> str:
+    """A word that is the same for equal options in every process, and another for others.
+
+    >>> fingerprint((1, "a")) == fingerprint((1, "a")), fingerprint((1, "a")) == fingerprint((1, "b"))
+    (True, False)
+    """
+    return hashlib.sha256(canonical(value).encode("utf-8", "surrogateescape")).hexdigest()[:24]
+
+
+def canonical(value: Any) -> str:
+    """A value as text: of a dataclass its fields, of an array its bytes, of a function what it was made with."""
+    if isinstance(value, Mapping):
+        return f"{{{','.join(sorted(f'{canonical(k)}:{canonical(v)}' for k, v in value.items()))}}}"
+    if isinstance(value, (tuple, list)):
+        return f"({','.join(map(canonical, value))})"
+    if isinstance(value, (set, frozenset)):
+        return f"{{{','.join(sorted(map(canonical, value)))}}}"
+    if is_dataclass(value) and not isinstance(value, type):
+        parts = (f"{each.name}={canonical(getattr(value, each.name))}" for each in fields(value))
+        return f"{type(value).__qualname__}({','.join(parts)})"
+    if hasattr(value, "tobytes"):
+        return f"{value.dtype}{value.shape}{value.tobytes().hex()}"
+    if hasattr(value, "__qualname__"):
+        cells = getattr(value, "__closure__", None) or ()
+        return f"{value.__qualname__}({','.join(canonical(cell.cell_contents) for cell in cells)})"
+    return repr(value)

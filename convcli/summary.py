@@ -1,0 +1,172 @@
+"""A batch as a whole: how many files were done, failed and skipped, the slowest, what went wrong and what was odd.
+
+It keeps counts and a few names, so that it stays small however many files there are.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from heapq import heappushpop
+from os import environ
+from time import perf_counter
+from typing import Any
+
+from convcli.report import SCHEMA
+from convcli.streams import tell
+from convcli.tables import visible
+from convcli.wording import seconds
+
+SLOWEST = 3
+NAMED = 10
+"""Failed inputs that are named."""
+OFTEN = 0.1
+"""Seconds between two looks of the progress line."""
+NUMBER = re.compile(r"\d[\d,.]*")
+
+
+@dataclass
+class Summary:
+    """What is known of a batch of `inputs` files so far."""
+
+    inputs: int
+    jobs: int = 1
+    counts: Counter[str] = field(default_factory=Counter)
+    slowest: list[tuple[float, str]] = field(default_factory=list)
+    failed: list[tuple[str, str]] = field(default_factory=list)
+    warnings: dict[str, tuple[int, str, str]] = field(default_factory=dict)
+    started: float = field(default_factory=perf_counter)
+    stopped: str = ""
+
+    def add(self, facts: Mapping[str, Any]) -> None:
+        """Take in the report of one input."""
+        self.counts[facts["status"]] += 1
+        if facts["status"] == "failed" and len(self.failed) < NAMED:
+            self.failed.append((facts["input"], facts["code"]))
+        for warning in facts["warnings"]:
+            kind = NUMBER.sub("0", warning)
+            count, example, name = self.warnings.get(kind, (0, warning, facts["input"]))
+            self.warnings[kind] = (count + 1, example, name)
+        if (total := facts["time"]["total"]) is not None:
+            if len(self.slowest) < SLOWEST:
+                self.slowest.append((total, facts["input"]))
+                self.slowest.sort()  # a sorted list is a heap
+            else:
+                heappushpop(self.slowest, (total, facts["input"]))
+
+    @property
+    def told(self) -> int:
+        """Inputs that have been taken in."""
+        return self.counts.total()
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the start."""
+        return perf_counter() - self.started
+
+    @property
+    def rate(self) -> float:
+        """Files worked on in a second; skipping takes no time and says nothing about what is to come."""
+        return (self.told - self.counts["skipped"]) / max(self.elapsed, 1e-9)
+
+    def exit_code(self, failures: int) -> int:
+        """0, `failures` where nothing else came of it, or 3 where a part did."""
+        failed = self.counts["failed"]
+        return 0 if not failed else PARTLY_FAILED if failed < self.told else failures
+
+    def as_dict(self) -> dict[str, Any]:
+        """The last line of JSON."""
+        return {
+            "schema": SCHEMA,
+            "summary": True,
+            "inputs": self.inputs,
+            **{status: self.counts[status] for status in ("done", "failed", "skipped")},
+            "left": self.inputs - self.told,
+            "seconds": self.elapsed,
+            "jobs": self.jobs,
+            "slowest": [{"input": name, "seconds": time} for time, name in sorted(self.slowest, reverse=True)],
+            "interrupted": self.stopped,
+        }
+
+    def rows(self) -> Iterator[tuple[str, str]]:
+        """The lines of the table: a label and what there is to say."""
+        hands = f", {self.jobs} at once" if self.jobs > 1 else ""
+        yield (
+            "done",
+            f"{self.counts['done']:,} of {self.inputs:,} in {seconds(self.elapsed)}, {speed(self.rate)}{hands}",
+        )
+        if self.counts["skipped"]:
+            yield "skipped", f"{self.counts['skipped']:,}"
+        if self.counts["failed"]:
+            yield "failed", f"{self.counts['failed']:,}: {', '.join(self._failed())}"
+        if self.stopped:
+            yield "left", f"{self.inputs - self.told:,}, stopped by {self.stopped}; --resume goes on"
+        if self.slowest and self.counts["done"] > 1:
+            yield "slowest", ", ".join(f"{name} {seconds(time)}" for time, name in sorted(self.slowest, reverse=True))
+        for count, example, name in sorted(self.warnings.values(), reverse=True):
+            yield (
+                "warning",
+                f"{count:,} file{'s' * (count > 1)}, as {name}: {example}" if count < self.told else example,
+            )
+
+    def _failed(self) -> Iterator[str]:
+        yield from (f"{name} ({code})" for name, code in self.failed)
+        if (others := self.counts["failed"] - len(self.failed)) > 0:
+            yield f"and {others:,} more"
+
+
+PARTLY_FAILED = 3
+
+
+def speed(rate: float) -> str:
+    """
+    >>> speed(312.4), speed(0.25)
+    ('312 a second', '15 a minute')
+    """
+    return f"{rate:.3g} a second" if rate >= 1 else f"{60 * rate:.3g} a minute"
+
+
+def duration(left: float) -> str:
+    """
+    >>> duration(7.2), duration(95), duration(7300)
+    ('8 s', '1:35 min', '2:01 h')
+    """
+    whole = int(left) + 1 if left % 1 else int(left)
+    if whole < 60:
+        return f"{whole} s"
+    return f"{whole // 60}:{whole % 60:02} min" if whole < 3600 else f"{whole // 3600}:{whole % 3600 // 60:02} h"
+
+
+class ProgressLine:
+    """One line on a terminal that says how far a batch is and how long it will take; elsewhere nothing."""
+
+    def __init__(self, summary: Summary, *, quiet: bool) -> None:
+        self.summary = summary
+        self.shown = not quiet and sys.stderr.isatty() and environ.get("TERM") != "dumb"
+        self.last = 0.0
+
+    def show(self) -> None:
+        """Write the line anew, now and then."""
+        now = perf_counter()
+        if self.shown and now - self.last > OFTEN:
+            self.last = now
+            tell(f"\r\x1b[K{visible(self.text())}")
+
+    def clear(self) -> None:
+        """Make room for another line."""
+        if self.shown and self.last:
+            self.last = 0.0
+            tell("\r\x1b[K")
+
+    def text(self) -> str:
+        """How far, how fast, how long."""
+        summary = self.summary
+        left = summary.inputs - summary.told
+        failed = f", {summary.counts['failed']:,} failed" if summary.counts["failed"] else ""
+        if not summary.rate:
+            return f"{summary.told:,} of {summary.inputs:,}"
+        time = duration(left / summary.rate)
+        return f"{summary.told:,} of {summary.inputs:,}, {speed(summary.rate)}, {time} left{failed}"
