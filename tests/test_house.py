@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "cli": {"__init__", "commands", "errors", "formats", "native", "parser", "signals", "streams"},
     "parser": {"commands", "errors"},
     "commands": {
-        *("arithmetic", "batch", "borders", "errors", "filter", "filtering", "formats", "image", "kernels", "machine"),
+        *("arithmetic", "batch", "borders", "completions", "errors", "filter", "filtering", "formats", "image", "kernels", "machine"),
         *("methods", "names", "operation", "planner", "processing", "selection", "streams", "tables"),
     },
     "batch": {
@@ -48,6 +48,7 @@ MAY_IMPORT = {
     "formats": {"errors", "image"},
     "kernels": {"errors"},
     "arithmetic": {"errors"},
+    "completions": set(),
     "streams": {"errors", "tables"},
     "tables": {"errors"},
     "borders": {"errors"},

@@ -15,6 +15,7 @@ COMMANDS = {
     "shapes": "Say what size every layer makes, what it pads and drops, and how far it sees.",
     "flops": "Count the parameters, multiply-adds, FLOPs and memory of every layer.",
     "kernels": "List the named kernels, show what a kernel is, or save one to a file.",
+    "completion": "Print a script that completes commands, options and their values in a shell.",
 }
 
 

@@ -1,6 +1,6 @@
 """What `shapes` and `flops` are given: one or two designs, from words, a file or a printout, and their rules."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 from convcli.arithmetic.costs import ITEM_SIZES, Convention, parse_counted
 from convcli.arithmetic.network import Network, Place, Shape
 from convcli.arithmetic.notation import parse, parse_shape
-from convcli.arithmetic.rules import Rules, Settings, parse_framework
+from convcli.arithmetic.rules import FRAMEWORKS, Rules, Settings, parse_framework
 from convcli.arithmetic.trace import Trace, trace
 from convcli.arithmetic.words import parse_padding
 from convcli.commands.declaring import Argument, Option
@@ -23,9 +23,22 @@ if TYPE_CHECKING:
 BLANKS = str.maketrans("\t\r\n", "   ")
 """A quoted design may run over several lines; characters keep their places."""
 
+
+def layer_words() -> Iterable[str]:
+    """A layer of each kind, as an example; `vs` stands between two designs."""
+    from convcli.arithmetic.layers import KINDS
+
+    return (*(kind.example for kind in KINDS.values()), "vs")
+
+
 Words = Annotated[
     list[str] | None,
-    Argument(metavar="INPUT LAYER...", help="channels@size, then a word for each layer; A vs B compares two designs."),
+    Argument(
+        metavar="INPUT LAYER...",
+        words=layer_words,
+        paths="file",
+        help="channels@size, then a word for each layer; A vs B compares two designs.",
+    ),
 ]
 
 
@@ -34,20 +47,31 @@ class DesignOptions:
     """Where the layers come from, and what holds for every convolution."""
 
     file: Annotated[
-        str, Option("--file", metavar="FILE", help="Read the network from a text or TOML file; - is stdin.")
+        str,
+        Option("--file", metavar="FILE", paths="file", help="Read the network from a text or TOML file; - is stdin."),
     ] = ""
     source: Annotated[
         str,
-        Option("--from", metavar="torch", help="The word behind INPUT is a file (or -) with a printed model."),
+        Option(
+            "--from",
+            metavar="torch",
+            words=lambda: ("torch",),
+            help="torch: the word behind INPUT is a file (or -) with a printed model.",
+        ),
     ] = ""
     framework: Annotated[
-        str, Option(metavar="torch|tf", help="Whose rules hold for SAME, ceil and transposed sizes.")
+        str,
+        Option(
+            metavar="torch|tf", words=lambda: FRAMEWORKS, help="Whose rules hold for SAME, ceil and transposed sizes."
+        ),
     ] = ""
     no_bias: Annotated[bool, Option("--no-bias", help="Convolutions have no bias unless they say +b.")] = False
     bn: Annotated[bool, Option("--bn", help="Convolutions are normalised unless they say -bn.")] = False
     pad: Annotated[str, Option(metavar="P", help="Padding of convolutions that say none: 1, 0:1, h, s, l, f.")] = ""
     batch: Annotated[int, Option(min=1, help="Images at once.")] = 1
-    dtype: Annotated[str, Option(metavar="fp32|fp16|int8", help="Numbers in memory.")] = "fp32"
+    dtype: Annotated[str, Option(metavar="fp32|fp16|int8", words=lambda: ITEM_SIZES, help="Numbers in memory.")] = (
+        "fp32"
+    )
 
     def settings(self) -> Settings:
         """What the options say of every convolution."""

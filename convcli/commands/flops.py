@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
+from convcli.arithmetic.costs import COUNTABLE
 from convcli.commands.declaring import Option
 from convcli.commands.designs import DesignOptions, TableOptions, Words, read_designs
 from convcli.commands.listing import Listing, cost_table
@@ -11,7 +12,15 @@ from convcli.commands.printing import View, check_expected, print_designs
 if TYPE_CHECKING:
     from convcli.arithmetic.budget import Budget
 
-With = Annotated[str, Option("--with", metavar="WHAT", help="Count these FLOPs too: bias,bn,act,pool,add or all.")]
+
+def countable() -> tuple[str, ...]:
+    """What --with may name."""
+    return (*COUNTABLE, "all")
+
+
+With = Annotated[
+    str, Option("--with", metavar="WHAT", words=countable, help="Count these FLOPs too: bias,bn,act,pool,add or all.")
+]
 Limit = Annotated[
     str, Option("--budget", metavar="N", help="Fail (exit 1) above so many MACs: 2G; or 4GFLOP, 25Mparams.")
 ]

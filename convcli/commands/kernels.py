@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from convcli.commands.declaring import Argument, Option
-from convcli.commands.options import Csv, Json, Markdown
+from convcli.commands.options import Csv, Json, Markdown, kernel_words
 from convcli.errors import ConvError, UsageError
 from convcli.kernels import KERNELS, Kernel, NamedKernel, parse_kernel
 from convcli.streams import read_input
@@ -24,12 +24,24 @@ SHOWN = 11  # rows, columns and planes of taps on the screen
 def kernels(
     texts: Annotated[
         list[str] | None,
-        Argument(metavar="[KERNEL...]", help="As for -k; put -- before one that starts with a minus."),
+        Argument(
+            metavar="[KERNEL...]",
+            words=kernel_words,
+            paths="file",
+            help="As for -k; put -- before one that starts with a minus.",
+        ),
     ] = None,
     *,
     three: Annotated[bool, Option("--3d", help="The forms with three axes, for conv3d.")] = False,
     output: Annotated[
-        str, Option("-o", "--output", help="Save it: .txt .csv .tsv .mat .json .npy .npz .tif; - prints it.")
+        str,
+        Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            paths="file",
+            help="Save it: .txt .csv .tsv .mat .json .npy .npz .tif; - prints it.",
+        ),
     ] = "",
     force: Annotated[bool, Option("-f", "--force", help="Replace a file that exists.")] = False,
     json: Json = False,
