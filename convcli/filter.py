@@ -184,9 +184,13 @@ class Filter:
 
     def notes(self, info: ImageInfo) -> tuple[str, ...]:
         """What a user might not expect of this filter on this image."""
+        notes = list(self.warnings)
         if self.layout(info).channel == "S" and self.channels(info) < info.size("S"):
-            return (*self.warnings, f"the bank sums over {self.channels(info)} colours; the opacity was left out")
-        return self.warnings
+            notes.append(f"the bank sums over {self.channels(info)} colours; the opacity was left out")
+        slope, inter = info.metadata.get("scaling", (1.0, 0.0))
+        if inter and self._gain() is None:
+            notes.append(f"no scaling fits these results: of {slope:g} x {inter:+g} only the slope was kept")
+        return tuple(notes)
 
     def drops_alpha(self, info: ImageInfo) -> bool:
         """True where the result has no opacity though the image does."""
@@ -209,11 +213,30 @@ class Filter:
         return plain and colours and self.output_dtype(info) == working
 
     def _metadata(self, metadata: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The metadata with fewer pixels per inch or centimetre where outputs lie further apart."""
-        if "resolution" not in metadata or set(self.stride) <= {1}:
-            return metadata
-        x, y, unit = metadata["resolution"]
-        return {**metadata, "resolution": (x / self.stride[-1], y / self.stride[-2], unit)}
+        """The metadata with fewer pixels per inch or centimetre where outputs lie further apart, and its scaling."""
+        changed = dict(metadata)
+        if "resolution" in metadata:
+            x, y, unit = metadata["resolution"]
+            changed["resolution"] = (x / self.stride[-1], y / self.stride[-2], unit)
+        if "scaling" in metadata:
+            slope, inter = metadata["scaling"]
+            changed["scaling"] = (slope, inter and inter * (self._gain() or 0.0))
+        return changed
+
+    def _sums(self) -> set[float]:
+        """The sum of each filter, told apart where they differ by more than rounding."""
+        kernel = self.kernel
+        each = kernel.array().reshape(kernel.outputs, -1).sum(axis=1).tolist() if kernel.bank else [kernel.sum()]
+        size = kernel.absolute_sum() or 1.0
+        return {round(total / size, 9) * size for total in each}
+
+    def _gain(self) -> float | None:
+        """What becomes of a constant added to the image; None where that depends on the pixels or the filter."""
+        sums = self._sums()
+        linear = self.numbers.range == "clip" and self.combine == "stack" and not self.numbers.linear
+        if sums == {0.0}:
+            return 0.0
+        return sums.pop() * self.numbers.scale if linear and len(sums) == 1 else None
 
     def _spacing(self, spacing: Mapping[str, tuple[float, str]]) -> dict[str, tuple[float, str]]:
         steps = dict(zip(self.spatial, self.stride, strict=True))

@@ -68,6 +68,13 @@ def written(image, name, folder, **options):
     return path
 
 
+@pytest.fixture(autouse=True)
+def _with_nibabel(request):
+    """NIfTI is tested where the extra is installed."""
+    if "nifti" in str(request.node.callspec.params.get("name") if hasattr(request.node, "callspec") else ""):
+        pytest.importorskip("nibabel", reason="nibabel is not installed (pip install '.[nifti]')")
+
+
 def with_names(entry, info):
     """Reading options that tell arrays' axes, which their files do not."""
     return ReadOptions(axes=info.axes) if entry.module == "npy" else ReadOptions()
@@ -81,6 +88,7 @@ CASES = [
     if not (entry.name == "imagej" and (dtype not in ("uint8", "uint16", "float32") or samples not in ("grey", "rgb")))
     if not (entry.name == "imagej" and samples == "rgb" and dtype != "uint8")
     if not (entry.name == "ome" and dtype in ("uint64", "int64", "float16"))
+    if not (entry.module == "nifti" and samples != "grey" and (samples[:3] != "rgb" or dtype != "uint8"))
 ]
 
 

@@ -8,8 +8,8 @@ One line of `FORMATS` for each format; its module, imported on first use, has
 
 A file is known by its first bytes; its name only chooses what is written. Metadata that formats share stands under
 `icc` (bytes), `exif` (bytes, a TIFF structure), `orientation` (2 to 8), `resolution` (x, y, "inch", "cm" or "none"
-(pixels per unit, or just their ratio)) and `description` (text, or bytes that are no UTF-8); the rest under the name
-of the format that it came from.
+(pixels per unit, or just their ratio)), `description` (text, or bytes that are no UTF-8) and `scaling` (slope, inter:
+what makes measurements of samples); the rest under the name of the format that it came from.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ NUMBERS = (
     *("uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64"),
     *("float16", "float32", "float64"),
 )
+HELD_BY_NIFTI = tuple(name for name in NUMBERS if name != "float16")
 GREY, COLOUR = ("grey",), ("grey", "rgb")
 TRANSPARENT = ("grey", "grey+alpha", "rgb", "rgb+alpha")
 
@@ -98,6 +99,10 @@ FORMATS = {
         Format("pnm", "PNM", "pnm", (".pnm",), dtypes=INTEGERS, samples=COLOUR),
         Format("pam", "PAM", "pnm", (".pam",), rb"P7\s", INTEGERS, TRANSPARENT),
         Format("pbm", "PBM", "pnm", (".pbm",), rb"P[14]\s", ()),
+        Format(
+            "nifti", "NIfTI", "nifti", (".nii",), rb"\x5c\x01\0\0|\0\0\x01\x5c|\x1c\x02\0\0|\0\0\x02\x1c", HELD_BY_NIFTI
+        ),
+        Format("nifti-gz", "NIfTI, compressed", "nifti", (".nii.gz",), rb"\x1f\x8b", HELD_BY_NIFTI),
         Format("npy", "NumPy array", "npy", (".npy",), rb"\x93NUMPY"),
         Format("npz", "NumPy archive", "npy", (".npz",), rb"PK\x03\x04"),
     )
@@ -236,6 +241,8 @@ def check_writable(entry: Format, info: ImageInfo) -> None:
         )
     if entry.module == "tiff":
         import_module("convcli.formats.tiff_output").check(info, entry.name)
+    if entry.module == "nifti":
+        entry.load().check(info)
 
 
 def misfit(entry: Format, info: ImageInfo, samples: str | None) -> str:
@@ -251,6 +258,9 @@ def misfit(entry: Format, info: ImageInfo, samples: str | None) -> str:
 
 def remarks(entry: Format, info: ImageInfo, options: WriteOptions = WRITE) -> tuple[str, ...]:
     """What writing in this format will change beside the pixels; warnings for the report, known before any work."""
+    if "scaling" in info.metadata and entry.module != "nifti":
+        slope, inter = info.metadata["scaling"]
+        return (f"{entry.title} holds no scaling ({slope:g} x {inter:+g}): the samples are the stored numbers alone",)
     if entry.module != "tiff":
         return ()
     notes: tuple[str, ...] = import_module("convcli.formats.tiff_output").remarks(info, options, entry.name)
