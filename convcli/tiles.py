@@ -101,8 +101,8 @@ def store_tile(job: Job, method: Method, task: Task, target: Array) -> Counts:
         return counts
     block = tile_block(job, task, job.plan.problem.dtype)
     if job.filter.keeps_results(job.image.info, job.plan.problem.dtype):
-        filter_block(job, method, block, target)
-        return Counts(target.size, nan=count_nan(target))
+        finite = filter_block(job, method, block, target)
+        return Counts(target.size, nan=0 if finite else count_nan(target))
     opacity = centre_opacity(job, block, task)
     results = np.empty((block.shape[0], job.plan.problem.channels_out, *task.shape), block.dtype)
     filter_block(job, method, block, results)
@@ -140,24 +140,40 @@ def centre_opacity(job: Job, block: Array, task: Task) -> Array | None:
     return opacity
 
 
-def filter_block(job: Job, method: Method, block: Array, results: Array) -> None:
-    """Filter a block into (samples, filters, *tile), with NaN and infinities only where taps meet them."""
-    for channels, result in zip(block, results, strict=True):
-        if job.filter.meets_unknown(job.image.info):
-            _filter_any(job, method, channels, result)
-        else:
+def filter_block(job: Job, method: Method, block: Array, results: Array) -> bool:
+    """Filter a block into (samples, filters, *tile), with NaN and infinities only where taps meet them.
+
+    True where all results are known to be finite.
+    """
+    if not job.filter.meets_unknown(job.image.info):
+        for channels, result in zip(block, results, strict=True):
             method.apply(channels, result)
+        return True
+    finite = [_filter_any(job, method, channels, result) for channels, result in zip(block, results, strict=True)]
+    return all(finite)
 
 
-def _filter_any(job: Job, method: Method, channels: Array, result: Array) -> None:
-    """Filter channels that may hold NaN, infinities, or numbers too large for float32."""
+def _filter_any(job: Job, method: Method, channels: Array, result: Array) -> bool:
+    """Filter channels that may hold NaN, infinities, or numbers too large for float32; True where none showed.
+
+    No method loses what a tap meets: where all results are finite, all that was read is.
+    """
     with np.errstate(over="ignore", invalid="ignore"):
-        known = np.isfinite(channels.sum()) or np.isfinite(channels).all()
-        method.apply(channels if known else np.where(np.isfinite(channels), channels, 0), result)
-        if not np.isfinite(result.sum()) and not np.isfinite(result).all():
+        method.apply(channels, result)
+        if _all_finite(result):
+            return True
+        if not (known := _all_finite(channels)):
+            method.apply(np.where(np.isfinite(channels), channels, 0), result)
+        if not _all_finite(result):
             _filter_wide(method, channels, result)
         if not known:
             _put_back(job, method, channels, result)
+    return False
+
+
+def _all_finite(values: Array) -> bool:
+    """Whether all are finite; a finite sum says so in one pass."""
+    return bool(np.isfinite(values.sum()) or np.isfinite(values).all())
 
 
 def _filter_wide(method: Method, channels: Array, result: Array) -> None:

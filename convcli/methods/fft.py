@@ -26,7 +26,7 @@ LENGTHS = tuple(
     sorted(2**a * 3**b * 5**c for a, b, c in product(range(13), range(3), range(2)) if 2**a * 3**b * 5**c <= 8192)
 )
 """Lengths that transform fast: few factors, all small."""
-MOST_VALUES = {1: 2**16, 2: 640**2, 3: 96**3}
+MOST_VALUES = {1: 2**16, 2: 2**17, 3: 96**3}
 """Values of a tile by number of axes: beyond, it falls out of the second-level cache."""
 MOST_SPECTRA = 2**26
 """Complex values that the kernel's spectra may take: 512 MiB of complex64."""
@@ -131,7 +131,7 @@ class Fft:
         from scipy import fft
 
         per_group = self.problem.channels_out // self.problem.groups
-        kept = tuple(slice(0, n * a.stride, a.stride) for n, a in zip(out.shape[1:], self.problem.axes, strict=True))
+        *outer, last = (slice(0, n * a.stride, a.stride) for n, a in zip(out.shape[1:], self.problem.axes, strict=True))
         pixels = fft.rfftn(block, self.shape, axes=_last(self.shape))
         for filter_, spectrum in enumerate(self.spectra):
             first = filter_ // per_group * self.problem.fan_in
@@ -139,7 +139,8 @@ class Fft:
             total = np.multiply(pixels[first], spectrum[0], out=pixels[first] if alone else None)
             for channel in range(1, self.problem.fan_in):
                 total += pixels[first + channel] * spectrum[channel]
-            out[filter_] = fft.irfftn(total, self.shape, overwrite_x=True)[kept]
+            lines = fft.ifftn(total, axes=_last(self.shape)[:-1], overwrite_x=True)[*outer]
+            out[filter_] = fft.irfft(lines, self.shape[-1], overwrite_x=True)[..., last]
 
 
 def _last(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -97,7 +97,7 @@ class Gemm:
         """The windows of a tile: (I/g, *kernel, *tile); those of a single tap are the pixels themselves."""
         strides = self.problem.stride
         if prod(self.problem.kernel) == 1:
-            read: Any = (slice(0, (n - 1) * s + 1, s) for n, s in zip(tile, strides, strict=True))
+            read = (slice(0, (n - 1) * s + 1, s) for n, s in zip(tile, strides, strict=True))
             yield channels[:, *read]
             return
         with self.memory.borrow((len(channels), *self.problem.kernel, *tile), channels.dtype) as columns:
@@ -108,7 +108,8 @@ class Gemm:
                 places = zip(starts, strides, tile, strict=True)
                 cut = (slice(start // s, start // s + n) for start, s, n in places)
                 seen: tuple[Any, ...] = (slice(None), *cut)
-                columns[:, *tap] = pixels[seen]
+                place: tuple[Any, ...] = (slice(None), *tap)
+                columns[place] = pixels[seen]
             yield columns
 
 

@@ -1,0 +1,570 @@
+"""Many files at once: what is chosen, what becomes of each, and what is left when a run is stopped or a worker dies."""
+
+import json
+import os
+import pty
+import resource
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+import tifffile
+
+from command import InProcess, convcli, environment, shell, start
+from convcli import jobs
+from convcli.jobs import Died, run_jobs
+from convcli.journal import fingerprint
+from convcli.selection import Input, Selection
+from convcli.summary import Summary
+from faults import FAULTS, GREY, png, put
+
+LINUX = pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="finds the workers through /proc")
+IDENTITY = ("-k", "identity", "-q")
+
+
+@pytest.fixture
+def run(capfd):
+    """The command line in this process."""
+    return InProcess(capfd)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """The current folder: eight different pictures, the folder `out`, and no journals of other tests."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    for number in range(8):
+        iio.imwrite(f"{number}.png", np.roll(GREY, number))
+    Path("out").mkdir()
+    return tmp_path
+
+
+PICTURES = [f"{number}.png" for number in range(8)]
+
+
+def names(folder="out"):
+    """Every file below a folder, hidden ones too."""
+    return sorted(str(path.relative_to(folder)) for path in Path(folder).rglob("*") if not path.is_dir())
+
+
+def states(paths):
+    """What tells whether a file was written again."""
+    return {str(path): (path.stat().st_ino, path.stat().st_mtime_ns) for path in map(Path, paths)}
+
+
+def told(output):
+    """The lines of JSON: those of the inputs, and the summary."""
+    *facts, summary = map(json.loads, output.splitlines())
+    return facts, summary
+
+
+# Which files
+
+
+def test_a_list_names_inputs_beside_those_of_the_command_line(run, folder):
+    put(folder, "list", b"1.png\n\n2.png\n")
+    assert (0, []) == run("conv2d", "0.png", "--files-from", "list", *IDENTITY, "-o", "out/")
+    assert ["0.png", "1.png", "2.png"] == names()
+
+
+HOSTILE = [
+    *(b"new\nline.png", b"bad\xff\xfe.png", b"-q.png", b"--force", b"'quote\".png", b"sp ace.png", b"\x1b[31m.png"),
+    *("🙂.png".encode(), b"$(id).png", b"*.png", b"{stem}.png", b"back\\slash.png", b"\ttab.png", b"..png", b"%s.png"),
+]
+
+
+@pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
+def test_hostile_names_survive_through_find_and_a_pipe(folder, locale):
+    content = Path("0.png").read_bytes()
+    for name in HOSTILE:
+        path = Path("in", os.fsdecode(name))
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+    script = 'find in -type f -print0 | "$@" --files-from - -0 -o out/ --format png --json'
+    done = shell(script, "conv2d", "-k", "identity", LC_ALL=locale)
+    assert 0 == done.returncode, done.stderr
+    facts, summary = told(done.stdout)
+    assert len(HOSTILE) == summary["done"]
+    assert sorted(HOSTILE) == sorted(os.fsencode(fact["input"])[3:] for fact in facts)
+    written = {name if name.endswith(b".png") else name + b".png" for name in HOSTILE}
+    assert written == {os.fsencode(name) for name in names()}
+    assert b"\x1b" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "content", "code"),
+    [
+        (["--files-from", "none"], b"", 1),
+        (["--files-from", "list"], b"\n\n", 2),
+        (["--files-from", "list"], b"0.png\0001.png\0", 2),
+        (["--files-from", "-", "-"], b"0.png\n", 2),
+        (["-", "-"], b"0.png\n", 2),
+        (["-0", "0.png"], b"", 2),
+        (["--pattern", "*.png", "0.png"], b"", 2),
+        (["-r", "--pattern", "*.xyz", "."], b"", 2),
+        ([""], b"", 2),
+        ([], b"", 2),
+        (["--keep-going", "--fail-fast", "0.png", "1.png"], b"", 2),
+        (["--files-from", "out"], b"", 1),
+    ],
+    ids=str,
+)
+def test_a_choice_that_makes_no_sense_is_one_line(folder, words, content, code):
+    put(folder, "list", content)
+    done = convcli("conv2d", *words, *IDENTITY, "-o", "out/", stdin=content)
+    assert (code, 1) == (done.returncode, done.stderr.count(b"\n")), done.stderr
+    assert [] == names()
+
+
+@pytest.fixture
+def tree(folder):
+    """Pictures in sub-folders, with some that are not to be found."""
+    for name in ("in/a.png", "in/x/a.png", "in/x/y/b.TIF", "in/.hidden.png", "in/.git/a.png", "in/notes.txt"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy("0.png", name)
+    Path("in/x/up").symlink_to("..")
+    return folder
+
+
+def test_folders_keep_their_sub_folders(run, tree):
+    assert (0, []) == run("conv2d", "in", "-r", *IDENTITY, "-o", "out/")
+    assert ["a.png", "x/a.png", "x/y/b.TIF"] == names()
+
+
+def test_a_pattern_chooses_files(run, tree):
+    assert (0, []) == run("conv2d", "-r", "in", "--pattern", "*.tif", "--pattern", ".h*", *IDENTITY, "-o", "out/")
+    assert [".hidden.png", "x/y/b.TIF"] == names()
+
+
+def test_a_template_knows_the_sub_folder(run, tree):
+    assert (0, []) == run("conv2d", "in", "-r", "--pattern", "a*", *IDENTITY, "-o", "out/{folder}/{stem}-{index}.tif")
+    assert ["a-0.tif", "x/a-1.tif"] == names()
+
+
+def test_results_below_the_folder_that_is_searched_are_no_inputs(run, tree):
+    Path("in/out").mkdir()
+    words = ("conv2d", "in", "-r", *IDENTITY, "-o", "in/out/", "-f")
+    assert (0, []) == run(*words) == run(*words)
+    assert ["a.png", "x/a.png", "x/y/b.TIF"] == names("in/out")
+
+
+def test_equal_names_in_sub_folders_collide_in_one_folder(run, tree):
+    code, lines = run("conv2d", "in", "-r", *IDENTITY, "-o", "out/{name}")
+    assert (2, 1, []) == (code, len(lines), names())
+
+
+def test_a_folder_of_results_is_never_made_but_its_sub_folders_are(run, tree):
+    code, lines = run("conv2d", "in", "-r", *IDENTITY, "-o", "outt/")
+    assert (1, 1, False) == (code, len(lines), Path("outt").exists())
+    assert lines[0].endswith("[not-found]")
+
+
+@pytest.mark.parametrize("words", [Selection(("b", "a")), Selection(("b",), "", False, False, ())])
+def test_names_keep_their_order(words):
+    assert [Input(word) for word in words.words] == words.inputs()
+
+
+# What becomes of them
+
+
+@pytest.mark.parametrize("number", [1, 2, 5])
+def test_the_same_files_come_out_by_any_number_of_workers(run, folder, number):
+    kernel = ("-k", "gaussian:2", "-q")
+    for name in PICTURES:
+        assert (0, []) == run("conv2d", name, *kernel, "-o", f"{name}.tif")
+    assert (0, []) == run("conv2d", *PICTURES, *kernel, "-o", "out/{name}.tif", "--jobs", number)
+    for name in PICTURES:
+        assert Path(f"{name}.tif").read_bytes() == Path(f"out/{name}.tif").read_bytes()
+
+
+def test_one_bad_of_many_is_one_line_and_exit_code_3(run, folder):
+    put(folder, "bad.png", b"nothing")
+    code, lines = run("conv2d", *PICTURES, "bad.png", *IDENTITY, "-o", "out/", "--json", "--report", "r.json")
+    facts, summary = told(run.output)
+    assert (3, 1) == (code, len(lines))
+    assert lines[0].startswith("convcli: 'bad.png': ")
+    assert [*PICTURES, "bad.png"] == [fact["input"] for fact in facts]
+    assert (9, 8, 1, 0, 0) == tuple(summary[key] for key in ("inputs", "done", "failed", "skipped", "left"))
+    assert run.output == Path("r.json").read_text()
+
+
+def test_the_summary_names_the_failed_and_the_slowest_and_each_warning_once(run, folder):
+    put(folder, "bad.png", b"nothing")
+    kernel = "0 0 0; 0 2 0; 0 0 0"
+    code, lines = run("conv2d", *PICTURES, "bad.png", "-k", kernel, "-o", "out/")
+    labels = [line.split()[0] for line in lines]
+    assert (3, ["convcli:", "done", "failed", "slowest", "warning"]) == (code, labels)
+    assert "8 of 9" in lines[1]
+    assert "1: bad.png (corrupt)" in lines[2] or "1: bad.png (unknown-format)" in lines[2]
+    assert "8 files, as" in lines[4]
+
+
+def test_every_fault_at_once_is_a_line_each_and_nothing_half_written(run, folder):
+    Path("bad").mkdir()
+    made = []
+    for number, fault in enumerate(fault for fault in FAULTS if fault.code not in (None, "permission")):
+        place = Path("bad", str(number))
+        place.mkdir()
+        made.append((fault, fault.make(place)))
+    put(Path("out"), "0.tif", b"precious")
+    words = ("conv2d", *(path for _, path in made), "1.png", *IDENTITY, "-f", "-o", "out/{index}.tif", "--json")
+    code, lines = run(*words)
+    facts, summary = told(run.output)
+    assert (3, len(made)) == (code, len(lines))
+    assert [fault.code for fault, _ in made] == [fact["code"] for fact in facts[:-1]]
+    assert (1, len(made)) == (summary["done"], summary["failed"])
+    assert (["0.tif", f"{len(made)}.tif"], b"precious") == (names(), Path("out/0.tif").read_bytes())
+
+
+def test_the_first_failure_stops_workers_that_are_asked_to(run, folder):
+    put(folder, "bad.png", b"nothing")
+    words = ("bad.png", *PICTURES, "-k", "gabor:20", "-m", "direct", "-q", "-o", "out/{stem}.tif", "--fail-fast")
+    code, lines = run("conv2d", *words, "--jobs", "2")
+    assert (1, 1) == (code, len(lines))
+    assert len(names()) <= 2
+
+
+def test_a_report_of_each_is_shown_where_wanted(run, folder):
+    code, lines = run("conv2d", "0.png", "1.png", "-k", "box:3", "-v", "-o", "out/")
+    assert (0, 2) == (code, sum(line.startswith("input ") for line in lines))
+
+
+def test_cores_are_shared_among_files(run, folder, monkeypatch):
+    monkeypatch.setattr("convcli.batch.core_count", lambda: 8)
+    big = np.random.default_rng(0).integers(0, 256, (600, 600), dtype=np.uint8)
+    tifffile.imwrite("big.tif", big)
+    for count, threads in ((2, "4 threads"), (1, "8 threads")):
+        code, lines = run("conv2d", "big.tif", "0.png", "-k", "gabor:9", "-m", "direct", "--jobs", count, "--explain")
+        assert 0 == code
+        assert any(threads in line for line in lines), lines
+
+
+def test_large_files_are_fewer_at_once(folder, monkeypatch):
+    from convcli.batch import Batch, affordable_jobs
+
+    monkeypatch.setattr("convcli.batch.core_count", lambda: 8)
+    with Path("huge.tif").open("wb") as file:
+        file.truncate(10**8)  # nothing on the disk
+    for memory, count in ((10**12, 8), (3 * 32 * 10**8, 3), (10**6, 1)):
+        monkeypatch.setattr("convcli.batch.memory", lambda memory=memory: memory)
+        assert count == affordable_jobs(Batch([Input("huge.tif"), Input("0.png")] * 9))
+
+
+def test_a_dry_run_says_what_would_be_and_writes_nothing(run, folder):
+    put(folder, "bad.png", b"nothing")
+    put(folder / "out", "1.png", b"precious")
+    before = states(folder.rglob("*"))
+    code, lines = run("conv2d", "0.png", "1.png", "bad.png", "-k", "box:3", "-o", "out/", "--dry-run")
+    assert before == states(folder.rglob("*"))
+    assert 3 == code
+    assert lines[0].startswith("0.png  -> out/0.png")
+    assert ["[exists]", "[unknown-format]"] == [line.split()[-1] for line in lines[1:]]
+
+
+def test_in_place_replaces_every_input(run, folder):
+    assert (0, []) == run("conv2d", *PICTURES, "-k", "0 0 0 1", "-b", "wrap", "-q", "--in-place")
+    for number, name in enumerate(PICTURES):
+        np.testing.assert_array_equal(np.roll(np.roll(GREY, number), -1, 1), iio.imread(name))
+
+
+# Workers
+
+
+def test_answers_come_in_the_order_of_the_tasks():
+    def work(task):
+        time.sleep(0.02 * (task % 3 == 0))
+        return task**2
+
+    assert [(task, task**2) for task in range(30)] == list(run_jobs(work, range(30), 4))
+
+
+def test_few_answers_wait_for_a_slow_task(monkeypatch, tmp_path):
+    monkeypatch.setattr(jobs, "WAITING", 5)
+
+    def work(task):
+        (tmp_path / str(task)).touch()
+        time.sleep(0.4 * (task == 0))
+        return len(list(tmp_path.iterdir()))
+
+    there = dict(run_jobs(work, range(100), 2))
+    assert there[0] <= 12  # the slow task found no more than these when it was done
+    assert 100 == len(there)
+
+
+DEATHS = {
+    "killed": (lambda: os.kill(os.getpid(), signal.SIGKILL), "by SIGKILL"),
+    "crashed": (lambda: os.kill(os.getpid(), signal.SIGSEGV), "by SIGSEGV"),
+    "gone": (lambda: os._exit(7), "with exit status 7"),
+    "faulty": (lambda: 1 // 0, "with exit status 1"),
+}
+
+
+@pytest.mark.parametrize("death", DEATHS)
+@pytest.mark.parametrize("ahead", [1, 2])
+def test_a_worker_that_dies_costs_one_task(death, ahead, capfd):
+    die, words = DEATHS[death]
+
+    def work(task):
+        if task in (3, 4, 9):
+            die()
+        return task
+
+    answers = dict(run_jobs(work, range(10), 2, ahead))
+    assert {3, 4, 9} == {task for task, answer in answers.items() if isinstance(answer, Died)}
+    assert all(task == answer for task, answer in answers.items() if not isinstance(answer, Died))
+    assert words == str(answers[3])
+    assert ("ZeroDivisionError" in capfd.readouterr().err) == (death == "faulty")
+
+
+def test_no_worker_is_left_behind():
+    answers = run_jobs(lambda task: time.sleep(30 * task), range(9), 3)
+    assert 0 == next(answers)[0]
+    started = time.monotonic()
+    answers.close()
+    assert time.monotonic() - started < 1.5
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def children(process):
+    """The workers of a run."""
+    listed = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    return [int(word) for word in listed.read_text().split()] if listed.exists() else []
+
+
+SLOW = ("-k", "gabor:20", "-m", "direct", "--threads", "1")
+"""About a second for `LARGE`."""
+LARGE = np.random.default_rng(0).integers(0, 256, (700, 1000), dtype=np.uint8)
+
+
+@pytest.fixture
+def slow(folder):
+    """Six pictures in the current folder that take a while each."""
+    for number in range(6):
+        tifffile.imwrite(f"slow{number}.tif", LARGE)
+    return [f"slow{number}.tif" for number in range(6)]
+
+
+def wait_for(condition, process):
+    """Wait for something to happen in a run; it must not end before."""
+    until = time.monotonic() + 30
+    while not condition():
+        assert process.poll() is None
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+@LINUX
+def test_a_worker_killed_from_outside_costs_only_its_file(slow):
+    process = start("conv2d", *slow, *SLOW, "-q", "-o", "out/", "--jobs", "2")
+    with process:
+        wait_for(lambda: names(), process)
+        os.kill(children(process)[0], signal.SIGKILL)
+        errors = process.stderr.read().decode()
+    assert (3, 1) == (process.returncode, errors.count("\n")), errors
+    assert errors.endswith("[crashed]\n")
+    assert "SIGKILL" in errors
+    assert 5 == len(names())
+
+
+def test_too_little_memory_costs_only_the_file_that_needs_it(folder):
+    tifffile.imwrite("big.tif", np.zeros((9000, 9000), np.float32), compression="zlib")
+    limit = 700 * 2**20
+    done = convcli(
+        *("conv2d", "0.png", "big.tif", "1.png", *IDENTITY, "-o", "out/", "--json"),
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
+    )
+    facts, _ = told(done.stdout)
+    assert (3, ["done", "failed", "done"]) == (done.returncode, [fact["status"] for fact in facts]), done.stderr
+    assert facts[1]["code"] in ("memory", "too-large")
+    assert ["0.png", "1.png"] == names()
+
+
+# What is left when a run is stopped
+
+EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
+
+
+@pytest.mark.parametrize("number", EXIT_CODES, ids=lambda number: number.name)
+def test_a_signal_stops_all_and_the_rest_is_done_later(slow, number):
+    words = ("conv2d", *slow, *SLOW, "-f", "-o", "out/", "--report", "r.json")
+    put(Path("out"), slow[-1], b"precious")
+    process = start(*words, "-q")
+    with process:
+        wait_for(lambda: len(names()) > 1, process)
+        process.send_signal(number)
+        sent = time.monotonic()
+        errors = process.stderr.read()
+    assert time.monotonic() - sent < 3
+    assert (EXIT_CODES[number], 1) == (process.returncode, errors.count(b"\n")), errors
+    assert errors.endswith(b"[interrupted]\n")
+    facts, summary = told(Path("r.json").read_text())
+    assert number.name == summary["interrupted"]
+    finished = [fact["output"] for fact in facts if fact["status"] == "done"]
+    assert sorted(finished) == [f"out/{name}" for name in names() if name != slow[-1]]
+    assert b"precious" == Path("out", slow[-1]).read_bytes()
+
+    before = states(finished)
+    done = convcli(*words, "--resume", "--json")
+    assert 0 == done.returncode, done.stderr
+    assert (len(finished), 6 - len(finished)) == tuple(told(done.stdout)[1][key] for key in ("skipped", "done"))
+    assert before == states(finished)
+    assert slow == names()
+    assert all((700, 1000) == tifffile.imread(f"out/{name}").shape for name in slow)
+
+
+def test_a_summary_of_a_stopped_run_says_how_to_go_on(slow):
+    process = start("conv2d", *slow, *SLOW, "-o", "out/")
+    with process:
+        wait_for(lambda: names(), process)
+        process.send_signal(signal.SIGINT)
+        lines = process.stderr.read().decode().splitlines()
+    assert (130, "left", "--resume goes on") == (process.returncode, lines[-3].split()[0], lines[-3].split("; ")[-1]) or [
+        line for line in lines if line.startswith("left") and line.endswith("--resume goes on")
+    ]
+
+
+def test_ctrl_c_reaches_the_whole_group_and_is_still_one_line(slow):
+    process = start("conv2d", *slow, *SLOW, "-q", "-o", "out/", start_new_session=True)
+    with process:
+        wait_for(lambda: names(), process)
+        os.killpg(process.pid, signal.SIGINT)
+        errors = process.stderr.read()
+    assert (130, 1) == (process.returncode, errors.count(b"\n")), errors
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["all at once", "the parent alone"])
+def test_a_run_that_was_killed_is_finished_with_no_file_redone_and_none_missing(folder, together):
+    Path("in").mkdir()
+    for number in range(150):
+        iio.imwrite(f"in/{number:03}.png", np.roll(GREY, number))
+    words = ("conv2d", "in", "-r", *IDENTITY, "-o", "out/", "--jobs", "2")
+    for _ in range(3):  # killed again and again
+        process = start(*words, "--resume", start_new_session=True)
+        with process:
+            there = len(names())
+            wait_for(lambda there=there: len(names()) > there + 20, process)
+            (os.killpg if together else os.kill)(process.pid, signal.SIGKILL)
+        time.sleep(0.3)  # a worker that is left finishes its file
+        assert all(name.endswith(".png") for name in names())
+    finished = [Path("out", name) for name in names()]
+    before = states(finished)
+    done = convcli(*words, "--resume", "--json")
+    assert (0, b"") == (done.returncode, done.stderr)
+    _, summary = told(done.stdout)
+    assert (len(finished), 150 - len(finished)) == (summary["skipped"], summary["done"])
+    assert before == states(finished)
+    assert [f"{number:03}.png" for number in range(150)] == names()
+    for number in range(150):
+        np.testing.assert_array_equal(np.roll(GREY, number), iio.imread(f"out/{number:03}.png"))
+
+
+def check_resumed(run, words, skipped, done, code=0):
+    """A resumed run passes over so many files and does so many."""
+    assert code == run("conv2d", *words, "--resume", "--json")[0]
+    summary = told(run.output)[1]
+    assert (skipped, done) == (summary["skipped"], summary["done"])
+
+
+def test_what_failed_changed_or_is_gone_is_done_again(run, folder):
+    bad = put(folder, "bad.png", b"nothing")
+    words = (*PICTURES, "bad.png", *IDENTITY, "-o", "out/")
+    assert 3 == run("conv2d", *words)[0]
+    check_resumed(run, words, 8, 0, 3)
+    bad.write_bytes(png(4, 4))
+    check_resumed(run, words, 8, 1)
+    Path("out/3.png").unlink()
+    check_resumed(run, words, 8, 1)
+    iio.imwrite("5.png", GREY + 1)
+    check_resumed(run, words, 8, 0, 3)  # its old result stands there
+    check_resumed(run, (*words, "-f"), 8, 1)
+    check_resumed(run, (*words, "-f"), 9, 0)
+
+
+def test_other_options_are_another_run(run, folder):
+    words = ("0.png", "1.png", "-q", "-o", "out/{stem}.tif")
+    assert 0 == run("conv2d", *words, "-k", "box:3")[0]
+    check_resumed(run, (*words, "-k", "box:3", "--threads", "1", "-j", "1"), 2, 0)
+    for other in (("-k", "box:5"), ("-k", "box:3", "--scale", "2"), ("-k", "box:3", "-b", "wrap")):
+        check_resumed(run, (*words, *other), 0, 0, 1)
+
+
+def test_files_replaced_in_place_are_not_filtered_twice(run, folder):
+    words = (*PICTURES, "-k", "0 0 0 1", "-b", "wrap", "-q", "--in-place")
+    assert (0, []) == run("conv2d", *words)
+    before = states(PICTURES)
+    check_resumed(run, words, 8, 0)
+    assert before == states(PICTURES)
+
+
+def test_a_journal_may_lie_elsewhere_and_several_runs_share_it(run, folder):
+    for half in (PICTURES[:4], PICTURES[4:]):
+        assert (0, []) == run("conv2d", *half, *IDENTITY, "-o", "out/", "--journal", "j")
+    assert not Path("state").exists()
+    with Path("j").open("ab") as file:
+        file.write(b'{"input": "/cut of')
+    check_resumed(run, (*PICTURES, *IDENTITY, "-o", "out/", "--journal", "j"), 8, 0)
+
+
+def test_a_journal_that_cannot_be_written_is_no_failure_unless_asked_for(run, folder, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(put(folder, "file", b"")))
+    words = ("conv2d", "0.png", "1.png", "-k", "box:3", "-o", "out/")
+    code, lines = run(*words)
+    assert (0, True) == (code, lines[0].startswith("convcli: this batch keeps no journal"))
+    code, lines = run(*words, "--resume")
+    assert (1, 1) == (code, len(lines))
+
+
+def test_options_are_told_apart_by_all_they_hold():
+    def made_with(value):
+        return lambda: value
+
+    same = [fingerprint(made_with((1, {"a": [2.5, None]}, frozenset("ab"))) ) for _ in range(2)]
+    others = [made_with((1, {"a": [2.5, 0]})), made_with(np.arange(9999)), made_with(np.arange(9999) % 9998)]
+    assert 4 == len({*same, *map(fingerprint, others)})
+
+
+# What is shown
+
+
+def test_a_terminal_shows_how_far_it_is(slow):
+    ours, theirs = pty.openpty()
+    process = start("conv2d", *slow[:3], *SLOW, "-o", "out/", "--jobs", "1", stderr=theirs)
+    os.close(theirs)
+    shown = b""
+    while True:
+        try:
+            shown += os.read(ours, 10_000)
+        except OSError:  # the other end is closed
+            break
+    os.close(ours)
+    assert 0 == process.wait()
+    assert b"1 of 3, " in shown
+    assert b" left" in shown
+    assert b"3 of 3 in" in shown.rpartition(b"\x1b[K")[2]
+
+
+def test_a_summary_stays_small():
+    summary = Summary(100_000)
+    facts = {"status": "failed", "code": "corrupt", "warnings": ["3.5 % of it"], "time": {"total": 0.5}}
+    for number in range(1000):
+        summary.add(facts | {"input": f"{number}.png"})
+    assert (1000, 10, 1, 3) == (summary.told, len(summary.failed), len(summary.warnings), len(summary.slowest))
+    assert "and 990 more" in dict(summary.rows())["failed"]
+    assert (3, 0) == (Summary(1).exit_code(0) + 3, Summary(1).exit_code(1))
+
+
+def test_a_closed_pipe_ends_a_batch_in_silence(folder):
+    done = shell('"$@" | head -1 > /dev/null; exit "${PIPESTATUS[0]}"', "conv2d", *PICTURES * 1, *IDENTITY, "-o", "out/", "--json")
+    assert done.returncode in (0, 141)
+    assert b"" == done.stderr
+
+
+def test_workers_leave_no_trace_in_the_environment_of_others():
+    assert "" == environment()["PYTHONUNBUFFERED"]
+    assert sys.executable
