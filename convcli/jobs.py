@@ -66,16 +66,19 @@ class Worker:
         *lines, self.unread = (self.unread + received).split(b"\n")
         return [(self.pending.popleft(), json.loads(line)) for line in lines] if received else None
 
-    def ended(self) -> Died:
-        """How it ended; waits for it, but not for long."""
-        for descriptor in (self.tasks, self.answers):
-            os.close(descriptor)
+    def end(self) -> tuple[list[tuple[int, Any]], Died]:
+        """Wait for it to end, but not for long; what it still said, and how it ended."""
+        os.close(self.tasks)
         until = time.monotonic() + PATIENCE
         while not (found := os.waitpid(self.pid, os.WNOHANG))[0]:
             if time.monotonic() > until:
                 os.kill(self.pid, signal.SIGKILL)
             time.sleep(0.002)
-        return Died(os.waitstatus_to_exitcode(found[1]))
+        said = []
+        while (answers := self.take()) is not None:
+            said += answers
+        os.close(self.answers)
+        return said, Died(os.waitstatus_to_exitcode(found[1]))
 
 
 def run_jobs(work: Work, tasks: Iterable[int], jobs: int, ahead: int = AHEAD) -> Generator[tuple[int, Any]]:
@@ -98,7 +101,7 @@ def run_jobs(work: Work, tasks: Iterable[int], jobs: int, ahead: int = AHEAD) ->
                 order.popleft()
     except Interrupted:
         release_signals()
-        crew.stop()
+        answered.update(crew.stop())
         yield from ((task, answered[task]) for task in order if task in answered)
         raise
     finally:
@@ -140,7 +143,7 @@ class Crew:
     def replace(self, worker: Worker) -> list[tuple[int, Any]]:
         """What became of the task of a worker that died; a new worker has its other tasks."""
         self.workers.remove(worker)
-        died = worker.ended()
+        _, died = worker.end()
         lost, others = list(worker.pending)[:1], list(worker.pending)[1:]
         if others:
             self.workers.append(start(self.work, self.workers))
@@ -148,13 +151,18 @@ class Crew:
                 self.workers[-1].give(task)
         return [(task, died) for task in lost]
 
-    def stop(self) -> None:
-        """End the workers: those at work are told to stop and clean up, the others find no more tasks."""
+    def stop(self) -> list[tuple[int, Any]]:
+        """End the workers: those at work are told to stop and clean up, the others find no more tasks.
+
+        Returns the answers that they gave since they were last heard.
+        """
         for worker in self.workers:
             if worker.pending:
                 os.kill(worker.pid, signal.SIGTERM)
+        said = []
         while self.workers:
-            self.workers.pop().ended()
+            said += self.workers.pop().end()[0]
+        return said
 
 
 def start(work: Work, others: Iterable[Worker]) -> Worker:
