@@ -1,6 +1,7 @@
 """The only loop over pixels: every tile of every plane through the planned method, by several threads.
 
-A source may be any array, also a memory map; so may a target.
+A source may be any array, also a memory map; so may a target. Where an image is larger than that, a job is a slab of
+it: see `convcli.streaming`.
 """
 
 from __future__ import annotations
@@ -21,9 +22,11 @@ from convcli.filter import FILTERS, Filter, Layout, Numbers, parse_padding
 from convcli.image import Image, ImageInfo
 from convcli.kernels.kernel import Kernel
 from convcli.planner import Plan, make_plan
-from convcli.samples import Counts, rescale
+from convcli.samples import Counts, extremes, spread
+from convcli.slabs import Cutting, Slab
 from convcli.tiles import Method, Task, store_tile
 from convcli.tiling import tiles, tiles_and_rims
+from convcli.windows import Held
 from convcli.workers import core_count, run_all
 
 Array = np.ndarray[Any, Any]
@@ -87,15 +90,15 @@ def apply(
     job = Job(filter_, image, plan)
     rescaled = filter_.numbers.range == "rescale"
     values = np.empty(job.working_shape, plan.problem.dtype if rescaled else info.dtype)
-    counts = job.run(values, progress)
+    counts = job.run(values, Method(job), progress)
     if verify:
-        from convcli.verify import check_points
+        from convcli.verify import check_points, random_points
 
-        check_points(job, values, verify)
+        check_points(job, values, random_points(job, verify))
     if not rescaled:
         return Image(info, values.reshape(info.shape)), counts
     result = np.empty(info.shape, info.dtype)
-    return Image(info, result), rescale(values.reshape(info.shape), result)
+    return Image(info, result), spread(values.reshape(info.shape), *extremes(values), result)
 
 
 def rank_of(kernel: Kernel, approximation: float = 0.0) -> int | None:
@@ -113,11 +116,12 @@ def rank_of(kernel: Kernel, approximation: float = 0.0) -> int | None:
 
 @dataclass(frozen=True)
 class Job:
-    """A filter, an image and a plan: everything a tile needs."""
+    """A filter, an image and a plan: everything a tile needs. With a slab, the image's data are its alone."""
 
     filter: Filter
     image: Image
     plan: Plan
+    part: Slab | None = None
 
     @cached_property
     def layout(self) -> Layout:
@@ -136,13 +140,24 @@ class Job:
         return chosen
 
     @cached_property
+    def cutting(self) -> Cutting:
+        """How the image is cut, if it is."""
+        return Cutting(self.filter, self.image.info, self.plan)
+
+    @cached_property
+    def slab(self) -> Slab:
+        """What of the outputs is computed: all, or those of the part."""
+        return self.part or self.cutting.whole
+
+    @cached_property
+    def held(self) -> list[Held]:
+        """What of each spatial axis the data hold."""
+        return self.cutting.held(self.slab)
+
+    @cached_property
     def working_shape(self) -> tuple[int, ...]:
         """The shape that results are computed in: the output's, with several filters on an axis of their own."""
-        info = self.filter.output_info(self.image.info)
-        sizes = {letter: self.image.info.size(letter) for letter in self.layout.loops}
-        sizes.update({letter: info.size(letter) for letter in self.layout.spatial + self.layout.samples})
-        sizes[FILTERS] = self.filter.results
-        return tuple(sizes[letter] for letter in self.layout.outputs)
+        return self.cutting.working_shape(self.slab)
 
     def target(self, values: Array) -> Array:
         """A view of results of `working_shape` as (*loops, samples, filters, *space)."""
@@ -157,24 +172,39 @@ class Job:
         """The kernel as float64 (O, I/g, *space)."""
         return self.filter.kernel.as_bank()
 
+    def place(self, task: Task) -> tuple[Any, ...]:
+        """Where a tile's results go in the target (*loops, samples, filters, *space)."""
+        origin = [self.slab.span[0] * (axis == self.cutting.axis) for axis in range(len(task.tile))]
+        return (
+            *task.loop,
+            ...,
+            *(slice(start - o, stop - o) for (start, stop), o in zip(task.tile, origin, strict=True)),
+        )
+
     def tasks(self, *, apart: bool) -> list[Task]:
         """Every tile of every plane; `apart` keeps those that read beyond the image to themselves."""
-        loops = product(*(range(self.image.info.size(letter)) for letter in self.layout.loops))
-        pieces = list((tiles_and_rims if apart else tiles)(self.plan.problem.axes, self.plan.tile))
-        return [Task(loop, tile) for loop in loops for tile in pieces]
+        loops = product(*(range(stop - start) for start, stop in self.slab.loops))
+        pieces = (tiles_and_rims if apart else tiles)(self.plan.problem.axes, self.plan.tile)
+        axis, (first, last) = self.cutting.axis, self.slab.span
+        inside = [tile for tile in pieces if first <= tile[axis][0] and tile[axis][1] <= last]
+        return [Task(loop, tile) for loop in loops for tile in inside]
 
-    def run(self, values: Array, progress: Progress | None = None) -> Counts:
+    def apart(self, method: Method) -> bool:
+        """Whether a tile should not read both inside and outside the image."""
+        return method.fused is not None and prod(self.plan.problem.output) >= LARGE_PLANE
+
+    def run(self, values: Array, method: Method, progress: Progress | None = None) -> Counts:
         """Compute every tile into `values`; what was clipped."""
-        target, method, total, lock = self.target(values), Method(self), Counts(), Lock()
+        target, total, lock = self.target(values), Counts(), Lock()
 
         def work(task: Task) -> None:
-            counts = store_tile(self, method, task, target[task.place])
+            counts = store_tile(self, method, task, target[self.place(task)])
             with lock:
                 total.add(counts)
                 if progress:
                     progress(counts.samples)
 
-        tasks = self.tasks(apart=method.fused is not None and prod(self.plan.problem.output) >= LARGE_PLANE)
+        tasks = self.tasks(apart=self.apart(method))
         run_all(work, tasks, min(self.plan.threads, len(tasks)))
         return total
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from convcli import native
 from convcli.samples import Counts
-from convcli.windows import read_window
+from convcli.windows import Held, read_window
 
 if TYPE_CHECKING:
     from convcli.engine import Job
@@ -41,8 +41,9 @@ def store_fused(job: Job, compiled: Compiled, task: Task, target: Array) -> Coun
     total, numbers = Counts(), job.filter.numbers
     pixels = np.moveaxis(job.source[task.loop][:, 0], 0, -1)
     spans = (axis.window(*outputs) for axis, outputs in zip(job.plan.problem.axes, task.tile, strict=True))
-    window = [*spans, (0, pixels.shape[-1])]
-    block = read_window(pixels, window, (*job.filter.borders, job.filter.borders[-1]), pixels.dtype)
+    samples = pixels.shape[-1]
+    borders = (*job.filter.borders, job.filter.borders[-1])
+    block = read_window(pixels, [*spans, (0, samples)], borders, pixels.dtype, [*job.held, Held(samples)])
     for number in range(target.shape[1]):
         for rows, results, step in _planes(block, np.moveaxis(target[:, number], 0, -1)):
             counts = compiled(number, rows, results, step=step, scale=numbers.scale, bias=numbers.bias)

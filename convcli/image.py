@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
 
 AXES = "TZCYXS"
 """Time, depth, channel, row, column, and S for the samples of a colour. Every dimension of an image has one letter."""
+
+
+Spans = tuple[tuple[int, int], ...]
+"""A window of an image: [start, stop) along each of its axes."""
 
 
 @dataclass(frozen=True)
@@ -74,3 +78,17 @@ class Image:
 
     info: ImageInfo
     data: np.ndarray[Any, Any]
+
+
+class PixelSource(Protocol):
+    """Pixels that can be had a window at a time."""
+
+    def read(self, spans: Spans, out: np.ndarray[Any, Any]) -> None:
+        """Fill `out`, of the window's shape and the image's sample type."""
+
+
+class PixelTarget(Protocol):
+    """A place for pixels that come a window at a time."""
+
+    def write(self, spans: Spans, pixels: np.ndarray[Any, Any]) -> None:
+        """Put a window of pixels into its place; rows of a plane come in order."""

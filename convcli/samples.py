@@ -127,10 +127,15 @@ def _at_most(value: int, working: np.dtype[Any]) -> float:
     return float(nearest if int(nearest) <= value else np.nextafter(nearest, working.type(0)))
 
 
-def rescale(values: Array, target: Array) -> Counts:
-    """Spread values from their smallest to their largest over the whole range of the target's type."""
+def extremes(values: Array) -> tuple[float, float]:
+    """The smallest and largest finite value; the other way round, infinite, where there is none."""
     finite = values[np.isfinite(values)]
-    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+    return (float(finite.min()), float(finite.max())) if finite.size else (np.inf, -np.inf)
+
+
+def spread(values: Array, low: float, high: float, target: Array) -> Counts:
+    """Store values so that those from `low` to `high` fill the whole range of the target's type."""
+    low, high = (low, high) if low <= high else (0.0, 0.0)
     bottom, top = (0.0, 1.0) if target.dtype.kind == "f" else limits(target.dtype, np.dtype("float64"))
     slope = (top - bottom) / (high - low) if high > low else 0.0
     return put((values - low) * slope + bottom, target)

@@ -34,11 +34,6 @@ class Task:
     tile: tuple[tuple[int, int], ...]
 
     @property
-    def place(self) -> tuple[Any, ...]:
-        """Where the tile's results go in the target (*loops, samples, filters, *space)."""
-        return (*self.loop, ..., *(slice(start, stop) for start, stop in self.tile))
-
-    @property
     def shape(self) -> tuple[int, ...]:
         """Outputs per spatial axis."""
         return tuple(stop - start for start, stop in self.tile)
@@ -113,7 +108,7 @@ def tile_block(job: Job, task: Task, dtype: str) -> Array:
     """The window of a tile (samples, channels, *window): nodata as NaN, light linear, colour premultiplied."""
     filter_, info = job.filter, job.image.info
     window = [axis.window(*span) for axis, span in zip(job.plan.problem.axes, task.tile, strict=True)]
-    block = read_window(job.source[task.loop], window, filter_.borders, dtype)
+    block = read_window(job.source[task.loop], window, filter_.borders, dtype, job.held)
     numbers = filter_.numbers
     if numbers.nodata is None and not numbers.linear and not filter_.premultiplies(info):
         return block

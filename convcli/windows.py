@@ -13,17 +13,37 @@ from convcli.borders import Border
 
 Array = np.ndarray[Any, Any]
 Window = Sequence[tuple[int, int]]
-OUTSIDE = -1
 
 
-def read_window(image: Array, window: Window, borders: Sequence[Border], dtype: Any) -> Array:
+@dataclass(frozen=True, eq=False)
+class Held:
+    """What an array holds of an axis of `size` positions: all, or those in `rows`, which are in order."""
+
+    size: int
+    rows: Array | None = None
+
+    def place(self, positions: slice | Array) -> slice | Array:
+        """Where positions of the axis are in the array; those of a slice follow each other there too."""
+        if self.rows is None:
+            return positions
+        if isinstance(positions, slice):
+            first = int(np.searchsorted(self.rows, positions.start))
+            return slice(first, first + positions.stop - positions.start)
+        return np.searchsorted(self.rows, positions)
+
+
+def read_window(
+    image: Array, window: Window, borders: Sequence[Border], dtype: Any, held: Sequence[Held] | None = None
+) -> Array:
     """The pixels [start, stop) of the last axes of `image` as `dtype`, rows contiguous; a view where that is possible.
 
     Positions outside the image are filled by the border of their axis; where constants meet, the later axis wins.
+    `held` says what of each axis is there, if not all.
     """
-    spans = list(zip(window, borders, image.shape[-len(window) :], strict=True))
-    if all(start >= 0 and stop <= size for (start, stop), _, size in spans):
-        inside: tuple[Any, ...] = (..., *(slice(*span) for span in window))
+    axes = held or [Held(size) for size in image.shape[-len(window) :]]
+    spans = list(zip(window, borders, axes, strict=True))
+    if all(start >= 0 and stop <= axis.size for (start, stop), _, axis in spans):
+        inside: tuple[Any, ...] = (..., *(axis.place(slice(*span)) for span, _, axis in spans))
         block = np.asarray(image[inside], dtype=dtype)
         return block if block.strides[-1] == block.itemsize else np.ascontiguousarray(block)
     outer = image.shape[: image.ndim - len(window)]
@@ -43,18 +63,27 @@ class Part:
     constant: float | None = None
 
 
-def _parts(window: tuple[int, int], border: Border, size: int) -> Iterator[Part]:
+def rows_read(window: tuple[int, int], border: Border, size: int) -> Array:
+    """The positions of an axis that stand for those of a window, in order.
+
+    >>> rows_read((-2, 3), Border("wrap"), 9).tolist()
+    [0, 1, 2, 7, 8]
+    """
+    return np.unique(MAPS[border.rule](np.arange(*window), size))
+
+
+def _parts(window: tuple[int, int], border: Border, axis: Held) -> Iterator[Part]:
     """The stretch inside the image, a slice, and those before and behind it, by the border's rule."""
     start, stop = window
-    first, last = min(max(start, 0), stop), max(min(stop, size), start)
+    first, last = min(max(start, 0), stop), max(min(stop, axis.size), start)
     first, last = (first, last) if first < last else (stop, stop)
     for low, high in ((start, first), (last, stop)):
         if low < high:
             constant = border.value if border.rule == "constant" else None
-            index = MAPS[border.rule](np.arange(low, high), size)
-            yield Part(slice(low - start, high - start), index, constant)
+            index = MAPS[border.rule](np.arange(low, high), axis.size)
+            yield Part(slice(low - start, high - start), axis.place(index), constant)
     if first < last:
-        yield Part(slice(first - start, last - start), slice(first, last))
+        yield Part(slice(first - start, last - start), axis.place(slice(first, last)))
 
 
 def _pixels(image: Array, parts: Sequence[Part]) -> Array | float:

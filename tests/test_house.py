@@ -15,7 +15,7 @@ from convcli.commands import COMMANDS
 ROOT = Path(convcli.__file__).parent
 README = Path(__file__).parents[1] / "README.md"
 
-ENGINE = ("engine", "fused", "samples", "tiles", "tiling", "verify", "windows", "workers")
+ENGINE = ("engine", "fused", "samples", "slabs", "streaming", "tiles", "tiling", "verify", "windows", "workers")
 """Modules that are one room: the loop over pixels."""
 
 MAY_IMPORT = {
@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "commands": {
         *("arithmetic", "batch", "borders", "completions", "errors", "filter", "filtering", "formats", "image", "kernels", "machine"),
         *("methods", "names", "operation", "planner", "processing", "selection", "streams", "tables"),
+        *("depthwise", "dilating", "summary"),
     },
     "batch": {
         *("__init__", "engine", "errors", "formats", "jobs", "journal", "names", "operation", "processing", "report"),
@@ -37,6 +38,10 @@ MAY_IMPORT = {
     "processing": {
         *("engine", "errors", "formats", "image", "names", "operation", "planner", "report", "streams", "wording"),
     },
+    "depthwise": {
+        *("arithmetic", "engine", "filter", "filtering", "image", "kernels", "methods", "operation", "planner"),
+    },
+    "dilating": {"arithmetic", "engine", "errors", "filter", "filtering", "image", "kernels", "operation"},
     "filtering": {"borders", "engine", "filter", "image", "operation", "planner", "wording"},
     "operation": {"engine", "filter", "image"},
     "names": {"errors", "formats", "selection", "streams"},
@@ -46,7 +51,7 @@ MAY_IMPORT = {
     "planner": {"arithmetic", "errors", "machine", "methods"},
     "methods": {"arithmetic", "errors", "machine", "native"},
     "formats": {"errors", "image"},
-    "kernels": {"errors"},
+    "kernels": {"errors", "formats"},
     "arithmetic": {"errors"},
     "completions": set(),
     "streams": {"errors", "tables"},

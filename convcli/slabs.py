@@ -1,0 +1,153 @@
+"""Slabs: the stretches of an image that are in memory at a time, so that the whole need not be.
+
+Outputs are cut in the order of the file: by T, C or pages as long as what is inside them fits, else along the first
+spatial axis, between tiles. A slab so has whole tiles, and its results are those of the whole image, bit by bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from convcli.filter import FILTERS, Filter, Layout
+from convcli.image import ImageInfo, Spans
+from convcli.planner import Plan
+from convcli.tiling import Span, seams
+from convcli.windows import Held, rows_read
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Slab:
+    """A span of each loop, and of the outputs along one spatial axis, for which `rows` of the input are held."""
+
+    loops: tuple[Span, ...]
+    span: Span
+    rows: Array
+
+
+@dataclass(frozen=True)
+class Cutting:
+    """How a filter's outputs on an image are cut; `apart` tells that rims are tiles of their own."""
+
+    filter: Filter
+    info: ImageInfo
+    plan: Plan
+    apart: bool = False
+
+    @cached_property
+    def layout(self) -> Layout:
+        """The part that each axis plays."""
+        return self.filter.layout(self.info)
+
+    @cached_property
+    def after(self) -> ImageInfo:
+        """What the result will be."""
+        return self.filter.output_info(self.info)
+
+    @cached_property
+    def letter(self) -> str:
+        """The spatial axis that comes first in the file: it is cut."""
+        return min(self.layout.spatial, key=self.info.axes.index)
+
+    @property
+    def axis(self) -> int:
+        """Its place among the spatial axes."""
+        return self.layout.spatial.index(self.letter)
+
+    @cached_property
+    def whole(self) -> Slab:
+        """All at once."""
+        loops = tuple((0, self.info.size(letter)) for letter in self.layout.loops)
+        size = self.plan.problem.axes[self.axis].size
+        return Slab(loops, (0, self.plan.problem.output[self.axis]), np.arange(size))
+
+    def slab(self, loops: Sequence[Span], span: Span) -> Slab:
+        """A slab with the rows that its windows read."""
+        axis = self.plan.problem.axes[self.axis]
+        return Slab(tuple(loops), span, rows_read(axis.window(*span), self.filter.borders[self.axis], axis.size))
+
+    def held(self, slab: Slab) -> list[Held]:
+        """What a slab holds of each spatial axis."""
+        axes = self.plan.problem.axes
+        cut = len(slab.rows) < axes[self.axis].size
+        return [Held(axis.size, slab.rows if cut and place == self.axis else None) for place, axis in enumerate(axes)]
+
+    def read(self, slab: Slab, rows: Span) -> Spans:
+        """The span of each axis of the input that some rows of a slab are."""
+        spans = {**dict(zip(self.layout.loops, slab.loops, strict=True)), self.letter: rows}
+        return tuple(spans.get(letter, (0, self.info.size(letter))) for letter in self.info.axes)
+
+    def written(self, slab: Slab) -> Spans:
+        """The span of each axis of the result that a slab fills."""
+        spans = {**dict(zip(self.layout.loops, slab.loops, strict=True)), self.letter: slab.span}
+        if self.filter.each and "C" in spans:  # results of each channel follow it
+            spans["C"] = tuple(end * self.filter.results for end in spans["C"])
+        return tuple(spans.get(letter, (0, self.after.size(letter))) for letter in self.after.axes)
+
+    def working_shape(self, slab: Slab) -> tuple[int, ...]:
+        """The shape that a slab's results are computed in, with several filters on an axis of their own."""
+        sizes = {letter: stop - start for letter, (start, stop) in zip(self.layout.loops, slab.loops, strict=True)}
+        sizes |= {letter: self.after.size(letter) for letter in self.layout.spatial + self.layout.samples}
+        sizes |= {self.letter: slab.span[1] - slab.span[0], FILTERS: self.filter.results}
+        return tuple(sizes[letter] for letter in self.layout.outputs)
+
+    def size(self, slab: Slab) -> int:
+        """Bytes of a slab: what is read for it, and its results."""
+        read = prod(stop - start for start, stop in self.read(slab, (0, len(slab.rows))))
+        return read * _itemsize(self.info) + prod(self.working_shape(slab)) * _itemsize(self.after)
+
+    def slabs(self, most: int) -> Iterator[Slab]:
+        """Slabs of at most `most` bytes each, or of the least there can be, that cover all outputs in order."""
+        loops, inner = self.whole.loops, self.whole.loops
+        outer = sum(self.info.axes.index(letter) < self.info.axes.index(self.letter) for letter in self.layout.loops)
+        for place in range(outer):
+            inner = (*((0, 1) for _ in range(place + 1)), *loops[place + 1 :])
+            if fitting := most // self.size(replace(self.whole, loops=inner)):
+                yield from (self.slab(spans, self.whole.span) for spans in _boxes(loops, place, fitting))
+                return
+        for spans in _boxes(loops, outer - 1, 1):
+            yield from self._stretches(spans, most)
+
+    def _stretches(self, loops: Sequence[Span], most: int) -> Iterator[Slab]:
+        """Runs of seams, as long as they fit."""
+        begun: Slab | None = None
+        for start, stop in seams(self.plan.problem.axes[self.axis], self.plan.tile[self.axis], apart=self.apart):
+            longer = self.slab(loops, (begun.span[0] if begun else start, stop))
+            if begun and self.size(longer) > most:
+                yield begun
+                longer = self.slab(loops, (start, stop))
+            begun = longer
+        if begun:
+            yield begun
+
+    def narrowed(self, most: int) -> Plan:
+        """The plan with tiles so thin that the least slab has at most `most` bytes, as far as that is possible."""
+        least = replace(self, apart=False).slabs(0)
+        tile, size = self.plan.tile, max(self.size(slab) for _, slab in zip(range(3), least, strict=False))
+        if size <= most or tile[self.axis] == 1:
+            return self.plan
+        thinner = (*tile[: self.axis], -(-tile[self.axis] // 2), *tile[self.axis + 1 :])
+        return replace(self, plan=replace(self.plan, tile=thinner)).narrowed(most)
+
+
+def _boxes(loops: Sequence[Span], place: int, step: int) -> Iterator[tuple[Span, ...]]:
+    """Single positions of the loops before `place`, pieces of `step` there, all of those behind."""
+    if place < 0:
+        yield tuple(loops)
+        return
+    (first, last), *rest = loops
+    for start in range(first, last, step if place == 0 else 1):
+        stop = min(start + step, last) if place == 0 else start + 1
+        for others in _boxes(rest, place - 1, step) if place else [tuple(rest)]:
+            yield ((start, stop), *others)
+
+
+def _itemsize(info: ImageInfo) -> int:
+    return np.dtype(info.dtype).itemsize
