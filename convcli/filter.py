@@ -13,6 +13,7 @@ from convcli.borders import Border
 from convcli.errors import ConvError, UsageError
 from convcli.image import ImageInfo
 from convcli.kernels.kernel import Kernel
+from convcli.kernels.pairs import Pair
 
 PADDINGS = ("same", "tf-same", "valid", "full")
 WIDE = ("uint32", "uint64", "int32", "int64", "float64")
@@ -63,7 +64,8 @@ class Filter:
 
     `kernel` is plain, or a bank (O, I/g, ...); with `each` its O filters act on every channel alone.
     Sequences have one entry per spatial axis. `padding` is a rule or (begin, end) pairs. `approximation` is how much of
-    the kernel, relative to sum|k|, separable terms may leave out. `warnings` and `remarks` tell how it was built.
+    the kernel, relative to sum|k|, separable terms may leave out. `pair` holds the two steps whose product a bank is,
+    where it is computed by them. `warnings` and `remarks` tell how it was built.
     """
 
     kernel: Kernel
@@ -77,6 +79,7 @@ class Filter:
     groups: int = 1
     approximation: float = 0.0
     numbers: Numbers = field(default_factory=Numbers)
+    pair: Pair | None = None
     warnings: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
 
@@ -151,6 +154,7 @@ class Filter:
             tolerance=self._tolerance(info),
             exact=self._exact(info),
             approximation=self.approximation,
+            multiplier=self.pair.multiplier if self.pair else 0,
         )
 
     def output_info(self, info: ImageInfo) -> ImageInfo:

@@ -105,19 +105,31 @@ class FilterWork:
             "method": self.plan.method,
             "precision": problem.dtype,
             "candidates": [candidate_facts(c) for c in self.plan.candidates],
-            "macs": problem.macs,
-            "flops": 2 * problem.macs,
+            "macs": self.macs,
+            "flops": 2 * self.macs,
         }
 
     def rows(self) -> Iterator[tuple[str, str]]:
         """Kernel, operation, sizes, methods and work."""
-        yield "kernel", kernel_line(self.filter, self.plan)
-        for remark in self.filter.remarks:
-            yield "", remark
-        yield "filter", filter_line(self.filter, self.plan)
+        yield from self.kernel_rows()
+        yield from self.filter_rows()
         yield from size_lines(self.plan, self.filter.spatial)
         yield from spacing_lines(self.before, self.after)
         yield from method_lines(self.plan)
+        yield from self.work_rows()
+
+    def kernel_rows(self) -> Iterator[tuple[str, str]]:
+        """What the image is filtered with."""
+        yield "kernel", kernel_line(self.filter, self.plan)
+
+    def filter_rows(self) -> Iterator[tuple[str, str]]:
+        """How it was built, and how it is applied."""
+        for remark in self.filter.remarks:
+            yield "", remark
+        yield "filter", filter_line(self.filter, self.plan)
+
+    def work_rows(self) -> Iterator[tuple[str, str]]:
+        """What that costs."""
         yield "work", f"{self.macs:,} MACs, {2 * self.macs:,} FLOPs"
 
 

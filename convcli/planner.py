@@ -14,7 +14,7 @@ from typing import Any
 from convcli.arithmetic.problem import Cost, Problem
 from convcli.errors import ConvError, UsageError
 from convcli.machine import Machine
-from convcli.methods import METHODS
+from convcli.methods import METHODS, pointwise
 
 DEFAULT_MEMORY = 2**28
 WORTH_A_THREAD = 1e-3
@@ -83,7 +83,7 @@ def make_plan(
     best = min(priced, key=lambda candidate: candidate.cost.seconds if candidate.cost else 0.0)
     assert best.cost is not None
     working = replace(problem, itemsize=best.itemsize)
-    tile = _bounded(_shared(load(best.method), working, best.threads), working, memory // threads)
+    tile = _bounded(_shared(load(best.method), working.depthwise, best.threads), working, memory // threads)
     return Plan(working, best.method, best.itemsize, tile, best.threads, best.cost, candidates)
 
 
@@ -93,15 +93,16 @@ def load(method: str) -> Any:
 
 
 def _ask(name: str, problem: Problem, threads: int, machine: Machine) -> Candidate:
-    """A method's price for the precision it needs, by several threads."""
+    """A method's price for the precision it needs, by several threads; of a pair it computes the depthwise step."""
     method = load(name)
-    single = problem.itemsize == 4 and method.rounding(problem) <= problem.tolerance
+    single = problem.itemsize == 4 and method.rounding(problem.depthwise) <= problem.tolerance
     working = replace(problem, itemsize=4 if single else 8)
-    if reason := method.refuse(working):
+    step = working.depthwise
+    if reason := method.refuse(step):
         return Candidate(name, working.itemsize, refused=reason)
-    cost = method.price(working, machine)
-    moved = 0 if getattr(method, "compiled", _never)(working) else _pixels(problem) * machine.window
-    tiles = problem.planes * prod(ceil(n / t) for n, t in zip(problem.output, method.tile(working), strict=True))
+    cost = method.price(step, machine) + pointwise.price(working, machine)
+    moved = 0 if getattr(method, "compiled", _never)(step) else _pixels(problem) * machine.window
+    tiles = problem.planes * prod(ceil(n / t) for n, t in zip(problem.output, method.tile(step), strict=True))
     pieces = problem.planes * problem.output[0] if hasattr(method, "GRAIN") else tiles
     slower = 1.0 if single else machine.double
     startup = getattr(method, "startup", lambda _: 0.0)(machine)
@@ -143,7 +144,8 @@ def _bounded(tile: tuple[int, ...], problem: Problem, memory: int) -> tuple[int,
 
 def _workspace(tile: tuple[int, ...], problem: Problem) -> int:
     window = prod((t - 1) * a.stride + a.extent for t, a in zip(tile, problem.axes, strict=True))
-    return WORKSPACE * problem.itemsize * (problem.channels_in * window + problem.channels_out * prod(tile))
+    outputs = problem.between + problem.channels_out
+    return WORKSPACE * problem.itemsize * (problem.channels_in * window + outputs * prod(tile))
 
 
 def _does_not_fit(problem: Problem) -> str:

@@ -13,6 +13,8 @@ from convcli.arithmetic.problem import Problem
 from convcli.errors import ConvError
 from convcli.fused import Compiled, fits, store_fused
 from convcli.kernels.kernel import Kernel
+from convcli.kernels.pairs import Pair
+from convcli.methods import pointwise
 from convcli.planner import load
 from convcli.samples import Counts, count_nan, full_scale, premultiply, put, store, to_linear, to_srgb, unpremultiply
 from convcli.windows import read_window
@@ -48,8 +50,8 @@ class Method:
     @cached_property
     def apply(self) -> Apply:
         """The filter itself."""
-        plan = self.job.plan
-        return ready(self.job.filter.kernel, plan.method, replace(plan.problem, itemsize=plan.itemsize))
+        plan, filter_ = self.job.plan, self.job.filter
+        return ready(filter_.pair or filter_.kernel, plan.method, replace(plan.problem, itemsize=plan.itemsize))
 
     @cached_property
     def fused(self) -> Compiled | None:
@@ -59,33 +61,37 @@ class Method:
     @cached_property
     def wide(self) -> Apply:
         """The filter in float64."""
-        return self.prepared(self.job.taps, 8)
+        plan, filter_ = self.job.plan, self.job.filter
+        return ready(filter_.pair or filter_.kernel, plan.method, replace(plan.problem, itemsize=8))
 
     @cached_property
     def reach(self) -> Apply:
         """Counts the marked pixels that each output looks at."""
-        return self.prepared((self.job.taps != 0).astype(float), 4)
+        return self.marks(self.job.taps != 0)
 
     @cached_property
     def reach_positive(self) -> Apply:
         """Counts the marked pixels under a positive tap."""
-        return self.prepared((self.job.taps > 0).astype(float), 4)
+        return self.marks(self.job.taps > 0)
 
     @cached_property
     def reach_negative(self) -> Apply:
         """Counts the marked pixels under a negative tap."""
-        return self.prepared((self.job.taps < 0).astype(float), 4)
+        return self.marks(self.job.taps < 0)
 
-    def prepared(self, taps: Array, itemsize: int) -> Apply:
-        """The planned method with other taps, in another precision."""
+    def marks(self, taps: Array) -> Apply:
+        """A filter of ones where `taps` are true, by the planned method; that of a pair is no pair."""
         plan = self.job.plan
-        made: Apply = load(plan.method).prepare(taps, replace(plan.problem, itemsize=itemsize))
+        method = "direct" if plan.problem.multiplier else plan.method
+        made: Apply = load(method).prepare(taps.astype(float), replace(plan.problem, itemsize=4, multiplier=0))
         return made
 
 
 @lru_cache(maxsize=4)
-def ready(kernel: Kernel, method: str, problem: Problem) -> Apply:
+def ready(kernel: Kernel | Pair, method: str, problem: Problem) -> Apply:
     """A method with a kernel's taps, kept for the next image: transforms of a bank cost as much as using it once."""
+    if isinstance(kernel, Pair):
+        return pointwise.prepare(kernel.depthwise.array(), kernel.pointwise.array(), problem, load(method))
     made: Apply = load(method).prepare(kernel.as_bank(), problem)
     return made
 
@@ -128,10 +134,8 @@ def centre_opacity(job: Job, block: Array, task: Task) -> Array | None:
     """The opacity of the pixel under each output's centre, where colours have one: (*tile)."""
     if not (job.filter.each and job.image.info.has_alpha):
         return None
-    places = zip(job.filter.kernel.centre, task.shape, job.plan.problem.axes, strict=True)
-    cut = (slice(o * a.dilation, o * a.dilation + a.stride * (n - 1) + 1, a.stride) for o, n, a in places)
-    under: tuple[Any, ...] = (-1, 0, *cut)
-    opacity: Array = block[under].copy()
+    places = zip(job.plan.problem.axes, job.filter.kernel.centre, task.tile, strict=True)
+    opacity: Array = block[(-1, 0)][np.ix_(*(axis.under(tap, *span) for axis, tap, span in places))]
     return opacity
 
 

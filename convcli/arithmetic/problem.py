@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 from convcli.arithmetic.geometry import Geometry
@@ -17,7 +17,8 @@ class Problem:
     rounding, None where nobody looked. `itemsize` is 4 or 8, the bytes of the floating-point numbers computed with.
     `tolerance` is the error allowed, relative to sum|k| max|x|; `exact` says that pixels and taps are integers whose
     sums fit a float32, so that sums of products carry no error at all. `approximation` is what a user allows separable
-    terms to leave of the kernel, relative to sum|k|.
+    terms to leave of the kernel, relative to sum|k|. `multiplier` is m where the bank is a depthwise separable pair: m
+    kernels for each channel alone, whose results are mixed; `rank` is that of these kernels.
     """
 
     axes: tuple[Geometry, ...]
@@ -31,6 +32,19 @@ class Problem:
     tolerance: float = 2e-5
     exact: bool = False
     approximation: float = 0.0
+    multiplier: int = 0
+
+    @property
+    def between(self) -> int:
+        """Channels between the two steps of a pair; 0 where the problem is no pair."""
+        return self.channels_in * self.multiplier
+
+    @property
+    def depthwise(self) -> Problem:
+        """What a method computes: the first step of a pair, or the problem itself."""
+        if not self.multiplier:
+            return self
+        return replace(self, channels_out=self.between, groups=self.channels_in, multiplier=0)
 
     @property
     def output(self) -> tuple[int, ...]:

@@ -12,6 +12,9 @@ from typing import Any
 COMMANDS = {
     "conv2d": "Filter every plane of an image with 2-D kernels.",
     "conv3d": "Filter every volume of an image with 3-D kernels.",
+    "upsample": "Make images larger: by transposed convolution with a stride, or by a scale.",
+    "separable": "Filter each channel alone, then mix the channels: depthwise separable convolution.",
+    "dilate": "Filter with kernels whose taps lie a rate apart: dilated (atrous) convolution.",
     "shapes": "Say what size every layer makes, what it pads and drops, and how far it sees.",
     "flops": "Count the parameters, multiply-adds, FLOPs and memory of every layer.",
     "kernels": "List the named kernels, show what a kernel is, or save one to a file.",

@@ -24,7 +24,7 @@ from convcli.filtering import Filtering
 from convcli.formats import ReadOptions, WriteOptions
 from convcli.image import ImageInfo
 from convcli.kernels import is_measured, parse_kernel, stack_kernels
-from convcli.kernels.kernel import Kernel
+from convcli.kernels.kernel import Kernel, folded
 from convcli.names import outer_folder
 from convcli.operation import Limits
 from convcli.processing import Settings
@@ -142,16 +142,6 @@ def build_kernel(
     if options.combine != "stack" and kernel.outputs == 1:
         raise UsageError("--combine needs several kernels: repeat -k, or give a filter bank")
     return folded(kernel, options.combine, each=each), each, notes
-
-
-def folded(kernel: Kernel, combine: str, *, each: bool) -> Kernel:
-    """Sums and means of results are one filter with summed taps."""
-    if combine not in ("sum", "mean"):
-        return kernel
-    total = kernel.array().sum(axis=0, keepdims=True) / (kernel.outputs if combine == "mean" else 1)
-    taps = total[0, 0] if each else total
-    summed = Kernel.from_values(f"{combine} of {kernel.name}", taps.shape, taps.ravel().tolist(), bank=not each)
-    return replace(summed, origin=kernel.origin, offset=kernel.offset)
 
 
 def with_origin(kernel: Kernel, text: str) -> Kernel:

@@ -23,6 +23,19 @@ Json = Annotated[bool, Option("--json", help="Print JSON on standard output.")]
 Csv = Annotated[bool, Option("--csv", help="Print comma-separated values.")]
 Markdown = Annotated[bool, Option("--markdown", help="Print a Markdown table.")]
 
+Normalize = Annotated[
+    str, Option(metavar="HOW", choices=("none", "sum"), help="none, or sum: divide the kernel by its sum.")
+]
+Flip = Annotated[bool, Option("--flip", help="Turn the kernel by 180 degrees: mathematical convolution.")]
+Origin = Annotated[
+    str, Option(metavar="[Z,]Y,X", help="The tap on the pixel, counted from 0; default: the middle, k // 2.")
+]
+Dilation = Annotated[
+    str, Option("-d", "--dilation", metavar="N|[Z,]Y,X", help="Step between taps: 2, or 2,1 per axis.")
+]
+Groups = Annotated[int, Option("-g", "--groups", min=1, metavar="N", help="Groups of channels in a filter bank.")]
+Three = Annotated[bool, Option("--3d", help="Three axes, Z, Y and X; the default is two, unless the kernel has three.")]
+
 
 def kernel_words() -> Iterable[str]:
     """The named kernels, and those with a word of their own behind the colon."""
@@ -92,24 +105,17 @@ class KernelOptions:
             help="Several kernels become: stack, sum, mean, magnitude, max.",
         ),
     ] = "stack"
-    normalize: Annotated[
-        str, Option(metavar="HOW", choices=("none", "sum"), help="none, or sum: divide the kernel by its sum.")
-    ] = "none"
-    flip: Annotated[bool, Option("--flip", help="Turn the kernel by 180 degrees: mathematical convolution.")] = False
-    origin: Annotated[
-        str, Option(metavar="[Z,]Y,X", help="The tap on the pixel, counted from 0; default: the middle, k // 2.")
-    ] = ""
+    normalize: Normalize = "none"
+    flip: Flip = False
+    origin: Origin = ""
 
 
 @dataclass(frozen=True)
-class GeometryOptions:
+class PlacementOptions:
     """Where the kernel goes."""
 
     stride: Annotated[
         str, Option("-s", "--stride", metavar="N|[Z,]Y,X", help="Step between outputs: 2, or 2,1 per axis.")
-    ] = "1"
-    dilation: Annotated[
-        str, Option("-d", "--dilation", metavar="N|[Z,]Y,X", help="Step between taps: 2, or 2,1 per axis.")
     ] = "1"
     padding: Annotated[
         str,
@@ -131,13 +137,32 @@ class GeometryOptions:
             help=f"{DRAWN}; or per axis: y=edge,x=wrap.  [default: edge; zero with pixels]",
         ),
     ] = ""
-    groups: Annotated[
-        int, Option("-g", "--groups", min=1, metavar="N", help="Groups of channels in a filter bank.")
-    ] = 1
 
 
 @dataclass(frozen=True)
-class NumberOptions:
+class DilatedOptions(PlacementOptions):
+    """Where the kernel goes."""
+
+    dilation: Dilation = "1"
+
+
+@dataclass(frozen=True)
+class GroupedOptions(PlacementOptions):
+    """Where the kernel goes."""
+
+    groups: Groups = 1
+
+
+@dataclass(frozen=True)
+class GeometryOptions(PlacementOptions):
+    """Where the kernel goes."""
+
+    dilation: Dilation = "1"
+    groups: Groups = 1
+
+
+@dataclass(frozen=True)
+class SampleOptions:
     """From samples to numbers and back."""
 
     dtype: Annotated[
@@ -162,7 +187,6 @@ class NumberOptions:
             help="clip, abs (absolute value first) or rescale to the full range.",
         ),
     ] = "clip"
-    scale: Annotated[float, Option(metavar="X", help="Multiply results.")] = 1.0
     bias: Annotated[float, Option(metavar="X", help="Add to results.")] = 0.0
     nan: Annotated[
         str,
@@ -182,6 +206,13 @@ class NumberOptions:
         ),
     ] = "premultiply"
     linear: Annotated[bool, Option("--linear", help="Filter sRGB samples in linear light.")] = False
+
+
+@dataclass(frozen=True)
+class NumberOptions(SampleOptions):
+    """From samples to numbers and back."""
+
+    scale: Annotated[float, Option(metavar="X", help="Multiply results.")] = 1.0
 
 
 @dataclass(frozen=True)

@@ -210,6 +210,19 @@ class Kernel:
         terms = tuple(tuple(factor[::-1] for factor in term) for term in self.terms)
         return replace(self, data=self._reversed_data(), terms=terms).at_origin(mirrored)
 
+    def dilated(self, rates: Sequence[int]) -> Kernel:
+        """The same taps with zeros between them, `rates` apart, one for each axis.
+
+        >>> Kernel.from_values("k", (1, 2), [1, 2]).dilated((1, 3)).values().tolist()
+        [1.0, 0.0, 0.0, 2.0]
+        """
+        import numpy as np
+
+        taps = np.zeros([rate * (k - 1) + 1 for rate, k in zip(rates, self.spatial, strict=True)])
+        taps[tuple(slice(None, None, rate) for rate in rates)] = self.array()
+        centre = [rate * c for rate, c in zip(rates, self.centre, strict=True)]
+        return replace(Kernel.from_array(self.name, taps).at_origin(centre), offset=self.offset)
+
     def _changed(self, change: Callable[[float], float]) -> Kernel:
         """A linear change of every tap."""
         if self.data:
@@ -245,6 +258,16 @@ def stack_kernels(kernels: Sequence[Kernel]) -> Kernel:
         plane[tuple(slice(f, f + k) for f, k in zip(first, kernel.spatial, strict=True))] = kernel.array()
     bank = Kernel.from_array(", ".join(kernel.name for kernel in kernels), taps, bank=True)
     return replace(bank.at_origin(centre), offset=kernels[0].offset)
+
+
+def folded(kernel: Kernel, combine: str, *, each: bool) -> Kernel:
+    """Sums and means of results are one filter with summed taps."""
+    if combine not in ("sum", "mean"):
+        return kernel
+    total = kernel.array().sum(axis=0, keepdims=True) / (kernel.outputs if combine == "mean" else 1)
+    taps = total[0, 0] if each else total
+    summed = Kernel.from_values(f"{combine} of {kernel.name}", taps.shape, taps.ravel().tolist(), bank=not each)
+    return replace(summed, origin=kernel.origin, offset=kernel.offset)
 
 
 def default_centre(spatial: Sequence[int]) -> tuple[int, ...]:

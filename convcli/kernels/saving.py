@@ -15,6 +15,7 @@ from convcli.errors import ConvError, UsageError
 from convcli.kernels.arrays import MOST_BYTES
 from convcli.kernels.kernel import Kernel
 from convcli.kernels.numerals import decimal_text
+from convcli.kernels.pairs import Pair
 
 BANK, SLICES, ORIGIN, OFFSET = "a filter bank", "z-slices", "an origin", "an offset"
 
@@ -82,6 +83,14 @@ def npz(kernel: Kernel) -> bytes:
     """An archive with the one array `taps`."""
     stream = BytesIO()
     np.savez(stream, taps=kernel.array())
+    return stream.getvalue()
+
+
+def pair_npz(pair: Pair) -> bytes:
+    """An archive with both steps of a pair: `depthwise` (C m, 1, *space) and `pointwise` (O, C m)."""
+    stream = BytesIO()
+    matrix = pair.pointwise.array().reshape(pair.pointwise.shape[:2])
+    np.savez(stream, depthwise=pair.depthwise.array(), pointwise=matrix)
     return stream.getvalue()
 
 

@@ -1,0 +1,129 @@
+"""From the options of `dilate` to what it runs: one rate, several side by side or in files of their own, or a chain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from convcli.batch import Batch, run_batch
+from convcli.commands.building import build_batch, build_filtering
+from convcli.commands.dilate import RateOptions
+from convcli.commands.options import (
+    FileOptions,
+    GeometryOptions,
+    GroupedOptions,
+    KernelOptions,
+    NumberOptions,
+    ReportOptions,
+    RunOptions,
+)
+from convcli.commands.pairing import axes_of
+from convcli.dilating import Chain, Dilating, Joined, Rate, SideBySide, named
+from convcli.errors import UsageError
+from convcli.filter import parse_spatial
+from convcli.filtering import Filtering
+from convcli.operation import Operation
+from convcli.streams import STREAM
+from convcli.summary import PARTLY_FAILED
+
+FIELD = "{rate}"
+Built = tuple[Filtering, str, tuple[str, ...]]
+Build = Callable[[KernelOptions], Built]
+Run = tuple[Operation, tuple[Rate, ...]]
+
+
+def run_dilations(
+    inputs: list[str] | None,
+    rates: RateOptions,
+    kernels: KernelOptions,
+    placement: GroupedOptions,
+    numbers: NumberOptions,
+    files: FileOptions,
+    run: RunOptions,
+    report: ReportOptions,
+) -> int:
+    """Run what the options describe; with {rate} in the output's name, once for each rate."""
+    ndim = 3 if rates.rate.count(",") == 2 else axes_of(kernels.kernel, three=rates.three)
+    geometry = GeometryOptions(placement.stride, placement.padding, placement.border, groups=placement.groups)
+    chosen = parse_rates(rates, ndim)
+
+    def build(options: KernelOptions) -> Built:
+        return build_filtering(ndim, options, geometry, numbers, run.tolerance)
+
+    if rates.chain:
+        runs, name, notes = chained(kernels, chosen, build)
+    else:
+        runs, name, notes = beside(kernels, chosen, build, apart=FIELD in files.output)
+    batch = build_batch(inputs, files, run, report, notes, kernel=name, command="dilate")
+    if len(runs) > 1:
+        check_apart(batch)
+    return run_all([(operation, of_rates(batch, rate)) for operation, rate in runs])
+
+
+def parse_rates(rates: RateOptions, ndim: int) -> tuple[Rate, ...]:
+    """The rates, one entry for each axis, from the one option of the three that is given."""
+    given = {"--rate": rates.rate, "--rates": rates.rates, "--chain": rates.chain}
+    named_ones = [option for option, text in given.items() if text]
+    if len(named_ones) != 1:
+        raise UsageError("give one of --rate, --rates and --chain: how far apart the taps are")
+    option = named_ones[0]
+    if option == "--rate":
+        return (parse_spatial(rates.rate, ndim, option),)
+    found = tuple(parse_spatial(word.replace("x", ","), ndim, option) for word in given[option].split(","))
+    if option == "--rates" and len(set(found)) < len(found):
+        raise UsageError(f"{rates.rates!r} has a rate twice", where=option)
+    return found
+
+
+def chained(kernels: KernelOptions, rates: tuple[Rate, ...], build: Build) -> tuple[list[Run], str, tuple[str, ...]]:
+    """A chain: one kernel for all steps, or several joined at each, or one for each step."""
+    texts = kernels.kernel
+    if len(texts) in (1, len(rates)) and (kernels.combine == "stack" or len(texts) == 1):
+        built = [build(replace(kernels, kernel=[text])) for text in texts]
+    elif kernels.combine != "stack":
+        built = [build(kernels)]
+    else:
+        raise UsageError(
+            f"{len(texts)} kernels for a chain of {len(rates)}; give one for all steps, one for each, or --combine",
+            where="-k",
+        )
+    filterings, names, notes = zip(*(built if len(built) > 1 else built * len(rates)), strict=True)
+    told = tuple(dict.fromkeys(note for each in notes for note in each))
+    return [(Chain(filterings, rates), rates)], ", ".join(dict.fromkeys(names)), told
+
+
+def beside(
+    kernels: KernelOptions, rates: tuple[Rate, ...], build: Build, *, apart: bool
+) -> tuple[list[Run], str, tuple[str, ...]]:
+    """One rate; or several in one image, in one file each, or joined where there is one kernel to combine."""
+    joined = kernels.combine != "stack" and len(kernels.kernel) == 1 and len(rates) > 1 and not apart
+    base, name, notes = build(replace(kernels, combine="stack") if joined else kernels)
+    if joined:
+        return [(Joined(base, rates, kernels.combine), rates)], name, notes
+    if apart or len(rates) == 1:
+        return [(Dilating(base, rate), (rate,)) for rate in rates], name, notes
+    return [(SideBySide(base, rates), rates)], name, notes
+
+
+def of_rates(batch: Batch, rates: Sequence[Rate]) -> Batch:
+    """The batch with its rates for the names of what it writes."""
+    text = "-".join(map(named, rates))
+    return replace(batch, fields={**batch.fields, "rate": text}, report=batch.report.replace(FIELD, text))
+
+
+def check_apart(batch: Batch) -> None:
+    """Refuse what cannot be had once for each rate."""
+    if STREAM in batch.names:
+        raise UsageError("standard input can be read only once; leave {rate} out of -o for one stacked output")
+    if batch.report and FIELD not in batch.report:
+        raise UsageError("every rate has a report of its own; put {rate} into its name", where="--report")
+
+
+def run_all(runs: Sequence[tuple[Operation, Batch]]) -> int:
+    """Run one after the other; their common exit code, or that of a part that failed."""
+    codes = []
+    for operation, batch in runs:
+        codes.append(run_batch(operation, batch))
+        if codes[-1] and batch.fail_fast:
+            break
+    return codes[0] if len(set(codes)) == 1 else PARTLY_FAILED

@@ -1,0 +1,95 @@
+"""`convcli separable`: depthwise separable convolution, or the pair that comes nearest to a dense filter bank."""
+
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from convcli.commands.declaring import Option
+from convcli.commands.options import (
+    DilatedOptions,
+    FileOptions,
+    Flip,
+    Inputs,
+    Normalize,
+    NumberOptions,
+    Origin,
+    ReportOptions,
+    RunOptions,
+    Three,
+    kernel_words,
+)
+
+
+@dataclass(frozen=True)
+class PairOptions:
+    """The two steps, or the dense bank to factor into them."""
+
+    depthwise: Annotated[
+        list[str],
+        Option(
+            metavar="KERNEL",
+            words=kernel_words,
+            paths="file",
+            help="Kernel of the first step: one for all channels, or repeated, or an array (C m, 1, kh, kw).",
+        ),
+    ] = field(default_factory=list)
+    pointwise: Annotated[
+        str,
+        Option(
+            metavar="MATRIX",
+            paths="file",
+            help='Matrix of the second step, a row for each output: "1 0 1; 0 1 1", or a file (O, C m).',
+        ),
+    ] = ""
+    multiplier: Annotated[
+        int, Option(min=0, metavar="M", help="Results of the first step for each channel; 0: as the matrix says.")
+    ] = 0
+    kernel: Annotated[
+        list[str],
+        Option("-k", "--kernel", metavar="BANK", paths="file", help="A dense bank (O, C, kh, kw), to be factored."),
+    ] = field(default_factory=list)
+    rank: Annotated[
+        str, Option(metavar="R|auto", help="Kernels for each channel; auto: the fewest within --tolerance.")
+    ] = "auto"
+    save_factors: Annotated[
+        str, Option(metavar="FILE.npz", paths="file", help="Keep both steps; --depthwise FILE.npz reads them back.")
+    ] = ""
+    normalize: Normalize = "none"
+    flip: Flip = False
+    origin: Origin = ""
+    three: Three = False
+
+
+def separable(
+    inputs: Inputs,
+    pair: PairOptions,
+    placement: DilatedOptions,
+    numbers: NumberOptions,
+    files: FileOptions,
+    run: RunOptions,
+    report: ReportOptions,
+) -> int:
+    """Filter each channel alone, then mix the channels: depthwise separable convolution.
+
+    The first step meets each channel with kernels of its own, the second, a 1x1 convolution, mixes what they left. Both
+    are computed tile by tile; the image between them is never whole in memory. The report compares the cost with that
+    of the dense bank (O, C, kh, kw) that the pair stands for: 1/O + 1/(kh kw) of it where every channel has one kernel.
+
+    With -k BANK instead, a dense bank is replaced by the best pair of a rank (R kernels for each channel, by a singular
+    value decomposition), and the report tells what every rank loses and saves. Here --tolerance is the relative error
+    that --rank auto may leave.
+
+    Examples:
+        convcli separable photo.jpg --depthwise box:3 --pointwise ".3 .6 .1; 1 -1 0" -o maps.tif
+        convcli separable photo.jpg --depthwise sobel:x --depthwise sobel:y --pointwise "1 0 1 0 1 0" -o edges.tif
+        convcli separable photo.jpg -k bank.npy --rank 2 --save-factors pair.npz -o maps.tif
+        convcli separable photo.jpg --depthwise pair.npz -o maps.tif
+    """
+    from convcli.batch import run_batch
+    from convcli.commands.building import build_batch
+    from convcli.commands.pairing import build_separable, save_factors
+
+    operation, name, notes = build_separable(pair, placement, numbers, run.tolerance)
+    batch = build_batch(inputs, files, run, report, notes, kernel=name, command="separable")
+    if pair.save_factors:
+        save_factors(pair.save_factors, operation, force=files.force, write=not report.explain)
+    return run_batch(operation, batch)

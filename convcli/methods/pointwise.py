@@ -1,0 +1,63 @@
+"""The second half of a depthwise separable convolution: what the depthwise step left of a tile is mixed by one product.
+
+So the image between the two steps is never whole in memory: it is one tile large. The first half is computed by any
+method, with groups = C.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+from convcli.arithmetic.problem import Cost, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+
+    from convcli.machine import Machine
+
+    Array = np.ndarray[Any, Any]
+    Apply = Callable[[Array, Array], None]
+
+
+ROUNDING = 1e-6
+"""The largest error that a product of float32 numbers adds, as for `gemm`."""
+
+
+def price(problem: Problem, machine: Machine) -> Cost:
+    """A matrix product for each position; nothing where the problem is no pair."""
+    between, filters = problem.between, problem.channels_out
+    if not between:
+        return Cost()
+    positions = problem.planes * prod(problem.output)
+    macs = positions * between * filters
+    narrow = 1 + 3 / filters  # a product of few rows waits for memory
+    return Cost(macs, seconds=macs * machine.product * narrow + positions * between * machine.store)
+
+
+def prepare(kernels: Array, mix: Array, problem: Problem, method: Any) -> Mixed:
+    """Both steps ready: kernels (C m, 1, *space), a mix (O, C m, 1, ...), and the method of the first step."""
+    first: Apply = method.prepare(kernels, problem.depthwise)
+    return Mixed(first, mix.reshape(mix.shape[:2]).astype(problem.dtype))
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """Applies a depthwise step, then the mix."""
+
+    first: Apply
+    mix: Array
+
+    def __call__(self, block: Array, out: Array) -> None:
+        """Fill `out` (O, *tile) from `block` (C, *window)."""
+        import numpy as np
+
+        between = np.empty((self.mix.shape[1], *out.shape[1:]), block.dtype)
+        self.first(block, between)
+        flat = out.reshape(len(out), -1)  # a view where the tile's rows follow each other
+        np.matmul(self.mix, between.reshape(len(between), -1), out=flat)
+        if not np.may_share_memory(flat, out):
+            out[...] = flat.reshape(out.shape)
