@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import tifffile
 
+import mutations
 from convcli.errors import ConvError
-from convcli.formats import ReadOptions, WriteOptions, encode, probe, read
+from convcli.formats import ReadOptions, encode, probe, read
 from convcli.image import Image, ImageInfo
-from faults import FAULTS, GREY, RGB, STACK, fifo, half, imagej, jpeg, looped_tiff, resized_header, tiff
+from faults import FAULTS, GREY, STACK, fifo, half, imagej, jpeg, looped_tiff, resized_header, tiff
 
 LONGEST = 3.0  # seconds; each takes milliseconds, but for 20,000 pages: the bound allows for a busy machine
 
@@ -118,67 +119,8 @@ def test_flat_jpegs_raise_no_alarm(level, size):
         assert np.abs(read(pillow(flat, "JPEG", **options)).data.astype(int) - level).max() <= 1
 
 
-def seeds():
-    """One small file of each kind, to be mutated."""
-    grey = Image(
-        ImageInfo(GREY.shape, "uint8", "YX", metadata={"resolution": (9.0, 9.0, "cm"), "description": "d"}), GREY
-    )
-    colour = Image(ImageInfo(RGB.shape, "uint8", "YXS", samples="rgb"), RGB)
-    volume = Image(ImageInfo(STACK.shape, "uint16", "ZYX"), STACK[:, :16, :16])
-    volume = Image(ImageInfo(volume.data.shape, "uint16", "ZYX"), volume.data)
-    files = {name: encode(colour, name) for name in ("png", "jpeg", "webp", "bmp", "ppm", "npy", "npz", "tiff")}
-    files |= {f"grey {name}": encode(grey, name) for name in ("jpeg", "gif", "pam", "tiff")}
-    files |= {name: encode(volume, name) for name in ("ome", "imagej")}
-    for compression in ("deflate", "lzw", "zstd"):
-        files[compression] = encode(colour, "tiff", WriteOptions(compression=compression))
-    files["tiles"] = tiff(STACK[:2], tile=(16, 16), compression="zlib")
-    files["tiff jpeg"] = tiff(RGB, photometric="rgb", compression="jpeg")
-    files["palette"] = tiff(GREY, photometric="palette", colormap=np.zeros((3, 256), np.uint16))
-    files["bits"] = tiff(GREY > 99, bigtiff=True)
-    return files
-
-
-SEEDS = seeds()
-WORDS = (b"\xff\xff\xff\xff", b"\0\0\0\0", b"\x7f\xff\xff\xff", b"\0\0\0\x80", b"\xff\xff\0\0")
-
-
-def mutated(content, rng):
-    """The file with bytes lost, added, overwritten, or made into extreme numbers, mostly near its start."""
-    data = bytearray(content)
-    place = int(rng.integers(0, min(len(data), 400) if rng.random() < 0.7 else len(data)))
-    match rng.integers(0, 5):
-        case 0:
-            del data[place:]
-        case 1:
-            del data[place : place + int(rng.integers(1, 60))]
-        case 2:
-            data[place:place] = rng.bytes(int(rng.integers(1, 40)))
-        case 3:
-            data[place : place + 4] = WORDS[rng.integers(0, len(WORDS))]
-        case _:
-            for _ in range(rng.integers(1, 6)):
-                data[rng.integers(0, len(data))] = rng.integers(0, 256)
-    return bytes(data) or b"x"
-
-
-@pytest.mark.parametrize("name", SEEDS)
-def test_mutated_files_end_in_an_error_of_ours_or_are_read(name):
-    rng = np.random.default_rng(len(name))
-    for number in range(150):
-        content = mutated(SEEDS[name], rng)
-        start = time.perf_counter()
-        try:
-            image = read(content)
-        except ConvError as error:
-            assert error.where == "-"
-        else:
-            assert image.data.shape == image.info.shape, number
-            assert image.data.dtype.name == image.info.dtype, number
-        assert time.perf_counter() - start < LONGEST, number
-
-
 def test_half_of_anything_is_no_surprise_to_probe():
-    for content in SEEDS.values():
+    for content in mutations.contents("pictures").values():
         try:
             probe(half(content))
         except ConvError as error:

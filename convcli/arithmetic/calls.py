@@ -63,9 +63,7 @@ class Arguments:
         if value is None:
             value = default
         each = value if isinstance(value, tuple) else (value,) * axes
-        found = tuple(
-            int(v) for v in each if isinstance(v, (int, float)) and not isinstance(v, bool) and v == int(v) >= 0
-        )
+        found = tuple(int(v) for v in each if is_whole(v))
         if len(found) == 1 and isinstance(value, tuple):
             found *= axes
         if len(found) != axes or len(found) < len(each):

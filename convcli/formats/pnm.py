@@ -155,6 +155,8 @@ def numbers(content: bytes, header: Header) -> Array:
         raise corrupt(header.kind.upper(), f"{count:,} samples are declared, {len(words):,} follow")
     try:
         values = np.array([int(word) for word in words[:count]], np.int64)
+    except OverflowError as error:
+        raise corrupt(header.kind.upper(), f"a sample is not between 0 and {header.most}") from error
     except ValueError as error:
         raise corrupt(header.kind.upper(), "a sample is not a number") from error
     if values.size and (values.min() < 0 or values.max() > header.most):

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from math import prod
+from types import ModuleType
 from typing import IO, Any, TypeAlias
 from zipfile import BadZipFile, ZipFile
 
@@ -67,6 +68,14 @@ def check_image(shape: Sequence[int], itemsize: int, ndim: int) -> None:
         raise KernelError(f"is an image of shape {tuple(shape)}; conv{ndim}d takes {wanted}")
     if prod(shape) * itemsize > MOST_BYTES:
         raise ConvError(f"declares an image of shape {tuple(shape)}, too large for a kernel", "too-large")
+
+
+def check_sound(picture: ModuleType, data: bytes) -> None:
+    """Refuse a damaged or hostile picture as its format does for images, before a decoder sees it."""
+    from convcli.formats.options import ReadOptions
+    from convcli.formats.source import source_of
+
+    picture.probe(source_of(data), ReadOptions())
 
 
 def read_npy(data: bytes, ndim: int) -> Kernel:
@@ -127,6 +136,9 @@ def read_tiff(data: bytes, ndim: int) -> Kernel:
     """A kernel from a grey TIFF: one page, or for three axes a stack of pages."""
     import tifffile
 
+    from convcli.formats import tiff
+
+    check_sound(tiff, data)
     with decoding("TIFF", tifffile.TiffFileError), logged_damage("tifffile"), tifffile.TiffFile(BytesIO(data)) as file:
         if not file.series:
             raise KernelError("holds no image")
@@ -143,6 +155,8 @@ def read_png(data: bytes, ndim: int) -> Kernel:
     """A kernel from a grey PNG of 8 or 16 bits."""
     import imagecodecs
 
+    from convcli.formats import png
+
     with decoding("PNG", imagecodecs.PngError):
         width, height, depth, colour = struct.unpack_from(">IIBB", data, 16)
         if not data.startswith(b"\x89PNG\r\n\x1a\n"):
@@ -150,6 +164,7 @@ def read_png(data: bytes, ndim: int) -> Kernel:
         if colour != PNG_GREY or depth < 8:
             raise KernelError("is not a grey PNG of 8 or 16 bits; a kernel has one value for each tap")
         check_image((height, width), depth // 8, ndim)
+        check_sound(png, data)
         return from_array(imagecodecs.png_decode(data), ndim)
 
 
