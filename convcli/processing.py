@@ -23,19 +23,23 @@ from convcli.formats import (
     probe,
     read,
     remarks,
+    streamed,
+    windows,
     write,
 )
 from convcli.formats.atomic import is_special
 from convcli.formats.limits import memory, times
 from convcli.image import Image, ImageInfo
 from convcli.names import FileId, check_target
-from convcli.operation import Limits, Operation, Work
+from convcli.operation import Limits, Operation, Streaming, Work
 from convcli.planner import DEFAULT_MEMORY
 from convcli.report import Report
 from convcli.samples import Counts
 from convcli.streams import STREAM, binary_output, read_input
 from convcli.wording import share_of
 
+LONG = 2**25
+"""Bytes of pixels, read and written, from which reading, computing and writing overlap."""
 SLOW = 2.0
 """Predicted seconds from which a progress bar is worth its import."""
 
@@ -76,25 +80,12 @@ def process(operation: Operation, settings: Settings, source: str, target: str) 
     if settings.explain or settings.dry_run:
         return replace(report, warnings=settings.notes + info.notes + notes, status="skipped")
     assert format_ is not None
-    check_size(after)
-    image = read(content, options=settings.reading)
-    read_at = perf_counter()
-    with _progress(settings, work) as progress:
-        result, counts = work.run(image, verify=settings.verify, progress=progress)
-    computed_at = perf_counter()
-    warnings = settings.notes + image.info.notes + notes + tuple(count_warnings(counts, after, work))
-    if settings.strict and warnings:
-        raise ConvError(f"--strict: {warnings[0]}", "strict")
-    _write(result, target, format_, settings)
-    done = perf_counter()
+    course = Course(content, target, format_, settings, work, notes)
+    outcome = course.by_windows() if course.is_long(info, after) else None
+    counts, times_taken, warnings = outcome or course.at_once()
     return replace(
         report,
-        times={
-            "read": read_at - started,
-            "compute": computed_at - read_at,
-            "write": done - computed_at,
-            "total": done - started,
-        },
+        times={**times_taken, "total": perf_counter() - started},
         samples=counts.samples,
         below=counts.below,
         above=counts.above,
@@ -103,6 +94,67 @@ def process(operation: Operation, settings: Settings, source: str, target: str) 
         verified=settings.verify,
         warnings=warnings,
     )
+
+
+Outcome = tuple[Counts, dict[str, float], tuple[str, ...]]
+"""What was clipped, the seconds by phase, and the warnings."""
+
+
+@dataclass(frozen=True)
+class Course:
+    """Work on its way from an image's content to a target; `notes` are known before."""
+
+    content: Path | bytes
+    target: str
+    format: Format
+    settings: Settings
+    work: Work
+    notes: tuple[str, ...]
+
+    def at_once(self) -> Outcome:
+        """Read everything, compute everything, write everything."""
+        check_size(self.work.after)
+        begun = perf_counter()
+        image = read(self.content, options=self.settings.reading)
+        read_at = perf_counter()
+        with _progress(self.settings, self.work) as progress:
+            result, counts = self.work.run(image, verify=self.settings.verify, progress=progress)
+        computed_at = perf_counter()
+        warnings = self.warnings(image.info, counts)
+        _write(result, self.target, self.format, self.settings)
+        taken = {"read": read_at - begun, "compute": computed_at - read_at, "write": perf_counter() - computed_at}
+        return counts, taken, warnings
+
+    def is_long(self, before: ImageInfo, after: ImageInfo) -> bool:
+        """True where it pays, or is necessary, to read, compute and write at the same time, and that is possible."""
+        size = sum(prod(info.shape) * sample_bytes(info.dtype) for info in (before, after))
+        long = size >= min(LONG, self.settings.limits.memory // 4)
+        files = isinstance(self.content, Path) and self.target != STREAM and not is_special(Path(self.target))
+        return long and files and isinstance(self.work, Streaming) and self.work.streams and self.format.streams
+
+    def by_windows(self) -> Outcome | None:
+        """Read, compute and write window by window; None where the file is only read as a whole."""
+        assert isinstance(self.content, Path) and isinstance(self.work, Streaming)  # noqa: PT018
+        settings, force = self.settings, self.settings.force or self.settings.in_place
+        with windows(self.content, options=settings.reading) as found:
+            if found is None:
+                return None
+            info, source = found
+            after = self.work.after
+            with (
+                streamed(Path(self.target), after, format=self.format, force=force, options=settings.writing) as target,
+                _progress(settings, self.work) as progress,
+            ):
+                counts, busy = self.work.stream(source, target, verify=settings.verify, progress=progress)
+                warnings = self.warnings(info, counts)
+        return counts, busy, warnings
+
+    def warnings(self, info: ImageInfo, counts: Counts) -> tuple[str, ...]:
+        """What a user should know; with --strict, the first of them is an error, before anything is there to see."""
+        found = (*self.settings.notes, *info.notes, *self.notes, *count_warnings(counts, self.work.after, self.work))
+        if self.settings.strict and found:
+            raise ConvError(f"--strict: {found[0]}", "strict")
+        return found
 
 
 def is_stream(target: str) -> bool:
@@ -131,10 +183,19 @@ def _before_work(after: ImageInfo, target: str, format_: Format, settings: Setti
 
 def check_size(after: ImageInfo) -> None:
     """Refuse a result that is larger than the memory, as a huge padding makes it."""
-    needed, there = prod(after.shape) * int(after.dtype.lstrip("uintfloa")) // 8, memory()
+    needed, there = prod(after.shape) * sample_bytes(after.dtype), memory()
     if needed > there:
         size = f"the result of {times(after.shape)} {after.dtype} needs {needed:,} bytes, the machine has {there:,}"
-        raise ConvError(f"{size}; use a smaller --padding or a larger --stride", "too-large")
+        raise ConvError(f"{size}; ask for fewer pixels, by --padding or --stride", "too-large")
+
+
+def sample_bytes(dtype: str) -> int:
+    """Bytes of a sample.
+
+    >>> sample_bytes("uint16")
+    2
+    """
+    return int(dtype.lstrip("uintfloa")) // 8
 
 
 def count_warnings(counts: Counts, info: ImageInfo, work: Work) -> Iterator[str]:
@@ -150,7 +211,7 @@ def count_warnings(counts: Counts, info: ImageInfo, work: Work) -> Iterator[str]
         yield f"{share} of samples were below {low} and were set to {low}; {way}"
     if counts.above:
         share = share_of(counts.above, counts.samples)
-        way = "use --dtype float32 with a .tif, or --scale"
+        way = "use --dtype float32 with a .tif, or --range rescale"
         yield f"{share} of samples were above what {info.dtype} holds and were set to the most; {way}"
     if counts.nan and whole and work.numbers.nodata is None:
         way = "use --dtype float32, or --nan ignore"

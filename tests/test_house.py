@@ -15,7 +15,10 @@ from convcli.commands import COMMANDS
 ROOT = Path(convcli.__file__).parent
 README = Path(__file__).parents[1] / "README.md"
 
-ENGINE = ("engine", "fused", "samples", "slabs", "streaming", "tiles", "tiling", "verify", "windows", "workers")
+ENGINE = (
+    *("engine", "fused", "interleaving", "resizing", "samples", "slabs", "streaming", "tiles", "tiling", "verify"),
+    *("windows", "workers"),
+)
 """Modules that are one room: the loop over pixels."""
 
 MAY_IMPORT = {
@@ -23,9 +26,10 @@ MAY_IMPORT = {
     "cli": {"__init__", "commands", "errors", "formats", "native", "parser", "signals", "streams"},
     "parser": {"commands", "errors"},
     "commands": {
-        *("arithmetic", "batch", "borders", "completions", "errors", "filter", "filtering", "formats", "image", "kernels", "machine"),
+        *("arithmetic", "batch", "borders", "completions", "errors", "filter", "filtering", "formats", "image"),
+        *("kernels", "machine"),
         *("methods", "names", "operation", "planner", "processing", "selection", "streams", "tables"),
-        *("depthwise", "dilating", "summary"),
+        *("depthwise", "dilating", "enlarging", "resampled", "summary", "transposed", "upsampling"),
     },
     "batch": {
         *("__init__", "engine", "errors", "formats", "jobs", "journal", "names", "operation", "processing", "report"),
@@ -43,10 +47,22 @@ MAY_IMPORT = {
     },
     "dilating": {"arithmetic", "engine", "errors", "filter", "filtering", "image", "kernels", "operation"},
     "filtering": {"borders", "engine", "filter", "image", "operation", "planner", "wording"},
+    "upsampling": {
+        *("arithmetic", "borders", "engine", "filter", "filtering", "image", "operation", "planner", "transposed"),
+    },
+    "enlarging": {
+        *("arithmetic", "borders", "engine", "errors", "filter", "filtering", "image", "machine", "operation"),
+        *("planner", "resampled"),
+    },
+    "resampled": {"arithmetic", "errors", "filter", "image", "kernels", "transposed"},
+    "transposed": {"arithmetic", "borders", "errors", "filter", "image", "kernels"},
     "operation": {"engine", "filter", "image"},
     "names": {"errors", "formats", "selection", "streams"},
     "report": {"errors", "image", "machine", "operation", "streams", "tables", "wording"},
-    "engine": {"arithmetic", "borders", "errors", "filter", "image", "kernels", "methods", "native", "planner"},
+    "engine": {
+        *("arithmetic", "borders", "errors", "filter", "image", "kernels", "methods", "native", "planner"),
+        *("resampled", "transposed"),
+    },
     "filter": {"arithmetic", "borders", "errors", "image", "kernels"},
     "planner": {"arithmetic", "errors", "machine", "methods"},
     "methods": {"arithmetic", "errors", "machine", "native"},

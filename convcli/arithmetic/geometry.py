@@ -5,6 +5,7 @@ Formulas: Dumoulin and Visin, "A guide to convolution arithmetic for deep learni
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from convcli.errors import ConvError
@@ -67,7 +68,7 @@ class Geometry:
         >>> Geometry(size=6, kernel=3, begin=1, end=1).interior
         (1, 5)
         """
-        first = min(-(-self.begin // self.stride), self.output)
+        first = min(max(0, -(-self.begin // self.stride)), self.output)
         last = (self.size + self.begin - self.extent) // self.stride + 1
         return first, max(first, min(last, self.output))
 
@@ -79,6 +80,15 @@ class Geometry:
         """
         start = first * self.stride - self.begin
         return start, (last - 1) * self.stride - self.begin + self.extent
+
+    def under(self, tap: int, first: int, last: int) -> Sequence[int]:
+        """The pixels under a tap at the outputs [first, last), counted from the start of their window.
+
+        >>> list(Geometry(size=9, kernel=3, stride=2, dilation=2, begin=1).under(1, 1, 3))
+        [2, 4]
+        """
+        start = tap * self.dilation
+        return range(start, start + self.stride * (last - first), self.stride)
 
     def real_taps(self) -> int:
         """How many (position, tap) pairs fall on a pixel and not on padding.

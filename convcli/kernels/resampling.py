@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import fsum, pi, sin
+from typing import NamedTuple
 
 from convcli.errors import KernelError
 from convcli.kernels.kernel import Kernel
@@ -16,36 +17,36 @@ from convcli.kernels.parameters import MOST_TAPS, Strides, on_axes
 
 def nearest(ndim: int, stride: Strides = (2,)) -> Kernel:
     """Upsampling by a stride: pixels repeated."""
-    return resampler("nearest", ndim, stride, lambda _: 1.0, reach=0.5)
+    return resampler("nearest", ndim, stride)
 
 
 def bilinear(ndim: int, stride: Strides = (2,)) -> Kernel:
     """Upsampling by a stride: linear between pixels."""
-    return resampler("bilinear", ndim, stride, lambda x: 1 - x, reach=1)
+    return resampler("bilinear", ndim, stride)
 
 
 def bicubic(ndim: int, stride: Strides = (2,)) -> Kernel:
     """Upsampling by a stride: cubic (Keys, a = -0.5, as Pillow)."""
-    return resampler("bicubic", ndim, stride, keys, reach=2)
+    return resampler("bicubic", ndim, stride)
 
 
 def lanczos(ndim: int, stride: Strides = (2,)) -> Kernel:
     """Upsampling by a stride: windowed sinc of three lobes."""
-    return resampler("lanczos", ndim, stride, lambda x: sinc(x) * sinc(x / 3), reach=3)
+    return resampler("lanczos", ndim, stride)
 
 
-def resampler(name: str, ndim: int, stride: Strides, curve: Callable[[float], float], reach: float) -> Kernel:
-    """The product over the axes of a curve, given for distances from 0 to `reach`, at its stride."""
-    return Kernel.from_terms(name, [[phased(curve, s, reach) for s in on_axes(stride, ndim)]])
+def resampler(name: str, ndim: int, stride: Strides) -> Kernel:
+    """The product over the axes of a curve at its stride."""
+    return Kernel.from_terms(name, [[phased(*CURVES[name], s) for s in on_axes(stride, ndim)]])
 
 
-def phased(curve: Callable[[float], float], stride: int, reach: float) -> list[float]:
+def phased(curve: Callable[[float], float], reach: float, stride: int) -> list[float]:
     """Samples of a curve, 1 / stride apart and symmetric; each phase sums to 1.
 
     At an even stride the new pixels lie between the old ones, so the number of taps has the parity of the stride.
     For the linear curve these are the taps of Long, Shelhamer and Darrell, arXiv:1411.4038.
 
-    >>> phased(lambda x: 1 - x, 2, 1), len(phased(lambda x: 1 - x, 3, 1))
+    >>> phased(lambda x: 1 - x, 1, stride=2), len(phased(lambda x: 1 - x, 1, stride=3))
     ([0.25, 0.75, 0.75, 0.25], 5)
     """
     size = round(2 * reach * stride)
@@ -63,5 +64,21 @@ def keys(x: float) -> float:
 
 
 def sinc(x: float) -> float:
-    """sin(pi x) / (pi x)."""
-    return sin(pi * x) / (pi * x) if x else 1.0
+    """sin(pi x) / (pi x), exactly 0 at whole numbers."""
+    return sin(pi * x) / (pi * x) if x % 1 else float(x == 0)
+
+
+class Curve(NamedTuple):
+    """What a pixel weighs at a distance from 0 to `reach`, in pixels; it is symmetric and ends there."""
+
+    at: Callable[[float], float]
+    reach: float
+
+
+CURVES = {
+    "nearest": Curve(lambda _: 1.0, 0.5),
+    "bilinear": Curve(lambda x: 1 - x, 1),
+    "bicubic": Curve(keys, 2),
+    "lanczos": Curve(lambda x: sinc(x) * sinc(x / 3), 3),
+}
+"""The curves by the names of their kernels."""

@@ -1,0 +1,90 @@
+"""A transposed convolution as ordinary ones: which taps and inputs make which outputs, so that no zero is inserted.
+
+Outputs that are a stride apart, a phase, meet the same taps: every s-th one (where the dilation has no part in s). An
+output counts as u = s m + r - p0: the r-th of cell m. Phases that read the same inputs in their cell are filters of one
+bank, whose results are put side by side ("sub-pixel convolution": Shi et al., arXiv:1609.07009).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+from math import gcd
+
+from convcli.arithmetic.geometry import Geometry
+from convcli.arithmetic.sizes import Transposed
+
+
+@dataclass(frozen=True)
+class Phase:
+    """The outputs `residue` of cells m in [first, last): `taps` in the order of the inputs, from m + `lowest` on."""
+
+    residue: int
+    taps: tuple[int, ...]
+    lowest: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Cells [first, last) of an axis, and the phases that have an output in each of them and read the same inputs."""
+
+    axis: Transposed
+    phases: tuple[Phase, ...]
+    first: int
+    last: int
+
+    @property
+    def geometry(self) -> Geometry:
+        """The ordinary convolution that computes them; its padding is negative where it leaves inputs out.
+
+        >>> [piece.geometry for piece in pieces(Transposed(8, 4, 2))]
+        [Geometry(size=8, kernel=2, stride=1, dilation=1, begin=1, end=1)]
+        """
+        phase, axis = self.phases[0], self.axis
+        taps, dilation = max(1, len(phase.taps)), axis.dilation // gcd(axis.stride, axis.dilation)
+        begin = -(self.first + phase.lowest)
+        end = self.last - self.first + dilation * (taps - 1) - axis.size - begin
+        return Geometry(axis.size, taps, 1, dilation, begin, end)
+
+    def places(self, residue: int, first: int, last: int) -> slice:
+        """Where the outputs of a phase lie for the cells [first, last), counted from the first of the piece."""
+        start = self.axis.stride * (self.first + first) + residue - self.axis.begin
+        return slice(start, start + self.axis.stride * (last - first - 1) + 1, self.axis.stride)
+
+
+def phases(axis: Transposed) -> Iterator[Phase]:
+    """The phases of an axis that have outputs.
+
+    >>> [(phase.taps, phase.lowest) for phase in phases(Transposed(3, 3, 2, begin=1, end=1, extra=1))]
+    [((2, 0), -1), ((1,), 0)]
+    """
+    step = axis.stride // gcd(axis.stride, axis.dilation)  # one in so many taps falls on an input
+    for residue in range(axis.stride):
+        own = (t for t in range(min(step, axis.kernel)) if (residue - t * axis.dilation) % axis.stride == 0)
+        taps = tuple(range(next(own, axis.kernel), axis.kernel, step))[::-1]
+        lowest = (residue - taps[0] * axis.dilation) // axis.stride if taps else 0
+        first = -((residue - axis.begin) // axis.stride)
+        last = (axis.output - 1 - residue + axis.begin) // axis.stride + 1
+        if first < last:
+            yield Phase(residue, taps, lowest, first, last)
+
+
+def pieces(axis: Transposed) -> Iterator[Piece]:
+    """An axis in pieces: phases that read alike go together, as far as all of them have an output in a cell.
+
+    >>> [(len(piece.phases), piece.first, piece.last) for piece in pieces(Transposed(8, 4, 2, begin=1, end=1))]
+    [(1, 0, 1), (2, 1, 8), (1, 8, 9)]
+    """
+
+    def alike(phase: Phase) -> tuple[int, int]:
+        return len(phase.taps), phase.lowest
+
+    for _, group in groupby(sorted(phases(axis), key=alike), alike):
+        members = list(group)
+        bounds = sorted({bound for phase in members for bound in (phase.first, phase.last)})
+        for first, last in pairwise(bounds):
+            if there := tuple(phase for phase in members if phase.first <= first and last <= phase.last):
+                yield Piece(axis, there, first, last)

@@ -1,0 +1,178 @@
+"""From the options of `upsample` to a transposed convolution or an enlargement."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from fractions import Fraction
+from functools import cache
+
+from convcli.borders import parse_border
+from convcli.commands.building import build_numbers, measured
+from convcli.commands.options import NumberOptions, SampleOptions
+from convcli.commands.pairing import axes_of
+from convcli.commands.upsample import LaidOptions
+from convcli.enlarging import Enlarging
+from convcli.errors import UsageError
+from convcli.filter import Numbers, parse_padding, parse_spatial
+from convcli.image import ImageInfo
+from convcli.kernels import is_measured, parse_kernel
+from convcli.kernels.kernel import Kernel
+from convcli.kernels.resampling import CURVES
+from convcli.resampled import ResampledFilter
+from convcli.streams import read_input
+from convcli.transposed import TransposedFilter, forward
+from convcli.upsampling import Transposing
+
+Spacing = Mapping[str, tuple[float, str]]
+Notes = tuple[str, ...]
+MOST_TIMES = 10**4
+
+
+def build_transposing(
+    laid: LaidOptions, samples: SampleOptions, approximation: float = 0.0, *, explain: bool = False
+) -> tuple[Transposing, Notes]:
+    """The transposed convolution that the options describe, and notes; lengths in units are those of each image."""
+    check_combinations(laid, samples)
+    text, ndim = only_kernel(laid), axes_of(laid.kernel, three=laid.three)
+    stdin = cache(read_input)
+    if not is_measured(text):
+        built, notes = transposed_filter(laid, samples, approximation, ndim, {}, (), stdin)
+        return Transposing(lambda _: built, explain), notes
+
+    def build(info: ImageInfo) -> TransposedFilter:
+        stride = dict(zip("ZYX"[-ndim:], strides(laid, ndim), strict=True))
+        spacing = {letter: (step / stride.get(letter, 1), unit) for letter, (step, unit) in info.steps.items()}
+        remarks = measured([text], ndim, spacing)
+        return transposed_filter(laid, samples, approximation, ndim, spacing, remarks, stdin)[0]
+
+    return Transposing(build, explain), ()
+
+
+def transposed_filter(
+    laid: LaidOptions,
+    samples: SampleOptions,
+    approximation: float,
+    ndim: int,
+    spacing: Spacing,
+    remarks: Notes,
+    stdin: Callable[[], bytes],
+) -> tuple[TransposedFilter, Notes]:
+    """The filter, and what the user should know about its kernel."""
+    stride = strides(laid, ndim)
+    kernel = parse_kernel(only_kernel(laid), ndim, spacing=spacing, stdin=stdin, stride=stride)
+    notes: Notes = ()
+    if laid.normalize == "sum":
+        notes = (f"kernel {kernel.name} sums to 0 and was not normalized",) * kernel.is_zero_sum
+        kernel = kernel.normalized()
+    overlap = laid.normalize == "overlap"
+    if overlap and min(kernel.values()) < 0:
+        raise UsageError(
+            "overlap divides by the weights that overlap: the kernel may have no negative taps", where="--normalize"
+        )
+    if laid.groups > 1 and not kernel.bank:
+        raise UsageError(
+            "groups need a filter bank (I, O/g, kh, kw); this kernel acts on each channel alone", where="--groups"
+        )
+    padding = laid.padding or "same"
+    border = laid.border or ("edge" if padding == "same" and not overlap else "zero")
+    return TransposedFilter(
+        forward(kernel.flipped() if laid.flip else kernel, laid.groups),
+        each=not kernel.bank,
+        flip=laid.flip,
+        stride=(1,) * ndim,
+        dilation=(1,) * ndim,
+        borders=parse_border(border, "ZYX"[-ndim:]),
+        groups=laid.groups,
+        approximation=approximation,
+        numbers=numbers_of(samples, kernel),
+        remarks=remarks,
+        up=stride,
+        spread=parse_spatial(laid.dilation, ndim, "--dilation"),
+        crop=parse_padding(padding, ndim),
+        extra=parse_spatial(laid.output_padding, ndim, "--output-padding", least=0) if laid.output_padding else (),
+        wanted=parse_spatial(laid.output_size, ndim, "--output-size") if laid.output_size else (),
+        overlap=overlap,
+    ), notes
+
+
+def build_enlarging(
+    laid: LaidOptions, samples: SampleOptions, approximation: float = 0.0, *, explain: bool = False
+) -> tuple[Enlarging, Notes]:
+    """The enlargement that the options describe; `explain` adds nothing to what is told of it."""
+    del explain
+    name, ndim = only_kernel(laid).strip(), 3 if laid.three else 2
+    if name not in CURVES:
+        raise UsageError(f"--scale takes {', '.join(CURVES)}, not {name!r}; give a --stride for others", where="-k")
+    meaningless = {
+        "--stride": laid.stride,
+        "--padding": laid.padding,
+        "--output-padding": laid.output_padding,
+        "--output-size": laid.output_size,
+        "--dilation": laid.dilation != "1",
+        "--groups": laid.groups > 1,
+        "--tolerance": approximation,
+    }
+    for option, given in meaningless.items():
+        if given:
+            raise UsageError(
+                "has no meaning with --scale, which enlarges the whole; leave one of them out", where=option
+            )
+    kernel = parse_kernel(name, ndim, stride=(2,) * ndim)
+    return Enlarging(
+        ResampledFilter(
+            Kernel.from_values(name, (1,) * ndim, [1.0]),
+            flip=laid.flip,
+            stride=(1,) * ndim,
+            dilation=(1,) * ndim,
+            borders=parse_border(laid.border or "edge", "ZYX"[-ndim:]),
+            numbers=numbers_of(samples, kernel),
+            name=name,
+            scale=parse_scale(laid.scale, ndim),
+            inside=not laid.border,
+        )
+    ), ()
+
+
+def check_combinations(laid: LaidOptions, samples: SampleOptions) -> None:
+    """Refuse options that contradict each other."""
+    if laid.output_padding and laid.output_size:
+        raise UsageError("the output size decides the output padding; leave one of them out", where="--output-padding")
+    if laid.normalize == "overlap" and samples.nan != "keep":
+        raise UsageError("--normalize overlap leaves unknown pixels out; leave --nan out, too", where="--nan")
+
+
+def only_kernel(laid: LaidOptions) -> str:
+    """The one kernel."""
+    if len(laid.kernel) > 1:
+        raise UsageError(f"{len(laid.kernel)} kernels; upsample lays one, or a filter bank", where="-k")
+    return laid.kernel[0]
+
+
+def strides(laid: LaidOptions, ndim: int) -> tuple[int, ...]:
+    """The stride along each axis."""
+    return parse_spatial(laid.stride or "2", ndim, "--stride")
+
+
+def numbers_of(samples: SampleOptions, kernel: Kernel) -> Numbers:
+    """How samples are computed with, checked; results are not multiplied."""
+    return build_numbers(NumberOptions(**asdict(samples)), kernel)
+
+
+def parse_scale(text: str, ndim: int) -> tuple[Fraction, ...]:
+    """One factor for all axes, or one per axis.
+
+    >>> parse_scale("1.5", 2), parse_scale("2,4/3", 2)
+    ((Fraction(3, 2), Fraction(3, 2)), (Fraction(2, 1), Fraction(4, 3)))
+    """
+    try:
+        scales = tuple(Fraction(part.strip()) for part in text.split(","))
+    except (ValueError, ZeroDivisionError):
+        raise UsageError(
+            f"{text!r} is not a factor such as 2, 1.5 or 4/3, or {ndim} of them with commas", where="--scale"
+        ) from None
+    if len(scales) not in (1, ndim):
+        raise UsageError(f"{text!r} has {len(scales)} factors; give 1 or {ndim}", where="--scale")
+    if not 0 < min(scales) <= max(scales) <= MOST_TIMES:
+        raise UsageError(f"{text!r} is not between 0 and {MOST_TIMES}", where="--scale")
+    return scales * ndim if len(scales) == 1 else scales

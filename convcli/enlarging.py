@@ -1,0 +1,165 @@
+"""Enlargement by a scale as an operation on images: planned, run, and told in the report's words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+from convcli.arithmetic.problem import Cost, Problem
+from convcli.borders import describe_borders
+from convcli.errors import UsageError
+from convcli.filter import Numbers
+from convcli.filtering import candidate_facts, method_lines, spacing_lines
+from convcli.image import Image, ImageInfo
+from convcli.machine import Machine
+from convcli.operation import Limits, Progress
+from convcli.planner import Candidate, Plan
+from convcli.resampled import BLOCK, ResampledFilter
+
+if TYPE_CHECKING:
+    from convcli.samples import Counts
+
+LARGEST_WINDOW = 2**20
+"""Pixels that a tile reads or writes at most."""
+ROUNDING = 1e-6
+"""The largest error in float32, relative to the largest pixel (2026-11)."""
+
+
+@dataclass(frozen=True)
+class Enlarging:
+    """An enlargement for every image."""
+
+    filter: ResampledFilter
+
+    def on(self, info: ImageInfo, limits: Limits) -> EnlargedWork:
+        """The enlargement planned for an image: there is one way to compute it."""
+        from convcli.workers import core_count
+
+        if limits.method not in ("auto", "separable"):
+            raise UsageError(f"an enlargement by --scale is separable, never {limits.method}", where="--method")
+        problem, threads = self.filter.problem(info, 1), limits.threads or core_count()
+        problem = replace(problem, itemsize=problem.itemsize if problem.tolerance >= ROUNDING else 8)
+        cost = price(problem, Machine())
+        candidate = Candidate("separable", problem.itemsize, cost, threads=threads)
+        tile = largest_tile(problem, min(LARGEST_WINDOW, limits.memory // (32 * threads)))
+        return EnlargedWork(
+            self.filter, info, Plan(problem, "separable", problem.itemsize, tile, threads, cost, (candidate,))
+        )
+
+
+@dataclass(frozen=True)
+class EnlargedWork:
+    """An enlargement planned for one image."""
+
+    filter: ResampledFilter
+    before: ImageInfo
+    plan: Plan
+
+    @cached_property
+    def after(self) -> ImageInfo:
+        """What the result will be."""
+        return self.filter.output_info(self.before)
+
+    @property
+    def numbers(self) -> Numbers:
+        """How samples are computed with."""
+        return self.filter.numbers
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user might not expect."""
+        return self.filter.notes(self.before)
+
+    @property
+    def method(self) -> str:
+        """One pass for each axis."""
+        return self.plan.method
+
+    @property
+    def threads(self) -> int:
+        """By how many threads."""
+        return self.plan.threads
+
+    @property
+    def seconds(self) -> float:
+        """The predicted time."""
+        return self.plan.cost.seconds
+
+    @property
+    def outputs(self) -> int:
+        """Outputs in all planes."""
+        problem = self.plan.problem
+        return problem.planes * prod(problem.output)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds of the passes."""
+        return self.plan.cost.macs
+
+    def run(self, image: Image, *, verify: int = 0, progress: Progress | None = None) -> tuple[Image, Counts]:
+        """Compute the pixels."""
+        from convcli.resizing import apply
+
+        return apply(self.filter, image, self.plan, verify=verify, progress=progress)
+
+    def facts(self) -> dict[str, Any]:
+        """The keys that others rely on, and the scale."""
+        return {
+            "operation": "resampling",
+            "kernel": {"name": self.filter.name, "shape": list(self.plan.problem.kernel), "sum": 1.0, "rank": 1},
+            "padding": None,
+            "scale": [float(scale) for scale in self.filter.scale],
+            "border": [] if self.filter.inside else list(map(str, self.filter.borders)),
+            "method": self.method,
+            "precision": self.plan.problem.dtype,
+            "candidates": [candidate_facts(c) for c in self.plan.candidates],
+            "macs": self.macs,
+            "flops": 2 * self.macs,
+        }
+
+    def rows(self) -> Iterator[tuple[str, str]]:
+        """Kernel, scale, sizes, the way and the work."""
+        filter_, problem = self.filter, self.plan.problem
+        outside = "nothing outside counts" if filter_.inside else describe_borders(filter_.borders, filter_.spatial)
+        yield "kernel", f"{filter_.name}, {_times(problem.kernel)} pixels, the weights of each output sum to 1"
+        scale = ",".join(f"{float(scale):g}" for scale in filter_.scale)
+        yield "filter", f"scale {scale}, pixel centres at halves, border {outside}, computed in {problem.dtype}"
+        for letter, axis, factor in zip(filter_.spatial, problem.axes, filter_.scale, strict=True):
+            yield f"size {letter}", f"round({float(factor):g} x {axis.size}) = {axis.output}"
+        yield from spacing_lines(self.before, self.after)
+        yield from method_lines(self.plan)
+        yield "work", f"{self.macs:,} MACs, {2 * self.macs:,} FLOPs"
+
+
+def price(problem: Problem, machine: Machine) -> Cost:
+    """A pass along each axis, in blocks of which most weights are zero; pixels are copied in and out."""
+    sizes = [axis.size for axis in problem.axes]
+    read, macs, products = prod(sizes), 0, 0.0
+    for place, axis in enumerate(problem.axes):
+        sizes[place] = axis.output
+        macs += prod(sizes) * axis.kernel
+        products += prod(sizes) * (BLOCK * axis.size / axis.output + axis.kernel)
+    seconds = products * machine.product + (read + prod(sizes)) * machine.window
+    return Cost(problem.planes * macs, seconds=problem.planes * seconds)
+
+
+def largest_tile(problem: Problem, most: int) -> tuple[int, ...]:
+    """Outputs whose window, and they themselves, are at most so many values."""
+    *deep, rows, columns = problem.output
+    tile = [*(min(d, 16) for d in deep), min(rows, 256), min(columns, 1024)]
+    while max(tile) > 1 and _window(problem, tile) > most:
+        longest = tile.index(max(tile))
+        tile[longest] = -(-tile[longest] // 2)
+    return tuple(tile)
+
+
+def _window(problem: Problem, tile: Sequence[int]) -> int:
+    reads = (t * axis.size // axis.output + axis.kernel for t, axis in zip(tile, problem.axes, strict=True))
+    return max(prod(reads), prod(tile))
+
+
+def _times(sizes: Sequence[int]) -> str:
+    return "x".join(map(str, sizes))

@@ -1,0 +1,182 @@
+"""Enlargement over pixels: along each axis, a block of outputs is a product of weights and the pixels they reach.
+
+Few of the weights in a block are not zero, but BLAS multiplies the whole of it in less time than it takes to gather.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from itertools import product
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from convcli.engine import Job, Progress
+from convcli.errors import ConvError
+from convcli.fused import Compiled
+from convcli.image import Image
+from convcli.planner import Plan
+from convcli.resampled import BLOCK, Resampled, ResampledFilter
+from convcli.samples import Counts, extremes, spread
+from convcli.tiles import Apply, Method, Task, centre_opacity, filter_block, finish, store_tile, tile_block
+from convcli.verify import agrees, random_points, slack
+from convcli.workers import run_all
+
+Array = np.ndarray[Any, Any]
+Signs = tuple[str, ...]
+
+
+class Block(NamedTuple):
+    """Outputs of an axis from `first` on: the window [start, stop) of pixels they read, and the weights of these."""
+
+    first: int
+    start: int
+    stop: int
+    weights: Array
+
+
+@lru_cache(maxsize=256)
+def blocks(axis: Resampled, first: int, last: int, sign: str, dtype: str) -> tuple[Block, ...]:
+    """The outputs [first, last) in blocks; with weights of one sign only, or where any is, as ones.
+
+    >>> blocks(Resampled(2, 2, wanted=4), 0, 2, "", "float64")[0].weights
+    array([[1.  , 0.  ],
+           [0.75, 0.25]])
+    """
+    cuts = [(start, min(start + BLOCK, last)) for start in range(first, last, BLOCK)]
+    return tuple(Block(cut[0], *axis.window(*cut), _matrix(axis, *cut, sign).astype(dtype)) for cut in cuts)
+
+
+def _matrix(axis: Resampled, first: int, last: int, sign: str) -> Array:
+    """The weights of some outputs on the pixels of their window."""
+    start, stop = axis.window(first, last)
+    rows = np.zeros((last - first, stop - start))
+    for row, u in zip(rows, range(first, last), strict=True):
+        begin, taps = axis.weights(u)
+        row[begin - start : begin - start + len(taps)] = taps
+    chosen: Array = {"": rows, "any": rows != 0, "+": rows > 0, "-": rows < 0}[sign]
+    return chosen
+
+
+def along(pixels: Array, axis: Resampled, span: tuple[int, int], place: int, sign: str) -> Array:
+    """`pixels` with axis `place`, a window, replaced by the outputs of a span."""
+    before, (size, *after) = pixels.shape[:place], pixels.shape[place:]
+    columns = pixels.reshape(*before, size, -1)
+    result = np.empty((*before, span[1] - span[0], columns.shape[-1]), pixels.dtype)
+    parts = blocks(axis, *span, sign, pixels.dtype.name)
+    for first, start, stop, weights in parts:
+        source = columns[..., start - parts[0].start : stop - parts[0].start, :]
+        target = result[..., first - span[0] : first - span[0] + len(weights), :]
+        if after:
+            np.matmul(weights, source, out=target)
+        else:
+            target[..., 0] = source[..., 0] @ weights.T
+    return result.reshape(*before, -1, *after)
+
+
+@dataclass(frozen=True)
+class TileMethod(Method):
+    """The products for one tile; which they are depends on where it lies."""
+
+    task: Task
+
+    def weighted(self, *terms: Signs) -> Apply:
+        """The sum over terms of products along all axes, each with the weights of its signs."""
+
+        def run(block: Array, out: Array) -> None:
+            out[...] = self._term(block, terms[0])
+            for signs in terms[1:]:
+                out += self._term(block, signs)
+
+        return run
+
+    def _term(self, block: Array, signs: Signs) -> Array:
+        for place, (axis, span, sign) in enumerate(zip(self._axes, self.task.tile, signs, strict=True), 1):
+            block = along(block, axis, span, place, sign)
+        return block
+
+    @property
+    def _axes(self) -> tuple[Resampled, ...]:
+        filter_ = self.job.filter
+        assert isinstance(filter_, ResampledFilter)
+        return filter_.geometry(self.job.image.info)
+
+    def _signed(self, *, negative: bool) -> list[Signs]:
+        """The signs along the axes whose product is positive, or negative."""
+        every = product("+-", repeat=len(self.task.tile))
+        return [signs for signs in every if signs.count("-") % 2 == negative]
+
+    @cached_property
+    def apply(self) -> Apply:
+        """The enlargement itself, in the precision of its block."""
+        return self.weighted(("",) * len(self.task.tile))
+
+    @cached_property
+    def fused(self) -> Compiled | None:
+        """There is no compiled way."""
+        return None
+
+    @cached_property
+    def wide(self) -> Apply:
+        """The same in float64."""
+        return self.apply
+
+    @cached_property
+    def reach(self) -> Apply:
+        """Counts the marked pixels that each output looks at."""
+        return self.weighted(("any",) * len(self.task.tile))
+
+    @cached_property
+    def reach_positive(self) -> Apply:
+        """Counts those that have a positive weight."""
+        return self.weighted(*self._signed(negative=False))
+
+    @cached_property
+    def reach_negative(self) -> Apply:
+        """Counts those that have a negative weight."""
+        return self.weighted(*self._signed(negative=True))
+
+
+def apply(
+    filter_: ResampledFilter, image: Image, plan: Plan, *, verify: int = 0, progress: Progress | None = None
+) -> tuple[Image, Counts]:
+    """The enlarged image, and what was clipped; `verify` points are computed again one by one, in float64."""
+    info = filter_.output_info(image.info)
+    job = Job(filter_, image, plan)
+    rescaled = filter_.numbers.range == "rescale"
+    values = np.empty(job.working_shape, plan.problem.dtype if rescaled else info.dtype)
+    target, tasks = job.target(values), job.tasks(apart=False)
+    found: list[Counts] = []
+
+    def work(task: Task) -> None:
+        found.append(store_tile(job, TileMethod(job, task), task, target[job.place(task)]))
+        if progress:
+            progress(found[-1].samples)
+
+    run_all(work, tasks, min(plan.threads, len(tasks)))
+    if verify:
+        _check(job, target, verify)
+    counts = Counts()
+    for each in found:
+        counts.add(each)
+    if not rescaled:
+        return Image(info, values.reshape(info.shape)), counts
+    result = np.empty(info.shape, info.dtype)
+    return Image(info, result), spread(values.reshape(info.shape), *extremes(values), result)
+
+
+def _check(job: Job, target: Array, count: int) -> None:
+    """Compare random outputs with what they are in float64, alone."""
+    wide = replace(job, plan=replace(job.plan, problem=replace(job.plan.problem, itemsize=8), itemsize=8))
+    allowed = slack(job, target.dtype)
+    for task in random_points(wide, count):
+        found = target[job.place(task)].astype(np.float64)
+        block = tile_block(wide, task, "float64")
+        results = np.empty((len(block), 1, *task.shape))
+        filter_block(wide, TileMethod(wide, task), block, results)
+        expected = np.empty_like(found)
+        finish(wide, results, centre_opacity(wide, block, task), expected)
+        if not agrees(found, expected, allowed, target.dtype):
+            place = ", ".join(str(start) for start, _ in task.tile)
+            raise ConvError(f"output ({place}) is {found.ravel()}, {expected.ravel()} by the definition", "verify")

@@ -1,0 +1,222 @@
+"""Transposed convolution as a user asked for it, and what it makes of an image; then as ordinary filters.
+
+Every pixel lays the kernel, times its value, on the output: out[i s + t d - p] += x[i] k[t]. Computed the other way
+round, each output phase is an ordinary convolution with its own taps (`convcli.arithmetic.phases`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import product
+from math import nan, prod
+from typing import TYPE_CHECKING, Any
+
+from convcli.arithmetic.geometry import tf_same_padding
+from convcli.arithmetic.phases import Phase, Piece, phases, pieces
+from convcli.arithmetic.sizes import Transposed
+from convcli.borders import Border
+from convcli.errors import ConvError
+from convcli.filter import Filter
+from convcli.image import ImageInfo
+from convcli.kernels.kernel import Kernel
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
+
+Pads = str | tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Cells of the output, phase by phase along each axis, and the ordinary filter that computes them all.
+
+    The filter's results are output channel by output channel, each with all phases in row-major order.
+    """
+
+    pieces: tuple[Piece, ...]
+    filter: Filter
+
+    def places(self, tile: tuple[tuple[int, int], ...]) -> Iterator[tuple[slice, ...]]:
+        """Where in the output the results of a tile of cells belong, phase by phase."""
+        for combination in product(*(piece.phases for piece in self.pieces)):
+            steps = zip(self.pieces, combination, tile, strict=True)
+            yield tuple(piece.places(phase.residue, *span) for piece, phase, span in steps)
+
+
+@dataclass(frozen=True)
+class TransposedFilter(Filter):
+    """A kernel laid on the output at every pixel. As a `Filter` it says what becomes of axes, samples and numbers.
+
+    `kernel` is plain, or a bank from input to output channels, (O, I/g, ...), see `forward`. `up`, `spread` and `crop`
+    are the stride, the dilation and the padding; `extra` is the output padding, `wanted` the output size instead.
+    `overlap` divides every output by the weights that overlap there; of what lies outside the image, none do.
+    """
+
+    up: tuple[int, ...] = ()
+    spread: tuple[int, ...] = ()
+    crop: Pads = "same"
+    extra: tuple[int, ...] = ()
+    wanted: tuple[int, ...] = ()
+    overlap: bool = False
+
+    def axes(self, info: ImageInfo) -> tuple[Transposed, ...]:
+        """Sizes, strides, dilations, padding and output padding along each spatial axis."""
+        self.layout(info)
+        return tuple(self._axis(place, letter, info.size(letter)) for place, letter in enumerate(self.spatial))
+
+    def _axis(self, place: int, letter: str, size: int) -> Transposed:
+        bare = Transposed(size, self.kernel.spatial[place], self.up[place], self.spread[place])
+        begin, end = crops(bare, self.crop if isinstance(self.crop, str) else self.crop[place])
+        axis = bare._replace(begin=begin, end=end, extra=self.extra[place] if self.extra else 0)
+        if self.wanted:
+            axis = axis._replace(extra=self.wanted[place] - axis.possible[0])
+        return checked(axis, letter)
+
+    def output_info(self, info: ImageInfo) -> ImageInfo:
+        """What the result will be: more pixels, closer together."""
+        axes = self.axes(info)
+        sizes = dict(zip(self.spatial, (axis.output for axis in axes), strict=True))
+        firsts = (((axis.begin - (axis.extent - 1) / 2) / axis.stride, 1 / axis.stride) for axis in axes)
+        return denser(super().output_info(info), sizes, dict(zip(self.spatial, firsts, strict=True)))
+
+    def parts(self, info: ImageInfo) -> list[Part]:
+        """The ordinary filters that compute all outputs, the one with the most work first."""
+        cut = [list(pieces(axis)) for axis in self.axes(info)]
+        found = [Part(each, self._ordinary(each)) for each in product(*cut)]
+        return sorted(found, key=lambda part: -work(part))
+
+    def _ordinary(self, each: tuple[Piece, ...]) -> Filter:
+        """The filter of one part; `overlap` is normalised convolution over what lies inside."""
+        axes = [piece.geometry for piece in each]
+        weighed = self.overlap and all(str(border) == "zero" for border in self.borders)
+        hole = not all(phase.taps for piece in each for phase in piece.phases)  # 0 where no tap falls on a pixel
+        ignoring = weighed and not hole
+        return Filter(
+            self._bank([piece.phases for piece in each]),
+            each=self.each,
+            stride=(1,) * self.ndim,
+            dilation=tuple(axis.dilation for axis in axes),
+            padding=tuple((axis.begin, axis.end) for axis in axes),
+            borders=(Border("constant", nan),) * self.ndim if ignoring else self.borders,
+            groups=self.groups,
+            approximation=self.approximation,
+            numbers=replace(self.numbers, nan="ignore") if ignoring else self.numbers,
+        )
+
+    def _bank(self, combined: list[tuple[Phase, ...]]) -> Kernel:
+        """The taps of some phases as one bank: (O phases, I/g, *taps of a phase)."""
+        import numpy as np
+
+        filters = np.stack([self._taps(each) for each in product(*combined)], axis=1)
+        if self.overlap:
+            sums = filters.sum(axis=tuple(range(2, filters.ndim)), keepdims=True)
+            filters = np.divide(filters, sums, out=np.zeros_like(filters), where=sums != 0)
+        return Kernel.from_array(self.kernel.name, filters.reshape(-1, *filters.shape[2:]), bank=True)
+
+    def _taps(self, combination: tuple[Phase, ...]) -> Array:
+        """The taps (O, I/g, *space) that meet an input in one phase; a single tap of zero where none does."""
+        import numpy as np
+
+        taps = self.kernel.as_bank()
+        if not all(phase.taps for phase in combination):
+            return np.zeros((*taps.shape[:2], *(max(1, len(phase.taps)) for phase in combination)))
+        for axis, phase in enumerate(combination, 2):
+            taps = taps.take(phase.taps, axis)
+        return taps
+
+    def gains(self, info: ImageInfo) -> Array:
+        """What each phase makes of a constant image of ones, away from its edges: (phases, O)."""
+        import numpy as np
+
+        combined = product(*(phases(axis) for axis in self.axes(info)))
+        sums = np.array([self._taps(each).sum(axis=tuple(range(1, self.ndim + 2))) for each in combined])
+        return (sums != 0).astype(float) if self.overlap else sums
+
+    def macs(self, info: ImageInfo) -> int:
+        """Multiply-adds of the definition: N prod(in) O (I/g) prod(k)."""
+        return self._per_position(info) * prod(info.size(letter) for letter in self.spatial)
+
+    def stuffed_macs(self, info: ImageInfo) -> int:
+        """Those of a convolution over the image with zeros between its pixels: N prod(out) O (I/g) prod(k)."""
+        return self._per_position(info) * prod(axis.output for axis in self.axes(info))
+
+    def _per_position(self, info: ImageInfo) -> int:
+        layout = self.layout(info)
+        planes = prod(info.size(letter) for letter in layout.loops + layout.samples)
+        return planes * (prod(self.kernel.shape) if self.kernel.bank else prod(self.kernel.spatial))
+
+
+def forward(kernel: Kernel, groups: int) -> Kernel:
+    """A transposed bank (I, O/g, ...) as the bank from input to output channels, (O, I/g, ...).
+
+    >>> forward(Kernel.from_values("k", (2, 3, 1, 1), range(6), bank=True), 1).values().tolist()
+    [0.0, 3.0, 1.0, 4.0, 2.0, 5.0]
+    """
+    if not kernel.bank:
+        return kernel
+    inputs, outputs, *space = kernel.shape
+    if inputs % groups:
+        raise ConvError(f"{groups} groups do not divide the bank's {inputs} input channels", "shape")
+    taps = kernel.array().reshape(groups, inputs // groups, outputs, *space).swapaxes(1, 2)
+    return Kernel.from_array(kernel.name, taps.reshape(groups * outputs, inputs // groups, *space), bank=True)
+
+
+def crops(axis: Transposed, rule: str | tuple[int, int]) -> tuple[int, int]:
+    """(p0, p1) of a rule. `same` leaves s n outputs, the kernel's middle on the pixel's; begin takes what is odd.
+
+    >>> crops(Transposed(8, 4, 2), "same"), crops(Transposed(8, 3, 2), "same"), crops(Transposed(8, 3, 2), "tf-same")
+    ((1, 1), (1, 0), (0, 1))
+    """
+    if isinstance(rule, tuple):
+        return rule
+    if rule == "full":
+        return axis.extent - 1, axis.extent - 1
+    if rule == "valid":
+        return 0, 0
+    rest = axis.extent - axis.stride
+    begin = -(-rest // 2)
+    if rule == "tf-same":
+        begin, _ = tf_same_padding(axis.stride * axis.size, axis.kernel, axis.stride, axis.dilation)
+    return begin, rest - begin
+
+
+def checked(axis: Transposed, letter: str) -> Transposed:
+    """The axis, refusing an output padding, or an output size, that no forward convolution would come from."""
+    sizes = axis.possible
+    if not 0 <= axis.extra < len(sizes):
+        made = f"{sizes[0]} to {sizes[-1]}" if len(sizes) > 1 else f"{sizes[0]}"
+        raise ConvError(
+            f"{axis.size} pixels along {letter} become {made}, not {sizes[0] + axis.extra} (output padding is below "
+            f"the stride or the dilation, {len(sizes)}); change the size, the padding or the stride",
+            "shape",
+        )
+    if axis.output < 1:
+        made = f"{axis.stride} ({axis.size} - 1) + {axis.extent}"
+        raise ConvError(
+            f"the padding {axis.begin} + {axis.end} takes all {made} pixels along {letter}; pad less", "shape"
+        )
+    return axis
+
+
+def denser(info: ImageInfo, sizes: dict[str, int], places: dict[str, tuple[float, float]]) -> ImageInfo:
+    """An image resampled: `places` holds where the new pixels lie, (first, step) in the old ones, along each axis."""
+    spacing = {axis: (step * places.get(axis, (0, 1))[1], unit) for axis, (step, unit) in info.spacing.items()}
+    grid = {}
+    for axis in dict.fromkeys([*info.grid, *places]):
+        (first, step), (offset, factor) = info.grid.get(axis, (0.0, 1.0)), places.get(axis, (0.0, 1.0))
+        grid[axis] = first + step * offset, step * factor
+    metadata = dict(info.metadata)
+    if "resolution" in metadata:
+        x, y, unit = metadata["resolution"]
+        metadata["resolution"] = (x / places["X"][1], y / places["Y"][1], unit)
+    shape = tuple(sizes.get(letter, info.size(letter)) for letter in info.axes)
+    return replace(info, shape=shape, spacing=spacing, grid=grid, metadata=metadata)
+
+
+def work(part: Part) -> int:
+    """Multiply-adds for one plane."""
+    cells = prod(piece.last - piece.first for piece in part.pieces)
+    return cells * prod(part.filter.kernel.shape)

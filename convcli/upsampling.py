@@ -1,0 +1,269 @@
+"""Transposed convolution as an operation on images: planned, run, and told in the report's words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+from convcli.arithmetic.problem import Problem
+from convcli.arithmetic.sizes import Transposed
+from convcli.borders import describe_borders
+from convcli.filter import Numbers
+from convcli.filtering import candidate_facts, kernel_facts, kernel_line, method_lines, spacing_lines
+from convcli.image import Image, ImageInfo
+from convcli.operation import Limits, Progress
+from convcli.planner import Plan, make_plan
+from convcli.transposed import TransposedFilter
+
+if TYPE_CHECKING:
+    from convcli.interleaving import Planned
+    from convcli.samples import Counts
+
+EVEN = 1e-6
+"""A ripple below this is the rounding of taps."""
+MOST_SHOWN = 400
+"""Entries of a matrix that are still readable."""
+
+
+@dataclass(frozen=True)
+class Transposing:
+    """A transposed convolution for every image: the same one, or one that depends on the image."""
+
+    build: Callable[[ImageInfo], TransposedFilter]
+    explain: bool = False
+
+    def on(self, info: ImageInfo, limits: Limits) -> TransposedWork:
+        """Every part planned for an image."""
+        from convcli.engine import rank_of
+        from convcli.interleaving import Planned
+        from convcli.workers import core_count
+
+        frame, threads = self.build(info), limits.threads or core_count()
+        frame.output_info(info)
+        planned = []
+        for part in frame.parts(info):
+            problem = part.filter.problem(info, rank_of(part.filter.kernel, frame.approximation))
+            plan = make_plan(problem, method=limits.method, threads=threads, memory=limits.memory)
+            planned.append(Planned(part, plan))
+        return TransposedWork(frame, info, tuple(planned), self.explain)
+
+
+@dataclass(frozen=True)
+class TransposedWork:
+    """A transposed convolution planned for one image; the part with the most work comes first."""
+
+    filter: TransposedFilter
+    before: ImageInfo
+    parts: tuple[Planned, ...]
+    explain: bool
+
+    @cached_property
+    def after(self) -> ImageInfo:
+        """What the result will be."""
+        return self.filter.output_info(self.before)
+
+    @property
+    def numbers(self) -> Numbers:
+        """How samples are computed with."""
+        return self.filter.numbers
+
+    @cached_property
+    def axes(self) -> tuple[Transposed, ...]:
+        """The sizes along each spatial axis."""
+        return self.filter.axes(self.before)
+
+    @cached_property
+    def ripple(self) -> Ripple:
+        """What becomes of a constant image."""
+        return Ripple.of(self.filter.gains(self.before))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user might not expect, the checkerboard above all."""
+        whole = all(axis.extent % axis.stride == 0 for axis in self.axes)
+        uneven = self.ripple.size > EVEN and not (whole and self.filter.kernel.bank)
+        return self.filter.notes(self.before) + ((self._checkerboard(whole=whole),) if uneven else ())
+
+    def _checkerboard(self, *, whole: bool) -> str:
+        extent, stride = (_times(getattr(axis, name) for axis in self.axes) for name in ("extent", "stride"))
+        why = (
+            f"the taps of the phases (stride {stride}) have different sums"
+            if whole
+            else f"the kernel, {extent}, is no multiple of the stride, {stride}: it overlaps unevenly (checkerboard)"
+        )
+        way = "use a larger kernel" if self.filter.overlap else "--normalize overlap evens it out"
+        return f"{why}; a constant image of 1 becomes {self.ripple}; {way}"
+
+    @property
+    def plan(self) -> Plan:
+        """The plan of the largest part."""
+        return self.parts[0].plan
+
+    @property
+    def method(self) -> str:
+        """The method of the largest part."""
+        return self.plan.method
+
+    @property
+    def threads(self) -> int:
+        """By how many threads."""
+        return self.plan.threads
+
+    @property
+    def seconds(self) -> float:
+        """The predicted time."""
+        return sum(each.plan.cost.seconds for each in self.parts)
+
+    @property
+    def outputs(self) -> int:
+        """Outputs in all planes."""
+        return sum(_outputs(each.plan.problem) for each in self.parts)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds of the definition: every pixel with every tap."""
+        return self.filter.macs(self.before)
+
+    def run(self, image: Image, *, verify: int = 0, progress: Progress | None = None) -> tuple[Image, Counts]:
+        """Compute the pixels."""
+        from convcli.interleaving import apply
+
+        return apply(self.filter, self.parts, image, verify=verify, progress=progress)
+
+    def facts(self) -> dict[str, Any]:
+        """The keys that others rely on, and those of a transposed convolution."""
+        return {
+            "operation": "transposed convolution",
+            "kernel": kernel_facts(self.filter, self.plan),
+            "padding": [[axis.begin, axis.end] for axis in self.axes],
+            "output_padding": [axis.extra for axis in self.axes],
+            "stride": [axis.stride for axis in self.axes],
+            "dilation": [axis.dilation for axis in self.axes],
+            "border": list(map(str, self.filter.borders)),
+            "method": self.method,
+            "precision": self.plan.problem.dtype,
+            "candidates": [candidate_facts(c) for c in self.plan.candidates],
+            "macs": self.macs,
+            "macs_stuffed": self.filter.stuffed_macs(self.before),
+            "flops": 2 * self.macs,
+            "ripple": self.ripple.size,
+        }
+
+    def rows(self) -> Iterator[tuple[str, str]]:
+        """Kernel, operation, sizes forward and back, methods and work."""
+        yield "kernel", kernel_line(self.filter, self.plan).replace("(O, I/g, ...)", "(from I/g to O channels)")
+        yield from (("", remark) for remark in self.filter.remarks)
+        yield "filter", self._filter_line()
+        for letter, axis in zip(self.filter.spatial, self.axes, strict=True):
+            yield f"size {letter}", both_ways(axis)
+        yield from spacing_lines(self.before, self.after)
+        yield "phases", self._phase_line()
+        yield from method_lines(self.plan)
+        stuffed = self.filter.stuffed_macs(self.before)
+        yield (
+            "work",
+            f"{self.macs:,} MACs, {2 * self.macs:,} FLOPs; {stuffed:,} MACs with zeros inserted, "
+            f"{stuffed / self.macs:.3g} times as many",
+        )
+        if self.explain and not self.filter.kernel.bank:
+            border = describe_borders(self.filter.borders, self.filter.spatial)
+            yield from matrix_lines(self.axes, self.filter.kernel.values(), border)
+
+    def _filter_line(self) -> str:
+        filter_ = self.filter
+        turned = " with the kernel turned by 180 degrees" if filter_.flip else ""
+        parts = [f"transposed convolution{turned}", f"stride {','.join(map(str, filter_.up))}"]
+        parts.append(f"padding {','.join(f'{axis.begin}:{axis.end}' for axis in self.axes)}")
+        if any(axis.extra for axis in self.axes):
+            parts.append(f"output padding {','.join(str(axis.extra) for axis in self.axes)}")
+        parts.append(f"border {describe_borders(filter_.borders, filter_.spatial)}")
+        if set(filter_.spread) != {1}:
+            parts.append(f"dilation {','.join(map(str, filter_.spread))}")
+        if filter_.groups > 1:
+            parts.append(f"groups {filter_.groups}")
+        if filter_.overlap:
+            parts.append("divided by the overlap")
+        return ", ".join([*parts, f"computed in {self.plan.problem.dtype}"])
+
+    def _phase_line(self) -> str:
+        """How the output is put together."""
+        first, count = self.plan.problem, len(self.parts)
+        phases = prod(axis.stride for axis in self.axes)
+        together = f"{count} filter{'s' * (count > 1)}, the largest of {_times(first.kernel)} taps"
+        return f"{phases}, each a convolution with its own taps and put side by side; as {together}"
+
+
+@dataclass(frozen=True)
+class Ripple:
+    """The least and the largest value that a constant image of ones becomes; `size` is their distance over the mean."""
+
+    least: float
+    most: float
+    size: float
+
+    @classmethod
+    def of(cls, gains: Any) -> Ripple:
+        """The worst over the output channels of gains (phases, O)."""
+        mean = abs(gains.mean(axis=0))
+        sizes = (gains.max(axis=0) - gains.min(axis=0)) / (mean + (mean == 0) * abs(gains).max(initial=1.0))
+        worst = int(sizes.argmax())
+        return cls(float(gains[:, worst].min()), float(gains[:, worst].max()), float(sizes[worst]))
+
+    def __str__(self) -> str:
+        return f"{self.least:.4g} to {self.most:.4g}, a ripple of {100 * self.size:.3g} %"
+
+
+def both_ways(axis: Transposed) -> str:
+    """The size with the numbers filled in, and that of the forward convolution, which leads back.
+
+    >>> both_ways(Transposed(3, 3, 2, begin=1, end=1, extra=1))
+    '2 (3 - 1) + 3 - 1 - 1 + 1 = 6; back floor((6 + 1 + 1 - 3) / 2) + 1 = 3'
+    """
+    begin, end = (str(pad) if pad >= 0 else f"({pad})" for pad in (axis.begin, axis.end))
+    forth = f"{axis.stride} ({axis.size} - 1) + {axis.extent} - {begin} - {end} + {axis.extra} = {axis.output}"
+    back = (axis.output + axis.begin + axis.end - axis.extent) // axis.stride + 1
+    return f"{forth}; back floor(({axis.output} + {begin} + {end} - {axis.extent}) / {axis.stride}) + 1 = {back}"
+
+
+def matrix_lines(axes: Sequence[Transposed], taps: Sequence[float], border: str) -> Iterator[tuple[str, str]]:
+    """The sparse matrix C of the forward convolution, Y = C X, whose transpose makes X' = C^T Y; small ones only.
+
+    >>> [line for _, line in matrix_lines([Transposed(2, 2)], [3, 5], "zero")][:2]
+    ['3 5 0', '0 3 5']
+    """
+    rows, columns = prod(axis.size for axis in axes), prod(axis.output for axis in axes)
+    if rows * columns > MOST_SHOWN:
+        return
+    shown = [[f"{value:g}" for value in row] for row in sparse_matrix(axes, taps)]
+    width = max(len(text) for row in shown for text in row)
+    for number, row in enumerate(shown):
+        yield "" if number else "matrix C", " ".join(text.rjust(width) for text in row)
+    small, large = (_times(sizes) for sizes in ([axis.size for axis in axes], [axis.output for axis in axes]))
+    adds = "" if border == "zero" else f", to which the border, {border}, adds"
+    yield "", f"{rows}x{columns}: Y = C X makes {small} of {large}, X' = C^T Y makes {large} of {small}{adds}"
+
+
+def sparse_matrix(axes: Sequence[Transposed], taps: Sequence[float]) -> list[list[float]]:
+    """C[i, u]: the tap that lies between small pixel i and large pixel u, both in row-major order, or 0."""
+    small = list(product(*(range(axis.size) for axis in axes)))
+    large = {place: number for number, place in enumerate(product(*(range(axis.output) for axis in axes)))}
+    matrix = [[0.0] * len(large) for _ in small]
+    for row, pixel in zip(matrix, small, strict=True):
+        for tap, value in zip(product(*(range(axis.kernel) for axis in axes)), taps, strict=True):
+            steps = zip(axes, pixel, tap, strict=True)
+            place = tuple(i * axis.stride + t * axis.dilation - axis.begin for axis, i, t in steps)
+            if place in large:
+                row[large[place]] = value
+    return matrix
+
+
+def _outputs(problem: Problem) -> int:
+    return problem.planes * problem.channels_out * prod(problem.output)
+
+
+def _times(sizes: Any) -> str:
+    return "x".join(map(str, sizes))
