@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -58,7 +58,7 @@ class Batch:
         """True where a line for each failure and a summary say enough."""
         return len(self.inputs) > 1 or self.resume
 
-    @property
+    @cached_property
     def names(self) -> list[str]:
         """What the inputs are called."""
         return [one.name for one in self.inputs]
@@ -67,6 +67,13 @@ class Batch:
     def makes_files(self) -> bool:
         """False where only plans are made."""
         return not (self.settings.explain or self.settings.dry_run)
+
+    @property
+    def shows_each(self) -> bool:
+        """True where a table is printed for each input."""
+        settings = self.settings
+        asked = not self.makes_files and not self.json
+        return asked or (not settings.quiet and (self.verbose or not self.many))
 
     @cached_property
     def sources(self) -> frozenset[FileId]:
@@ -135,7 +142,9 @@ class Run:
             if batch.many or batch.json or batch.report:
                 return answered(failure(one.name, target, error))
             raise error from raised
-        return answered(report, brief=batch.settings.dry_run)
+        if not batch.shows_each:
+            return answered(report)
+        return answered(report, report.brief() if batch.settings.dry_run else report.rows())
 
     def passed_over(self, index: int) -> Answer:
         """What is said of an input whose output is there already."""
@@ -233,20 +242,18 @@ def affordable_jobs(batch: Batch) -> int:
     return 1 if batch.fail_fast else max(1, min(core_count(), memory() // (ROOM * max(largest, 1))))
 
 
-def answered(report: Report, *, brief: bool = False) -> Answer:
-    """A report as an answer."""
-    rows = list(report.brief() if brief else report.rows())
-    return Answer(report.as_dict(), rows, report.error.exit_code if report.error else 0)
+def answered(report: Report, rows: Iterable[tuple[str, str]] = ()) -> Answer:
+    """A report as an answer, with what is to be shown of it."""
+    return Answer(report.as_dict(), list(rows), report.error.exit_code if report.error else 0)
 
 
 def tell_answer(answer: Answer, batch: Batch) -> None:
     """Print what became of an input, as far as it is wanted."""
-    asked = not batch.makes_files and not batch.json
     if batch.json:
         print(json.dumps(answer.facts), flush=True)
     if answer.error:
         say(f"convcli: {answer.error}")
-    elif asked or (not batch.settings.quiet and (batch.verbose or not batch.many)):
+    elif batch.shows_each:
         show_rows(answer.rows)
 
 

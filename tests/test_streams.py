@@ -13,9 +13,11 @@ from pathlib import Path
 import imageio.v3 as iio
 import numpy as np
 import pytest
+import scipy.ndimage
 import tifffile
 
-from command import convcli, environment, shell, start
+from command import COMMAND, convcli, environment, shell, start
+from convcli.formats import FORMATS, read
 
 LARGE = np.random.default_rng(0).integers(0, 256, (1500, 1500, 3), dtype=np.uint8)
 GREY = LARGE[:40, :48, 0]
@@ -128,9 +130,73 @@ def test_pixels_go_whole_through_a_slow_pipe(pictures, unbuffered, suffix):
     np.testing.assert_array_equal(LARGE, back)
 
 
-def test_pixels_are_not_for_a_terminal(pictures):
+LOSSLESS = [name for name, entry in FORMATS.items() if entry.dtypes and name not in ("jpeg", "ppm")]
+
+
+@pytest.mark.parametrize("name", LOSSLESS)
+def test_every_format_goes_through_standard_input_and_output(pictures, name):
+    words = ("conv2d", "-", "-k", "identity", "-q", "-o", "-", "--format", name)
+    once = convcli(*words, stdin=(pictures / "in.png").read_bytes())
+    twice = convcli(*words, stdin=once.stdout)
+    assert (0, 0, b"") == (once.returncode, twice.returncode, once.stderr + twice.stderr)
+    np.testing.assert_array_equal(GREY, read(twice.stdout).data.reshape(*GREY.shape, -1)[..., 0])
+
+
+def test_a_pipeline_of_filters_is_one_after_the_other(pictures, tmp_path):
+    script = 'cat in.png | "$@" conv2d - -k sharpen -o - --format png | "$@" conv2d - -k box:3 -o ' + str(
+        tmp_path / "b.png"
+    )
+    done = subprocess.run(
+        ["/bin/bash", "-c", script, "bash", *COMMAND], cwd=pictures, capture_output=True, env=environment(), check=False
+    )
+    assert 0 == done.returncode, done.stderr
+    taps = np.array([[0, -1, 0], [-1, 5, -1], [0, -1, 0]], float)
+    sharp = np.clip(scipy.ndimage.correlate(GREY.astype(float), taps, mode="nearest"), 0, 255)
+    soft = scipy.ndimage.correlate(sharp, np.full((3, 3), 1 / 9), mode="nearest")
+    np.testing.assert_array_equal(np.rint(soft), iio.imread(tmp_path / "b.png"))
+
+
+def test_the_report_goes_beside_pixels(pictures, tmp_path):
+    words = ("conv2d", pictures / "large.tif", "-k", "box:3", "-q", "-o", "-", "--report", tmp_path / "r.json")
+    done = convcli(*words)
+    assert (0, b"II*\0") == (done.returncode, done.stdout[:4])
+    assert "-" == json.loads((tmp_path / "r.json").read_text())["output"]
+
+
+def test_pixels_go_to_a_command(pictures, tmp_path):
+    words = ("conv2d", pictures / "in.png", "-k", "identity", "-q")
+    done = shell(f'"$@" -o >(cat > {tmp_path}/out.png); code=$?; wait $!; exit $code', *words)
+    assert (0, b"") == (done.returncode, done.stderr)
+    np.testing.assert_array_equal(GREY, iio.imread(tmp_path / "out.png"))
+
+
+@pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
+def test_a_name_of_standard_output_is_standard_output(pictures, tmp_path, name):
+    words = ("conv2d", pictures / "in.png", "-k", "identity", "-q", "-o", name, "--format", "npy")
+    done = shell('"$@" | cat', *words)
+    (tmp_path / "a.npy").write_bytes(done.stdout)
+    np.testing.assert_array_equal(GREY, np.load(tmp_path / "a.npy"))
+
+
+def test_the_first_lines_of_a_table_are_enough():
+    done = shell('"$@" | head -1; exit "${PIPESTATUS[0]}"', "kernels")
+    assert (b"", 1) == (done.stderr, done.stdout.count(b"\n"))
+    assert done.returncode in (0, 141)
+
+
+@pytest.mark.parametrize(
+    "words", [("kernels", "-"), ("flops", "--file", "-"), ("shapes", "3@8x8", "--from", "torch", "-")]
+)
+def test_what_reads_a_text_takes_a_closed_standard_input_for_an_empty_one(words):
+    done = shell('"$@" <&-', *words)
+    assert (b"", 1) == (done.stdout, done.stderr.count(b"\n")), done.stderr
+    assert 0 < done.returncode <= 2
+
+
+@pytest.mark.parametrize("name", ["-", "/dev/stdout", "/dev/fd/1"])
+def test_pixels_are_not_for_a_terminal(pictures, name):
     ours, theirs = pty.openpty()
-    with start("conv2d", pictures / "in.png", "-k", "box:3", "-o", "-", stdout=theirs) as process:
+    with start("conv2d", pictures / "in.png", "-k", "box:3", "-o", name, stdout=theirs) as process:
         lines = process.stderr.read().splitlines()
     os.close(theirs)
     os.close(ours)

@@ -7,6 +7,7 @@ the memory of the machine or its container, and what its compression can expand 
 from __future__ import annotations
 
 import os
+from functools import cache
 from math import prod
 from pathlib import Path
 
@@ -64,6 +65,7 @@ def memory() -> int:
     return min(machine, own, *(limit for path in CGROUP_LIMITS for limit in container_limit(Path(path))))
 
 
+@cache
 def container_limit(path: Path) -> tuple[int, ...]:
     """The number in a control group's file, if there is one."""
     try:

@@ -1,4 +1,4 @@
-"""`python -m tests.bench [engine|regret|commands ...]`: convcli and its peers in turns; ratios, not seconds.
+"""`python -m tests.bench [engine|regret|commands|batches ...]`: convcli and its peers in turns; ratios, not seconds.
 
 Needs the bench extra. Results are compared before they are timed. `--markdown FILE` writes the tables.
 """
@@ -16,9 +16,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads of a peer that wa
 for variable in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
     os.environ.pop(variable, None)  # a foreign setting would slow the BLAS that is measured
 
-from tests.bench import commands, engine, regret  # noqa: E402 -- after the environment is set
+from tests.bench import batches, commands, engine, regret  # noqa: E402 -- after the environment is set
 
-PARTS = {"engine": engine.rows, "regret": regret.rows, "commands": commands.rows}
+PARTS = {"engine": engine.rows, "regret": regret.rows, "commands": commands.rows, "batches": batches.rows}
 
 
 def main() -> None:
