@@ -13,7 +13,7 @@ from typing import Any
 
 from convcli.arithmetic.problem import Cost, Problem
 from convcli.errors import ConvError, UsageError
-from convcli.machine import Machine
+from convcli.machine import Machine, known
 from convcli.methods import METHODS, pointwise
 
 DEFAULT_MEMORY = 2**28
@@ -75,7 +75,7 @@ def make_plan(
         raise ConvError(
             f"one output reads {extent} pixels, {least:,} bytes of working memory; raise --memory", "memory"
         )
-    candidates = tuple(_ask(name, problem, threads, machine or Machine()) for name in METHODS)
+    candidates = tuple(_ask(name, problem, threads, machine or known().machine) for name in METHODS)
     priced = [c for c in candidates if c.cost is not None and method in ("auto", c.method)]
     if not priced:
         reason = next(c.refused for c in candidates if c.method == method)
@@ -100,15 +100,27 @@ def _ask(name: str, problem: Problem, threads: int, machine: Machine) -> Candida
     step = working.depthwise
     if reason := method.refuse(step):
         return Candidate(name, working.itemsize, refused=reason)
-    cost = method.price(step, machine) + pointwise.price(working, machine)
-    moved = 0 if getattr(method, "compiled", _never)(step) else _pixels(problem) * machine.window
-    tiles = problem.planes * prod(ceil(n / t) for n, t in zip(problem.output, method.tile(step), strict=True))
-    pieces = problem.planes * problem.output[0] if hasattr(method, "GRAIN") else tiles
-    slower = 1.0 if single else machine.double
+    pieces = problem.planes * problem.output[0] if hasattr(method, "GRAIN") else _tiles(method, step)
     startup = getattr(method, "startup", lambda _: 0.0)(machine)
-    alone = (cost.seconds + moved + tiles * machine.start) * slower
-    hands = min(threads, max(1, pieces), 1 + int(alone / WORTH_A_THREAD))
-    return Candidate(name, working.itemsize, replace(cost, seconds=alone / hands + startup), threads=hands)
+    cost = price_alone(name, working, machine)
+    hands = min(threads, max(1, pieces), 1 + int(cost.seconds / WORTH_A_THREAD))
+    return Candidate(name, working.itemsize, replace(cost, seconds=cost.seconds / hands + startup), threads=hands)
+
+
+def price_alone(name: str, problem: Problem, machine: Machine) -> Cost:
+    """What one thread takes with a method, with its tiles and their windows; linear in the machine's units of work."""
+    method, step = load(name), problem.depthwise
+    cost: Cost = method.price(step, machine) + pointwise.price(problem, machine)
+    moved = 0 if getattr(method, "compiled", _never)(step) else _pixels(problem) * machine.window
+    slower = 1.0 if problem.itemsize == 4 else machine.double
+    computed = (cost.seconds + moved + _tiles(method, step) * machine.start) * slower
+    return replace(cost, seconds=machine.image + computed)
+
+
+def _tiles(method: Any, problem: Problem) -> int:
+    """Tiles of all planes."""
+    tile: tuple[int, ...] = method.tile(problem)
+    return problem.planes * prod(ceil(n / t) for n, t in zip(problem.output, tile, strict=True))
 
 
 def _shared(method: Any, problem: Problem, threads: int) -> tuple[int, ...]:

@@ -6,11 +6,12 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 from convcli.errors import ConvError
 from convcli.image import ImageInfo
-from convcli.machine import Machine
+from convcli.machine import known
 from convcli.operation import Work
 from convcli.streams import say, tell
 from convcli.tables import visible
@@ -82,6 +83,8 @@ class Report:
         if self.times:
             yield "time", time_line(self)
             yield "samples", samples_line(self)
+        if remark := known().remark:
+            yield "planner", remark
         for warning in self.warnings:
             yield "warning", warning
 
@@ -131,15 +134,25 @@ def describe(info: ImageInfo) -> str:
 
 
 def time_line(report: Report) -> str:
-    """Seconds by phase, and the rate of multiply-adds against the machine's best."""
+    """Seconds by phase, and the rates of multiply-adds and of bytes against the machine's best."""
     phases = ", ".join(f"{name} {seconds(value)}" for name, value in report.times.items())
-    compute = report.times.get("compute", 0.0)
-    rate = ""
-    if report.work and compute:
-        speed = report.work.macs / compute
-        share = speed * Machine().product / report.work.threads
-        rate = f"; {speed / 1e9:.3g} GMAC/s, {100 * share:.0f} % of this machine's best"
-    return f"{phases}{rate}; peak memory {report.memory / 1e6:.0f} MB"
+    rates = "".join(f"; {rate}" for rate in rate_words(report))
+    return f"{phases}{rates}; peak memory {report.memory / 1e6:.0f} MB"
+
+
+def rate_words(report: Report) -> Iterator[str]:
+    """What was done in a second while computing, and its share of what this machine can do."""
+    compute, machine = report.times.get("compute", 0.0), known().machine
+    if not (report.work and report.before and report.after and compute):
+        return
+    macs, moved = report.work.macs / compute, (byte_count(report.before) + byte_count(report.after)) / compute
+    yield f"{macs / 1e9:.3g} GMAC/s, {100 * macs * machine.peak / report.work.threads:.0f} % of this machine's best"
+    yield f"{moved / 1e9:.3g} GB/s, {100 * moved * machine.stream:.0f} % of its memory's"
+
+
+def byte_count(info: ImageInfo) -> int:
+    """Bytes of the pixels of an image."""
+    return prod(info.shape) * int(info.dtype.lstrip("uintfloa")) // 8
 
 
 def samples_line(report: Report) -> str:

@@ -6,6 +6,7 @@ import tempfile
 import pytest
 
 os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="convcli-state-")  # journals of the runs that are tested
+os.environ["CONVCLI_PROFILE"] = ""  # plans are made with the numbers shipped, whoever runs the tests
 os.environ["PYTHONSAFEPATH"] = "1"  # child processes import what is installed, not what lies where they start
 
 

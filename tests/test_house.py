@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "commands": {
         *("arithmetic", "batch", "borders", "completions", "errors", "filter", "filtering", "formats", "image"),
         *("kernels", "machine"),
-        *("methods", "names", "operation", "planner", "processing", "selection", "streams", "tables"),
+        *("methods", "names", "operation", "planner", "processing", "selection", "streams", "tables", "tuning"),
         *("depthwise", "dilating", "enlarging", "resampled", "summary", "transposed", "upsampling"),
     },
     "batch": {
@@ -74,7 +74,8 @@ MAY_IMPORT = {
     "tables": {"errors"},
     "borders": {"errors"},
     "native": {"errors"},
-    "machine": {"errors"},
+    "machine": {"native"},
+    "tuning": {"borders", "engine", "filter", "image", "kernels", "machine", "planner"},
     "image": set(),
     "wording": set(),
     "signals": set(),

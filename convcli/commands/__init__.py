@@ -18,6 +18,7 @@ COMMANDS = {
     "shapes": "Say what size every layer makes, what it pads and drops, and how far it sees.",
     "flops": "Count the parameters, multiply-adds, FLOPs and memory of every layer.",
     "kernels": "List the named kernels, show what a kernel is, or save one to a file.",
+    "tune": "Measure this machine, and keep the numbers that the planner chooses methods by.",
     "completion": "Print a script that completes commands, options and their values in a shell.",
 }
 
