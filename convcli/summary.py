@@ -104,7 +104,7 @@ class Summary:
             yield "failed", f"{self.counts['failed']:,}: {', '.join(self._failed())}"
         if self.stopped:
             yield "left", f"{self.inputs - self.told:,}, stopped by {self.stopped}; --resume goes on"
-        if self.slowest and self.counts["done"] > 1:
+        if self.counts["done"] > SLOWEST:
             yield "slowest", ", ".join(f"{name} {seconds(time)}" for time, name in sorted(self.slowest, reverse=True))
         for count, example, name in sorted(self.warnings.values(), reverse=True):
             yield (

@@ -195,6 +195,16 @@ def test_one_bad_of_many_is_one_line_and_exit_code_3(run, folder):
     assert run.output == Path("r.json").read_text()
 
 
+def test_one_bad_of_a_hundred_leaves_99_done(folder):
+    for number in range(100):
+        shutil.copy("0.png", f"{number}.png")
+    put(folder, "57.png", Path("0.png").read_bytes()[:500])
+    done = shell('ls *.png | "$@" --files-from - -q -o out/', "conv2d", "-k", "box:3")
+    assert (3, 1) == (done.returncode, done.stderr.count(b"\n"))
+    assert done.stderr.startswith(b"convcli: '57.png': ")
+    assert {f"{number}.png" for number in range(100)} - {"57.png"} == set(names())
+
+
 def test_the_summary_names_the_failed_and_the_slowest_and_each_warning_once(run, folder):
     put(folder, "bad.png", b"nothing")
     kernel = "0 0 0; 0 2 0; 0 0 0"

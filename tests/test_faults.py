@@ -18,7 +18,7 @@ import pytest
 import scipy.ndimage
 import tifffile
 
-from command import InProcess, convcli, limited_file_size, peak_memory, shell
+from command import InProcess, convcli, limited_file_size, peak_memory, shell, start
 from faults import FAULTS, GREY, RGB, Fault, put, tiff
 
 LIMIT = 200e6  # bytes: what refusing a file may need
@@ -371,6 +371,35 @@ def test_a_failure_names_the_file_it_is_about_in_the_json_too(run, folder):
     assert (2, 1) == (code, len(lines))
     assert lines[0].startswith(f"convcli: '{folder / 'x.png'}': PNG holds")
     assert '"status": "failed", "code": "dtype"' in run.output
+
+
+@pytest.mark.parametrize("words", [("-k", "box:3"), ("-k", "gaussian:9", "-m", "fft"), ("-k", "box:3", "-p", "30000")])
+def test_too_little_memory_is_one_line(folder, words):
+    put(folder, "large.tif", tiff(np.zeros((6500, 6500), np.float32), compression="zlib"))
+    limit = 400 * 2**20
+    before = contents(folder)
+    done = convcli(
+        *("conv2d", folder / "large.tif", *words, "-f", "-o", folder / "old.tif"),
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
+    )
+    assert (1, 1) == (done.returncode, done.stderr.count(b"\n")), done.stderr
+    assert done.stderr.rpartition(b"[")[2] in (b"memory]\n", b"too-large]\n")
+    assert before == contents(folder)
+
+
+@pytest.mark.parametrize(("force", "codes"), [((), [0, 1]), (("-f",), [0, 0])], ids=["new", "forced"])
+def test_of_two_processes_that_write_one_output_each_finishes_or_is_told(folder, force, codes):
+    noise = np.random.default_rng(0).integers(0, 256, (900, 900), dtype=np.uint8)
+    put(folder, "noise.tif", tiff(noise))
+    words = (folder / "noise.tif", "-k", "identity", "-q", *force, "-o", folder / "out.png")
+    both = [start("conv2d", *words) for _ in range(2)]
+    told = sorted((process.communicate()[1], process.returncode) for process in both)
+    assert codes == [code for _, code in told]
+    assert all(line.endswith(b"[exists]\n") for line, code in told if code)
+    np.testing.assert_array_equal(noise, iio.imread(folder / "out.png"))
+    assert {"in.png", "rgb.png", "old.png", "old.tif", "noise.tif", "out.png"} == {
+        path.name for path in folder.iterdir()
+    }
 
 
 # Names
