@@ -12,4 +12,4 @@ Each method is a module with
 Prices and refusals need no NumPy.
 """
 
-METHODS = ("direct", "separable", "gemm", "winograd", "fft")
+METHODS = ("direct", "separable", "gemm", "winograd", "fft", "polyphase")

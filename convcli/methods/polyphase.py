@@ -1,0 +1,147 @@
+"""Large rates as many dense convolutions: the pixels a rate apart are small images on which the taps are neighbours.
+
+At rate d and stride s, every n-th output (n = d / gcd(s, d)) reads the same n-th share of the pixels, on which it is a
+convolution at rate 1 and stride s / gcd(s, d). So transforms, which a rate would fill with zeros or rule out, apply to
+each phase. Source: Vaidyanathan, "Multirate systems and filter banks", 1993, section 4.3. Methods that step over pixels
+at no cost, direct and gemm, have no use for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from importlib import import_module
+from itertools import product
+from math import ceil, gcd, prod
+from typing import TYPE_CHECKING, Any
+
+from convcli.arithmetic.geometry import Geometry
+from convcli.arithmetic.problem import Cost, Problem
+from convcli.machine import Machine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
+    Apply = Callable[[Array, Array], None]
+
+TRANSFORMS = ("winograd", "fft")
+"""The methods that a rate keeps from their best."""
+
+LEAST = 32
+"""Outputs of a phase along the first axis from which it is cut in two."""
+
+SMALL = 1.5
+"""How much longer a phase takes than its price, for it is small: 1.2 to 1.6 times (AMD EPYC 7003, 2026-11)."""
+
+
+def rounding(problem: Problem) -> float:
+    """That of the method for a phase."""
+    return float(chosen(problem).rounding(phase(problem)))
+
+
+def refuse(problem: Problem) -> str | None:
+    """Nothing to split at rate 1, and nothing gained where no transform would win."""
+    if set(problem.dilation) == {1}:
+        return "only for rates above 1"
+    reason: str | None = chosen(problem).refuse(phase(problem))
+    return reason
+
+
+def tile(problem: Problem) -> tuple[int, ...]:
+    """So many outputs that each phase has a tile of its method."""
+    part = phase(problem)
+    sizes = zip(chosen(problem).tile(part), counts(problem), problem.output, strict=True)
+    return tuple(min(t * n, outputs) for t, n, outputs in sizes)
+
+
+def price(problem: Problem, machine: Machine) -> Cost:
+    """The phases, each begun anew, with every pixel and result moved from or to its place in the whole."""
+    part = phase(problem)
+    moved = problem.channels_in * prod(a.extent + a.stride * (a.output - 1) for a in problem.axes)
+    moved += problem.channels_out * prod(problem.output)
+    cost: Cost = chosen(problem).price(part, machine)
+    seconds = SMALL * cost.seconds + problem.planes * moved * machine.scatter + part.planes * machine.start
+    return replace(cost, seconds=seconds)
+
+
+def startup(machine: Machine) -> float:
+    """Seconds that the first transform of a process costs."""
+    return float(_load("fft").startup(machine))
+
+
+def counts(problem: Problem) -> tuple[int, ...]:
+    """Phases along each axis.
+
+    >>> counts(Problem((Geometry(99, 3, dilation=8), Geometry(99, 3, stride=2, dilation=6))))
+    (8, 3)
+    """
+    return tuple(axis.dilation // gcd(axis.stride, axis.dilation) for axis in problem.axes)
+
+
+@lru_cache(maxsize=64)
+def phase(problem: Problem) -> Problem:
+    """What one phase is; all phases are its planes."""
+    numbers = counts(problem)
+    axes = tuple(_dense(axis, ceil(axis.output / n)) for axis, n in zip(problem.axes, numbers, strict=True))
+    first, pieces = axes[0], 1
+    if problem.planes == 1 and first.output >= max(LEAST, 3 * first.kernel):  # so that two threads may share a plane
+        axes, pieces = (_dense(problem.axes[0], ceil(first.output / 2)), *axes[1:]), 2
+    return replace(problem, axes=axes, planes=problem.planes * prod(numbers) * pieces)
+
+
+def _dense(axis: Geometry, outputs: int) -> Geometry:
+    """An axis of so many outputs at rate 1."""
+    stride = axis.stride // gcd(axis.stride, axis.dilation)
+    return Geometry(stride * (outputs - 1) + axis.kernel, axis.kernel, stride)
+
+
+def chosen(problem: Problem) -> Any:
+    """The transform for a phase: the cheaper one by the shipped constants, of those that can."""
+    return _load(_cheapest(problem))
+
+
+@lru_cache(maxsize=64)
+def _cheapest(problem: Problem) -> str:
+    part, machine = phase(problem), Machine()
+    able = [name for name in TRANSFORMS if not _load(name).refuse(part)] or [TRANSFORMS[-1]]
+    return min(able, key=lambda name: float(_load(name).price(part, machine).seconds))
+
+
+def _load(name: str) -> Any:
+    return import_module(f"convcli.methods.{name}")
+
+
+def prepare(taps: Array, problem: Problem) -> Polyphase:
+    """The method of a phase, ready; `taps` are (O, I/g, *kernel)."""
+    return Polyphase(problem, chosen(problem).prepare(taps, phase(problem)))
+
+
+@dataclass(frozen=True)
+class Polyphase:
+    """Applies a method to every phase of a block."""
+
+    problem: Problem
+    dense: Apply
+
+    def __call__(self, block: Array, out: Array) -> None:
+        """Fill `out` (O, *tile) from `block` (I, *window)."""
+        import numpy as np
+
+        numbers = counts(self.problem)
+        for first in product(*(range(min(n, size)) for n, size in zip(numbers, out.shape[1:], strict=True))):
+            results = out[(slice(None), *(slice(f, None, n) for f, n in zip(first, numbers, strict=True)))]
+            pixels = np.ascontiguousarray(block[(slice(None), *self._cut(first, results.shape[1:]))])
+            made = np.empty(results.shape, results.dtype)
+            self.dense(pixels, made)
+            results[...] = made
+
+    def _cut(self, first: tuple[int, ...], outputs: tuple[int, ...]) -> tuple[slice, ...]:
+        """The pixels of the phase that begins with output `first`."""
+        cuts = []
+        for begin, count, axis in zip(first, outputs, self.problem.axes, strict=True):
+            size, start = _dense(axis, count).size, begin * axis.stride
+            cuts.append(slice(start, start + axis.dilation * (size - 1) + 1, axis.dilation))
+        return tuple(cuts)
