@@ -15,7 +15,7 @@ setup(
         Extension(
             "convcli.native._direct",
             ["convcli/native/direct.c"],
-            depends=["convcli/native/kernels.h", "convcli/native/recipe.h"],
+            depends=[f"convcli/native/{name}.h" for name in ("axis", "kernels", "recipe")],
             define_macros=[("Py_LIMITED_API", "0x030B0000")],
             extra_compile_args=[] if sys.platform == "win32" else FLAGS,
             py_limited_api=True,
@@ -24,6 +24,15 @@ setup(
         Extension(
             "convcli.native._patches",
             ["convcli/native/patches.c"],
+            define_macros=[("Py_LIMITED_API", "0x030B0000")],
+            extra_compile_args=[] if sys.platform == "win32" else FLAGS,
+            py_limited_api=True,
+            optional=True,
+        ),
+        Extension(
+            "convcli.native._wide",
+            ["convcli/native/wide.c"],
+            depends=[f"convcli/native/{name}.h" for name in ("axis", "wide")],
             define_macros=[("Py_LIMITED_API", "0x030B0000")],
             extra_compile_args=[] if sys.platform == "win32" else FLAGS,
             py_limited_api=True,

@@ -190,8 +190,8 @@ class Job:
         return [Task(loop, tile) for loop in loops for tile in inside]
 
     def apart(self, method: Method) -> bool:
-        """Whether a tile should not read both inside and outside the image."""
-        return method.fused is not None and prod(self.plan.problem.output) >= LARGE_PLANE
+        """Whether a tile should not read both inside and outside the image: rims of volumes are too thin to pay."""
+        return method.fused is not None and self.filter.ndim == 2 and prod(self.plan.problem.output) >= LARGE_PLANE
 
     def run(self, values: Array, method: Method, progress: Progress | None = None) -> Counts:
         """Compute every tile into `values`; what was clipped."""

@@ -30,10 +30,9 @@ def fits(job: Job) -> bool:
     filter_, numbers, info = job.filter, job.filter.numbers, job.image.info
     plain = numbers.range == "clip" and numbers.nodata is None and not numbers.linear and filter_.combine == "stack"
     colours = not info.has_alpha or numbers.alpha == "straight"
-    types = info.dtype in native.TYPES and filter_.output_dtype(info) in native.TYPES and job.image.data.dtype.isnative
-    return (
-        native.AVAILABLE and plain and colours and types and filter_.each and filter_.ndim == 2 and _borders_hold(job)
-    )
+    held = native.TYPES if job.plan.itemsize == 4 else native.WIDE_TYPES
+    types = info.dtype in held and filter_.output_dtype(info) in held and job.image.data.dtype.isnative
+    return native.AVAILABLE and plain and colours and types and filter_.each and _borders_hold(job)
 
 
 def store_fused(job: Job, compiled: Compiled, task: Task, target: Array) -> Counts | None:
@@ -54,10 +53,10 @@ def store_fused(job: Job, compiled: Compiled, task: Task, target: Array) -> Coun
 
 
 def _planes(source: Array, target: Array) -> Iterator[tuple[Array, Array, int]]:
-    """(rows, columns, samples) as planes that lie in memory as rows: all samples at once where they are interleaved."""
+    """([planes,] rows, columns, samples) as rows in memory: all samples at once where they are interleaved."""
     samples = source.shape[-1]
     if _interleaved(source) and _interleaved(target):
-        yield source.reshape(len(source), -1), target.reshape(len(target), -1), samples
+        yield source.reshape(*source.shape[:-2], -1), target.reshape(*target.shape[:-2], -1), samples
         return
     for sample in range(samples):
         yield source[..., sample], target[..., sample], 1
@@ -65,7 +64,7 @@ def _planes(source: Array, target: Array) -> Iterator[tuple[Array, Array, int]]:
 
 def _interleaved(pixels: Array) -> bool:
     """Whether the samples of a row follow each other without gaps."""
-    return pixels.strides[2] == pixels.itemsize and pixels.strides[1] == pixels.itemsize * pixels.shape[2]
+    return pixels.strides[-1] == pixels.itemsize and pixels.strides[-2] == pixels.itemsize * pixels.shape[-1]
 
 
 def _borders_hold(job: Job) -> bool:

@@ -329,3 +329,77 @@ def test_the_environment_can_say_no():
             [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
         )
         assert f"{available} False\n" == result.stdout
+
+
+@st.composite
+def wide_cases(draw):
+    """Sizes, steps and types for a sum in float64."""
+    step = draw(st.sampled_from([1, 1, 3, 4]))
+    shape = draw(st.integers(1, 20)), draw(st.integers(1, 300 if step == 1 else 60)) * step
+    kernel = draw(st.integers(1, 3)), draw(st.integers(1, 5)), draw(st.integers(1, 9))
+    steps = {name: (draw(st.integers(1, 3)), draw(st.integers(1, 3))) for name in ("stride", "dilation")}
+    types = st.sampled_from(native.WIDE_TYPES)
+    return shape, kernel, {**steps, "step": step}, draw(types), draw(types), draw(st.integers(0, 2**32 - 1))
+
+
+@pytest.mark.skipif(not native.WIDE, reason="the native extension is not built")
+@settings(deadline=None, max_examples=300)
+@given(wide_cases())
+def test_sums_in_float64_are_the_definition(case):
+    shape, kernel, steps, source_type, target_type, seed = case
+    rng = np.random.default_rng(seed)
+    size = source_shape(shape, kernel[1:], **steps)
+    source = (
+        samples(rng, (kernel[0], *size), source_type) if source_type[:5] != "float" else rng.random((kernel[0], *size))
+    )
+    source, taps = source.astype(source_type), rng.standard_normal(kernel)
+    target = np.zeros(shape, target_type)
+    counts = native.correlate_wide(source, taps, target, scale=0.5, bias=3.0, **steps)
+    expected = definition(source, taps, shape, **steps) * 0.5 + 3
+    largest = 1 + np.abs(expected).max()
+    if target.dtype.kind == "f":
+        assert np.abs(expected - target).max() <= (1e-6 if target_type == "float32" else 1e-13) * largest
+        return
+    check_same(expected, target, 1e-12 * largest)
+    limits = np.iinfo(target_type)
+    assert abs(counts.below - np.count_nonzero(np.rint(expected) < limits.min)) <= 1
+    assert abs(counts.above - np.count_nonzero(np.rint(expected) > limits.max)) <= 1
+
+
+@pytest.mark.skipif(not native.WIDE, reason="the native extension is not built")
+def test_sums_in_float64_are_the_same_however_an_image_is_cut():
+    rng = np.random.default_rng(5)
+    source, taps = rng.random((2, 9, 431)), rng.standard_normal((2, 3, 4))
+    whole = np.empty((7, 428))
+    native.correlate_wide(source, taps, whole)
+    for first, last in ((0, 1), (3, 6), (5, 9), (2, 40), (100, 428)):
+        part = np.empty((7, last - first))
+        native.correlate_wide(source[..., first : last + 3], taps, part)
+        np.testing.assert_array_equal(whole[:, first:last], part)
+
+
+@pytest.mark.skipif(not native.WIDE, reason="the native extension is not built")
+def test_sums_in_float64_count_what_no_sample_holds():
+    source = np.array([[np.nan, -np.inf, np.inf, 1e300, 300.5, -0.5, 255.5, 254.5]])
+    for target_type, expected in (("uint8", (1, 4, 1)), ("float32", (1, 2, 1)), ("float64", (1, 1, 1))):
+        target = np.empty((1, 8), target_type)
+        assert expected == native.correlate_wide(source, [[1.0]], target)
+    target = np.empty((1, 8), "uint8")
+    native.correlate_wide(source, [[1.0]], target)
+    assert [0, 0, 255, 255, 255, 0, 255, 254] == target[0].tolist()
+
+
+@pytest.mark.skipif(not native.WIDE, reason="the native extension is not built")
+@pytest.mark.parametrize(
+    ("source", "taps", "target", "options", "error"),
+    [
+        (np.zeros((3, 3)), np.ones((2, 2)), np.zeros((3, 2)), {}, ValueError),
+        (np.zeros((3, 3)), np.ones((2, 2)), np.zeros((2, 2), "complex64"), {}, TypeError),
+        (np.zeros((2, 3, 3)), np.ones((3, 1, 1)), np.zeros((3, 3)), {}, ValueError),
+        (np.zeros((3, 3)), np.ones((1, 1)), np.zeros((3, 3)), {"stride": (0, 1)}, ValueError),
+        (np.zeros((3, 4)), np.ones((1, 1)), np.zeros((3, 4)), {"step": 3}, ValueError),
+    ],
+)
+def test_what_would_read_beyond_the_source_is_refused_in_float64(source, taps, target, options, error):
+    with pytest.raises(error):
+        native.correlate_wide(source, taps, target, **options)

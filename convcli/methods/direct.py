@@ -1,6 +1,6 @@
 """The sum of products, tap by tap: compiled, or in NumPy.
 
-Without the native extension, and in float64, kernel rows are banded matrix products, kernel columns shifted sums: for
+Without the native extension kernel rows are banded matrix products, kernel columns shifted sums: for
 each strip of T output rows one matrix product yields what every kernel column contributes; these rows are then added
 up, each shifted by its column. No pixel is copied at stride 1.
 """
@@ -41,13 +41,16 @@ def refuse(problem: Problem) -> str | None:
 def tile(problem: Problem) -> tuple[int, ...]:
     """A strip of rows that stays in the cache, as wide as the image."""
     *deep, rows, columns = problem.output
-    wide, values = (columns, 2**19) if compiled(problem) else (min(columns, 4096), 2**18)
-    return (*(min(d, 4) for d in deep), min(rows, max(16, values // wide)), wide)
+    if not compiled(problem):
+        wide = min(columns, 4096)
+        return (*(min(d, 4) for d in deep), min(rows, max(16, 2**18 // wide)), wide)
+    slices = tuple(min(d, 16) for d in deep)
+    return (*slices, min(rows, max(16, 2**19 // (columns * prod(slices)))), columns)
 
 
 def compiled(problem: Problem) -> bool:
     """Whether the native extension computes this problem."""
-    return native.AVAILABLE and problem.itemsize == 4
+    return native.AVAILABLE if problem.itemsize == 4 else native.WIDE
 
 
 def price(problem: Problem, machine: Machine) -> Cost:
@@ -97,26 +100,29 @@ class Compiled:
     def __call__(self, block: Array, out: Array) -> None:
         """Fill `out` (O, *tile) from `block` (I, *window)."""
         per_group = self.problem.channels_out // self.problem.groups
-        for number, (taps, result) in enumerate(zip(self.taps, out, strict=True)):
+        for number, result in enumerate(out):
             first = number // per_group * self.problem.fan_in
-            self._sum(block[first : first + self.problem.fan_in], taps, result)
+            self._sum(block[first : first + self.problem.fan_in], self.taps[number], result)
 
-    def _sum(self, channels: Array, taps: Array, result: Array) -> None:
+    def fused(self, number: int, source: Array, target: Array, **more: Any) -> native.Counts:
+        """Filter `number` on samples as they lie in an image: [planes,] rows and columns."""
+        return self._sum(source[None], self.taps[number], target, **more)
+
+    def _sum(self, channels: Array, taps: Array, result: Array, **more: Any) -> native.Counts:
         """One filter: every plane of the result sums over channels and over the slices that deep taps reach."""
-        deep = self.problem.axes[:-2]
+        *deep, rows, columns = self.problem.axes
+        steps: native.Steps = {
+            "stride": (rows.stride, columns.stride),
+            "dilation": (rows.dilation, columns.dilation),
+        }
+        correlate = native.correlate if self.problem.itemsize == 4 else native.correlate_wide
         planes = taps.reshape(-1, *taps.shape[-2:])
+        counts = native.Counts(0, 0, 0)
         for place in product(*map(range, result.shape[:-2])):
             reach = [slice(p * a.stride, p * a.stride + a.extent, a.dilation) for p, a in zip(place, deep, strict=True)]
             source = channels[(slice(None), *reach)].reshape(-1, *channels.shape[-2:])
-            native.correlate(source, planes, result[place], **self._options())
-
-    def fused(self, number: int, source: Array, target: Array, **more: Any) -> native.Counts:
-        """Filter `number` on samples as they lie in an image."""
-        return native.correlate(source, self.taps[number, 0], target, **self._options(), **more)
-
-    def _options(self) -> native.Options:
-        rows, columns = self.problem.axes[-2:]
-        return {"stride": (rows.stride, columns.stride), "dilation": (rows.dilation, columns.dilation)}
+            counts = counts.plus(correlate(source, planes, result[place], **steps, **more))
+        return counts
 
 
 def _prepare_bands(taps: Array, problem: Problem) -> Banded:

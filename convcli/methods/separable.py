@@ -5,7 +5,7 @@ The terms come with a named kernel or from the singular value decomposition of i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil, prod
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from convcli import native
 from convcli.arithmetic.geometry import Geometry
 from convcli.arithmetic.problem import Cost, Problem
 from convcli.methods.banded import band, band_rows, phases, strips
+from convcli.methods.workspace import Workspace
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,16 +41,30 @@ def refuse(problem: Problem) -> str | None:
 
 
 def compiled(problem: Problem) -> bool:
-    """Whether the native extension computes this problem: planes of float32 that meet one kernel each."""
-    return native.AVAILABLE and problem.itemsize == 4 and len(problem.axes) == 2 and problem.fan_in == 1
+    """Whether the native extension computes this problem: channels that meet one kernel each."""
+    return (native.AVAILABLE if problem.itemsize == 4 else native.WIDE) and problem.fan_in == 1
 
 
 def tile(problem: Problem) -> tuple[int, ...]:
     """Blocks that stay in the second-level cache between two passes; compiled ones find their own inside a strip."""
     *deep, rows, columns = problem.output
+    if compiled(problem) and deep:
+        return _volume_tile(problem)
     if compiled(problem):
         return min(rows, max(64, 2**19 // columns)), columns
     return (*(min(d, 32) for d in deep), min(rows, 128 if not deep else 32), min(columns, 1024))
+
+
+def _volume_tile(problem: Problem) -> tuple[int, ...]:
+    """As deep as possible, because slices beyond are computed again; rows so few that 16 MB lie between passes."""
+    slices, rows, columns = (min(n, most) for n, most in zip(problem.output, (128, 4096, 1024), strict=True))
+    between = (problem.rank or 1) * _read(problem.axes[0], slices) * columns * problem.itemsize
+    return slices, min(rows, max(8, 2**24 // between)), columns
+
+
+def _read(axis: Geometry, outputs: int) -> int:
+    """Samples that so many outputs read."""
+    return (outputs - 1) * axis.stride + axis.extent
 
 
 def price(problem: Problem, machine: Machine) -> Cost:
@@ -58,12 +73,15 @@ def price(problem: Problem, machine: Machine) -> Cost:
 
 
 def _compiled_price(problem: Problem, machine: Machine) -> Cost:
-    """A multiply-add for each tap of each pass, and a store after each."""
+    """A multiply-add for each tap of each pass, and a store after each; planes come before slices."""
     outputs = problem.planes * problem.channels_out * prod(problem.output)
-    terms = problem.rank or 1
-    macs = outputs * terms * sum(problem.kernel)
+    terms, deep = problem.rank or 1, problem.axes[:-2]
+    again = prod(_read(axis, n) / n for axis, n in zip(deep, tile(problem), strict=False))
+    taps = again * sum(problem.kernel[-2:]) + sum(problem.kernel[:-2])
+    macs = int(outputs * terms * taps)
     slower, more = (1, 0.0) if problem.stride[-1] == 1 else (2, machine.gap)
-    return Cost(macs, seconds=slower * macs * machine.pass_tap + outputs * ((1 + terms) * machine.store + more))
+    stores = (1 + terms) * (1 + len(deep) * again)
+    return Cost(macs, seconds=slower * macs * machine.pass_tap + outputs * (stores * machine.store + more))
 
 
 def _banded_price(problem: Problem, machine: Machine) -> Cost:
@@ -96,7 +114,7 @@ def prepare(taps: Array, problem: Problem) -> Compiled | Banded:
         nothing = [tuple(map(np.zeros, problem.kernel))]  # a filter without taps still has a result
         factors = [factor(filter_[0], limit) or nothing for filter_ in taps]
         sides = (zip(*terms, strict=True) for terms in factors)
-        return Compiled(problem, tuple(tuple(np.array(side, np.float32) for side in each) for each in sides))
+        return Compiled(problem, tuple(tuple(np.array(side, problem.dtype) for side in each) for each in sides))
     passes = {
         (o, i): [
             tuple(_one_pass(f.astype(problem.dtype), axis) for f, axis in zip(term, problem.axes, strict=True))
@@ -202,10 +220,12 @@ class Pass:
 
 @dataclass(frozen=True)
 class Compiled:
-    """Applies terms by the native extension: down the columns, then along the rows, of a strip that is in the cache."""
+    """Applies terms by the native extension: down the columns, then along the rows, then through the slices."""
 
     problem: Problem
     terms: tuple[tuple[Array, ...], ...]
+    planes: Workspace = field(default_factory=Workspace)
+    volumes: Workspace = field(default_factory=Workspace)
 
     def __call__(self, block: Array, out: Array) -> None:
         """Fill `out` (O, *tile) from `block` (I, *window)."""
@@ -214,14 +234,43 @@ class Compiled:
             self.fused(number, block[number // per_group], result)
 
     def fused(self, number: int, source: Array, target: Array, **more: Any) -> native.Counts:
-        """Filter `number` on samples as they lie in an image."""
-        down, along = self.terms[number]
-        rows, columns = self.problem.axes
-        options: native.Options = {
-            "stride": (rows.stride, columns.stride),
-            "dilation": (rows.dilation, columns.dilation),
-        }
-        return native.separable(source, down, along, target, **options, **more)
+        """Filter `number` on samples as they lie in an image: [planes,] rows and columns."""
+        *deep, down, along = self.terms[number]
+        if not deep:
+            return self._plane(source, down, along, target, **more)
+        return self._volume(source, deep[0], down, along, target, **more)
+
+    def _plane(self, source: Array, down: Array, along: Array, target: Array, **more: Any) -> native.Counts:
+        """Terms on a plane; in float32 both passes over a strip that is in the cache."""
+        rows, columns = self.problem.axes[-2:]
+        if self.problem.itemsize == 4:
+            both: native.Steps = {
+                "stride": (rows.stride, columns.stride),
+                "dilation": (rows.dilation, columns.dilation),
+            }
+            return native.separable(source, down, along, target, **both, **more)
+        first: native.Steps = {"stride": (rows.stride, 1), "dilation": (rows.dilation, 1)}
+        then: native.Steps = {"stride": (1, columns.stride), "dilation": (1, columns.dilation)}
+        with self.planes.borrow((len(down), len(target), source.shape[1]), "float64") as between:
+            for taps, sums in zip(down, between, strict=True):
+                native.correlate_wide(source, taps[:, None], sums, **first)
+            return native.correlate_wide(between, along[:, None], target, **then, **more)
+
+    def _volume(
+        self, source: Array, deep: Array, down: Array, along: Array, target: Array, *, step: int = 1, **more: Any
+    ) -> native.Counts:
+        """Terms on every slice, then each row of the results as a plane of slices and columns."""
+        slices = self.problem.axes[0]
+        correlate = native.correlate if self.problem.itemsize == 4 else native.correlate_wide
+        steps: native.Steps = {"stride": (slices.stride, 1), "dilation": (slices.dilation, 1)}
+        counts = native.Counts(0, 0, 0)
+        with self.volumes.borrow((len(deep), len(source), *target.shape[1:]), self.problem.dtype) as between:
+            for term, results in enumerate(between):
+                for plane, result in zip(source, results, strict=True):
+                    self._plane(plane, down[term : term + 1], along[term : term + 1], result, step=step)
+            for row in range(target.shape[1]):
+                counts = counts.plus(correlate(between[:, :, row], deep[:, :, None], target[:, row], **steps, **more))
+        return counts
 
 
 @dataclass(frozen=True)

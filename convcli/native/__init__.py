@@ -1,8 +1,10 @@
-"""Sums of products over the samples of an image in compiled code: read once, summed as float32, rounded, written once.
+"""Sums of products over the samples of an image in compiled code: read once, summed, rounded, written once.
 
 The extension is optional. Without a C compiler the package is installed without it, and `AVAILABLE` is False; the
 environment variable CONVCLI_NATIVE=0 says so too, for tests. Calls release the interpreter's lock: threads may filter
 strips of one image at the same time.
+
+`correlate` and `separable` sum in float32, `correlate_wide` in float64.
 
 A NaN or an infinity spoils every result whose footprint it is in, under a zero tap too; the counts tell of it.
 """
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 TYPES = ("uint8", "uint16", "int16", "float32")
 """Sample types that are read and written, in the machine's byte order."""
+WIDE_TYPES = (*TYPES, "int8", "int32", "uint32", "float64")
+"""Those where sums are float64."""
 
 
 def _load(name: str) -> Any:
@@ -31,10 +35,12 @@ def _load(name: str) -> Any:
         return None
 
 
-_direct, _patches = _load("_direct"), _load("_patches")
+_direct, _patches, _wide = _load("_direct"), _load("_patches"), _load("_wide")
 AVAILABLE: bool = _direct is not None and os.environ.get("CONVCLI_NATIVE") != "0"
 PATCHES: bool = _patches is not None and os.environ.get("CONVCLI_NATIVE") != "0"
 """Whether the transforms of Winograd's patches are there."""
+WIDE: bool = _wide is not None and os.environ.get("CONVCLI_NATIVE") != "0"
+"""Whether sums in float64 are there."""
 INSTRUCTIONS: tuple[str, ...] = _direct.INSTRUCTIONS if _direct else ()
 """Instruction sets of this processor that the extension was compiled for, the best one last."""
 
@@ -55,12 +61,16 @@ class Counts(NamedTuple):
     above: int
     nan: int
 
+    def plus(self, other: Counts) -> Counts:
+        """Both together."""
+        return Counts(*map(sum, zip(self, other, strict=True)))
 
-class Options(TypedDict, total=False):
-    """What `correlate` and `separable` may be told; each default leaves a sum of products as it is.
+
+class Steps(TypedDict, total=False):
+    """What all may be told; each default leaves a sum of products as it is.
 
     `stride` and `dilation` are (rows, columns) in pixels. `step` is the number of samples per pixel of interleaved
-    colour; each sample is filtered alone. A sum becomes `sum * scale + bias`. `instructions` is one of `INSTRUCTIONS`.
+    colour; each sample is filtered alone. A sum becomes `sum * scale + bias`.
     """
 
     stride: tuple[int, int]
@@ -68,6 +78,11 @@ class Options(TypedDict, total=False):
     step: int
     scale: float
     bias: float
+
+
+class Options(Steps, total=False):
+    """What `correlate` and `separable` may be told besides: `instructions` is one of `INSTRUCTIONS`."""
+
     instructions: str
 
 
@@ -97,6 +112,33 @@ def separable(source: Array, columns: ArrayLike, rows: ArrayLike, target: Array,
     return _filter(source[None], along[:, None, :], down[:, :, None], target, **options)
 
 
+def correlate_wide(
+    source: Array,
+    taps: ArrayLike,
+    target: Array,
+    *,
+    stride: tuple[int, int] = (1, 1),
+    dilation: tuple[int, int] = (1, 1),
+    step: int = 1,
+    scale: float = 1.0,
+    bias: float = 0.0,
+) -> Counts:
+    """`correlate` in float64, on samples of `WIDE_TYPES`; taps of zero cost nothing."""
+    import numpy as np
+
+    if _wide is None:
+        raise RuntimeError("the native extension is not built; install convcli with a C compiler at hand")
+    values = np.ascontiguousarray(taps, np.float64)
+    planes, values = (source, values) if values.ndim == 3 else (source[None], values[None])
+    _check_arrays(planes, target, WIDE_TYPES)
+    _check_planes(planes, values, None)
+    _check_extent(planes.shape[1:], target.shape, values.shape[1:], stride, dilation, step)
+    _check_apart(planes, target)
+    if not target.size:
+        return Counts(0, 0, 0)
+    return Counts(*_wide.correlate(planes, values, target, stride, dilation, step, scale, bias))
+
+
 def _filter(
     source: Array,
     taps: Array,
@@ -121,8 +163,7 @@ def _filter(
     kernel = (taps if columns is None else columns).shape[1], taps.shape[2]
     _check_planes(source, taps, columns)
     _check_extent(source.shape[1:], target.shape, kernel, stride, dilation, step)
-    if np.may_share_memory(source, target):
-        raise ValueError("source and target share memory; the target needs memory of its own")
+    _check_apart(source, target)
     if not target.size:
         return Counts(0, 0, 0)
     taps, columns = np.ascontiguousarray(taps), None if columns is None else np.ascontiguousarray(columns)
@@ -130,11 +171,19 @@ def _filter(
     return Counts(*_direct.filter(source, taps, target, columns, stride, dilation, step, scale, bias, place))
 
 
-def _check_arrays(source: Array, target: Array) -> None:
+def _check_apart(source: Array, target: Array) -> None:
+    """The target has memory of its own."""
+    import numpy as np
+
+    if np.may_share_memory(source, target):
+        raise ValueError("source and target share memory; the target needs memory of its own")
+
+
+def _check_arrays(source: Array, target: Array, types: tuple[str, ...] = TYPES) -> None:
     """The right sample types and dimensions, and a target that can be written."""
     for name, array, ndim in (("source", source, 3), ("target", target, 2)):
-        if array.dtype.name not in TYPES or not array.dtype.isnative:
-            raise TypeError(f"{name} of type {array.dtype.str}; samples are native {', '.join(TYPES)}")
+        if array.dtype.name not in types or not array.dtype.isnative:
+            raise TypeError(f"{name} of type {array.dtype.str}; samples are native {', '.join(types)}")
         if array.ndim != ndim:
             raise ValueError(f"{name} of shape {array.shape}: not planes, rows and columns as the taps have")
     if not target.flags.writeable:

@@ -121,10 +121,6 @@ struct samples {
     ptrdiff_t planes, rows, columns, plane_step, row_step, column_step;
 };
 
-struct axis {
-    ptrdiff_t stride, dilation;
-};
-
 /* A filter, an image, and how the work is cut. */
 struct job {
     const struct kernels *kernels;
@@ -384,18 +380,6 @@ static int run(struct job *job, struct counts *counts)
         free(memory.blocks[--memory.count]);
     free(memory.blocks);
     return !memory.failed;
-}
-
-/* Whether `outputs` positions of `taps` taps fit on `size` pixels, without overflow for any numbers. What a single
- * position or tap leaves without a meaning becomes 1. */
-static int fits(ptrdiff_t outputs, ptrdiff_t taps, struct axis *axis, ptrdiff_t size)
-{
-    if (outputs < 1 || taps < 1 || size < 1 || axis->stride < 1 || axis->dilation < 1)
-        return 0;
-    axis->stride = outputs > 1 ? axis->stride : 1;
-    axis->dilation = taps > 1 ? axis->dilation : 1;
-    ptrdiff_t rest = size - 1;
-    return outputs - 1 <= rest / axis->stride && taps - 1 <= (rest - (outputs - 1) * axis->stride) / axis->dilation;
 }
 
 /* Nothing outside the buffers may be read or written, whatever the caller says: the one place that makes sure of it.

@@ -2,6 +2,8 @@
  * of pixels that is loaded serves several outputs, and so that long sums lose little.
  */
 
+#include "axis.h"
+
 enum {
     TALLEST = 4,    /* rows of the tallest block of outputs, */
     ABREAST = 3,    /* and vectors in each of them: twelve sums, three pixels and a tap are sixteen registers */
@@ -40,12 +42,6 @@ struct recipe {
     int several;      /* bursts */
     float scale, bias;
 };
-
-static ptrdiff_t smaller(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
-
-static ptrdiff_t larger(ptrdiff_t a, ptrdiff_t b) { return a > b ? a : b; }
-
-static ptrdiff_t parts(ptrdiff_t whole, ptrdiff_t most) { return (whole + most - 1) / most; }
 
 /* Where a recipe goes on. */
 struct pen {
