@@ -52,7 +52,8 @@ class TransposedFilter(Filter):
 
     `kernel` is plain, or a bank from input to output channels, (O, I/g, ...), see `forward`. `up`, `spread` and `crop`
     are the stride, the dilation and the padding; `extra` is the output padding, `wanted` the output size instead.
-    `overlap` divides every output by the weights that overlap there; of what lies outside the image, none do.
+    `overlap` divides every output by the weights that overlap there; of what lies outside the image, none do, and where
+    nothing lands the result is unknown, 0 / 0.
     """
 
     up: tuple[int, ...] = ()
@@ -92,18 +93,16 @@ class TransposedFilter(Filter):
         """The filter of one part; `overlap` is normalised convolution over what lies inside."""
         axes = [piece.geometry for piece in each]
         weighed = self.overlap and all(str(border) == "zero" for border in self.borders)
-        hole = not all(phase.taps for piece in each for phase in piece.phases)  # 0 where no tap falls on a pixel
-        ignoring = weighed and not hole
         return Filter(
             self._bank([piece.phases for piece in each]),
             each=self.each,
             stride=(1,) * self.ndim,
             dilation=tuple(axis.dilation for axis in axes),
             padding=tuple((axis.begin, axis.end) for axis in axes),
-            borders=(Border("constant", nan),) * self.ndim if ignoring else self.borders,
+            borders=(Border("constant", nan),) * self.ndim if weighed else self.borders,
             groups=self.groups,
             approximation=self.approximation,
-            numbers=replace(self.numbers, nan="ignore") if ignoring else self.numbers,
+            numbers=replace(self.numbers, nan="ignore") if weighed else self.numbers,
         )
 
     def _bank(self, combined: list[tuple[Phase, ...]]) -> Kernel:

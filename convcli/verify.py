@@ -85,8 +85,8 @@ def define(job: Job, channels: Array) -> Array:
         weights = taps[taps != 0]
         if numbers.nan == "ignore":
             known = ~np.isnan(seen)
-            share = weights[known].sum() / weights.sum()
-            results[number] = (seen[known] * weights[known]).sum() / share if known.any() else np.nan
+            met = weights[known].sum() / weights.sum() if known.any() else np.nan
+            results[number] = (seen[known] * weights[known]).sum() / met
         else:
             results[number] = (seen * weights).sum()
     return results

@@ -47,3 +47,18 @@ def correlate(image, taps, *, stride, dilation, pads, border="zero", groups=1):
             result[o] += sum(w * channel[cut] for w, channel in zip(weights, channels, strict=True) if w != 0)
     assert result.ndim == ndim + 1
     return result
+
+
+def transposed(image, taps, *, stride, dilation, pads, extra=None, groups=1):
+    """The transposed convolution (O, *out) of (I, *space) by taps (I, O/g, *kernel): every pixel lays them down."""
+    image, taps = np.asarray(image, np.float64), np.asarray(taps, np.float64)
+    axes = list(zip(image.shape[1:], taps.shape[2:], stride, dilation, extra or (0,) * len(stride), strict=True))
+    whole = [s * (n - 1) + d * (k - 1) + 1 + more for n, k, s, d, more in axes]
+    fan_in, fan_out = image.shape[0] // groups, taps.shape[1]
+    result = np.zeros((groups * fan_out, *whole))
+    for i, o in product(range(image.shape[0]), range(fan_out)):
+        for tap in product(*map(range, taps.shape[2:])):
+            cut = tuple(slice(t * d, t * d + s * (n - 1) + 1, s) for t, (n, _, s, d, _) in zip(tap, axes, strict=True))
+            result[(i // fan_in * fan_out + o, *cut)] += taps[(i, o, *tap)] * image[i]
+    inner = (slice(begin, size - end) for (begin, end), size in zip(pads, whole, strict=True))
+    return result[(slice(None), *inner)]

@@ -168,9 +168,8 @@ def parse_scale(text: str, ndim: int) -> tuple[Fraction, ...]:
     try:
         scales = tuple(Fraction(part.strip()) for part in text.split(","))
     except (ValueError, ZeroDivisionError):
-        raise UsageError(
-            f"{text!r} is not a factor such as 2, 1.5 or 4/3, or {ndim} of them with commas", where="--scale"
-        ) from None
+        way = f"give 2, 1.5 or 4/3, or {ndim} of them with commas"
+        raise UsageError(f"{text!r} is not a factor; {way}", where="--scale") from None
     if len(scales) not in (1, ndim):
         raise UsageError(f"{text!r} has {len(scales)} factors; give 1 or {ndim}", where="--scale")
     if not 0 < min(scales) <= max(scales) <= MOST_TIMES:
