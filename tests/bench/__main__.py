@@ -1,14 +1,17 @@
-"""`python -m tests.bench [engine|regret|commands|batches ...]`: convcli and its peers in turns; ratios, not seconds.
+"""`python -m tests.bench [PART ...]`: convcli and its peers in turns; ratios, not seconds. All parts by default.
 
-Needs the bench extra. Results are compared before they are timed. `--markdown FILE` writes the tables.
+Needs the bench extra; command-line peers take part where they are installed. Results are compared before being timed.
+`--markdown FILE` writes the tables; `--readme` puts the ratios into README.md, with the machine and the date.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import platform
+import re
+from collections.abc import Iterable, Iterator
 from datetime import date
+from pathlib import Path
 
 for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
     os.environ.setdefault(variable, "1")  # read when NumPy is imported; every engine gets its own threads below
@@ -16,28 +19,59 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads of a peer that wa
 for variable in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
     os.environ.pop(variable, None)  # a foreign setting would slow the BLAS that is measured
 
-from tests.bench import batches, commands, engine, regret  # noqa: E402 -- after the environment is set
+from convcli.machine import processor  # noqa: E402 -- after the environment is set
+from tests.bench import batches, commands, engine, regret  # noqa: E402
+from tests.bench.turns import Measured, markdown_row  # noqa: E402
 
-PARTS = {"engine": engine.rows, "regret": regret.rows, "commands": commands.rows, "batches": batches.rows}
+PARTS = {"engine": engine.rows, "commands": commands.rows, "regret": regret.rows, "batches": batches.rows}
+"""Each yields measured jobs, or lines that are tables already."""
+README = Path(__file__).parents[2] / "README.md"
 
 
 def main() -> None:
-    """Run the parts named on the command line, all by default."""
+    """Run the parts named on the command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("parts", nargs="*", default=list(PARTS), help=", ".join(PARTS))
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--rounds", type=int, default=7, help="turns of each")
-    parser.add_argument("--markdown", help="write the tables to a file")
+    parser.add_argument("--markdown", type=Path, help="write the tables to a file")
+    parser.add_argument("--readme", action="store_true", help="write the ratios into README.md")
     options = parser.parse_args()
-    text = f"{platform.processor() or platform.machine()}, {options.threads} threads, {date.today()}\n"
-    print(text)
+    where = f"{processor()}, {options.threads} threads, {date.today()}, {options.rounds} turns"
+    print(where)
+    text = where + "\n"
     for name in options.parts:
-        for line in PARTS[name](options.threads, options.rounds):
+        found = []
+        for line in printed(PARTS[name](options.threads, options.rounds), found):
             print(line, flush=True)
             text += line + "\n"
+        if options.readme and found:
+            README.write_text(with_table(README.read_text(encoding="utf-8"), name, where, found), encoding="utf-8")
     if options.markdown:
-        with open(options.markdown, "w", encoding="utf-8") as file:  # noqa: PTH123
-            file.write(text)
+        options.markdown.write_text(text, encoding="utf-8")
+
+
+def printed(rows: Iterable[Measured | str], found: list[Measured]) -> Iterator[str]:
+    """The rows as lines of a table; measured jobs are kept in `found`."""
+    for row in rows:
+        if isinstance(row, str):
+            yield row
+            continue
+        if not found:
+            yield from (markdown_row(Measured.HEAD), markdown_row(["---"] * 3))
+        found.append(row)
+        yield row.row()
+
+
+def with_table(readme: str, part: str, where: str, found: list[Measured]) -> str:
+    """The README with a part's ratios between its markers."""
+    head = (markdown_row(["job", "convcli", "peers: times as long"]), markdown_row(["---"] * 3))
+    body = "\n".join([f"`python -m tests.bench {part}`: {where}.", "", *head, *(job.short() for job in found)])
+    begin, end = f"<!-- bench {part} -->", "<!-- end bench -->"
+    pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
+    if not pattern.search(readme):
+        raise SystemExit(f"README.md has no place for it: {begin} ... {end}")
+    return pattern.sub(lambda _: f"{begin}\n{body}\n{end}", readme)
 
 
 main()

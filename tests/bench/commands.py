@@ -1,7 +1,11 @@
-"""Whole commands, from file to file, against the command-line tools that are installed."""
+"""Whole commands, from file to file, against the command-line tools that are installed.
+
+Every result is compared with ours before it is timed. Peak memory is that of the whole process.
+"""
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -13,40 +17,49 @@ import imageio.v3 as iio
 import numpy as np
 import tifffile
 
-from tests.bench.turns import markdown_row, result_row, take_turns
+from tests.bench.turns import Measured, take_turns
 
 OPENCV = """
 import cv2, numpy, sys
 image, taps = cv2.imread(sys.argv[1], -1), numpy.loadtxt(sys.argv[2])
 cv2.imwrite(sys.argv[3], cv2.filter2D(image, -1, taps, borderType=cv2.BORDER_REPLICATE))
 """
+GMIC = "correlate[0] [1] keep[0] round cut 0,255 output"
+JOBS = (
+    ("small.png", "512x512 RGB PNG", (3,)),
+    ("photo.tif", "24 Mpx RGB TIFF", (3, 7, 15, 31)),
+    ("photo.jpg", "24 Mpx RGB JPEG", (3,)),
+    ("photo.png", "24 Mpx RGB PNG", (3,)),
+    ("tiles.tif", "64 Mpx grey tiled TIFF", (3,)),
+)
+LONGEST = {"vips": 15, "gmic": 7, "magick": 7, "cv2": 31, "convcli": 31}
+"""Kernels beyond which a tool takes minutes."""
+TOLERANCE = {".jpg": 12, ".png": 1, ".tif": 1}
+"""Steps of 8 bits by which results may differ inside: rounding, and JPEG's own loss."""
 
 
-def rows(threads: int, rounds: int) -> Iterator[str]:
-    """One line a job; more than 1 means that we are faster."""
+def rows(threads: int, rounds: int) -> Iterator[Measured]:
+    """One line a job."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         make_images(folder)
-        yield markdown_row(["job", "convcli", "peer: how many times longer it takes (least to most)"])
-        yield markdown_row(["---"] * 3)
-        for image, size in (
-            ("small.png", 3),
-            ("photo.tif", 3),
-            ("photo.tif", 7),
-            ("photo.tif", 15),
-            ("photo.jpg", 3),
-            ("photo.png", 3),
-        ):
-            runs = {
-                tool: command(tool, folder / image, size)
-                for tool in ("convcli", "vips", "gmic", "magick", "cv2")
-                if there(tool)
-            }
-            yield result_row(f"{image}, {size}x{size}", take_turns(runs, min(rounds, 5)))
+        for file, job, sizes in JOBS:
+            for size in sizes:
+                yield measure(folder / file, f"{job}, {size}x{size}", size, rounds)
+
+
+def measure(image: Path, job: str, size: int, rounds: int) -> Measured:
+    """One job by every tool that is there."""
+    tools = [tool for tool in ("convcli", "vips", "gmic", "magick", "cv2") if there(tool) and size <= LONGEST[tool]]
+    runs = {tool: command(tool, image, size) for tool in tools}
+    memory = {tool: run() for tool, run in runs.items()}
+    check(image, tools)
+    turns = take_turns(runs, min(rounds, 5), warm=False)
+    return Measured(job, turns, {tool: f"{peak / 1e6:.0f} MB" for tool, peak in memory.items()})
 
 
 def make_images(folder: Path) -> None:
-    """A 24-megapixel photograph-like picture, a small one, and kernels."""
+    """A 24-megapixel photograph-like picture, a small one, a large tiled one, and kernels."""
     rng = np.random.default_rng(6)
     rough = rng.integers(0, 256, (250, 375, 3)).astype(np.float32)
     photo = np.kron(rough, np.ones((16, 16, 1), np.float32)) + rng.normal(0, 6, (4000, 6000, 3)).astype(np.float32)
@@ -55,7 +68,9 @@ def make_images(folder: Path) -> None:
     iio.imwrite(folder / "photo.jpg", photo, quality=90)
     iio.imwrite(folder / "photo.png", photo, compress_level=1)
     iio.imwrite(folder / "small.png", photo[:512, :512])
-    for size in (3, 7, 15):
+    grey = np.tile(photo[..., 0], (2, 2))[:8000, :8000]
+    tifffile.imwrite(folder / "tiles.tif", grey, photometric="minisblack", tile=(256, 256))
+    for size in (3, 7, 15, 31):
         taps = rng.random((size, size)) - 0.3
         taps /= taps.sum()
         np.savetxt(folder / f"k{size}.txt", taps)
@@ -64,18 +79,77 @@ def make_images(folder: Path) -> None:
 
 
 def there(tool: str) -> bool:
-    """Whether a tool is installed."""
+    """Whether a tool is installed; `convert` may be something else than ImageMagick."""
+    if tool == "magick":
+        return bool(magick())
     return tool in ("convcli", "cv2") or shutil.which(tool) is not None
 
 
-def command(tool: str, image: Path, size: int) -> Callable[[], object]:
-    """A run of a tool's own command line."""
-    kernel, out = image.parent / f"k{size}", image.parent / f"out-{tool}{image.suffix}"
+def magick() -> str:
+    """ImageMagick's program: version 7's, or 6's."""
+    for name in ("magick", "/usr/bin/convert"):
+        found = shutil.which(name)
+        if found and b"ImageMagick" in subprocess.run([found, "-version"], capture_output=True, check=False).stdout:
+            return found
+    return ""
+
+
+def output(tool: str, image: Path) -> Path:
+    """Where a tool's result goes."""
+    return image.parent / f"out-{tool}{image.suffix}"
+
+
+def command(tool: str, image: Path, size: int) -> Callable[[], int]:
+    """A run of a tool's own command line, which returns its peak memory in bytes."""
+    kernel, out = image.parent / f"k{size}", output(tool, image)
+    taps = ",".join(Path(f"{kernel}.txt").read_text().split())
     words = {
         "convcli": [sys.executable, "-m", "convcli", "conv2d", image, "-k", f"{kernel}.txt", "-o", out, "-f", "-q"],
         "vips": ["vips", "conv", image, out, f"{kernel}.mat"],
-        "gmic": ["gmic", image, f"{kernel}.txt", "correlate[0]", "[1]", "keep[0]", "cut", "0,255", "output", out],
-        "magick": ["magick", image, "-define", "convolve:scale=1", "-morphology", "Correlate", f"@{kernel}.mat", out],
+        "gmic": [
+            "gmic",
+            image,
+            f"{kernel}.txt",
+            "correlate[0]",
+            "[1]",
+            "keep[0]",
+            "round",
+            "cut",
+            "0,255",
+            "output",
+            out,
+        ],
+        "magick": [magick(), image, "-morphology", "Correlate", f"{size}x{size}:{taps}", out],
         "cv2": [sys.executable, "-c", OPENCV, image, f"{kernel}.txt", out],
     }[tool]
-    return lambda: subprocess.run([str(word) for word in words], check=True, capture_output=True)
+    if tool == "gmic" and image.suffix == ".tif":
+        words[-1] = f"{out},uchar"
+    return lambda: peak_memory([str(word) for word in words])
+
+
+def peak_memory(words: list[str]) -> int:
+    """Run a command; the peak of its resident memory in bytes."""
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    with process:
+        errors = process.stderr.read() if process.stderr else b""
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"{words[0]}: {errors.decode(errors='replace')}")
+    return usage.ru_maxrss * 1024
+
+
+def check(image: Path, tools: list[str]) -> None:
+    """Refuse to time results that are not ours: inside, where no border rule matters."""
+    ours = read(output("convcli", image))
+    for tool in tools[1:]:
+        theirs = read(output(tool, image))
+        apart = np.abs(ours.astype(np.int16) - theirs)[32:-32, 32:-32]
+        share = np.count_nonzero(apart > TOLERANCE[image.suffix]) / apart.size
+        if share > 1e-3:
+            raise AssertionError(f"{tool} on {image.name}: {100 * share:.1f} % of samples differ")
+
+
+def read(path: Path) -> np.ndarray:
+    """The pixels of a result."""
+    return tifffile.imread(path) if path.suffix == ".tif" else iio.imread(path)

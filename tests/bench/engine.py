@@ -11,19 +11,17 @@ import scipy.signal
 import torch
 
 from convcli import convolve, parse_kernel
-from tests.bench.turns import markdown_row, result_row, take_turns
+from tests.bench.turns import Measured, take_turns
 
 Run = Callable[[], object]
 
 
-def rows(threads: int, rounds: int) -> Iterator[str]:
-    """One line a job; more than 1 means that we are faster."""
+def rows(threads: int, rounds: int) -> Iterator[Measured]:
+    """One line a job."""
     cv2.setNumThreads(threads)
     torch.set_num_threads(threads)
-    yield markdown_row(["job", "convcli", "peer: how many times longer it takes (least to most)"])
-    yield markdown_row(["---"] * 3)
     for job, runs in (*plane_jobs(threads), *colour_jobs(threads), *bank_jobs(threads), *volume_jobs(threads)):
-        yield result_row(job, take_turns(runs, rounds))
+        yield Measured(job, take_turns(runs, rounds))
 
 
 def check(job: str, ours: Run, theirs: Run, tolerance: float) -> None:

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from convcli import native
-from tests.bench.turns import markdown_row, result_row, take_turns
+from tests.bench.turns import Measured, markdown_row, take_turns
 
 Array = np.ndarray[Any, Any]
 Run = Callable[[], object]
@@ -24,10 +24,10 @@ def main(rounds: int) -> None:
     for threads in (1, 2):
         cv2.setNumThreads(threads)
         print(f"\n{threads} thread{'s' * (threads > 1)}, {native.INSTRUCTIONS[-1]}\n")
-        print(markdown_row(["job", "native", "peer: how many times longer it takes (least to most)"]))
+        print(markdown_row(Measured.HEAD))
         print(markdown_row(["---"] * 3))
         for job, runs in (*planes(threads), *colours(threads), *gaussians(threads)):
-            print(result_row(job, take_turns(runs, rounds)), flush=True)
+            print(Measured(job, take_turns(runs, rounds)).row(), flush=True)
 
 
 def planes(threads: int) -> Iterator[tuple[str, dict[str, Run]]]:

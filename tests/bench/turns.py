@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import median
 from time import perf_counter
+from typing import ClassVar
 
 
 @dataclass(frozen=True)
@@ -25,9 +26,40 @@ class Turns:
         return 1e3 * median(self.seconds[name])
 
 
-def take_turns(runs: dict[str, Callable[[], object]], rounds: int) -> Turns:
-    """Run each once to warm up, then all in turn."""
-    for run in runs.values():
+@dataclass(frozen=True)
+class Measured:
+    """A job with the times of us and of its peers, and what else is known of each (its memory)."""
+
+    job: str
+    turns: Turns
+    facts: dict[str, str] = field(default_factory=dict)
+
+    HEAD: ClassVar = ("job", "convcli", "peer: how many times longer it takes (least to most)")
+
+    def row(self) -> str:
+        """Our time, then each peer's time and ratio with its spread."""
+        ours, *peers = self.turns.seconds
+        cells = [self.job, f"{self.turns.milliseconds(ours):.1f} ms{self.fact(ours)}"]
+        for peer in peers:
+            low, middle, high = self.turns.ratio(peer)
+            time = f"{self.turns.milliseconds(peer):.1f} ms{self.fact(peer)}"
+            cells.append(f"{peer} {time}: {middle:.2f} ({low:.2f} to {high:.2f})")
+        return markdown_row(cells)
+
+    def short(self) -> str:
+        """The medians of the ratios alone, for the README."""
+        ours, *peers = self.turns.seconds
+        ratios = ", ".join(f"{peer} {self.turns.ratio(peer)[1]:.2f}" for peer in peers)
+        return markdown_row([self.job, f"{self.turns.milliseconds(ours):.3g} ms{self.fact(ours)}", ratios])
+
+    def fact(self, name: str) -> str:
+        """What else is known, in brackets."""
+        return f" ({self.facts[name]})" if name in self.facts else ""
+
+
+def take_turns(runs: dict[str, Callable[[], object]], rounds: int, *, warm: bool = True) -> Turns:
+    """Run all in turn; before, run each once to warm up, unless that was done."""
+    for run in runs.values() if warm else ():
         run()
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(rounds):
@@ -41,13 +73,3 @@ def take_turns(runs: dict[str, Callable[[], object]], rounds: int) -> Turns:
 def markdown_row(cells: Sequence[str]) -> str:
     """One line of a table."""
     return "| " + " | ".join(cells) + " |"
-
-
-def result_row(job: str, turns: Turns) -> str:
-    """A job: our time, then each peer's time and ratio with its spread."""
-    ours, *peers = turns.seconds
-    cells = [job, f"{turns.milliseconds(ours):.1f} ms"]
-    for peer in peers:
-        low, middle, high = turns.ratio(peer)
-        cells.append(f"{peer} {turns.milliseconds(peer):.1f} ms: {middle:.2f} ({low:.2f} to {high:.2f})")
-    return markdown_row(cells)
