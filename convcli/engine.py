@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import product
 from math import prod
 from threading import Lock
@@ -101,6 +101,7 @@ def apply(
     return Image(info, result), spread(values.reshape(info.shape), *extremes(values), result)
 
 
+@lru_cache(maxsize=64)
 def rank_of(kernel: Kernel, approximation: float = 0.0) -> int | None:
     """The separable terms of a plain kernel, where it is large enough for them to matter.
 

@@ -196,7 +196,7 @@ def test_one_bad_of_many_is_one_line_and_exit_code_3(run, folder):
 
 
 def test_one_bad_of_a_hundred_leaves_99_done(folder):
-    for number in range(100):
+    for number in range(8, 100):
         shutil.copy("0.png", f"{number}.png")
     put(folder, "57.png", Path("0.png").read_bytes()[:500])
     done = shell('ls *.png | "$@" --files-from - -q -o out/', "conv2d", "-k", "box:3")
@@ -391,10 +391,10 @@ def test_a_worker_killed_from_outside_costs_only_its_file(slow):
 
 
 def test_too_little_memory_costs_only_the_file_that_needs_it(folder):
-    tifffile.imwrite("big.tif", np.zeros((7500, 7500), np.float32), compression="zlib")
-    limit = 500 * 2**20
+    iio.imwrite("big.png", np.zeros((13_000, 13_000), np.uint8), compress_level=1)
+    limit = 400 * 2**20
     done = convcli(
-        *("conv2d", "0.png", "big.tif", "1.png", *IDENTITY, "-o", "out/", "--json"),
+        *("conv2d", "0.png", "big.png", "1.png", *IDENTITY, "-o", "out/", "--json"),
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
     )
     facts, _ = told(done.stdout)
