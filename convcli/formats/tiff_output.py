@@ -114,7 +114,9 @@ def structure(info: ImageInfo, options: WriteOptions) -> dict[str, Any]:
         "resolution": (x, y),
         "resolutionunit": RESOLUTION_UNITS[unit],
         "software": False,
-        "extratags": [(code, tag.kind, tag.count, tag.data, True) for code, tag in own.get("tags", {}).items()],
+        "extratags": [
+            (code, tag.kind, tag.count, tag.data, True) for code, tag in placed(own.get("tags", {}), info.grid).items()
+        ],
     }
     if info.metadata.get("orientation", 1) != 1:
         arguments["extratags"].append((ORIENTATION, SHORT, 1, info.metadata["orientation"], True))
