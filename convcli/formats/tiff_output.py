@@ -14,6 +14,7 @@ from tifffile import FileHandle, TiffWriter
 
 from convcli.errors import ConvError
 from convcli.formats import exif_directories, imagej, ome
+from convcli.formats.geotiff import placed
 from convcli.formats.ifd import add_to_first_page, layout_of
 from convcli.formats.layout import fitting_profile
 from convcli.formats.options import WriteOptions
