@@ -6,10 +6,13 @@ _convcli_command() {
     case $1 in
     conv2d) options='-k --kernel --combine --normalize --flip --origin -s --stride -p --padding -b --border -d --dilation -g --groups -t --dtype --precision --range --bias --nan --nodata --alpha --linear --scale -o --output --files-from -0 --null -r --recursive --pattern --format -f --force --in-place --png --quality --compression --axes --series --lenient --auto-orient --max-pixels -m --method --tolerance --threads -j --jobs --memory --verify --strict --keep-going --fail-fast --resume --journal --dry-run --explain -q --quiet -v --verbose --json --report -h --help' words= paths=file ;;
     conv3d) options='-k --kernel --combine --normalize --flip --origin -s --stride -p --padding -b --border -d --dilation -g --groups -t --dtype --precision --range --bias --nan --nodata --alpha --linear --scale -o --output --files-from -0 --null -r --recursive --pattern --format -f --force --in-place --png --quality --compression --axes --series --lenient --auto-orient --max-pixels -m --method --tolerance --threads -j --jobs --memory --verify --strict --keep-going --fail-fast --resume --journal --dry-run --explain -q --quiet -v --verbose --json --report -h --help' words= paths=file ;;
+    upsample) options='-k --kernel --scale -s --stride -p --padding --output-padding --output-size -d --dilation -g --groups -b --border --normalize --flip --3d -t --dtype --precision --range --bias --nan --nodata --alpha --linear -o --output --files-from -0 --null -r --recursive --pattern --format -f --force --in-place --png --quality --compression --axes --series --lenient --auto-orient --max-pixels -m --method --tolerance --threads -j --jobs --memory --verify --strict --keep-going --fail-fast --resume --journal --dry-run --explain -q --quiet -v --verbose --json --report -h --help' words= paths=file ;;
     separable) options='--depthwise --pointwise --multiplier -k --kernel --rank --save-factors --normalize --flip --origin --3d -s --stride -p --padding -b --border -d --dilation -t --dtype --precision --range --bias --nan --nodata --alpha --linear --scale -o --output --files-from -0 --null -r --recursive --pattern --format -f --force --in-place --png --quality --compression --axes --series --lenient --auto-orient --max-pixels -m --method --tolerance --threads -j --jobs --memory --verify --strict --keep-going --fail-fast --resume --journal --dry-run --explain -q --quiet -v --verbose --json --report -h --help' words= paths=file ;;
+    dilate) options='--rate --rates --chain --3d -k --kernel --combine --normalize --flip --origin -s --stride -p --padding -b --border -g --groups -t --dtype --precision --range --bias --nan --nodata --alpha --linear --scale -o --output --files-from -0 --null -r --recursive --pattern --format -f --force --in-place --png --quality --compression --axes --series --lenient --auto-orient --max-pixels -m --method --tolerance --threads -j --jobs --memory --verify --strict --keep-going --fail-fast --resume --journal --dry-run --explain -q --quiet -v --verbose --json --report -h --help' words= paths=file ;;
     shapes) options='--want --inputs --file --from --framework --no-bias --bn --pad --batch --dtype --explain --all --json --csv --markdown -h --help' words='conv3-64/2p1 tconv4-64/2p1 dw3ps pw-64 sep3-64ps max3/2p1 avg2 gap fc-1000 flatten up2 bilinear2 shuffle2 pad1 crop2 bn gn in ln relu lrelu elu gelu silu hswish hsigmoid tanh sigmoid softmax prelu-64 id as:1 cat:1 add:1 mul:1 vs' paths=file ;;
     flops) options='--with --budget --algorithms --file --from --framework --no-bias --bn --pad --batch --dtype --explain --all --json --csv --markdown -h --help' words='conv3-64/2p1 tconv4-64/2p1 dw3ps pw-64 sep3-64ps max3/2p1 avg2 gap fc-1000 flatten up2 bilinear2 shuffle2 pad1 crop2 bn gn in ln relu lrelu elu gelu silu hswish hsigmoid tanh sigmoid softmax prelu-64 id as:1 cat:1 add:1 mul:1 vs' paths=file ;;
     kernels) options='--3d -o --output -f --force --json --csv --markdown -h --help' words='identity box gaussian binomial disk ball laplacian log dog sharpen unsharp emboss motion gabor sobel prewitt scharr roberts kirsch nearest bilinear bicubic lanczos sobel:x prewitt:x scharr:x roberts:x sobel:y prewitt:y scharr:y roberts:y sobel:z prewitt:z scharr:z kirsch:nw kirsch:n kirsch:ne kirsch:e kirsch:se kirsch:s kirsch:sw kirsch:w' paths=file ;;
+    tune) options='--show --reset --json --csv --markdown -h --help' words= paths= ;;
     completion) options='-h --help' words='bash zsh fish' paths= ;;
     *) return 1 ;;
     esac
@@ -18,14 +21,15 @@ _convcli_command() {
 # What the value of an option may be; fails where it takes none.
 _convcli_value() {
     case $1 in
-    conv2d:-k|conv3d:-k|conv2d:--kernel|conv3d:--kernel|*:--depthwise) words='identity box gaussian binomial disk ball laplacian log dog sharpen unsharp emboss motion gabor sobel prewitt scharr roberts kirsch nearest bilinear bicubic lanczos sobel:x prewitt:x scharr:x roberts:x sobel:y prewitt:y scharr:y roberts:y sobel:z prewitt:z scharr:z kirsch:nw kirsch:n kirsch:ne kirsch:e kirsch:se kirsch:s kirsch:sw kirsch:w' paths=file ;;
+    conv2d:-k|conv3d:-k|upsample:-k|dilate:-k|conv2d:--kernel|conv3d:--kernel|upsample:--kernel|dilate:--kernel|*:--depthwise) words='identity box gaussian binomial disk ball laplacian log dog sharpen unsharp emboss motion gabor sobel prewitt scharr roberts kirsch nearest bilinear bicubic lanczos sobel:x prewitt:x scharr:x roberts:x sobel:y prewitt:y scharr:y roberts:y sobel:z prewitt:z scharr:z kirsch:nw kirsch:n kirsch:ne kirsch:e kirsch:se kirsch:s kirsch:sw kirsch:w' paths=file ;;
     separable:-k|separable:--kernel|*:-o|*:--output|*:--files-from|*:--journal|*:--report|*:--pointwise|*:--save-factors|*:--file) words= paths=file ;;
     *:--combine) words='stack sum mean magnitude max' paths= ;;
-    *:--normalize) words='none sum' paths= ;;
-    *:--origin|*:-s|*:--stride|*:-d|*:--dilation|*:-g|*:--groups|*:--bias|*:--nodata|*:--scale|*:--pattern|*:--quality|*:--axes|*:--series|*:--max-pixels|*:--tolerance|*:--threads|*:-j|*:--jobs|*:--memory|*:--multiplier|*:--rank|*:--want|*:--pad|*:--batch|*:--budget) words= paths= ;;
+    conv2d:--normalize|conv3d:--normalize|separable:--normalize|dilate:--normalize) words='none sum' paths= ;;
+    upsample:--normalize) words='none sum overlap' paths= ;;
+    *:--origin|*:-s|*:--stride|*:-d|*:--dilation|*:-g|*:--groups|*:--bias|*:--nodata|*:--scale|*:--pattern|*:--quality|*:--axes|*:--series|*:--max-pixels|*:--tolerance|*:--threads|*:-j|*:--jobs|*:--memory|*:--output-padding|*:--output-size|*:--multiplier|*:--rank|*:--rate|*:--rates|*:--chain|*:--want|*:--pad|*:--batch|*:--budget) words= paths= ;;
     *:-p|*:--padding) words='same tf-same valid full' paths= ;;
     *:-b|*:--border) words='edge zero constant= reflect symmetric wrap nearest replicate clamp extend copy zeros black mirror reflect101 periodic circular tile' paths= ;;
-    *:-t|conv2d:--dtype|conv3d:--dtype|separable:--dtype) words='auto same uint8 uint16 uint32 uint64 int8 int16 int32 int64 float16 float32 float64' paths= ;;
+    *:-t|conv2d:--dtype|conv3d:--dtype|upsample:--dtype|separable:--dtype|dilate:--dtype) words='auto same uint8 uint16 uint32 uint64 int8 int16 int32 int64 float16 float32 float64' paths= ;;
     shapes:--dtype|flops:--dtype) words='fp32 fp16 int8' paths= ;;
     *:--precision) words='auto double' paths= ;;
     *:--range) words='clip abs rescale' paths= ;;
@@ -34,7 +38,7 @@ _convcli_value() {
     *:--format) words='png jpeg tiff ome imagej webp bmp gif pgm ppm pnm pam nifti nifti-gz npy npz' paths= ;;
     *:--png) words='fast balanced small' paths= ;;
     *:--compression) words='none deflate lzw zstd' paths= ;;
-    *:-m|*:--method) words='auto direct separable gemm winograd fft' paths= ;;
+    *:-m|*:--method) words='auto direct separable gemm winograd fft polyphase' paths= ;;
     *:--from) words='torch' paths= ;;
     *:--framework) words='torch tf' paths= ;;
     *:--with) words='bias bn act pool add all' paths= ;;
@@ -81,7 +85,7 @@ _convcli() {
     [[ $joined ]] && piece=
     whole=${typed[-1]} kept=${whole%"$piece"}
     if ((${#typed[@]} == 1)); then
-        _convcli_offer "" 'conv2d conv3d separable shapes flops kernels completion -h --help --version'
+        _convcli_offer "" 'conv2d conv3d upsample separable dilate shapes flops kernels tune completion -h --help --version'
         return
     fi
     _convcli_command "${typed[0]}" || return
