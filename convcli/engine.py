@@ -102,6 +102,7 @@ def apply(
 
 
 @lru_cache(maxsize=64)
+@lru_cache(maxsize=64)
 def rank_of(kernel: Kernel, approximation: float = 0.0) -> int | None:
     """The separable terms of a plain kernel, where it is large enough for them to matter.
 

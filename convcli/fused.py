@@ -38,18 +38,23 @@ def fits(job: Job) -> bool:
 def store_fused(job: Job, compiled: Compiled, task: Task, target: Array) -> Counts | None:
     """Compute one tile into `target` (samples, filters, *tile); None where it has to go the long way."""
     total, numbers = Counts(), job.filter.numbers
-    pixels = np.moveaxis(job.source[task.loop][:, 0], 0, -1)
+    pixels = _samples_last(job.source[task.loop][:, 0])
     spans = (axis.window(*outputs) for axis, outputs in zip(job.plan.problem.axes, task.tile, strict=True))
     samples = pixels.shape[-1]
     borders = (*job.filter.borders, job.filter.borders[-1])
     block = read_window(pixels, [*spans, (0, samples)], borders, pixels.dtype, [*job.held, Held(samples)])
     for number in range(target.shape[1]):
-        for rows, results, step in _planes(block, np.moveaxis(target[:, number], 0, -1)):
+        for rows, results, step in _planes(block, _samples_last(target[:, number])):
             counts = compiled(number, rows, results, step=step, scale=numbers.scale, bias=numbers.bias)
             if counts.nan or (results.dtype.kind == "f" and (counts.below or counts.above)):
                 return None
             total.add(Counts(results.size, counts.below, counts.above))
     return total
+
+
+def _samples_last(planes: Array) -> Array:
+    """(samples, *space) as (*space, samples); np.moveaxis takes ten times as long."""
+    return planes.transpose(*range(1, planes.ndim), 0)
 
 
 def _planes(source: Array, target: Array) -> Iterator[tuple[Array, Array, int]]:

@@ -45,7 +45,7 @@ def tile(problem: Problem) -> tuple[int, ...]:
         wide = min(columns, 4096)
         return (*(min(d, 4) for d in deep), min(rows, max(16, 2**18 // wide)), wide)
     slices = tuple(min(d, 16) for d in deep)
-    return (*slices, min(rows, max(16, 2**19 // (columns * prod(slices)))), columns)
+    return (*slices, min(rows, max(16, 2**20 // (columns * prod(slices)))), columns)
 
 
 def compiled(problem: Problem) -> bool:
