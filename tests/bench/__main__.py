@@ -20,10 +20,16 @@ for variable in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
     os.environ.pop(variable, None)  # a foreign setting would slow the BLAS that is measured
 
 from convcli.machine import processor  # noqa: E402 -- after the environment is set
-from tests.bench import batches, commands, engine, regret  # noqa: E402
+from tests.bench import batches, commands, engine, regret, steps  # noqa: E402
 from tests.bench.turns import Measured, markdown_row  # noqa: E402
 
-PARTS = {"engine": engine.rows, "commands": commands.rows, "regret": regret.rows, "batches": batches.rows}
+PARTS = {
+    "engine": engine.rows,
+    "steps": steps.rows,
+    "commands": commands.rows,
+    "regret": regret.rows,
+    "batches": batches.rows,
+}
 """Each yields measured jobs, or lines that are tables already."""
 README = Path(__file__).parents[2] / "README.md"
 
