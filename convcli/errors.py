@@ -13,6 +13,8 @@ CODES = frozenset(
     "usage layer nan verify strict budget write-failed crashed".split()
 )
 
+LONGEST = 1000  # characters: a file may hold a word of a million, and an error is one line
+
 
 class ConvError(Exception):
     """A failure with a reason: `'WHERE': message [code]`.
@@ -37,7 +39,8 @@ class ConvError(Exception):
 
     def __str__(self) -> str:
         place = "" if self.where is None else f"{self.where!r}: "
-        return f"{place}{self.message} [{self.code}]"
+        message = self.message if len(self.message) <= LONGEST else f"{self.message[:LONGEST]}..."
+        return f"{place}{message} [{self.code}]"
 
 
 class UsageError(ConvError):

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from convcli.arithmetic.layers import KINDS
-from convcli.arithmetic.network import Network, Place, Shape
+from convcli.arithmetic.network import MAXIMUM_LAYERS, Network, Place, Shape
 from convcli.arithmetic.notation import parse, parse_shape
 from convcli.arithmetic.rules import Settings, parse_framework
 from convcli.arithmetic.words import ALIASES, parse_padding, parse_word
@@ -112,7 +112,12 @@ def add_block(blocks: dict[str, Network], name: str, text: str, line: int = 0) -
     """Keep a named block."""
     if reads_as_layer(name):
         raise UsageError(f"block {name!r} has the name of a layer; call it otherwise", "layer")
-    blocks[name] = parse(text, blocks, line=line, block=name)
+    block = parse(text, blocks, line=line, block=name)
+    size = block.size()
+    if not 0 < size <= MAXIMUM_LAYERS:  # blocks of blocks grow by powers
+        wrong = f"more than {MAXIMUM_LAYERS:,} layers; repeat less" if size else "no layers; write id for none"
+        raise UsageError(f"block {name!r} has {wrong}", "layer")
+    blocks[name] = block
 
 
 def reads_as_layer(name: str) -> bool:
@@ -183,6 +188,8 @@ def read_toml(text: str) -> Design:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"is no TOML: {error}", "layer") from None
+    except RecursionError:
+        raise UsageError("is TOML with too many brackets inside each other to be a network", "layer") from None
     for key in data.keys() - set(KEYS):
         raise UsageError(f"unknown key {key!r}; known are {', '.join(KEYS)}", "layer")
     blocks: dict[str, Network] = {}

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Literal
 
-from convcli.arithmetic.network import Branches, Layer, Network, Place, Repeat, Shape, Unit
+from convcli.arithmetic.network import MAXIMUM_LAYERS, Branches, Layer, Network, Place, Repeat, Shape, Unit
 from convcli.arithmetic.words import MAXIMUM_NUMBER, format_layer, parse_word
 from convcli.errors import UsageError
 
@@ -70,6 +70,7 @@ class Parser:
         self.line = line
         self.block = block
         self.start = self.end = self.number = self.depth = 0
+        self.breaks = 0  # line breaks before the token
         self.times = self.bracket = self.word = ""
         self.advance()
 
@@ -78,15 +79,18 @@ class Parser:
         found = TOKEN.match(self.text, self.end)
         if found is None:
             self.times = self.bracket = self.word = ""
+            self.breaks += self.text.count("\n", self.start)
             self.start = self.end = len(self.text)
             return
         self.times, self.bracket, self.word = (found[kind] or "" for kind in ("times", "bracket", "word"))
-        self.start, self.end = found.start(found.lastgroup or 0), found.end()
+        start, self.end = found.start(found.lastgroup or 0), found.end()
+        self.breaks += self.text.count("\n", self.start, start)
+        self.start = start
 
     @property
     def place(self) -> Place:
         """Where the current token stands."""
-        line = self.line + self.text.count("\n", 0, self.start) if self.line else 0
+        line = self.line + self.breaks if self.line else 0
         return Place(self.number, self.text[self.start : self.end], line, self.block)
 
     @property
@@ -116,14 +120,21 @@ class Parser:
         if not self.opens:
             raise self.error("a repetition needs a layer or a bracket behind it: 2*conv3-64, 5*( dw3ps pw-64 )")
         if self.bracket == "(":
-            return Repeat(int(digits), self.bracketed(")")[0])
+            return Repeat(int(digits), self.group())
         return Repeat(int(digits), Network(tuple(self.unit())))
 
     def unit(self) -> list[Unit]:
         """A word, a group, or branches; the name of a block stands for several units."""
         if self.bracket == "(":
-            return [Repeat(1, self.bracketed(")")[0])]
+            return [Repeat(1, self.group())]
         return [self.branches()] if self.bracket else self.layers()
+
+    def group(self) -> Network:
+        """( net )"""
+        (body,) = self.bracketed(")")
+        if not body.units:
+            raise self.error("( ) has no layers; write id for none")
+        return body
 
     def branches(self) -> Branches:
         """[ net | net ] or { net | net }"""
@@ -158,6 +169,8 @@ class Parser:
     def layers(self) -> list[Unit]:
         """What the current word stands for."""
         self.number += 1
+        if self.number > MAXIMUM_LAYERS:
+            raise self.error(f"more than {MAXIMUM_LAYERS:,} layers; repeat with 2*( ), or leave some out")
         if self.word in self.blocks:
             units: list[Unit] = list(self.blocks[self.word].units)
         elif CALL.match(self.text, self.start) or not is_plain(self.word):

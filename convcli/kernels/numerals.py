@@ -9,6 +9,7 @@ from convcli.kernels.kernel import LARGEST_TAP
 
 DECIMAL = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 NUMBER = re.compile(rf"({DECIMAL})(?:/({DECIMAL}))?", re.ASCII)
+LONGEST_SHOWN = 40  # characters of what is no number, in an error
 NOT_FINITE = re.compile(r"[+-]?(?:nan|inf|infinity)", re.IGNORECASE)
 
 
@@ -18,16 +19,16 @@ def read_number(word: str) -> float:
     >>> read_number("1/8"), read_number("-.5e1")
     (0.125, -5.0)
     """
-    match = NUMBER.fullmatch(word)
+    match, shown = NUMBER.fullmatch(word), repr(word if len(word) <= LONGEST_SHOWN else f"{word[:LONGEST_SHOWN]}...")
     if NOT_FINITE.fullmatch(word):
-        raise KernelError(f"{word!r} is not a finite number")
+        raise KernelError(f"{shown} is not a finite number")
     if match is None:
-        raise KernelError(f"{word!r} is not a number")
+        raise KernelError(f"{shown} is not a number")
     above, below = float(match[1]), float(match[2] or 1)
     if below == 0:
-        raise KernelError(f"{word!r} divides by zero")
+        raise KernelError(f"{shown} divides by zero")
     if not abs(above) / abs(below) <= LARGEST_TAP:
-        raise KernelError(f"{word!r} is larger than a float32 number can be")
+        raise KernelError(f"{shown} is larger than a float32 number can be")
     return above / below + 0.0  # never -0.0
 
 
