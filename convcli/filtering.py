@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from convcli.borders import describe_borders
 from convcli.filter import Filter, Numbers
-from convcli.image import Image, ImageInfo
+from convcli.image import Image, ImageInfo, PixelSource, PixelTarget
 from convcli.operation import Limits, Progress
 from convcli.planner import Candidate, Plan, make_plan
 from convcli.wording import seconds
@@ -30,13 +30,14 @@ class Filtering:
     def on(self, info: ImageInfo, limits: Limits) -> FilterWork:
         """The filter planned for an image; NumPy is loaded only where the kernel's rank is not known by its terms."""
         from convcli.engine import rank_of
+        from convcli.slabs import narrowed
         from convcli.workers import core_count
 
         filter_ = self.build(info)
         problem = filter_.problem(info, rank_of(filter_.kernel, filter_.approximation))
         threads = limits.threads or core_count()
         plan = make_plan(problem, method=limits.method, threads=threads, memory=limits.memory)
-        return FilterWork(filter_, info, plan)
+        return FilterWork(filter_, info, narrowed(filter_, info, plan))
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,20 @@ class FilterWork:
         from convcli.engine import apply
 
         return apply(self.filter, image, self.plan, verify=verify, progress=progress)
+
+    @property
+    def streams(self) -> bool:
+        """True where slabs are whole rows, and filtering them one by one is all there is to do."""
+        return type(self).run is FilterWork.run and "X" not in self.before.axes[: self.before.axes.index("Y")]
+
+    def stream(
+        self, source: PixelSource, target: PixelTarget, *, verify: int = 0, progress: Progress | None = None
+    ) -> tuple[Counts, dict[str, float]]:
+        """Filter slab by slab."""
+        from convcli.streaming import Stream
+
+        stream = Stream(self.filter, self.before, self.plan, source, target, verify, progress)
+        return stream.run(), stream.busy
 
     def facts(self) -> dict[str, Any]:
         """The keys that others rely on."""

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from convcli.image import Image, ImageInfo
+from convcli.image import Image, ImageInfo, PixelSource, PixelTarget
 
 if TYPE_CHECKING:
     from convcli.filter import Numbers
@@ -78,3 +78,17 @@ class Work(Protocol):
 
     def rows(self) -> Iterator[tuple[str, str]]:
         """The lines of the report: a label and what there is to say."""
+
+
+@runtime_checkable
+class Streaming(Protocol):
+    """Work that need not have the whole image in memory."""
+
+    @property
+    def streams(self) -> bool:
+        """Whether that goes for this image too."""
+
+    def stream(
+        self, source: PixelSource, target: PixelTarget, *, verify: int = 0, progress: Progress | None = None
+    ) -> tuple[Counts, dict[str, float]]:
+        """Read, compute and write window by window: what was clipped, and the seconds that each of the three took."""

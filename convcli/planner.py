@@ -36,7 +36,10 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Plan:
-    """A problem with the method, precision and output tile chosen for it, and all that were considered."""
+    """A problem with the method, precision and output tile chosen for it, and all that were considered.
+
+    `memory` is what the plan was made for, in bytes.
+    """
 
     problem: Problem
     method: str
@@ -45,6 +48,7 @@ class Plan:
     threads: int
     cost: Cost
     candidates: tuple[Candidate, ...]
+    memory: int = DEFAULT_MEMORY
 
     @property
     def tiles(self) -> int:
@@ -84,7 +88,7 @@ def make_plan(
     assert best.cost is not None
     working = replace(problem, itemsize=best.itemsize)
     tile = _bounded(_shared(load(best.method), working.depthwise, best.threads), working, memory // threads)
-    return Plan(working, best.method, best.itemsize, tile, best.threads, best.cost, candidates)
+    return Plan(working, best.method, best.itemsize, tile, best.threads, best.cost, candidates, memory)
 
 
 def load(method: str) -> Any:

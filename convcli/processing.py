@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from math import prod
 from pathlib import Path
+from shutil import disk_usage
 from time import perf_counter
 from typing import Any
 
@@ -134,13 +135,14 @@ class Course:
 
     def by_windows(self) -> Outcome | None:
         """Read, compute and write window by window; None where the file is only read as a whole."""
-        assert isinstance(self.content, Path) and isinstance(self.work, Streaming)  # noqa: PT018
+        assert isinstance(self.content, Path) and isinstance(self.work, Streaming)
         settings, force = self.settings, self.settings.force or self.settings.in_place
         with windows(self.content, options=settings.reading) as found:
             if found is None:
                 return None
             info, source = found
             after = self.work.after
+            check_space(after, Path(self.target), settings.writing)
             with (
                 streamed(Path(self.target), after, format=self.format, force=force, options=settings.writing) as target,
                 _progress(settings, self.work) as progress,
@@ -187,6 +189,15 @@ def check_size(after: ImageInfo) -> None:
     if needed > there:
         size = f"the result of {times(after.shape)} {after.dtype} needs {needed:,} bytes, the machine has {there:,}"
         raise ConvError(f"{size}; ask for fewer pixels, by --padding or --stride", "too-large")
+
+
+def check_space(after: ImageInfo, target: Path, options: WriteOptions) -> None:
+    """Refuse a result that the disk has no room for; how far it can be compressed nobody knows."""
+    kept = after.metadata.get("tiff", {}).get("compression", 1) == 1 if options.compression is None else False
+    needed, folder = prod(after.shape) * sample_bytes(after.dtype), target.parent
+    if (kept or options.compression == "none") and folder.is_dir() and needed > (free := disk_usage(folder).free):
+        size = f"the result of {times(after.shape)} {after.dtype} needs {needed:,} bytes, the disk has {free:,} free"
+        raise ConvError(size, "disk-full", where=str(target))
 
 
 def sample_bytes(dtype: str) -> int:

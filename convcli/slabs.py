@@ -21,6 +21,8 @@ from convcli.tiling import Span, seams
 from convcli.windows import Held, rows_read
 
 Array = np.ndarray[Any, Any]
+SHARE = 4
+"""One slab, read and computed, may take this part of the memory: two are alive."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +63,11 @@ class Cutting:
         """Its place among the spatial axes."""
         return self.layout.spatial.index(self.letter)
 
+    @property
+    def outer(self) -> int:
+        """How many of the loops are before it in the file."""
+        return sum(self.info.axes.index(letter) < self.info.axes.index(self.letter) for letter in self.layout.loops)
+
     @cached_property
     def whole(self) -> Slab:
         """All at once."""
@@ -88,7 +95,7 @@ class Cutting:
         """The span of each axis of the result that a slab fills."""
         spans = {**dict(zip(self.layout.loops, slab.loops, strict=True)), self.letter: slab.span}
         if self.filter.each and "C" in spans:  # results of each channel follow it
-            spans["C"] = tuple(end * self.filter.results for end in spans["C"])
+            spans["C"] = (spans["C"][0] * self.filter.results, spans["C"][1] * self.filter.results)
         return tuple(spans.get(letter, (0, self.after.size(letter))) for letter in self.after.axes)
 
     def working_shape(self, slab: Slab) -> tuple[int, ...]:
@@ -105,14 +112,13 @@ class Cutting:
 
     def slabs(self, most: int) -> Iterator[Slab]:
         """Slabs of at most `most` bytes each, or of the least there can be, that cover all outputs in order."""
-        loops, inner = self.whole.loops, self.whole.loops
-        outer = sum(self.info.axes.index(letter) < self.info.axes.index(self.letter) for letter in self.layout.loops)
-        for place in range(outer):
+        loops = self.whole.loops
+        for place in range(self.outer):
             inner = (*((0, 1) for _ in range(place + 1)), *loops[place + 1 :])
             if fitting := most // self.size(replace(self.whole, loops=inner)):
                 yield from (self.slab(spans, self.whole.span) for spans in _boxes(loops, place, fitting))
                 return
-        for spans in _boxes(loops, outer - 1, 1):
+        for spans in _boxes(loops, self.outer - 1, 1):
             yield from self._stretches(spans, most)
 
     def _stretches(self, loops: Sequence[Span], most: int) -> Iterator[Slab]:
@@ -127,14 +133,23 @@ class Cutting:
         if begun:
             yield begun
 
-    def narrowed(self, most: int) -> Plan:
-        """The plan with tiles so thin that the least slab has at most `most` bytes, as far as that is possible."""
-        least = replace(self, apart=False).slabs(0)
-        tile, size = self.plan.tile, max(self.size(slab) for _, slab in zip(range(3), least, strict=False))
-        if size <= most or tile[self.axis] == 1:
-            return self.plan
-        thinner = (*tile[: self.axis], -(-tile[self.axis] // 2), *tile[self.axis + 1 :])
-        return replace(self, plan=replace(self.plan, tile=thinner)).narrowed(most)
+
+def narrowed(filter_: Filter, info: ImageInfo, plan: Plan) -> Plan:
+    """The plan with tiles so thin that slabs of one fit its memory, as far as that is possible."""
+    cutting, most = Cutting(filter_, info, plan), plan.memory // SHARE
+    if cutting.size(cutting.whole) <= most:
+        return plan
+    while plan.tile[cutting.axis] > 1 and cutting.size(_thick(cutting, plan.tile[cutting.axis])) > most:
+        step = -(-plan.tile[cutting.axis] // 2)
+        plan = replace(plan, tile=(*plan.tile[: cutting.axis], step, *plan.tile[cutting.axis + 1 :]))
+    return plan
+
+
+def _thick(cutting: Cutting, step: int) -> Slab:
+    """The first slab of one tile, in one of each of the loops outside."""
+    outer = cutting.outer
+    loops = (*((0, 1) for _ in range(outer)), *cutting.whole.loops[outer:])
+    return cutting.slab(loops, (0, min(step, cutting.whole.span[1])))
 
 
 def _boxes(loops: Sequence[Span], place: int, step: int) -> Iterator[tuple[Span, ...]]:

@@ -11,7 +11,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
-from math import prod
 from time import perf_counter
 from typing import Any
 
@@ -22,7 +21,7 @@ from convcli.filter import Filter
 from convcli.image import Image, ImageInfo, PixelSource, PixelTarget
 from convcli.planner import Plan
 from convcli.samples import Counts, extremes, spread
-from convcli.slabs import Cutting, Slab
+from convcli.slabs import SHARE, Cutting, Slab
 from convcli.tiles import Method, Task
 from convcli.verify import check_points, points_inside, random_points
 
@@ -32,32 +31,23 @@ PIECES = 16
 """Slabs of an image, where memory does not ask for more: reading and writing overlap with the rest of them."""
 LEAST = 2**23
 """Bytes of a slab below which more of them would not pay."""
-SHARE = 4
-"""One slab, read and computed, may take this part of the memory: two are alive."""
-
-
-@dataclass
-class Phases:
-    """Seconds that each of the three was busy; they overlap."""
-
-    read: float = 0.0
-    compute: float = 0.0
-    write: float = 0.0
 
 
 @dataclass(frozen=True)
 class Stream:
-    """A filter on its way from a source to a target, slab by slab; `busy` counts the time."""
+    """A filter on its way from a source to a target, slab by slab.
+
+    `busy` counts the seconds that reading, computing and writing took; they overlap.
+    """
 
     filter: Filter
     info: ImageInfo
     plan: Plan
     source: PixelSource
     target: PixelTarget
-    memory: int
     verify: int = 0
     progress: Progress | None = None
-    busy: Phases = field(default_factory=Phases)
+    busy: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("read", "compute", "write"), 0.0))
 
     @cached_property
     def whole(self) -> Job:
@@ -77,7 +67,7 @@ class Stream:
     @cached_property
     def slabs(self) -> list[Slab]:
         """The slabs in the order of the file."""
-        return list(self.cutting.slabs(slab_bytes(self.cutting.size(self.cutting.whole), self.memory)))
+        return list(self.cutting.slabs(slab_bytes(self.cutting.size(self.cutting.whole), self.plan.memory)))
 
     @cached_property
     def points(self) -> list[Task]:
@@ -134,7 +124,7 @@ class Stream:
                 part[...] = old[(slice(None),) * axis + (slice(first, first + len(rows)),)]
             else:
                 self.source.read(self.cutting.read(slab, (int(rows[0]), int(rows[-1]) + 1)), part)
-        self.busy.read += perf_counter() - begun
+        self.busy["read"] += perf_counter() - begun
         return pixels
 
     def compute(self, slab: Slab, pixels: Array, total: Counts, progress: Progress | None) -> Array:
@@ -145,7 +135,7 @@ class Stream:
         values = np.empty(job.working_shape, self.plan.problem.dtype if rescaled else self.cutting.after.dtype)
         total.add(job.run(values, self.method, progress))
         check_points(job, values, points_inside(job, self.points))
-        self.busy.compute += perf_counter() - begun
+        self.busy["compute"] += perf_counter() - begun
         return values.reshape([stop - start for start, stop in self.cutting.written(slab)])
 
     def write(self, slab: Slab, values: Array) -> None:
@@ -156,7 +146,7 @@ class Stream:
         """Hand results over, and count the time."""
         begun = perf_counter()
         store(slab, values)
-        self.busy.write += perf_counter() - begun
+        self.busy["write"] += perf_counter() - begun
 
 
 def slab_bytes(whole: int, memory: int) -> int:
@@ -166,13 +156,6 @@ def slab_bytes(whole: int, memory: int) -> int:
     True
     """
     return min(memory // SHARE, max(LEAST, whole // PIECES))
-
-
-def narrowed(filter_: Filter, info: ImageInfo, plan: Plan, memory: int) -> Plan:
-    """The plan with tiles for slabs that fit the memory."""
-    if prod(info.shape) * np.dtype(info.dtype).itemsize < memory // SHARE:
-        return plan
-    return Cutting(filter_, info, plan).narrowed(memory // SHARE)
 
 
 def runs(rows: Array, known: Array) -> Iterator[tuple[int, Array]]:

@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from typing import Any, TypeVar
 
 Task = TypeVar("Task")
@@ -56,7 +57,13 @@ def _one_blas_thread() -> AbstractContextManager[Any]:
     """Nothing where the environment already says so (the command line sets it before NumPy is loaded)."""
     if os.environ.get("OPENBLAS_NUM_THREADS") == "1":
         return nullcontext()
-    from threadpoolctl import threadpool_limits
-
-    limits: AbstractContextManager[Any] = threadpool_limits(1, "blas")
+    limits: AbstractContextManager[Any] = _libraries().limit(limits=1, user_api="blas")
     return limits
+
+
+@cache
+def _libraries() -> Any:
+    """The libraries with threads of their own, looked for once: that takes a millisecond."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()

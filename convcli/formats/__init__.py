@@ -6,6 +6,11 @@ One line of `FORMATS` for each format; its module, imported on first use, has
     read(source, options) -> Image              the same, and the pixels
     write(stream, image, options, name)         into a seekable stream
 
+and, where images may be larger than the memory,
+
+    windows(source, options)                    a context: the image, and its pixels window by window, or None
+    streamed(stream, info, options, name)       a context: what takes pixels window by window
+
 A file is known by its first bytes; its name only chooses what is written. Metadata that formats share stands under
 `icc` (bytes), `exif` (bytes, a TIFF structure), `orientation` (2 to 8), `resolution` (x, y, "inch", "cm" or "none"
 (pixels per unit, or just their ratio)), `description` (text, or bytes that are no UTF-8) and `scaling` (slope, inter:
@@ -19,11 +24,12 @@ import os
 import re
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from convcli.errors import ConvError, UsageError
 from convcli.formats.atomic import atomic_output, same_file
@@ -32,7 +38,10 @@ from convcli.formats.layout import check_series, picture_samples, upright, with_
 from convcli.formats.limits import check_some, times
 from convcli.formats.options import ReadOptions, WriteOptions
 from convcli.formats.source import Source, source_of
-from convcli.image import Image, ImageInfo
+from convcli.image import Image, ImageInfo, PixelSource, PixelTarget, Spans
+
+if TYPE_CHECKING:
+    import numpy as np
 
 __all__ = [
     "FORMATS",
@@ -47,6 +56,8 @@ __all__ = [
     "read",
     "remarks",
     "same_file",
+    "streamed",
+    "windows",
     "write",
 ]
 
@@ -66,7 +77,7 @@ class Format:
     """A file format: the module that reads and writes it, how it is recognised, and what it holds.
 
     `magic` matches the first bytes; `samples` is empty where an image of any dimensions is held; `side` is the largest
-    width and height. A format without `dtypes` is read only.
+    width and height. A format without `dtypes` is read only; one that `streams` is written as its pixels come.
     """
 
     name: str
@@ -77,6 +88,7 @@ class Format:
     dtypes: tuple[str, ...] = NUMBERS
     samples: tuple[str, ...] = ()
     side: int = 2**31 - 1
+    streams: bool = False
 
     def load(self) -> ModuleType:
         """The format's module."""
@@ -88,9 +100,9 @@ FORMATS = {
     for entry in (
         Format("png", "PNG", "png", (".png",), rb"\x89PNG\r\n\x1a\n", INTEGERS, TRANSPARENT, 1_000_000),
         Format("jpeg", "JPEG", "jpeg", (".jpg", ".jpeg"), rb"\xff\xd8\xff", ("uint8",), (*COLOUR, "cmyk"), 65500),
-        Format("tiff", "TIFF", "tiff", (".tif", ".tiff"), rb"II[\*+]\0|MM\0[\*+]"),
-        Format("ome", "OME-TIFF", "tiff", (".ome.tif", ".ome.tiff")),
-        Format("imagej", "ImageJ TIFF", "tiff", ()),
+        Format("tiff", "TIFF", "tiff", (".tif", ".tiff"), rb"II[\*+]\0|MM\0[\*+]", streams=True),
+        Format("ome", "OME-TIFF", "tiff", (".ome.tif", ".ome.tiff"), streams=True),
+        Format("imagej", "ImageJ TIFF", "tiff", (), streams=True),
         Format("webp", "WebP", "pillow", (".webp",), rb"RIFF....WEBP", ("uint8",), TRANSPARENT, 16383),
         Format("bmp", "BMP", "pillow", (".bmp",), rb"BM", ("uint8",), COLOUR),
         Format("gif", "GIF", "pillow", (".gif",), rb"GIF8[79]a", ("uint8",), GREY, 65535),
@@ -103,7 +115,7 @@ FORMATS = {
             "nifti", "NIfTI", "nifti", (".nii",), rb"\x5c\x01\0\0|\0\0\x01\x5c|\x1c\x02\0\0|\0\0\x02\x1c", HELD_BY_NIFTI
         ),
         Format("nifti-gz", "NIfTI, compressed", "nifti", (".nii.gz",), rb"\x1f\x8b", HELD_BY_NIFTI),
-        Format("npy", "NumPy array", "npy", (".npy",), rb"\x93NUMPY"),
+        Format("npy", "NumPy array", "npy", (".npy",), rb"\x93NUMPY", streams=True),
         Format("npz", "NumPy archive", "npy", (".npz",), rb"PK\x03\x04"),
     )
 }
@@ -136,6 +148,47 @@ def read(source: Path | bytes, *, options: ReadOptions = READ) -> Image:
         turn = image.info.metadata.get("orientation", 1) if options.auto_orient else 1
         data = image.data if turn == 1 else import_module("convcli.formats.pixels").turned(image.data, info.axes, turn)
         return Image(info, data)
+
+
+@contextmanager
+def windows(source: Path, *, options: ReadOptions = READ) -> Iterator[tuple[ImageInfo, PixelSource] | None]:
+    """An image whose pixels are read a window at a time; None where its file is only read as a whole."""
+    opened = source_of(source)
+    with ExitStack() as stack:
+        with reading(opened):
+            module = recognised(opened).load()
+            found = stack.enter_context(module.windows(opened, options)) if hasattr(module, "windows") else None
+            turned = found and options.auto_orient and found[0].metadata.get("orientation", 1) != 1
+            result = (finished(found[0], opened, options), Windows(opened, found[1])) if found and not turned else None
+        yield result
+
+
+@dataclass(frozen=True)
+class Windows:
+    """The pixels of a file, window by window; what goes wrong is told as an error of the file."""
+
+    source: Source
+    pixels: PixelSource
+
+    def read(self, spans: Spans, out: np.ndarray[Any, Any]) -> None:
+        """Fill `out`, of the window's shape and the image's sample type."""
+        with reading(self.source):
+            self.pixels.read(spans, out)
+
+
+@contextmanager
+def streamed(
+    target: Path,
+    info: ImageInfo,
+    *,
+    format: Format,  # noqa: A002
+    force: bool = False,
+    options: WriteOptions = WRITE,
+) -> Iterator[PixelTarget]:
+    """A file that takes pixels window by window and appears at the end of the block, whole or not at all."""
+    check_writable(format, info)
+    with atomic_output(target, force=force) as stream, format.load().streamed(stream, info, options, format.name) as to:
+        yield to
 
 
 @contextmanager

@@ -150,6 +150,21 @@ def read_directory(stream: BinaryIO, layout: Layout, offset: int) -> Directory:
     return directory
 
 
+def value_places(stream: BinaryIO, layout: Layout, offset: int) -> dict[int, tuple[int, int, int]]:
+    """Where the values of each tag of a directory are: (type, number of values, byte in the file)."""
+    stream.seek(offset)
+    count = read_number(stream, layout, layout.count)
+    start, width = stream.tell(), struct.calcsize(layout.mark + layout.offset)
+    table = read_at(stream, start, layout.entry.size * count)
+    places = {}
+    for index in range(count):
+        code, kind, values, field = layout.entry.unpack_from(table, index * layout.entry.size)
+        inline = start + (index + 1) * layout.entry.size - width
+        fits = SIZES.get(kind, 0) * values <= width
+        places[code] = kind, values, inline if fits else int.from_bytes(field, layout.order)
+    return places
+
+
 def read_at(stream: BinaryIO, offset: int, length: int) -> bytes:
     """Bytes at an offset, fewer at the end of the file."""
     stream.seek(offset)

@@ -16,12 +16,13 @@ from numpy.lib import format as npy_format
 
 from convcli.errors import ConvError
 from convcli.formats.failures import corrupt, decoding
+from convcli.formats.flat import Flat
 from convcli.formats.layout import DTYPES, MAPPED_FROM, SAMPLES, check_axes, check_series
 from convcli.formats.limits import DEFLATE_RATIO, check_declared, check_ratio, times
 from convcli.formats.options import ReadOptions, WriteOptions
-from convcli.formats.pixels import Array, mapped
+from convcli.formats.pixels import Array, mapped, native
 from convcli.formats.source import Source
-from convcli.image import Image, ImageInfo
+from convcli.image import Image, ImageInfo, PixelSource, PixelTarget
 
 DAMAGE = (ValueError, TypeError, EOFError, SyntaxError, RecursionError, MemoryError, tokenize.TokenError)
 ZIP_DAMAGE = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, OSError, KeyError, *DAMAGE)
@@ -59,6 +60,26 @@ def read(source: Source, options: ReadOptions) -> Image:
         if mappable and header.size >= MAPPED_FROM:
             return Image(info, mapped(stream, header.dtype, header.start, header.shape))
         return Image(info, numbers(stream, header, info, options))
+
+
+@contextmanager
+def windows(source: Source, options: ReadOptions) -> Iterator[tuple[ImageInfo, PixelSource] | None]:
+    """An array file whose numbers are read a window at a time; None where it is packed, or of bits or columns."""
+    with opened(source, options) as (stream, header, name):
+        plain = name == "npy" and source.path is not None and header.dtype != bool and not header.fortran
+        pixels = Flat(stream, header.start, header.dtype, header.shape, "NPY")
+        yield (describe(header, options, name), pixels) if plain else None
+
+
+@contextmanager
+def streamed(stream: BinaryIO, info: ImageInfo, _options: WriteOptions, _kind: str) -> Iterator[PixelTarget]:
+    """An array file whose numbers are written as they come."""
+    dtype = np.dtype(info.dtype)
+    head = {"descr": npy_format.dtype_to_descr(dtype), "fortran_order": False, "shape": info.shape}
+    npy_format.write_array_header_1_0(stream, head)
+    target = Flat(stream, stream.tell(), dtype, info.shape, "NPY")
+    stream.truncate(target.offset + prod(info.shape) * dtype.itemsize)
+    yield target
 
 
 @contextmanager
@@ -139,7 +160,7 @@ def numbers(stream: BinaryIO, header: Header, info: ImageInfo, options: ReadOpti
     if len(content) < header.size:
         raise corrupt("NPY", f"{header.size:,} bytes are declared, {len(content):,} are there")
     data = np.frombuffer(content, header.dtype).reshape(header.shape, order="F" if header.fortran else "C")
-    data = np.ascontiguousarray(data, header.dtype.newbyteorder("="))
+    data = np.ascontiguousarray(native(data))
     return data.view(np.uint8) * np.uint8(255) if data.dtype == bool else data
 
 

@@ -19,6 +19,11 @@ def turned(data: Array, axes: str, turn: int) -> Array:
     return data
 
 
+def native(data: Array) -> Array:
+    """Pixels in the machine's byte order, and said to be so in the one way that all libraries understand."""
+    return data.view(data.dtype.name) if data.dtype.isnative else data.astype(data.dtype.name)
+
+
 def mapped(stream: BinaryIO, dtype: np.dtype[Any], offset: int, shape: tuple[int, ...]) -> Array:
     """Numbers in an open file as an array that is read page by page as it is used, and cannot be written."""
     return np.memmap(cast(Any, stream), dtype, "r", offset, shape)  # it needs the descriptor alone, which outlives this
@@ -34,7 +39,7 @@ def picture(image: Image) -> Array:
     places = [info.axes.index(axis) for axis in "YX" + samples]
     others = [place for place in range(len(info.shape)) if place not in places]
     data = image.data.transpose(others + places).reshape([info.shape[place] for place in places])
-    data = np.ascontiguousarray(data, data.dtype.newbyteorder("="))
+    data = np.ascontiguousarray(native(data))
     if info.metadata.get("tiff", {}).get("photometric") == "miniswhite":
         return cast(Array, np.iinfo(data.dtype).max - data)
     return data

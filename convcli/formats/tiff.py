@@ -6,12 +6,9 @@ pages and the place of all pixels are checked here, and what it logs meanwhile i
 
 from __future__ import annotations
 
-import logging
 import struct
-import threading
-import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Any, BinaryIO
@@ -21,7 +18,8 @@ from tifffile import TiffFile, TiffPageSeries
 
 from convcli.errors import ConvError
 from convcli.formats import exif_directories, imagej, ome
-from convcli.formats.failures import ADDRESS, corrupt, decoding
+from convcli.formats.failures import corrupt, decoding
+from convcli.formats.flat import Flat
 from convcli.formats.ifd import Directory, layout_of, page_offsets, read_directory
 from convcli.formats.layout import DTYPES, MAPPED_FROM, check_axes, check_series, with_axes
 from convcli.formats.limits import (
@@ -34,19 +32,16 @@ from convcli.formats.limits import (
     times,
 )
 from convcli.formats.options import ReadOptions
-from convcli.formats.pixels import Array, mapped
+from convcli.formats.pixels import Array, mapped, native
 from convcli.formats.source import Source
+from convcli.formats.tiff_damage import DAMAGE, judged, listening
 from convcli.formats.tiff_output import write
-from convcli.image import AXES, Image, ImageInfo
+from convcli.formats.tiff_stream import streamed
+from convcli.formats.tiff_windows import Careful, Paged, refuses
+from convcli.image import AXES, Image, ImageInfo, PixelSource
 
-__all__ = ["probe", "read", "write"]
+__all__ = ["probe", "read", "streamed", "windows", "write"]
 
-DAMAGE = (
-    *(ValueError, TypeError, KeyError, IndexError, AttributeError, AssertionError, OverflowError, ZeroDivisionError),
-    *(RuntimeError, EOFError, struct.error, zlib.error),
-)
-"""What tifffile and the codecs raise on broken files: they trust what the tags say of each other."""
-HARMLESS = ("GDAL_NODATA",)  # what tifffile logs of tags that do not touch the pixels
 MINISWHITE, MINISBLACK, RGB, PALETTE, MASK, SEPARATED, YCBCR = range(7)
 PHOTOMETRICS = {MINISWHITE: "miniswhite", MINISBLACK: "minisblack", RGB: "rgb", SEPARATED: "separated"}
 ASSOCIATED, UNASSOCIATED = 1, 2  # alpha: colours multiplied by it, or not
@@ -100,37 +95,30 @@ def read(source: Source, options: ReadOptions) -> Image:
         return Image(with_remarks(info, tiff, options), data)
 
 
+@contextmanager
+def windows(source: Source, options: ReadOptions) -> Iterator[tuple[ImageInfo, PixelSource] | None]:
+    """A TIFF whose pixels are read a window at a time; None where it is decoded as a whole only."""
+    with ExitStack() as opening:
+        tiff = opening.enter_context(opened(source, options))
+        info = with_remarks(describe(tiff, options), tiff, options)
+        pixels = windowed(tiff, info)
+        kept = opening.pop_all()  # what happens in the block is no fault of the file
+    with closing(kept):
+        yield None if pixels is None else (info, Careful(pixels, options))
+
+
+def windowed(tiff: Opened, info: ImageInfo) -> PixelSource | None:
+    """The pixels of the series by windows, expanded as `describe` says."""
+    series = tiff.series
+    if series.dataoffset is not None and series.shape == info.shape and series.dtype != bool:
+        dtype = series.dtype.newbyteorder(tiff.file.byteorder)
+        return Flat(tiff.stream, series.dataoffset, dtype, series.shape, "TIFF")
+    return None if refuses(series) else Paged(tiff.stream, series, lambda samples: expanded_pixels(tiff, samples))
+
+
 def with_remarks(info: ImageInfo, tiff: Opened, options: ReadOptions) -> ImageInfo:
     """The image with a note for each remark of tifffile; an error where one tells of damage."""
     return replace(info, notes=info.notes + judged(tiff.heard, options))
-
-
-@contextmanager
-def listening() -> Iterator[list[str]]:
-    """What tifffile logs in this thread from warnings on, as a growing list of lines."""
-    heard: list[str] = []
-    thread = threading.get_ident()
-
-    class Listener(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            if threading.get_ident() == thread:
-                heard.append(record.getMessage())
-
-    listener = Listener(logging.WARNING)
-    logger = logging.getLogger("tifffile")
-    logger.addHandler(listener)
-    try:
-        yield heard
-    finally:
-        logger.removeHandler(listener)
-
-
-def judged(heard: list[str], options: ReadOptions) -> tuple[str, ...]:
-    """The lines of tifffile's log as notes; an error unless the reading is lenient."""
-    serious = [line for line in heard if not any(word in line for word in HARMLESS)]
-    if serious and not options.lenient:
-        raise corrupt("TIFF", serious[0])
-    return tuple(f"tifffile says: {ADDRESS.sub('', line).strip()}" for line in dict.fromkeys(heard))
 
 
 @contextmanager
@@ -397,14 +385,20 @@ def pixels(tiff: Opened, info: ImageInfo, options: ReadOptions, *, mappable: boo
     series = tiff.series
     place = series.dataoffset
     aligned = place is not None and place % series.dtype.itemsize == 0
+    dtype = series.dtype.newbyteorder(tiff.file.byteorder)
     if mappable and place is not None and aligned and series.nbytes >= MAPPED_FROM and series.shape == info.shape:
-        return mapped(tiff.stream, series.dtype.newbyteorder(tiff.file.byteorder), place, series.shape)
+        return mapped(tiff.stream, dtype, place, series.shape)
     check_declared(info, np.dtype(info.dtype).itemsize, options.max_pixels)
     data = series.asarray()
     if data.shape != series.shape:
         raise corrupt("TIFF", f"it decodes to {times(data.shape)} samples, not to {times(series.shape)}")
+    return expanded_pixels(tiff, data)
+
+
+def expanded_pixels(tiff: Opened, data: Array) -> Array:
+    """Samples as pixels: with a palette applied, bits as bytes, in the machine's byte order."""
     is_bits = data.dtype == bool
     data = data.view(np.uint8) if is_bits else data
     if is_palette(tiff):
         return np.take(palette(tiff), data, axis=0)
-    return data * np.uint8(255) if is_bits else data
+    return data * np.uint8(255) if is_bits else native(data)

@@ -6,6 +6,7 @@ go into OME, which names them, and where OME has no such dtype into tifffile's o
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
 from typing import Any, BinaryIO
 
@@ -18,7 +19,6 @@ from convcli.formats.geotiff import placed
 from convcli.formats.ifd import add_to_first_page, layout_of
 from convcli.formats.layout import fitting_profile
 from convcli.formats.options import WriteOptions
-from convcli.formats.pixels import Array
 from convcli.image import Image, ImageInfo
 
 LARGEST_CLASSIC = 2**32 - 2**25  # bytes: above, offsets of 32 bits may not reach
@@ -35,17 +35,26 @@ SHORT = 3
 
 
 def write(stream: BinaryIO, image: Image, options: WriteOptions, kind: str) -> None:
-    """Write an image of any dimensions; BigTIFF from the start where it may grow past 4 GB."""
-    data, info = stored(image)
+    """Write an image of any dimensions."""
+    places, info = stored_order(image.info)
+    save(stream, info, options, kind, image.data.transpose(places))
+
+
+def save(stream: BinaryIO, info: ImageInfo, options: WriteOptions, kind: str, data: Any, **more: Any) -> Any:
+    """Let tifffile write an image, axes in TIFF's order; BigTIFF from the start where it may grow past 4 GB.
+
+    `data` and `more` are what tifffile takes; its answer.
+    """
     chosen = container(info, kind)
     arguments = {**structure(info, options), **LAYERS[chosen](info)}
     big = prod(info.shape) * np.dtype(info.dtype).itemsize > LARGEST_CLASSIC
     own = {"ome": arguments.pop("fresh", False), "imagej": chosen == "imagej", "shaped": chosen == "shaped"}
     named = FileHandle(stream, name="image.tif")  # tifffile asks an open file for its name; a draft has none
     with TiffWriter(named, bigtiff=big, byteorder="<", **own) as file:
-        file.write(data, **arguments)
+        answer = file.write(data, **arguments, **more)
     if "exif" in info.metadata:
         add_to_first_page(stream, exif_directories.into_tiff(info.metadata["exif"], stream, layout_of(stream)[0]))
+    return answer
 
 
 def remarks(info: ImageInfo, options: WriteOptions, kind: str) -> tuple[str, ...]:
@@ -86,23 +95,13 @@ def check(info: ImageInfo, kind: str) -> None:
         raise ConvError(f"{reason}; use a .tif output, --format tiff or another --dtype", "dtype")
 
 
-def stored(image: Image) -> tuple[Array, ImageInfo]:
-    """The image with its dimensions where TIFF has them: samples last, or right before rows and columns."""
-    info = image.info
+def stored_order(info: ImageInfo) -> tuple[list[int], ImageInfo]:
+    """The dimensions where TIFF has them, samples last or right before rows and columns: their places, the image so."""
     leading = [axis for axis in info.axes if axis in "TZC"]
     planar = info.axes.endswith("SYX")
     order = leading + (["S"] if planar else []) + ["Y", "X"] + (["S"] if "S" in info.axes and not planar else [])
     places = [info.axes.index(axis) for axis in order]
-    if places == list(range(len(places))):
-        return image.data, info
-    return image.data.transpose(places), replaced_axes(info, "".join(order), places)
-
-
-def replaced_axes(info: ImageInfo, axes: str, places: list[int]) -> ImageInfo:
-    """The image with its dimensions in another order."""
-    from dataclasses import replace
-
-    return replace(info, axes=axes, shape=tuple(info.shape[place] for place in places))
+    return places, replace(info, axes="".join(order), shape=tuple(info.shape[place] for place in places))
 
 
 def structure(info: ImageInfo, options: WriteOptions) -> dict[str, Any]:

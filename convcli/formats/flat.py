@@ -1,0 +1,70 @@
+"""Windows of pixels in a file where they lie one after the other, without compression: read and written in place.
+
+Positioned reads go into the caller's own memory. A memory map would count every page it touched as the process's.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from convcli.formats.failures import corrupt
+from convcli.formats.pixels import Array
+from convcli.image import Spans
+
+
+@dataclass(frozen=True)
+class Flat:
+    """An array in a file: the offset of its first number, its type with the byte order, its shape."""
+
+    stream: BinaryIO
+    offset: int
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    title: str
+
+    def read(self, spans: Spans, out: Array) -> None:
+        """Fill `out` with a window of the array, in the machine's byte order."""
+        for offset, place in pieces(self.shape, spans):
+            part = out[place]
+            whole = part if part.flags.c_contiguous else np.empty(part.shape, out.dtype)
+            self._fill(whole.reshape(-1).view(np.uint8).data, self.offset + offset * self.dtype.itemsize)
+            if whole is not part:
+                part[...] = whole
+        if not self.dtype.isnative:
+            out.byteswap(inplace=True)
+
+    def write(self, spans: Spans, pixels: Array) -> None:
+        """Put a window of the array into its place."""
+        for offset, place in pieces(self.shape, spans):
+            self.stream.seek(self.offset + offset * self.dtype.itemsize)
+            self.stream.write(np.ascontiguousarray(pixels[place], self.dtype).reshape(-1).view(np.uint8).data)
+
+    def _fill(self, buffer: memoryview, offset: int) -> None:
+        """Read all bytes of a buffer."""
+        while buffer:
+            count = os.preadv(self.stream.fileno(), [buffer], offset)
+            if count == 0:
+                raise corrupt(self.title, f"it is cut short: {len(buffer):,} bytes of pixels are missing")
+            buffer, offset = buffer[count:], offset + count
+
+
+def pieces(shape: Sequence[int], spans: Spans) -> Iterator[tuple[int, tuple[int, ...]]]:
+    """The stretches of a window that lie in one piece in an array: where each begins, and its index in the window.
+
+    >>> list(pieces((4, 3, 5), ((1, 3), (0, 3), (0, 5))))
+    [(15, ())]
+    >>> list(pieces((4, 3, 5), ((1, 3), (2, 3), (0, 5))))
+    [(25, (0,)), (40, (1,))]
+    """
+    if all(span == (0, size) for span, size in zip(spans[1:], shape[1:], strict=True)):
+        yield (spans[0][0] * prod(shape[1:]) if spans else 0), ()
+        return
+    for place, index in enumerate(range(*spans[0])):
+        for offset, inner in pieces(shape[1:], spans[1:]):
+            yield index * prod(shape[1:]) + offset, (place, *inner)

@@ -1,0 +1,130 @@
+"""Reading a TIFF by windows: rows of its pages, where they lie in the file or decoded strip by strip, tile by tile.
+
+What is decoded and reaches beyond a window is kept for the next one, which begins there: the last strips or tiles of
+each plane.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import product
+from math import prod
+from typing import Any, BinaryIO
+
+import numpy as np
+from tifffile import TiffPageSeries
+
+from convcli.formats.failures import corrupt, decoding
+from convcli.formats.options import ReadOptions
+from convcli.formats.pixels import Array
+from convcli.formats.tiff_damage import DAMAGE, judged, listening
+from convcli.image import PixelSource, Spans
+
+Expand = Callable[[Array], Array]
+
+
+@dataclass(frozen=True)
+class Paged:
+    """A series of pages; a plane is what one page holds of one sample, or of all where they are interleaved.
+
+    `expand` makes pixels of what the samples stand for: colours of a palette, bytes of bits.
+    """
+
+    stream: BinaryIO
+    series: TiffPageSeries
+    expand: Expand
+    bands: dict[int, tuple[int, Array]] = field(default_factory=dict)
+
+    @property
+    def page(self) -> Any:
+        """The first page, which the others resemble."""
+        return self.series.keyframe
+
+    @property
+    def rows(self) -> int:
+        """The place of the axis that runs along rows."""
+        return len(self.series.shape) - (3 if self.page.shaped[-1] > 1 else 2)
+
+    @property
+    def height(self) -> int:
+        """Rows of a strip or tile."""
+        return int(self.page.tilelength if self.page.is_tiled else self.page.rowsperstrip or self.page.imagelength)
+
+    @property
+    def width(self) -> int:
+        """Columns of a strip or tile."""
+        return int(self.page.tilewidth if self.page.is_tiled else self.page.imagewidth)
+
+    def read(self, spans: Spans, out: Array) -> None:
+        """Fill `out` with a window: some planes, some rows, whole rows."""
+        leading = self.series.shape[: self.rows]
+        start, stop = spans[self.rows]
+        for place in product(*(range(*span) for span in spans[: self.rows])):
+            plane = int(np.ravel_multi_index(place, leading)) if leading else 0
+            inside = tuple(index - span[0] for index, span in zip(place, spans[: self.rows], strict=True))
+            target = out[inside]
+            for first, pixels in self._bands(plane, start, stop):
+                low, high = max(start, first), min(stop, first + len(pixels))
+                target[low - start : high - start] = self.expand(pixels[low - first : high - first])
+
+    def _bands(self, plane: int, start: int, stop: int) -> Iterator[tuple[int, Array]]:
+        """The rows of strips or tiles that hold the rows from `start` to `stop`: the first of each, and its pixels."""
+        kept = self.bands.pop(plane, None)
+        for number in range(start // self.height, -(-stop // self.height)):
+            pixels = kept[1] if kept and kept[0] == number else self._decoded(plane, number)
+            first = number * self.height
+            if stop < first + len(pixels):
+                self.bands[plane] = number, pixels
+            yield first, pixels
+
+    def _decoded(self, plane: int, number: int) -> Array:
+        """One row of strips or tiles of a plane, (rows, columns) or (rows, columns, samples)."""
+        page, columns, samples = self.page, self.page.imagewidth, self.page.shaped[-1]
+        band = np.empty((min(self.height, page.imagelength - number * self.height), columns, samples), page.dtype)
+        across, down = -(-columns // self.width), -(-page.imagelength // self.height)
+        held, sample = divmod(plane, page.shaped[0])
+        for column, left in enumerate(range(0, columns, self.width)):
+            part = self._segment(held, (sample * down + number) * across + column)
+            band[:, left : left + self.width] = part[: len(band), : columns - left]
+        return band if samples > 1 else band[..., 0]
+
+    def _segment(self, number: int, index: int) -> Array:
+        """A strip or tile, decoded: (rows, columns, samples)."""
+        held: Any = self.series[number]
+        if held is None:
+            raise corrupt("TIFF", f"page {number + 1} of the stack is missing")
+        offset, count = held.dataoffsets[index], held.databytecounts[index]
+        self.stream.seek(offset)
+        content = self.stream.read(count)
+        if len(content) < count:
+            raise corrupt("TIFF", f"it is cut short: pixels of page {number + 1} lie past its end")
+        tables = {"jpegtables": held.jpegtables, "jpegheader": self.page.jpegheader}
+        pixels, _, shape = self.page.decode(content or None, index, **tables, _fullsize=False)
+        if pixels is None:
+            return np.full(shape[1:], self.page.nodata, self.page.dtype)
+        decoded: Array = pixels[0]
+        return decoded
+
+
+@dataclass(frozen=True)
+class Careful:
+    """Windows of a TIFF that may be damaged: what the decoder raises or logs is an error."""
+
+    source: PixelSource
+    options: ReadOptions
+
+    def read(self, spans: Spans, out: Array) -> None:
+        """Fill `out` with a window."""
+        with decoding("TIFF", *DAMAGE), listening() as heard:
+            self.source.read(spans, out)
+        judged(heard, self.options)
+
+
+def refuses(series: TiffPageSeries) -> bool:
+    """True for what is decoded as a whole only: volumes in one page, tiles in depth, one JPEG for a whole slide."""
+    page: Any = series.keyframe
+    deep = page.imagedepth > 1 or (page.is_tiled and page.tiledepth > 1)
+    slide = page.jpegheader is not None and 273 in page.tags and page.is_tiled
+    odd = page.is_subsampled or series.transform is not None
+    return bool(deep or slide or odd or prod(page.shaped) * len(series) != series.size)

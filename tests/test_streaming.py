@@ -1,0 +1,364 @@
+"""Images that are read, computed and written slab by slab: the same bits as at once, and nothing left behind."""
+
+import contextlib
+import json
+import signal
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import tifffile
+
+from command import convcli, limited_file_size, start
+from convcli import formats, processing, streaming
+from convcli.borders import BORDERS, parse_border
+from convcli.engine import apply, rank_of
+from convcli.errors import ConvError
+from convcli.filter import Filter, Numbers
+from convcli.filtering import Filtering
+from convcli.formats import FORMATS, WriteOptions, read
+from convcli.image import Image, ImageInfo
+from convcli.kernels.kernel import Kernel
+from convcli.operation import Limits
+from convcli.planner import make_plan
+from convcli.slabs import Cutting, narrowed
+
+LAYOUTS = [
+    ("YX", (150, 130), 2),
+    ("ZYX", (9, 60, 50), 2),
+    ("ZYX", (40, 30, 33), 3),
+    ("TCZYX", (2, 3, 12, 20, 22), 3),
+    ("ZCYX", (12, 2, 20, 22), 3),
+    ("YXS", (90, 80, 3), 2),
+    ("SYX", (3, 90, 80), 2),
+    ("CYX", (4, 70, 60), 2),
+    ("YXC", (60, 50, 4), 2),
+    ("TZCYX", (2, 9, 2, 20, 20), 3),
+    ("XY", (60, 50), 2),
+]
+METHODS = ("direct", "separable", "gemm", "fft")
+SMALL = 2**17
+"""Bytes of memory that make many slabs of the images here."""
+
+
+class Array:
+    """An array as source and target, which counts what is read from it and written to it."""
+
+    def __init__(self, data):
+        self.data, self.count = data, 0
+
+    def read(self, spans, out):
+        out[...] = self.data[tuple(slice(*span) for span in spans)]
+        self.count += out.size
+
+    def write(self, spans, pixels):
+        self.data[tuple(slice(*span) for span in spans)] = pixels
+        self.count += pixels.size
+
+
+@pytest.fixture
+def thin(monkeypatch):
+    """Slabs as thin as the memory asks for, and images long from the first byte on."""
+    monkeypatch.setattr(streaming, "LEAST", 1)
+    monkeypatch.setattr(processing, "LONG", 1)
+
+
+def draw_filter(rng, axes, shape, ndim, method):
+    """A random filter that fits such an image."""
+    size = dict(zip(axes, shape, strict=True))
+    taps = rng.random(tuple(rng.integers(1, 6, ndim)))
+    taps = np.ones_like(taps) if method == "separable" else taps
+    bank = "C" in axes and rng.random() < 0.5
+    if bank:
+        taps = rng.random((int(rng.integers(1, 4)), size["C"], *taps.shape))
+    border = str(rng.choice([rule for rule in BORDERS if rule != "constant"] + ["constant=3"]))
+    return Filter(
+        Kernel.from_array("drawn", taps, bank=bank),
+        each=not bank,
+        stride=tuple(int(n) for n in rng.integers(1, 3, ndim)),
+        dilation=tuple(int(n) for n in rng.integers(1, 3, ndim)),
+        padding=str(rng.choice(["same", "valid", "full", "tf-same"])),
+        borders=parse_border(border, "ZYX"[-ndim:]),
+        numbers=Numbers(range=str(rng.choice(["clip", "clip", "rescale", "abs"]))),
+    )
+
+
+def check_streamed(filter_, image, plan):
+    """The stream gives the array that `apply` gives, and counts the same; how many slabs it took."""
+    expected, counts = apply(filter_, image, plan)
+    source, target = Array(image.data), Array(np.zeros_like(expected.data))
+    stream = streaming.Stream(filter_, image.info, plan, source, target, verify=4)
+    assert counts == stream.run()
+    np.testing.assert_array_equal(expected.data, target.data, strict=True)
+    assert target.count == target.data.size
+    return len(stream.slabs)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(("axes", "shape", "ndim"), LAYOUTS)
+def test_a_stream_gives_the_bits_of_the_whole(axes, shape, ndim, method, thin):
+    rng = np.random.default_rng([len(axes), ndim, len(method)])
+    slabs = []
+    for turn in range(4):
+        filter_ = draw_filter(rng, axes, shape, ndim, method)
+        data = (rng.random(shape) * 250).astype(["uint8", "float32"][turn % 2])
+        info = ImageInfo(shape, data.dtype.name, axes, samples="rgb" if "S" in axes else "")
+        with contextlib.suppress(ConvError):  # a method that cannot, or a kernel that does not fit
+            plan = make_plan(filter_.problem(info, rank_of(filter_.kernel)), method=method, memory=SMALL)
+            plan = narrowed(filter_, info, replace(plan, memory=int(rng.choice([2**12, SMALL]))))
+            slabs.append(check_streamed(filter_, Image(info, data), plan))
+    assert max(slabs, default=2) > 1
+
+
+def test_the_short_way_and_its_rims_do_not_show(thin):
+    rng = np.random.default_rng(1)
+    for dtype in ("uint8", "float32"):
+        data = (rng.random((700, 300)) * 250).astype(dtype)
+        data[5:9, 299] = np.nan if dtype == "float32" else 0
+        info = ImageInfo(data.shape, dtype, "YX")
+        filter_ = Filter(
+            Kernel.from_array("k", rng.random((5, 7)), bank=False),
+            stride=(1, 1),
+            dilation=(1, 1),
+            borders=parse_border("wrap", "YX"),
+        )
+        plan = replace(make_plan(filter_.problem(info), method="direct"), tile=(16, 300), memory=2**16)
+        assert check_streamed(filter_, Image(info, data), plan) > 2
+
+
+def test_slabs_share_rows_without_reading_them_twice(thin):
+    data = np.random.default_rng(2).integers(0, 255, (64, 32, 32), np.uint8)
+    info = ImageInfo(data.shape, "uint8", "ZYX")
+    kernel = Kernel.from_array("k", np.ones((7, 3, 3)) / 63, bank=False)
+    filter_ = Filter(kernel, stride=(1,) * 3, dilation=(1,) * 3, borders=parse_border("edge", "ZYX"))
+    plan = narrowed(filter_, info, replace(make_plan(filter_.problem(info)), memory=2**17))
+    source, target = Array(data), Array(np.zeros_like(data))
+    stream = streaming.Stream(filter_, info, plan, source, target)
+    stream.run()
+    assert len(stream.slabs) > 3
+    assert data.size == source.count
+
+
+def test_slabs_fit_the_memory_and_cover_all():
+    info = ImageInfo((2, 100, 3, 64, 64), "uint16", "TZCYX")
+    kernel = Kernel.from_array("k", np.ones((5, 5, 5)), bank=False)
+    filter_ = Filter(kernel, stride=(1,) * 3, dilation=(1,) * 3, borders=parse_border("wrap", "ZYX"))
+    for most in (2**19, 2**21, 2**23, 2**26):
+        plan = narrowed(filter_, info, replace(make_plan(filter_.problem(info)), memory=4 * most))
+        cutting, covered = Cutting(filter_, info, plan), np.zeros(info.shape, int)
+        for slab in cutting.slabs(most):
+            assert cutting.size(slab) <= most
+            covered[tuple(slice(*span) for span in cutting.written(slab))] += 1
+        assert (covered == 1).all()
+
+
+# Files
+
+STACK = np.random.default_rng(3).integers(0, 60000, (24, 90, 100), dtype=np.uint16)
+COLOUR = np.random.default_rng(4).integers(0, 255, (200, 180, 3), dtype=np.uint8)
+FILES = {
+    "plain": (STACK, {}),
+    "imagej": (STACK, {"imagej": True, "metadata": {"axes": "ZYX", "spacing": 2.0, "unit": "um"}}),
+    "ome": (STACK, {"ome": True, "metadata": {"axes": "ZYX", "PhysicalSizeZ": 2.0}}),
+    "shaped": (STACK.reshape(4, 6, 90, 100), {"metadata": {"axes": "TZYX"}}),
+    "bigtiff": (STACK, {"bigtiff": True}),
+    "big-endian": (STACK.astype(">u2"), {"byteorder": ">"}),
+    "deflate": (STACK, {"compression": "zlib"}),
+    "predictor": (STACK, {"compression": "zlib", "predictor": True, "rowsperstrip": 7}),
+    "float predictor": (STACK.astype(np.float32), {"compression": "zstd", "predictor": True}),
+    "lzw": (STACK, {"compression": "lzw", "byteorder": ">", "predictor": True}),
+    "zstd": (STACK, {"compression": "zstd"}),
+    "packbits": (STACK, {"compression": "packbits"}),
+    "tiles": (STACK, {"tile": (32, 48)}),
+    "compressed tiles": (STACK, {"tile": (32, 48), "compression": "zlib", "predictor": True}),
+    "strips": (STACK[0], {"rowsperstrip": 11}),
+    "colour": (COLOUR, {"photometric": "rgb"}),
+    "colour tiles": (COLOUR, {"photometric": "rgb", "tile": (64, 64), "compression": "zlib", "predictor": True}),
+    "planar": (np.moveaxis(COLOUR, 2, 0), {"photometric": "rgb", "planarconfig": "separate", "compression": "zlib"}),
+    "planar, plain": (np.moveaxis(COLOUR, 2, 0), {"photometric": "rgb", "planarconfig": "separate"}),
+    "jpeg": (COLOUR, {"photometric": "rgb", "compression": "jpeg", "tile": (64, 64)}),
+    "bits": (STACK > 30000, {"photometric": "minisblack"}),
+    "palette": (
+        STACK[0].astype(np.uint8),
+        {"photometric": "palette", "colormap": (np.arange(768).reshape(3, 256) * 85 % 256 * 257).astype("u2")},
+    ),
+}
+
+
+def run(folder, name, kind="", *, memory=SMALL, **options):
+    """The report and the path of a file filtered with so much memory."""
+    from convcli.processing import Settings, process
+
+    out = folder / f"{name}-{kind}.tif"
+    kernel = Kernel.from_array("k", np.arange(1.0, 10).reshape(3, 3) / 45, bank=False)
+    filter_ = Filter(kernel, stride=(1, 1), dilation=(1, 1), borders=parse_border("reflect", "YX"))
+    settings = Settings(limits=Limits("direct", 2, memory), writing=WriteOptions(**options), verify=5)
+    return process(Filtering(lambda _: filter_), settings, str(folder / f"{name}.tif"), str(out)), out
+
+
+def at_once(monkeypatch):
+    """From here on no file is long."""
+    monkeypatch.setattr(processing.Course, "is_long", lambda *_: False)
+
+
+def tags_of(path):
+    """The tags of every page that do not say where pixels lie."""
+    places = {"StripOffsets", "StripByteCounts", "TileOffsets", "TileByteCounts", "ExifTag", "DateTime"}
+    with tifffile.TiffFile(path) as file:
+        return [{tag.name: tag.value for tag in page.tags if tag.name not in places} for page in file.pages]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_is_filtered_by_windows_as_it_is_whole(name, tmp_path, thin, monkeypatch):
+    data, options = FILES[name]
+    tifffile.imwrite(tmp_path / f"{name}.tif", data, **options)
+    report, out = run(tmp_path, name)
+    assert {"read", "compute", "write", "total"} == set(report.times)
+    at_once(monkeypatch)
+    expected, whole = run(tmp_path, name, "whole")
+    assert (expected.below, expected.above, expected.samples) == (report.below, report.above, report.samples)
+    assert expected.warnings == report.warnings
+    np.testing.assert_array_equal(tifffile.imread(whole), tifffile.imread(out), strict=True)
+    assert uuidless(tags_of(whole)) == uuidless(tags_of(out))
+    assert read(whole).info == read(out).info or name == "ome"
+
+
+def uuidless(pages):
+    """OME-XML has a new name for every file."""
+    import re
+
+    return re.sub(r"urn:uuid:[0-9a-f-]+", "", repr(pages))
+
+
+@pytest.mark.parametrize("compression", ["none", "deflate", "lzw", "zstd"])
+@pytest.mark.parametrize("name", ["plain", "tiles", "colour", "planar", "float predictor"])
+def test_a_stream_writes_the_compression_that_is_asked_for(name, compression, tmp_path, thin):
+    data, options = FILES[name]
+    tifffile.imwrite(tmp_path / f"{name}.tif", data, **options)
+    _, out = run(tmp_path, name, compression=compression)
+    codes = {"none": 1, "deflate": (8, 32946), "lzw": 5, "zstd": 50000}[compression]
+    with tifffile.TiffFile(out) as file:
+        assert int(file.pages[-1].compression) in np.atleast_1d(codes)
+        assert bool(options.get("tile")) == file.pages[0].is_tiled
+        found = file.asarray()
+    _, plain = run(tmp_path, name, "plain", compression="none")
+    np.testing.assert_array_equal(tifffile.imread(plain), found, strict=True)
+
+
+def test_npy_streams_too(tmp_path, thin):
+    np.save(tmp_path / "in.npy", STACK)
+    for out in ("out.npy", "out.tif"):
+        done = convcli(
+            "conv3d", tmp_path / "in.npy", "--axes", "ZYX", "-k", "box:3", "-o", tmp_path / out, "--memory", "1MiB"
+        )
+        assert 0 == done.returncode, done.stderr
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "out.tif"), np.load(tmp_path / "out.npy"), strict=True)
+
+
+def test_channels_that_a_bank_makes_are_written_side_by_side(tmp_path, thin, monkeypatch):
+    tifffile.imwrite(tmp_path / "in.tif", STACK, compression="zlib", metadata={"axes": "CYX"}, rowsperstrip=13)
+    bank = np.random.default_rng(5).random((5, 24, 3, 3))
+    np.save(tmp_path / "bank.npy", bank)
+    filter_ = Filter(Kernel.from_array("bank", bank, bank=True), each=False, stride=(1, 1), dilation=(1, 1),
+                     borders=parse_border("edge", "YX"))  # fmt: skip
+    settings = processing.Settings(limits=Limits("auto", 1, 2**20))
+    processing.process(Filtering(lambda _: filter_), settings, str(tmp_path / "in.tif"), str(tmp_path / "a.tif"))
+    at_once(monkeypatch)
+    processing.process(Filtering(lambda _: filter_), settings, str(tmp_path / "in.tif"), str(tmp_path / "b.tif"))
+    found = tifffile.imread(tmp_path / "a.tif")
+    assert (5, 90, 100) == found.shape
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "b.tif"), found, strict=True)
+
+
+def test_the_peak_is_bounded(tmp_path):
+    volume = np.random.default_rng(6).integers(0, 60000, (64, 512, 512), dtype=np.uint16)
+    tifffile.imwrite(tmp_path / "in.tif", volume)
+    done = convcli(
+        "conv3d", tmp_path / "in.tif", "-k", "box:3", "-o", tmp_path / "out.tif", "--memory", "64MB", "--json"
+    )
+    assert 0 == done.returncode, done.stderr
+    assert json.loads(done.stdout)["memory"] < 170e6  # of which 80 are Python, NumPy and the codecs
+
+
+# Faults
+
+
+def check_fault(code, folder, target, *words):
+    """A run that fails with this code, leaves the old output and nothing else."""
+    target.write_bytes(b"precious")
+    before = sorted(path.name for path in folder.iterdir())
+    done = convcli("conv2d", *words, "-k", "box:5", "-o", target, "-f", "--memory", "1MiB")
+    assert 1 == done.returncode, done.stderr
+    assert done.stderr.decode().rstrip().endswith(f"[{code}]")
+    assert (b"precious", before) == (target.read_bytes(), sorted(path.name for path in folder.iterdir()))
+
+
+@pytest.mark.parametrize("compression", ["zlib", "lzw", "zstd"])
+def test_a_strip_that_is_damaged_stops_the_stream(compression, tmp_path):
+    stack = np.tile(STACK, (3, 2, 2))
+    path = tmp_path / "in.tif"
+    tifffile.imwrite(path, stack, compression=compression)
+    with tifffile.TiffFile(path) as file:
+        page = file.pages[50]
+        place, size = page.dataoffsets[0], page.databytecounts[0]
+    content = bytearray(path.read_bytes())
+    content[place : place + size // 2] = b"\xff" * (size // 2)
+    path.write_bytes(content)
+    check_fault("corrupt", tmp_path, tmp_path / "out.tif", path)
+
+
+def test_a_file_that_shrinks_meanwhile_stops_the_stream(tmp_path, thin, monkeypatch):
+    path = tmp_path / "in.tif"
+    tifffile.imwrite(path, STACK)
+    with formats.windows(path) as found:
+        info, source = found
+        path.write_bytes(path.read_bytes()[: STACK.nbytes // 2])
+        with pytest.raises(ConvError, match="cut short") as caught:
+            source.read(((0, 24), (0, 90), (0, 100)), np.empty(info.shape, info.dtype))
+    assert ("corrupt", str(path)) == (caught.value.code, caught.value.where)
+
+
+def test_a_full_disk_leaves_nothing(tmp_path):
+    for name, options in (("plain", {}), ("deflate", {"compression": "zlib"})):
+        tifffile.imwrite(tmp_path / f"{name}.tif", np.tile(STACK, (8, 1, 1)), **options)
+        with limited_file_size(2**20):
+            done = convcli(
+                "conv2d", tmp_path / f"{name}.tif", "-k", "box:3", "-o", tmp_path / "out.tif", "--memory", "1MiB"
+            )
+        assert 1 == done.returncode
+        assert done.stderr.endswith(b"[disk-full]\n"), done.stderr
+    assert ["deflate.tif", "plain.tif"] == sorted(path.name for path in tmp_path.iterdir())
+
+
+def test_strict_leaves_nothing(tmp_path):
+    tifffile.imwrite(tmp_path / "in.tif", STACK)
+    done = convcli("conv2d", tmp_path / "in.tif", "-k", "9", "-o", tmp_path / "out.tif", "--memory", "1MiB", "--strict")
+    assert (1, ["in.tif"]) == (done.returncode, [path.name for path in tmp_path.iterdir()])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_in_the_middle_leaves_nothing(number, tmp_path):
+    tifffile.imwrite(tmp_path / "in.tif", np.tile(STACK, (20, 3, 3)))
+    process = start(
+        "conv3d",
+        tmp_path / "in.tif",
+        "-k",
+        "gaussian:6",
+        "-m",
+        "direct",
+        "-o",
+        tmp_path / "out.tif",
+        "--memory",
+        "4MiB",
+    )
+    time.sleep(1.5)
+    assert process.poll() is None, process.stderr.read()
+    process.send_signal(number)
+    assert 128 + number == process.wait(10)
+    process.stderr.close()
+    assert ["in.tif"] == [path.name for path in tmp_path.iterdir()]
+
+
+def test_every_format_that_streams_can_be_read_by_windows():
+    assert {"tiff", "ome", "imagej", "npy"} <= {name for name, entry in FORMATS.items() if entry.streams}
