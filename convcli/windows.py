@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,8 @@ from convcli.borders import Border
 
 Array = np.ndarray[Any, Any]
 Window = Sequence[tuple[int, int]]
+SMALL = 2**13
+"""Pixels up to which a window at a border is gathered one by one: nine copies of its parts would take longer."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,12 +50,21 @@ def read_window(
         inside: tuple[Any, ...] = (..., *(axis.place(slice(*span)) for span, _, axis in spans))
         block = np.asarray(image[inside], dtype=dtype)
         return block if block.strides[-1] == block.itemsize else np.ascontiguousarray(block)
+    if all(border.rule != "constant" for border in borders) and prod(stop - start for start, stop in window) <= SMALL:
+        taken = np.ix_(*(axis.place(_stands_for(*span, border.rule, axis.size)) for span, border, axis in spans))
+        return np.asarray(image[(..., *taken)], dtype, order="C")
     outer = image.shape[: image.ndim - len(window)]
     block = np.empty((*outer, *(stop - start for start, stop in window)), dtype)
     for parts in product(*(list(_parts(*span)) for span in spans)):
         place: tuple[Any, ...] = (..., *(part.target for part in parts))
         block[place] = _pixels(image, parts)
     return block
+
+
+@lru_cache(maxsize=64)
+def _stands_for(start: int, stop: int, rule: str, size: int) -> Array:
+    """The pixel of an axis that stands at each position of a window."""
+    return MAPS[rule](np.arange(start, stop), size)
 
 
 @dataclass(frozen=True)

@@ -308,7 +308,7 @@ def test_many_inputs_go_into_a_folder_or_a_template(tmp_path):
     done = convcli(
         "conv2d", tmp_path / "a.png", tmp_path / "b.png", "-k", "box:3", "-o", f"{tmp_path}/out/{{stem}}-{{kernel}}.tif"
     )
-    assert (0, 2) == (done.returncode, len(done.stderr.splitlines()))
+    assert (0, True) == (done.returncode, done.stderr.startswith(b"done  2 of 2 in "))
     assert ["a-box-3.tif", "b-box-3.tif"] == sorted(p.name for p in (tmp_path / "out").iterdir())
     done = convcli("conv2d", tmp_path / "a.png", tmp_path / "b.png", "-k", "box:3", "-o", f"{tmp_path}/out/")
     assert 0 == done.returncode
