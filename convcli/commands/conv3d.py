@@ -26,7 +26,13 @@ def conv3d(
     one by one. Lengths in units (gaussian:2um) are measured by the image's own spacing. A filter bank of shape
     (O, I/g, kd, kh, kw) sums over channels; slices of a typed kernel stand between |.
 
-    Example: convcli conv3d stack.tif -k gaussian:2um -o smooth.tif
+    Examples:
+        convcli conv3d stack.tif -k gaussian:2um -o smooth.tif
+        convcli conv3d stack.tif -k gaussian:1,2,2 --stride 1,2,2 -o half.tif
+        convcli conv3d stack.tif -k box:3um --border z=reflect,yx=edge -o mean.tif
+        convcli conv3d stack.tif -k sobel:y -k sobel:z --combine magnitude -o e.tif
+        convcli conv3d stack.tif -k "1 1 | 2 2 | 1 1" --normalize sum -o slices.tif
+        convcli conv3d stack.tif -k ball:1,4,4 --verify --json -o ball.tif
     """
     from convcli.batch import run_batch
     from convcli.commands.building import build_batch, build_filtering

@@ -10,8 +10,9 @@ from typing import Annotated, Any
 
 from convcli.commands.declaring import Argument, Option
 from convcli.commands.options import Csv, Json, Markdown, kernel_words
-from convcli.errors import ConvError, UsageError
-from convcli.kernels import KERNELS, Kernel, NamedKernel, parse_kernel
+from convcli.errors import ConvError, KernelError, UsageError
+from convcli.kernels import KERNELS, Kernel, NamedKernel, is_measured, parse_kernel
+from convcli.kernels.parameters import read_spacing
 from convcli.streams import read_input
 from convcli.tables import Table, chosen_style, show, visible, write
 
@@ -44,6 +45,10 @@ def kernels(
         ),
     ] = "",
     force: Annotated[bool, Option("-f", "--force", help="Replace a file that exists.")] = False,
+    spacing: Annotated[
+        str,
+        Option(metavar="LENGTH", help="How far apart samples are, for lengths in units: 0.5um, or 2um,0.5um,0.5um."),
+    ] = "",
     json: Json = False,
     csv: Csv = False,
     markdown: Markdown = False,
@@ -58,6 +63,7 @@ def kernels(
         convcli kernels gaussian:2
         convcli kernels "1 2 1; 2 4 2; 1 2 1"
         convcli kernels sobel:z --3d
+        convcli kernels gaussian:2um --3d --spacing 2um,0.5um,0.5um
         convcli kernels gabor:8,45 -o gabor.txt
         convcli kernels box:3 log:1.5 --json
     """
@@ -65,7 +71,8 @@ def kernels(
     if json and style != "rich":
         raise UsageError("--json excludes --csv and --markdown; give one of them")
     ndim = 3 if three else 2
-    parsed = [parse_kernel(text, ndim, stdin=read_input) for text in texts or ()]
+    steps = known_spacing(spacing, ndim, texts or ())
+    parsed = [parse_kernel(text, ndim, spacing=steps, stdin=read_input) for text in texts or ()]
     if output:
         save(parsed, output, force=force)
     if json:
@@ -74,6 +81,17 @@ def kernels(
         show(table_of_names(named(ndim)), style)
     elif style != "rich" or not output:
         show_kernels(parsed, style)
+
+
+def known_spacing(text: str, ndim: int, kernels: Sequence[str]) -> dict[str, tuple[float, str]]:
+    """The distance between samples along each axis, which lengths in units need."""
+    unmeasured = [kernel for kernel in kernels if is_measured(kernel)]
+    if unmeasured and not text:
+        raise UsageError(f"{unmeasured[0]}: a length in a unit needs --spacing, such as --spacing 0.5um", "kernel")
+    try:
+        return read_spacing(text, "ZYX"[-ndim:]) if text else {}
+    except KernelError as error:
+        raise UsageError(error.message, where="--spacing") from None
 
 
 def named(ndim: int) -> list[NamedKernel]:
