@@ -6,6 +6,7 @@ Everything comes from the command's docstring and from what it declares; nothing
 from __future__ import annotations
 
 import inspect
+import re
 import shutil
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,6 +21,8 @@ INDENT = "  "
 OWN = "Options"
 """The section of a command's own options."""
 HELP = ("-h, --help", "Show this message.")
+WORD = re.compile(r"""(?:"[^"]*"|'[^']*'|[^\s"'])+""")
+"""A word of the shell, quotes and all."""
 EXAMPLE, EXAMPLES = "Example: ", "Examples:"
 
 
@@ -49,7 +52,8 @@ def help_text(name: str) -> str:
     about, width = told(command), max(NARROWEST, min(WIDEST, shutil.get_terminal_size().columns))
     taken = declared(command)
     parts = [usage(name, taken), wrapped(about.sentence, width)]
-    parts.append(section("Example" if len(about.examples) == 1 else "Examples", about.examples))
+    lines = (line for example in about.examples for line in continued(example, width - len(INDENT)))
+    parts.append(section("Example" if len(about.examples) == 1 else "Examples", lines))
     parts += [wrapped(paragraph, width) for paragraph in about.paragraphs]
     parts += [section(heading, two_columns(rows, width - len(INDENT))) for heading, rows in sections(taken).items()]
     return "\n\n".join(parts)
@@ -116,6 +120,21 @@ def wrapped(paragraph: str, width: int, indent: str = "") -> str:
 def section(heading: str, lines: Iterable[str]) -> str:
     """A heading with lines below it."""
     return "\n".join([f"{heading}:", *(f"{INDENT}{line}" for line in lines)])
+
+
+def continued(example: str, width: int) -> Iterator[str]:
+    """An example on as many lines as it needs, which can still be pasted: all but the last end in a backslash.
+
+    >>> list(continued("convcli kernels 'box:3' log:2", 20))
+    ['convcli kernels \\\\', "  'box:3' log:2"]
+    """
+    line = ""
+    for word in WORD.findall(example):
+        if line.strip() and len(line) + len(word) + 3 > width:
+            yield f"{line} \\"
+            line = INDENT
+        line = f"{line} {word}" if line.strip() else f"{line}{word}"
+    yield line
 
 
 def two_columns(rows: Sequence[tuple[str, str]], width: int) -> Iterator[str]:

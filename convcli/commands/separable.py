@@ -81,8 +81,8 @@ def separable(
     Examples:
         convcli separable photo.jpg --depthwise box:3 --pointwise ".3 .6 .1; 1 -1 0" -o maps.tif
         convcli separable photo.jpg --depthwise sobel:x --depthwise sobel:y --pointwise "1 0 1 0 1 0" -o edges.tif
-        convcli separable photo.jpg -k bank.npy --rank 2 --save-factors pair.npz -o maps.tif
-        convcli separable photo.jpg --depthwise pair.npz -o maps.tif
+        convcli separable photo.jpg -k bank.npy --rank 2 --save-factors pair.npz -o near.tif
+        convcli separable photo.jpg --depthwise pair.npz -o pair.tif
     """
     from convcli.batch import run_batch
     from convcli.commands.building import build_batch
