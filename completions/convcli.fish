@@ -123,6 +123,7 @@ complete -c convcli -n '__convcli_command flops' -l algorithms -d 'What each alg
 complete -c convcli -n '__convcli_command kernels' -l 3d -d 'The forms with three axes, for conv3d'
 complete -c convcli -n '__convcli_command kernels' -s o -l output -r -F -d 'Save it: .txt .csv .tsv .mat .json .npy .npz .tif; - ...'
 complete -c convcli -n '__convcli_command kernels' -s f -l force -d 'Replace a file that exists'
+complete -c convcli -n '__convcli_command kernels' -l spacing -r -f -d 'How far apart samples are, for lengths in units: 0.5um, ...'
 complete -c convcli -n '__convcli_command kernels tune' -l json -d 'Print JSON on standard output'
 complete -c convcli -n '__convcli_command tune' -l show -d 'Show what the planner uses now; measure nothing'
 complete -c convcli -n '__convcli_command tune' -l reset -d 'Forget what was measured: back to the numbers shipped'
