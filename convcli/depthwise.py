@@ -15,7 +15,7 @@ from convcli.arithmetic.problem import Problem
 from convcli.filter import Filter
 from convcli.filtering import FilterWork
 from convcli.image import ImageInfo
-from convcli.kernels.pairs import Pair
+from convcli.kernels.pairs import ROUNDING, Pair
 from convcli.methods import pointwise
 from convcli.operation import Limits
 from convcli.planner import make_plan
@@ -137,5 +137,6 @@ def rank_line(each: Rank) -> str:
     >>> rank_line(Rank(2, 0.125, 400, 900))
     'rank 2: error 0.125, 400 MACs a position, 2.25 times fewer than dense'
     """
+    error = f"{each.error:.3g}" if each.error > ROUNDING else f"below {ROUNDING:g}"
     change = f"{each.saving:.3g} times fewer" if each.saving >= 1 else f"{1 / each.saving:.3g} times more"
-    return f"rank {each.rank}: error {each.error:.3g}, {each.macs:,} MACs a position, {change} than dense"
+    return f"rank {each.rank}: error {error}, {each.macs:,} MACs a position, {change} than dense"

@@ -1,4 +1,4 @@
-"""Draws the images in this folder. `python -m samples.make_samples [FOLDER]` writes them anew, the same every time.
+"""Draws the images and filter banks in this folder: `python -m samples.make_samples [FOLDER]`, the same every time.
 
 RandomState is NumPy's one generator whose numbers are promised never to change.
 """
@@ -14,6 +14,7 @@ import numpy as np
 
 from convcli.formats import write
 from convcli.image import Image, ImageInfo
+from convcli.kernels import parse_kernel
 
 Array = np.ndarray[Any, Any]
 SEED = 2026
@@ -97,6 +98,25 @@ def photo() -> Array:
     return bytes_of(tint + random.normal(0, 0.01, tint.shape))
 
 
+def derivatives() -> Array:
+    """Derivatives of Gaussians in brightness: orders 1 and 2, sigma 1.5 and 2.5, along six directions, 24 filters.
+
+    Those of a sigma are steered from five (Freeman and Adelson, "The design and use of steerable filters", 1991).
+    """
+    filters = []
+    for sigma in (1.5, 2.5):
+        down, across, twice_down, mixed, twice_across = (
+            parse_kernel(f"gaussian:{sigma},size=13,order={orders}").array()
+            for orders in ("1,0", "0,1", "2,0", "1,1", "0,2")
+        )
+        for angle in np.arange(6) * np.pi / 6:
+            cos, sin = np.cos(angle), np.sin(angle)
+            filters += [cos * across + sin * down]
+            filters += [cos**2 * twice_across + 2 * cos * sin * mixed + sin**2 * twice_down]
+    bank = np.array([each / np.linalg.norm(each) for each in filters])
+    return (np.array([0.299, 0.587, 0.114])[:, None, None] * bank[:, None]).astype(np.float32)
+
+
 STACK = ImageInfo(
     shape=(12, 64, 64),
     dtype="uint16",
@@ -117,9 +137,14 @@ SAMPLES: dict[str, tuple[Callable[[], Array], ImageInfo]] = {
     "photo.jpg": (photo, PHOTO),
 }
 
+BANKS: dict[str, Callable[[], Array]] = {"derivatives.npy": derivatives}
+
 
 def main(folder: Path) -> None:
     """Write all samples into a folder."""
+    (folder / "kernels").mkdir(exist_ok=True)
+    for name, draw in BANKS.items():
+        np.save(folder / "kernels" / name, draw())
     for name, (draw, info) in SAMPLES.items():
         write(folder / name, Image(info, draw()), force=True)
 

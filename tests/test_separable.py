@@ -1,12 +1,14 @@
 """`convcli separable` against the definition of its two steps; factored banks against their best approximation."""
 
 import json
+from pathlib import Path
 
 import imageio.v3 as iio
 import numpy as np
 import pytest
 from skimage import data
 
+import make_samples
 import oracle
 from command import InProcess, peak_memory
 
@@ -268,3 +270,10 @@ def test_a_slip_is_one_line_and_an_exit_code(tmp_path, run, monkeypatch, words, 
     assert (code, 1) == (found, len(lines)), lines
     assert said in lines[0]
     assert not (tmp_path / "out.tif").exists()
+
+
+def test_the_sample_bank_is_what_its_script_draws_and_is_steered_from_ten():
+    taps = np.load(Path(make_samples.__file__).parent / "kernels" / "derivatives.npy")
+    np.testing.assert_allclose(make_samples.derivatives(), taps, atol=1e-7)
+    steps = np.linalg.svd(taps[:, 1].reshape(24, -1), compute_uv=False)
+    assert (10, True) == (np.count_nonzero(steps > 1e-6), steps[9] > 0.01)

@@ -16,11 +16,9 @@ import numpy as np
 
 from convcli.errors import KernelError
 from convcli.kernels.kernel import Kernel
-from convcli.kernels.pairs import Pair
+from convcli.kernels.pairs import ROUNDING, Pair
 
 Array = np.ndarray[Any, Any]
-ROUNDING = 1e-7
-"""An error that is that of float32 numbers, and counts as none."""
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,9 @@ from convcli.kernels.kernel import Kernel
 if TYPE_CHECKING:
     import numpy as np
 
+ROUNDING = 1e-7
+"""A relative error of a factored bank that is the rounding of float32 numbers, and counts as none."""
+
 
 @dataclass(frozen=True)
 class Pair:
