@@ -35,6 +35,8 @@ from convcli.workers import core_count
 ROOM = 32
 """Bytes of memory that a byte of an image file may come to: decoded, computed, encoded."""
 EARLIER = "done by an earlier run"
+Record = Callable[[Mapping[str, Any]], object]
+"""Hears the report of each input as JSON."""
 
 
 @dataclass(frozen=True)
@@ -131,9 +133,9 @@ class Run:
         """An input treated; where others follow or JSON tells it, an error becomes part of the answer."""
         batch, target = self.batch, self.targets[index]
         one = batch.inputs[index]
-        if one.folder and batch.makes_files:
-            Path(target).parent.mkdir(parents=True, exist_ok=True)
         try:
+            if one.folder and batch.makes_files:
+                Path(target).parent.mkdir(parents=True, exist_ok=True)
             report = process(self.operation, self.settings, one.name, target)
         except BrokenPipeError:
             raise
@@ -145,6 +147,11 @@ class Run:
         if not batch.shows_each:
             return answered(report)
         return answered(report, report.brief() if batch.settings.dry_run else report.rows())
+
+    def close(self) -> None:
+        """No more will be written into the journal."""
+        if self.journal:
+            self.journal.close()
 
     def passed_over(self, index: int) -> Answer:
         """What is said of an input whose output is there already."""
@@ -167,25 +174,8 @@ def run_batch(operation: Operation, batch: Batch) -> int:
     """Treat every input and report; the exit code: 0, that of the failures, or 3 if only a part failed."""
     run = settled(operation, batch)
     summary = Summary(len(batch.inputs), run.jobs)
-    line = ProgressLine(summary, quiet=batch.settings.quiet)
-    failures = []
-    stop = None
-    with report_lines(batch.report) as record, closing(run.answers()) as answers:
-        try:
-            for answer in answers:
-                summary.add(answer.facts)
-                line.clear()
-                tell_answer(answer, batch)
-                record(answer.facts)
-                failures += [answer.exit_code] if answer.error else []
-                if failures and batch.fail_fast:
-                    break
-                line.show()
-        except Interrupted as stopped:
-            release_signals()  # what follows is the end that was asked for
-            stop = stopped
-            summary.stopped = stop.signal.name
-        line.clear()
+    with report_lines(batch.report) as record, closing(run):
+        stop = tell_all(run, summary, record)
         if batch.many:
             conclude(summary, batch, record)
         elif stop:
@@ -193,7 +183,31 @@ def run_batch(operation: Operation, batch: Batch) -> int:
             record(failure(batch.names[0], run.targets[0], error).as_dict())
     if stop:
         raise stop
-    return summary.exit_code(min(failures, default=0))
+    return summary.exit_code
+
+
+def tell_all(run: Run, summary: Summary, record: Record) -> Interrupted | None:
+    """Tell of each input as it is done; what stopped that, if anything did."""
+    batch = run.batch
+    line = ProgressLine(summary, quiet=batch.settings.quiet or not batch.many)
+    try:
+        with closing(run.answers()) as answers:
+            line.show()
+            for answer in answers:
+                summary.add(answer.facts, answer.exit_code)
+                line.clear()
+                tell_answer(answer, batch)
+                record(answer.facts)
+                if answer.error and batch.fail_fast:
+                    break
+                line.show()
+    except Interrupted as stop:
+        release_signals()  # what follows is the end that was asked for
+        summary.stopped = stop.signal.name
+        return stop
+    finally:
+        line.clear()
+    return None
 
 
 def settled(operation: Operation, batch: Batch) -> Run:
@@ -265,9 +279,6 @@ def conclude(summary: Summary, batch: Batch, record: Record) -> None:
         print(json.dumps(facts), flush=True)
     if batch.makes_files and not batch.settings.quiet:
         show_rows(list(summary.rows()))
-
-
-Record = Callable[[Mapping[str, Any]], object]
 
 
 @contextmanager

@@ -77,6 +77,10 @@ class Journal:
         with suppress(OSError):
             self._append(json.dumps({"input": place(source), "after": state(output)}) + "\n")
 
+    def close(self) -> None:
+        """No more is written."""
+        os.close(self.descriptor)
+
     def _append(self, lines: str) -> None:
         data = memoryview(lines.encode())
         while data:

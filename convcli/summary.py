@@ -10,7 +10,6 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from heapq import heappushpop
 from os import environ
 from time import perf_counter
 from typing import Any
@@ -20,6 +19,8 @@ from convcli.streams import tell
 from convcli.tables import visible
 from convcli.wording import seconds
 
+PARTLY_FAILED = 3
+"""The exit code."""
 SLOWEST = 3
 NAMED = 10
 """Failed inputs that are named."""
@@ -37,25 +38,24 @@ class Summary:
     counts: Counter[str] = field(default_factory=Counter)
     slowest: list[tuple[float, str]] = field(default_factory=list)
     failed: list[tuple[str, str]] = field(default_factory=list)
+    failure: int = 0
     warnings: dict[str, tuple[int, str, str]] = field(default_factory=dict)
     started: float = field(default_factory=perf_counter)
     stopped: str = ""
 
-    def add(self, facts: Mapping[str, Any]) -> None:
-        """Take in the report of one input."""
+    def add(self, facts: Mapping[str, Any], exit_code: int = 0) -> None:
+        """Take in the report of one input, and what the command would end with for it alone."""
+        name = facts["input"]
         self.counts[facts["status"]] += 1
-        if facts["status"] == "failed" and len(self.failed) < NAMED:
-            self.failed.append((facts["input"], facts["code"]))
+        if facts["status"] == "failed":
+            self.failure = min(self.failure or exit_code, exit_code)
+            self.failed += [(name, facts["code"])] if len(self.failed) < NAMED else []
+        if (total := facts["time"]["total"]) is not None:
+            self.slowest = sorted([*self.slowest, (total, name)], reverse=True)[:SLOWEST]
         for warning in facts["warnings"]:
             kind = NUMBER.sub("0", warning)
-            count, example, name = self.warnings.get(kind, (0, warning, facts["input"]))
-            self.warnings[kind] = (count + 1, example, name)
-        if (total := facts["time"]["total"]) is not None:
-            if len(self.slowest) < SLOWEST:
-                self.slowest.append((total, facts["input"]))
-                self.slowest.sort()  # a sorted list is a heap
-            else:
-                heappushpop(self.slowest, (total, facts["input"]))
+            count, *first = self.warnings.get(kind, (0, warning, name))
+            self.warnings[kind] = (count + 1, *first)
 
     @property
     def told(self) -> int:
@@ -72,10 +72,11 @@ class Summary:
         """Files worked on in a second; skipping takes no time and says nothing about what is to come."""
         return (self.told - self.counts["skipped"]) / max(self.elapsed, 1e-9)
 
-    def exit_code(self, failures: int) -> int:
-        """0, `failures` where nothing else came of it, or 3 where a part did."""
+    @property
+    def exit_code(self) -> int:
+        """0, that of the failures where nothing else came of it, or 3 where a part did."""
         failed = self.counts["failed"]
-        return 0 if not failed else PARTLY_FAILED if failed < self.told else failures
+        return 0 if not failed else PARTLY_FAILED if failed < self.told else self.failure
 
     def as_dict(self) -> dict[str, Any]:
         """The last line of JSON."""
@@ -87,7 +88,7 @@ class Summary:
             "left": self.inputs - self.told,
             "seconds": self.elapsed,
             "jobs": self.jobs,
-            "slowest": [{"input": name, "seconds": time} for time, name in sorted(self.slowest, reverse=True)],
+            "slowest": [{"input": name, "seconds": time} for time, name in self.slowest],
             "interrupted": self.stopped,
         }
 
@@ -105,7 +106,7 @@ class Summary:
         if self.stopped:
             yield "left", f"{self.inputs - self.told:,}, stopped by {self.stopped}; --resume goes on"
         if self.counts["done"] > SLOWEST:
-            yield "slowest", ", ".join(f"{name} {seconds(time)}" for time, name in sorted(self.slowest, reverse=True))
+            yield "slowest", ", ".join(f"{name} {seconds(time)}" for time, name in self.slowest)
         for count, example, name in sorted(self.warnings.values(), reverse=True):
             yield (
                 "warning",
@@ -116,9 +117,6 @@ class Summary:
         yield from (f"{name} ({code})" for name, code in self.failed)
         if (others := self.counts["failed"] - len(self.failed)) > 0:
             yield f"and {others:,} more"
-
-
-PARTLY_FAILED = 3
 
 
 def speed(rate: float) -> str:

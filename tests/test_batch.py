@@ -161,6 +161,12 @@ def test_equal_names_in_sub_folders_collide_in_one_folder(run, tree):
     assert (2, 1, []) == (code, len(lines), names())
 
 
+def test_a_sub_folder_that_cannot_be_made_fails_what_is_in_it(run, tree):
+    put(Path("out"), "x", b"precious")
+    code, lines = run("conv2d", "in", "-r", *IDENTITY, "-o", "out/")
+    assert (3, 2, ["a.png", "x"]) == (code, len(lines), names())
+
+
 def test_a_folder_of_results_is_never_made_but_its_sub_folders_are(run, tree):
     code, lines = run("conv2d", "in", "-r", *IDENTITY, "-o", "outt/")
     assert (1, 1, False) == (code, len(lines), Path("outt").exists())
@@ -423,8 +429,8 @@ def test_a_signal_stops_all_and_the_rest_is_done_later(slow, number):
     assert errors.endswith(b"[interrupted]\n")
     facts, summary = told(Path("r.json").read_text())
     assert number.name == summary["interrupted"]
-    finished = [fact["output"] for fact in facts if fact["status"] == "done"]
-    assert sorted(finished) == [f"out/{name}" for name in names() if name != slow[-1]]
+    finished = [f"out/{name}" for name in names() if name != slow[-1]]  # one may be there that nobody could tell of
+    assert {fact["output"] for fact in facts if fact["status"] == "done"} <= set(finished)
     assert b"precious" == Path("out", slow[-1]).read_bytes()
 
     before = states(finished)
