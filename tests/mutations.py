@@ -35,7 +35,7 @@ SEED = 20261122
 LONGEST = 1.0  # seconds of this process's time for one file
 ROOM = 400 * 2**20  # bytes of address space beyond what the libraries take
 EXTREMES = (b"\xff\xff\xff\xff", b"\0\0\0\0", b"\x7f\xff\xff\xff", b"\0\0\0\x80", b"\xff\xff\0\0", b"\0\0\0\0\xff\xff")
-NUMBERS = (b"0", b"-1", b"9" * 30, b"1e999", b"nan", b"0.5", b"65536", b"2147483648", b"")
+NUMBERS = (b"0", b"-1", b"9" * 30, b"1e999", b"nan", b"0.5", b"4096", b"2147483648", b"")
 NUMBER = re.compile(rb"\d+")
 
 

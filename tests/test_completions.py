@@ -102,7 +102,7 @@ def quoted(word):
     return "'" + word.replace("\\", "\\\\").replace("'", "'\\''") + "'"
 
 
-def bash_offers(line, folder):
+def bash_offers(line, folder, broken=broken):
     words = broken(line)
     script = BASH.format(
         script=FOLDER / FILES["bash"], words=" ".join(map(quoted, words)), last=len(words) - 1, line=quoted(line)
@@ -239,6 +239,13 @@ EXACTLY = [
 @pytest.mark.parametrize(("line", "expected"), EXACTLY, ids=[line for line, _ in EXACTLY])
 def test_a_tab_offers_what_may_stand_there(shell, line, expected, folder):
     assert expected == offers(shell, line, folder)
+
+
+@pytest.mark.skipif(PROGRAMS["bash"] is None, reason="bash is not installed")
+@pytest.mark.parametrize(("typed", "expected"), [("--border=sym", "--border=symmetric"), ("-k sobel:z", "sobel:z")])
+def test_words_that_readline_does_not_break_are_completed_whole(typed, expected, folder):
+    # as with COMP_WORDBREAKS without = and :
+    assert [expected] == bash_offers(f"convcli conv2d {typed}", folder, broken=lambda line: line.split(" "))
 
 
 def test_all_commands_are_offered(shell, folder):

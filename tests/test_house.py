@@ -90,6 +90,8 @@ FORBIDDEN = (
     *("pickle", "shelve", "marshal", "dill", "joblib", "socket", "ssl", "urllib", "http", "ftplib", "smtplib"),
     *("requests", "subprocess", "pty", "runpy", "code"),
 )
+MAY_START = {"tuning.py": {"subprocess"}}
+"""The only module that starts a program: Python itself, to time an import; it reads no files."""
 LONGEST_MODULE, LONGEST_BARE = 450, 55  # lines; of a module, and of a function that nothing explains
 
 
@@ -127,7 +129,7 @@ def test_rooms_have_an_order():
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_nothing_opens_a_network_runs_a_pickle_or_starts_a_program(path):
-    assert not {name.split(".")[0] for name in imports(path)} & set(FORBIDDEN)
+    assert not {name.split(".")[0] for name in imports(path)} & set(FORBIDDEN) - MAY_START.get(name_of(path), set())
 
 
 LIGHT = (

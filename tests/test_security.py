@@ -1,8 +1,10 @@
 """What a hostile file may not do: run code, start programs, reach the network, name other files, or fill the memory."""
 
 import ast
+import gzip
 import json
 import resource
+import struct
 import subprocess
 import sys
 import time
@@ -13,6 +15,8 @@ import pytest
 
 import convcli
 from command import InProcess, environment
+from convcli.formats import encode
+from convcli.image import Image, ImageInfo
 from faults import (
     GREY,
     RGB,
@@ -139,6 +143,13 @@ def huge_bmp():
     return resized(pillow(GREY, "BMP"), 18, (60000, 4), (60000, 4))
 
 
+def huge_nifti():
+    """A compressed NIfTI of one plane whose header says that it has 9,000 x 9,000 voxels."""
+    plain = bytearray(gzip.decompress(encode(Image(ImageInfo(GREY.shape, "uint8", "YX"), GREY), "nifti-gz")))
+    struct.pack_into("<8h", plain, 40, 3, 9_000, 9_000, 1, 1, 1, 1, 1)
+    return gzip.compress(bytes(plain))
+
+
 def overfull_strip():
     """A TIFF of 100 x 100 whose strip holds a hundred megabytes."""
     strip, place = zlib.compress(bytes(100_000_000), 9), 8 + 2 + 9 * 12 + 4
@@ -188,6 +199,7 @@ PICTURES = [
     ),
     ("npy of 7 TiB", "a.npy", huge_npy, "corrupt"),
     ("npz that lies", "a.npz", zip_bomb, "corrupt"),
+    ("NIfTI of 9,000 x 9,000 in a few bytes", "a.nii.gz", huge_nifti, "bomb"),
 ]
 KERNELS = [
     ("text of 20 MB", "k.txt", lambda: b"1 " * 10_000_000, "too-large"),
