@@ -77,6 +77,7 @@ def test_a_command_begins_with_a_sentence_and_has_several_examples(command):
 def test_an_example_can_be_pasted(example, folders, monkeypatch, capfd):
     folder = folders[next(word for word in example.split() if word in COMMANDS)]
     monkeypatch.chdir(folder)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(folder / "config"))  # what tune keeps
     if any(sign in example for sign in SHELL):
         code, said = run_in_shell(example, folder)
     else:
