@@ -88,7 +88,8 @@ def put(result: Array, target: Array, nodata: float | None = None) -> Counts:
             result[unknown] = 0
         np.rint(result, out=result)
     _clip(result, target.dtype, counts)
-    np.copyto(target, result, casting="unsafe")
+    for plane, values in zip(target, result.astype(target.dtype, copy=False), strict=True):
+        plane[...] = values  # samples may be interleaved: one after the other, NumPy's inner loop is a row, not a pixel
     if unknown is not None and nodata is not None:
         target[unknown] = nodata
     return counts
@@ -105,8 +106,10 @@ def _clip(result: Array, dtype: np.dtype[Any], counts: Counts) -> None:
     below, above = (result < low) & finite, (result > high) & finite
     counts.below = int(np.count_nonzero(below))
     counts.above = int(np.count_nonzero(above))
-    result[below] = low
-    result[above] = high
+    if dtype.kind == "f":
+        result[below], result[above] = low, high
+    else:
+        np.clip(result, low, high, out=result)
 
 
 def limits(dtype: np.dtype[Any], working: np.dtype[Any]) -> tuple[float, float]:

@@ -20,13 +20,15 @@ for variable in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
     os.environ.pop(variable, None)  # a foreign setting would slow the BLAS that is measured
 
 from convcli.machine import processor  # noqa: E402 -- after the environment is set
-from tests.bench import batches, commands, engine, regret, steps  # noqa: E402
+from tests.bench import batches, commands, engine, regret, steps, upsampling, volumes  # noqa: E402
 from tests.bench.turns import Measured, markdown_row  # noqa: E402
 
 PARTS = {
     "engine": engine.rows,
     "steps": steps.rows,
+    "upsampling": upsampling.rows,
     "commands": commands.rows,
+    "volumes": volumes.rows,
     "regret": regret.rows,
     "batches": batches.rows,
 }
