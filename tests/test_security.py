@@ -11,11 +11,13 @@ import time
 import zlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import convcli
 from command import InProcess, environment
 from convcli.formats import encode
+from convcli.formats.pillow import webp_pixels
 from convcli.image import Image, ImageInfo
 from faults import (
     GREY,
@@ -143,6 +145,15 @@ def huge_bmp():
     return resized(pillow(GREY, "BMP"), 18, (60000, 4), (60000, 4))
 
 
+def huge_webp():
+    """A lossless WebP of one colour and a few bytes, 16,383 pixels wide and high."""
+    content = bytearray(pillow(np.zeros((16, 16, 3), np.uint8), "WEBP", lossless=True))
+    place = content.index(b"VP8L") + 9
+    flags = int.from_bytes(content[place : place + 4], "little") >> 28 << 28
+    content[place : place + 4] = (flags | 16382 << 14 | 16382).to_bytes(4, "little")
+    return bytes(content)
+
+
 def huge_nifti():
     """A compressed NIfTI of one plane whose header says that it has 9,000 x 9,000 voxels."""
     plain = bytearray(gzip.decompress(encode(Image(ImageInfo(GREY.shape, "uint8", "YX"), GREY), "nifti-gz")))
@@ -187,6 +198,7 @@ PICTURES = [
     ("PNG of 9,000 x 9,000 in 500 bytes", "a.png", lambda: png(9_000, 9_000, pixels=bytes(500)), "bomb"),
     ("GIF of 65,535 x 65,535", "a.gif", huge_gif, "too-large"),
     ("BMP of 60,000 x 60,000", "a.bmp", huge_bmp, "too-large"),
+    ("WebP of 16,383 x 16,383 in a few bytes", "a.webp", huge_webp, "bomb"),
     ("TIFF of 200,000 x 200,000", "a.tif", lambda: declared_tiff(200_000, 200_000), "corrupt"),
     ("TIFF strip that expands to more than its image", "a.tif", overfull_strip, "corrupt"),
     ("OME-XML that expands without end", "a.ome.tif", laughing_ome, "corrupt"),
@@ -265,3 +277,10 @@ def test_rgb_and_grey_are_no_bombs(tmp_path, capfd):
     for number, pixels in enumerate((GREY, RGB)):
         path = put(tmp_path, f"{number}.png", pillow(pixels, "PNG"))
         assert (0, []) == InProcess(capfd)("conv2d", path, "-k", "box:3", "-q", "-o", tmp_path / f"{number}.tif")
+
+
+@pytest.mark.parametrize("options", [{"lossless": True}, {"quality": 80}, {"quality": 80, "icc_profile": b"icc!"}])
+@pytest.mark.parametrize("shape", [(16, 16, 3), (7, 5, 3), (33, 1000, 4)])
+def test_the_size_of_a_webp_is_known_before_it_is_opened(shape, options):
+    content = pillow(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8), "WEBP", **options)
+    assert shape[0] * shape[1] == webp_pixels(content)

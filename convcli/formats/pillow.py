@@ -72,12 +72,32 @@ def opened(source: Source, options: ReadOptions) -> Iterator[tuple[Any, ImageInf
     """imageio's view of a file, and what it says of the image to read."""
     content = source.read()
     name = {b"R": "webp", b"B": "bmp", b"G": "gif"}[content[:1]]
+    if name == "webp":  # libwebp takes memory for two canvases before anyone can ask how large they are
+        check_ratio(webp_pixels(content), len(content), UNBOUNDED_RATIO)
     with (
         decoding(name.upper(), *DAMAGE),
         pillow_tamed(),
         iio.imopen(io.BytesIO(content), "r", plugin="pillow", extension=f".{name}") as file,
     ):
         yield file, describe(file, name, options.series)
+
+
+def webp_pixels(content: bytes) -> int:
+    """The pixels that the header of a WebP declares; 0 for a header that is unknown, which libwebp will refuse.
+
+    https://developers.google.com/speed/webp/docs/riff_container
+    """
+    head = content[12:30].ljust(18, b"\0")
+    match head[:4]:
+        case b"VP8X":
+            return (int.from_bytes(head[12:15], "little") + 1) * (int.from_bytes(head[15:18], "little") + 1)
+        case b"VP8L":
+            sizes = int.from_bytes(head[9:13], "little")
+            return ((sizes & 0x3FFF) + 1) * ((sizes >> 14 & 0x3FFF) + 1)
+        case b"VP8 ":
+            width, height = struct.unpack_from("<HH", head, 14)
+            return int(width & 0x3FFF) * int(height & 0x3FFF)
+    return 0
 
 
 @contextmanager
