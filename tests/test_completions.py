@@ -139,6 +139,10 @@ def answer(shell, arguments, folder):
     return done.stdout
 
 
+LOG_IN = "import os, sys; os.login_tty(int(sys.argv[1])); os.execv(sys.argv[2], sys.argv[2:])"
+"""A terminal has to be a shell's own for fish to talk to it."""
+
+
 class Terminal:
     """An interactive shell on a terminal of its own."""
 
@@ -146,11 +150,7 @@ class Terminal:
         self.ours, theirs = pty.openpty()
         environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "TERM": "dumb", "LC_ALL": "C.UTF-8"}
         self.process = subprocess.Popen(
-            command,
-            pass_fds=[theirs],
-            preexec_fn=lambda: os.login_tty(theirs),  # noqa: PLW1509 -- nothing here has threads, and fish needs it
-            cwd=folder,
-            env=environment,
+            [sys.executable, "-c", LOG_IN, str(theirs), *command], pass_fds=[theirs], cwd=folder, env=environment
         )
         os.close(theirs)
         os.set_blocking(self.ours, False)
