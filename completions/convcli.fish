@@ -86,7 +86,7 @@ complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilat
 complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilate' -l report -r -F -d 'Write the JSON objects to a file'
 complete -c convcli -n '__convcli_command upsample' -s k -l kernel -r -F -a 'identity box gaussian binomial disk ball laplacian log dog sharpen unsharp emboss motion gabor sobel prewitt scharr roberts kirsch nearest bilinear bicubic lanczos sobel:x prewitt:x scharr:x roberts:x sobel:y prewitt:y scharr:y roberts:y sobel:z prewitt:z scharr:z kirsch:nw kirsch:n kirsch:ne kirsch:e kirsch:se kirsch:s kirsch:sw kirsch:w' -d 'nearest, bilinear, bicubic, lanczos (at the stride); or ...'
 complete -c convcli -n '__convcli_command upsample' -l scale -r -f -d 'Enlarge by this factor (2, 1.5, 4/3, or 2,1 per axis), ...'
-complete -c convcli -n '__convcli_command upsample' -s s -l stride -r -f -d 'Output pixels between the kernels of neighbours; else 2'
+complete -c convcli -n '__convcli_command upsample' -s s -l stride -r -f -d 'From one pixel\'s kernel to the next, in output pixels'
 complete -c convcli -n '__convcli_command upsample' -s p -l padding -r -f -a 'same tf-same valid full' -d 'What is cut off: same leaves stride x input, tf-same ...'
 complete -c convcli -n '__convcli_command upsample' -l output-padding -r -f -d 'Pixels more at the end, fewer than the stride or the ...'
 complete -c convcli -n '__convcli_command upsample' -l output-size -r -f -d 'The size wanted; the output padding follows from it'

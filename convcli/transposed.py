@@ -63,6 +63,13 @@ class TransposedFilter(Filter):
     wanted: tuple[int, ...] = ()
     overlap: bool = False
 
+    @property
+    def laid_shape(self) -> tuple[int, ...]:
+        """The kernel's shape as PyTorch's layers have it: (I, O/g, *space), or that of a plain kernel."""
+        if not self.kernel.bank:
+            return self.kernel.spatial
+        return self.kernel.inputs * self.groups, self.kernel.outputs // self.groups, *self.kernel.spatial
+
     def axes(self, info: ImageInfo) -> tuple[Transposed, ...]:
         """Sizes, strides, dilations, padding and output padding along each spatial axis."""
         self.layout(info)

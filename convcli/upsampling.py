@@ -13,7 +13,7 @@ from convcli.arithmetic.problem import Problem
 from convcli.arithmetic.sizes import Transposed
 from convcli.borders import describe_borders
 from convcli.filter import Numbers
-from convcli.filtering import candidate_facts, kernel_facts, kernel_line, method_lines, spacing_lines
+from convcli.filtering import candidate_facts, kernel_facts, method_lines, spacing_lines
 from convcli.image import Image, ImageInfo
 from convcli.operation import Limits, Progress
 from convcli.planner import Plan, make_plan
@@ -138,7 +138,7 @@ class TransposedWork:
         """The keys that others rely on, and those of a transposed convolution."""
         return {
             "operation": "transposed convolution",
-            "kernel": kernel_facts(self.filter, self.plan),
+            "kernel": kernel_facts(self.filter, self.plan) | {"shape": list(self.filter.laid_shape)},
             "padding": [[axis.begin, axis.end] for axis in self.axes],
             "output_padding": [axis.extra for axis in self.axes],
             "stride": [axis.stride for axis in self.axes],
@@ -155,7 +155,7 @@ class TransposedWork:
 
     def rows(self) -> Iterator[tuple[str, str]]:
         """Kernel, operation, sizes forward and back, methods and work."""
-        yield "kernel", kernel_line(self.filter, self.plan).replace("(O, I/g, ...)", "(from I/g to O channels)")
+        yield "kernel", self._kernel_line()
         yield from (("", remark) for remark in self.filter.remarks)
         yield "filter", self._filter_line()
         for letter, axis in zip(self.filter.spatial, self.axes, strict=True):
@@ -172,6 +172,15 @@ class TransposedWork:
         if self.explain and not self.filter.kernel.bank:
             border = describe_borders(self.filter.borders, self.filter.spatial)
             yield from matrix_lines(self.axes, self.filter.kernel.values(), border)
+
+    def _kernel_line(self) -> str:
+        kernel = self.filter.kernel
+        shape = _times(self.filter.laid_shape)
+        return (
+            f"{kernel.name}, {shape} (I, O/g, ...)"
+            if kernel.bank
+            else f"{kernel.name}, {shape}, sum {kernel.sum():.6g}"
+        )
 
     def _filter_line(self) -> str:
         filter_ = self.filter

@@ -141,6 +141,7 @@ LIGHT = (
     "flops 3@224x224 conv7-64/2p3",
     "flops --help",
     "conv2d --help",
+    "upsample --help",
     "kernels",
 )
 LOADED = """

@@ -145,6 +145,8 @@ def test_channels_become_others_by_a_bank_of_inputs_and_outputs(upsample, run):
         oracle.transposed(one, bank, stride=(2, 2), dilation=(1, 1), pads=((0, 0),) * 2, groups=2) for one in image
     ]
     np.testing.assert_allclose(upsample(image, *words), expected, atol=1e-5)
+    _, lines = run("upsample", "in.npy", *words, "--explain")
+    assert any("bank.npy, 4x3x2x2 (I, O/g, ...)" in line for line in lines)
     assert run("upsample", "in.npy", "-k", "bank.npy", "--axes", "CTYX", "-o", "x.npy") == (
         1,
         ["convcli: 'in.npy': the bank sums over 4 channels, the image has 2 (CTYX 2x4x5x6) [shape]"],

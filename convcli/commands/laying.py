@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from fractions import Fraction
 from functools import cache
 
@@ -44,7 +44,8 @@ def build_transposing(
         stride = dict(zip("ZYX"[-ndim:], strides(laid, ndim), strict=True))
         spacing = {letter: (step / stride.get(letter, 1), unit) for letter, (step, unit) in info.steps.items()}
         remarks = measured([text], ndim, spacing)
-        return transposed_filter(laid, samples, approximation, ndim, spacing, remarks, stdin)[0]
+        built, notes = transposed_filter(laid, samples, approximation, ndim, spacing, remarks, stdin)
+        return replace(built, warnings=notes)
 
     return Transposing(build, explain), ()
 

@@ -43,7 +43,12 @@ class LaidOptions:
     ] = ""
     stride: Annotated[
         str,
-        Option("-s", "--stride", metavar="N|[Z,]Y,X", help="Output pixels between the kernels of neighbours; else 2."),
+        Option(
+            "-s",
+            "--stride",
+            metavar="N|[Z,]Y,X",
+            help="From one pixel's kernel to the next, in output pixels.  [default: 2]",
+        ),
     ] = ""
     padding: Annotated[
         str,
