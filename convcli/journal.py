@@ -10,15 +10,19 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
+from convcli.errors import ConvError
 from convcli.formats.failures import told
 from convcli.streams import STREAM
 
+FIRST = b'{"journal": 1}\n'
+"""The first line."""
 LARGEST = 1 << 26
 """Bytes from which a journal is begun anew: some hundred thousand files."""
 State = tuple[int, int] | None
@@ -91,16 +95,25 @@ def open_journal(path: Path, *, resume: bool) -> Journal:
     """The journal at a path, made if there is none; what it says is read only to go on after it."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        descriptor = os.open(path, flags, 0o600)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        check_journal(descriptor, str(path))
         with os.fdopen(os.dup(descriptor), "rb") as stream:
             entries = parsed(stream) if resume else {}
         if not resume and os.fstat(descriptor).st_size > LARGEST:
             os.truncate(descriptor, 0)
-        os.write(descriptor, b"\n")  # a line that the end of a machine cut stays alone
+        os.write(descriptor, b"\n" if os.fstat(descriptor).st_size else FIRST)  # what a crash cut short stays alone
     except OSError as error:
         raise told(error, str(path)) from error
     return Journal(path, descriptor, entries)
+
+
+def check_journal(descriptor: int, name: str) -> None:
+    """Refuse to append to what is something else."""
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        raise ConvError("is no regular file, as a journal is", "not-regular", where=name)
+    if status.st_size and os.pread(descriptor, len(FIRST), 0) != FIRST:
+        raise ConvError("exists already and is no journal; name another file", "exists", where=name)
 
 
 def parsed(lines: Iterable[bytes]) -> dict[str, Entry]:
@@ -141,7 +154,9 @@ def place(name: str) -> str:
 
 def journal_path(options: Any) -> Path:
     """Where the journal of runs with such options lies."""
-    home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    home = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")  # noqa: PTH111 -- never raises
+    if home.startswith("~"):
+        raise ConvError("no home folder is known; name a file with --journal", "not-found")
     return Path(home, "convcli", f"{fingerprint(options)}.jsonl")
 
 

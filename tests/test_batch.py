@@ -543,6 +543,15 @@ def test_a_journal_that_cannot_be_written_is_no_failure_unless_asked_for(run, fo
     assert (1, 1) == (code, len(lines))
 
 
+@pytest.mark.parametrize("name", ["0.png", "out", "pipe"])
+def test_nothing_else_becomes_a_journal(run, folder, name):
+    os.mkfifo("pipe")
+    before = Path("0.png").read_bytes()
+    code, lines = run("conv2d", *PICTURES, *IDENTITY, "-o", "out/", "--journal", name)
+    assert (1, 1, []) == (code, len(lines), names())
+    assert before == Path("0.png").read_bytes()
+
+
 def test_options_are_told_apart_by_all_they_hold():
     def made_with(value):
         return lambda: value
