@@ -291,6 +291,16 @@ def test_in_place_replaces_every_input(run, folder):
         np.testing.assert_array_equal(np.roll(np.roll(GREY, number), -1, 1), iio.imread(name))
 
 
+def test_a_kernel_from_standard_input_beside_one_in_units_is_for_every_file(folder):
+    for name in ("a.tif", "b.tif", "c.tif"):
+        tifffile.imwrite(name, GREY, imagej=True, resolution=(2, 2), metadata={"unit": "um"})
+    words = ("conv2d", "a.tif", "b.tif", "c.tif", "-k", "box:1um", "-k", "-", "-q", "-o", "out/")
+    done = convcli(*words, stdin=b"0 1 0\n")
+    assert (0, b"") == (done.returncode, done.stderr)
+    for name in names():
+        np.testing.assert_array_equal(GREY, tifffile.imread(f"out/{name}")[1])
+
+
 # Workers
 
 

@@ -29,7 +29,7 @@ from convcli.names import outer_folder
 from convcli.operation import Limits
 from convcli.processing import Settings
 from convcli.selection import Selection
-from convcli.streams import read_input
+from convcli.streams import STREAM, read_input
 
 UNITS = {
     "": 1,
@@ -55,6 +55,8 @@ def build_filtering(
         built, notes = build_filter(ndim, kernels, geometry, numbers, approximation)
         return Filtering(lambda _: built), built.kernel.name, notes
     stdin = cache(read_input)
+    if STREAM in kernels.kernel:
+        stdin()  # once, before there are workers that would share it
 
     def build(info: ImageInfo) -> Filter:
         own, notes = build_filter(ndim, kernels, geometry, numbers, approximation, spacing=info.steps, stdin=stdin)
