@@ -51,7 +51,8 @@ class DilatedWork(FilterWork):
 
     def rate_facts(self) -> dict[str, Any]:
         """What the rate makes of the kernel."""
-        return {"rate": list(self.filter.dilation), "effective": list(self.effective)}
+        size = list(self.effective)
+        return {"rate": list(self.filter.dilation), "effective_kernel": size, "receptive_field": size}
 
     def work_rows(self) -> Iterator[tuple[str, str]]:
         """The rate before the cost, which is that of rate 1."""
@@ -71,7 +72,7 @@ class DilatedWork(FilterWork):
         """K = k + (k - 1)(a - 1) with the numbers filled in, once where all axes agree."""
         axes = zip(self.plan.problem.kernel, self.filter.dilation, self.effective, strict=True)
         formulas = dict.fromkeys(f"K = {k} + ({k} - 1)({rate} - 1) = {extent}" for k, rate, extent in axes)
-        return f"{named(self.filter.dilation)}: {'; '.join(formulas)}; sees {times(self.effective)} pixels"
+        return f"{named(self.filter.dilation)}: {'; '.join(formulas)}; receptive field {times(self.effective)}"
 
 
 @dataclass(frozen=True)
@@ -389,7 +390,7 @@ class ChainWork(Several):
         yield "", f"at every step, borders too; {first.plan.problem.dtype} in between, rounded once at the end"
         yield from self.step_rows()
         field, read = (times([axis[i] for axis in self.seen]) for i in (0, 1))
-        yield "sees", f"a receptive field of {field} pixels, {read} of them read"
+        yield "chain", f"receptive field {field}, of which {read} are read"
         yield self.total_row()
 
 

@@ -79,7 +79,7 @@ def make_plan(
         raise ConvError(
             f"one output reads {extent} pixels, {least:,} bytes of working memory; raise --memory", "memory"
         )
-    candidates = tuple(_ask(name, problem, threads, machine or known().machine) for name in METHODS)
+    candidates = tuple(_ask(name, problem, threads, machine or known().machine, memory) for name in METHODS)
     priced = [c for c in candidates if c.cost is not None and method in ("auto", c.method)]
     if not priced:
         reason = next(c.refused for c in candidates if c.method == method)
@@ -96,7 +96,7 @@ def load(method: str) -> Any:
     return import_module(f"convcli.methods.{method}")
 
 
-def _ask(name: str, problem: Problem, threads: int, machine: Machine) -> Candidate:
+def _ask(name: str, problem: Problem, threads: int, machine: Machine, memory: int) -> Candidate:
     """A method's price for the precision it needs, by several threads; of a pair it computes the depthwise step."""
     method = load(name)
     single = problem.itemsize == 4 and method.rounding(problem.depthwise) <= problem.tolerance
@@ -104,6 +104,8 @@ def _ask(name: str, problem: Problem, threads: int, machine: Machine) -> Candida
     step = working.depthwise
     if reason := method.refuse(step):
         return Candidate(name, working.itemsize, refused=reason)
+    if getattr(method, "WHOLE", False) and (needed := threads * _workspace(method.tile(step), working)) > memory:
+        return Candidate(name, working.itemsize, refused=f"its tiles need {needed:,} bytes, more than --memory")
     pieces = problem.planes * problem.output[0] if hasattr(method, "GRAIN") else _tiles(method, step)
     startup = getattr(method, "startup", lambda _: 0.0)(machine)
     cost = price_alone(name, working, machine)

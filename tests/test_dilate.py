@@ -56,7 +56,7 @@ def test_rates_1_2_and_4_of_a_3x3_kernel_reach_over_3_5_and_9_pixels(tmp_path, d
     for rate, size in ((1, 3), (2, 5), (4, 9)):
         assert size == effective_kernel(3, rate)
         found = dilated(tmp_path, image, "-k", "box:3", "--rate", rate)[1]
-        assert ([size, size], 20 * 20 * 9) == (found["effective"], found["macs"])
+        assert ([size, size], 20 * 20 * 9) == (found["effective_kernel"], found["macs"])
 
 
 @pytest.mark.parametrize("ndim", [2, 3])
@@ -72,7 +72,7 @@ def test_a_rate_is_zeros_between_taps(tmp_path, ndim, seed, dilated):
         image.astype(float), stuffed(taps, rates), mode="nearest", origin=origins(taps, rates)
     )
     np.testing.assert_allclose(expected, result, atol=1e-5)
-    assert [rate * (k - 1) + 1 for rate, k in zip(rates, taps.shape, strict=True)] == report["effective"]
+    assert [rate * (k - 1) + 1 for rate, k in zip(rates, taps.shape, strict=True)] == report["effective_kernel"]
 
 
 def origins(taps, rates):

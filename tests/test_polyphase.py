@@ -65,3 +65,11 @@ def test_threads_share_a_plane():
     image, taps = rng.standard_normal((300, 310)).astype(np.float32), rng.standard_normal((9, 8))
     one, two = (convolve(image, taps, dilation=4, method="polyphase", threads=n) for n in (1, 2))
     np.testing.assert_array_equal(one, two)
+
+
+def test_tiles_that_no_memory_holds_are_refused_instead_of_cut():
+    problem = Problem((padded(1024, 127, 1, 8, "same"),) * 2)
+    chosen = make_plan(problem, memory=2**25)
+    reasons = {candidate.method: candidate.refused for candidate in chosen.candidates}
+    assert "polyphase" != chosen.method
+    assert "bytes, more than --memory" in reasons["polyphase"]

@@ -8,6 +8,7 @@ Each method is a module with
 `startup(machine)`, seconds that its first use in a process costs (where there are any);
 `tile(problem)`, the outputs per spatial axis it likes to compute at a time;
 `GRAIN`, where smaller tiles cost no more work: along the first axis they may be cut after so many outputs;
+`WHOLE`, where smaller tiles cost so much more work that a method whose tiles do not fit the memory is refused;
 `prepare(taps, problem)`, which returns a callable `(block, out)`: `block` is (I, *window), `out` is (O, *tile).
 Prices and refusals need no NumPy.
 """

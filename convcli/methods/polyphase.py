@@ -30,8 +30,11 @@ if TYPE_CHECKING:
 TRANSFORMS = ("winograd", "fft")
 """The methods that a rate keeps from their best."""
 
+WHOLE = True
 LEAST = 32
 """Outputs of a phase along the first axis from which it is cut in two."""
+MOST = 2**21
+"""Outputs of a tile, all phases together: beyond, the first axis is cut, whatever halo that costs."""
 
 SMALL = 1.5
 """How much longer a phase takes than its price, for it is small: 1.2 to 1.6 times (AMD EPYC 7003, 2026-11)."""
@@ -83,13 +86,20 @@ def counts(problem: Problem) -> tuple[int, ...]:
 
 @lru_cache(maxsize=64)
 def phase(problem: Problem) -> Problem:
-    """What one phase is; all phases are its planes."""
-    numbers = counts(problem)
-    axes = tuple(_dense(axis, ceil(axis.output / n)) for axis, n in zip(problem.axes, numbers, strict=True))
-    first, pieces = axes[0], 1
-    if problem.planes == 1 and first.output >= max(LEAST, 3 * first.kernel):  # so that two threads may share a plane
-        axes, pieces = (_dense(problem.axes[0], ceil(first.output / 2)), *axes[1:]), 2
+    """What one phase is, or a part of it where all together are more than a tile; all phases are its planes."""
+    numbers, pieces = counts(problem), _pieces(problem)
+    outputs = [ceil(problem.output[0] / (numbers[0] * pieces))]
+    outputs += [ceil(axis.output / n) for axis, n in zip(problem.axes[1:], numbers[1:], strict=True)]
+    axes = tuple(_dense(axis, size) for axis, size in zip(problem.axes, outputs, strict=True))
     return replace(problem, axes=axes, planes=problem.planes * prod(numbers) * pieces)
+
+
+def _pieces(problem: Problem) -> int:
+    """Parts that the first axis is cut into: for the memory, and where it is long so that two threads may share it."""
+    first = problem.axes[0]
+    length = first.output // counts(problem)[0]
+    shared = problem.planes == 1 and length >= max(LEAST, 3 * first.kernel)
+    return max(2 if shared else 1, ceil(prod(problem.output) / MOST))
 
 
 def _dense(axis: Geometry, outputs: int) -> Geometry:
