@@ -277,3 +277,21 @@ def test_the_sample_bank_is_what_its_script_draws_and_is_steered_from_ten():
     np.testing.assert_allclose(make_samples.derivatives(), taps, atol=1e-7)
     steps = np.linalg.svd(taps[:, 1].reshape(24, -1), compute_uv=False)
     assert (10, True) == (np.count_nonzero(steps > 1e-6), steps[9] > 0.01)
+
+
+def test_a_multiplier_repeats_the_one_kernel_for_all(tmp_path, separable):
+    image = np.random.default_rng(8).standard_normal((2, 9, 10))
+    words = ("--depthwise", "box:3", "--pointwise", "1 2 3 4", "--multiplier", 2)
+    folded = separable(tmp_path, image, "--depthwise", "box:3", "--pointwise", "3 7")[0]
+    result, report = separable(tmp_path, image, *words)
+    np.testing.assert_allclose(folded, result, atol=1e-12)
+    assert 2 == report["pair"]["multiplier"]
+
+
+def test_several_kernels_on_one_channel_are_a_bank_to_factor(tmp_path, separable):
+    image = np.random.default_rng(9).standard_normal((12, 13))
+    words = [word for name in ("sobel:x", "sobel:y", "1 0 -1; 3 0 -3; 1 0 -1", "prewitt:x") for word in ("-k", name)]
+    exact = separable(tmp_path, image, *words, axes="YX")
+    assert 2 + 1 == exact[1]["pair"]["multiplier"]
+    one = separable(tmp_path, image, *words, "--rank", 4, axes="YX")
+    np.testing.assert_allclose(one[0], exact[0], atol=1e-9)
