@@ -81,8 +81,8 @@ def process(operation: Operation, settings: Settings, source: str, target: str) 
     if settings.explain or settings.dry_run:
         return replace(report, warnings=settings.notes + info.notes + notes, status="skipped")
     assert format_ is not None
-    course = Course(content, target, format_, settings, work, notes)
-    outcome = course.by_windows() if course.is_long(info, after) else None
+    course = Course(content, target, format_, settings, info, work, notes)
+    outcome = course.by_windows() if course.is_long else None
     counts, times_taken, warnings = outcome or course.at_once()
     return replace(
         report,
@@ -109,6 +109,7 @@ class Course:
     target: str
     format: Format
     settings: Settings
+    before: ImageInfo
     work: Work
     notes: tuple[str, ...]
 
@@ -126,9 +127,10 @@ class Course:
         taken = {"read": read_at - begun, "compute": computed_at - read_at, "write": perf_counter() - computed_at}
         return counts, taken, warnings
 
-    def is_long(self, before: ImageInfo, after: ImageInfo) -> bool:
+    @property
+    def is_long(self) -> bool:
         """True where it pays, or is necessary, to read, compute and write at the same time, and that is possible."""
-        size = sum(prod(info.shape) * sample_bytes(info.dtype) for info in (before, after))
+        size = sum(prod(info.shape) * sample_bytes(info.dtype) for info in (self.before, self.work.after))
         long = size >= min(LONG, self.settings.limits.memory // 4)
         files = isinstance(self.content, Path) and self.target != STREAM and not is_special(Path(self.target))
         return long and files and isinstance(self.work, Streaming) and self.work.streams and self.format.streams
@@ -142,6 +144,8 @@ class Course:
                 return None
             info, source = found
             after = self.work.after
+            if (info.shape, info.axes, info.dtype) != (self.before.shape, self.before.axes, self.before.dtype):
+                raise ConvError("was replaced while it was looked at; run again", "corrupt", where=str(self.content))
             check_space(after, Path(self.target), settings.writing)
             with (
                 streamed(Path(self.target), after, format=self.format, force=force, options=settings.writing) as target,

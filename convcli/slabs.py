@@ -16,13 +16,13 @@ import numpy as np
 
 from convcli.filter import FILTERS, Filter, Layout
 from convcli.image import ImageInfo, Spans
-from convcli.planner import Plan
-from convcli.tiling import Span, seams
+from convcli.planner import Plan, load
+from convcli.tiling import RUN, Span, seams
 from convcli.windows import Held, rows_read
 
 Array = np.ndarray[Any, Any]
-SHARE = 4
-"""One slab, read and computed, may take this part of the memory: two are alive."""
+SHARE = 3
+"""The least slab, read and computed, may take this part of the memory: two are alive, and there is other work."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +146,12 @@ def narrowed(filter_: Filter, info: ImageInfo, plan: Plan) -> Plan:
 
 
 def _thick(cutting: Cutting, step: int) -> Slab:
-    """The first slab of one tile, in one of each of the loops outside."""
+    """The first of the least slabs: a tile, or a run of those that may have rims, in one of each of the loops outside.
+
+    Whether there are rims is known later, from the prepared method; compiled ones on planes may have them.
+    """
+    compiled = getattr(load(cutting.plan.method), "compiled", None)
+    step *= RUN if cutting.filter.ndim == 2 and compiled and compiled(cutting.plan.problem) else 1
     outer = cutting.outer
     loops = (*((0, 1) for _ in range(outer)), *cutting.whole.loops[outer:])
     return cutting.slab(loops, (0, min(step, cutting.whole.span[1])))

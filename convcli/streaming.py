@@ -152,7 +152,7 @@ class Stream:
 def slab_bytes(whole: int, memory: int) -> int:
     """How large a slab should be.
 
-    >>> slab_bytes(2**30, 2**28) == 2**26
+    >>> slab_bytes(2**32, 3 * 2**26) == 2**26
     True
     """
     return min(memory // SHARE, max(LEAST, whole // PIECES))

@@ -9,7 +9,7 @@ from convcli.arithmetic.geometry import Geometry
 
 Span = tuple[int, int]
 Tile = tuple[Span, ...]
-RUN = 8
+RUN = 4
 """Tiles beside which a rim goes on before it is cut."""
 
 

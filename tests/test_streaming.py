@@ -100,7 +100,7 @@ def check_streamed(filter_, image, plan):
 def test_a_stream_gives_the_bits_of_the_whole(axes, shape, ndim, method, thin):
     rng = np.random.default_rng([len(axes), ndim, len(method)])
     slabs = []
-    for turn in range(4):
+    for turn in range(3):
         filter_ = draw_filter(rng, axes, shape, ndim, method)
         data = (rng.random(shape) * 250).astype(["uint8", "float32"][turn % 2])
         info = ImageInfo(shape, data.dtype.name, axes, samples="rgb" if "S" in axes else "")
@@ -171,6 +171,7 @@ FILES = {
     "zstd": (STACK, {"compression": "zstd"}),
     "packbits": (STACK, {"compression": "packbits"}),
     "tiles": (STACK, {"tile": (32, 48)}),
+    "a tile a page": (STACK[:, :80, :96], {"tile": (80, 96)}),
     "compressed tiles": (STACK, {"tile": (32, 48), "compression": "zlib", "predictor": True}),
     "strips": (STACK[0], {"rowsperstrip": 11}),
     "colour": (COLOUR, {"photometric": "rgb"}),
@@ -199,7 +200,7 @@ def run(folder, name, kind="", *, memory=SMALL, **options):
 
 def at_once(monkeypatch):
     """From here on no file is long."""
-    monkeypatch.setattr(processing.Course, "is_long", lambda *_: False)
+    monkeypatch.setattr(processing.Course, "is_long", False)
 
 
 def tags_of(path):
@@ -244,6 +245,27 @@ def test_a_stream_writes_the_compression_that_is_asked_for(name, compression, tm
         found = file.asarray()
     _, plain = run(tmp_path, name, "plain", compression="none")
     np.testing.assert_array_equal(tifffile.imread(plain), found, strict=True)
+
+
+def test_a_new_ome_tiff_is_the_one_that_is_written_at_once(tmp_path, thin, monkeypatch):
+    np.save(tmp_path / "in.npy", STACK.reshape(2, 3, 4, 90, 100))
+    filter_ = Filter(Kernel.from_array("k", np.ones((3, 3)) / 9, bank=False), stride=(1, 1), dilation=(1, 1),
+                     borders=parse_border("edge", "YX"))  # fmt: skip
+    settings = processing.Settings(limits=Limits("auto", 1, SMALL), reading=formats.ReadOptions(axes="TZCYX"))
+    for name in ("a.tif", "b.tif"):
+        processing.process(Filtering(lambda _: filter_), settings, str(tmp_path / "in.npy"), str(tmp_path / name))
+        at_once(monkeypatch)
+    assert uuidless(tags_of(tmp_path / "b.tif")) == uuidless(tags_of(tmp_path / "a.tif"))
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "b.tif"), tifffile.imread(tmp_path / "a.tif"), strict=True)
+
+
+def test_a_file_is_replaced_in_place(tmp_path):
+    tifffile.imwrite(tmp_path / "in.tif", STACK)
+    expected = convcli("conv2d", tmp_path / "in.tif", "-k", "box:3", "-o", tmp_path / "out.tif")
+    assert 0 == expected.returncode, expected.stderr
+    done = convcli("conv2d", tmp_path / "in.tif", "-k", "box:3", "--in-place", "--memory", "1MiB")
+    assert 0 == done.returncode, done.stderr
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "out.tif"), tifffile.imread(tmp_path / "in.tif"))
 
 
 def test_npy_streams_too(tmp_path, thin):

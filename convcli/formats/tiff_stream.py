@@ -180,6 +180,6 @@ class Segments:
 
 
 def is_segmented(info: ImageInfo, options: WriteOptions) -> bool:
-    """Whether pixels are compressed or cut into tiles."""
-    arguments = structure(info, options)
-    return arguments["compression"] is not None or "tile" in arguments
+    """Whether pixels are compressed or cut into tiles, more than one a page: such a one lies like a strip."""
+    arguments, page = structure(info, options), (info.size("Y"), info.size("X"))
+    return arguments["compression"] is not None or arguments.get("tile", page) != page
