@@ -109,7 +109,13 @@ class EnlargedWork:
         """The keys that others rely on, and the scale."""
         return {
             "operation": "resampling",
-            "kernel": {"name": self.filter.name, "shape": list(self.plan.problem.kernel), "sum": 1.0, "rank": 1},
+            "kernel": {
+                "name": self.filter.name,
+                "shape": list(self.plan.problem.kernel),
+                "sum": 1.0,
+                "rank": 1,
+                "remarks": [],
+            },
             "padding": None,
             "scale": [float(scale) for scale in self.filter.scale],
             "border": [] if self.filter.inside else list(map(str, self.filter.borders)),

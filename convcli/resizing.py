@@ -5,6 +5,8 @@ Few of the weights in a block are not zero, but BLAS multiplies the whole of it 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from itertools import product
@@ -16,15 +18,18 @@ from convcli.engine import Job, Progress
 from convcli.errors import ConvError
 from convcli.fused import Compiled
 from convcli.image import Image
+from convcli.methods.workspace import Workspace
 from convcli.planner import Plan
 from convcli.resampled import BLOCK, Resampled, ResampledFilter
 from convcli.samples import Counts, extremes, spread
 from convcli.tiles import Apply, Method, Task, centre_opacity, filter_block, finish, store_tile, tile_block
+from convcli.tiling import Span
 from convcli.verify import agrees, random_points, slack
 from convcli.workers import run_all
 
 Array = np.ndarray[Any, Any]
 Signs = tuple[str, ...]
+SPARE = Workspace()
 
 
 class Block(NamedTuple):
@@ -59,20 +64,30 @@ def _matrix(axis: Resampled, first: int, last: int, sign: str) -> Array:
     return chosen
 
 
-def along(pixels: Array, axis: Resampled, span: tuple[int, int], place: int, sign: str) -> Array:
-    """`pixels` with axis `place`, a window, replaced by the outputs of a span."""
-    before, (size, *after) = pixels.shape[:place], pixels.shape[place:]
-    columns = pixels.reshape(*before, size, -1)
-    result = np.empty((*before, span[1] - span[0], columns.shape[-1]), pixels.dtype)
+def resample(pixels: Array, axes: Sequence[Resampled], tile: Sequence[Span], signs: Signs, out: Array) -> None:
+    """Fill `out` (1, *tile) from a window (1, *window), axis after axis."""
+    with ExitStack() as lent:
+        for place, (axis, span, sign) in enumerate(zip(axes, tile, signs, strict=True), 1):
+            shape = (*pixels.shape[:place], span[1] - span[0], *pixels.shape[place + 1 :])
+            last = place == len(axes)
+            results = out if last else lent.enter_context(SPARE.borrow(shape, pixels.dtype))
+            along(pixels, axis, span, place, sign, results)
+            pixels = results
+
+
+def along(pixels: Array, axis: Resampled, span: Span, place: int, sign: str, results: Array) -> None:
+    """Fill `results` from `pixels`, of which axis `place` is a window, by the outputs of a span."""
+    last = place == pixels.ndim - 1
+    source = pixels if last else pixels.reshape(*pixels.shape[: place + 1], -1)
+    target = results if last else results.reshape(*results.shape[: place + 1], -1)
     parts = blocks(axis, *span, sign, pixels.dtype.name)
     for first, start, stop, weights in parts:
-        source = columns[..., start - parts[0].start : stop - parts[0].start, :]
-        target = result[..., first - span[0] : first - span[0] + len(weights), :]
-        if after:
-            np.matmul(weights, source, out=target)
+        inputs = slice(start - parts[0].start, stop - parts[0].start)
+        outputs = slice(first - span[0], first - span[0] + len(weights))
+        if last:
+            target[..., outputs] = source[..., inputs] @ weights.T
         else:
-            target[..., 0] = source[..., 0] @ weights.T
-    return result.reshape(*before, -1, *after)
+            np.matmul(weights, source[..., inputs, :], out=target[..., outputs, :])
 
 
 @dataclass(frozen=True)
@@ -85,18 +100,15 @@ class TileMethod(Method):
         """The sum over terms of products along all axes, each with the weights of its signs."""
 
         def run(block: Array, out: Array) -> None:
-            out[...] = self._term(block, terms[0])
+            resample(block, self._axes, self.task.tile, terms[0], out)
             for signs in terms[1:]:
-                out += self._term(block, signs)
+                part = np.empty_like(out)
+                resample(block, self._axes, self.task.tile, signs, part)
+                out += part
 
         return run
 
-    def _term(self, block: Array, signs: Signs) -> Array:
-        for place, (axis, span, sign) in enumerate(zip(self._axes, self.task.tile, signs, strict=True), 1):
-            block = along(block, axis, span, place, sign)
-        return block
-
-    @property
+    @cached_property
     def _axes(self) -> tuple[Resampled, ...]:
         filter_ = self.job.filter
         assert isinstance(filter_, ResampledFilter)
