@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 CONSOLE = re.compile(r"```console\n(.*?)```\n", re.DOTALL)
 GENERATED = re.compile(r"(<!-- table (\w+) -->\n)(.*?)(<!-- end table -->)", re.DOTALL)
-VOLATILE = re.compile(r"\d[\d.,e+-]*(?= ?(?:ms|s|MB|GMAC/s|a second)\b)|\d+ threads?|\d+(?= % of this machine)")
+VOLATILE = re.compile(r"\d[\d.,e+-]*(?= ?(?:ms|s|MB|G(?:MAC|B)/s|a second)\b)|\d+ threads?|\d+(?= % of (?:this|its) m)")
 
 
 def run_console(block, folder):

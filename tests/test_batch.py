@@ -398,6 +398,7 @@ def test_a_worker_killed_from_outside_costs_only_its_file(slow):
     process = start("conv2d", *slow, *SLOW, "-q", "-o", "out/", "--jobs", "2")
     with process:
         wait_for(names, process)
+        time.sleep(0.2)  # in the middle of another file, whose result is not there yet
         os.kill(children(process)[0], signal.SIGKILL)
         errors = process.stderr.read().decode()
     assert (3, 1) == (process.returncode, errors.count("\n")), errors
