@@ -6,6 +6,7 @@ The terms come with a named kernel or from the singular value decomposition of i
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import reduce
 from math import ceil, prod
 from typing import TYPE_CHECKING, Any
 
@@ -56,10 +57,10 @@ def tile(problem: Problem) -> tuple[int, ...]:
 
 
 def _volume_tile(problem: Problem) -> tuple[int, ...]:
-    """As deep as possible, because slices beyond are computed again; rows so few that 16 MB lie between passes."""
-    slices, rows, columns = (min(n, most) for n, most in zip(problem.output, (128, 4096, 1024), strict=True))
+    """As deep as possible, because slices beyond are computed again; rows so few that 8 MB lie between passes."""
+    slices, rows, columns = (min(n, most) for n, most in zip(problem.output, (128, 64, 1024), strict=True))
     between = (problem.rank or 1) * _read(problem.axes[0], slices) * columns * problem.itemsize
-    return slices, min(rows, max(8, 2**24 // between)), columns
+    return slices, min(rows, max(8, 2**23 // between)), columns
 
 
 def _read(axis: Geometry, outputs: int) -> int:
@@ -146,7 +147,7 @@ def factor(taps: Array, limit: float) -> list[tuple[Array, ...]]:
 
     if taps.ndim == 1:
         return [(taps,)]
-    if taps.ndim == 2 and (cross := _cross(taps, limit)):
+    if cross := _cross(taps, limit):
         return [cross]
     shape = taps.shape
     u, s, v = np.linalg.svd(taps.reshape(shape[0], -1).astype(np.float64), full_matrices=False)
@@ -163,20 +164,22 @@ def factor(taps: Array, limit: float) -> list[tuple[Array, ...]]:
     return terms
 
 
-def _cross(taps: Array, limit: float) -> tuple[Array, Array] | None:
-    """The row and column through the largest tap, if their product is the kernel.
+def _cross(taps: Array, limit: float) -> tuple[Array, ...] | None:
+    """The lines through the largest tap along each axis, if their product is the kernel.
 
     Unlike singular vectors they keep whole numbers whole, so that a Sobel filter stays exact.
     """
     import numpy as np
 
-    row, column = np.unravel_index(np.abs(taps).argmax(), taps.shape)
-    largest = taps[row, column]
+    place = np.unravel_index(np.abs(taps).argmax(), taps.shape)
+    largest = taps[place]
     if largest == 0:
         return None
-    left, right = taps[:, column], taps[row] / largest
-    exact = np.abs(taps - np.outer(left, right)).sum() <= limit * np.abs(taps).sum()
-    return (left, right) if exact else None
+    through: list[tuple[Any, ...]] = [(*place[:axis], slice(None), *place[axis + 1 :]) for axis in range(taps.ndim)]
+    first, *others = (taps[line] for line in through)
+    lines = (first, *(line / largest for line in others))
+    exact = np.abs(taps - reduce(np.multiply.outer, lines)).sum() <= limit * np.abs(taps).sum()
+    return lines if exact else None
 
 
 @dataclass(frozen=True)
