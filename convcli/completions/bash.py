@@ -129,8 +129,8 @@ def cases(commands: Sequence[Command]) -> Iterator[tuple[Value, list[str]]]:
     patterns: dict[Value, list[str]] = {}
     for name, of in known.items():
         agreed = len(set(of.values())) == 1 and all(takes(command, name) in (None, True) for command in commands)
-        for command, value in of.items():
-            pattern = f"*:{name}" if agreed else f"{command}:{name}"
+        for taker, value in of.items():
+            pattern = f"*:{name}" if agreed else f"{taker}:{name}"
             if pattern not in patterns.setdefault(value, []):
                 patterns[value].append(pattern)
     yield from patterns.items()
