@@ -341,6 +341,13 @@ def test_a_file_that_shrinks_meanwhile_stops_the_stream(tmp_path, thin, monkeypa
     assert ("corrupt", str(path)) == (caught.value.code, caught.value.where)
 
 
+def test_max_pixels_holds_for_streams_too(tmp_path):
+    for name, options in (("plain", {}), ("deflate", {"compression": "zlib"})):
+        tifffile.imwrite(tmp_path / f"{name}.tif", STACK, **options)
+        words = (tmp_path / f"{name}.tif", "--max-pixels", STACK.size - 1)
+        check_fault("too-large", tmp_path, tmp_path / "out.tif", *words)
+
+
 def test_a_full_disk_leaves_nothing(tmp_path):
     for name, options in (("plain", {}), ("deflate", {"compression": "zlib"})):
         tifffile.imwrite(tmp_path / f"{name}.tif", np.tile(STACK, (8, 1, 1)), **options)

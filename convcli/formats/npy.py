@@ -67,8 +67,10 @@ def windows(source: Source, options: ReadOptions) -> Iterator[tuple[ImageInfo, P
     """An array file whose numbers are read a window at a time; None where it is packed, or of bits or columns."""
     with opened(source, options) as (stream, header, name):
         plain = name == "npy" and source.path is not None and header.dtype != bool and not header.fortran
-        pixels = Flat(stream, header.start, header.dtype, header.shape, "NPY")
-        yield (describe(header, options, name), pixels) if plain else None
+        info, pixels = describe(header, options, name), Flat(stream, header.start, header.dtype, header.shape, "NPY")
+        if options.max_pixels is not None:
+            check_declared(info, header.dtype.itemsize, options.max_pixels)
+        yield (info, pixels) if plain else None
 
 
 @contextmanager

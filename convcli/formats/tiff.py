@@ -101,6 +101,8 @@ def windows(source: Source, options: ReadOptions) -> Iterator[tuple[ImageInfo, P
     with ExitStack() as opening:
         tiff = opening.enter_context(opened(source, options))
         info = with_remarks(describe(tiff, options), tiff, options)
+        if options.max_pixels is not None:
+            check_declared(info, np.dtype(info.dtype).itemsize, options.max_pixels)
         pixels = windowed(tiff, info)
         kept = opening.pop_all()  # what happens in the block is no fault of the file
     with closing(kept):

@@ -16,6 +16,7 @@ import numpy as np
 from tifffile import TiffPageSeries
 
 from convcli.formats.failures import corrupt, decoding
+from convcli.formats.limits import memory
 from convcli.formats.options import ReadOptions
 from convcli.formats.pixels import Array
 from convcli.formats.tiff_damage import DAMAGE, judged, listening
@@ -122,9 +123,14 @@ class Careful:
 
 
 def refuses(series: TiffPageSeries) -> bool:
-    """True for what is decoded as a whole only: volumes in one page, tiles in depth, one JPEG for a whole slide."""
+    """True for what is decoded as a whole only: volumes in one page, tiles in depth, one JPEG for a whole slide.
+
+    So are strips that take a good part of the memory, each: only the checks that guard a whole image may let them in.
+    """
     page: Any = series.keyframe
+    height = page.tilelength if page.is_tiled else min(page.rowsperstrip or page.imagelength, page.imagelength)
+    huge = height * page.imagewidth * page.shaped[-1] * page.dtype.itemsize > memory() // 8
     deep = page.imagedepth > 1 or (page.is_tiled and page.tiledepth > 1)
     slide = page.jpegheader is not None and 273 in page.tags and page.is_tiled
     odd = page.is_subsampled or series.transform is not None
-    return bool(deep or slide or odd or prod(page.shaped) * len(series) != series.size)
+    return bool(huge or deep or slide or odd or prod(page.shaped) * len(series) != series.size)
