@@ -9,7 +9,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _PUBLIC = {
-    "convolve": "convcli.engine",
+    "convolve": "convcli.engine.loop",
     "make_plan": "convcli.planner",
     "parse_kernel": "convcli.kernels",
     "read": "convcli.formats",

@@ -12,7 +12,7 @@ from typing import Any
 from convcli.errors import ConvError
 from convcli.image import ImageInfo
 from convcli.machine import known
-from convcli.operation import Work
+from convcli.operations.operation import Work
 from convcli.streams import say, tell
 from convcli.tables import visible
 from convcli.wording import seconds

@@ -20,9 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from convcli.borders import parse_border
-from convcli.engine import convolve, rank_of
-from convcli.filter import Filter
+from convcli.engine.loop import convolve, rank_of
+from convcli.filters.borders import parse_border
+from convcli.filters.filter import Filter
 from convcli.image import ImageInfo
 from convcli.kernels.kernel import Kernel
 from convcli.machine import Machine, processor, unit_names

@@ -6,8 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from convcli.borders import ALIASES, BORDERS
 from convcli.commands import COMMANDS
+from convcli.filters.borders import ALIASES, BORDERS
 from convcli.formats import FORMATS
 from convcli.kernels import KERNELS
 from convcli.methods import METHODS

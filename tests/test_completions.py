@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from convcli import completions
-from convcli.borders import BORDERS
 from convcli.commands import COMMANDS, command_function
 from convcli.commands.completion import described_commands
 from convcli.commands.declaring import declared
+from convcli.filters.borders import BORDERS
 from convcli.formats import FORMATS
 from convcli.kernels import KERNELS
 

@@ -15,55 +15,24 @@ from convcli.commands import COMMANDS
 ROOT = Path(convcli.__file__).parent
 README = Path(__file__).parents[1] / "README.md"
 
-ENGINE = (
-    *("engine", "fused", "interleaving", "resizing", "samples", "slabs", "streaming", "tiles", "tiling", "verify"),
-    *("windows", "workers"),
-)
-"""Modules that are one room: the loop over pixels."""
-
 MAY_IMPORT = {
     "__main__": {"cli"},
     "cli": {"__init__", "commands", "errors", "formats", "native", "parser", "signals", "streams"},
     "parser": {"commands", "errors"},
     "commands": {
-        *("arithmetic", "batch", "borders", "completions", "errors", "filter", "filtering", "formats", "image"),
-        *("kernels", "machine"),
-        *("methods", "names", "operation", "planner", "processing", "selection", "streams", "tables", "tuning"),
-        *("depthwise", "dilating", "enlarging", "resampled", "summary", "transposed", "upsampling"),
+        *("arithmetic", "batches", "completions", "errors", "filters", "formats", "image", "kernels", "machine"),
+        *("methods", "operations", "planner", "streams", "tables", "tuning"),
     },
-    "batch": {
-        *("__init__", "engine", "errors", "formats", "jobs", "journal", "names", "operation", "processing", "report"),
-        *("selection", "signals", "streams", "summary"),
+    "batches": {
+        *("__init__", "engine", "errors", "formats", "image", "operations", "planner", "report", "signals", "streams"),
+        *("tables", "wording"),
     },
-    "jobs": {"signals"},
-    "journal": {"errors", "formats", "streams"},
-    "summary": {"report", "streams", "tables", "wording"},
-    "selection": {"errors", "formats", "streams"},
-    "processing": {
-        *("engine", "errors", "formats", "image", "names", "operation", "planner", "report", "streams", "wording"),
+    "operations": {
+        *("arithmetic", "engine", "errors", "filters", "image", "kernels", "machine", "methods", "planner", "wording"),
     },
-    "depthwise": {
-        *("arithmetic", "engine", "filter", "filtering", "image", "kernels", "methods", "operation", "planner"),
-    },
-    "dilating": {"arithmetic", "engine", "errors", "filter", "filtering", "image", "kernels", "operation"},
-    "filtering": {"borders", "engine", "filter", "image", "operation", "planner", "wording"},
-    "upsampling": {
-        *("arithmetic", "borders", "engine", "filter", "filtering", "image", "operation", "planner", "transposed"),
-    },
-    "enlarging": {
-        *("arithmetic", "borders", "engine", "errors", "filter", "filtering", "image", "machine", "operation"),
-        *("planner", "resampled"),
-    },
-    "resampled": {"arithmetic", "errors", "filter", "image", "kernels", "transposed"},
-    "transposed": {"arithmetic", "borders", "errors", "filter", "image", "kernels"},
-    "operation": {"engine", "filter", "image"},
-    "names": {"errors", "formats", "selection", "streams"},
-    "report": {"errors", "image", "machine", "operation", "streams", "tables", "wording"},
-    "engine": {
-        *("arithmetic", "borders", "errors", "filter", "image", "kernels", "methods", "native", "planner"),
-        *("resampled", "transposed"),
-    },
-    "filter": {"arithmetic", "borders", "errors", "image", "kernels"},
+    "report": {"errors", "image", "machine", "operations", "streams", "tables", "wording"},
+    "engine": {"arithmetic", "errors", "filters", "image", "kernels", "methods", "native", "planner"},
+    "filters": {"arithmetic", "errors", "image", "kernels"},
     "planner": {"arithmetic", "errors", "machine", "methods"},
     "methods": {"arithmetic", "errors", "machine", "native"},
     "formats": {"errors", "image"},
@@ -72,10 +41,9 @@ MAY_IMPORT = {
     "completions": set(),
     "streams": {"errors", "tables"},
     "tables": {"errors"},
-    "borders": {"errors"},
     "native": {"errors"},
     "machine": {"native"},
-    "tuning": {"borders", "engine", "filter", "image", "kernels", "machine", "planner"},
+    "tuning": {"engine", "filters", "image", "kernels", "machine", "planner"},
     "image": set(),
     "wording": set(),
     "signals": set(),
@@ -101,8 +69,7 @@ def name_of(path):
 
 def room_of(parts):
     """The room of a module, given the parts of its name below `convcli`."""
-    first = parts[0] if parts else "__init__"
-    return "engine" if first in ENGINE else first
+    return parts[0] if parts else "__init__"
 
 
 def imports(path):

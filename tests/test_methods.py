@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from convcli.engine import convolve
+from convcli.engine.loop import convolve
 from convcli.errors import ConvError
-from convcli.filter import ACCURACY, Numbers
+from convcli.filters.filter import ACCURACY, Numbers
 from convcli.methods import METHODS
 from oracle import correlate, pads_of
 

@@ -5,7 +5,7 @@ import pytest
 
 from convcli.arithmetic.geometry import padded
 from convcli.arithmetic.problem import Problem
-from convcli.engine import convolve
+from convcli.engine.loop import convolve
 from convcli.methods import polyphase
 from convcli.planner import make_plan
 from test_methods import check_close, draw_problem, engine, expected, fits

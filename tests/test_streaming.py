@@ -11,18 +11,20 @@ import pytest
 import tifffile
 
 from command import convcli, limited_file_size, start
-from convcli import formats, processing, streaming
-from convcli.borders import BORDERS, parse_border
-from convcli.engine import apply, rank_of
+from convcli import formats
+from convcli.batches import processing
+from convcli.engine import streaming
+from convcli.engine.loop import apply, rank_of
+from convcli.engine.slabs import Cutting, narrowed
 from convcli.errors import ConvError
-from convcli.filter import Filter, Numbers
-from convcli.filtering import Filtering
+from convcli.filters.borders import BORDERS, parse_border
+from convcli.filters.filter import Filter, Numbers
 from convcli.formats import FORMATS, WriteOptions, read
 from convcli.image import Image, ImageInfo
 from convcli.kernels.kernel import Kernel
-from convcli.operation import Limits
+from convcli.operations.filtering import Filtering
+from convcli.operations.operation import Limits
 from convcli.planner import make_plan
-from convcli.slabs import Cutting, narrowed
 
 LAYOUTS = [
     ("YX", (150, 130), 2),
@@ -189,7 +191,7 @@ FILES = {
 
 def run(folder, name, kind="", *, memory=SMALL, **options):
     """The report and the path of a file filtered with so much memory."""
-    from convcli.processing import Settings, process
+    from convcli.batches.processing import Settings, process
 
     out = folder / f"{name}-{kind}.tif"
     kernel = Kernel.from_array("k", np.arange(1.0, 10).reshape(3, 3) / 45, bank=False)

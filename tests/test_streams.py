@@ -377,7 +377,7 @@ main()
 
 
 @pytest.mark.parametrize(
-    "module", ["convcli.cli", "convcli.parser", "typer", "numpy", "convcli.engine", "scipy.fft", "tifffile"]
+    "module", ["convcli.cli", "convcli.parser", "typer", "numpy", "convcli.engine.loop", "scipy.fft", "tifffile"]
 )
 def test_ctrl_c_while_modules_are_loaded_shows_no_traceback(pictures, tmp_path, module):
     words = ("conv2d", pictures / "large.tif", "-k", "gaussian:30", "-m", "fft", "-q", "-o", tmp_path / "out.tif")

@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from convcli.borders import parse_border
-from convcli.depthwise import DepthwiseSeparable
-from convcli.dilating import Dilating
-from convcli.filter import Filter
-from convcli.filtering import Filtering
+from convcli.filters.borders import parse_border
+from convcli.filters.filter import Filter
 from convcli.image import Image, ImageInfo
 from convcli.kernels.kernel import Kernel
 from convcli.kernels.pairs import Pair
-from convcli.operation import Limits
+from convcli.operations.depthwise import DepthwiseSeparable
+from convcli.operations.dilating import Dilating
+from convcli.operations.filtering import Filtering
+from convcli.operations.operation import Limits
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (pip install '.[bench]')")
 

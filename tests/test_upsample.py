@@ -13,9 +13,10 @@ from skimage.data import camera
 import oracle
 import upsampled
 from command import InProcess
-from convcli import convolve, interleaving, resizing
+from convcli import convolve
 from convcli.arithmetic.phases import pieces
 from convcli.arithmetic.sizes import Transposed
+from convcli.engine import interleaving, resizing
 from convcli.formats import read
 
 NAMES = ("nearest", "bilinear", "bicubic", "lanczos")

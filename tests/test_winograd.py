@@ -9,7 +9,7 @@ import pytest
 from convcli import convolve, native
 from convcli.arithmetic.geometry import Geometry
 from convcli.arithmetic.problem import Problem
-from convcli.filter import ACCURACY
+from convcli.filters.filter import ACCURACY
 from convcli.methods import winograd
 from convcli.planner import make_plan
 from oracle import correlate

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from convcli.borders import parse_border
-from convcli.filter import Numbers
+from convcli.filters.borders import parse_border
+from convcli.filters.filter import Numbers
+from convcli.filters.transposed import TransposedFilter, forward
 from convcli.image import Image, ImageInfo
 from convcli.kernels.kernel import Kernel
-from convcli.operation import Limits
-from convcli.transposed import TransposedFilter, forward
-from convcli.upsampling import Transposing
+from convcli.operations.operation import Limits
+from convcli.operations.upsampling import Transposing
 
 LIMITS = Limits("auto", 1, 2**28)
 

@@ -8,8 +8,10 @@ from dataclasses import replace
 from functools import cache
 from math import inf
 
-from convcli.batch import Batch
-from convcli.borders import parse_border
+from convcli.batches.batch import Batch
+from convcli.batches.names import outer_folder
+from convcli.batches.processing import Settings
+from convcli.batches.selection import Selection
 from convcli.commands.options import (
     FileOptions,
     GeometryOptions,
@@ -19,16 +21,14 @@ from convcli.commands.options import (
     RunOptions,
 )
 from convcli.errors import KernelError, UsageError
-from convcli.filter import Filter, Numbers, parse_padding, parse_spatial
-from convcli.filtering import Filtering
+from convcli.filters.borders import parse_border
+from convcli.filters.filter import Filter, Numbers, parse_padding, parse_spatial
 from convcli.formats import ReadOptions, WriteOptions
 from convcli.image import ImageInfo
 from convcli.kernels import is_measured, parse_kernel, stack_kernels
 from convcli.kernels.kernel import Kernel, folded
-from convcli.names import outer_folder
-from convcli.operation import Limits
-from convcli.processing import Settings
-from convcli.selection import Selection
+from convcli.operations.filtering import Filtering
+from convcli.operations.operation import Limits
 from convcli.streams import STREAM, read_input
 
 UNITS = {

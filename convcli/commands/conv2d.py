@@ -35,7 +35,7 @@ def conv2d(
         cat photo.jpg | convcli conv2d - -k emboss -o - --format png > relief.png
         convcli conv2d photo.jpg -k gaussian:20 --explain
     """
-    from convcli.batch import run_batch
+    from convcli.batches.batch import run_batch
     from convcli.commands.building import build_batch, build_filtering
 
     filtering, name, notes = build_filtering(2, kernels, geometry, numbers, run.tolerance)

@@ -34,7 +34,7 @@ def conv3d(
         convcli conv3d stack.tif -k "1 1 | 2 2 | 1 1" --normalize sum -o slices.tif
         convcli conv3d stack.tif -k ball:1,4,4 --verify --json -o ball.tif
     """
-    from convcli.batch import run_batch
+    from convcli.batches.batch import run_batch
     from convcli.commands.building import build_batch, build_filtering
 
     filtering, name, notes = build_filtering(3, kernels, geometry, numbers, run.tolerance)

@@ -7,22 +7,22 @@ from dataclasses import asdict, replace
 from fractions import Fraction
 from functools import cache
 
-from convcli.borders import parse_border
 from convcli.commands.building import build_numbers, measured
 from convcli.commands.options import NumberOptions, SampleOptions
 from convcli.commands.pairing import axes_of
 from convcli.commands.upsample import LaidOptions
-from convcli.enlarging import Enlarging
 from convcli.errors import UsageError
-from convcli.filter import Numbers, parse_padding, parse_spatial
+from convcli.filters.borders import parse_border
+from convcli.filters.filter import Numbers, parse_padding, parse_spatial
+from convcli.filters.resampled import ResampledFilter
+from convcli.filters.transposed import TransposedFilter, forward
 from convcli.image import ImageInfo
 from convcli.kernels import is_measured, parse_kernel
 from convcli.kernels.kernel import Kernel
 from convcli.kernels.resampling import CURVES
-from convcli.resampled import ResampledFilter
+from convcli.operations.enlarging import Enlarging
+from convcli.operations.upsampling import Transposing
 from convcli.streams import read_input
-from convcli.transposed import TransposedFilter, forward
-from convcli.upsampling import Transposing
 
 Spacing = Mapping[str, tuple[float, str]]
 Notes = tuple[str, ...]

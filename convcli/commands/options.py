@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from convcli.borders import BORDERS
 from convcli.commands.declaring import Argument, Option
+from convcli.filters.borders import BORDERS
 from convcli.methods import METHODS
 
 DTYPES = (
@@ -49,14 +49,14 @@ def kernel_words() -> Iterable[str]:
 
 def padding_words() -> Iterable[str]:
     """The paddings that are no numbers."""
-    from convcli.filter import PADDINGS
+    from convcli.filters.filter import PADDINGS
 
     return PADDINGS
 
 
 def border_words() -> Iterable[str]:
     """The borders, and what other tools call them."""
-    from convcli.borders import ALIASES
+    from convcli.filters.borders import ALIASES
 
     return (*("constant=" if rule == "constant" else rule for rule in BORDERS), *ALIASES)
 

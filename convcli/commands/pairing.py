@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from zipfile import BadZipFile, ZipFile
 
-from convcli.borders import parse_border
 from convcli.commands.building import build_kernel, build_numbers, measured
 from convcli.commands.options import DilatedOptions, KernelOptions, NumberOptions
 from convcli.commands.separable import PairOptions
-from convcli.depthwise import DepthwiseSeparable
 from convcli.errors import ConvError, KernelError, UsageError
-from convcli.filter import Filter, parse_padding, parse_spatial
+from convcli.filters.borders import parse_border
+from convcli.filters.filter import Filter, parse_padding, parse_spatial
 from convcli.image import ImageInfo
 from convcli.kernels import Kernel, is_measured, parse_kernel
 from convcli.kernels.pairs import Pair, pair_of
+from convcli.operations.depthwise import DepthwiseSeparable
 from convcli.streams import read_input
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from convcli.batch import Batch, run_batch
+from convcli.batches.batch import Batch, run_batch
+from convcli.batches.summary import PARTLY_FAILED
 from convcli.commands.building import build_batch, build_filtering
 from convcli.commands.dilate import RateOptions
 from convcli.commands.options import (
@@ -18,13 +19,12 @@ from convcli.commands.options import (
     RunOptions,
 )
 from convcli.commands.pairing import axes_of
-from convcli.dilating import Chain, Dilating, Joined, Rate, SideBySide, named
 from convcli.errors import UsageError
-from convcli.filter import parse_spatial
-from convcli.filtering import Filtering
-from convcli.operation import Operation
+from convcli.filters.filter import parse_spatial
+from convcli.operations.dilating import Chain, Dilating, Joined, Rate, SideBySide, named
+from convcli.operations.filtering import Filtering
+from convcli.operations.operation import Operation
 from convcli.streams import STREAM
-from convcli.summary import PARTLY_FAILED
 
 FIELD = "{rate}"
 Built = tuple[Filtering, str, tuple[str, ...]]

@@ -84,7 +84,7 @@ def separable(
         convcli separable photo.jpg -k bank.npy --rank 2 --save-factors pair.npz -o near.tif
         convcli separable photo.jpg --depthwise pair.npz -o pair.tif
     """
-    from convcli.batch import run_batch
+    from convcli.batches.batch import run_batch
     from convcli.commands.building import build_batch
     from convcli.commands.pairing import build_separable, save_factors
 

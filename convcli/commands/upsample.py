@@ -116,7 +116,7 @@ def upsample(
         convcli upsample photo.jpg -k "1 1 1; 1 1 1; 1 1 1" -p 1 --output-padding 1 -o a.png
         convcli upsample photo.jpg -k gaussian:1 --normalize overlap -o even.png
     """
-    from convcli.batch import run_batch
+    from convcli.batches.batch import run_batch
     from convcli.commands.building import build_batch
     from convcli.commands.laying import build_enlarging, build_transposing
 

@@ -9,9 +9,9 @@ from statistics import median, quantiles
 import numpy as np
 
 from convcli import convolve
-from convcli.borders import parse_border
-from convcli.engine import rank_of
-from convcli.filter import Filter
+from convcli.engine.loop import rank_of
+from convcli.filters.borders import parse_border
+from convcli.filters.filter import Filter
 from convcli.image import ImageInfo
 from convcli.kernels.kernel import Kernel
 from convcli.planner import make_plan

@@ -9,13 +9,13 @@ import scipy.ndimage
 import torch
 
 from convcli import convolve
-from convcli.borders import parse_border
-from convcli.depthwise import DepthwiseSeparable
-from convcli.filter import Filter
+from convcli.filters.borders import parse_border
+from convcli.filters.filter import Filter
 from convcli.image import Image, ImageInfo
 from convcli.kernels.kernel import Kernel
 from convcli.kernels.pairs import Pair
-from convcli.operation import Limits
+from convcli.operations.depthwise import DepthwiseSeparable
+from convcli.operations.operation import Limits
 from convcli.planner import DEFAULT_MEMORY
 from tests.bench.engine import check
 from tests.bench.turns import Measured, take_turns

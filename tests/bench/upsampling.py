@@ -14,7 +14,7 @@ from convcli.commands.laying import build_enlarging, build_transposing
 from convcli.commands.options import SampleOptions
 from convcli.commands.upsample import LaidOptions
 from convcli.image import Image, ImageInfo
-from convcli.operation import Limits, Operation
+from convcli.operations.operation import Limits, Operation
 from tests.bench.engine import check
 from tests.bench.turns import Measured, take_turns
 

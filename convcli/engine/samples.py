@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from convcli.filter import Numbers
+from convcli.filters.filter import Numbers
 
 Array = np.ndarray[Any, Any]
 

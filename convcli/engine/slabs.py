@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from convcli.filter import FILTERS, Filter, Layout
+from convcli.engine.tiling import RUN, Span, seams
+from convcli.engine.windows import Held, rows_read
+from convcli.filters.filter import FILTERS, Filter, Layout
 from convcli.image import ImageInfo, Spans
 from convcli.planner import Plan, load
-from convcli.tiling import RUN, Span, seams
-from convcli.windows import Held, rows_read
 
 Array = np.ndarray[Any, Any]
 SHARE = 3

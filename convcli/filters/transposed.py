@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 from convcli.arithmetic.geometry import tf_same_padding
 from convcli.arithmetic.phases import Phase, Piece, phases, pieces
 from convcli.arithmetic.sizes import Transposed
-from convcli.borders import Border
 from convcli.errors import ConvError
-from convcli.filter import Filter
+from convcli.filters.borders import Border
+from convcli.filters.filter import Filter
 from convcli.image import ImageInfo
 from convcli.kernels.kernel import Kernel
 

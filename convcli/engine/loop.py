@@ -1,7 +1,7 @@
 """The only loop over pixels: every tile of every plane through the planned method, by several threads.
 
 A source may be any array, also a memory map; so may a target. Where an image is larger than that, a job is a slab of
-it: see `convcli.streaming`.
+it: see `convcli.engine.streaming`.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from typing import Any
 
 import numpy as np
 
-from convcli.borders import parse_border
+from convcli.engine.samples import Counts, extremes, spread
+from convcli.engine.slabs import Cutting, Slab
+from convcli.engine.tiles import Method, Task, store_tile
+from convcli.engine.tiling import tiles, tiles_and_rims
+from convcli.engine.windows import Held
+from convcli.engine.workers import core_count, run_all
 from convcli.errors import UsageError
-from convcli.filter import FILTERS, Filter, Layout, Numbers, parse_padding
+from convcli.filters.borders import parse_border
+from convcli.filters.filter import FILTERS, Filter, Layout, Numbers, parse_padding
 from convcli.image import Image, ImageInfo
 from convcli.kernels.kernel import Kernel
 from convcli.planner import Plan, make_plan
-from convcli.samples import Counts, extremes, spread
-from convcli.slabs import Cutting, Slab
-from convcli.tiles import Method, Task, store_tile
-from convcli.tiling import tiles, tiles_and_rims
-from convcli.windows import Held
-from convcli.workers import core_count, run_all
 
 Array = np.ndarray[Any, Any]
 Progress = Callable[[int], None]
@@ -92,7 +92,7 @@ def apply(
     values = np.empty(job.working_shape, plan.problem.dtype if rescaled else info.dtype)
     counts = job.run(values, Method(job), progress)
     if verify:
-        from convcli.verify import check_points, random_points
+        from convcli.engine.verify import check_points, random_points
 
         check_points(job, values, random_points(job, verify))
     if not rescaled:

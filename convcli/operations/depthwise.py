@@ -12,12 +12,12 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from convcli.arithmetic.problem import Problem
-from convcli.filter import Filter
-from convcli.filtering import FilterWork
+from convcli.filters.filter import Filter
 from convcli.image import ImageInfo
 from convcli.kernels.pairs import ROUNDING, Pair
 from convcli.methods import pointwise
-from convcli.operation import Limits
+from convcli.operations.filtering import FilterWork
+from convcli.operations.operation import Limits
 from convcli.planner import make_plan
 
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ class DepthwiseSeparable:
 
     def on(self, info: ImageInfo, limits: Limits) -> PairWork:
         """The pair planned for an image."""
-        from convcli.engine import rank_of
-        from convcli.workers import core_count
+        from convcli.engine.loop import rank_of
+        from convcli.engine.workers import core_count
 
         filter_ = self.build(info)
         assert filter_.pair is not None

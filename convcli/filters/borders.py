@@ -1,4 +1,4 @@
-"""The names of what lies outside an image. What they do to pixels stands in `convcli.windows`."""
+"""The names of what lies outside an image. What they do to pixels stands in `convcli.engine.windows`."""
 
 from __future__ import annotations
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from convcli.arithmetic.geometry import Geometry, padded
 from convcli.arithmetic.problem import Problem
-from convcli.borders import Border
 from convcli.errors import ConvError, UsageError
+from convcli.filters.borders import Border
 from convcli.image import ImageInfo
 from convcli.kernels.kernel import Kernel
 from convcli.kernels.pairs import Pair

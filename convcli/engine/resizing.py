@@ -14,18 +14,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from convcli.engine import Job, Progress
+from convcli.engine.fused import Compiled
+from convcli.engine.loop import Job, Progress
+from convcli.engine.samples import Counts, extremes, spread
+from convcli.engine.tiles import Apply, Method, Task, centre_opacity, filter_block, finish, store_tile, tile_block
+from convcli.engine.tiling import Span
+from convcli.engine.verify import agrees, random_points, slack
+from convcli.engine.workers import run_all
 from convcli.errors import ConvError
-from convcli.fused import Compiled
+from convcli.filters.resampled import BLOCK, Resampled, ResampledFilter
 from convcli.image import Image
 from convcli.methods.workspace import Workspace
 from convcli.planner import Plan
-from convcli.resampled import BLOCK, Resampled, ResampledFilter
-from convcli.samples import Counts, extremes, spread
-from convcli.tiles import Apply, Method, Task, centre_opacity, filter_block, finish, store_tile, tile_block
-from convcli.tiling import Span
-from convcli.verify import agrees, random_points, slack
-from convcli.workers import run_all
 
 Array = np.ndarray[Any, Any]
 Signs = tuple[str, ...]

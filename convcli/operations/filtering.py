@@ -8,15 +8,15 @@ from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from convcli.borders import describe_borders
-from convcli.filter import Filter, Numbers
+from convcli.filters.borders import describe_borders
+from convcli.filters.filter import Filter, Numbers
 from convcli.image import Image, ImageInfo, PixelSource, PixelTarget
-from convcli.operation import Limits, Progress
+from convcli.operations.operation import Limits, Progress
 from convcli.planner import Candidate, Plan, make_plan
 from convcli.wording import seconds
 
 if TYPE_CHECKING:
-    from convcli.samples import Counts
+    from convcli.engine.samples import Counts
 
 Build = Callable[[ImageInfo], Filter]
 
@@ -29,9 +29,9 @@ class Filtering:
 
     def on(self, info: ImageInfo, limits: Limits) -> FilterWork:
         """The filter planned for an image; NumPy is loaded only where the kernel's rank is not known by its terms."""
-        from convcli.engine import rank_of
-        from convcli.slabs import narrowed
-        from convcli.workers import core_count
+        from convcli.engine.loop import rank_of
+        from convcli.engine.slabs import narrowed
+        from convcli.engine.workers import core_count
 
         filter_ = self.build(info)
         problem = filter_.problem(info, rank_of(filter_.kernel, filter_.approximation))
@@ -91,7 +91,7 @@ class FilterWork:
 
     def run(self, image: Image, *, verify: int = 0, progress: Progress | None = None) -> tuple[Image, Counts]:
         """Filter the pixels."""
-        from convcli.engine import apply
+        from convcli.engine.loop import apply
 
         return apply(self.filter, image, self.plan, verify=verify, progress=progress)
 
@@ -104,7 +104,7 @@ class FilterWork:
         self, source: PixelSource, target: PixelTarget, *, verify: int = 0, progress: Progress | None = None
     ) -> tuple[Counts, dict[str, float]]:
         """Filter slab by slab."""
-        from convcli.streaming import Stream
+        from convcli.engine.streaming import Stream
 
         stream = Stream(self.filter, self.before, self.plan, source, target, verify, progress)
         return stream.run(), stream.busy

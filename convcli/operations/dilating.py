@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from convcli.arithmetic.gridding import reach
 from convcli.errors import ConvError, UsageError
-from convcli.filter import TIE, WIDE, Filter, Numbers
-from convcli.filtering import Filtering, FilterWork
+from convcli.filters.filter import TIE, WIDE, Filter, Numbers
 from convcli.image import Image, ImageInfo
 from convcli.kernels.kernel import folded, stack_kernels
-from convcli.operation import Limits, Progress
+from convcli.operations.filtering import Filtering, FilterWork
+from convcli.operations.operation import Limits, Progress
 
 if TYPE_CHECKING:
-    from convcli.samples import Counts
+    from convcli.engine.samples import Counts
 
 Rate = tuple[int, ...]
 """One for each spatial axis."""
@@ -218,7 +218,7 @@ class SideBySideWork(Several):
         """Filter at every rate; where results are spread over the range of the type, all are together."""
         import numpy as np
 
-        from convcli.samples import Counts, extremes, spread
+        from convcli.engine.samples import Counts, extremes, spread
 
         rescaled = self.numbers.range == "rescale"
         dtype = "float64" if rescaled else self.after.dtype
@@ -290,7 +290,7 @@ ROUNDING = 1e-6
 
 def scale_of(first: Filter, info: ImageInfo) -> float:
     """What samples are divided by on the way in and multiplied by on the way out: opacity and light go from 0 to 1."""
-    from convcli.samples import full_scale
+    from convcli.engine.samples import full_scale
 
     return full_scale(info.dtype) if (first.each and info.has_alpha) or first.numbers.linear else 1.0
 
@@ -359,7 +359,7 @@ class ChainWork(Several):
         """The result: colours scaled, rounded and clipped as asked, opacity as it is."""
         import numpy as np
 
-        from convcli.samples import extremes, put, spread, store
+        from convcli.engine.samples import extremes, put, spread, store
 
         numbers, rescaled = self.numbers, self.numbers.range == "rescale"
         numbers = replace(numbers, bias=numbers.bias - self.last.kernel.offset)

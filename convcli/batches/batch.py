@@ -1,7 +1,7 @@
 """An operation on many inputs: several at a time, each told as it is done; a bad one costs only itself.
 
 One input is treated in this process, where its errors are those of the command. Many go to worker processes
-(`convcli.jobs`), and a journal (`convcli.journal`) knows what they have done.
+(`convcli.batches.jobs`), and a journal (`convcli.batches.journal`) knows what they have done.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from pathlib import Path
 from typing import Any
 
 from convcli import __version__
+from convcli.batches.jobs import AHEAD, Died, run_jobs
+from convcli.batches.journal import Journal, journal_path, open_journal, state
+from convcli.batches.names import FileId, check_target, file_id, outer_folder, output_names, refuse_collisions
+from convcli.batches.processing import Settings, is_stream, process
+from convcli.batches.selection import Input
+from convcli.batches.summary import ProgressLine, Summary
+from convcli.engine.workers import core_count
 from convcli.errors import ConvError, UsageError
 from convcli.formats import atomic_output, format_for
 from convcli.formats.failures import told
 from convcli.formats.limits import memory
-from convcli.jobs import AHEAD, Died, run_jobs
-from convcli.journal import Journal, journal_path, open_journal, state
-from convcli.names import FileId, check_target, file_id, outer_folder, output_names, refuse_collisions
-from convcli.operation import Operation
-from convcli.processing import Settings, is_stream, process
+from convcli.operations.operation import Operation
 from convcli.report import Report, failure, show_rows
-from convcli.selection import Input
 from convcli.signals import Interrupted, release_signals
 from convcli.streams import STREAM, is_terminal, say
-from convcli.summary import ProgressLine, Summary
-from convcli.workers import core_count
 
 ROOM = 32
 """Bytes of memory that a byte of an image file may come to: decoded, computed, encoded."""

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 from convcli.arithmetic.problem import Problem
 from convcli.arithmetic.sizes import Transposed
-from convcli.borders import describe_borders
-from convcli.filter import Numbers
-from convcli.filtering import candidate_facts, kernel_facts, method_lines, spacing_lines
+from convcli.filters.borders import describe_borders
+from convcli.filters.filter import Numbers
+from convcli.filters.transposed import TransposedFilter
 from convcli.image import Image, ImageInfo
-from convcli.operation import Limits, Progress
+from convcli.operations.filtering import candidate_facts, kernel_facts, method_lines, spacing_lines
+from convcli.operations.operation import Limits, Progress
 from convcli.planner import Plan, make_plan
-from convcli.transposed import TransposedFilter
 
 if TYPE_CHECKING:
-    from convcli.interleaving import Planned
-    from convcli.samples import Counts
+    from convcli.engine.interleaving import Planned
+    from convcli.engine.samples import Counts
 
 EVEN = 1e-6
 """A ripple below this is the rounding of taps."""
@@ -38,9 +38,9 @@ class Transposing:
 
     def on(self, info: ImageInfo, limits: Limits) -> TransposedWork:
         """Every part planned for an image."""
-        from convcli.engine import rank_of
-        from convcli.interleaving import Planned
-        from convcli.workers import core_count
+        from convcli.engine.interleaving import Planned
+        from convcli.engine.loop import rank_of
+        from convcli.engine.workers import core_count
 
         frame, threads = self.build(info), limits.threads or core_count()
         frame.output_info(info)
@@ -130,7 +130,7 @@ class TransposedWork:
 
     def run(self, image: Image, *, verify: int = 0, progress: Progress | None = None) -> tuple[Image, Counts]:
         """Compute the pixels."""
-        from convcli.interleaving import apply
+        from convcli.engine.interleaving import apply
 
         return apply(self.filter, self.parts, image, verify=verify, progress=progress)
 

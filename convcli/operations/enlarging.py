@@ -9,18 +9,18 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from convcli.arithmetic.problem import Cost, Problem
-from convcli.borders import describe_borders
 from convcli.errors import UsageError
-from convcli.filter import Numbers
-from convcli.filtering import candidate_facts, method_lines, spacing_lines
+from convcli.filters.borders import describe_borders
+from convcli.filters.filter import Numbers
+from convcli.filters.resampled import BLOCK, ResampledFilter
 from convcli.image import Image, ImageInfo
 from convcli.machine import Machine
-from convcli.operation import Limits, Progress
+from convcli.operations.filtering import candidate_facts, method_lines, spacing_lines
+from convcli.operations.operation import Limits, Progress
 from convcli.planner import Candidate, Plan
-from convcli.resampled import BLOCK, ResampledFilter
 
 if TYPE_CHECKING:
-    from convcli.samples import Counts
+    from convcli.engine.samples import Counts
 
 LARGEST_WINDOW = 2**20
 """Pixels that a tile reads or writes at most."""
@@ -36,7 +36,7 @@ class Enlarging:
 
     def on(self, info: ImageInfo, limits: Limits) -> EnlargedWork:
         """The enlargement planned for an image: there is one way to compute it."""
-        from convcli.workers import core_count
+        from convcli.engine.workers import core_count
 
         if limits.method not in ("auto", "separable"):
             raise UsageError(f"an enlargement by --scale is separable, never {limits.method}", where="--method")
@@ -101,7 +101,7 @@ class EnlargedWork:
 
     def run(self, image: Image, *, verify: int = 0, progress: Progress | None = None) -> tuple[Image, Counts]:
         """Compute the pixels."""
-        from convcli.resizing import apply
+        from convcli.engine.resizing import apply
 
         return apply(self.filter, image, self.plan, verify=verify, progress=progress)
 

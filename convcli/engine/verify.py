@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from convcli.engine.samples import limits
+from convcli.engine.tiles import Task, centre_opacity, finish, tile_block
 from convcli.errors import ConvError
-from convcli.filter import ACCURACY, TIE
-from convcli.samples import limits
-from convcli.tiles import Task, centre_opacity, finish, tile_block
+from convcli.filters.filter import ACCURACY, TIE
 
 if TYPE_CHECKING:
-    from convcli.engine import Job
+    from convcli.engine.loop import Job
 
 Array = np.ndarray[Any, Any]
 SEED = 20260101

@@ -16,14 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from convcli.engine import Job, Progress
-from convcli.filter import Filter
+from convcli.engine.loop import Job, Progress
+from convcli.engine.samples import Counts, extremes, spread
+from convcli.engine.slabs import SHARE, Cutting, Slab
+from convcli.engine.tiles import Method, Task
+from convcli.engine.verify import check_points, points_inside, random_points
+from convcli.filters.filter import Filter
 from convcli.image import Image, ImageInfo, PixelSource, PixelTarget
 from convcli.planner import Plan
-from convcli.samples import Counts, extremes, spread
-from convcli.slabs import SHARE, Cutting, Slab
-from convcli.tiles import Method, Task
-from convcli.verify import check_points, points_inside, random_points
 
 Array = np.ndarray[Any, Any]
 Store = Callable[[Slab, Array], None]

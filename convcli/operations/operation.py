@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from convcli.image import Image, ImageInfo, PixelSource, PixelTarget
 
 if TYPE_CHECKING:
-    from convcli.filter import Numbers
-    from convcli.samples import Counts
+    from convcli.engine.samples import Counts
+    from convcli.filters.filter import Numbers
 
 Progress = Callable[[int], None]
 """Hears how many outputs have been computed since it was last called."""

@@ -12,6 +12,8 @@ from shutil import disk_usage
 from time import perf_counter
 from typing import Any
 
+from convcli.batches.names import FileId, check_target
+from convcli.engine.samples import Counts
 from convcli.errors import ConvError, UsageError
 from convcli.formats import (
     FORMATS,
@@ -31,11 +33,9 @@ from convcli.formats import (
 from convcli.formats.atomic import is_special
 from convcli.formats.limits import memory, times
 from convcli.image import Image, ImageInfo
-from convcli.names import FileId, check_target
-from convcli.operation import Limits, Operation, Streaming, Work
+from convcli.operations.operation import Limits, Operation, Streaming, Work
 from convcli.planner import DEFAULT_MEMORY
 from convcli.report import Report
-from convcli.samples import Counts
 from convcli.streams import STREAM, binary_output, read_input
 from convcli.wording import share_of
 

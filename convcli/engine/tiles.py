@@ -10,17 +10,27 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convcli.arithmetic.problem import Problem
+from convcli.engine.fused import Compiled, fits, store_fused
+from convcli.engine.samples import (
+    Counts,
+    count_nan,
+    full_scale,
+    premultiply,
+    put,
+    store,
+    to_linear,
+    to_srgb,
+    unpremultiply,
+)
+from convcli.engine.windows import read_window
 from convcli.errors import ConvError
-from convcli.fused import Compiled, fits, store_fused
 from convcli.kernels.kernel import Kernel
 from convcli.kernels.pairs import Pair
 from convcli.methods import pointwise
 from convcli.planner import load
-from convcli.samples import Counts, count_nan, full_scale, premultiply, put, store, to_linear, to_srgb, unpremultiply
-from convcli.windows import read_window
 
 if TYPE_CHECKING:
-    from convcli.engine import Job
+    from convcli.engine.loop import Job
 
 Array = np.ndarray[Any, Any]
 Apply = Callable[[Array, Array], None]

@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from convcli.engine import Job
-from convcli.filter import FILTERS
+from convcli.engine.loop import Job
+from convcli.engine.samples import Counts, extremes, spread
+from convcli.engine.tiles import Method, Task, store_tile
+from convcli.engine.workers import run_all
+from convcli.filters.filter import FILTERS
+from convcli.filters.transposed import Part, TransposedFilter
 from convcli.image import Image
 from convcli.planner import Plan
-from convcli.samples import Counts, extremes, spread
-from convcli.tiles import Method, Task, store_tile
-from convcli.transposed import Part, TransposedFilter
-from convcli.workers import run_all
 
 Array = np.ndarray[Any, Any]
 Progress = Callable[[int], None]
@@ -113,7 +113,7 @@ def _run(works: Sequence[Work], target: Array, progress: Progress | None) -> Cou
 
 def _check(works: Sequence[Work], target: Array, count: int) -> None:
     """Compare some points of every part with the definition."""
-    from convcli.verify import check_points, random_points
+    from convcli.engine.verify import check_points, random_points
 
     for part in works:
         check_points(part.job, part.gathered(target), random_points(part.job, -(-count // len(works))))

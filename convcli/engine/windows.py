@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from convcli.borders import Border
+from convcli.filters.borders import Border
 
 Array = np.ndarray[Any, Any]
 Window = Sequence[tuple[int, int]]

@@ -13,10 +13,10 @@ from math import ceil, floor, fsum
 
 from convcli.arithmetic.geometry import Geometry
 from convcli.errors import ConvError
-from convcli.filter import Filter
+from convcli.filters.filter import Filter
+from convcli.filters.transposed import denser
 from convcli.image import ImageInfo
 from convcli.kernels.resampling import CURVES, Curve
-from convcli.transposed import denser
 
 BLOCK = 32
 """Outputs of a product: enough for BLAS, few enough that the weights are not mostly zeros."""

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convcli import native
-from convcli.samples import Counts
-from convcli.windows import Held, read_window
+from convcli.engine.samples import Counts
+from convcli.engine.windows import Held, read_window
 
 if TYPE_CHECKING:
-    from convcli.engine import Job
-    from convcli.tiles import Task
+    from convcli.engine.loop import Job
+    from convcli.engine.tiles import Task
 
 Array = np.ndarray[Any, Any]
 Compiled = Callable[..., native.Counts]
