@@ -10,34 +10,22 @@ FLAGS = ["-std=gnu11", "-O3", "-ffp-contract=fast", "-Wno-psabi"]
 psabi: how wide vectors are passed differs between processors; here they never leave a file.
 """
 
+PARTS = {"_direct": ("axis", "kernels", "recipe"), "_wide": ("axis", "wide"), "_patches": ("versions",), "_fourier": ("versions",)}
+"""Modules of compiled code, each with its headers; its source is named alike."""
+
 setup(
     ext_modules=[
         Extension(
-            "convcli.native._direct",
-            ["convcli/native/direct.c"],
-            depends=[f"convcli/native/{name}.h" for name in ("axis", "kernels", "recipe")],
+            f"convcli.native.{name}",
+            [f"convcli/native/{name[1:]}.c"],
+            depends=[f"convcli/native/{header}.h" for header in headers],
             define_macros=[("Py_LIMITED_API", "0x030B0000")],
             extra_compile_args=[] if sys.platform == "win32" else FLAGS,
+            libraries=[] if sys.platform == "win32" else ["m"],
             py_limited_api=True,
             optional=True,
-        ),
-        Extension(
-            "convcli.native._patches",
-            ["convcli/native/patches.c"],
-            define_macros=[("Py_LIMITED_API", "0x030B0000")],
-            extra_compile_args=[] if sys.platform == "win32" else FLAGS,
-            py_limited_api=True,
-            optional=True,
-        ),
-        Extension(
-            "convcli.native._wide",
-            ["convcli/native/wide.c"],
-            depends=[f"convcli/native/{name}.h" for name in ("axis", "wide")],
-            define_macros=[("Py_LIMITED_API", "0x030B0000")],
-            extra_compile_args=[] if sys.platform == "win32" else FLAGS,
-            py_limited_api=True,
-            optional=True,
-        ),
+        )
+        for name, headers in PARTS.items()
     ],
     options={"bdist_wheel": {"py_limited_api": "cp311"}},
 )

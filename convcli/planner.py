@@ -107,7 +107,7 @@ def _ask(name: str, problem: Problem, threads: int, machine: Machine, memory: in
     if getattr(method, "WHOLE", False) and (needed := threads * _workspace(method.tile(step), working)) > memory:
         return Candidate(name, working.itemsize, refused=f"its tiles need {needed:,} bytes, more than --memory")
     pieces = problem.planes * problem.output[0] if hasattr(method, "GRAIN") else _tiles(method, step)
-    startup = getattr(method, "startup", lambda _: 0.0)(machine)
+    startup = getattr(method, "startup", _free)(step, machine)
     cost = price_alone(name, working, machine)
     hands = min(threads, max(1, pieces), 1 + int(cost.seconds / WORTH_A_THREAD))
     return Candidate(name, working.itemsize, replace(cost, seconds=cost.seconds / hands + startup), threads=hands)
@@ -145,6 +145,11 @@ def _pixels(problem: Problem) -> int:
     """Pixels read and written."""
     read = problem.channels_in * prod(axis.size for axis in problem.axes)
     return problem.planes * (read + problem.channels_out * prod(problem.output))
+
+
+def _free(_problem: Problem, _machine: Machine) -> float:
+    """What the first use of most methods costs."""
+    return 0.0
 
 
 def _never(_problem: Problem) -> bool:

@@ -339,7 +339,7 @@ SLIPS = [
     (("-k", "box:3", "-p", "sane"), 2, "'sane' is not same, tf-same, valid, full", "usage"),
     (("-k", "box:3", "-s", "0"), 2, "0 is too small", "usage"),
     (("-k", "box:3", "-t", "uint7"), 2, "did you mean 'uint", "usage"),
-    (("-k", "box:3", "-m", "magic"), 2, "unknown method 'magic'", "usage"),
+    (("-k", "box:3", "-m", "magic"), 2, "unknown value 'magic'", "usage"),
     (("-k", "1 0;0 1", "-m", "separable"), 2, "separable cannot do this", "usage"),
     (("-k", "box:3", "--combine", "sum"), 2, "--combine needs several kernels", "usage"),
     (("-k", "sobel", "--nan", "ignore"), 2, "no negative taps", "usage"),

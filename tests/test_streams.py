@@ -380,9 +380,9 @@ main()
     "module", ["convcli.cli", "convcli.parser", "typer", "numpy", "convcli.engine.loop", "scipy.fft", "tifffile"]
 )
 def test_ctrl_c_while_modules_are_loaded_shows_no_traceback(pictures, tmp_path, module):
-    words = ("conv2d", pictures / "large.tif", "-k", "gaussian:30", "-m", "fft", "-q", "-o", tmp_path / "out.tif")
+    words = ("conv2d", pictures / "large.tif", "-k", "gaussian:30", "-m", "fft", "-o", tmp_path / "out.tif")
     done = subprocess.run(
-        [sys.executable, "-c", WHILE_LOADING.format(module=module), *words],
+        [sys.executable, "-c", WHILE_LOADING.format(module=module), *words, "-q", "--precision", "double"],
         capture_output=True,
         env=environment(),
         check=False,

@@ -90,8 +90,9 @@ def direct(target: Path) -> Iterator[BinaryIO]:
 @contextmanager
 def drafted(target: Path, force: bool) -> Iterator[BinaryIO]:
     """A stream into a draft that is published at the end of the block, or discarded."""
-    draft = open_draft(target)
+    name = draft_path(target)  # known before the draft is, so that an interrupt just then leaves nothing either
     try:
+        draft = open_draft(target, name)
         with os.fdopen(draft.descriptor, "w+b") as stream:
             with contextlib.suppress(FileNotFoundError):
                 os.fchmod(draft.descriptor, stat.S_IMODE(target.stat().st_mode))
@@ -100,17 +101,15 @@ def drafted(target: Path, force: bool) -> Iterator[BinaryIO]:
             os.fsync(draft.descriptor)
             publish(draft, force)
     finally:
-        if draft.path is not None:
-            draft.path.unlink(missing_ok=True)
+        name.unlink(missing_ok=True)
 
 
-def open_draft(target: Path) -> Draft:
-    """A new file in the target's folder: without a name where the system can, else hidden, new and ours alone."""
+def open_draft(target: Path, name: Path) -> Draft:
+    """A new file in the target's folder: without a name where the system can, else with a hidden one, ours alone."""
     if hasattr(os, "O_TMPFILE") and Path(OPEN_FILES).is_dir():
         with contextlib.suppress(OSError):  # this file system has no unnamed files; a real fault shows below
             return Draft(target, os.open(target.parent, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o666), None)
-    path = draft_path(target)
-    return Draft(target, os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o666), path)
+    return Draft(target, os.open(name, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o666), name)
 
 
 def draft_path(target: Path) -> Path:

@@ -5,7 +5,7 @@ Each method is a module with
 `price(problem, machine)`, the cost by one thread in the problem's precision;
 `rounding(problem)`, its error in float32 relative to sum|k| max|x|;
 `compiled(problem)`, whether it reads samples as they lie in an image (where it ever does);
-`startup(machine)`, seconds that its first use in a process costs (where there are any);
+`startup(problem, machine)`, seconds that its first use in a process costs (where there are any);
 `tile(problem)`, the outputs per spatial axis it likes to compute at a time;
 `GRAIN`, where smaller tiles cost no more work: along the first axis they may be cut after so many outputs;
 `WHOLE`, where smaller tiles cost so much more work that a method whose tiles do not fit the memory is refused;

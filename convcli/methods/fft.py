@@ -1,7 +1,8 @@
 """Large kernels through the frequency domain, in tiles that fit the cache: overlap-save.
 
 Each tile with its halo is transformed, multiplied by the kernel's conjugate spectrum (which makes it correlation), and
-transformed back; the part that the circular wrap did not reach is kept. Source: Oppenheim and Schafer, section 8.7.
+transformed back; the part that the circular wrap did not reach is kept: in compiled loops where they can, else by
+scipy. Source: Oppenheim and Schafer, section 8.7.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from convcli.arithmetic.geometry import Geometry
 from convcli.arithmetic.problem import Cost, Problem
+from convcli.methods import fourier
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,18 +41,24 @@ def rounding(_problem: Problem) -> float:
 
 def refuse(problem: Problem) -> str | None:
     """Only spectra that do not fit the memory are refused."""
+    if fourier.able(problem):
+        return None
     values = problem.channels_out * problem.fan_in * prod(lengths(problem.axes))
     return f"the spectra of the bank need {values} values" if values > MOST_SPECTRA else None
 
 
 def tile(problem: Problem) -> tuple[int, ...]:
     """The outputs that one transform yields."""
+    if fourier.able(problem):
+        return fourier.tile(problem)
     sizes = zip(lengths(problem.axes), problem.axes, strict=True)
     return tuple(min(a.output, (n - a.extent) // a.stride + 1) for n, a in sizes)
 
 
 def price(problem: Problem, machine: Machine) -> Cost:
     """Transforms of every channel there and back, and the products between them."""
+    if fourier.able(problem):
+        return fourier.price(problem, machine)
     shape = lengths(problem.axes)
     tiles = problem.planes * prod(ceil(n / t) for n, t in zip(problem.output, tile(problem), strict=True))
     values = prod(shape)
@@ -62,11 +70,11 @@ def price(problem: Problem, machine: Machine) -> Cost:
     return Cost(macs=macs, seconds=seconds)
 
 
-def startup(machine: Machine) -> float:
+def startup(problem: Problem, machine: Machine) -> float:
     """Seconds that the first transform of a process costs."""
     import sys
 
-    return 0.0 if "scipy.fft" in sys.modules else machine.import_fft
+    return 0.0 if fourier.able(problem) or "scipy.fft" in sys.modules else machine.import_fft
 
 
 @cache
@@ -96,12 +104,14 @@ def _per_output(shape: tuple[int, ...], axes: tuple[Geometry, ...], most: int) -
     return tiles * (values * sum(log2(n) + 2 for n in shape) * (2 if values > most else 1) + 4000)
 
 
-def prepare(taps: Array, problem: Problem) -> Fft:
+def prepare(taps: Array, problem: Problem) -> Fft | fourier.Fourier:
     """The conjugate spectra of the filters (O, I/g, *lengths), once."""
+    spread = dilated(taps.astype(problem.dtype), problem.dilation)
+    if fourier.able(problem):
+        return fourier.prepare(spread, problem)
     from scipy import fft
 
     shape = lengths(problem.axes)
-    spread = dilated(taps.astype(problem.dtype), problem.dilation)
     return Fft(problem, shape, fft.rfftn(spread, shape, axes=_last(shape)).conj())
 
 

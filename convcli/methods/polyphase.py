@@ -70,9 +70,9 @@ def price(problem: Problem, machine: Machine) -> Cost:
     return replace(cost, seconds=seconds)
 
 
-def startup(machine: Machine) -> float:
+def startup(problem: Problem, machine: Machine) -> float:
     """Seconds that the first transform of a process costs."""
-    return float(_load("fft").startup(machine))
+    return float(_load("fft").startup(phase(problem), machine))
 
 
 def counts(problem: Problem) -> tuple[int, ...]:

@@ -35,8 +35,10 @@ def _load(name: str) -> Any:
         return None
 
 
-_direct, _patches, _wide = _load("_direct"), _load("_patches"), _load("_wide")
+_direct, _patches, _wide, _fourier = map(_load, ("_direct", "_patches", "_wide", "_fourier"))
 AVAILABLE: bool = _direct is not None and os.environ.get("CONVCLI_NATIVE") != "0"
+FOURIER: bool = _fourier is not None and os.environ.get("CONVCLI_NATIVE") != "0"
+"""Whether transforms of pairs of tiles are there."""
 PATCHES: bool = _patches is not None and os.environ.get("CONVCLI_NATIVE") != "0"
 """Whether the transforms of Winograd's patches are there."""
 WIDE: bool = _wide is not None and os.environ.get("CONVCLI_NATIVE") != "0"
@@ -236,3 +238,40 @@ def to_components(block: Array, components: Array) -> None:
 def from_components(components: Array, target: Array) -> None:
     """Fill `target` (O, rows, columns) with the 4x4 results of `components` (36, O, down, across), cut at its ends."""
     _patches.backward(target, components)
+
+
+class Spectrum:
+    """A kernel ready for tiles of `shape` (powers of two from 8 to 1024): its spectrum, and memory for the threads."""
+
+    def __init__(self, taps: Array, shape: tuple[int, int]) -> None:
+        """Transform taps (kh, kw) float32."""
+        rows, columns = self.shape = shape
+        self._values = _aligned(4 * (2 * (rows + columns) + 2 * rows * columns))
+        self._spare: list[Array] = []
+        memory = self._borrow()
+        _fourier.spectrum(taps, self._values, memory, rows, columns)
+        self._spare.append(memory)
+
+    def correlate(self, block: Array, target: Array, half: int) -> None:
+        """Fill `target` (rows, columns) with the 'valid' correlation of `block`; both float32, columns side by side.
+
+        The first `half` rows of the target are the results of one tile, the others, up to as many, those of a second.
+        """
+        memory = self._borrow()
+        _fourier.correlate(block, self._values, memory, target, *self.shape, half)
+        self._spare.append(memory)
+
+    def _borrow(self) -> Array:
+        """Memory that no other thread uses."""
+        rows, columns = self.shape
+        return self._spare.pop() if self._spare else _aligned(64 * max(self.shape) + 8 * columns * (rows + 16))
+
+
+def _aligned(size: int) -> Array:
+    """Bytes that begin at a line of the cache."""
+    import numpy as np
+
+    raw = np.empty(size + 64, np.uint8)
+    first = -raw.ctypes.data % 64
+    aligned: Array = raw[first : first + size]
+    return aligned

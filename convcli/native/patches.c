@@ -15,11 +15,7 @@
 #error "GCC or Clang"
 #endif
 
-#if defined(__x86_64__) && defined(__linux__) && !defined(__clang__)
-#define BEST_INSTRUCTIONS __attribute__((target_clones("arch=skylake-avx512", "arch=haswell", "default")))
-#else
-#define BEST_INSTRUCTIONS
-#endif
+#include "versions.h"
 
 enum { STEP = 4, PATCH = 6, COMPONENTS = PATCH * PATCH, VECTOR = 16 };
 
@@ -27,7 +23,7 @@ enum { STEP = 4, PATCH = 6, COMPONENTS = PATCH * PATCH, VECTOR = 16 };
 static ptrdiff_t whole(ptrdiff_t count) { return (count + VECTOR - 1) / VECTOR * VECTOR; }
 
 /* Pixels of a row dealt out into four phases, and back. */
-static inline __attribute__((always_inline)) void deal(ptrdiff_t count, const float *restrict pixels,
+INLINE void deal(ptrdiff_t count, const float *restrict pixels,
                                                        float *restrict const phases[STEP])
 {
     float *restrict a = phases[0], *restrict b = phases[1], *restrict c = phases[2], *restrict d = phases[3];
@@ -39,7 +35,7 @@ static inline __attribute__((always_inline)) void deal(ptrdiff_t count, const fl
     }
 }
 
-static inline __attribute__((always_inline)) void collect(ptrdiff_t count, float *restrict const phases[STEP],
+INLINE void collect(ptrdiff_t count, float *restrict const phases[STEP],
                                                           float *restrict pixels)
 {
     const float *restrict a = phases[0], *restrict b = phases[1], *restrict c = phases[2], *restrict d = phases[3];
@@ -64,7 +60,7 @@ struct components {
 };
 
 /* out[i] = sum over j of B^T[i][j] in[j], for vectors. */
-static inline __attribute__((always_inline)) void inputs(ptrdiff_t count, const float *restrict const in[PATCH],
+INLINE void inputs(ptrdiff_t count, const float *restrict const in[PATCH],
                                                          float *restrict const out[PATCH])
 {
     for (ptrdiff_t x = 0; x < count / VECTOR * VECTOR; x++) {
@@ -80,7 +76,7 @@ static inline __attribute__((always_inline)) void inputs(ptrdiff_t count, const 
 }
 
 /* out[i] = sum over j of A^T[i][j] in[j], for vectors. */
-static inline __attribute__((always_inline)) void outputs(ptrdiff_t count, const float *restrict const in[PATCH],
+INLINE void outputs(ptrdiff_t count, const float *restrict const in[PATCH],
                                                           float *restrict const out[STEP])
 {
     for (ptrdiff_t x = 0; x < count / VECTOR * VECTOR; x++) {
@@ -110,8 +106,7 @@ static float *component_at(const struct components *of, ptrdiff_t component, ptr
     return of->data + ((component * of->channels + channel) * of->down + down) * of->across;
 }
 
-BEST_INSTRUCTIONS
-static void forward_row(const struct maps *block, ptrdiff_t channel, ptrdiff_t down, const struct components *to,
+INLINE void forward_row_body(const struct maps *block, ptrdiff_t channel, ptrdiff_t down, const struct components *to,
                         const struct scratch *scratch)
 {
     const float *in[PATCH];
@@ -139,8 +134,7 @@ static void forward_row(const struct maps *block, ptrdiff_t channel, ptrdiff_t d
     }
 }
 
-BEST_INSTRUCTIONS
-static void backward_row(const struct components *from, ptrdiff_t channel, ptrdiff_t down, const struct maps *out,
+INLINE void backward_row_body(const struct components *from, ptrdiff_t channel, ptrdiff_t down, const struct maps *out,
                          const struct scratch *scratch)
 {
     ptrdiff_t rows = out->rows - STEP * down, line = scratch->line, count = whole(from->across);
@@ -167,6 +161,15 @@ static void backward_row(const struct components *from, ptrdiff_t channel, ptrdi
         memcpy((float *)pixels_at(out, channel, STEP * down + i), pixels, (size_t)out->columns * sizeof(float));
     }
 }
+
+VERSIONS(forward_row,
+         (const struct maps *block, ptrdiff_t channel, ptrdiff_t down, const struct components *to,
+          const struct scratch *scratch),
+         (block, channel, down, to, scratch))
+VERSIONS(backward_row,
+         (const struct components *from, ptrdiff_t channel, ptrdiff_t down, const struct maps *out,
+          const struct scratch *scratch),
+         (from, channel, down, out, scratch))
 
 /* Every row of patches, there or back. False without memory. */
 static int transform(const struct maps *maps, const struct components *components, int forward)

@@ -1,0 +1,105 @@
+"""The fft method in compiled loops: two tiles at a time, one above the other, as the parts of one complex tile.
+
+For single channels in float32 on two axes; lengths are powers of two. See convcli/native/fourier.c.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from itertools import product
+from math import ceil, log2, prod
+from typing import TYPE_CHECKING, Any
+
+from convcli import native
+from convcli.arithmetic.geometry import Geometry
+from convcli.arithmetic.problem import Cost, Problem
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from convcli.machine import Machine
+
+    Array = np.ndarray[Any, Any]
+
+LENGTHS = (16, 32, 64, 128, 256, 512, 1024)
+MOST_VALUES = 2**17
+"""Complex values of a pair of tiles, 1 MiB: larger ones leave the second-level cache."""
+PASSES = 4
+"""What loading, turning over and storing a value takes, in levels of a transform."""
+
+
+def able(problem: Problem) -> bool:
+    """Whether the extension computes this problem."""
+    fits = problem.itemsize == 4 and len(problem.axes) == 2 and problem.fan_in == 1
+    return native.FOURIER and fits and all(2 * axis.extent <= LENGTHS[-1] for axis in problem.axes)
+
+
+def tile(problem: Problem) -> tuple[int, ...]:
+    """The outputs that a pair of tiles yields."""
+    (rows, columns), (down, across) = lengths(problem.axes), problem.axes
+    most = 2 * (rows - down.extent + 1), columns - across.extent + 1
+    return tuple(min(a.output, (n - 1) // a.stride + 1) for n, a in zip(most, problem.axes, strict=True))
+
+
+def price(problem: Problem, machine: Machine) -> Cost:
+    """A transform there and back for every filter and pair of tiles."""
+    shape = lengths(problem.axes)
+    pairs = problem.planes * prod(ceil(n / t) for n, t in zip(problem.output, tile(problem), strict=True))
+    filters, values = problem.channels_out, prod(shape)
+    level = values * (sum(log2(n) for n in shape) + PASSES)
+    seconds = filters * (pairs + 0.5) * (level * machine.fourier + machine.call)
+    return Cost(macs=int(filters * pairs * 4 * level), seconds=seconds)
+
+
+@cache
+def lengths(axes: tuple[Geometry, ...]) -> tuple[int, int]:
+    """The transform lengths that cost least in all.
+
+    >>> lengths((Geometry(2048, 31, begin=15, end=15),) * 2)
+    (256, 256)
+    """
+    down, across = ([n for n in LENGTHS if n >= axis.extent] for axis in axes)
+    return min(product(down, across), key=lambda shape: _work(shape, axes))
+
+
+def _work(shape: tuple[int, int], axes: tuple[Geometry, ...]) -> float:
+    """Relative time of all pairs of tiles; half as long again where one leaves the cache."""
+    (rows, columns), (down, across) = shape, axes
+    high, wide = (a.stride * (a.output - 1) + 1 for a in axes)
+    pairs = ceil(high / (2 * (rows - down.extent + 1))) * ceil(wide / (columns - across.extent + 1))
+    far = 1.5 if rows * columns > MOST_VALUES else 1.0
+    return pairs * (rows * columns * (log2(rows) + log2(columns) + PASSES) * far + 20_000)
+
+
+def prepare(taps: Array, problem: Problem) -> Fourier:
+    """The spectra of the filters; `taps` are (O, 1, *kernel), spread by the dilation."""
+    import numpy as np
+
+    shape = lengths(problem.axes)
+    planes = np.ascontiguousarray(taps[:, 0], np.float32)
+    return Fourier(problem, shape, tuple(native.Spectrum(plane, shape) for plane in planes))
+
+
+@dataclass(frozen=True)
+class Fourier:
+    """Applies spectra to a block."""
+
+    problem: Problem
+    shape: tuple[int, int]
+    spectra: tuple[native.Spectrum, ...]
+
+    def __call__(self, block: Array, out: Array) -> None:
+        """Fill `out` (O, *tile) from `block` (I, *window)."""
+        import numpy as np
+
+        down, across = self.problem.axes
+        per_group = self.problem.channels_out // self.problem.groups
+        half = self.shape[0] - down.extent + 1
+        plain = (down.stride, across.stride) == (1, 1) and out.strides[2] == out.itemsize
+        high, wide = (s * (n - 1) + 1 for n, s in zip(out.shape[1:], (down.stride, across.stride), strict=True))
+        for number, spectrum in enumerate(self.spectra):
+            target = out[number] if plain else np.empty((high, wide), np.float32)
+            spectrum.correlate(block[number // per_group], target, half)
+            if not plain:
+                out[number] = target[:: down.stride, :: across.stride]

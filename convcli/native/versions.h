@@ -1,0 +1,22 @@
+/* A function compiled for several instruction sets; the best one that the processor has is called.
+ *
+ * VERSIONS(name, (int a, float *b), (a, b)) makes `name` of an inline `name_body` with the same parameters.
+ */
+
+#define INLINE static inline __attribute__((always_inline))
+
+#ifdef __x86_64__
+#define HAS_AVX2 (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+#define VERSIONS(name, parameters, arguments)                                                                          \
+    __attribute__((target("avx2,fma"))) static void name##_avx2 parameters { name##_body arguments; }                  \
+    static void name##_baseline parameters { name##_body arguments; }                                                  \
+    static void name parameters                                                                                        \
+    {                                                                                                                  \
+        if (HAS_AVX2)                                                                                                  \
+            name##_avx2 arguments;                                                                                     \
+        else                                                                                                           \
+            name##_baseline arguments;                                                                                 \
+    }
+#else
+#define VERSIONS(name, parameters, arguments) static void name parameters { name##_body arguments; }
+#endif

@@ -1,0 +1,110 @@
+"""The compiled transforms against the definition: every length, ragged tiles, strides, dilations, and bounds."""
+
+import numpy as np
+import pytest
+import scipy.signal
+
+from convcli import convolve, native
+from convcli.arithmetic.geometry import Geometry
+from convcli.arithmetic.problem import Problem
+from convcli.filters.filter import ACCURACY
+from convcli.methods import fft, fourier
+from oracle import correlate
+
+pytestmark = pytest.mark.skipif(not native.FOURIER, reason="the native extension is not built here")
+
+
+@pytest.mark.parametrize("rows", [8, 16, 32, 64, 128, 512])
+@pytest.mark.parametrize("columns", [8, 32, 64, 256, 1024])
+def test_a_pair_of_tiles_of_every_length_is_a_correlation(rows, columns):
+    rng = np.random.default_rng(rows + columns)
+    taps = rng.standard_normal((min(rows - 2, 7), min(columns - 1, 5))).astype(np.float32)
+    half, wide = rows - taps.shape[0] + 1, columns - taps.shape[1] + 1
+    pixels = rng.standard_normal((half + rows, columns)).astype(np.float32)
+    found = np.empty((2 * half, wide), np.float32)
+    native.Spectrum(taps, (rows, columns)).correlate(pixels, found, half)
+    truth = scipy.signal.correlate(pixels.astype(float), taps.astype(float), "valid", method="direct")
+    assert np.abs(truth - found).max() <= 1e-6 * np.abs(taps).sum() * np.abs(pixels).max()
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (5, 90), (97, 3), (130, 131), (300, 701)])
+@pytest.mark.parametrize("size", [(1, 1), (2, 9), (31, 31), (64, 5)])
+def test_images_of_any_size_are_tiled_without_a_seam(shape, size):
+    rng = np.random.default_rng(shape[0] + size[0])
+    image, taps = rng.standard_normal(shape).astype(np.float32), rng.standard_normal(size)
+    pads = [(k // 2, k - 1 - k // 2) for k in size]
+    truth = correlate(image[None], taps[None, None], stride=(1, 1), dilation=(1, 1), pads=pads, border="symmetric")[0]
+    found = convolve(image, taps, border="symmetric", method="fft", threads=2)
+    assert np.abs(truth - found).max() <= ACCURACY * np.abs(taps).sum() * np.abs(image).max()
+
+
+@pytest.mark.parametrize("stride", [(1, 2), (3, 1), (2, 5)])
+@pytest.mark.parametrize("dilation", [(1, 1), (3, 2)])
+def test_strides_dilations_and_groups_are_the_definition(stride, dilation):
+    rng = np.random.default_rng(8)
+    image, taps = rng.standard_normal((3, 150, 140)).astype(np.float32), rng.standard_normal((6, 1, 6, 5))
+    pads = [(4, 2), (3, 3)]
+    truth = correlate(image, taps, stride=stride, dilation=dilation, pads=pads, border="zero", groups=3)
+    found = convolve(image, taps, stride=stride, dilation=dilation, padding=pads, border="zero", groups=3, method="fft")
+    assert truth.shape == found.shape
+    assert np.abs(truth - found).max() <= ACCURACY * np.abs(taps).sum(axis=(1, 2, 3)).max() * np.abs(image).max()
+
+
+def test_interleaved_colours_and_volumes_of_planes_are_filtered_plane_by_plane():
+    rng = np.random.default_rng(9)
+    image, taps = rng.integers(0, 256, (70, 80, 3), np.uint8), rng.random((17, 17)) / 17**2
+    found = convolve(image, taps, axes="YXS", method="fft")
+    for sample in range(3):
+        alone = convolve(np.ascontiguousarray(image[..., sample]), taps, method="direct")
+        np.testing.assert_array_equal(alone, found[..., sample])
+
+
+def test_large_pixels_of_one_tile_do_not_show_in_its_twin_beyond_what_is_promised():
+    image = np.ones((500, 100), np.float32)
+    image[:40] = 1e6
+    found = convolve(image, np.ones((9, 9)) / 81, method="fft")
+    np.testing.assert_allclose(1, found[60:], atol=1e6 * ACCURACY)
+
+
+def test_what_the_loops_cannot_do_goes_to_scipy():
+    plane = Problem((Geometry(300, 31), Geometry(300, 31)))
+    assert fourier.able(plane)
+    for other in (
+        Problem(plane.axes, itemsize=8),
+        Problem(plane.axes * 2),
+        Problem(plane.axes[:1] * 3),
+        Problem(plane.axes, channels_in=2),
+        Problem((Geometry(3000, 700), Geometry(300, 31))),
+    ):
+        assert not fourier.able(other)
+    assert isinstance(fft.prepare(np.ones((1, 1, 31, 31)), plane), fourier.Fourier)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "results", "half"),
+    [
+        (np.ones((9, 9), np.float64), np.ones((4, 4), np.float32), 4),
+        (np.ones((9, 9), np.float32)[:, ::2], np.ones((4, 4), np.float32), 4),
+        (np.ones((9, 9, 1), np.float32), np.ones((4, 4), np.float32), 4),
+        (np.ones((0, 9), np.float32), np.ones((4, 4), np.float32), 4),
+        (np.ones((9, 9), np.float32), np.ones((40, 4), np.float32), 4),
+        (np.ones((9, 9), np.float32), np.ones((4, 17), np.float32), 4),
+        (np.ones((9, 9), np.float32), np.ones((4, 4), np.float32), 0),
+        (np.ones((9, 9), np.float32), np.ones((4, 4), np.float32), 17),
+    ],
+)
+def test_nothing_outside_the_buffers_is_touched(pixels, results, half):
+    spectrum = native.Spectrum(np.ones((3, 3), np.float32), (16, 16))
+    with pytest.raises(ValueError, match=r"plane|axis|tile"):
+        spectrum.correlate(pixels, results, half)
+
+
+@pytest.mark.parametrize("shape", [(12, 16), (16, 4), (2048, 16)])
+def test_lengths_that_are_no_powers_of_two_are_refused(shape):
+    with pytest.raises(ValueError, match="powers of two"):
+        native.Spectrum(np.ones((3, 3), np.float32), shape)
+
+
+def test_taps_larger_than_a_tile_are_refused():
+    with pytest.raises(ValueError, match="taps are larger"):
+        native.Spectrum(np.ones((17, 3), np.float32), (16, 16))
