@@ -10,7 +10,12 @@ FLAGS = ["-std=gnu11", "-O3", "-ffp-contract=fast", "-Wno-psabi"]
 psabi: how wide vectors are passed differs between processors; here they never leave a file.
 """
 
-PARTS = {"_direct": ("axis", "kernels", "recipe"), "_wide": ("axis", "wide"), "_patches": ("versions",), "_fourier": ("versions",)}
+PARTS = {
+    "_direct": ("axis", "kernels", "recipe"),
+    "_wide": ("axis", "wide"),
+    "_patches": ("versions",),
+    "_fourier": ("versions",),
+}
 """Modules of compiled code, each with its headers; its source is named alike."""
 
 setup(

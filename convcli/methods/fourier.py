@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 LENGTHS = (16, 32, 64, 128, 256, 512, 1024)
 MOST_VALUES = 2**17
 """Complex values of a pair of tiles, 1 MiB: larger ones leave the second-level cache."""
+ABREAST = 16
+"""Pairs of tiles in a strip: one call for all of them."""
 PASSES = 4
 """What loading, turning over and storing a value takes, in levels of a transform."""
 
@@ -36,16 +38,28 @@ def able(problem: Problem) -> bool:
 
 
 def tile(problem: Problem) -> tuple[int, ...]:
-    """The outputs that a pair of tiles yields."""
-    (rows, columns), (down, across) = lengths(problem.axes), problem.axes
-    most = 2 * (rows - down.extent + 1), columns - across.extent + 1
+    """The outputs of a strip of pairs of tiles, which the loops take one after the other."""
+    high, wide = _yield(lengths(problem.axes), problem.axes)
+    most = 2 * high, ABREAST * wide
     return tuple(min(a.output, (n - 1) // a.stride + 1) for n, a in zip(most, problem.axes, strict=True))
+
+
+def _yield(shape: tuple[int, int], axes: tuple[Geometry, ...]) -> tuple[int, int]:
+    """What one transform leaves of a tile, at stride 1."""
+    return shape[0] - axes[0].extent + 1, shape[1] - axes[1].extent + 1
+
+
+def _pairs(shape: tuple[int, int], axes: tuple[Geometry, ...]) -> tuple[int, int]:
+    """Pairs of tiles down and across."""
+    high, wide = _yield(shape, axes)
+    down, across = (a.stride * (a.output - 1) + 1 for a in axes)
+    return ceil(down / (2 * high)), ceil(across / wide)
 
 
 def price(problem: Problem, machine: Machine) -> Cost:
     """A transform there and back for every filter and pair of tiles."""
     shape = lengths(problem.axes)
-    pairs = problem.planes * prod(ceil(n / t) for n, t in zip(problem.output, tile(problem), strict=True))
+    pairs = problem.planes * prod(_pairs(shape, problem.axes))
     filters, values = problem.channels_out, prod(shape)
     level = values * (sum(log2(n) for n in shape) + PASSES)
     seconds = filters * (pairs + 0.5) * (level * machine.fourier + machine.call)
@@ -64,12 +78,11 @@ def lengths(axes: tuple[Geometry, ...]) -> tuple[int, int]:
 
 
 def _work(shape: tuple[int, int], axes: tuple[Geometry, ...]) -> float:
-    """Relative time of all pairs of tiles; half as long again where one leaves the cache."""
-    (rows, columns), (down, across) = shape, axes
-    high, wide = (a.stride * (a.output - 1) + 1 for a in axes)
-    pairs = ceil(high / (2 * (rows - down.extent + 1))) * ceil(wide / (columns - across.extent + 1))
+    """Relative time of all pairs of tiles, in strips that two threads share; longer where one leaves the cache."""
+    (rows, columns), (down, across) = shape, _pairs(shape, axes)
+    shared = down + down % 2 if down > 2 else down
     far = 1.5 if rows * columns > MOST_VALUES else 1.0
-    return pairs * (rows * columns * (log2(rows) + log2(columns) + PASSES) * far + 20_000)
+    return shared * across * (rows * columns * (log2(rows) + log2(columns) + PASSES) * far + 20_000)
 
 
 def prepare(taps: Array, problem: Problem) -> Fourier:
@@ -95,11 +108,11 @@ class Fourier:
 
         down, across = self.problem.axes
         per_group = self.problem.channels_out // self.problem.groups
-        half = self.shape[0] - down.extent + 1
+        tile = _yield(self.shape, self.problem.axes)
         plain = (down.stride, across.stride) == (1, 1) and out.strides[2] == out.itemsize
         high, wide = (s * (n - 1) + 1 for n, s in zip(out.shape[1:], (down.stride, across.stride), strict=True))
         for number, spectrum in enumerate(self.spectra):
             target = out[number] if plain else np.empty((high, wide), np.float32)
-            spectrum.correlate(block[number // per_group], target, half)
+            spectrum.correlate(block[number // per_group], target, tile)
             if not plain:
                 out[number] = target[:: down.stride, :: across.stride]

@@ -252,13 +252,13 @@ class Spectrum:
         _fourier.spectrum(taps, self._values, memory, rows, columns)
         self._spare.append(memory)
 
-    def correlate(self, block: Array, target: Array, half: int) -> None:
+    def correlate(self, block: Array, target: Array, tile: tuple[int, int]) -> None:
         """Fill `target` (rows, columns) with the 'valid' correlation of `block`; both float32, columns side by side.
 
-        The first `half` rows of the target are the results of one tile, the others, up to as many, those of a second.
+        `tile` is what one transform yields. The target is up to two tiles high, and as many wide as it needs.
         """
         memory = self._borrow()
-        _fourier.correlate(block, self._values, memory, target, *self.shape, half)
+        _fourier.correlate(block, self._values, memory, target, *self.shape, tile)
         self._spare.append(memory)
 
     def _borrow(self) -> Array:

@@ -350,26 +350,40 @@ static const char *transform_taps(const struct tile *tile, const Py_buffer *buff
     return NULL;
 }
 
-static const char *filter_pixels(const struct tile *tile, const Py_buffer *buffers, ptrdiff_t half)
+/* Columns of a plane from `first` on, `most` at the most. */
+static struct plane beside(struct plane plane, ptrdiff_t first, ptrdiff_t most)
+{
+    ptrdiff_t columns = plane.columns > first ? plane.columns - first : 0;
+    plane.data += columns ? first * (ptrdiff_t)sizeof(float) : 0;
+    plane.columns = columns < most ? columns : most;
+    return plane;
+}
+
+/* Pairs of tiles side by side, each with results of 2 `half` x `wide`. */
+static const char *filter_pixels(const struct tile *tile, const Py_buffer *buffers, ptrdiff_t half, ptrdiff_t wide)
 {
     struct plane pixels[2], results[2];
     const char *wrong = as_plane(&buffers[PIXELS], pixels);
     wrong = wrong ? wrong : as_plane(&buffers[RESULTS], results);
     if (wrong)
         return wrong;
-    if (half < 1 || half > tile->rows || results->rows > 2 * half || results->columns > tile->columns)
-        return "the results are larger than a pair of tiles";
+    if (half > tile->rows || wide > tile->columns || results->rows > 2 * half)
+        return "the results are larger than pairs of tiles";
     pixels[1] = below(pixels[0], half);
     results[1] = below(results[0], half);
     results[0].rows = results[0].rows < half ? results[0].rows : half;
     Py_BEGIN_ALLOW_THREADS
-    correlate_tile(tile, pixels, results);
+    for (ptrdiff_t x = 0; x < results->columns; x += wide) {
+        struct plane from[2] = {beside(pixels[0], x, tile->columns), beside(pixels[1], x, tile->columns)};
+        struct plane to[2] = {beside(results[0], x, wide), beside(results[1], x, wide)};
+        correlate_tile(tile, from, to);
+    }
     Py_END_ALLOW_THREADS
     return NULL;
 }
 
 /* The buffers of a call, checked and used; `half` is 0 for taps. */
-static PyObject *called(PyObject *const *objects, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t half)
+static PyObject *called(PyObject *const *objects, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t half, Py_ssize_t wide)
 {
     Py_buffer buffers[BUFFERS] = {{0}};
     int flags[BUFFERS] = {PyBUF_RECORDS_RO, half ? PyBUF_SIMPLE : PyBUF_WRITABLE, PyBUF_WRITABLE, PyBUF_RECORDS};
@@ -380,7 +394,7 @@ static PyObject *called(PyObject *const *objects, Py_ssize_t rows, Py_ssize_t co
         ready = !objects[i] || !PyObject_GetBuffer(objects[i], &buffers[i], flags[i]);
     if (ready) {
         wrong = lay_out(&buffers[KERNEL], &buffers[MEMORY], rows, columns, &tile);
-        wrong = wrong ? wrong : half ? filter_pixels(&tile, buffers, half) : transform_taps(&tile, buffers);
+        wrong = wrong ? wrong : half ? filter_pixels(&tile, buffers, half, wide) : transform_taps(&tile, buffers);
     }
     if (wrong)
         PyErr_SetString(PyExc_ValueError, wrong);
@@ -396,25 +410,25 @@ static PyObject *spectrum(PyObject *module, PyObject *args)
     (void)module;
     if (!PyArg_ParseTuple(args, "OOOnn", &objects[PIXELS], &objects[KERNEL], &objects[MEMORY], &rows, &columns))
         return NULL;
-    return called(objects, rows, columns, 0);
+    return called(objects, rows, columns, 0, 0);
 }
 
 static PyObject *correlate(PyObject *module, PyObject *args)
 {
     PyObject *objects[BUFFERS];
-    Py_ssize_t rows, columns, half;
+    Py_ssize_t rows, columns, half, wide;
     (void)module;
-    if (!PyArg_ParseTuple(args, "OOOOnnn", &objects[PIXELS], &objects[KERNEL], &objects[MEMORY], &objects[RESULTS],
-                          &rows, &columns, &half))
+    if (!PyArg_ParseTuple(args, "OOOOnn(nn)", &objects[PIXELS], &objects[KERNEL], &objects[MEMORY], &objects[RESULTS],
+                          &rows, &columns, &half, &wide))
         return NULL;
-    if (half < 1)
-        return PyErr_Format(PyExc_ValueError, "a tile of %zd rows of results", half);
-    return called(objects, rows, columns, half);
+    if (half < 1 || wide < 1)
+        return PyErr_Format(PyExc_ValueError, "a tile of %zd x %zd results", half, wide);
+    return called(objects, rows, columns, half, wide);
 }
 
 static PyMethodDef METHODS[] = {
     {"spectrum", spectrum, METH_VARARGS, "spectrum(taps, spectrum, memory, rows, columns)"},
-    {"correlate", correlate, METH_VARARGS, "correlate(pixels, spectrum, memory, results, rows, columns, half)"},
+    {"correlate", correlate, METH_VARARGS, "correlate(pixels, spectrum, memory, results, rows, columns, (half, wide))"},
     {NULL, NULL, 0, NULL},
 };
 
