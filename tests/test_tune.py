@@ -112,7 +112,7 @@ def test_no_profile_is_no_remark(profile):
 
 
 def test_the_planner_goes_by_the_profile(profile):
-    problem = Problem((Geometry(600, 15, begin=7, end=7),) * 2)
+    problem = Problem((Geometry(600, 7, begin=3, end=3),) * 2)
     assert "fft" != make_plan(problem).method
     slow = dict.fromkeys(("tap", "pass_tap", "band", "product"), 1e-06)
     profile.parent.mkdir()
