@@ -40,7 +40,7 @@ class Machine:
     patch: float = 1.2e-9  # a transformed value of a Winograd patch, gathered, transformed or placed
     scatter: float = 2e-9  # a value moved from or to every n-th place
     transform: float = 0.35e-9  # an FFT, per value and per level (log2 of the length)
-    fourier: float = 0.2e-9  # the same in compiled loops, there and back
+    fourier: float = 0.27e-9  # the same in compiled loops, there and back
     spectrum: float = 1.2e-9  # a complex multiply-add of spectra
     window: float = 0.7e-9  # a pixel read into a block of floats, or a result rounded into an image
     double: float = 2.0

@@ -109,8 +109,10 @@ def _ask(name: str, problem: Problem, threads: int, machine: Machine, memory: in
     pieces = problem.planes * problem.output[0] if hasattr(method, "GRAIN") else _tiles(method, step)
     startup = getattr(method, "startup", _free)(step, machine)
     cost = price_alone(name, working, machine)
-    hands = min(threads, max(1, pieces), 1 + int(cost.seconds / WORTH_A_THREAD))
-    return Candidate(name, working.itemsize, replace(cost, seconds=cost.seconds / hands + startup), threads=hands)
+    shared = cost.seconds - machine.image
+    hands = min(threads, max(1, pieces), 1 + int(shared / WORTH_A_THREAD))
+    seconds = machine.image + shared / hands + startup
+    return Candidate(name, working.itemsize, replace(cost, seconds=seconds), threads=hands)
 
 
 def price_alone(name: str, problem: Problem, machine: Machine) -> Cost:
