@@ -42,7 +42,8 @@ class Machine:
     transform: float = 0.35e-9  # an FFT, per value and per level (log2 of the length)
     fourier: float = 0.27e-9  # the same in compiled loops, there and back
     spectrum: float = 1.2e-9  # a complex multiply-add of spectra
-    window: float = 0.7e-9  # a pixel read into a block of floats, or a result rounded into an image
+    window: float = 2.2e-9  # a pixel converted into a block of floats, or a result rounded into an image
+    view: float = 0.4e-9  # the same where nothing is converted: borders, and the search for NaN
     double: float = 2.0
     import_fft: float = 0.08  # what importing scipy.fft takes, once per process
     peak: float = 1 / 45e9  # a multiply-add at best: a product of matrices that fit the cache

@@ -119,7 +119,8 @@ def price_alone(name: str, problem: Problem, machine: Machine) -> Cost:
     """What one thread takes with a method, with its tiles and their windows; linear in the machine's units of work."""
     method, step = load(name), problem.depthwise
     cost: Cost = method.price(step, machine) + pointwise.price(problem, machine)
-    moved = 0 if getattr(method, "compiled", _never)(step) else _pixels(problem) * machine.window
+    carried = machine.view if problem.stored else machine.window
+    moved = 0 if getattr(method, "compiled", _never)(step) else _pixels(problem) * carried
     slower = 1.0 if problem.itemsize == 4 else machine.double
     computed = (cost.seconds + moved + _tiles(method, step) * machine.start) * slower
     return replace(cost, seconds=machine.image + computed)

@@ -32,6 +32,7 @@ class Problem:
     tolerance: float = 2e-5
     exact: bool = False
     approximation: float = 0.0
+    stored: bool = False
     multiplier: int = 0
 
     @property
