@@ -97,7 +97,7 @@ class Method:
         return made
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=16)
 def ready(kernel: Kernel | Pair, method: str, problem: Problem) -> Apply:
     """A method with a kernel's taps, kept for the next image: transforms of a bank cost as much as using it once."""
     if isinstance(kernel, Pair):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import product
 from math import nan, prod
 from typing import TYPE_CHECKING, Any
@@ -92,11 +93,9 @@ class TransposedFilter(Filter):
 
     def parts(self, info: ImageInfo) -> list[Part]:
         """The ordinary filters that compute all outputs, the one with the most work first."""
-        cut = [list(pieces(axis)) for axis in self.axes(info)]
-        found = [Part(each, self._ordinary(each)) for each in product(*cut)]
-        return sorted(found, key=lambda part: -work(part))
+        return list(_parts(self, self.axes(info)))
 
-    def _ordinary(self, each: tuple[Piece, ...]) -> Filter:
+    def ordinary(self, each: tuple[Piece, ...]) -> Filter:
         """The filter of one part; `overlap` is normalised convolution over what lies inside."""
         axes = [piece.geometry for piece in each]
         weighed = self.overlap and all(str(border) == "zero" for border in self.borders)
@@ -153,6 +152,14 @@ class TransposedFilter(Filter):
         layout = self.layout(info)
         planes = prod(info.size(letter) for letter in layout.loops + layout.samples)
         return planes * (prod(self.kernel.shape) if self.kernel.bank else prod(self.kernel.spatial))
+
+
+@lru_cache(maxsize=16)
+def _parts(frame: TransposedFilter, axes: tuple[Transposed, ...]) -> tuple[Part, ...]:
+    """The parts for images of one size, cut once for all of them."""
+    cut = [list(pieces(axis)) for axis in axes]
+    found = (Part(each, frame.ordinary(each)) for each in product(*cut))
+    return tuple(sorted(found, key=lambda part: -work(part)))
 
 
 def forward(kernel: Kernel, groups: int) -> Kernel:
