@@ -15,7 +15,7 @@ from convcli import formats
 from convcli.batches import processing
 from convcli.engine import streaming
 from convcli.engine.loop import apply, rank_of
-from convcli.engine.slabs import Cutting, narrowed
+from convcli.engine.slabs import SHARE, Cutting, narrowed
 from convcli.errors import ConvError
 from convcli.filters.borders import BORDERS, parse_border
 from convcli.filters.filter import Filter, Numbers
@@ -147,7 +147,7 @@ def test_slabs_fit_the_memory_and_cover_all():
     kernel = Kernel.from_array("k", np.ones((5, 5, 5)), bank=False)
     filter_ = Filter(kernel, stride=(1,) * 3, dilation=(1,) * 3, borders=parse_border("wrap", "ZYX"))
     for most in (2**19, 2**21, 2**23, 2**26):
-        plan = narrowed(filter_, info, replace(make_plan(filter_.problem(info)), memory=4 * most))
+        plan = narrowed(filter_, info, replace(make_plan(filter_.problem(info)), memory=SHARE * most))
         cutting, covered = Cutting(filter_, info, plan), np.zeros(info.shape, int)
         for slab in cutting.slabs(most):
             assert cutting.size(slab) <= most
