@@ -50,7 +50,7 @@ class Measured:
         """The medians of the ratios alone, for the README."""
         ours, *peers = self.turns.seconds
         ratios = ", ".join(f"{peer} {self.turns.ratio(peer)[1]:.2f}" for peer in peers)
-        return markdown_row([self.job, f"{self.turns.milliseconds(ours):.3g} ms{self.fact(ours)}", ratios])
+        return markdown_row([self.job, f"{round(self.turns.milliseconds(ours), 1):,} ms{self.fact(ours)}", ratios])
 
     def fact(self, name: str) -> str:
         """What else is known, in brackets."""
