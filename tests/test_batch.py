@@ -373,7 +373,7 @@ def children(process):
 
 SLOW = ("-k", "gabor:20", "-m", "direct", "--threads", "1")
 """About a second for `LARGE`."""
-LARGE = np.random.default_rng(0).integers(0, 256, (700, 1000), dtype=np.uint8)
+LARGE = np.random.default_rng(0).integers(0, 256, (1200, 1400), dtype=np.uint8)
 
 
 @pytest.fixture
@@ -450,7 +450,7 @@ def test_a_signal_stops_all_and_the_rest_is_done_later(slow, number):
     assert (len(finished), 6 - len(finished)) == tuple(told(done.stdout)[1][key] for key in ("skipped", "done"))
     assert before == states(finished)
     assert slow == names()
-    assert all((700, 1000) == tifffile.imread(f"out/{name}").shape for name in slow)
+    assert all(LARGE.shape == tifffile.imread(f"out/{name}").shape for name in slow)
 
 
 def test_a_summary_of_a_stopped_run_says_how_to_go_on(slow):
