@@ -145,7 +145,7 @@ def rate_words(report: Report) -> Iterator[str]:
     compute, machine = report.times.get("compute", 0.0), known().machine
     if not (report.work and report.before and report.after and compute):
         return
-    macs, moved = report.work.macs / compute, (byte_count(report.before) + byte_count(report.after)) / compute
+    macs, moved = report.work.done / compute, (byte_count(report.before) + byte_count(report.after)) / compute
     yield f"{macs / 1e9:.3g} GMAC/s, {100 * macs * machine.peak / report.work.threads:.0f} % of this machine's best"
     yield f"{moved / 1e9:.3g} GB/s, {100 * moved * machine.stream:.0f} % of its memory's"
 

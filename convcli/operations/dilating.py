@@ -172,6 +172,11 @@ class Several:
         """Multiply-adds of all."""
         return sum(work.macs for work in self.works)
 
+    @property
+    def done(self) -> int:
+        """Multiply-adds of their methods."""
+        return sum(work.done for work in self.works)
+
     def facts(self) -> dict[str, Any]:
         """The keys that others rely on, those of the first, with what each of the others has of its own."""
         own = ("method", "candidates", "macs", "padding", "precision")

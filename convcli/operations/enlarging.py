@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, Any
 
 from convcli.arithmetic.problem import Cost, Problem
 from convcli.errors import UsageError
 from convcli.filters.borders import describe_borders
-from convcli.filters.filter import Numbers
 from convcli.filters.resampled import BLOCK, ResampledFilter
 from convcli.image import Image, ImageInfo
 from convcli.machine import Machine
-from convcli.operations.filtering import candidate_facts, method_lines, spacing_lines
+from convcli.operations.filtering import FilterWork, candidate_facts, method_lines, spacing_lines
 from convcli.operations.operation import Limits, Progress
 from convcli.planner import Candidate, Plan
 
@@ -51,48 +49,10 @@ class Enlarging:
 
 
 @dataclass(frozen=True)
-class EnlargedWork:
-    """An enlargement planned for one image."""
+class EnlargedWork(FilterWork):
+    """An enlargement planned for one image: one pass for each axis."""
 
     filter: ResampledFilter
-    before: ImageInfo
-    plan: Plan
-
-    @cached_property
-    def after(self) -> ImageInfo:
-        """What the result will be."""
-        return self.filter.output_info(self.before)
-
-    @property
-    def numbers(self) -> Numbers:
-        """How samples are computed with."""
-        return self.filter.numbers
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What a user might not expect."""
-        return self.filter.notes(self.before)
-
-    @property
-    def method(self) -> str:
-        """One pass for each axis."""
-        return self.plan.method
-
-    @property
-    def threads(self) -> int:
-        """By how many threads."""
-        return self.plan.threads
-
-    @property
-    def seconds(self) -> float:
-        """The predicted time."""
-        return self.plan.cost.seconds
-
-    @property
-    def outputs(self) -> int:
-        """Outputs in all planes."""
-        problem = self.plan.problem
-        return problem.planes * prod(problem.output)
 
     @property
     def macs(self) -> int:

@@ -89,6 +89,11 @@ class FilterWork:
         """Multiply-adds of the definition."""
         return self.plan.problem.macs
 
+    @property
+    def done(self) -> int:
+        """Multiply-adds of the method."""
+        return self.plan.cost.macs
+
     def run(self, image: Image, *, verify: int = 0, progress: Progress | None = None) -> tuple[Image, Counts]:
         """Filter the pixels."""
         from convcli.engine.loop import apply

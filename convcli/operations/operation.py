@@ -70,6 +70,10 @@ class Work(Protocol):
     def macs(self) -> int:
         """Multiply-adds of the definition."""
 
+    @property
+    def done(self) -> int:
+        """Multiply-adds that the method really does, often fewer."""
+
     def run(self, image: Image, *, verify: int = 0, progress: Progress | None = None) -> tuple[Image, Counts]:
         """The result, and what was clipped; `verify` points are computed again from the definition."""
 

@@ -128,6 +128,11 @@ class TransposedWork:
         """Multiply-adds of the definition: every pixel with every tap."""
         return self.filter.macs(self.before)
 
+    @property
+    def done(self) -> int:
+        """Multiply-adds of the parts by their methods."""
+        return sum(part.plan.cost.macs for part in self.parts)
+
     def run(self, image: Image, *, verify: int = 0, progress: Progress | None = None) -> tuple[Image, Counts]:
         """Compute the pixels."""
         from convcli.engine.interleaving import apply
