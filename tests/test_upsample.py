@@ -17,6 +17,7 @@ from convcli import convolve
 from convcli.arithmetic.phases import pieces
 from convcli.arithmetic.sizes import Transposed
 from convcli.engine import interleaving, resizing
+from convcli.filters.transposed import crops
 from convcli.formats import read
 
 NAMES = ("nearest", "bilinear", "bicubic", "lanczos")
@@ -126,6 +127,11 @@ def test_the_textbook_sizes(upsample):
     np.testing.assert_array_equal(expected, upsample(image, "-k", NINE, "-p", 1, "--output-padding", 1))
     np.testing.assert_array_equal(expected, upsample(image, "-k", NINE, "-p", 1, "--output-size", 6))
     np.testing.assert_array_equal(expected, upsample(image, "-k", NINE, "--border", "zero"))  # padding same
+
+
+@pytest.mark.parametrize(("rule", "number"), [("valid", 0), ("full", 4)])
+def test_a_rule_for_padding_is_the_number_that_it_stands_for(rule, number):
+    assert (number, number) == crops(Transposed(9, 3, 2, 2), rule)
 
 
 def test_a_photograph_doubled_by_ones(run):
