@@ -394,17 +394,18 @@ def wait_for(condition, process):
 
 
 @LINUX
-def test_a_worker_killed_from_outside_costs_only_its_file(slow):
-    process = start("conv2d", *slow, *SLOW, "-q", "-o", "out/", "--jobs", "2")
+def test_a_worker_killed_from_outside_costs_only_its_file(folder):
+    """The first worker is at a picture of minutes, with another one waiting; the second does the rest."""
+    tifffile.imwrite("endless.tif", np.tile(LARGE, (4, 4)))
+    process = start("conv2d", "endless.tif", *PICTURES[:5], *SLOW, "-q", "-o", "out/", "--jobs", "2")
     with process:
-        wait_for(names, process)
-        time.sleep(0.2)  # in the middle of another file, whose result is not there yet
+        wait_for(lambda: len(names()) == 4, process)
         os.kill(children(process)[0], signal.SIGKILL)
         errors = process.stderr.read().decode()
     assert (3, 1) == (process.returncode, errors.count("\n")), errors
     assert errors.endswith("[crashed]\n")
-    assert "SIGKILL" in errors
-    assert 5 == len(names())
+    assert all(word in errors for word in ("endless.tif", "SIGKILL"))
+    assert PICTURES[:5] == names()
 
 
 def test_too_little_memory_costs_only_the_file_that_needs_it(folder):
