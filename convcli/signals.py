@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import warnings
 from types import FrameType
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -45,8 +46,12 @@ def release_signals() -> None:
 
 
 def interrupt(number: int, _frame: FrameType | None) -> None:
-    """Signal handler: let the program stop, and see to it that it does."""
+    """Signal handler: let the program stop, and see to it that it does.
+
+    A file that it hits between being opened and being entered is closed by its finaliser: no fault to warn of.
+    """
     release_signals()
+    warnings.simplefilter("ignore", ResourceWarning)
     signal.signal(signal.SIGALRM, lambda _number, frame: interrupt(number, frame))
     signal.setitimer(signal.ITIMER_REAL, AGAIN)
     raise Interrupted(number)

@@ -331,6 +331,29 @@ def test_a_second_signal_kills_at_once(first, second):
     assert (-getattr(signal, second), b"stopping\n") == (done.returncode, done.stdout)
 
 
+UNENTERED = """
+import os, signal
+from convcli.signals import Interrupted, catch_signals
+catch_signals()
+
+def opened():
+    file = open(os.devnull)
+    os.kill(os.getpid(), signal.SIGTERM)
+    return file
+
+try:
+    with opened():
+        pass
+except Interrupted as stop:
+    print(stop.exit_code)
+"""
+
+
+def test_a_file_that_a_signal_leaves_open_is_no_fault():
+    done = subprocess.run([sys.executable, "-c", UNENTERED], capture_output=True, env=environment(), check=False)
+    assert (b"143\n", b"") == (done.stdout, done.stderr)
+
+
 SWALLOWED = """
 import os, signal, time
 from convcli.signals import Interrupted, catch_signals
