@@ -11,8 +11,8 @@ psabi: how wide vectors are passed differs between processors; here they never l
 """
 
 PARTS = {
-    "_direct": ("axis", "kernels", "recipe"),
-    "_wide": ("axis", "wide"),
+    "_direct": ("axis", "window", "kernels", "recipe"),
+    "_wide": ("axis", "window", "wide"),
     "_patches": ("versions",),
     "_fourier": ("versions",),
 }

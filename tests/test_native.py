@@ -256,8 +256,8 @@ def test_threads_may_filter_strips_at_once():
 
 IMAGE, OUT = np.zeros((8, 9), np.uint8), np.zeros((6, 7), np.uint8)
 SLIPS = {
-    "read 9 pixels along axis 0; the source has 8": (IMAGE, np.ones((4, 3)), OUT, {}),
-    "read 10 pixels along axis 1": (IMAGE, np.ones((3, 4)), OUT, {}),
+    "read 9 pixels along rows; the source has 8": (IMAGE, np.ones((4, 3)), OUT, {}),
+    "read 10 pixels along columns": (IMAGE, np.ones((3, 4)), OUT, {}),
     "stride 2, dilation 1 read 13": (IMAGE, np.ones((3, 3)), OUT, {"stride": (2, 1)}),
     "stride 1, dilation 2 read 10": (IMAGE, np.ones((3, 3)), OUT, {"dilation": (2, 1)}),
     "at least 1": (IMAGE, np.ones((3, 3)), OUT, {"stride": (0, 1)}),
@@ -288,22 +288,41 @@ def test_terms_are_columns_and_rows():
         native.separable(IMAGE, np.ones((2, 3)), np.ones((1, 3)), OUT)
 
 
+def axes(stride=(1, 1), dilation=(1, 1), reads=(None, None)):
+    """What the extension is told of slices, rows and columns."""
+    return ((1, 1, None, 0.0), *zip(stride, dilation, reads, (0.0, 0.0), strict=True))
+
+
 def test_the_extension_itself_refuses_to_leave_the_buffers():
     """Without the checks in Python, no argument makes it read or write outside."""
     from convcli.native import _direct
 
-    taps = np.ones((1, 3, 3), np.float32)
-    plain = [IMAGE[None], taps, OUT.copy(), None, (1, 1), (1, 1), 1, 1.0, 0.0, 0]
+    taps = np.ones((1, 1, 3, 3), np.float32)
+    source, target, row = IMAGE[None, None], OUT[None].copy(), taps[0, :, :1]
+    plain = [source, taps, target, None, axes(), 1, 1.0, 0.0, 0]
     assert (0, 0, 0) == _direct.filter(*plain)
+    there = np.arange(9, dtype=np.int32)
+    reads = [there[:8], there + 1, there - 2, there.astype(np.int64), there[None], there[::2], there[:0], b"123456789"]
     wrong = {
-        0: [IMAGE, IMAGE[None, :7], IMAGE[None, :, :8], IMAGE[None].astype(np.int8), IMAGE[None].astype(">u2"), None],
-        1: [taps[0], taps.astype(float), np.ones((1, 4, 3), np.float32), np.ones((2, 3, 3), np.float32), taps[:, :0]],
-        2: [np.zeros((7, 7), np.uint8), np.zeros((6, 8), np.uint8), np.zeros((6, 7)), OUT[None], bytes(42)],
+        0: [IMAGE[None], source[..., :7, :], source[..., :8], source.astype(np.int8), source.astype(">u2"), None],
+        1: [taps[0], taps.astype(float), np.ones((1, 1, 4, 3), "f"), np.ones((2, 1, 3, 3), "f"), taps[..., :0], row],
+        2: [
+            np.zeros((1, 7, 7), "B"),
+            np.zeros((1, 6, 8), "B"),
+            np.zeros((1, 6, 7)),
+            np.zeros((2, 6, 7), "B"),
+            bytes(42),
+        ],
         3: [taps, np.ones((1, 3, 1), float), np.ones((2, 3, 1), np.float32)],
-        4: [(0, 1), (1, -1), (2, 1), (1, 2), (2**62, 1), (1, 2**62)],
-        5: [(0, 1), (2, 1), (1, 2), (2**62, 1), (1, 2**62), (2**63 - 1, 2**63 - 1)],
-        6: [0, -1, 2, 2**62],
-        9: [-1, len(native.INSTRUCTIONS)],
+        4: [
+            *(axes(stride=stride) for stride in ((0, 1), (1, -1), (2, 1), (1, 2), (2**62, 1), (1, 2**62))),
+            *(axes(dilation=rate) for rate in ((0, 1), (2, 1), (1, 2), (2**62, 1), (1, 2**62), (2**63 - 1, 2**63 - 1))),
+            *(axes(reads=(None, wrong)) for wrong in reads),
+            *(axes(reads=(wrong[:-1], None)) for wrong in reads[1:]),
+            *(None, (), axes()[:2], [*axes()]),
+        ],
+        5: [0, -1, 2, 2**62],
+        8: [-1, len(native.INSTRUCTIONS)],
     }
     for place, values in wrong.items():
         for value in values:
@@ -403,3 +422,82 @@ def test_sums_in_float64_count_what_no_sample_holds():
 def test_what_would_read_beyond_the_source_is_refused_in_float64(source, taps, target, options, error):
     with pytest.raises(error):
         native.correlate_wide(source, taps, target, **options)
+
+
+def gathered(source, reads, outside, step):
+    """The window (slices, rows, columns) of float64 that `reads` describe."""
+    window = np.asarray(source, np.float64)
+    window = window.reshape(*window.shape[:-1], -1, step)
+    for axis, (places, constant) in enumerate(zip(reads, outside, strict=True)):
+        if places is not None:
+            window = window.take(np.maximum(places, 0), axis)
+            window[(slice(None),) * axis + (places < 0,)] = constant
+    return window.reshape(*window.shape[:-2], -1)
+
+
+@st.composite
+def windows(draw):
+    """A window with anything beyond the image, on all three axes."""
+    step = draw(st.sampled_from([1, 1, 3]))
+    kernel = tuple(draw(st.integers(1, most)) for most in (3, 4, 5))
+    steps = {name: tuple(draw(st.integers(1, 3)) for _ in range(3)) for name in ("stride", "dilation")}
+    outputs = (
+        draw(st.integers(1, 3)),
+        draw(st.integers(1, 9)),
+        draw(st.one_of(st.integers(1, 20), st.integers(90, 600))),
+    )
+    sizes = tuple(draw(st.integers(1, most)) for most in (4, 12, 250))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    reads = []
+    for axis, size in enumerate(sizes):
+        stride, dilation = (steps[name][axis] for name in ("stride", "dilation"))
+        window = (outputs[axis] - 1) * stride + (kernel[axis] - 1) * dilation + 1 + draw(st.integers(0, 2))
+        begin = draw(st.integers(-4, 4))
+        places = np.arange(begin, begin + window)
+        rule = draw(st.sampled_from(["edge", "wrap", "constant", "any"]))
+        places = {
+            "edge": places.clip(0, size - 1),
+            "wrap": places % size,
+            "constant": np.where((places >= 0) & (places < size), places, -1),
+            "any": rng.integers(-1, size, window),
+        }[rule]
+        reads.append(None if window <= size and draw(st.booleans()) else places.astype(np.int32))
+    types = draw(st.tuples(st.sampled_from(native.TYPES), st.sampled_from(native.TYPES)))
+    return sizes, kernel, outputs, {**steps, "reads": reads, "outside": (7.0, -3.0, 0.5), "step": step}, types, rng
+
+
+@pytest.mark.skipif(not native.WIDE, reason="the native extension is not built")
+@settings(deadline=None, max_examples=300)
+@given(windows(), st.sampled_from(["correlate", "correlate_wide"]))
+def test_what_stands_beyond_the_image_is_read_as_told(case, name):
+    sizes, kernel, outputs, options, types, rng = case
+    step = options["step"]
+    source = samples(rng, (*sizes[:2], sizes[2] * step), types[0])
+    taps = rng.standard_normal((1, *kernel))
+    target = np.zeros((*outputs[:2], outputs[2] * step), types[1])
+    getattr(native, name)(source[None], taps, target, **options)
+    window = gathered(source, options["reads"], options["outside"], step)
+    for place, result in enumerate(target):
+        first = place * options["stride"][0]
+        slices = window[first : first + (kernel[0] - 1) * options["dilation"][0] + 1 : options["dilation"][0]]
+        plane = {"stride": options["stride"][1:], "dilation": options["dilation"][1:], "step": step}
+        expected = definition(slices, taps[0], result.shape, **plane)
+        check_same(expected, result, 1e-5 * np.abs(taps).sum() * max(np.abs(window).max(), 1))
+
+
+@settings(deadline=None, max_examples=100)
+@given(windows())
+def test_separable_kernels_meet_the_same_beyond_the_image(case):
+    sizes, kernel, outputs, options, types, rng = case
+    step, two = options["step"], {key: options[key][1:] for key in ("stride", "dilation", "reads", "outside")}
+    source = samples(rng, (sizes[1], sizes[2] * step), types[0])
+    down, along = rng.standard_normal((2, kernel[1])), rng.standard_normal((2, kernel[2]))
+    target = np.zeros((outputs[1], outputs[2] * step), types[1])
+    native.separable(source, down, along, target, **two, step=step)
+    window = gathered(source, two["reads"], two["outside"], step)
+    taps = np.einsum("ti,tj->ij", down, along)
+    expected = definition(
+        window[None], taps[None], target.shape, stride=two["stride"], dilation=two["dilation"], step=step
+    )
+    bound = np.einsum("ti,tj->", np.abs(down), np.abs(along))
+    check_same(expected, target, 1e-5 * bound * max(np.abs(window).max(), 1))

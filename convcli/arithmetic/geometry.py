@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from convcli.errors import ConvError
 
@@ -60,17 +61,6 @@ class Geometry:
         """
         first = position * self.stride - self.begin
         return range(first, first + self.extent, self.dilation)
-
-    @property
-    def interior(self) -> tuple[int, int]:
-        """The outputs [first, last) that read no padding.
-
-        >>> Geometry(size=6, kernel=3, begin=1, end=1).interior
-        (1, 5)
-        """
-        first = min(max(0, -(-self.begin // self.stride)), self.output)
-        last = (self.size + self.begin - self.extent) // self.stride + 1
-        return first, max(first, min(last, self.output))
 
     def window(self, first: int, last: int) -> tuple[int, int]:
         """The pixels [start, stop) that the outputs [first, last) read; they may lie outside the axis.
@@ -140,6 +130,7 @@ def tf_same_padding(size: int, kernel: int, stride: int = 1, dilation: int = 1) 
     return total // 2, total - total // 2
 
 
+@lru_cache(maxsize=256)
 def padded(
     size: int, kernel: int, stride: int, dilation: int, padding: str | tuple[int, int], origin: int | None = None
 ) -> Geometry:

@@ -1,7 +1,7 @@
 """The short way for pictures: the samples of a tile through the native extension in one pass, with no floats in memory.
 
 It is taken where nothing but the filter, a scale and a bias acts on the samples. Interleaved colour is filtered where
-it lies, as rows of `step` samples per pixel; only the rim of the image, which reads beyond it, is copied and padded.
+it lies, as rows of `step` samples per pixel; what stands beyond the image is looked up, not copied.
 Tiles in which NaN or infinities turn up go the long way.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from convcli import native
 from convcli.engine.samples import Counts
-from convcli.engine.windows import Held, read_window
+from convcli.engine.windows import look_up
 
 if TYPE_CHECKING:
     from convcli.engine.loop import Job
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 Compiled = Callable[..., native.Counts]
-"""(filter number, source rows, target rows, scale and bias and step) -> counts."""
+"""(filter number, source rows, target rows, what stands beyond, scale and bias and step) -> counts."""
 
 
 def fits(job: Job) -> bool:
@@ -32,20 +32,20 @@ def fits(job: Job) -> bool:
     colours = not info.has_alpha or numbers.alpha == "straight"
     held = native.TYPES if job.plan.itemsize == 4 else native.WIDE_TYPES
     types = info.dtype in held and filter_.output_dtype(info) in held and job.image.data.dtype.isnative
-    return native.AVAILABLE and plain and colours and types and filter_.each and _borders_hold(job)
+    return native.AVAILABLE and plain and colours and types and filter_.each
 
 
 def store_fused(job: Job, compiled: Compiled, task: Task, target: Array) -> Counts | None:
     """Compute one tile into `target` (samples, filters, *tile); None where it has to go the long way."""
     total, numbers = Counts(), job.filter.numbers
     pixels = _samples_last(job.source[task.loop][:, 0])
-    spans = (axis.window(*outputs) for axis, outputs in zip(job.plan.problem.axes, task.tile, strict=True))
-    samples = pixels.shape[-1]
-    borders = (*job.filter.borders, job.filter.borders[-1])
-    block = read_window(pixels, [*spans, (0, samples)], borders, pixels.dtype, [*job.held, Held(samples)])
+    windows = (axis.window(*outputs) for axis, outputs in zip(job.plan.problem.axes, task.tile, strict=True))
+    seen = [look_up(*axis) for axis in zip(windows, job.filter.borders, job.held, strict=True)]
+    block, reads = pixels[tuple(part for part, _ in seen)], [places for _, places in seen]
+    told = {"scale": numbers.scale, "bias": numbers.bias, "reads": reads, "outside": job.outside}
     for number in range(target.shape[1]):
         for rows, results, step in _planes(block, _samples_last(target[:, number])):
-            counts = compiled(number, rows, results, step=step, scale=numbers.scale, bias=numbers.bias)
+            counts = compiled(number, rows, results, step=step, **told)
             if counts.nan or (results.dtype.kind == "f" and (counts.below or counts.above)):
                 return None
             total.add(Counts(results.size, counts.below, counts.above))
@@ -70,12 +70,3 @@ def _planes(source: Array, target: Array) -> Iterator[tuple[Array, Array, int]]:
 def _interleaved(pixels: Array) -> bool:
     """Whether the samples of a row follow each other without gaps."""
     return pixels.strides[-1] == pixels.itemsize and pixels.strides[-2] == pixels.itemsize * pixels.shape[-1]
-
-
-def _borders_hold(job: Job) -> bool:
-    """Whether samples can hold the constants that lie outside the image."""
-    kind = job.image.data.dtype
-    values = [border.value for border in job.filter.borders if border.rule == "constant"]
-    return kind.kind == "f" or all(
-        float(v).is_integer() and np.iinfo(kind).min <= v <= np.iinfo(kind).max for v in values
-    )

@@ -106,7 +106,7 @@ def _run(works: Sequence[Work], target: Array, progress: Progress | None) -> Cou
             if progress:
                 progress(counts.samples)
 
-    tasks = [(part, task) for part in works for task in part.job.tasks(apart=part.job.apart(part.method))]
+    tasks = [(part, task) for part in works for task in part.job.tasks()]
     run_all(work, tasks, min(max(part.planned.plan.threads for part in works), len(tasks)))
     return total
 

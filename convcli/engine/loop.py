@@ -19,7 +19,7 @@ import numpy as np
 from convcli.engine.samples import Counts, extremes, spread
 from convcli.engine.slabs import Cutting, Slab
 from convcli.engine.tiles import Method, Task, store_tile
-from convcli.engine.tiling import tiles, tiles_and_rims
+from convcli.engine.tiling import tiles
 from convcli.engine.windows import Held
 from convcli.engine.workers import core_count, run_all
 from convcli.errors import UsageError
@@ -31,8 +31,6 @@ from convcli.planner import Plan, make_plan
 
 Array = np.ndarray[Any, Any]
 Progress = Callable[[int], None]
-LARGE_PLANE = 2**17
-"""Outputs from which a copy of the whole tile, made to pad it, costs more than rims computed apart."""
 SMALL_KERNEL = 9
 """Taps (and filters) below (above) which nobody looks for separable terms: passes would not pay."""
 
@@ -157,6 +155,11 @@ class Job:
         return self.cutting.held(self.slab)
 
     @cached_property
+    def outside(self) -> list[float]:
+        """What stands beyond each spatial axis, where its border is a constant."""
+        return [border.value for border in self.filter.borders]
+
+    @cached_property
     def working_shape(self) -> tuple[int, ...]:
         """The shape that results are computed in: the output's, with several filters on an axis of their own."""
         return self.cutting.working_shape(self.slab)
@@ -183,17 +186,13 @@ class Job:
             *(slice(start - o, stop - o) for (start, stop), o in zip(task.tile, origin, strict=True)),
         )
 
-    def tasks(self, *, apart: bool) -> list[Task]:
-        """Every tile of every plane; `apart` keeps those that read beyond the image to themselves."""
+    def tasks(self) -> list[Task]:
+        """Every tile of every plane."""
         loops = product(*(range(stop - start) for start, stop in self.slab.loops))
-        pieces = (tiles_and_rims if apart else tiles)(self.plan.problem.axes, self.plan.tile)
+        pieces = tiles(self.plan.problem.axes, self.plan.tile)
         axis, (first, last) = self.cutting.axis, self.slab.span
         inside = [tile for tile in pieces if first <= tile[axis][0] and tile[axis][1] <= last]
         return [Task(loop, tile) for loop in loops for tile in inside]
-
-    def apart(self, method: Method) -> bool:
-        """Whether a tile should not read both inside and outside the image: rims of volumes are too thin to pay."""
-        return method.fused is not None and self.filter.ndim == 2 and prod(self.plan.problem.output) >= LARGE_PLANE
 
     def run(self, values: Array, method: Method, progress: Progress | None = None) -> Counts:
         """Compute every tile into `values`; what was clipped."""
@@ -206,7 +205,7 @@ class Job:
                 if progress:
                     progress(counts.samples)
 
-        tasks = self.tasks(apart=self.apart(method))
+        tasks = self.tasks()
         run_all(work, tasks, min(self.plan.threads, len(tasks)))
         return total
 

@@ -158,7 +158,7 @@ def apply(
     job = Job(filter_, image, plan)
     rescaled = filter_.numbers.range == "rescale"
     values = np.empty(job.working_shape, plan.problem.dtype if rescaled else info.dtype)
-    target, tasks = job.target(values), job.tasks(apart=False)
+    target, tasks = job.target(values), job.tasks()
     found: list[Counts] = []
 
     def work(task: Task) -> None:

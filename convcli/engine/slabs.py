@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from convcli.engine.tiling import RUN, Span, seams
+from convcli.engine.tiling import Span, cut
 from convcli.engine.windows import Held, rows_read
 from convcli.filters.filter import FILTERS, Filter, Layout
 from convcli.image import ImageInfo, Spans
-from convcli.planner import Plan, load
+from convcli.planner import Plan
 
 Array = np.ndarray[Any, Any]
 SHARE = 3
@@ -36,12 +36,11 @@ class Slab:
 
 @dataclass(frozen=True)
 class Cutting:
-    """How a filter's outputs on an image are cut; `apart` tells that rims are tiles of their own."""
+    """How a filter's outputs on an image are cut."""
 
     filter: Filter
     info: ImageInfo
     plan: Plan
-    apart: bool = False
 
     @cached_property
     def layout(self) -> Layout:
@@ -101,7 +100,8 @@ class Cutting:
     def working_shape(self, slab: Slab) -> tuple[int, ...]:
         """The shape that a slab's results are computed in, with several filters on an axis of their own."""
         sizes = {letter: stop - start for letter, (start, stop) in zip(self.layout.loops, slab.loops, strict=True)}
-        sizes |= {letter: self.after.size(letter) for letter in self.layout.spatial + self.layout.samples}
+        sizes |= dict(zip(self.layout.spatial, self.plan.problem.output, strict=True))
+        sizes |= {letter: self.after.size(letter) for letter in self.layout.samples}
         sizes |= {self.letter: slab.span[1] - slab.span[0], FILTERS: self.filter.results}
         return tuple(sizes[letter] for letter in self.layout.outputs)
 
@@ -122,9 +122,9 @@ class Cutting:
             yield from self._stretches(spans, most)
 
     def _stretches(self, loops: Sequence[Span], most: int) -> Iterator[Slab]:
-        """Runs of seams, as long as they fit."""
+        """Runs of tiles, as long as they fit."""
         begun: Slab | None = None
-        for start, stop in seams(self.plan.problem.axes[self.axis], self.plan.tile[self.axis], apart=self.apart):
+        for start, stop in cut(0, self.plan.problem.output[self.axis], self.plan.tile[self.axis]):
             longer = self.slab(loops, (begun.span[0] if begun else start, stop))
             if begun and self.size(longer) > most:
                 yield begun
@@ -146,12 +146,7 @@ def narrowed(filter_: Filter, info: ImageInfo, plan: Plan) -> Plan:
 
 
 def _thick(cutting: Cutting, step: int) -> Slab:
-    """The first of the least slabs: a tile, or a run of those that may have rims, in one of each of the loops outside.
-
-    Whether there are rims is known later, from the prepared method; compiled ones on planes may have them.
-    """
-    compiled = getattr(load(cutting.plan.method), "compiled", None)
-    step *= RUN if cutting.filter.ndim == 2 and compiled and compiled(cutting.plan.problem) else 1
+    """The first of the least slabs: a tile in one of each of the loops outside."""
     outer = cutting.outer
     loops = (*((0, 1) for _ in range(outer)), *cutting.whole.loops[outer:])
     return cutting.slab(loops, (0, min(step, cutting.whole.span[1])))

@@ -62,7 +62,7 @@ class Stream:
     @cached_property
     def cutting(self) -> Cutting:
         """How the image is cut."""
-        return Cutting(self.filter, self.info, self.plan, apart=self.whole.apart(self.method))
+        return Cutting(self.filter, self.info, self.plan)
 
     @cached_property
     def slabs(self) -> list[Slab]:

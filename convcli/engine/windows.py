@@ -61,6 +61,30 @@ def read_window(
     return block
 
 
+def look_up(span: tuple[int, int], border: Border, axis: Held) -> tuple[slice, Array | None]:
+    """The part of an axis that a window [start, stop) reads, and which of its pixels stands at each of its positions.
+
+    -1 is where a constant does; None: each pixel stands for itself.
+    """
+    start, stop = span
+    if start >= 0 and stop <= axis.size:
+        inside = axis.place(slice(start, stop))
+        assert isinstance(inside, slice)
+        return inside, None
+    if axis.rows is None:
+        return slice(None), _pixels_at(start, stop, border.rule, axis.size)
+    places = np.asarray(axis.place(_stands_for(start, stop, border.rule, axis.size)), np.int32)
+    return slice(None), np.where(_pixels_at(start, stop, border.rule, axis.size) < 0, np.int32(-1), places)
+
+
+@lru_cache(maxsize=64)
+def _pixels_at(start: int, stop: int, rule: str, size: int) -> Array:
+    """The pixel at each position of a window, -1 for a constant."""
+    places = np.arange(start, stop)
+    outside = (rule == "constant") & ((places < 0) | (places >= size))
+    return np.where(outside, -1, MAPS[rule](places, size)).astype(np.int32)
+
+
 @lru_cache(maxsize=64)
 def _stands_for(start: int, stop: int, rule: str, size: int) -> Array:
     """The pixel of an axis that stands at each position of a window."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from math import isfinite, prod
 from typing import Any
 
@@ -128,12 +129,7 @@ class Filter:
             found = f"{info.axes} {_times(info.shape)}"
             way = "use conv2d, or --axes where a dimension goes by another letter" if self.ndim == 3 else "use --axes"
             raise ConvError(f"a {self.ndim}-D filter needs axis {missing[0]}, the image has {found}; {way}", "shape")
-        channel = "" if self.each else next((c for c in "CS" if c in info.axes), "")
-        samples = "S" if "S" in info.axes and channel != "S" else ""
-        loops = "".join(a for a in info.axes if a not in self.spatial + channel + samples)
-        outputs = _output_axes(info.axes, self.spatial, channel, self.results, each=self.each)
-        merged = outputs.replace("C" + FILTERS, "C") if self.each else outputs
-        return Layout(self.spatial, channel, samples, loops, outputs, merged.replace(FILTERS, "C"))
+        return _layout(info.axes, self.spatial, self.results, each=self.each)
 
     def problem(self, info: ImageInfo, rank: int | None = None) -> Problem:
         """The sizes and precision that the planner needs; `rank` is the number of separable terms, where known."""
@@ -322,6 +318,17 @@ def parse_padding(text: str, ndim: int) -> str | tuple[tuple[int, int], ...]:
     if len(pairs) not in (1, ndim):
         raise UsageError(f"{text!r} has {len(pairs)} entries; give 1 or {ndim}", where="--padding")
     return tuple(pairs * ndim if len(pairs) == 1 else pairs)
+
+
+@lru_cache(maxsize=64)
+def _layout(axes: str, spatial: str, results: int, *, each: bool) -> Layout:
+    """The parts of axes that hold all the spatial ones."""
+    channel = "" if each else next((c for c in "CS" if c in axes), "")
+    samples = "S" if "S" in axes and channel != "S" else ""
+    loops = "".join(a for a in axes if a not in spatial + channel + samples)
+    outputs = _output_axes(axes, spatial, channel, results, each=each)
+    merged = outputs.replace("C" + FILTERS, "C") if each else outputs
+    return Layout(spatial, channel, samples, loops, outputs, merged.replace(FILTERS, "C"))
 
 
 def _output_axes(axes: str, spatial: str, channel: str, results: int, *, each: bool) -> str:

@@ -46,11 +46,6 @@ class Resampled(Geometry):
         """New pixels."""
         return self.wanted
 
-    @property
-    def interior(self) -> tuple[int, int]:
-        """All new pixels: each has its own weights anyway."""
-        return 0, self.wanted
-
     def window(self, first: int, last: int) -> tuple[int, int]:
         """The pixels [start, stop) that the new pixels [first, last) read."""
         return self._reach(first)[0], self._reach(last - 1)[1]

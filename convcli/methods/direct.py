@@ -109,20 +109,11 @@ class Compiled:
         return self._sum(source[None], self.taps[number], target, **more)
 
     def _sum(self, channels: Array, taps: Array, result: Array, **more: Any) -> native.Counts:
-        """One filter: every plane of the result sums over channels and over the slices that deep taps reach."""
-        *deep, rows, columns = self.problem.axes
-        steps: native.Steps = {
-            "stride": (rows.stride, columns.stride),
-            "dilation": (rows.dilation, columns.dilation),
-        }
+        """One filter, which sums over channels and over the slices that deep taps reach."""
+        axes = self.problem.axes
         correlate = native.correlate if self.problem.itemsize == 4 else native.correlate_wide
-        planes = taps.reshape(-1, *taps.shape[-2:])
-        counts = native.Counts(0, 0, 0)
-        for place in product(*map(range, result.shape[:-2])):
-            reach = [slice(p * a.stride, p * a.stride + a.extent, a.dilation) for p, a in zip(place, deep, strict=True)]
-            source = channels[(slice(None), *reach)].reshape(-1, *channels.shape[-2:])
-            counts = counts.plus(correlate(source, planes, result[place], **steps, **more))
-        return counts
+        stride, dilation = (tuple(axis.stride for axis in axes), tuple(axis.dilation for axis in axes))
+        return correlate(channels, taps, result, stride=stride, dilation=dilation, **more)
 
 
 def _prepare_bands(taps: Array, problem: Problem) -> Banded:

@@ -5,6 +5,7 @@ The terms come with a named kernel or from the singular value decomposition of i
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import reduce
 from math import ceil, prod
@@ -252,9 +253,13 @@ class Compiled:
                 "dilation": (rows.dilation, columns.dilation),
             }
             return native.separable(source, down, along, target, **both, **more)
+        reads, outside = more.pop("reads", (None, None)), more.pop("outside", (0.0, 0.0))
+        step = more.get("step", 1)
         first: native.Steps = {"stride": (rows.stride, 1), "dilation": (rows.dilation, 1)}
+        first |= {"step": step, "reads": reads, "outside": outside}
         then: native.Steps = {"stride": (1, columns.stride), "dilation": (1, columns.dilation)}
-        with self.planes.borrow((len(down), len(target), source.shape[1]), "float64") as between:
+        wide = source.shape[1] if reads[1] is None else len(reads[1]) * step
+        with self.planes.borrow((len(down), len(target), wide), "float64") as between:
             for taps, sums in zip(down, between, strict=True):
                 native.correlate_wide(source, taps[:, None], sums, **first)
             return native.correlate_wide(between, along[:, None], target, **then, **more)
@@ -264,16 +269,31 @@ class Compiled:
     ) -> native.Counts:
         """Terms on every slice, then each row of the results as a plane of slices and columns."""
         slices = self.problem.axes[0]
+        (places, *reads), (constant, *outside) = more.pop("reads", (None,) * 3), more.pop("outside", (0.0,) * 3)
         correlate = native.correlate if self.problem.itemsize == 4 else native.correlate_wide
         steps: native.Steps = {"stride": (slices.stride, 1), "dilation": (slices.dilation, 1)}
         counts = native.Counts(0, 0, 0)
-        with self.volumes.borrow((len(deep), len(source), *target.shape[1:]), self.problem.dtype) as between:
+        planes = list(_slices(source, places, constant, self.problem.dtype))
+        with self.volumes.borrow((len(deep), len(planes), *target.shape[1:]), self.problem.dtype) as between:
             for term, results in enumerate(between):
-                for plane, result in zip(source, results, strict=True):
-                    self._plane(plane, down[term : term + 1], along[term : term + 1], result, step=step)
+                both = (down[term : term + 1], along[term : term + 1])
+                for plane, result in zip(planes, results, strict=True):
+                    self._plane(plane, *both, result, step=step, reads=reads, outside=outside)
             for row in range(target.shape[1]):
                 counts = counts.plus(correlate(between[:, :, row], deep[:, :, None], target[:, row], **steps, **more))
         return counts
+
+
+def _slices(source: Array, places: Array | None, constant: float, dtype: str) -> Iterator[Array]:
+    """The slice at each position of a window; -1 is one of a constant."""
+    import numpy as np
+
+    if places is None:
+        yield from source
+        return
+    outside = np.broadcast_to(np.asarray(constant, dtype), source.shape[1:])
+    for place in places:
+        yield outside if place < 0 else source[place]
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, Unpack
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     from numpy.typing import ArrayLike
 
     Array = np.ndarray[Any, Any]
+    Axis = tuple[int, int, Array | None, float]
+    """Stride, dilation, which pixel stands where, and the constant beyond."""
 
+SPACE = ("slices", "rows", "columns")
 TYPES = ("uint8", "uint16", "int16", "float32")
 """Sample types that are read and written, in the machine's byte order."""
 WIDE_TYPES = (*TYPES, "int8", "int32", "uint32", "float64")
@@ -71,12 +76,17 @@ class Counts(NamedTuple):
 class Steps(TypedDict, total=False):
     """What all may be told; each default leaves a sum of products as it is.
 
-    `stride` and `dilation` are (rows, columns) in pixels. `step` is the number of samples per pixel of interleaved
-    colour; each sample is filtered alone. A sum becomes `sum * scale + bias`.
+    `stride`, `dilation`, `reads` and `outside` have an entry for each axis of the target, (rows, columns) or (slices,
+    rows, columns), in pixels. `reads` says which pixel stands at each position of the window that is read, as int32: -1
+    for the constant `outside` (where constants meet, that of the later axis); None where all pixels stand for
+    themselves. `step` is the number of samples per pixel of interleaved colour; each sample is filtered alone. A sum
+    becomes `sum * scale + bias`.
     """
 
-    stride: tuple[int, int]
-    dilation: tuple[int, int]
+    stride: tuple[int, ...]
+    dilation: tuple[int, ...]
+    reads: Sequence[Array | None]
+    outside: Sequence[float]
     step: int
     scale: float
     bias: float
@@ -92,15 +102,14 @@ def correlate(source: Array, taps: ArrayLike, target: Array, **options: Unpack[O
     """Fill `target` (rows, columns) with the 'valid' correlation of `source` (rows, columns) and `taps` (kh, kw).
 
     target[y, x] reads the source from [y s, x s] on, which may go on behind what is read. With taps (planes, kh, kw)
-    the source is (planes, rows, columns) and the sum goes over the planes too: the input channels of one filter, or the
-    slices under a 3-D kernel. Source and target may be any views; those with contiguous rows are fast.
-    Integers are rounded half to even and clipped.
+    the source is (planes, rows, columns) and the sum goes over the planes too: the input channels of one filter. With
+    taps (channels, kd, kh, kw) the source is (channels, slices, rows, columns) and the target (slices, rows, columns).
+    Source and target may be any views; those with contiguous rows are fast. Integers are rounded half to even and
+    clipped.
     """
     import numpy as np
 
-    values = np.asarray(taps, np.float32)
-    planes = source if values.ndim == 3 else source[None]
-    return _filter(planes, values if values.ndim == 3 else values[None], None, target, **options)
+    return _filter(*_in_space(source, np.asarray(taps, np.float32), target), None, **options)
 
 
 def separable(source: Array, columns: ArrayLike, rows: ArrayLike, target: Array, **options: Unpack[Options]) -> Counts:
@@ -111,48 +120,38 @@ def separable(source: Array, columns: ArrayLike, rows: ArrayLike, target: Array,
     import numpy as np
 
     down, along = np.atleast_2d(np.asarray(columns, np.float32)), np.atleast_2d(np.asarray(rows, np.float32))
-    return _filter(source[None], along[:, None, :], down[:, :, None], target, **options)
+    return _filter(source[None, None], along[:, None, :], target[None], down[:, :, None], **options)
 
 
-def correlate_wide(
-    source: Array,
-    taps: ArrayLike,
-    target: Array,
-    *,
-    stride: tuple[int, int] = (1, 1),
-    dilation: tuple[int, int] = (1, 1),
-    step: int = 1,
-    scale: float = 1.0,
-    bias: float = 0.0,
-) -> Counts:
+def correlate_wide(source: Array, taps: ArrayLike, target: Array, **options: Unpack[Steps]) -> Counts:
     """`correlate` in float64, on samples of `WIDE_TYPES`; taps of zero cost nothing."""
     import numpy as np
 
     if _wide is None:
         raise RuntimeError("the native extension is not built; install convcli with a C compiler at hand")
-    values = np.ascontiguousarray(taps, np.float64)
-    planes, values = (source, values) if values.ndim == 3 else (source[None], values[None])
-    _check_arrays(planes, target, WIDE_TYPES)
-    _check_planes(planes, values, None)
-    _check_extent(planes.shape[1:], target.shape, values.shape[1:], stride, dilation, step)
-    _check_apart(planes, target)
-    if not target.size:
-        return Counts(0, 0, 0)
-    return Counts(*_wide.correlate(planes, values, target, stride, dilation, step, scale, bias))
+    source, values, target = _in_space(source, np.ascontiguousarray(taps, np.float64), target)
+    _check_arrays(source, values, target, WIDE_TYPES)
+    axes, more = _told(**options)
+    _check_extent(source.shape[1:], target.shape, values.shape[1:], axes, more[0])
+    return Counts(*_wide.correlate(source, values, target, axes, *more)) if target.size else Counts(0, 0, 0)
+
+
+def _in_space(source: Array, taps: Array, target: Array) -> tuple[Array, Array, Array]:
+    """Source and taps as (channels, slices, rows, columns), the target without channels."""
+    if taps.ndim == 2:
+        return source[None, None], taps[None, None], target[None]
+    if taps.ndim == 3:
+        return source[:, None], taps[:, None], target[None]
+    return source, taps, target
 
 
 def _filter(
     source: Array,
     taps: Array,
-    columns: Array | None,
     target: Array,
-    *,
-    stride: tuple[int, int] = (1, 1),
-    dilation: tuple[int, int] = (1, 1),
-    step: int = 1,
-    scale: float = 1.0,
-    bias: float = 0.0,
+    columns: Array | None,
     instructions: str = INSTRUCTIONS[-1] if INSTRUCTIONS else "",
+    **options: Unpack[Steps],
 ) -> Counts:
     """Check what was given, in words; the extension checks again, in numbers, before it touches memory."""
     import numpy as np
@@ -161,70 +160,78 @@ def _filter(
         raise RuntimeError("the native extension is not built; install convcli with a C compiler at hand")
     if instructions not in INSTRUCTIONS:
         raise ValueError(f"no instructions {instructions!r} here; there are {', '.join(INSTRUCTIONS)}")
-    _check_arrays(source, target)
-    kernel = (taps if columns is None else columns).shape[1], taps.shape[2]
-    _check_planes(source, taps, columns)
-    _check_extent(source.shape[1:], target.shape, kernel, stride, dilation, step)
-    _check_apart(source, target)
+    if columns is not None and len(taps) != len(columns):
+        raise ValueError(f"{len(columns)} columns and {len(taps)} rows of taps; a term is one of each")
+    kernel = taps.shape[1:] if columns is None else (1, columns.shape[1], taps.shape[2])
+    _check_arrays(source, taps if columns is None else columns[None, :1], target, TYPES)
+    axes, more = _told(**options)
+    _check_extent(source.shape[1:], target.shape, kernel, axes, more[0])
     if not target.size:
         return Counts(0, 0, 0)
     taps, columns = np.ascontiguousarray(taps), None if columns is None else np.ascontiguousarray(columns)
-    place = INSTRUCTIONS.index(instructions)
-    return Counts(*_direct.filter(source, taps, target, columns, stride, dilation, step, scale, bias, place))
+    return Counts(*_direct.filter(source, taps, target, columns, axes, *more, INSTRUCTIONS.index(instructions)))
 
 
-def _check_apart(source: Array, target: Array) -> None:
-    """The target has memory of its own."""
+def _told(
+    *,
+    stride: tuple[int, ...] = (),
+    dilation: tuple[int, ...] = (),
+    reads: Sequence[Array | None] = (),
+    outside: Sequence[float] = (),
+    step: int = 1,
+    scale: float = 1.0,
+    bias: float = 0.0,
+) -> tuple[tuple[Axis, ...], tuple[int, float, float]]:
+    """What is told of slices, rows and columns, with what nothing is told of; and of all: step, scale and bias."""
+    given: tuple[tuple[Sequence[Any], Any], ...] = ((stride, 1), (dilation, 1), (reads, None), (outside, 0.0))
+    axes = zip(*((*(neutral,) * (3 - len(values)), *values) for values, neutral in given), strict=True)
+    return tuple(axes), (step, scale, bias)
+
+
+def _check_arrays(source: Array, taps: Array, target: Array, types: tuple[str, ...]) -> None:
+    """The right sample types and dimensions, taps for every plane, and a target that can be written."""
     import numpy as np
 
-    if np.may_share_memory(source, target):
-        raise ValueError("source and target share memory; the target needs memory of its own")
-
-
-def _check_arrays(source: Array, target: Array, types: tuple[str, ...] = TYPES) -> None:
-    """The right sample types and dimensions, and a target that can be written."""
-    for name, array, ndim in (("source", source, 3), ("target", target, 2)):
-        if array.dtype.name not in types or not array.dtype.isnative:
+    for name, array, ndim in (("source", source, 4), ("target", target, 3)):
+        if not array.dtype.isnative or array.dtype.name not in types:
             raise TypeError(f"{name} of type {array.dtype.str}; samples are native {', '.join(types)}")
         if array.ndim != ndim:
             raise ValueError(f"{name} of shape {array.shape}: not planes, rows and columns as the taps have")
     if not target.flags.writeable:
         raise ValueError("the target is read-only")
-
-
-def _check_planes(source: Array, taps: Array, columns: Array | None) -> None:
-    """Taps for every plane, or a row of taps for every column of taps."""
-    if not taps.size or taps.ndim != 3 or (columns is not None and not columns.size):
+    if taps.ndim != 4 or not taps.size:
         raise ValueError(
             f"taps of shape {taps.shape}: not (rows, columns) or (planes, rows, columns) with taps in them"
         )
-    if columns is None and len(taps) != len(source):
+    if len(taps) != len(source):
         raise ValueError(f"{len(taps)} planes of taps for {len(source)} planes of the source")
-    if columns is not None and len(taps) != len(columns):
-        raise ValueError(f"{len(columns)} columns and {len(taps)} rows of taps; a term is one of each")
+    if np.may_share_memory(source, target):
+        raise ValueError("source and target share memory; the target needs memory of its own")
 
 
 def _check_extent(
     source: tuple[int, ...],
     target: tuple[int, ...],
-    kernel: tuple[int, int],
-    stride: tuple[int, int],
-    dilation: tuple[int, int],
+    kernel: tuple[int, ...],
+    axes: tuple[Axis, ...],
     step: int,
 ) -> None:
-    """No output may read beyond the source."""
-    if min(*stride, *dilation, step) < 1:
-        raise ValueError(f"stride {stride}, dilation {dilation} and step {step} are at least 1")
-    if source[1] % step or target[1] % step:
-        raise ValueError(f"{source[1]} and {target[1]} columns are not both a multiple of step {step}")
-    for axis, samples in enumerate((1, step)):
-        pixels = target[axis] // samples
-        reads = (pixels - 1) * stride[axis] + (kernel[axis] - 1) * dilation[axis] + 1
-        if pixels and reads > source[axis] // samples:
+    """No output may read beyond the window, nor that beyond the source."""
+    if step < 1 or any(min(stride, dilation) < 1 for stride, dilation, _, _ in axes):
+        raise ValueError(f"stride and dilation {[axis[:2] for axis in axes]} and step {step} are at least 1")
+    if source[-1] % step or target[-1] % step:
+        raise ValueError(f"{source[-1]} and {target[-1]} columns are not both a multiple of step {step}")
+    for axis, (samples, (stride, dilation, reads, _)) in enumerate(zip((1, 1, step), axes, strict=True)):
+        pixels, there = target[axis] // samples, source[axis] // samples
+        window = there if reads is None else len(reads)
+        needed = (pixels - 1) * stride + (kernel[axis] - 1) * dilation + 1
+        if pixels and needed > window:
             raise ValueError(
-                f"{pixels} outputs of {kernel[axis]} taps, stride {stride[axis]}, dilation {dilation[axis]} read "
-                f"{reads} pixels along axis {axis}; the source has {source[axis] // samples}"
+                f"{pixels} outputs of {kernel[axis]} taps, stride {stride}, dilation {dilation} read "
+                f"{needed} pixels along {SPACE[axis]}; the source has {window}"
             )
+        if reads is not None and len(reads) and not -1 <= reads.min() <= reads.max() < there:
+            raise ValueError(f"pixels {reads.min()} to {reads.max()} along {SPACE[axis]}; the source has {there}")
 
 
 def to_components(block: Array, components: Array) -> None:

@@ -1,13 +1,13 @@
 /* Sums of products over the samples of an image, in one pass: read in their own type, summed as float32 in registers,
  * scaled, rounded, clipped, counted, and written in their own type.
  *
- * A strip of four output rows is computed at a time. Rows of float32 are read where they are; other types are widened
- * once, into a ring of float32 rows that stays in the cache. A separable kernel goes down the columns into four rows of
+ * A strip of four output rows is computed at a time. Rows of float32 are read where they are, if nothing beyond the image
+ * is; others are widened once, into a ring of float32 rows that stays in the cache, with what stands beyond them. A separable kernel goes down the columns into four rows of
  * sums and along these from there, so that it too reads and writes the image once.
  *
- * The loops over samples are in kernels.h, compiled for each instruction set; recipe.h is what they follow. This file
- * checks what Python hands in, cuts the image into strips, and picks the instruction set. An interleaved colour image is
- * a plane whose rows hold `step` samples per pixel: taps and strides count pixels, columns count samples.
+ * The loops over samples are in kernels.h, compiled for each instruction set; recipe.h is what they follow.
+ * window.h checks what Python hands in, and knows what stands beyond the image. This file cuts the image into strips, and
+ * picks the instruction set. An interleaved colour image is a plane whose rows hold `step` samples per pixel.
  */
 
 #define PY_SSIZE_T_CLEAN
@@ -19,7 +19,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "recipe.h"
 
 #ifndef __GNUC__
 #error "needs the vector types of GCC or Clang; convcli works without this module"
@@ -27,6 +26,18 @@
 #if FLT_EVAL_METHOD != 0
 #error "needs float arithmetic in single precision; convcli works without this module"
 #endif
+
+/* name, C type, letter in the buffer protocol, from a float, lowest, highest, first to be clipped below and above:
+ * half a step below the lowest (which is even) is still rounded up, half a step above the highest (odd) is not. */
+#define SAMPLES(X) \
+    X(float32, float, 'f', , -FLT_MAX, FLT_MAX, -FLT_MAX, INFINITY) \
+    X(uint8, uint8_t, 'B', nearest, 0, 255, -0.5f, 255.5f) \
+    X(uint16, uint16_t, 'H', nearest, 0, 65535, -0.5f, 65535.5f) \
+    X(int16, int16_t, 'h', nearest, -32768, 32767, -32768.5f, 32767.5f)
+
+#include "window.h"
+
+#include "recipe.h"
 
 #ifndef __clang__
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized" /* totals are read where there are several bursts only */
@@ -49,13 +60,12 @@ struct limits {
 };
 
 typedef int along(const struct recipe *, const char *const *reads, char *const *out, ptrdiff_t columns);
-typedef void convert(char *to, ptrdiff_t to_step, const char *from, ptrdiff_t from_step, ptrdiff_t count);
 
 /* What kernels.h makes for an instruction set. */
 struct kernels {
     along *one_row, *four_rows;
     void (*settle)(float *values, ptrdiff_t count, const struct limits *, struct counts *);
-    convert *widen[4], *narrow[4];
+    convert *widen[KINDS], *narrow[KINDS];
     ptrdiff_t lanes; /* samples in a vector */
 };
 
@@ -69,21 +79,9 @@ static INLINE int32_t nearest(float value)
     return bits;
 }
 
-/* name, C type, letter in the buffer protocol, from a float, lowest, highest, first to be clipped below and above:
- * half a step below the lowest (which is even) is still rounded up, half a step above the highest (odd) is not. */
-#define SAMPLES(X) \
-    X(float32, float, 'f', , -FLT_MAX, FLT_MAX, -FLT_MAX, INFINITY) \
-    X(uint8, uint8_t, 'B', nearest, 0, 255, -0.5f, 255.5f) \
-    X(uint16, uint16_t, 'H', nearest, 0, 65535, -0.5f, 65535.5f) \
-    X(int16, int16_t, 'h', nearest, -32768, 32767, -32768.5f, 32767.5f)
-
 enum { FLOAT32 };
-static const struct {
-    char format;
-    Py_ssize_t size;
-    struct limits limits;
-} TYPES[] = {
-#define TYPE(name, type, format, convert, ...) {format, sizeof(type), {__VA_ARGS__}},
+static const struct limits LIMITS[KINDS] = {
+#define TYPE(name, type, format, convert, ...) {__VA_ARGS__},
     SAMPLES(TYPE)
 #undef TYPE
 };
@@ -114,33 +112,35 @@ static const struct {
 #undef NAME
 #endif
 
-/* Rows and columns of samples; steps in bytes. */
-struct samples {
-    char *data;
-    int type;
-    ptrdiff_t planes, rows, columns, plane_step, row_step, column_step;
-};
-
 /* A filter, an image, and how the work is cut. */
 struct job {
     const struct kernels *kernels;
-    struct samples source, target;
+    struct window window;
+    struct samples target;
     struct taps taps, columns; /* of a separable kernel the rows and the columns, a term after the other */
-    struct axis y, x;
-    ptrdiff_t step; /* samples per pixel */
+    ptrdiff_t deep;            /* slices under the kernel: planes of taps for each channel */
     float scale, bias;
 
-    int in_place;          /* source rows are read where they are */
+    int in_place;          /* source rows are read where they are, except by the outputs outside [left, right) */
     int straight;          /* sums are written to the target where they are made */
+    ptrdiff_t planes;      /* that a slice of outputs reads */
     ptrdiff_t high, halo;  /* kernel rows; samples that a row of outputs reads beyond its own */
+    ptrdiff_t left, right; /* columns */
     ptrdiff_t tile, chunk; /* columns computed from one ring, and from one set of row pointers, at most */
     ptrdiff_t depth;       /* rows of each plane in the ring */
     ptrdiff_t phase, slot; /* floats of a ring's row: of each phase of a stride along x, and of all */
     ptrdiff_t between_row; /* floats of a row between the passes of a separable kernel */
 
     struct recipe sum[2], *down; /* the taps, for one and for four rows; the same of each term of the columns */
-    float *ring, *between, *sums;
+    float *ring, *between, *sums, *blank[2]; /* blank: what stands for slices and rows beyond the image */
     const char **rows, **reads;
+};
+
+/* Columns that are computed alike; without a ring the source's rows are read where they are. */
+struct range {
+    ptrdiff_t first, columns;
+    float *ring;
+    ptrdiff_t widened; /* rows, of the slice at hand */
 };
 
 /* Where part `i` of `count` almost equal parts begins. */
@@ -155,35 +155,46 @@ static ptrdiff_t margin(const struct job *job)
     return larger(WIDEST, ABREAST * MOST_APART) * job->kernels->lanes;
 }
 
-/* Widen one source row into its slot. With a stride along x each phase of pixels is laid out on its own, so that what a
- * kernel column reads is contiguous again. */
-static void widen(const struct job *job, ptrdiff_t plane, ptrdiff_t row, ptrdiff_t x, ptrdiff_t columns)
+/* The slice of the window that a plane of taps reads for a slice of outputs. */
+static ptrdiff_t slice_under(const struct job *job, ptrdiff_t plane, ptrdiff_t slice)
 {
-    const struct samples *source = &job->source;
-    ptrdiff_t stride = job->x.stride, step = stride > 1 ? job->step : 1, size = sizeof(float);
-    const char *from = source->data + plane * source->plane_step + row * source->row_step;
-    char *to = (char *)(job->ring + (plane * job->depth + row % job->depth) * job->slot);
-    ptrdiff_t reach = job->halo / step, last = (columns / step - 1) * stride + reach; /* in pixels of this layout */
-    for (ptrdiff_t p = 0; p < stride && p <= reach; p++)
-        for (ptrdiff_t s = 0; s < step; s++)
-            job->kernels->widen[source->type](to + (p * job->phase + s) * size, step * size,
-                                              from + (x * stride + p * step + s) * source->column_step,
-                                              stride * step * source->column_step, (last - p) / stride + 1);
+    return slice * job->window.z.stride + plane % job->deep * job->window.z.dilation;
+}
+
+/* Widen one row of the window into its slot. With a stride along x each phase of pixels is laid out on its own, so that what a
+ * kernel column reads is contiguous again. */
+static void widen(const struct job *job, const struct range *range, ptrdiff_t plane, ptrdiff_t slice, ptrdiff_t row)
+{
+    const struct window *window = &job->window;
+    ptrdiff_t stride = window->x.stride, step = window->step, reach = job->halo / step, size = sizeof(float);
+    ptrdiff_t first = range->first / step * stride, last = (range->columns / step - 1) * stride + reach; /* pixels */
+    char *to = (char *)(range->ring + (plane * job->depth + row % job->depth) * job->slot);
+    convert *widen = job->kernels->widen[window->source.type];
+    const char *filler, *from = find_row(window, plane / job->deep, slice_under(job, plane, slice), row, &filler);
+    if (stride == 1)
+        read_row(window, widen, to, size, from, filler, first, 1, 0, step, last + 1);
+    else
+        for (ptrdiff_t p = 0; p < stride && p <= reach; p++)
+            for (ptrdiff_t s = 0; s < step; s++)
+                read_row(window, widen, to + (p * job->phase + s) * size, step * size, from, filler, first + p, stride, s,
+                         1, (last - p) / stride + 1);
 }
 
 /* Point to the rows that the outputs from `row` on read in each plane. */
-static void find_rows(const struct job *job, ptrdiff_t row, int tall, ptrdiff_t tile, ptrdiff_t x)
+static void find_rows(const struct job *job, const struct range *range, ptrdiff_t slice, ptrdiff_t row, int tall, ptrdiff_t x)
 {
-    const struct samples *source = &job->source;
-    const char **to = job->rows;
-    for (ptrdiff_t plane = 0; plane < source->planes; plane++)
+    const struct window *window = &job->window;
+    const char **to = job->rows, *filler;
+    for (ptrdiff_t plane = 0; plane < job->planes; plane++)
         for (ptrdiff_t i = 0; i < job->high + tall - 1; i++) {
-            ptrdiff_t at = row * job->y.stride + i * job->y.dilation;
-            if (job->in_place)
-                *to++ = source->data + plane * source->plane_step + at * source->row_step +
-                        (tile + x) * source->column_step;
-            else
-                *to++ = (const char *)(job->ring + (plane * job->depth + at % job->depth) * job->slot + x);
+            ptrdiff_t at = row * window->y.stride + i * window->y.dilation;
+            if (range->ring) {
+                *to++ = (const char *)(range->ring + (plane * job->depth + at % job->depth) * job->slot + x);
+                continue;
+            }
+            const char *from = find_row(window, plane / job->deep, slice_under(job, plane, slice), at, &filler);
+            *to++ = from ? from + reach_pixel(window, 0, range->first + x)
+                         : (const char *)job->blank[filler == window->outside[1]];
         }
 }
 
@@ -223,17 +234,18 @@ static void count_unusual(char *values, ptrdiff_t count, int type, struct counts
     }
 }
 
-/* The outputs [x, x + columns) of a tile in `tall` rows from `row` on. */
-static void compute(const struct job *job, ptrdiff_t row, int tall, ptrdiff_t tile, ptrdiff_t x, ptrdiff_t columns,
-                    struct counts *counts)
+/* The outputs [x, x + columns) of a range in `tall` rows from `row` on. */
+static void compute(const struct job *job, const struct range *range, ptrdiff_t slice, ptrdiff_t row, int tall, ptrdiff_t x,
+                    ptrdiff_t columns, struct counts *counts)
 {
     const struct samples *target = &job->target;
     char *out[TALLEST], *to[TALLEST];
-    find_rows(job, row, tall, tile, x);
+    find_rows(job, range, slice, row, tall, x);
     if (job->columns.values)
-        sum_down(job, tall, job->x.stride > 1 ? job->slot : columns + job->halo);
+        sum_down(job, tall, job->window.x.stride > 1 ? job->slot : columns + job->halo);
     for (int t = 0; t < tall; t++) {
-        to[t] = target->data + (row + t * job->y.dilation) * target->row_step + (tile + x) * target->column_step;
+        to[t] = target->data + slice * target->slice_step + (row + t * job->window.y.dilation) * target->row_step +
+                (range->first + x) * target->column_step;
         out[t] = job->straight ? to[t] : (char *)(job->sums + t * (job->chunk + margin(job)));
     }
     int unusual = sum(job, &job->sum[tall > 1], out, tall, columns);
@@ -241,74 +253,111 @@ static void compute(const struct job *job, ptrdiff_t row, int tall, ptrdiff_t ti
         if (unusual)
             count_unusual(out[t], columns, target->type, counts);
         if (target->type != FLOAT32)
-            job->kernels->settle((float *)out[t], columns, &TYPES[target->type].limits, counts);
+            job->kernels->settle((float *)out[t], columns, &LIMITS[target->type], counts);
         if (!job->straight)
             job->kernels->narrow[target->type](to[t], target->column_step, out[t], sizeof(float), columns);
     }
 }
 
-static void strip(const struct job *job, ptrdiff_t row, int tall, ptrdiff_t tile, ptrdiff_t columns,
+static void strip(const struct job *job, const struct range *range, ptrdiff_t slice, ptrdiff_t row, int tall,
                   struct counts *counts)
 {
-    ptrdiff_t count = parts(columns, job->chunk);
+    ptrdiff_t count = parts(range->columns, job->chunk);
     for (ptrdiff_t i = 0; i < count; i++) {
-        ptrdiff_t x = begin(columns, count, i);
-        compute(job, row, tall, tile, x, begin(columns, count, i + 1) - x, counts);
+        ptrdiff_t x = begin(range->columns, count, i);
+        compute(job, range, slice, row, tall, x, begin(range->columns, count, i + 1) - x, counts);
     }
 }
 
-/* All rows of a tile of columns. Under dilation the rows of a strip are those that share input rows. */
-static void run_tile(const struct job *job, ptrdiff_t tile, ptrdiff_t columns, struct counts *counts)
+/* The rows [y, y + rows) of a range. Under dilation the rows of a strip are those that share input rows. */
+static void band(const struct job *job, struct range *range, ptrdiff_t slice, ptrdiff_t y, ptrdiff_t rows,
+                 struct counts *counts)
 {
-    ptrdiff_t stride = job->y.stride, apart = stride > 1 ? 1 : job->y.dilation, widened = 0;
-    ptrdiff_t band = stride > 1 ? 1 : TALLEST * apart, reach = (job->high - 1) * job->y.dilation;
-    for (ptrdiff_t y = 0; y < job->target.rows; y += band) {
-        ptrdiff_t rows = smaller(band, job->target.rows - y);
-        widened = larger(widened, y * stride);
-        for (; !job->in_place && widened <= (y + rows - 1) * stride + reach; widened++)
-            for (ptrdiff_t plane = 0; plane < job->source.planes; plane++)
-                widen(job, plane, widened, tile, columns);
-        for (ptrdiff_t p = 0; p < smaller(apart, rows); p++)
-            if (stride == 1 && p + (TALLEST - 1) * apart < rows)
-                strip(job, y + p, TALLEST, tile, columns, counts);
-            else
-                for (ptrdiff_t t = p; t < rows; t += apart)
-                    strip(job, y + t, 1, tile, columns, counts);
-    }
+    const struct axis *axis = &job->window.y;
+    ptrdiff_t apart = axis->stride > 1 ? 1 : axis->dilation;
+    ptrdiff_t read = (y + rows - 1) * axis->stride + (job->high - 1) * axis->dilation;
+    range->widened = larger(range->widened, y * axis->stride);
+    for (; range->ring && range->widened <= read; range->widened++)
+        for (ptrdiff_t plane = 0; plane < job->planes; plane++)
+            widen(job, range, plane, slice, range->widened);
+    for (ptrdiff_t p = 0; p < smaller(apart, rows); p++)
+        if (axis->stride == 1 && p + (TALLEST - 1) * apart < rows)
+            strip(job, range, slice, y + p, TALLEST, counts);
+        else
+            for (ptrdiff_t t = p; t < rows; t += apart)
+                strip(job, range, slice, y + t, 1, counts);
 }
 
+/* All rows of a slice, of some ranges beside each other: what one has read is in the cache for the next. */
+static void run_slice(const struct job *job, struct range *ranges, ptrdiff_t count, ptrdiff_t slice, struct counts *counts)
+{
+    const struct axis *axis = &job->window.y;
+    ptrdiff_t tall = axis->stride > 1 ? 1 : TALLEST * axis->dilation;
+    for (ptrdiff_t i = 0; i < count; i++)
+        ranges[i].widened = 0;
+    for (ptrdiff_t y = 0; y < job->target.rows; y += tall)
+        for (ptrdiff_t i = 0; i < count; i++)
+            band(job, &ranges[i], slice, y, smaller(tall, job->target.rows - y), counts);
+}
+
+/* Tiles of columns; the first and the last one have the outputs at the edges beside them. */
 static void run_job(const struct job *job, struct counts *counts)
 {
-    ptrdiff_t unit = job->x.stride > 1 ? job->step : 1, units = job->target.columns / unit;
-    ptrdiff_t count = parts(job->target.columns, job->tile);
+    ptrdiff_t step = job->window.step, pixels = (job->right - job->left) / step, count = parts(pixels, job->tile / step);
     for (ptrdiff_t i = 0; i < count; i++) {
-        ptrdiff_t tile = begin(units, count, i) * unit;
-        run_tile(job, tile, begin(units, count, i + 1) * unit - tile, counts);
+        ptrdiff_t first = job->left + begin(pixels, count, i) * step, last = job->left + begin(pixels, count, i + 1) * step;
+        struct range ranges[3], *next = ranges;
+        if (i == 0 && job->left > 0)
+            *next++ = (struct range){0, job->left, job->ring, 0};
+        *next++ = (struct range){first, last - first, job->in_place ? NULL : job->ring, 0};
+        if (i == count - 1 && job->right < job->target.columns)
+            *next++ = (struct range){job->right, job->target.columns - job->right,
+                                     job->ring + job->planes * job->depth * job->slot, 0};
+        for (ptrdiff_t slice = 0; slice < job->target.slices; slice++)
+            run_slice(job, ranges, next - ranges, slice, counts);
     }
+}
+
+/* Find the columns of outputs that read nothing beyond the image's rows. Those at the edges are none, or as many as the
+ * widest block needs. False if too few are left between them. */
+static int find_edges(struct job *job, ptrdiff_t reach, ptrdiff_t least)
+{
+    const struct axis *x = &job->window.x;
+    ptrdiff_t step = job->window.step, columns = job->target.columns, wide = parts(least, step) * step;
+    ptrdiff_t left = x->first ? larger(x->first * step, wide) : 0, right = (x->last - reach) * step;
+    right = right < columns ? smaller(right, columns - wide) : columns;
+    if (right - left < larger(wide, columns / 2))
+        return 0;
+    job->left = left, job->right = right;
+    return 1;
 }
 
 /* Decide how the work is cut. What is read or written where it is needs rows as long as the widest block, in every
  * chunk; equal parts of at least twice that length have it. */
 static void lay_out(struct job *job)
 {
-    const struct samples *source = &job->source, *target = &job->target;
-    ptrdiff_t size = sizeof(float), strided = job->x.stride > 1, least = margin(job);
-    ptrdiff_t reach = (job->taps.wide - 1) * job->x.dilation;
-    ptrdiff_t band = job->y.stride > 1 ? 1 : smaller(TALLEST * job->y.dilation, target->rows);
+    const struct window *window = &job->window;
+    const struct samples *source = &window->source, *target = &job->target;
+    const struct axis *y = &window->y, *x = &window->x;
+    ptrdiff_t size = sizeof(float), strided = x->stride > 1, least = margin(job), step = window->step;
+    ptrdiff_t reach = (job->taps.wide - 1) * x->dilation, band = y->stride > 1 ? 1 : smaller(TALLEST * y->dilation, target->rows);
 
+    job->planes = job->columns.values ? 1 : job->taps.planes;
     job->high = job->columns.values ? job->columns.high : job->taps.high;
-    job->halo = reach * job->step;
-    job->depth = (band - 1) * job->y.stride + (job->high - 1) * job->y.dilation + 1;
-    job->in_place = source->type == FLOAT32 && source->column_step == size && !strided && target->columns >= least;
+    job->halo = reach * step;
+    job->depth = (band - 1) * y->stride + (job->high - 1) * y->dilation + 1;
     job->straight = target->type == FLOAT32 && target->column_step == size && !strided && target->columns >= least;
-    job->tile = smaller(target->columns, larger(2 * least, RING / size / (source->planes * job->depth)));
+    job->left = 0, job->right = target->columns;
+    job->in_place = source->type == FLOAT32 && source->column_step == size && !strided && find_edges(job, reach, least);
+    job->tile = smaller(job->right - job->left, larger(2 * least, RING / size / (job->planes * job->depth)));
     if (strided)
-        job->tile = larger(smaller(job->tile, CHUNK) / job->step, 1) * job->step;
-    job->chunk = job->tile;
+        job->tile = smaller(job->tile, CHUNK);
+    job->tile = parts(job->tile, step) * step;
+    job->chunk = larger(job->tile, larger(job->left, target->columns - job->right));
     if (!strided && (job->columns.values || !job->straight))
-        job->chunk = smaller(job->tile, job->columns.values ? larger(CHUNK, 8 * job->halo) : CHUNK);
-    job->phase = job->tile + reach / job->x.stride * job->step;
-    job->slot = smaller(job->x.stride, reach + 1) * job->phase + least;
+        job->chunk = smaller(job->chunk, job->columns.values ? larger(CHUNK, 8 * job->halo) : CHUNK);
+    job->phase = larger(job->in_place ? 0 : job->tile, larger(job->left, target->columns - job->right)) + reach / x->stride * step;
+    job->slot = smaller(x->stride, reach + 1) * job->phase + least;
     job->between_row = strided ? job->slot : job->chunk + job->halo + least;
 }
 
@@ -331,7 +380,7 @@ static void prepare(const struct job *job, struct recipe recipes[2], struct taps
                     struct memory *memory)
 {
     ptrdiff_t total = taps.planes * taps.high * taps.wide, vector = job->kernels->lanes * (ptrdiff_t)sizeof(float);
-    ptrdiff_t pace = taps.wide > 1 && job->x.stride == 1 ? offsets[1] - offsets[0] : 0;
+    ptrdiff_t pace = taps.wide > 1 && job->window.x.stride == 1 ? offsets[1] - offsets[0] : 0;
     for (int i = 0; i < 2 && !memory->failed; i++) {
         ptrdiff_t tall = i ? TALLEST : 1;
         struct recipe recipe = {.scale = 1};
@@ -347,11 +396,11 @@ static void prepare(const struct job *job, struct recipe recipes[2], struct taps
 static void find_room(struct job *job, struct memory *memory)
 {
     static const ptrdiff_t here = 0;
-    ptrdiff_t planes = job->source.planes, terms = job->columns.planes, size = sizeof(float);
+    ptrdiff_t planes = job->planes, terms = job->columns.planes, size = sizeof(float);
     ptrdiff_t *offsets = room(memory, job->taps.wide, sizeof *offsets);
     for (ptrdiff_t tap = 0; offsets && tap < job->taps.wide; tap++) {
-        ptrdiff_t pixel = tap * job->x.dilation, stride = job->x.stride;
-        offsets[tap] = (pixel % stride * job->phase + pixel / stride * job->step) * size;
+        ptrdiff_t pixel = tap * job->window.x.dilation, stride = job->window.x.stride;
+        offsets[tap] = (pixel % stride * job->phase + pixel / stride * job->window.step) * size;
     }
     prepare(job, job->sum, job->taps, offsets, memory);
     for (int i = 0; i < 2; i++)
@@ -363,7 +412,15 @@ static void find_room(struct job *job, struct memory *memory)
     }
     job->rows = room(memory, larger(planes * (job->high + TALLEST - 1), terms * TALLEST), sizeof *job->rows);
     job->reads = room(memory, larger(job->sum[1].count, TALLEST * job->high), sizeof *job->reads);
-    job->ring = room(memory, job->in_place ? 0 : planes * job->depth, job->slot * size);
+    ptrdiff_t rings = job->in_place ? 2 * (job->left > 0 || job->right < job->target.columns) : 1;
+    job->ring = room(memory, rings * planes * job->depth, job->slot * size);
+    for (int i = 0; i < 2; i++) {
+        ptrdiff_t outside = job->in_place && meets_outside(i ? &job->window.y : &job->window.z);
+        ptrdiff_t columns = outside ? job->chunk + job->halo + margin(job) : 0;
+        job->blank[i] = room(memory, columns, size);
+        for (ptrdiff_t x = 0; job->blank[i] && x < columns; x++)
+            memcpy(job->blank[i] + x, job->window.outside[i], (size_t)size);
+    }
     job->between = room(memory, terms * TALLEST, job->between_row * size);
     job->sums = room(memory, job->straight ? 0 : TALLEST, (job->chunk + margin(job)) * size);
 }
@@ -371,7 +428,7 @@ static void find_room(struct job *job, struct memory *memory)
 /* Find memory, run, give it back. False without memory. */
 static int run(struct job *job, struct counts *counts)
 {
-    struct memory memory = {calloc((size_t)(16 + 6 * job->columns.planes), sizeof(void *)), 0, 0};
+    struct memory memory = {calloc((size_t)(20 + 6 * job->columns.planes), sizeof(void *)), 0, 0};
     memory.failed = !memory.blocks;
     find_room(job, &memory);
     if (!memory.failed)
@@ -382,49 +439,13 @@ static int run(struct job *job, struct counts *counts)
     return !memory.failed;
 }
 
-/* Nothing outside the buffers may be read or written, whatever the caller says: the one place that makes sure of it.
- * NULL, or what is wrong. */
-static const char *objection(struct job *job)
+/* Contiguous float32 taps (planes, high, wide), or (channels, deep, high, wide). NULL, or what is wrong. */
+static const char *as_taps(const Py_buffer *buffer, int ndim, struct taps *taps)
 {
-    const struct samples *source = &job->source, *target = &job->target;
-    const struct taps *taps = &job->taps, *columns = &job->columns;
-    if (columns->values ? source->planes != 1 || taps->high != 1 || columns->wide != 1 || columns->planes != taps->planes
-                        : source->planes != taps->planes)
-        return "the taps do not belong to the planes of the source";
-    if (job->step < 1 || source->columns % job->step || target->columns % job->step)
-        return "the columns are no multiple of step";
-    if (!fits(target->rows, columns->values ? columns->high : taps->high, &job->y, source->rows) ||
-        !fits(target->columns / job->step, taps->wide, &job->x, source->columns / job->step))
-        return "the target reads beyond the source";
-    return NULL;
-}
-
-/* A buffer as planes, rows and columns of samples. NULL, or what is wrong. */
-static const char *as_samples(const Py_buffer *buffer, int ndim, struct samples *samples)
-{
-    const char *format = buffer->format ? buffer->format : "B";
-    format += format[0] == '='; /* how NumPy marks samples at odd addresses */
-    int type = 0, count = sizeof TYPES / sizeof *TYPES;
-    while (type < count && (format[0] != TYPES[type].format || buffer->itemsize != TYPES[type].size))
-        type++;
-    if (type == count || format[1] || buffer->ndim != ndim)
-        return "the source has 3 dimensions, the target 2, of uint8, uint16, int16 or float32";
-    for (int i = 0; i < ndim; i++)
-        if (buffer->shape[i] > INT32_MAX) /* keeps every product of two sizes inside 64 bits */
-            return "an axis is longer than 2147483647";
-    const Py_ssize_t *shape = buffer->shape + ndim - 2, *steps = buffer->strides + ndim - 2;
-    *samples = (struct samples){buffer->buf, type, 1, shape[0], shape[1], 0, steps[0], steps[1]};
-    if (ndim == 3)
-        samples->planes = buffer->shape[0], samples->plane_step = buffer->strides[0];
-    return NULL;
-}
-
-/* Contiguous float32 taps (planes, high, wide). NULL, or what is wrong. */
-static const char *as_taps(const Py_buffer *buffer, struct taps *taps)
-{
-    if (buffer->ndim != 3 || strcmp(buffer->format, "f") || !buffer->len)
-        return "taps are float32 (planes, rows, columns)";
-    *taps = (struct taps){buffer->buf, buffer->shape[0], buffer->shape[1], buffer->shape[2]};
+    if (buffer->ndim != ndim || strcmp(buffer->format, "f") || !buffer->len)
+        return "taps are float32 (channels, slices, rows, columns), those of terms (terms, rows, columns)";
+    const Py_ssize_t *shape = buffer->shape + ndim - 3;
+    *taps = (struct taps){buffer->buf, shape[0] * (ndim > 3 ? buffer->shape[0] : 1), shape[1], shape[2]};
     return NULL;
 }
 
@@ -454,39 +475,50 @@ static int supported(void)
 #endif
 }
 
-enum { SOURCE, TAPS, TARGET, COLUMNS, BUFFERS };
+enum { SOURCE, TAPS, TARGET, COLUMNS, READS, BUFFERS = READS + 3 };
 
 /* Make a job of what Python handed in. NULL, or what is wrong. */
 static const char *understand(const Py_buffer *buffers, int instructions, struct job *job)
 {
+    const Py_buffer *taps = &buffers[TAPS], *columns = &buffers[COLUMNS];
+    struct window *window = &job->window;
+    int terms = columns->obj != NULL;
     const char *wrong;
     if (instructions < 0 || instructions >= supported())
         return "this processor does not have these instructions";
     job->kernels = INSTRUCTIONS[instructions].kernels;
-    if ((wrong = as_samples(&buffers[SOURCE], 3, &job->source)) || (wrong = as_taps(&buffers[TAPS], &job->taps)) ||
-        (wrong = as_samples(&buffers[TARGET], 2, &job->target)))
+    if ((wrong = as_samples(&buffers[SOURCE], 4, &window->source)) || (wrong = as_samples(&buffers[TARGET], 3, &job->target)) ||
+        (wrong = as_taps(taps, terms ? 3 : 4, &job->taps)) || (terms && (wrong = as_taps(columns, 3, &job->columns))))
         return wrong;
-    if (buffers[COLUMNS].obj && (wrong = as_taps(&buffers[COLUMNS], &job->columns)))
-        return wrong;
-    return objection(job);
+    if (terms && (job->taps.high != 1 || job->columns.wide != 1 || job->columns.planes != job->taps.planes))
+        return "a term is a row and a column of taps";
+    job->deep = terms ? 1 : taps->shape[1];
+    const struct axis *axes[] = {&window->z, &window->y, &window->x};
+    for (int i = 0; i < 3; i++) {
+        float outside = (float)axes[i]->outside;
+        memcpy(window->outside[i], &outside, window->size = sizeof outside);
+    }
+    return objection(window, &job->target, terms ? 1 : taps->shape[0], job->deep,
+                     terms ? job->columns.high : job->taps.high, job->taps.wide);
 }
 
 static PyObject *filter(PyObject *module, PyObject *args)
 {
     static const int flags[] = {PyBUF_RECORDS_RO, PyBUF_ND | PyBUF_FORMAT, PyBUF_RECORDS, PyBUF_ND | PyBUF_FORMAT};
-    PyObject *objects[BUFFERS];
+    PyObject *objects[READS], *axes;
     Py_buffer buffers[BUFFERS] = {{0}};
     struct job job = {0};
     struct counts counts = {0};
     int instructions, done = 0;
     (void)module;
-    if (!PyArg_ParseTuple(args, "OOOO(nn)(nn)nffi", &objects[SOURCE], &objects[TAPS], &objects[TARGET],
-                          &objects[COLUMNS], &job.y.stride, &job.x.stride, &job.y.dilation, &job.x.dilation, &job.step,
-                          &job.scale, &job.bias, &instructions))
+    if (!PyArg_ParseTuple(args, "OOOOO!nffi", &objects[SOURCE], &objects[TAPS], &objects[TARGET], &objects[COLUMNS],
+                          &PyTuple_Type, &axes, &job.window.step, &job.scale, &job.bias, &instructions))
         return NULL;
-    for (int i = 0; i < BUFFERS; i++)
+    for (int i = 0; i < READS; i++)
         if ((i != COLUMNS || objects[i] != Py_None) && PyObject_GetBuffer(objects[i], &buffers[i], flags[i]))
             goto release;
+    if (!as_axes(axes, &job.window, buffers + READS))
+        goto release;
     const char *wrong = understand(buffers, instructions, &job);
     if (wrong) {
         PyErr_SetString(PyExc_ValueError, wrong);
@@ -506,7 +538,7 @@ release:
 
 static PyMethodDef METHODS[] = {
     {"filter", filter, METH_VARARGS,
-     "filter(source, taps, target, columns, stride, dilation, step, scale, bias, instructions) -> (below, above, nan)"},
+     "filter(source, taps, target, columns, axes, step, scale, bias, instructions) -> (below, above, nan)"},
     {NULL, NULL, 0, NULL},
 };
 

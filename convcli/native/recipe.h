@@ -1,8 +1,6 @@
 /* A sum of products in the order in which the loops of kernels.h take it: taps and what they read, cut so that a vector
- * of pixels that is loaded serves several outputs, and so that long sums lose little.
+ * of pixels that is loaded serves several outputs, and so that long sums lose little. The includer has axis.h.
  */
-
-#include "axis.h"
 
 enum {
     TALLEST = 4,    /* rows of the tallest block of outputs, */

@@ -16,8 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "axis.h"
-
 #ifndef __GNUC__
 #error "needs the vector types of GCC or Clang; convcli works without this module"
 #endif
@@ -50,15 +48,7 @@ static inline double nearest(double value) { return (value + 6755399441055744.0)
     X(float32, float, 'f', , -FLT_MAX, FLT_MAX, INFINITY) \
     X(float64, double, 'd', , -DBL_MAX, DBL_MAX, INFINITY)
 
-enum { KINDS = 8 };
-static const struct {
-    char format;
-    Py_ssize_t size;
-} TYPES[KINDS] = {
-#define TYPE(name, type, format, ...) {format, sizeof(type)},
-    SAMPLES(TYPE)
-#undef TYPE
-};
+#include "window.h"
 
 /* One tap: its row among those that an output row reads, where it reads in that row, and its value. */
 struct tap {
@@ -69,7 +59,7 @@ struct tap {
 /* What wide.h makes for an instruction set. */
 struct kernels {
     void (*sum)(const struct tap *taps, ptrdiff_t count, const double *const *rows, double *sums, ptrdiff_t columns);
-    void (*widen[KINDS])(double *to, ptrdiff_t to_step, const char *from, ptrdiff_t from_step, ptrdiff_t count);
+    convert *widen[KINDS];
     void (*narrow[KINDS])(char *to, ptrdiff_t to_step, double *values, ptrdiff_t count, struct counts *counts);
 };
 
@@ -87,19 +77,11 @@ struct kernels {
 #undef NAME
 #endif
 
-/* Planes, rows and columns of samples; steps in bytes. */
-struct samples {
-    char *data;
-    int type;
-    ptrdiff_t planes, rows, columns, plane_step, row_step, column_step;
-};
-
 struct job {
-    struct samples source, target;
-    const double *values; /* (planes, high, wide) */
-    ptrdiff_t planes, high, wide;
-    struct axis y, x;
-    ptrdiff_t step; /* samples per pixel */
+    struct window window;
+    struct samples target;
+    const double *values; /* (channels, deep, high, wide) */
+    ptrdiff_t planes, deep, high, wide; /* planes: deep of each channel */
     double scale, bias;
 
     const struct kernels *kernels;
@@ -115,12 +97,13 @@ struct job {
 /* Decide how the work is cut. */
 static void lay_out(struct job *job)
 {
-    ptrdiff_t reach = (job->wide - 1) * job->x.dilation, stride = job->x.stride;
-    job->depth = (job->high - 1) * job->y.dilation + 1;
-    job->tile = smaller(job->target.columns, larger(NARROWEST, RING / (job->planes * job->depth) - reach * job->step));
-    job->tile = larger(job->tile / job->step, 1) * job->step;
-    job->phase = parts(job->tile + (reach / stride + 1) * job->step, LINE) * LINE;
-    job->slot = smaller(stride, reach + 1) * job->phase;
+    const struct axis *x = &job->window.x;
+    ptrdiff_t reach = (job->wide - 1) * x->dilation, step = job->window.step;
+    job->depth = (job->high - 1) * job->window.y.dilation + 1;
+    job->tile = smaller(job->target.columns, larger(NARROWEST, RING / (job->planes * job->depth) - reach * step));
+    job->tile = larger(job->tile / step, 1) * step;
+    job->phase = parts(job->tile + (reach / x->stride + 1) * step, LINE) * LINE;
+    job->slot = smaller(x->stride, reach + 1) * job->phase;
 #ifdef __x86_64__
     __builtin_cpu_init();
     int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
@@ -136,32 +119,33 @@ static void list_taps(struct job *job)
     struct tap *tap = job->taps;
     for (ptrdiff_t row = 0; row < job->planes * job->high; row++)
         for (ptrdiff_t column = 0; column < job->wide; column++) {
-            ptrdiff_t pixel = column * job->x.dilation, stride = job->x.stride;
+            ptrdiff_t pixel = column * job->window.x.dilation, stride = job->window.x.stride;
             double value = job->values[row * job->wide + column];
             if (value != 0)
-                *tap++ = (struct tap){row, pixel % stride * job->phase + pixel / stride * job->step, value};
+                *tap++ = (struct tap){row, pixel % stride * job->phase + pixel / stride * job->window.step, value};
         }
     job->count = tap - job->taps;
 }
 
-/* Widen what a tile reads of one source row into its slot. With a stride along x each phase of pixels is laid out on its
- * own, so that what a column of taps reads is contiguous again. */
-static void fill_slot(const struct job *job, ptrdiff_t plane, ptrdiff_t row, ptrdiff_t tile, ptrdiff_t columns)
+/* Widen what a tile reads of one row of the window into its slot. With a stride along x each phase of pixels is laid out
+ * on its own, so that what a column of taps reads is contiguous again. */
+static void fill_slot(const struct job *job, ptrdiff_t plane, ptrdiff_t slice, ptrdiff_t row, ptrdiff_t tile, ptrdiff_t columns)
 {
-    const struct samples *source = &job->source;
-    ptrdiff_t stride = job->x.stride, step = job->step, reach = (job->wide - 1) * job->x.dilation;
-    ptrdiff_t last = (columns / step - 1) * stride + reach; /* in pixels from the tile's first on */
-    const char *from = source->data + plane * source->plane_step + row * source->row_step;
-    double *to = job->ring + (plane * job->depth + row % job->depth) * job->slot;
+    const struct window *window = &job->window;
+    ptrdiff_t stride = window->x.stride, step = window->step, reach = (job->wide - 1) * window->x.dilation;
+    ptrdiff_t first = tile / step * stride, last = (columns / step - 1) * stride + reach, size = sizeof(double);
+    ptrdiff_t under = slice * window->z.stride + plane % job->deep * window->z.dilation;
+    char *to = (char *)(job->ring + (plane * job->depth + row % job->depth) * job->slot);
+    convert *widen = job->kernels->widen[window->source.type];
+    const char *filler, *from = find_row(window, plane / job->deep, under, row, &filler);
     if (stride == 1) {
-        job->kernels->widen[source->type](to, 1, from + tile * source->column_step, source->column_step, (last + 1) * step);
+        read_row(window, widen, to, size, from, filler, first, 1, 0, step, last + 1);
         return;
     }
     for (ptrdiff_t p = 0; p < stride && p <= reach; p++)
         for (ptrdiff_t s = 0; s < step; s++)
-            job->kernels->widen[source->type](to + p * job->phase + s, step,
-                                      from + (tile * stride + p * step + s) * source->column_step,
-                                      stride * step * source->column_step, (last - p) / stride + 1);
+            read_row(window, widen, to + (p * job->phase + s) * size, step * size, from, filler, first + p, stride, s, 1,
+                     (last - p) / stride + 1);
 }
 
 /* Point to the rows that the outputs of a row read in each plane. */
@@ -170,27 +154,28 @@ static void find_rows(const struct job *job, ptrdiff_t row)
     const double **to = job->rows;
     for (ptrdiff_t plane = 0; plane < job->planes; plane++)
         for (ptrdiff_t i = 0; i < job->high; i++) {
-            ptrdiff_t at = row * job->y.stride + i * job->y.dilation;
+            ptrdiff_t at = row * job->window.y.stride + i * job->window.y.dilation;
             *to++ = job->ring + (plane * job->depth + at % job->depth) * job->slot;
         }
 }
 
-static void run_tile(const struct job *job, ptrdiff_t tile, ptrdiff_t columns, struct counts *counts)
+static void run_tile(const struct job *job, ptrdiff_t slice, ptrdiff_t tile, ptrdiff_t columns, struct counts *counts)
 {
     const struct samples *target = &job->target;
     ptrdiff_t filled = 0;
     for (ptrdiff_t row = 0; row < target->rows; row++) {
-        ptrdiff_t first = row * job->y.stride;
+        ptrdiff_t first = row * job->window.y.stride;
         for (filled = larger(filled, first); filled < first + job->depth; filled++)
             for (ptrdiff_t plane = 0; plane < job->planes; plane++)
-                fill_slot(job, plane, filled, tile, columns);
+                fill_slot(job, plane, slice, filled, tile, columns);
         find_rows(job, row);
         job->kernels->sum(job->taps, job->count, job->rows, job->sums, columns);
         if (job->scale != 1 || job->bias != 0)
             for (ptrdiff_t i = 0; i < columns; i++)
                 job->sums[i] = job->sums[i] * job->scale + job->bias;
-        job->kernels->narrow[target->type](target->data + row * target->row_step + tile * target->column_step,
-                                   target->column_step, job->sums, columns, counts);
+        job->kernels->narrow[target->type](target->data + slice * target->slice_step + row * target->row_step +
+                                               tile * target->column_step,
+                                           target->column_step, job->sums, columns, counts);
     }
 }
 
@@ -206,71 +191,50 @@ static int run(struct job *job, struct counts *counts)
     if (there) {
         list_taps(job);
         for (ptrdiff_t tile = 0; tile < job->target.columns; tile += job->tile)
-            run_tile(job, tile, smaller(job->tile, job->target.columns - tile), counts);
+            for (ptrdiff_t slice = 0; slice < job->target.slices; slice++)
+                run_tile(job, slice, tile, smaller(job->tile, job->target.columns - tile), counts);
     }
     free(job->taps), free(job->rows), free(job->sums), free(job->ring);
     return there;
 }
 
-/* A buffer as planes, rows and columns of samples. NULL, or what is wrong. */
-static const char *as_samples(const Py_buffer *buffer, int ndim, struct samples *samples)
-{
-    const char *format = buffer->format ? buffer->format : "B";
-    format += format[0] == '='; /* how NumPy marks samples at odd addresses */
-    int type = 0;
-    while (type < KINDS && (format[0] != TYPES[type].format || buffer->itemsize != TYPES[type].size))
-        type++;
-    if (type == KINDS || format[1] || buffer->ndim != ndim)
-        return "the source has 3 dimensions, the target 2, of integers of up to 32 bits, float32 or float64";
-    for (int i = 0; i < ndim; i++)
-        if (buffer->shape[i] > INT32_MAX) /* keeps every product of two sizes inside 64 bits */
-            return "an axis is longer than 2147483647";
-    const Py_ssize_t *shape = buffer->shape + ndim - 2, *steps = buffer->strides + ndim - 2;
-    *samples = (struct samples){buffer->buf, type, 1, shape[0], shape[1], 0, steps[0], steps[1]};
-    if (ndim == 3)
-        samples->planes = buffer->shape[0], samples->plane_step = buffer->strides[0];
-    return NULL;
-}
+enum { SOURCE, TAPS, TARGET, READS, BUFFERS = READS + 3 };
 
-enum { SOURCE, TAPS, TARGET, BUFFERS };
-
-/* Make a job of what Python handed in: nothing outside the buffers may be read or written, whatever the caller says.
- * NULL, or what is wrong. */
+/* Make a job of what Python handed in. NULL, or what is wrong. */
 static const char *understand(const Py_buffer *buffers, struct job *job)
 {
     const Py_buffer *taps = &buffers[TAPS];
-    const struct samples *source = &job->source, *target = &job->target;
+    struct window *window = &job->window;
     const char *wrong;
-    if ((wrong = as_samples(&buffers[SOURCE], 3, &job->source)) || (wrong = as_samples(&buffers[TARGET], 2, &job->target)))
+    if ((wrong = as_samples(&buffers[SOURCE], 4, &window->source)) || (wrong = as_samples(&buffers[TARGET], 3, &job->target)))
         return wrong;
-    if (taps->ndim != 3 || strcmp(taps->format, "d") || !taps->len)
-        return "taps are float64 (planes, rows, columns)";
-    job->values = taps->buf, job->planes = taps->shape[0], job->high = taps->shape[1], job->wide = taps->shape[2];
-    if (source->planes != job->planes)
-        return "the taps do not belong to the planes of the source";
-    if (job->step < 1 || source->columns % job->step || target->columns % job->step)
-        return "the columns are no multiple of step";
-    if (!fits(target->rows, job->high, &job->y, source->rows) ||
-        !fits(target->columns / job->step, job->wide, &job->x, source->columns / job->step))
-        return "the target reads beyond the source";
-    return NULL;
+    if (taps->ndim != 4 || strcmp(taps->format, "d") || !taps->len)
+        return "taps are float64 (channels, slices, rows, columns)";
+    job->values = taps->buf, job->deep = taps->shape[1], job->planes = taps->shape[0] * job->deep;
+    job->high = taps->shape[2], job->wide = taps->shape[3];
+    const struct axis *axes[] = {&window->z, &window->y, &window->x};
+    for (int i = 0; i < 3; i++)
+        memcpy(window->outside[i], &axes[i]->outside, window->size = sizeof axes[i]->outside);
+    return objection(window, &job->target, taps->shape[0], job->deep, job->high, job->wide);
 }
 
 static PyObject *correlate(PyObject *module, PyObject *args)
 {
     static const int flags[] = {PyBUF_RECORDS_RO, PyBUF_ND | PyBUF_FORMAT, PyBUF_RECORDS};
-    PyObject *objects[BUFFERS];
+    PyObject *objects[READS], *axes;
     Py_buffer buffers[BUFFERS] = {{0}};
     struct job job = {0};
     struct counts counts = {0};
     int done = 0;
     (void)module;
-    if (!PyArg_ParseTuple(args, "OOO(nn)(nn)ndd", &objects[SOURCE], &objects[TAPS], &objects[TARGET], &job.y.stride,
-                          &job.x.stride, &job.y.dilation, &job.x.dilation, &job.step, &job.scale, &job.bias))
+    if (!PyArg_ParseTuple(args, "OOOO!ndd", &objects[SOURCE], &objects[TAPS], &objects[TARGET], &PyTuple_Type, &axes,
+                          &job.window.step, &job.scale, &job.bias))
         return NULL;
-    for (int i = 0; i < BUFFERS; i++)
+    for (int i = 0; i < READS; i++)
         if (PyObject_GetBuffer(objects[i], &buffers[i], flags[i]))
             goto release;
+    if (!as_axes(axes, &job.window, buffers + READS))
+        goto release;
     const char *wrong = understand(buffers, &job);
     if (wrong) {
         PyErr_SetString(PyExc_ValueError, wrong);
@@ -290,7 +254,7 @@ release:
 
 static PyMethodDef METHODS[] = {
     {"correlate", correlate, METH_VARARGS,
-     "correlate(source, taps, target, stride, dilation, step, scale, bias) -> (below, above, nan)"},
+     "correlate(source, taps, target, axes, step, scale, bias) -> (below, above, nan)"},
     {NULL, NULL, 0, NULL},
 };
 

@@ -61,13 +61,8 @@ static TARGET void NAME(sum)(const struct tap *taps, ptrdiff_t count, const doub
 
 /* Clip, round, store and count; a NaN becomes 0 in an integer. What is all within the limits needs one look. */
 #define SAMPLE(name, type, format, convert, lowest, highest, slack) \
-    CONVERT(widened_##name, double, type, ) \
+    CONVERT(widen_##name, double, type, ) \
     CONVERT(narrowed_##name, type, double, convert) \
-    static TARGET void NAME(widen_##name)(double *to, ptrdiff_t to_step, const char *from, ptrdiff_t from_step, \
-                                          ptrdiff_t count) \
-    { \
-        NAME(widened_##name)((char *)to, to_step * (ptrdiff_t)sizeof *to, from, from_step, count); \
-    } \
     static TARGET void NAME(narrow_##name)(char *to, ptrdiff_t to_step, double *values, ptrdiff_t count, \
                                            struct counts *counts) \
     { \

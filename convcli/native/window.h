@@ -1,0 +1,144 @@
+/* Samples in memory, and the window of them that a target's outputs read: what Python hands in, checked, and its rows.
+ *
+ * The includer defines SAMPLES(X), whose first three arguments are the name, the C type, and the letter of the buffer
+ * protocol of every sample type. Nothing outside the buffers may be read or written, whatever the caller says: `objection`
+ * is the one place that makes sure of it.
+ */
+
+#include "axis.h"
+
+static const struct {
+    char format;
+    Py_ssize_t size;
+} TYPES[] = {
+#define TYPE(name, type, format, ...) {format, sizeof(type)},
+    SAMPLES(TYPE)
+#undef TYPE
+};
+enum { KINDS = sizeof TYPES / sizeof *TYPES };
+
+/* Channels, slices, rows and columns of samples; steps in bytes. */
+struct samples {
+    char *data;
+    int type;
+    ptrdiff_t channels, slices, rows, columns, channel_step, slice_step, row_step, column_step;
+};
+
+/* Samples of one type to another, between steps in bytes. */
+typedef void convert(char *to, ptrdiff_t to_step, const char *from, ptrdiff_t from_step, ptrdiff_t count);
+
+enum { LARGEST = 8 }; /* bytes of a type that sums are made in */
+
+/* What is read. Rows hold `step` samples per pixel: taps and strides count pixels, columns count samples. Where constants
+ * meet, that of the later axis stands. */
+struct window {
+    struct samples source;
+    struct axis z, y, x;
+    ptrdiff_t step;
+    char outside[3][LARGEST]; /* of z, y and x, in the type that sums are made in */
+    ptrdiff_t size;           /* of that type */
+};
+
+/* A row of the image, or NULL where a constant, `filler`, stands instead. */
+static inline const char *find_row(const struct window *window, ptrdiff_t channel, ptrdiff_t slice, ptrdiff_t row,
+                                   const char **filler)
+{
+    const struct samples *source = &window->source;
+    ptrdiff_t z = pixel_at(&window->z, slice), y = pixel_at(&window->y, row);
+    *filler = window->outside[y == BEYOND];
+    if (z == BEYOND || y == BEYOND)
+        return NULL;
+    return source->data + channel * source->channel_step + z * source->slice_step + y * source->row_step;
+}
+
+/* Bytes from a row's begin to a sample of the pixel at a position of the longest stretch. */
+static inline ptrdiff_t reach_pixel(const struct window *window, ptrdiff_t position, ptrdiff_t sample)
+{
+    ptrdiff_t pixel = pixel_at(&window->x, window->x.first) - window->x.first + position;
+    return (pixel * window->step + sample) * window->source.column_step;
+}
+
+/* Widen `count` pixels of a row, every `apart`-th from `position` on: all samples of each, or one. */
+static inline void read_row(const struct window *window, convert *widen, char *to, ptrdiff_t to_step, const char *row,
+                            const char *filler, ptrdiff_t position, ptrdiff_t apart, ptrdiff_t sample, ptrdiff_t samples,
+                            ptrdiff_t count)
+{
+    const struct axis *x = &window->x;
+    ptrdiff_t from_step = window->source.column_step, next = samples > 1 ? from_step : apart * window->step * from_step;
+    for (ptrdiff_t i = 0, done; i < count; i += done, to += done * samples * to_step, position += done * apart) {
+        ptrdiff_t pixel = pixel_at(x, position);
+        done = 1;
+        if (row && position >= x->first && position < x->last) {
+            done = smaller(count - i, (x->last - 1 - position) / apart + 1);
+            widen(to, to_step, row + reach_pixel(window, position, sample), next, done * samples);
+        } else if (row && pixel != BEYOND)
+            widen(to, to_step, row + (pixel * window->step + sample) * from_step, from_step, samples);
+        else
+            for (ptrdiff_t s = 0; s < samples; s++)
+                memcpy(to + s * to_step, pixel == BEYOND ? window->outside[2] : filler, (size_t)window->size);
+    }
+}
+
+/* A buffer as channels, slices, rows and columns of samples. NULL, or what is wrong. */
+static const char *as_samples(const Py_buffer *buffer, int ndim, struct samples *samples)
+{
+    const char *format = buffer->format ? buffer->format : "B";
+    format += format[0] == '='; /* how NumPy marks samples at odd addresses */
+    int type = 0;
+    while (type < KINDS && (format[0] != TYPES[type].format || buffer->itemsize != TYPES[type].size))
+        type++;
+    if (type == KINDS || format[1] || buffer->ndim != ndim)
+        return "the source has 4 dimensions, the target 3, of samples of a type that is known here";
+    for (int i = 0; i < ndim; i++)
+        if (buffer->shape[i] > INT32_MAX) /* keeps every product of two sizes inside 64 bits */
+            return "an axis is longer than 2147483647";
+    const Py_ssize_t *shape = buffer->shape + ndim - 3, *steps = buffer->strides + ndim - 3;
+    *samples = (struct samples){buffer->buf, type, 1, shape[0], shape[1], shape[2], 0, steps[0], steps[1], steps[2]};
+    if (ndim == 4)
+        samples->channels = buffer->shape[0], samples->channel_step = buffer->strides[0];
+    return NULL;
+}
+
+/* Python's (stride, dilation, reads, outside) of slices, rows and columns; `reads` is None or int32. False with an
+ * exception. The buffers are the caller's to release. */
+static int as_axes(PyObject *given, struct window *window, Py_buffer buffers[3])
+{
+    struct axis *axes[] = {&window->z, &window->y, &window->x};
+    PyObject *reads[3];
+    if (!PyArg_ParseTuple(given, "(nnOd)(nnOd)(nnOd)", &axes[0]->stride, &axes[0]->dilation, &reads[0],
+                          &axes[0]->outside, &axes[1]->stride, &axes[1]->dilation, &reads[1], &axes[1]->outside,
+                          &axes[2]->stride, &axes[2]->dilation, &reads[2], &axes[2]->outside))
+        return 0;
+    for (int i = 0; i < 3; i++) {
+        if (reads[i] == Py_None)
+            continue;
+        if (PyObject_GetBuffer(reads[i], &buffers[i], PyBUF_ND | PyBUF_FORMAT))
+            return 0;
+        if (buffers[i].ndim != 1 || strcmp(buffers[i].format, "i") || buffers[i].itemsize != 4 || !buffers[i].shape[0] ||
+            buffers[i].shape[0] > INT32_MAX) {
+            PyErr_SetString(PyExc_ValueError, "the pixels that are read are int32, in one dimension");
+            return 0;
+        }
+        axes[i]->reads = buffers[i].buf, axes[i]->size = buffers[i].shape[0];
+    }
+    return 1;
+}
+
+/* NULL, or why a target of sums of (channels, deep, high, wide) taps would leave the buffers. */
+static const char *objection(struct window *window, const struct samples *target, ptrdiff_t channels, ptrdiff_t deep,
+                             ptrdiff_t high, ptrdiff_t wide)
+{
+    const struct samples *source = &window->source;
+    ptrdiff_t step = window->step;
+    if (source->channels != channels)
+        return "the taps do not belong to the channels of the source";
+    if (step < 1 || source->columns % step || target->columns % step)
+        return "the columns are no multiple of step";
+    if (!stands(&window->z, source->slices) || !stands(&window->y, source->rows) ||
+        !stands(&window->x, source->columns / step))
+        return "a pixel that is read is not in the source";
+    if (!fits(target->slices, deep, &window->z) || !fits(target->rows, high, &window->y) ||
+        !fits(target->columns / step, wide, &window->x))
+        return "the target reads beyond the source";
+    return NULL;
+}
