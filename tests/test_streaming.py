@@ -15,7 +15,7 @@ from convcli import formats
 from convcli.batches import processing
 from convcli.engine import streaming
 from convcli.engine.loop import apply, rank_of
-from convcli.engine.slabs import SHARE, Cutting, narrowed
+from convcli.engine.slabs import SHARE, Setup, narrowed
 from convcli.errors import ConvError
 from convcli.filters.borders import BORDERS, parse_border
 from convcli.filters.filter import Filter, Numbers
@@ -148,10 +148,10 @@ def test_slabs_fit_the_memory_and_cover_all():
     filter_ = Filter(kernel, stride=(1,) * 3, dilation=(1,) * 3, borders=parse_border("wrap", "ZYX"))
     for most in (2**19, 2**21, 2**23, 2**26):
         plan = narrowed(filter_, info, replace(make_plan(filter_.problem(info)), memory=SHARE * most))
-        cutting, covered = Cutting(filter_, info, plan), np.zeros(info.shape, int)
-        for slab in cutting.slabs(most):
-            assert cutting.size(slab) <= most
-            covered[tuple(slice(*span) for span in cutting.written(slab))] += 1
+        setup, covered = Setup(filter_, info, plan), np.zeros(info.shape, int)
+        for slab in setup.slabs(most):
+            assert setup.size(slab) <= most
+            covered[tuple(slice(*span) for span in setup.written(slab))] += 1
         assert (covered == 1).all()
 
 

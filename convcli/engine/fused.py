@@ -18,6 +18,7 @@ from convcli.engine.windows import look_up
 
 if TYPE_CHECKING:
     from convcli.engine.loop import Job
+    from convcli.engine.slabs import Setup
     from convcli.engine.tiles import Task
 
 Array = np.ndarray[Any, Any]
@@ -25,18 +26,20 @@ Compiled = Callable[..., native.Counts]
 """(filter number, source rows, target rows, what stands beyond, scale and bias and step) -> counts."""
 
 
-def fits(job: Job) -> bool:
-    """Whether a job may go the short way at all."""
-    filter_, numbers, info = job.filter, job.filter.numbers, job.image.info
+def fits(setup: Setup) -> bool:
+    """Whether images may go the short way at all."""
+    filter_, numbers, info = setup.filter, setup.filter.numbers, setup.info
     plain = numbers.range == "clip" and numbers.nodata is None and not numbers.linear and filter_.combine == "stack"
     colours = not info.has_alpha or numbers.alpha == "straight"
-    held = native.TYPES if job.plan.itemsize == 4 else native.WIDE_TYPES
-    types = info.dtype in held and filter_.output_dtype(info) in held and job.image.data.dtype.isnative
+    held = native.TYPES if setup.plan.itemsize == 4 else native.WIDE_TYPES
+    types = info.dtype in held and filter_.output_dtype(info) in held
     return native.AVAILABLE and plain and colours and types and filter_.each
 
 
 def store_fused(job: Job, compiled: Compiled, task: Task, target: Array) -> Counts | None:
     """Compute one tile into `target` (samples, filters, *tile); None where it has to go the long way."""
+    if not job.data.dtype.isnative:
+        return None
     total, numbers = Counts(), job.filter.numbers
     pixels = _samples_last(job.source[task.loop][:, 0])
     windows = (axis.window(*outputs) for axis, outputs in zip(job.plan.problem.axes, task.tile, strict=True))

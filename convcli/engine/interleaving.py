@@ -12,11 +12,12 @@ import numpy as np
 
 from convcli.engine.loop import Job
 from convcli.engine.samples import Counts, extremes, spread
-from convcli.engine.tiles import Method, Task, store_tile
+from convcli.engine.slabs import Setup
+from convcli.engine.tiles import Task, store_tile
 from convcli.engine.workers import run_all
 from convcli.filters.filter import FILTERS
 from convcli.filters.transposed import Part, TransposedFilter
-from convcli.image import Image
+from convcli.image import Image, ImageInfo
 from convcli.planner import Plan
 
 Array = np.ndarray[Any, Any]
@@ -25,10 +26,16 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True)
 class Planned:
-    """A part of a transposed convolution with the plan of its filter."""
+    """A part of a transposed convolution with the plan of its filter, on images of one kind."""
 
     part: Part
     plan: Plan
+    info: ImageInfo
+
+    @cached_property
+    def setup(self) -> Setup:
+        """Its filter for the engine."""
+        return Setup(self.part.filter, self.info, self.plan)
 
 
 @dataclass(frozen=True)
@@ -41,18 +48,13 @@ class Work:
     @cached_property
     def job(self) -> Job:
         """Its filter as the engine's job."""
-        return Job(self.planned.part.filter, self.image, self.planned.plan)
-
-    @cached_property
-    def method(self) -> Method:
-        """How it is computed."""
-        return Method(self.job)
+        return Job(self.planned.setup, self.image.data)
 
     def store(self, task: Task, target: Array) -> Counts:
         """Compute a tile of cells; put its phases into their places in `target` (*loops, samples, filters, *space)."""
         outer: Array = target[task.loop]
         results = _block(outer.shape[0], self.planned.plan.problem.channels_out, task.shape, target.dtype)
-        counts = store_tile(self.job, self.method, task, results)
+        counts = store_tile(self.job, self.job.setup.method, task, results)
         places = list(self.planned.part.places(task.tile))
         seen, there = _as_pixels(results, outer)
         for phase, place in enumerate(places):
@@ -83,7 +85,7 @@ def apply(
     info = frame.output_info(image.info)
     rescaled = frame.numbers.range == "rescale"
     values = np.empty(_working_shape(frame, image), parts[0].plan.problem.dtype if rescaled else info.dtype)
-    target = Job(frame, image, parts[0].plan).target(values)
+    target = Job(Setup(frame, image.info, parts[0].plan), image.data).target(values)
     works = [Work(planned, image) for planned in parts]
     counts = _run(works, target, progress)
     if verify:

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from convcli.engine.samples import Counts, extremes, spread
-from convcli.engine.slabs import Cutting, Slab
-from convcli.engine.tiles import Method, Task, store_tile
+from convcli.engine.slabs import Setup, Slab
+from convcli.engine.tiles import Task, store_tile
 from convcli.engine.tiling import tiles
 from convcli.engine.windows import Held
 from convcli.engine.workers import core_count, run_all
@@ -61,20 +61,41 @@ def convolve(
     """
     kernel = kernel if isinstance(kernel, Kernel) else _as_kernel(np.asarray(kernel))
     kernel = kernel.flipped() if flip else kernel
-    ndim = kernel.ndim
-    info = ImageInfo(image.shape, image.dtype.name, axes or _default_axes(image.ndim, kernel))
+    axes = axes or _default_axes(image.ndim, kernel)
+    each = padding if isinstance(padding, (str, int)) else tuple((begin, end) for begin, end in padding)
+    steps = _per_axis(stride, kernel.ndim), _per_axis(dilation, kernel.ndim)
+    what = (kernel, image.shape, image.dtype.name, axes, *steps, each, border, groups, numbers or Numbers())
+    return run(_set_up(*what, method, threads or core_count()), image)[0]
+
+
+@lru_cache(maxsize=16)
+def _set_up(
+    kernel: Kernel,
+    shape: tuple[int, ...],
+    dtype: str,
+    axes: str,
+    stride: tuple[int, ...],
+    dilation: tuple[int, ...],
+    padding: str | int | tuple[tuple[int, int], ...],
+    border: str,
+    groups: int,
+    numbers: Numbers,
+    method: str,
+    threads: int,
+) -> Setup:
+    """What `convolve` was asked for, planned: arrays of one kind often come in numbers."""
+    ndim, info = kernel.ndim, ImageInfo(shape, dtype, axes)
     filter_ = Filter(
         kernel,
         each=not kernel.bank,
-        stride=_per_axis(stride, ndim),
-        dilation=_per_axis(dilation, ndim),
-        padding=parse_padding(str(padding), ndim) if isinstance(padding, (str, int)) else tuple(padding),
+        stride=stride,
+        dilation=dilation,
+        padding=padding if isinstance(padding, tuple) else parse_padding(str(padding), ndim),
         borders=parse_border(border, "ZYX"[-ndim:]),
         groups=groups,
-        numbers=numbers or Numbers(),
+        numbers=numbers,
     )
-    plan = make_plan(filter_.problem(info, rank_of(kernel)), method=method, threads=threads or core_count())
-    return apply(filter_, Image(info, image), plan)[0].data
+    return Setup(filter_, info, make_plan(filter_.problem(info, rank_of(kernel)), method=method, threads=threads))
 
 
 def apply(
@@ -84,22 +105,27 @@ def apply(
 
     `verify` recomputes that many points from the definition; `progress` hears how many outputs each tile had.
     """
-    info = filter_.output_info(image.info)
-    job = Job(filter_, image, plan)
-    rescaled = filter_.numbers.range == "rescale"
-    values = np.empty(job.working_shape, plan.problem.dtype if rescaled else info.dtype)
-    counts = job.run(values, Method(job), progress)
+    setup = Setup(filter_, image.info, plan)
+    data, counts = run(setup, image.data, verify=verify, progress=progress)
+    return Image(setup.after, data), counts
+
+
+def run(setup: Setup, data: Array, *, verify: int = 0, progress: Progress | None = None) -> tuple[Array, Counts]:
+    """The same for pixels alone."""
+    job, info = Job(setup, data), setup.after
+    rescaled = setup.filter.numbers.range == "rescale"
+    values = np.empty(job.working_shape, setup.plan.problem.dtype if rescaled else info.dtype)
+    counts = job.run(values, progress)
     if verify:
         from convcli.engine.verify import check_points, random_points
 
         check_points(job, values, random_points(job, verify))
     if not rescaled:
-        return Image(info, values.reshape(info.shape)), counts
+        return values.reshape(info.shape), counts
     result = np.empty(info.shape, info.dtype)
-    return Image(info, result), spread(values.reshape(info.shape), *extremes(values), result)
+    return result, spread(values.reshape(info.shape), *extremes(values), result)
 
 
-@lru_cache(maxsize=64)
 @lru_cache(maxsize=64)
 def rank_of(kernel: Kernel, approximation: float = 0.0) -> int | None:
     """The separable terms of a plain kernel, where it is large enough for them to matter.
@@ -116,23 +142,42 @@ def rank_of(kernel: Kernel, approximation: float = 0.0) -> int | None:
 
 @dataclass(frozen=True)
 class Job:
-    """A filter, an image and a plan: everything a tile needs. With a slab, the image's data are its alone."""
+    """A filter, set up, and an image: everything a tile needs. With a slab, the image's data are its alone."""
 
-    filter: Filter
-    image: Image
-    plan: Plan
+    setup: Setup
+    data: Array
     part: Slab | None = None
 
-    @cached_property
+    @property
+    def filter(self) -> Filter:
+        """The filter."""
+        return self.setup.filter
+
+    @property
+    def info(self) -> ImageInfo:
+        """What is known of the whole image."""
+        return self.setup.info
+
+    @property
+    def plan(self) -> Plan:
+        """How it is computed."""
+        return self.setup.plan
+
+    @property
     def layout(self) -> Layout:
         """The part that each axis plays."""
-        return self.filter.layout(self.image.info)
+        return self.setup.layout
+
+    @property
+    def taps(self) -> Array:
+        """The kernel as float64 (O, I/g, *space)."""
+        return self.setup.taps
 
     @cached_property
     def source(self) -> Array:
         """A view of the pixels as (*loops, samples, channels, *space)."""
-        info, layout = self.image.info, self.layout
-        view = self.image.data.transpose([info.axes.index(letter) for letter in layout.read_order])
+        info, layout = self.info, self.layout
+        view = self.data.transpose([info.axes.index(letter) for letter in layout.read_order])
         view = _with_axis(view, -1 - len(layout.spatial), there=bool(layout.channel))
         view = _with_axis(view, -2 - len(layout.spatial), there=bool(layout.samples))
         cut: tuple[Any, ...] = (..., slice(self.plan.problem.channels_in), *(slice(None),) * len(layout.spatial))
@@ -140,19 +185,14 @@ class Job:
         return chosen
 
     @cached_property
-    def cutting(self) -> Cutting:
-        """How the image is cut, if it is."""
-        return Cutting(self.filter, self.image.info, self.plan)
-
-    @cached_property
     def slab(self) -> Slab:
         """What of the outputs is computed: all, or those of the part."""
-        return self.part or self.cutting.whole
+        return self.part or self.setup.whole
 
     @cached_property
     def held(self) -> list[Held]:
         """What of each spatial axis the data hold."""
-        return self.cutting.held(self.slab)
+        return self.setup.held(self.slab)
 
     @cached_property
     def outside(self) -> list[float]:
@@ -162,7 +202,7 @@ class Job:
     @cached_property
     def working_shape(self) -> tuple[int, ...]:
         """The shape that results are computed in: the output's, with several filters on an axis of their own."""
-        return self.cutting.working_shape(self.slab)
+        return self.setup.working_shape(self.slab)
 
     def target(self, values: Array) -> Array:
         """A view of results of `working_shape` as (*loops, samples, filters, *space)."""
@@ -172,14 +212,9 @@ class Job:
         view = _with_axis(view, -1 - len(layout.spatial), there=FILTERS in layout.outputs)
         return _with_axis(view, -2 - len(layout.spatial), there=bool(layout.samples))
 
-    @cached_property
-    def taps(self) -> Array:
-        """The kernel as float64 (O, I/g, *space)."""
-        return self.filter.kernel.as_bank()
-
     def place(self, task: Task) -> tuple[Any, ...]:
         """Where a tile's results go in the target (*loops, samples, filters, *space)."""
-        origin = [self.slab.span[0] * (axis == self.cutting.axis) for axis in range(len(task.tile))]
+        origin = [self.slab.span[0] * (axis == self.setup.axis) for axis in range(len(task.tile))]
         return (
             *task.loop,
             ...,
@@ -190,13 +225,13 @@ class Job:
         """Every tile of every plane."""
         loops = product(*(range(stop - start) for start, stop in self.slab.loops))
         pieces = tiles(self.plan.problem.axes, self.plan.tile)
-        axis, (first, last) = self.cutting.axis, self.slab.span
+        axis, (first, last) = self.setup.axis, self.slab.span
         inside = [tile for tile in pieces if first <= tile[axis][0] and tile[axis][1] <= last]
         return [Task(loop, tile) for loop in loops for tile in inside]
 
-    def run(self, values: Array, method: Method, progress: Progress | None = None) -> Counts:
+    def run(self, values: Array, progress: Progress | None = None) -> Counts:
         """Compute every tile into `values`; what was clipped."""
-        target, total, lock = self.target(values), Counts(), Lock()
+        target, total, lock, method = self.target(values), Counts(), Lock(), self.setup.method
 
         def work(task: Task) -> None:
             counts = store_tile(self, method, task, target[self.place(task)])
@@ -212,7 +247,7 @@ class Job:
 
 def _with_axis(view: Array, place: int, *, there: bool) -> Array:
     """The view with an axis of length 1 at a place counted from the end, unless it is there already."""
-    return view if there else np.expand_dims(view, place)
+    return view if there else view[(..., None, *(slice(None),) * (-1 - place))]
 
 
 def _as_kernel(taps: Array) -> Kernel:

@@ -17,6 +17,7 @@ import numpy as np
 from convcli.engine.fused import Compiled
 from convcli.engine.loop import Job, Progress
 from convcli.engine.samples import Counts, extremes, spread
+from convcli.engine.slabs import Setup
 from convcli.engine.tiles import Apply, Method, Task, centre_opacity, filter_block, finish, store_tile, tile_block
 from convcli.engine.tiling import Span
 from convcli.engine.verify import agrees, random_points, slack
@@ -110,9 +111,9 @@ class TileMethod(Method):
 
     @cached_property
     def _axes(self) -> tuple[Resampled, ...]:
-        filter_ = self.job.filter
+        filter_ = self.setup.filter
         assert isinstance(filter_, ResampledFilter)
-        return filter_.geometry(self.job.image.info)
+        return filter_.geometry(self.setup.info)
 
     def _signed(self, *, negative: bool) -> list[Signs]:
         """The signs along the axes whose product is positive, or negative."""
@@ -155,14 +156,14 @@ def apply(
 ) -> tuple[Image, Counts]:
     """The enlarged image, and what was clipped; `verify` points are computed again one by one, in float64."""
     info = filter_.output_info(image.info)
-    job = Job(filter_, image, plan)
+    job = Job(Setup(filter_, image.info, plan), image.data)
     rescaled = filter_.numbers.range == "rescale"
     values = np.empty(job.working_shape, plan.problem.dtype if rescaled else info.dtype)
     target, tasks = job.target(values), job.tasks()
     found: list[Counts] = []
 
     def work(task: Task) -> None:
-        found.append(store_tile(job, TileMethod(job, task), task, target[job.place(task)]))
+        found.append(store_tile(job, TileMethod(job.setup, task), task, target[job.place(task)]))
         if progress:
             progress(found[-1].samples)
 
@@ -180,13 +181,14 @@ def apply(
 
 def _check(job: Job, target: Array, count: int) -> None:
     """Compare random outputs with what they are in float64, alone."""
-    wide = replace(job, plan=replace(job.plan, problem=replace(job.plan.problem, itemsize=8), itemsize=8))
+    plan = replace(job.plan, problem=replace(job.plan.problem, itemsize=8), itemsize=8)
+    wide = replace(job, setup=replace(job.setup, plan=plan))
     allowed = slack(job, target.dtype)
     for task in random_points(wide, count):
         found = target[job.place(task)].astype(np.float64)
         block = tile_block(wide, task, "float64")
         results = np.empty((len(block), 1, *task.shape))
-        filter_block(wide, TileMethod(wide, task), block, results)
+        filter_block(wide, TileMethod(wide.setup, task), block, results)
         expected = np.empty_like(found)
         finish(wide, results, centre_opacity(wide, block, task), expected)
         if not agrees(found, expected, allowed, target.dtype):

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from convcli.engine.tiles import Method
 from convcli.engine.tiling import Span, cut
 from convcli.engine.windows import Held, rows_read
 from convcli.filters.filter import FILTERS, Filter, Layout
@@ -35,8 +36,11 @@ class Slab:
 
 
 @dataclass(frozen=True)
-class Cutting:
-    """How a filter's outputs on an image are cut."""
+class Setup:
+    """A filter on images of one kind, as planned: the parts of their axes, how outputs are cut, the method.
+
+    What is found once serves every image of the kind.
+    """
 
     filter: Filter
     info: ImageInfo
@@ -53,11 +57,21 @@ class Cutting:
         return self.filter.output_info(self.info)
 
     @cached_property
+    def method(self) -> Method:
+        """The method, prepared."""
+        return Method(self)
+
+    @cached_property
+    def taps(self) -> Array:
+        """The kernel as float64 (O, I/g, *space)."""
+        return self.filter.kernel.as_bank()
+
+    @cached_property
     def letter(self) -> str:
         """The spatial axis that comes first in the file: it is cut."""
         return min(self.layout.spatial, key=self.info.axes.index)
 
-    @property
+    @cached_property
     def axis(self) -> int:
         """Its place among the spatial axes."""
         return self.layout.spatial.index(self.letter)
@@ -136,20 +150,20 @@ class Cutting:
 
 def narrowed(filter_: Filter, info: ImageInfo, plan: Plan) -> Plan:
     """The plan with tiles so thin that slabs of one fit its memory, as far as that is possible."""
-    cutting, most = Cutting(filter_, info, plan), plan.memory // SHARE
-    if cutting.size(cutting.whole) <= most:
+    setup, most = Setup(filter_, info, plan), plan.memory // SHARE
+    if setup.size(setup.whole) <= most:
         return plan
-    while plan.tile[cutting.axis] > 1 and cutting.size(_thick(cutting, plan.tile[cutting.axis])) > most:
-        step = -(-plan.tile[cutting.axis] // 2)
-        plan = replace(plan, tile=(*plan.tile[: cutting.axis], step, *plan.tile[cutting.axis + 1 :]))
+    while plan.tile[setup.axis] > 1 and setup.size(_thick(setup, plan.tile[setup.axis])) > most:
+        step = -(-plan.tile[setup.axis] // 2)
+        plan = replace(plan, tile=(*plan.tile[: setup.axis], step, *plan.tile[setup.axis + 1 :]))
     return plan
 
 
-def _thick(cutting: Cutting, step: int) -> Slab:
+def _thick(setup: Setup, step: int) -> Slab:
     """The first of the least slabs: a tile in one of each of the loops outside."""
-    outer = cutting.outer
-    loops = (*((0, 1) for _ in range(outer)), *cutting.whole.loops[outer:])
-    return cutting.slab(loops, (0, min(step, cutting.whole.span[1])))
+    outer = setup.outer
+    loops = (*((0, 1) for _ in range(outer)), *setup.whole.loops[outer:])
+    return setup.slab(loops, (0, min(step, setup.whole.span[1])))
 
 
 def _boxes(loops: Sequence[Span], place: int, step: int) -> Iterator[tuple[Span, ...]]:

@@ -18,11 +18,11 @@ import numpy as np
 
 from convcli.engine.loop import Job, Progress
 from convcli.engine.samples import Counts, extremes, spread
-from convcli.engine.slabs import SHARE, Cutting, Slab
-from convcli.engine.tiles import Method, Task
+from convcli.engine.slabs import SHARE, Setup, Slab
+from convcli.engine.tiles import Task
 from convcli.engine.verify import check_points, points_inside, random_points
 from convcli.filters.filter import Filter
-from convcli.image import Image, ImageInfo, PixelSource, PixelTarget
+from convcli.image import ImageInfo, PixelSource, PixelTarget
 from convcli.planner import Plan
 
 Array = np.ndarray[Any, Any]
@@ -52,22 +52,17 @@ class Stream:
     @cached_property
     def whole(self) -> Job:
         """The job without its pixels."""
-        return Job(self.filter, Image(self.info, np.empty((0,) * len(self.info.shape), self.info.dtype)), self.plan)
+        return Job(self.setup, np.empty((0,) * len(self.info.shape), self.info.dtype))
 
     @cached_property
-    def method(self) -> Method:
-        """The method, prepared once."""
-        return Method(self.whole)
-
-    @cached_property
-    def cutting(self) -> Cutting:
-        """How the image is cut."""
-        return Cutting(self.filter, self.info, self.plan)
+    def setup(self) -> Setup:
+        """The filter on the image, as planned."""
+        return Setup(self.filter, self.info, self.plan)
 
     @cached_property
     def slabs(self) -> list[Slab]:
         """The slabs in the order of the file."""
-        return list(self.cutting.slabs(slab_bytes(self.cutting.size(self.cutting.whole), self.plan.memory)))
+        return list(self.setup.slabs(slab_bytes(self.setup.size(self.setup.whole), self.plan.memory)))
 
     @cached_property
     def points(self) -> list[Task]:
@@ -84,7 +79,7 @@ class Stream:
         self.points.clear()
 
         def write_spread(slab: Slab, values: Array) -> None:
-            stored = np.empty(values.shape, self.cutting.after.dtype)
+            stored = np.empty(values.shape, self.setup.after.dtype)
             counts.add(replace(spread(values, low, high, stored), samples=0, nan=0))
             self.write(slab, stored)
 
@@ -113,8 +108,8 @@ class Stream:
     def read(self, slab: Slab, before: tuple[Slab, Array] | None) -> Array:
         """The pixels of a slab: those that the slab before has are copied from there."""
         begun = perf_counter()
-        axis = self.info.axes.index(self.cutting.letter)
-        shape = [stop - start for start, stop in self.cutting.read(slab, (0, len(slab.rows)))]
+        axis = self.info.axes.index(self.setup.letter)
+        shape = [stop - start for start, stop in self.setup.read(slab, (0, len(slab.rows)))]
         pixels = np.empty(shape, self.info.dtype)
         known, old = (before[0].rows, before[1]) if before and before[0].loops == slab.loops else (slab.rows[:0], None)
         for place, rows in runs(slab.rows, np.isin(slab.rows, known)):
@@ -123,24 +118,24 @@ class Stream:
                 first = int(np.searchsorted(known, rows[0]))
                 part[...] = old[(slice(None),) * axis + (slice(first, first + len(rows)),)]
             else:
-                self.source.read(self.cutting.read(slab, (int(rows[0]), int(rows[-1]) + 1)), part)
+                self.source.read(self.setup.read(slab, (int(rows[0]), int(rows[-1]) + 1)), part)
         self.busy["read"] += perf_counter() - begun
         return pixels
 
     def compute(self, slab: Slab, pixels: Array, total: Counts, progress: Progress | None) -> Array:
         """The results of a slab."""
         begun = perf_counter()
-        job = replace(self.whole, image=Image(self.info, pixels), part=slab)
+        job = Job(self.setup, pixels, slab)
         rescaled = self.filter.numbers.range == "rescale"
-        values = np.empty(job.working_shape, self.plan.problem.dtype if rescaled else self.cutting.after.dtype)
-        total.add(job.run(values, self.method, progress))
+        values = np.empty(job.working_shape, self.plan.problem.dtype if rescaled else self.setup.after.dtype)
+        total.add(job.run(values, progress))
         check_points(job, values, points_inside(job, self.points))
         self.busy["compute"] += perf_counter() - begun
-        return values.reshape([stop - start for start, stop in self.cutting.written(slab)])
+        return values.reshape([stop - start for start, stop in self.setup.written(slab)])
 
     def write(self, slab: Slab, values: Array) -> None:
         """Put the results of a slab into the target."""
-        self.target.write(self.cutting.written(slab), values)
+        self.target.write(self.setup.written(slab), values)
 
     def timed_store(self, store: Store, slab: Slab, values: Array) -> None:
         """Hand results over, and count the time."""

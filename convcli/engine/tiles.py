@@ -31,6 +31,7 @@ from convcli.planner import load
 
 if TYPE_CHECKING:
     from convcli.engine.loop import Job
+    from convcli.engine.slabs import Setup
 
 Array = np.ndarray[Any, Any]
 Apply = Callable[[Array, Array], None]
@@ -53,45 +54,45 @@ class Task:
 
 @dataclass(frozen=True)
 class Method:
-    """The planned method with a job's taps, and with the variants of them that NaN and overflow need."""
+    """The planned method with a filter's taps, and with the variants of them that NaN and overflow need."""
 
-    job: Job
+    setup: Setup
 
     @cached_property
     def apply(self) -> Apply:
         """The filter itself."""
-        plan, filter_ = self.job.plan, self.job.filter
+        plan, filter_ = self.setup.plan, self.setup.filter
         return ready(filter_.pair or filter_.kernel, plan.method, replace(plan.problem, itemsize=plan.itemsize))
 
     @cached_property
     def fused(self) -> Compiled | None:
         """The filter on samples as they lie in the image, where that is possible."""
-        return getattr(self.apply, "fused", None) if fits(self.job) else None
+        return getattr(self.apply, "fused", None) if fits(self.setup) else None
 
     @cached_property
     def wide(self) -> Apply:
         """The filter in float64."""
-        plan, filter_ = self.job.plan, self.job.filter
+        plan, filter_ = self.setup.plan, self.setup.filter
         return ready(filter_.pair or filter_.kernel, plan.method, replace(plan.problem, itemsize=8))
 
     @cached_property
     def reach(self) -> Apply:
         """Counts the marked pixels that each output looks at."""
-        return self.marks(self.job.taps != 0)
+        return self.marks(self.setup.taps != 0)
 
     @cached_property
     def reach_positive(self) -> Apply:
         """Counts the marked pixels under a positive tap."""
-        return self.marks(self.job.taps > 0)
+        return self.marks(self.setup.taps > 0)
 
     @cached_property
     def reach_negative(self) -> Apply:
         """Counts the marked pixels under a negative tap."""
-        return self.marks(self.job.taps < 0)
+        return self.marks(self.setup.taps < 0)
 
     def marks(self, taps: Array) -> Apply:
         """A filter of ones where `taps` are true, by the planned method; that of a pair is no pair."""
-        plan = self.job.plan
+        plan = self.setup.plan
         method = "direct" if plan.problem.multiplier else plan.method
         made: Apply = load(method).prepare(taps.astype(float), replace(plan.problem, itemsize=4, multiplier=0))
         return made
@@ -111,7 +112,7 @@ def store_tile(job: Job, method: Method, task: Task, target: Array) -> Counts:
     if method.fused is not None and (counts := store_fused(job, method.fused, task, target)):
         return counts
     block = tile_block(job, task, job.plan.problem.dtype)
-    if job.filter.keeps_results(job.image.info, job.plan.problem.dtype):
+    if job.filter.keeps_results(job.info, job.plan.problem.dtype):
         finite = filter_block(job, method, block, target)
         return Counts(target.size, nan=0 if finite else count_nan(target))
     opacity = centre_opacity(job, block, task)
@@ -122,13 +123,13 @@ def store_tile(job: Job, method: Method, task: Task, target: Array) -> Counts:
 
 def tile_block(job: Job, task: Task, dtype: str) -> Array:
     """The window of a tile (samples, channels, *window): nodata as NaN, light linear, colour premultiplied."""
-    filter_, info = job.filter, job.image.info
+    filter_, info = job.filter, job.info
     window = [axis.window(*span) for axis, span in zip(job.plan.problem.axes, task.tile, strict=True)]
     block = read_window(job.source[task.loop], window, filter_.borders, dtype, job.held)
     numbers = filter_.numbers
     if numbers.nodata is None and not numbers.linear and not filter_.premultiplies(info):
         return block
-    block = block.copy() if np.may_share_memory(block, job.image.data) else block
+    block = block.copy() if np.may_share_memory(block, job.data) else block
     if numbers.nodata is not None:
         block[block == numbers.nodata] = np.nan
     colour = block[:-1] if info.has_alpha and filter_.each else block
@@ -142,7 +143,7 @@ def tile_block(job: Job, task: Task, dtype: str) -> Array:
 
 def centre_opacity(job: Job, block: Array, task: Task) -> Array | None:
     """The opacity of the pixel under each output's centre, where colours have one: (*tile)."""
-    if not (job.filter.each and job.image.info.has_alpha):
+    if not (job.filter.each and job.info.has_alpha):
         return None
     places = zip(job.plan.problem.axes, job.filter.kernel.centre, task.tile, strict=True)
     opacity: Array = block[(-1, 0)][np.ix_(*(axis.under(tap, *span) for axis, tap, span in places))]
@@ -154,7 +155,7 @@ def filter_block(job: Job, method: Method, block: Array, results: Array) -> bool
 
     True where all results are known to be finite.
     """
-    if not job.filter.meets_unknown(job.image.info):
+    if not job.filter.meets_unknown(job.info):
         for channels, result in zip(block, results, strict=True):
             method.apply(channels, result)
         return True
@@ -239,7 +240,7 @@ def finish(job: Job, results: Array, opacity: Array | None, target: Array) -> Co
     if opacity is None:
         return _store_colour(job, results, target)
     colour, opacities = results[:-1], _opacities(job, results, opacity)
-    if job.filter.drops_alpha(job.image.info):
+    if job.filter.drops_alpha(job.info):
         return _store_colour(job, colour, target)
     counts = _store_colour(job, colour, target[:-1])
     put(np.array(np.broadcast_to(opacities, target[-1].shape)), target[-1])
@@ -252,7 +253,7 @@ def _opacities(job: Job, results: Array, opacity: Array) -> Array:
     The kernel's sum acts on colour alone. Where it is zero (an edge filter) there is nothing to divide by: the opacity
     under the centre stays.
     """
-    filter_, info = job.filter, job.image.info
+    filter_, info = job.filter, job.info
     stays = np.broadcast_to(opacity, results[-1].shape)
     if filter_.numbers.alpha == "straight":
         return results[-1] if filter_.combine == "stack" else opacity
@@ -278,7 +279,7 @@ def _store_colour(job: Job, results: Array, target: Array) -> Counts:
         results = results.max(axis=1, keepdims=True)
     if filter_.numbers.linear:
         to_srgb(results)
-        results *= full_scale(job.image.info.dtype)
+        results *= full_scale(job.info.dtype)
     return store(results, target, filter_.numbers)
 
 

@@ -43,7 +43,7 @@ def random_points(job: Job, count: int) -> list[Task]:
     """Single outputs, the corners first."""
     rng = np.random.default_rng(SEED)
     count = min(count, job.plan.problem.planes * prod(job.plan.problem.output))
-    loops = [job.image.info.size(letter) for letter in job.layout.loops]
+    loops = [job.info.size(letter) for letter in job.layout.loops]
     sizes = job.plan.problem.output
     corners = [tuple(corner) for corner in product(*((0, size - 1) for size in sizes))]
     inner = [tuple(int(rng.integers(size)) for size in sizes) for _ in range(max(0, count - len(corners)))]
@@ -53,7 +53,7 @@ def random_points(job: Job, count: int) -> list[Task]:
 
 def points_inside(job: Job, points: Sequence[Task]) -> list[Task]:
     """Those of the points that a job's slab holds, with its own loops."""
-    axis, (first, last) = job.cutting.axis, job.slab.span
+    axis, (first, last) = job.setup.axis, job.slab.span
     starts = [start for start, _ in job.slab.loops]
     return [
         replace(task, loop=tuple(place - start for place, start in zip(task.loop, starts, strict=True)))
@@ -94,7 +94,7 @@ def define(job: Job, channels: Array) -> Array:
 
 def slack(job: Job, dtype: np.dtype[Any]) -> float:
     """How far a sample may be from the definition: the promised accuracy, and what the user gave up of the kernel."""
-    data, filter_ = job.image.data, job.filter
+    data, filter_ = job.data, job.filter
     largest = float(np.nanmax(np.abs(data.astype(np.float64)), initial=0, where=np.isfinite(data)))
     unit = filter_.kernel.absolute_sum() * abs(filter_.numbers.scale) * largest
     rounding = 0.5 + TIE if dtype.kind in "iu" else ACCURACY * unit

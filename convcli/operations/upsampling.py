@@ -48,7 +48,7 @@ class Transposing:
         for part in frame.parts(info):
             problem = part.filter.problem(info, rank_of(part.filter.kernel, frame.approximation))
             plan = make_plan(problem, method=limits.method, threads=threads, memory=limits.memory)
-            planned.append(Planned(part, plan))
+            planned.append(Planned(part, plan, info))
         return TransposedWork(frame, info, tuple(planned), self.explain)
 
 
