@@ -15,6 +15,7 @@ PARTS = {
     "_wide": ("axis", "window", "wide"),
     "_patches": ("versions",),
     "_fourier": ("versions",),
+    "_copies": ("axis", "versions"),
 }
 """Modules of compiled code, each with its headers; its source is named alike."""
 

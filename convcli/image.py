@@ -46,6 +46,10 @@ class ImageInfo:
         if len(self.axes) != len(self.shape):
             raise ValueError(f"axes {self.axes!r} do not name the {len(self.shape)} dimensions of {self.shape}")
 
+    def __hash__(self) -> int:
+        """By what tells most kinds of images apart; the mappings have no hash."""
+        return hash((self.shape, self.dtype, self.axes, self.samples))
+
     def size(self, axis: str) -> int:
         """Samples along an axis; 1 where the image has no such axis.
 

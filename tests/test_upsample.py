@@ -87,7 +87,7 @@ def test_every_output_of_an_axis_has_one_phase_and_the_taps_that_land_on_it(axis
     computed = {}
     for piece in pieces(axis):
         for phase in piece.phases:
-            places = range(axis.output)[piece.places(phase.residue, 0, piece.last - piece.first)]
+            places = range(axis.output)[piece.places(phase, 0, piece.last - piece.first)[0]]
             for cell, place in zip(range(piece.geometry.output), places, strict=True):
                 reads = piece.geometry.reads(cell) if phase.taps else ()
                 assert place not in computed

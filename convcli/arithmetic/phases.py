@@ -15,6 +15,9 @@ from math import gcd
 from convcli.arithmetic.geometry import Geometry
 from convcli.arithmetic.sizes import Transposed
 
+ENDS = 4
+"""Bounds of phases that differ in one cell at each end of an axis at most."""
+
 
 @dataclass(frozen=True)
 class Phase:
@@ -29,7 +32,7 @@ class Phase:
 
 @dataclass(frozen=True)
 class Piece:
-    """Cells [first, last) of an axis, and the phases that have an output in each of them and read the same inputs."""
+    """Cells [first, last) of an axis, and phases that read the same inputs there; some may lack an output at an end."""
 
     axis: Transposed
     phases: tuple[Phase, ...]
@@ -49,10 +52,16 @@ class Piece:
         end = self.last - self.first + dilation * (taps - 1) - axis.size - begin
         return Geometry(axis.size, taps, 1, dilation, begin, end)
 
-    def places(self, residue: int, first: int, last: int) -> slice:
-        """Where the outputs of a phase lie for the cells [first, last), counted from the first of the piece."""
-        start = self.axis.stride * (self.first + first) + residue - self.axis.begin
-        return slice(start, start + self.axis.stride * (last - first - 1) + 1, self.axis.stride)
+    def places(self, phase: Phase, first: int, last: int) -> tuple[slice, slice]:
+        """Where the outputs of a phase lie for the cells [first, last), counted from the first of the piece.
+
+        Also which of these cells have them, counted from `first`.
+        """
+        begin = max(first, phase.first - self.first)
+        count = max(0, min(last, phase.last - self.first) - begin)
+        start = self.axis.stride * (self.first + begin) + phase.residue - self.axis.begin
+        stop = max(start, start + self.axis.stride * (count - 1) + 1)
+        return slice(start, stop, self.axis.stride), slice(begin - first, begin - first + count)
 
 
 def phases(axis: Transposed) -> Iterator[Phase]:
@@ -72,11 +81,15 @@ def phases(axis: Transposed) -> Iterator[Phase]:
             yield Phase(residue, taps, lowest, first, last)
 
 
-def pieces(axis: Transposed) -> Iterator[Piece]:
+def pieces(axis: Transposed, *, whole: bool = False) -> Iterator[Piece]:
     """An axis in pieces: phases that read alike go together, as far as all of them have an output in a cell.
+
+    `whole` keeps them together where some have none: a few results too many, but no pieces for the ends alone.
 
     >>> [(len(piece.phases), piece.first, piece.last) for piece in pieces(Transposed(8, 4, 2, begin=1, end=1))]
     [(1, 0, 1), (2, 1, 8), (1, 8, 9)]
+    >>> [(piece.first, piece.last) for piece in pieces(Transposed(8, 4, 2, begin=1, end=1), whole=True)]
+    [(0, 9)]
     """
 
     def alike(phase: Phase) -> tuple[int, int]:
@@ -85,6 +98,9 @@ def pieces(axis: Transposed) -> Iterator[Piece]:
     for _, group in groupby(sorted(phases(axis), key=alike), alike):
         members = list(group)
         bounds = sorted({bound for phase in members for bound in (phase.first, phase.last)})
+        if whole and len(bounds) <= ENDS:
+            yield Piece(axis, tuple(members), bounds[0], bounds[-1])
+            continue
         for first, last in pairwise(bounds):
             if there := tuple(phase for phase in members if phase.first <= first and last <= phase.last):
                 yield Piece(axis, there, first, last)

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
+Place = tuple[tuple[slice, ...], tuple[slice, ...]]
+"""Where the results of a phase lie in the output, and which cells of a tile have them."""
 Pads = str | tuple[tuple[int, int], ...]
 
 
@@ -40,11 +42,19 @@ class Part:
     pieces: tuple[Piece, ...]
     filter: Filter
 
-    def places(self, tile: tuple[tuple[int, int], ...]) -> Iterator[tuple[slice, ...]]:
+    def places(self, tile: tuple[tuple[int, int], ...]) -> Iterator[Place]:
         """Where in the output the results of a tile of cells belong, phase by phase."""
         for combination in product(*(piece.phases for piece in self.pieces)):
             steps = zip(self.pieces, combination, tile, strict=True)
-            yield tuple(piece.places(phase.residue, *span) for piece, phase, span in steps)
+            there, cells = zip(*(piece.places(phase, *span) for piece, phase, span in steps), strict=True)
+            yield there, cells
+
+    @property
+    def spare(self) -> bool:
+        """Whether some results have no place."""
+        return any(
+            (phase.first, phase.last) != (piece.first, piece.last) for piece in self.pieces for phase in piece.phases
+        )
 
 
 @dataclass(frozen=True)
@@ -92,8 +102,12 @@ class TransposedFilter(Filter):
         return denser(super().output_info(info), sizes, dict(zip(self.spatial, firsts, strict=True)))
 
     def parts(self, info: ImageInfo) -> list[Part]:
-        """The ordinary filters that compute all outputs, the one with the most work first."""
-        return list(_parts(self, self.axes(info)))
+        """The ordinary filters that compute all outputs, the one with the most work first.
+
+        Results that have no place are computed only where they are not looked at either, to be clipped and counted.
+        """
+        whole = self.keeps_results(info, f"float{8 * self._itemsize(info)}")
+        return list(_parts(self, self.axes(info), whole=whole))
 
     def ordinary(self, each: tuple[Piece, ...]) -> Filter:
         """The filter of one part; `overlap` is normalised convolution over what lies inside."""
@@ -155,9 +169,9 @@ class TransposedFilter(Filter):
 
 
 @lru_cache(maxsize=16)
-def _parts(frame: TransposedFilter, axes: tuple[Transposed, ...]) -> tuple[Part, ...]:
+def _parts(frame: TransposedFilter, axes: tuple[Transposed, ...], *, whole: bool) -> tuple[Part, ...]:
     """The parts for images of one size, cut once for all of them."""
-    cut = [list(pieces(axis)) for axis in axes]
+    cut = [list(pieces(axis, whole=whole)) for axis in axes]
     found = (Part(each, frame.ordinary(each)) for each in product(*cut))
     return tuple(sorted(found, key=lambda part: -work(part)))
 

@@ -12,6 +12,7 @@ from itertools import product
 from math import ceil, prod
 from typing import TYPE_CHECKING, Any
 
+from convcli import native
 from convcli.arithmetic.problem import Cost, Problem
 from convcli.methods.workspace import Workspace
 
@@ -101,6 +102,11 @@ class Gemm:
             yield channels[:, *read]
             return
         with self.memory.borrow((len(channels), *self.problem.kernel, *tile), channels.dtype) as columns:
+            if native.COPIES and len(strides) == 2 and channels.strides[-1] == channels.itemsize:
+                (rows, wide), (down, across) = strides, self.problem.dilation
+                native.unfold(channels, columns, (rows, wide), (down, across))
+                yield columns
+                return
             phases = dealt(channels, strides)
             for tap in product(*map(range, self.problem.kernel)):
                 starts = [t * a.dilation for t, a in zip(tap, self.problem.axes, strict=True)]

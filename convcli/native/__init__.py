@@ -40,12 +40,14 @@ def _load(name: str) -> Any:
         return None
 
 
-_direct, _patches, _wide, _fourier = map(_load, ("_direct", "_patches", "_wide", "_fourier"))
+_direct, _patches, _wide, _fourier, _copies = map(_load, ("_direct", "_patches", "_wide", "_fourier", "_copies"))
 AVAILABLE: bool = _direct is not None and os.environ.get("CONVCLI_NATIVE") != "0"
 FOURIER: bool = _fourier is not None and os.environ.get("CONVCLI_NATIVE") != "0"
 """Whether transforms of pairs of tiles are there."""
 PATCHES: bool = _patches is not None and os.environ.get("CONVCLI_NATIVE") != "0"
 """Whether the transforms of Winograd's patches are there."""
+COPIES: bool = _copies is not None and os.environ.get("CONVCLI_NATIVE") != "0"
+"""Whether copies of windows and of phases are there."""
 WIDE: bool = _wide is not None and os.environ.get("CONVCLI_NATIVE") != "0"
 """Whether sums in float64 are there."""
 INSTRUCTIONS: tuple[str, ...] = _direct.INSTRUCTIONS if _direct else ()
@@ -243,6 +245,22 @@ def to_components(block: Array, components: Array) -> None:
 def from_components(components: Array, target: Array) -> None:
     """Fill `target` (O, rows, columns) with the 4x4 results of `components` (36, O, down, across), cut at its ends."""
     _patches.backward(target, components)
+
+
+def unfold(image: Array, columns: Array, stride: tuple[int, int], dilation: tuple[int, int]) -> None:
+    """Fill `columns` (I, kh, kw, rows, columns) with what each tap reads of `image` (I, rows, columns).
+
+    The columns of the image lie side by side in memory, the target is C-contiguous.
+    """
+    _copies.unfold(image, columns, stride, dilation)
+
+
+def shuffle(phases: Array, target: Array) -> None:
+    """Fill `target` (O, rows, P columns) with `phases` (O, rows, P, columns): [..., P x + p] is [..., p, x].
+
+    Rows lie side by side in memory.
+    """
+    _copies.shuffle(phases, target)
 
 
 class Spectrum:

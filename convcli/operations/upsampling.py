@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from itertools import product
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from convcli.planner import Plan, make_plan
 if TYPE_CHECKING:
     from convcli.engine.interleaving import Planned
     from convcli.engine.samples import Counts
+    from convcli.engine.slabs import Setup
 
 EVEN = 1e-6
 """A ripple below this is the rounding of taps."""
@@ -38,18 +39,25 @@ class Transposing:
 
     def on(self, info: ImageInfo, limits: Limits) -> TransposedWork:
         """Every part planned for an image."""
-        from convcli.engine.interleaving import Planned
-        from convcli.engine.loop import rank_of
         from convcli.engine.workers import core_count
 
-        frame, threads = self.build(info), limits.threads or core_count()
-        frame.output_info(info)
-        planned = []
-        for part in frame.parts(info):
-            problem = part.filter.problem(info, rank_of(part.filter.kernel, frame.approximation))
-            plan = make_plan(problem, method=limits.method, threads=threads, memory=limits.memory)
-            planned.append(Planned(part, plan, info))
-        return TransposedWork(frame, info, tuple(planned), self.explain)
+        limits = replace(limits, threads=limits.threads or core_count())
+        return _planned(self.build(info), info, limits, explain=self.explain)
+
+
+@lru_cache(maxsize=16)
+def _planned(frame: TransposedFilter, info: ImageInfo, limits: Limits, *, explain: bool) -> TransposedWork:
+    """The work on all images of a kind."""
+    from convcli.engine.interleaving import Planned
+    from convcli.engine.loop import rank_of
+
+    frame.output_info(info)
+    planned = []
+    for part in frame.parts(info):
+        problem = part.filter.problem(info, rank_of(part.filter.kernel, frame.approximation))
+        plan = make_plan(problem, method=limits.method, threads=limits.threads, memory=limits.memory)
+        planned.append(Planned(part, plan, info))
+    return TransposedWork(frame, info, tuple(planned), explain)
 
 
 @dataclass(frozen=True)
@@ -65,6 +73,13 @@ class TransposedWork:
     def after(self) -> ImageInfo:
         """What the result will be."""
         return self.filter.output_info(self.before)
+
+    @cached_property
+    def setup(self) -> Setup:
+        """The frame that the parts fill."""
+        from convcli.engine.slabs import Setup
+
+        return Setup(self.filter, self.before, self.plan)
 
     @property
     def numbers(self) -> Numbers:
@@ -137,7 +152,7 @@ class TransposedWork:
         """Compute the pixels."""
         from convcli.engine.interleaving import apply
 
-        return apply(self.filter, self.parts, image, verify=verify, progress=progress)
+        return apply(self.setup, self.parts, image, verify=verify, progress=progress)
 
     def facts(self) -> dict[str, Any]:
         """The keys that others rely on, and those of a transposed convolution."""
