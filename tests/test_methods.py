@@ -262,3 +262,11 @@ def test_work_is_counted_exactly():
 
     problem = Problem((Geometry(7, 3), Geometry(7, 3)), channels_in=3, channels_out=128)
     assert math.prod((5, 5, 128, 3, 3, 3)) == problem.macs == 86_400
+
+
+def test_taps_that_are_changed_in_place_are_other_taps():
+    image, taps = np.arange(12.0).reshape(3, 4), np.array([[0.0, 1.0, 0.0]])
+    np.testing.assert_array_equal(image, convolve(image, taps))
+    taps *= 2
+    np.testing.assert_array_equal(2 * image, convolve(image, taps))
+    np.testing.assert_array_equal(2 * image, convolve(image, taps.copy()))

@@ -31,6 +31,9 @@ from convcli.planner import Plan, make_plan
 
 Array = np.ndarray[Any, Any]
 Progress = Callable[[int], None]
+KEPT = 16
+"""Kernels given as arrays, and what was set up for arrays, that are kept for the next call."""
+_KERNELS: dict[int, tuple[Array, Kernel]] = {}
 SMALL_KERNEL = 9
 """Taps (and filters) below (above) which nobody looks for separable terms: passes would not pay."""
 
@@ -68,7 +71,7 @@ def convolve(
     return run(_set_up(*what, method, threads or core_count()), image)[0]
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=KEPT)
 def _set_up(
     kernel: Kernel,
     shape: tuple[int, ...],
@@ -251,8 +254,19 @@ def _with_axis(view: Array, place: int, *, there: bool) -> Array:
 
 
 def _as_kernel(taps: Array) -> Kernel:
-    """A kernel from an array: a single row, a plain kernel of 2 or 3 axes, or a bank of 2 axes more."""
-    return Kernel.from_array("array", taps[None] if taps.ndim == 1 else taps, bank=taps.ndim > 3)
+    """A kernel from an array: a single row, a plain kernel of 2 or 3 axes, or a bank of 2 axes more.
+
+    An array that comes again, and still holds what it held, is not converted again: for a large bank that takes as long
+    as filtering with it.
+    """
+    known = _KERNELS.get(id(taps))
+    if known and known[0].dtype == taps.dtype and np.array_equal(known[0], taps):
+        return known[1]
+    kernel = Kernel.from_array("array", taps[None] if taps.ndim == 1 else taps, bank=taps.ndim > 3)
+    if len(_KERNELS) >= KEPT:
+        _KERNELS.clear()
+    _KERNELS[id(taps)] = taps.copy(), kernel
+    return kernel
 
 
 def _default_axes(dimensions: int, kernel: Kernel) -> str:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 MOST_FILTERS = 256
+CALLS = 20
+"""NumPy calls that a call of the compiled loops, checked and counted, takes as long as."""
 
 
 def rounding(problem: Problem) -> float:
@@ -59,10 +61,13 @@ def price(problem: Problem, machine: Machine) -> Cost:
 
 
 def _compiled_price(problem: Problem, machine: Machine) -> Cost:
-    """A multiply-add for each tap and a store for each output; slower where strides leave gaps."""
+    """A multiply-add for each tap and a store for each output; slower where strides leave gaps; a call a filter."""
     outputs = problem.planes * problem.channels_out * prod(problem.output)
+    tiles = prod(ceil(n / t) for n, t in zip(problem.output, tile(problem), strict=True))
+    calls = problem.planes * tiles * (problem.channels_out - 1)  # the first one is of what any tile costs
     slower, more = (1, 0.0) if problem.stride[-1] == 1 else (2, machine.gap)
-    return Cost(problem.macs, seconds=slower * problem.macs * machine.tap + outputs * (machine.store + more))
+    seconds = slower * problem.macs * machine.tap + outputs * (machine.store + more) + calls * CALLS * machine.call
+    return Cost(problem.macs, seconds=seconds)
 
 
 def _banded_price(problem: Problem, machine: Machine) -> Cost:
