@@ -113,7 +113,7 @@ def test_a_stream_gives_the_bits_of_the_whole(axes, shape, ndim, method, thin):
     assert max(slabs, default=2) > 1
 
 
-def test_the_short_way_and_its_rims_do_not_show(thin):
+def test_the_short_way_does_not_show(thin):
     rng = np.random.default_rng(1)
     for dtype in ("uint8", "float32"):
         data = (rng.random((700, 300)) * 250).astype(dtype)

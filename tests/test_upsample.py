@@ -404,3 +404,20 @@ def test_a_mistake_is_told_in_a_line(words, run):
     assert expected == code
     assert 1 == len(errors)
     assert message in errors[0]
+
+
+@pytest.mark.parametrize("border", ["zero", "edge", "constant=nan"])
+def test_results_that_have_no_place_are_neither_counted_nor_verified(tmp_path, border, capfd):
+    """NaN in a corner meet results of the first cells that lie outside the output."""
+    rng = np.random.default_rng(0)
+    image = rng.standard_normal((9, 7), np.float32)
+    image[0, 0] = image[8, 3] = np.nan
+    np.save(tmp_path / "in.npy", image)
+    np.save(tmp_path / "bank.npy", rng.standard_normal((1, 2, 4, 4), np.float32))
+    words = ("-k", tmp_path / "bank.npy", "--stride", "2", "--padding", "1", "-b", border, "--verify", "--json")
+    run = InProcess(capfd)
+    assert 0 == run("upsample", tmp_path / "in.npy", *words, "-o", tmp_path / "out.npy")[0]
+    found, told = np.load(tmp_path / "out.npy"), json.loads(run.output)
+    assert (2, 18, 14) == found.shape
+    assert np.isnan(found).sum() == told["nan"]
+    assert told["verified"]
