@@ -50,6 +50,11 @@ class ImageInfo:
         """By what tells most kinds of images apart; the mappings have no hash."""
         return hash((self.shape, self.dtype, self.axes, self.samples))
 
+    @property
+    def bare(self) -> ImageInfo:
+        """What pixels are computed by, alone: it can be compared, whatever arrays the metadata hold."""
+        return ImageInfo(self.shape, self.dtype, self.axes, samples=self.samples, premultiplied=self.premultiplied)
+
     def size(self, axis: str) -> int:
         """Samples along an axis; 1 where the image has no such axis.
 

@@ -16,9 +16,14 @@ from command import InProcess
 from convcli import convolve
 from convcli.arithmetic.phases import pieces
 from convcli.arithmetic.sizes import Transposed
+from convcli.commands.laying import build_transposing
+from convcli.commands.options import SampleOptions
+from convcli.commands.upsample import LaidOptions
 from convcli.engine import interleaving, resizing
 from convcli.filters.transposed import crops
 from convcli.formats import read
+from convcli.image import Image, ImageInfo
+from convcli.operations.operation import Limits
 
 NAMES = ("nearest", "bilinear", "bicubic", "lanczos")
 FILTERS = dict(zip(NAMES, (Pillow.NEAREST, Pillow.BILINEAR, Pillow.BICUBIC, Pillow.LANCZOS), strict=True))
@@ -421,3 +426,15 @@ def test_results_that_have_no_place_are_neither_counted_nor_verified(tmp_path, b
     assert (2, 18, 14) == found.shape
     assert np.isnan(found).sum() == told["nan"]
     assert told["verified"]
+
+
+def test_images_of_a_kind_share_a_plan_whatever_their_metadata_hold():
+    """Arrays, such as the tables of colours that ImageJ writes, cannot be compared as plain values."""
+    image = np.ones((6, 7), np.float32)
+    infos = [ImageInfo(image.shape, "float32", "YX", metadata={"luts": np.full(768, n)}) for n in range(2)]
+    operation, _ = build_transposing(LaidOptions(["bilinear"], stride="2"), SampleOptions())
+    works = [operation.on(info, Limits("auto", 1, 2**28)) for info in infos]
+    assert works[0].parts is works[1].parts
+    for work, info in zip(works, infos, strict=True):
+        assert info.metadata["luts"] is work.after.metadata["luts"]
+        assert (12, 14) == work.run(Image(info, image))[0].data.shape

@@ -1,4 +1,4 @@
-"""Slabs: the stretches of an image that are in memory at a time, so that the whole need not be.
+"""A filter set up for images of one kind, and slabs: the stretches of an image that are in memory at a time.
 
 Outputs are cut in the order of the file: by T, C or pages as long as what is inside them fits, else along the first
 spatial axis, between tiles. A slab so has whole tiles, and its results are those of the whole image, bit by bit.

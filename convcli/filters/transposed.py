@@ -104,7 +104,7 @@ class TransposedFilter(Filter):
     def parts(self, info: ImageInfo) -> list[Part]:
         """The ordinary filters that compute all outputs, the one with the most work first.
 
-        Results that have no place are computed only where they are not looked at either, to be clipped and counted.
+        Some results may have no place in the output, but not where every result is clipped and counted.
         """
         whole = self.keeps_results(info, f"float{8 * self._itemsize(info)}")
         return list(_parts(self, self.axes(info), whole=whole))

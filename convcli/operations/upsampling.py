@@ -41,23 +41,23 @@ class Transposing:
         """Every part planned for an image."""
         from convcli.engine.workers import core_count
 
-        limits = replace(limits, threads=limits.threads or core_count())
-        return _planned(self.build(info), info, limits, explain=self.explain)
+        frame, limits = self.build(info), replace(limits, threads=limits.threads or core_count())
+        frame.output_info(info)
+        return TransposedWork(frame, info, _planned(frame, info.bare, limits), self.explain)
 
 
 @lru_cache(maxsize=16)
-def _planned(frame: TransposedFilter, info: ImageInfo, limits: Limits, *, explain: bool) -> TransposedWork:
-    """The work on all images of a kind."""
+def _planned(frame: TransposedFilter, info: ImageInfo, limits: Limits) -> tuple[Planned, ...]:
+    """Every part, for all images of a kind."""
     from convcli.engine.interleaving import Planned
     from convcli.engine.loop import rank_of
 
-    frame.output_info(info)
     planned = []
     for part in frame.parts(info):
         problem = part.filter.problem(info, rank_of(part.filter.kernel, frame.approximation))
         plan = make_plan(problem, method=limits.method, threads=limits.threads, memory=limits.memory)
         planned.append(Planned(part, plan, info))
-    return TransposedWork(frame, info, tuple(planned), explain)
+    return tuple(planned)
 
 
 @dataclass(frozen=True)
