@@ -2,8 +2,9 @@
  * scaled, rounded, clipped, counted, and written in their own type.
  *
  * A strip of four output rows is computed at a time. Rows of float32 are read where they are, if nothing beyond the image
- * is; others are widened once, into a ring of float32 rows that stays in the cache, with what stands beyond them. A separable kernel goes down the columns into four rows of
- * sums and along these from there, so that it too reads and writes the image once.
+ * is; others are widened once, into a ring of float32 rows that stays in the cache, with what stands beyond them. A
+ * separable kernel goes down the columns into four rows of sums and along these from there, so that it too reads and
+ * writes the image once.
  *
  * The loops over samples are in kernels.h, compiled for each instruction set; recipe.h is what they follow.
  * window.h checks what Python hands in, and knows what stands beyond the image. This file cuts the image into strips, and
@@ -46,6 +47,7 @@
 
 enum {
     CHUNK = 512,       /* columns whose sums wait in the first-level cache for being rounded */
+    LINE = 64,         /* bytes of a line of the cache */
     RING = 256 * 1024, /* bytes of input rows that are in use at a time: half of a second-level cache */
 };
 
@@ -59,7 +61,8 @@ struct limits {
     float lowest, highest, below, above;
 };
 
-typedef int along(const struct recipe *, const char *const *reads, char *const *out, ptrdiff_t columns);
+typedef int along(const struct recipe *, const char *const *reads, char *const *out, ptrdiff_t columns,
+                  const char *const *ahead);
 
 /* What kernels.h makes for an instruction set. */
 struct kernels {
@@ -155,6 +158,12 @@ static ptrdiff_t margin(const struct job *job)
     return larger(WIDEST, ABREAST * MOST_APART) * job->kernels->lanes;
 }
 
+/* Where a sample lies. */
+static char *place(const struct samples *samples, ptrdiff_t slice, ptrdiff_t row, ptrdiff_t column)
+{
+    return samples->data + slice * samples->slice_step + row * samples->row_step + column * samples->column_step;
+}
+
 /* The slice of the window that a plane of taps reads for a slice of outputs. */
 static ptrdiff_t slice_under(const struct job *job, ptrdiff_t plane, ptrdiff_t slice)
 {
@@ -198,12 +207,33 @@ static void find_rows(const struct job *job, const struct range *range, ptrdiff_
         }
 }
 
+/* Point to the rows that the next strip is the first to read, of the last plane, and to those that it writes, where that
+ * is done in place; then NULL. The cache does not foresee rows. */
+static void look_ahead(const struct job *job, const struct range *range, ptrdiff_t slice, ptrdiff_t row, int tall,
+                       ptrdiff_t x, const char **ahead)
+{
+    const struct samples *target = &job->target;
+    ptrdiff_t next = row + tall, last = job->planes - 1, under = slice_under(job, last, slice);
+    const char *filler, *from;
+    if (job->window.y.dilation > 1 || next + tall > target->rows)
+        tall = 0;
+    for (int t = 0; t < tall; t++) {
+        from = find_row(&job->window, last / job->deep, under, next + t + job->high - 1, &filler);
+        if (from && !range->ring)
+            *ahead++ = from + reach_pixel(&job->window, 0, range->first + x);
+        if (job->straight)
+            *ahead++ = place(target, slice, next + t, range->first + x);
+    }
+    *ahead = NULL;
+}
+
 /* Follow a recipe over the rows that were found. True if a result is not finite. */
-static int sum(const struct job *job, const struct recipe *recipe, char *const *out, int tall, ptrdiff_t columns)
+static int sum(const struct job *job, const struct recipe *recipe, char *const *out, int tall, ptrdiff_t columns,
+               const char *const *ahead)
 {
     for (ptrdiff_t i = 0; i < recipe->count; i++)
         job->reads[i] = job->rows[recipe->reads[i].row] + recipe->reads[i].offset;
-    return (tall == 1 ? job->kernels->one_row : job->kernels->four_rows)(recipe, job->reads, out, columns);
+    return (tall == 1 ? job->kernels->one_row : job->kernels->four_rows)(recipe, job->reads, out, columns, ahead);
 }
 
 /* The columns of a separable kernel: from the rows that were found to rows of sums, which are the ones found then. */
@@ -211,10 +241,11 @@ static void sum_down(const struct job *job, int tall, ptrdiff_t columns)
 {
     ptrdiff_t terms = job->columns.planes;
     char *out[TALLEST];
+    const char *nothing = NULL;
     for (ptrdiff_t term = 0; term < terms; term++) {
         for (int t = 0; t < tall; t++)
             out[t] = (char *)(job->between + (term * tall + t) * job->between_row);
-        sum(job, &job->down[2 * term + (tall > 1)], out, tall, columns);
+        sum(job, &job->down[2 * term + (tall > 1)], out, tall, columns, &nothing);
     }
     for (ptrdiff_t i = 0; i < terms * tall; i++)
         job->rows[i] = (const char *)(job->between + i * job->between_row);
@@ -240,15 +271,17 @@ static void compute(const struct job *job, const struct range *range, ptrdiff_t 
 {
     const struct samples *target = &job->target;
     char *out[TALLEST], *to[TALLEST];
+    const char *ahead[2 * TALLEST + 1] = {NULL};
     find_rows(job, range, slice, row, tall, x);
     if (job->columns.values)
         sum_down(job, tall, job->window.x.stride > 1 ? job->slot : columns + job->halo);
     for (int t = 0; t < tall; t++) {
-        to[t] = target->data + slice * target->slice_step + (row + t * job->window.y.dilation) * target->row_step +
-                (range->first + x) * target->column_step;
+        to[t] = place(target, slice, row + t * job->window.y.dilation, range->first + x);
         out[t] = job->straight ? to[t] : (char *)(job->sums + t * (job->chunk + margin(job)));
     }
-    int unusual = sum(job, &job->sum[tall > 1], out, tall, columns);
+    if (tall > 1)
+        look_ahead(job, range, slice, row, tall, x, ahead);
+    int unusual = sum(job, &job->sum[tall > 1], out, tall, columns, ahead);
     for (int t = 0; t < tall; t++) {
         if (unusual)
             count_unusual(out[t], columns, target->type, counts);

@@ -18,6 +18,7 @@ typedef int32_t NAME(integers) __attribute__((vector_size(VECTOR)));
 static INLINE TARGET void NAME(add_run)(vector *sums, const char *const *reads, ptrdiff_t at, const float *taps,
                                         const struct run *run, int shared, int tall, int wide)
 {
+_Pragma("GCC unroll 4")
     for (ptrdiff_t i = 0; i < run->taps; i++, reads += shared == tall ? 1 : shared ? 2 : tall, taps += tall) {
         vector pixels[WIDEST];
         for (int t = 0; t < tall; t++) {
@@ -93,17 +94,20 @@ static INLINE TARGET void NAME(block)(const struct recipe *recipe, const char *c
 }
 
 /* Blocks along `columns` outputs, `gap` of them between each other's vectors. The last ones reach back over those before,
- * or, where there are fewer columns, ahead over the margin that the caller left. False if every value is finite. */
+ * or, where there are fewer columns, ahead over the margin that the caller left. With each block the cache is told of the
+ * lines under it in the rows `ahead`, up to NULL. False if every value is finite. */
 #define ALONG(name, tall, wide) \
     static TARGET int NAME(name)(const struct recipe *recipe, const char *const *reads, char *const *out, \
-                                 ptrdiff_t columns) \
+                                 ptrdiff_t columns, const char *const *ahead) \
     { \
         vector unusual = {0}; \
         ptrdiff_t width = wide * LANES * recipe->gap, last = columns > width ? columns - width : 0; \
         for (ptrdiff_t x = 0; x < columns; x += width) \
             for (ptrdiff_t i = 0; i < recipe->gap; i++) { \
-                ptrdiff_t at = (x < last ? x : last) + i * LANES; \
-                NAME(block)(recipe, reads, out, at * (ptrdiff_t)sizeof(float), &unusual, tall, wide); \
+                ptrdiff_t at = ((x < last ? x : last) + i * LANES) * (ptrdiff_t)sizeof(float); \
+                for (const char *const *row = ahead; *row; row++) \
+                    __builtin_prefetch(*row + at, 0, 2), __builtin_prefetch(*row + at + LINE, 0, 2); \
+                NAME(block)(recipe, reads, out, at, &unusual, tall, wide); \
             } \
         int any = 0; \
         for (int i = 0; i < LANES; i++) \
