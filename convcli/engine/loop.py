@@ -244,7 +244,7 @@ class Job:
                     progress(counts.samples)
 
         tasks = self.tasks()
-        run_all(work, tasks, min(self.plan.threads, len(tasks)))
+        run_all(work, tasks, min(self.plan.threads, len(tasks)), blas=method.fused is None)
         return total
 
 

@@ -1,4 +1,7 @@
-"""Threads that share a queue of tasks, with BLAS kept to one thread inside each."""
+"""Threads that share a queue of tasks, with BLAS kept to one thread inside each.
+
+Helpers are kept for the next image: to start a thread takes longer than to filter a small one.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
+from queue import SimpleQueue
 from typing import Any, TypeVar
 
 Task = TypeVar("Task")
@@ -17,9 +21,12 @@ def core_count() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def run_all(function: Callable[[Task], None], tasks: Iterable[Task], threads: int) -> None:
-    """Call `function` on every task from up to `threads` threads; the first exception stops all and is raised here."""
-    with _one_blas_thread():
+def run_all(function: Callable[[Task], None], tasks: Iterable[Task], threads: int, *, blas: bool = True) -> None:
+    """Call `function` on every task from up to `threads` threads; the first exception stops all and is raised here.
+
+    Tasks that call no `blas` spare it being told of threads.
+    """
+    with _one_blas_thread() if blas else nullcontext():
         if threads == 1:
             for task in tasks:
                 function(task)
@@ -43,14 +50,62 @@ def _run_threads(function: Callable[[Task], None], tasks: Iterable[Task], thread
         except BaseException as error:  # noqa: BLE001 -- carried to the caller's thread and raised there
             failures.append(error)
 
-    helpers = [threading.Thread(target=work, daemon=True) for _ in range(threads - 1)]
-    for helper in helpers:
-        helper.start()
+    shares = [Share(work) for _ in range(threads - 1)]
+    HELPERS.offer(shares)
     work()  # the calling thread works too, and hears signals
-    for helper in helpers:
-        helper.join()
+    for share in shares:
+        share.settle()
     if failures:
         raise failures[0]
+
+
+class Share:
+    """A part in work that one helper may take, until its owner, who is through, takes it back."""
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        self._work, self._untaken, self._done = work, threading.Lock(), threading.Lock()
+        self._done.acquire()
+
+    def take(self) -> None:
+        """Work, in a helper's thread."""
+        if self._untaken.acquire(blocking=False):
+            self._work()
+            self._done.release()
+
+    def settle(self) -> None:
+        """Take it back, or wait for whoever took it."""
+        if not self._untaken.acquire(blocking=False):
+            self._done.acquire()
+
+
+class Helpers:
+    """Threads that wait for shares; they die with the process, and a fork has none of them."""
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin without any."""
+        self._shares: SimpleQueue[Share] = SimpleQueue()
+        self._lock, self._count = threading.Lock(), 0
+
+    def offer(self, shares: list[Share]) -> None:
+        """Let helpers take shares, as many as there are of these, unless others keep them busy."""
+        with self._lock:
+            while self._count < len(shares):
+                threading.Thread(target=self._help, name="convcli helper", daemon=True).start()
+                self._count += 1
+        for share in shares:
+            self._shares.put(share)
+
+    def _help(self) -> None:
+        while True:
+            self._shares.get().take()
+
+
+HELPERS = Helpers()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=HELPERS.forget)
 
 
 def _one_blas_thread() -> AbstractContextManager[Any]:

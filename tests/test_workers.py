@@ -1,0 +1,76 @@
+"""Threads that share tasks: all done once, the first failure raised, helpers kept, and none inherited by a fork."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from convcli.engine.workers import run_all
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_every_task_is_done_once(threads):
+    done = []
+    run_all(done.append, range(200), threads)
+    assert sorted(done) == list(range(200))
+
+
+def test_helpers_take_part_and_are_kept():
+    """Both threads of a pair must be there at once for the barrier to open; the second image finds its helper waiting."""
+    for _ in range(5):
+        barrier = threading.Barrier(2, timeout=30)
+        run_all(lambda _, barrier=barrier: barrier.wait(), range(2), 2)
+    before = threading.active_count()
+    for _ in range(50):
+        run_all(lambda _: None, range(2), 2)
+    assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_the_first_failure_ends_the_work(threads):
+    done = []
+
+    def work(task):
+        if task == 3:
+            raise LookupError("task 3")
+        time.sleep(0.001)
+        done.append(task)
+
+    with pytest.raises(LookupError, match="task 3"):
+        run_all(work, range(10_000), threads)
+    assert len(done) < 1000
+
+
+def test_a_helper_that_is_at_work_elsewhere_is_not_waited_for():
+    """Tasks that share tasks of their own wait for no helper that waits for them."""
+    done = []
+
+    def outer(task):
+        run_all(lambda inner: done.append((task, inner)), range(3), 4)
+
+    run_all(outer, range(40), 4)
+    assert sorted(done) == [(task, inner) for task in range(40) for inner in range(3)]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_fork_begins_without_helpers():
+    code = """if True:
+        import os, threading
+        from convcli.engine.workers import run_all
+        def both():
+            barrier = threading.Barrier(2, timeout=30)
+            run_all(lambda _: barrier.wait(), range(2), 2)
+        both()
+        child = os.fork()
+        if not child:
+            both()
+            os._exit(7)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    """
+    ran = subprocess.run(
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", code], capture_output=True, text=True, timeout=60
+    )
+    assert (ran.stdout, ran.stderr) == ("7\n", "")
