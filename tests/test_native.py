@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import oracle
 from convcli import native
 
 pytestmark = pytest.mark.skipif(not native.INSTRUCTIONS, reason="the native extension is not built")
@@ -75,6 +76,22 @@ def problems(draw):
         "instructions": draw(st.sampled_from(native.INSTRUCTIONS or ("none",))),
         "seed": draw(st.integers(0, 2**32 - 1)),
     }
+
+
+@pytest.mark.parametrize("name", ["correlate", "correlate_wide"])
+@pytest.mark.parametrize(("groups", "sums", "filters"), [(1, 1, 3), (1, 3, 2), (4, 1, 1), (4, 1, 2), (2, 3, 2)])
+@pytest.mark.parametrize("kernel", [(1, 3, 3), (2, 3, 4), (1, 1, 11)])
+def test_filters_belong_to_groups_of_channels(name, groups, sums, filters, kernel):
+    """One call for a bank: every filter sums over the channels of its group, as `torch.nn.functional.conv3d` has it."""
+    if not native.WIDE:
+        pytest.skip("the native extension is not built")
+    rng, steps = np.random.default_rng(5), {"stride": (1, 2, 1), "dilation": (1, 1, 2)}
+    source = rng.standard_normal((groups * sums, 4, 9, 130)).astype(np.float32)
+    taps = rng.standard_normal((groups * filters, sums, *kernel)).astype(np.float32)
+    expected = oracle.correlate(source, taps, pads=[(0, 0)] * 3, groups=groups, **steps)
+    target = np.zeros(expected.shape, np.float32)
+    getattr(native, name)(source, taps, target, **steps)
+    np.testing.assert_allclose(target, expected, atol=2e-5)
 
 
 @given(problems())
@@ -262,7 +279,7 @@ SLIPS = {
     "stride 1, dilation 2 read 10": (IMAGE, np.ones((3, 3)), OUT, {"dilation": (2, 1)}),
     "at least 1": (IMAGE, np.ones((3, 3)), OUT, {"stride": (0, 1)}),
     "multiple of step 3": (IMAGE, np.ones((3, 1)), OUT, {"step": 3}),
-    "2 planes of taps for 1 planes": (IMAGE[None], np.ones((2, 3, 3)), OUT, {}),
+    "2 planes of taps for 1 planes of the source": (IMAGE[None], np.ones((2, 3, 3)), OUT, {}),
     "not planes, rows and columns": (IMAGE, np.ones((1, 3, 3)), OUT, {}),
     "with taps in them": (IMAGE, np.ones((0, 3)), OUT, {}),
     "no instructions 'mmx'": (IMAGE, np.ones((3, 3)), OUT, {"instructions": "mmx"}),
@@ -297,21 +314,21 @@ def test_the_extension_itself_refuses_to_leave_the_buffers():
     """Without the checks in Python, no argument makes it read or write outside."""
     from convcli.native import _direct
 
-    taps = np.ones((1, 1, 3, 3), np.float32)
-    source, target, row = IMAGE[None, None], OUT[None].copy(), taps[0, :, :1]
+    taps = np.ones((1, 1, 1, 3, 3), np.float32)
+    source, target, row = IMAGE[None, None], OUT[None, None].copy(), taps[0, 0, :, :1]
     plain = [source, taps, target, None, axes(), 1, 1.0, 0.0, 0]
     assert (0, 0, 0) == _direct.filter(*plain)
     there = np.arange(9, dtype=np.int32)
     reads = [there[:8], there + 1, there - 2, there.astype(np.int64), there[None], there[::2], there[:0], b"123456789"]
     wrong = {
         0: [IMAGE[None], source[..., :7, :], source[..., :8], source.astype(np.int8), source.astype(">u2"), None],
-        1: [taps[0], taps.astype(float), np.ones((1, 1, 4, 3), "f"), np.ones((2, 1, 3, 3), "f"), taps[..., :0], row],
+        1: [
+            *(taps[0], taps.astype(float), taps[..., :0], row),
+            *(np.ones(shape, "f") for shape in ((1, 1, 1, 4, 3), (1, 1, 2, 3, 3), (1, 2, 1, 3, 3), (2, 1, 1, 3, 3))),
+        ],
         2: [
-            np.zeros((1, 7, 7), "B"),
-            np.zeros((1, 6, 8), "B"),
-            np.zeros((1, 6, 7)),
-            np.zeros((2, 6, 7), "B"),
-            bytes(42),
+            *(np.zeros(shape, "B") for shape in ((1, 1, 7, 7), (1, 1, 6, 8), (1, 2, 6, 7), (2, 1, 6, 7), (0, 1, 6, 7))),
+            *(np.zeros((1, 1, 6, 7)), OUT[None], bytes(42)),
         ],
         3: [taps, np.ones((1, 3, 1), float), np.ones((2, 3, 1), np.float32)],
         4: [
@@ -328,6 +345,14 @@ def test_the_extension_itself_refuses_to_leave_the_buffers():
         for value in values:
             with pytest.raises((ValueError, TypeError, BufferError)):
                 _direct.filter(*plain[:place], value, *plain[place + 1 :])
+    for channels, filters, sums in ((4, 3, 2), (4, 2, 3), (3, 6, 2), (2, 1, 1), (0, 1, 1)):  # no whole groups
+        many = (
+            np.zeros((channels, 1, 8, 9), "B"),
+            np.ones((filters, sums, 1, 3, 3), "f"),
+            np.zeros((filters, 1, 6, 7), "B"),
+        )
+        with pytest.raises(ValueError, match=r"channels of the source|group of channels"):
+            _direct.filter(*many, *plain[3:])
 
 
 def test_numbers_without_a_meaning_do_no_harm():

@@ -150,8 +150,8 @@ def test_slabs_fit_the_memory_and_cover_all():
         plan = narrowed(filter_, info, replace(make_plan(filter_.problem(info)), memory=SHARE * most))
         setup, covered = Setup(filter_, info, plan), np.zeros(info.shape, int)
         for slab in setup.slabs(most):
-            assert setup.size(slab) <= most
-            covered[tuple(slice(*span) for span in setup.written(slab))] += 1
+            assert slab.size <= most
+            covered[tuple(slice(*span) for span in slab.written)] += 1
         assert (covered == 1).all()
 
 

@@ -14,7 +14,6 @@ import numpy as np
 
 from convcli import native
 from convcli.engine.samples import Counts
-from convcli.engine.windows import look_up
 
 if TYPE_CHECKING:
     from convcli.engine.loop import Job
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 Compiled = Callable[..., native.Counts]
-"""(filter number, source rows, target rows, what stands beyond, scale and bias and step) -> counts."""
+"""(source rows, target rows of each filter, what stands beyond, scale and bias and step) -> counts."""
 
 
 def fits(setup: Setup) -> bool:
@@ -42,16 +41,13 @@ def store_fused(job: Job, compiled: Compiled, task: Task, target: Array) -> Coun
         return None
     total, numbers = Counts(), job.filter.numbers
     pixels = _samples_last(job.source[task.loop][:, 0])
-    windows = (axis.window(*outputs) for axis, outputs in zip(job.plan.problem.axes, task.tile, strict=True))
-    seen = [look_up(*axis) for axis in zip(windows, job.filter.borders, job.held, strict=True)]
-    block, reads = pixels[tuple(part for part, _ in seen)], [places for _, places in seen]
-    told = {"scale": numbers.scale, "bias": numbers.bias, "reads": reads, "outside": job.outside}
-    for number in range(target.shape[1]):
-        for rows, results, step in _planes(block, _samples_last(target[:, number])):
-            counts = compiled(number, rows, results, step=step, **told)
-            if counts.nan or (results.dtype.kind == "f" and (counts.below or counts.above)):
-                return None
-            total.add(Counts(results.size, counts.below, counts.above))
+    parts, reads = job.slab.look_up(task.tile)
+    told = {"scale": numbers.scale, "bias": numbers.bias, "reads": reads, "outside": job.setup.outside}
+    for rows, results, step in _planes(pixels[parts], _samples_last(target)):
+        counts = compiled(rows, results, step=step, **told)
+        if counts.nan or (results.dtype.kind == "f" and (counts.below or counts.above)):
+            return None
+        total.add(Counts(results.size, counts.below, counts.above))
     return total
 
 
@@ -61,7 +57,7 @@ def _samples_last(planes: Array) -> Array:
 
 
 def _planes(source: Array, target: Array) -> Iterator[tuple[Array, Array, int]]:
-    """([planes,] rows, columns, samples) as rows in memory: all samples at once where they are interleaved."""
+    """(..., rows, columns, samples) as rows in memory: all samples at once where they are interleaved."""
     samples = source.shape[-1]
     if _interleaved(source) and _interleaved(target):
         yield source.reshape(*source.shape[:-2], -1), target.reshape(*target.shape[:-2], -1), samples

@@ -66,7 +66,7 @@ class Work:
 
     def gathered(self, target: Array) -> Array:
         """The part's results out of all, as its own job would have stored them."""
-        values = np.empty(self.job.working_shape, target.dtype)
+        values = np.empty(self.job.slab.working_shape, target.dtype)
         if self.planned.part.spare:
             self.job.run(values)  # for the results that have no place
         own = self.job.target(values)
@@ -117,7 +117,7 @@ def _run(works: Sequence[Work], target: Array, progress: Progress | None) -> Cou
             if progress:
                 progress(counts.samples)
 
-    tasks = [(part, task) for part in works for task in part.job.tasks()]
+    tasks = [(part, task) for part in works for task in part.job.slab.tasks]
     run_all(work, tasks, min(max(part.planned.plan.threads for part in works), len(tasks)))
     return total
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from itertools import product
 from math import prod
 from threading import Lock
 from typing import Any
@@ -19,8 +18,6 @@ import numpy as np
 from convcli.engine.samples import Counts, extremes, spread
 from convcli.engine.slabs import Setup, Slab
 from convcli.engine.tiles import Task, store_tile
-from convcli.engine.tiling import tiles
-from convcli.engine.windows import Held
 from convcli.engine.workers import core_count, run_all
 from convcli.errors import UsageError
 from convcli.filters.borders import parse_border
@@ -117,7 +114,7 @@ def run(setup: Setup, data: Array, *, verify: int = 0, progress: Progress | None
     """The same for pixels alone."""
     job, info = Job(setup, data), setup.after
     rescaled = setup.filter.numbers.range == "rescale"
-    values = np.empty(job.working_shape, setup.plan.problem.dtype if rescaled else info.dtype)
+    values = np.empty(job.slab.working_shape, setup.plan.problem.dtype if rescaled else info.dtype)
     counts = job.run(values, progress)
     if verify:
         from convcli.engine.verify import check_points, random_points
@@ -192,23 +189,8 @@ class Job:
         """What of the outputs is computed: all, or those of the part."""
         return self.part or self.setup.whole
 
-    @cached_property
-    def held(self) -> list[Held]:
-        """What of each spatial axis the data hold."""
-        return self.setup.held(self.slab)
-
-    @cached_property
-    def outside(self) -> list[float]:
-        """What stands beyond each spatial axis, where its border is a constant."""
-        return [border.value for border in self.filter.borders]
-
-    @cached_property
-    def working_shape(self) -> tuple[int, ...]:
-        """The shape that results are computed in: the output's, with several filters on an axis of their own."""
-        return self.setup.working_shape(self.slab)
-
     def target(self, values: Array) -> Array:
-        """A view of results of `working_shape` as (*loops, samples, filters, *space)."""
+        """A view of results of the slab's `working_shape` as (*loops, samples, filters, *space)."""
         layout = self.layout
         order = layout.loops + layout.samples + FILTERS + layout.spatial
         view = values.transpose([layout.outputs.index(letter) for letter in order if letter in layout.outputs])
@@ -224,14 +206,6 @@ class Job:
             *(slice(start - o, stop - o) for (start, stop), o in zip(task.tile, origin, strict=True)),
         )
 
-    def tasks(self) -> list[Task]:
-        """Every tile of every plane."""
-        loops = product(*(range(stop - start) for start, stop in self.slab.loops))
-        pieces = tiles(self.plan.problem.axes, self.plan.tile)
-        axis, (first, last) = self.setup.axis, self.slab.span
-        inside = [tile for tile in pieces if first <= tile[axis][0] and tile[axis][1] <= last]
-        return [Task(loop, tile) for loop in loops for tile in inside]
-
     def run(self, values: Array, progress: Progress | None = None) -> Counts:
         """Compute every tile into `values`; what was clipped."""
         target, total, lock, method = self.target(values), Counts(), Lock(), self.setup.method
@@ -243,7 +217,7 @@ class Job:
                 if progress:
                     progress(counts.samples)
 
-        tasks = self.tasks()
+        tasks = self.slab.tasks
         run_all(work, tasks, min(self.plan.threads, len(tasks)), blas=method.fused is None)
         return total
 

@@ -158,8 +158,8 @@ def apply(
     info = filter_.output_info(image.info)
     job = Job(Setup(filter_, image.info, plan), image.data)
     rescaled = filter_.numbers.range == "rescale"
-    values = np.empty(job.working_shape, plan.problem.dtype if rescaled else info.dtype)
-    target, tasks = job.target(values), job.tasks()
+    values = np.empty(job.slab.working_shape, plan.problem.dtype if rescaled else info.dtype)
+    target, tasks = job.target(values), job.slab.tasks
     found: list[Counts] = []
 
     def work(task: Task) -> None:

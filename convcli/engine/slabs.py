@@ -7,16 +7,17 @@ spatial axis, between tiles. A slab so has whole tiles, and its results are thos
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import product
 from math import prod
 from typing import Any
 
 import numpy as np
 
-from convcli.engine.tiles import Method
-from convcli.engine.tiling import Span, cut
-from convcli.engine.windows import Held, rows_read
+from convcli.engine.tiles import Method, Task
+from convcli.engine.tiling import Span, Tile, cut, tiles
+from convcli.engine.windows import Held, look_up, rows_read
 from convcli.filters.filter import FILTERS, Filter, Layout
 from convcli.image import ImageInfo, Spans
 from convcli.planner import Plan
@@ -24,15 +25,6 @@ from convcli.planner import Plan
 Array = np.ndarray[Any, Any]
 SHARE = 3
 """The least slab, read and computed, may take this part of the memory: two are alive, and there is other work."""
-
-
-@dataclass(frozen=True, eq=False)
-class Slab:
-    """A span of each loop, and of the outputs along one spatial axis, for which `rows` of the input are held."""
-
-    loops: tuple[Span, ...]
-    span: Span
-    rows: Array
 
 
 @dataclass(frozen=True)
@@ -67,6 +59,11 @@ class Setup:
         return self.filter.kernel.as_bank()
 
     @cached_property
+    def outside(self) -> list[float]:
+        """What stands beyond each spatial axis, where its border is a constant."""
+        return [border.value for border in self.filter.borders]
+
+    @cached_property
     def letter(self) -> str:
         """The spatial axis that comes first in the file: it is cut."""
         return min(self.layout.spatial, key=self.info.axes.index)
@@ -86,50 +83,19 @@ class Setup:
         """All at once."""
         loops = tuple((0, self.info.size(letter)) for letter in self.layout.loops)
         size = self.plan.problem.axes[self.axis].size
-        return Slab(loops, (0, self.plan.problem.output[self.axis]), np.arange(size))
+        return Slab(self, loops, (0, self.plan.problem.output[self.axis]), np.arange(size))
 
     def slab(self, loops: Sequence[Span], span: Span) -> Slab:
         """A slab with the rows that its windows read."""
         axis = self.plan.problem.axes[self.axis]
-        return Slab(tuple(loops), span, rows_read(axis.window(*span), self.filter.borders[self.axis], axis.size))
-
-    def held(self, slab: Slab) -> list[Held]:
-        """What a slab holds of each spatial axis."""
-        axes = self.plan.problem.axes
-        cut = len(slab.rows) < axes[self.axis].size
-        return [Held(axis.size, slab.rows if cut and place == self.axis else None) for place, axis in enumerate(axes)]
-
-    def read(self, slab: Slab, rows: Span) -> Spans:
-        """The span of each axis of the input that some rows of a slab are."""
-        spans = {**dict(zip(self.layout.loops, slab.loops, strict=True)), self.letter: rows}
-        return tuple(spans.get(letter, (0, self.info.size(letter))) for letter in self.info.axes)
-
-    def written(self, slab: Slab) -> Spans:
-        """The span of each axis of the result that a slab fills."""
-        spans = {**dict(zip(self.layout.loops, slab.loops, strict=True)), self.letter: slab.span}
-        if self.filter.each and "C" in spans:  # results of each channel follow it
-            spans["C"] = (spans["C"][0] * self.filter.results, spans["C"][1] * self.filter.results)
-        return tuple(spans.get(letter, (0, self.after.size(letter))) for letter in self.after.axes)
-
-    def working_shape(self, slab: Slab) -> tuple[int, ...]:
-        """The shape that a slab's results are computed in, with several filters on an axis of their own."""
-        sizes = {letter: stop - start for letter, (start, stop) in zip(self.layout.loops, slab.loops, strict=True)}
-        sizes |= dict(zip(self.layout.spatial, self.plan.problem.output, strict=True))
-        sizes |= {letter: self.after.size(letter) for letter in self.layout.samples}
-        sizes |= {self.letter: slab.span[1] - slab.span[0], FILTERS: self.filter.results}
-        return tuple(sizes[letter] for letter in self.layout.outputs)
-
-    def size(self, slab: Slab) -> int:
-        """Bytes of a slab: what is read for it, and its results."""
-        read = prod(stop - start for start, stop in self.read(slab, (0, len(slab.rows))))
-        return read * _itemsize(self.info) + prod(self.working_shape(slab)) * _itemsize(self.after)
+        return Slab(self, tuple(loops), span, rows_read(axis.window(*span), self.filter.borders[self.axis], axis.size))
 
     def slabs(self, most: int) -> Iterator[Slab]:
         """Slabs of at most `most` bytes each, or of the least there can be, that cover all outputs in order."""
         loops = self.whole.loops
         for place in range(self.outer):
             inner = (*((0, 1) for _ in range(place + 1)), *loops[place + 1 :])
-            if fitting := most // self.size(replace(self.whole, loops=inner)):
+            if fitting := most // replace(self.whole, loops=inner).size:
                 yield from (self.slab(spans, self.whole.span) for spans in _boxes(loops, place, fitting))
                 return
         for spans in _boxes(loops, self.outer - 1, 1):
@@ -140,7 +106,7 @@ class Setup:
         begun: Slab | None = None
         for start, stop in cut(0, self.plan.problem.output[self.axis], self.plan.tile[self.axis]):
             longer = self.slab(loops, (begun.span[0] if begun else start, stop))
-            if begun and self.size(longer) > most:
+            if begun and longer.size > most:
                 yield begun
                 longer = self.slab(loops, (start, stop))
             begun = longer
@@ -148,12 +114,82 @@ class Setup:
             yield begun
 
 
+@dataclass(frozen=True, eq=False)
+class Slab:
+    """A span of each loop, and of the outputs along one spatial axis, for which `rows` of the input are held.
+
+    What follows from it is found once: the slab of all serves every image of the kind.
+    """
+
+    setup: Setup
+    loops: tuple[Span, ...]
+    span: Span
+    rows: Array
+    _seen: dict[Tile, tuple[tuple[slice, ...], list[Array | None]]] = field(default_factory=dict, init=False)
+
+    @cached_property
+    def held(self) -> list[Held]:
+        """What is held of each spatial axis."""
+        axes, cut_at = self.setup.plan.problem.axes, self.setup.axis
+        cut = len(self.rows) < axes[cut_at].size
+        return [Held(axis.size, self.rows if cut and place == cut_at else None) for place, axis in enumerate(axes)]
+
+    @cached_property
+    def tasks(self) -> list[Task]:
+        """Every tile of every plane."""
+        plan, axis, (first, last) = self.setup.plan, self.setup.axis, self.span
+        loops = product(*(range(stop - start) for start, stop in self.loops))
+        pieces = tiles(plan.problem.axes, plan.tile)
+        inside = [tile for tile in pieces if first <= tile[axis][0] and tile[axis][1] <= last]
+        return [Task(loop, tile) for loop in loops for tile in inside]
+
+    def look_up(self, tile: Tile) -> tuple[tuple[slice, ...], list[Array | None]]:
+        """The part of each spatial axis that a tile reads, and which pixel stands at each position of its window."""
+        if tile not in self._seen:
+            setup = self.setup
+            windows = (axis.window(*span) for axis, span in zip(setup.plan.problem.axes, tile, strict=True))
+            seen = [look_up(*axis) for axis in zip(windows, setup.filter.borders, self.held, strict=True)]
+            self._seen[tile] = tuple(part for part, _ in seen), [places for _, places in seen]
+        return self._seen[tile]
+
+    @cached_property
+    def working_shape(self) -> tuple[int, ...]:
+        """The shape that results are computed in: the output's, with several filters on an axis of their own."""
+        setup, layout = self.setup, self.setup.layout
+        sizes = {letter: stop - start for letter, (start, stop) in zip(layout.loops, self.loops, strict=True)}
+        sizes |= dict(zip(layout.spatial, setup.plan.problem.output, strict=True))
+        sizes |= {letter: setup.after.size(letter) for letter in layout.samples}
+        sizes |= {setup.letter: self.span[1] - self.span[0], FILTERS: setup.filter.results}
+        return tuple(sizes[letter] for letter in layout.outputs)
+
+    def read(self, rows: Span | None = None) -> Spans:
+        """The span of each axis of the input that all or some of the rows are."""
+        setup = self.setup
+        spans = {**dict(zip(setup.layout.loops, self.loops, strict=True)), setup.letter: rows or (0, len(self.rows))}
+        return tuple(spans.get(letter, (0, setup.info.size(letter))) for letter in setup.info.axes)
+
+    @property
+    def written(self) -> Spans:
+        """The span of each axis of the result that it fills."""
+        setup = self.setup
+        spans = {**dict(zip(setup.layout.loops, self.loops, strict=True)), setup.letter: self.span}
+        if setup.filter.each and "C" in spans:  # results of each channel follow it
+            spans["C"] = (spans["C"][0] * setup.filter.results, spans["C"][1] * setup.filter.results)
+        return tuple(spans.get(letter, (0, setup.after.size(letter))) for letter in setup.after.axes)
+
+    @property
+    def size(self) -> int:
+        """Bytes: what is read for it, and its results."""
+        read = prod(stop - start for start, stop in self.read())
+        return read * _itemsize(self.setup.info) + prod(self.working_shape) * _itemsize(self.setup.after)
+
+
 def narrowed(filter_: Filter, info: ImageInfo, plan: Plan) -> Plan:
     """The plan with tiles so thin that slabs of one fit its memory, as far as that is possible."""
     setup, most = Setup(filter_, info, plan), plan.memory // SHARE
-    if setup.size(setup.whole) <= most:
+    if setup.whole.size <= most:
         return plan
-    while plan.tile[setup.axis] > 1 and setup.size(_thick(setup, plan.tile[setup.axis])) > most:
+    while plan.tile[setup.axis] > 1 and _thick(setup, plan.tile[setup.axis]).size > most:
         step = -(-plan.tile[setup.axis] // 2)
         plan = replace(plan, tile=(*plan.tile[: setup.axis], step, *plan.tile[setup.axis + 1 :]))
     return plan

@@ -62,7 +62,7 @@ class Stream:
     @cached_property
     def slabs(self) -> list[Slab]:
         """The slabs in the order of the file."""
-        return list(self.setup.slabs(slab_bytes(self.setup.size(self.setup.whole), self.plan.memory)))
+        return list(self.setup.slabs(slab_bytes(self.setup.whole.size, self.plan.memory)))
 
     @cached_property
     def points(self) -> list[Task]:
@@ -109,7 +109,7 @@ class Stream:
         """The pixels of a slab: those that the slab before has are copied from there."""
         begun = perf_counter()
         axis = self.info.axes.index(self.setup.letter)
-        shape = [stop - start for start, stop in self.setup.read(slab, (0, len(slab.rows)))]
+        shape = [stop - start for start, stop in slab.read()]
         pixels = np.empty(shape, self.info.dtype)
         known, old = (before[0].rows, before[1]) if before and before[0].loops == slab.loops else (slab.rows[:0], None)
         for place, rows in runs(slab.rows, np.isin(slab.rows, known)):
@@ -118,7 +118,7 @@ class Stream:
                 first = int(np.searchsorted(known, rows[0]))
                 part[...] = old[(slice(None),) * axis + (slice(first, first + len(rows)),)]
             else:
-                self.source.read(self.setup.read(slab, (int(rows[0]), int(rows[-1]) + 1)), part)
+                self.source.read(slab.read((int(rows[0]), int(rows[-1]) + 1)), part)
         self.busy["read"] += perf_counter() - begun
         return pixels
 
@@ -127,15 +127,15 @@ class Stream:
         begun = perf_counter()
         job = Job(self.setup, pixels, slab)
         rescaled = self.filter.numbers.range == "rescale"
-        values = np.empty(job.working_shape, self.plan.problem.dtype if rescaled else self.setup.after.dtype)
+        values = np.empty(slab.working_shape, self.plan.problem.dtype if rescaled else self.setup.after.dtype)
         total.add(job.run(values, progress))
         check_points(job, values, points_inside(job, self.points))
         self.busy["compute"] += perf_counter() - begun
-        return values.reshape([stop - start for start, stop in self.setup.written(slab)])
+        return values.reshape([stop - start for start, stop in slab.written])
 
     def write(self, slab: Slab, values: Array) -> None:
         """Put the results of a slab into the target."""
-        self.target.write(self.setup.written(slab), values)
+        self.target.write(slab.written, values)
 
     def timed_store(self, store: Store, slab: Slab, values: Array) -> None:
         """Hand results over, and count the time."""

@@ -125,7 +125,7 @@ def tile_block(job: Job, task: Task, dtype: str) -> Array:
     """The window of a tile (samples, channels, *window): nodata as NaN, light linear, colour premultiplied."""
     filter_, info = job.filter, job.info
     window = [axis.window(*span) for axis, span in zip(job.plan.problem.axes, task.tile, strict=True)]
-    block = read_window(job.source[task.loop], window, filter_.borders, dtype, job.held)
+    block = read_window(job.source[task.loop], window, filter_.borders, dtype, job.slab.held)
     numbers = filter_.numbers
     if numbers.nodata is None and not numbers.linear and not filter_.premultiplies(info):
         return block

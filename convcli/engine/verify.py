@@ -67,7 +67,7 @@ def point(job: Job, task: Task) -> Array:
     """The samples (samples, filters, 1, 1) of one output by the definition, not rounded."""
     block = tile_block(job, task, "float64")
     results = np.array([define(job, channels) for channels in block])
-    expected = np.empty(job.target(np.empty(job.working_shape, np.int8))[job.place(task)].shape, np.float64)
+    expected = np.empty(job.target(np.empty(job.slab.working_shape, np.int8))[job.place(task)].shape, np.float64)
     finish(job, results.reshape(*results.shape, *(1,) * len(task.tile)), centre_opacity(job, block, task), expected)
     return expected
 

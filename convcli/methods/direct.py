@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 MOST_FILTERS = 256
-CALLS = 20
-"""NumPy calls that a call of the compiled loops, checked and counted, takes as long as."""
+GRAIN = 4
+"""Rows of a block of the compiled loops."""
 
 
 def rounding(problem: Problem) -> float:
@@ -47,7 +47,7 @@ def tile(problem: Problem) -> tuple[int, ...]:
         wide = min(columns, 4096)
         return (*(min(d, 4) for d in deep), min(rows, max(16, 2**18 // wide)), wide)
     slices = tuple(min(d, 16) for d in deep)
-    return (*slices, min(rows, max(16, 2**20 // (columns * prod(slices)))), columns)
+    return (*slices, min(rows, max(16, 2**21 // (columns * prod(slices)))), columns)
 
 
 def compiled(problem: Problem) -> bool:
@@ -61,12 +61,10 @@ def price(problem: Problem, machine: Machine) -> Cost:
 
 
 def _compiled_price(problem: Problem, machine: Machine) -> Cost:
-    """A multiply-add for each tap and a store for each output; slower where strides leave gaps; a call a filter."""
+    """A multiply-add for each tap and a store for each output; slower where strides leave gaps."""
     outputs = problem.planes * problem.channels_out * prod(problem.output)
-    tiles = prod(ceil(n / t) for n, t in zip(problem.output, tile(problem), strict=True))
-    calls = problem.planes * tiles * (problem.channels_out - 1)  # the first one is of what any tile costs
     slower, more = (1, 0.0) if problem.stride[-1] == 1 else (2, machine.gap)
-    seconds = slower * problem.macs * machine.tap + outputs * (machine.store + more) + calls * CALLS * machine.call
+    seconds = slower * problem.macs * machine.tap + outputs * (machine.store + more)
     return Cost(problem.macs, seconds=seconds)
 
 
@@ -104,21 +102,20 @@ class Compiled:
 
     def __call__(self, block: Array, out: Array) -> None:
         """Fill `out` (O, *tile) from `block` (I, *window)."""
-        per_group = self.problem.channels_out // self.problem.groups
-        for number, result in enumerate(out):
-            first = number // per_group * self.problem.fan_in
-            self._sum(block[first : first + self.problem.fan_in], self.taps[number], result)
+        self._sum(block, out)
 
-    def fused(self, number: int, source: Array, target: Array, **more: Any) -> native.Counts:
-        """Filter `number` on samples as they lie in an image: [planes,] rows and columns."""
-        return self._sum(source[None], self.taps[number], target, **more)
+    def fused(self, source: Array, target: Array, **more: Any) -> native.Counts:
+        """The same on samples as they lie in an image: [slices,] rows and columns, `target` with an axis of filters."""
+        return self._sum(source[None], target, **more)
 
-    def _sum(self, channels: Array, taps: Array, result: Array, **more: Any) -> native.Counts:
-        """One filter, which sums over channels and over the slices that deep taps reach."""
+    def _sum(self, channels: Array, results: Array, **more: Any) -> native.Counts:
+        """All filters in one call; a plane is a volume of one slice."""
         axes = self.problem.axes
         correlate = native.correlate if self.problem.itemsize == 4 else native.correlate_wide
-        stride, dilation = (tuple(axis.stride for axis in axes), tuple(axis.dilation for axis in axes))
-        return correlate(channels, taps, result, stride=stride, dilation=dilation, **more)
+        more |= {"stride": tuple(axis.stride for axis in axes), "dilation": tuple(axis.dilation for axis in axes)}
+        if len(axes) > 2:
+            return correlate(channels, self.taps, results, **more)
+        return correlate(channels[:, None], self.taps[:, :, None], results[:, None], **more)
 
 
 def _prepare_bands(taps: Array, problem: Problem) -> Banded:

@@ -235,10 +235,15 @@ class Compiled:
         """Fill `out` (O, *tile) from `block` (I, *window)."""
         per_group = self.problem.channels_out // self.problem.groups
         for number, result in enumerate(out):
-            self.fused(number, block[number // per_group], result)
+            self._sum(number, block[number // per_group], result)
 
-    def fused(self, number: int, source: Array, target: Array, **more: Any) -> native.Counts:
-        """Filter `number` on samples as they lie in an image: [planes,] rows and columns."""
+    def fused(self, source: Array, target: Array, **more: Any) -> native.Counts:
+        """The same on samples as they lie in an image: [slices,] rows and columns, `target` with an axis of filters."""
+        counts = [self._sum(number, source, result, **more) for number, result in enumerate(target)]
+        return native.Counts(*map(sum, zip(*counts, strict=True)))
+
+    def _sum(self, number: int, source: Array, target: Array, **more: Any) -> native.Counts:
+        """One filter on a plane or a volume."""
         *deep, down, along = self.terms[number]
         if not deep:
             return self._plane(source, down, along, target, **more)

@@ -12,6 +12,7 @@ A NaN or an infinity spoils every result whose footprint it is in, under a zero 
 from __future__ import annotations
 
 import os
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, Unpack
 
@@ -106,8 +107,9 @@ def correlate(source: Array, taps: ArrayLike, target: Array, **options: Unpack[O
     target[y, x] reads the source from [y s, x s] on, which may go on behind what is read. With taps (planes, kh, kw)
     the source is (planes, rows, columns) and the sum goes over the planes too: the input channels of one filter. With
     taps (channels, kd, kh, kw) the source is (channels, slices, rows, columns) and the target (slices, rows, columns).
-    Source and target may be any views; those with contiguous rows are fast. Integers are rounded half to even and
-    clipped.
+    With taps (filters, channels, kd, kh, kw) the target is (filters, slices, rows, columns), and the source may have
+    several groups of so many channels: as many filters in turn belong to each. Source and target may be any views;
+    those with contiguous rows are fast. Integers are rounded half to even and clipped.
     """
     import numpy as np
 
@@ -122,7 +124,7 @@ def separable(source: Array, columns: ArrayLike, rows: ArrayLike, target: Array,
     import numpy as np
 
     down, along = np.atleast_2d(np.asarray(columns, np.float32)), np.atleast_2d(np.asarray(rows, np.float32))
-    return _filter(source[None, None], along[:, None, :], target[None], down[:, :, None], **options)
+    return _filter(source[None, None], along[:, None, :], target[None, None], down[:, :, None], **options)
 
 
 def correlate_wide(source: Array, taps: ArrayLike, target: Array, **options: Unpack[Steps]) -> Counts:
@@ -132,19 +134,19 @@ def correlate_wide(source: Array, taps: ArrayLike, target: Array, **options: Unp
     if _wide is None:
         raise RuntimeError("the native extension is not built; install convcli with a C compiler at hand")
     source, values, target = _in_space(source, np.ascontiguousarray(taps, np.float64), target)
-    _check_arrays(source, values, target, WIDE_TYPES)
+    _check_arrays(source, values.shape, target, WIDE_TYPES)
     axes, more = _told(**options)
-    _check_extent(source.shape[1:], target.shape, values.shape[1:], axes, more[0])
+    _check_extent(source.shape[1:], target.shape[1:], values.shape[2:], axes, more[0])
     return Counts(*_wide.correlate(source, values, target, axes, *more)) if target.size else Counts(0, 0, 0)
 
 
 def _in_space(source: Array, taps: Array, target: Array) -> tuple[Array, Array, Array]:
-    """Source and taps as (channels, slices, rows, columns), the target without channels."""
+    """As (channels, slices, rows, columns), (filters, channels, kd, kh, kw) and (filters, slices, rows, columns)."""
     if taps.ndim == 2:
-        return source[None, None], taps[None, None], target[None]
+        return source[None, None], taps[None, None, None], target[None, None]
     if taps.ndim == 3:
-        return source[:, None], taps[:, None], target[None]
-    return source, taps, target
+        return source[:, None], taps[None, :, None], target[None, None]
+    return source, taps if taps.ndim > 4 else taps[None], target if taps.ndim > 4 else target[None]
 
 
 def _filter(
@@ -164,10 +166,10 @@ def _filter(
         raise ValueError(f"no instructions {instructions!r} here; there are {', '.join(INSTRUCTIONS)}")
     if columns is not None and len(taps) != len(columns):
         raise ValueError(f"{len(columns)} columns and {len(taps)} rows of taps; a term is one of each")
-    kernel = taps.shape[1:] if columns is None else (1, columns.shape[1], taps.shape[2])
-    _check_arrays(source, taps if columns is None else columns[None, :1], target, TYPES)
+    shape = taps.shape if columns is None else (1, 1, 1, columns.shape[1], taps.shape[2])
+    _check_arrays(source, shape, target, TYPES)
     axes, more = _told(**options)
-    _check_extent(source.shape[1:], target.shape, kernel, axes, more[0])
+    _check_extent(source.shape[1:], target.shape[1:], shape[2:], axes, more[0])
     if not target.size:
         return Counts(0, 0, 0)
     taps, columns = np.ascontiguousarray(taps), None if columns is None else np.ascontiguousarray(columns)
@@ -190,25 +192,35 @@ def _told(
     return tuple(axes), (step, scale, bias)
 
 
-def _check_arrays(source: Array, taps: Array, target: Array, types: tuple[str, ...]) -> None:
+def _check_arrays(source: Array, taps: tuple[int, ...], target: Array, types: tuple[str, ...]) -> None:
     """The right sample types and dimensions, taps for every plane, and a target that can be written."""
     import numpy as np
 
-    for name, array, ndim in (("source", source, 4), ("target", target, 3)):
-        if not array.dtype.isnative or array.dtype.name not in types:
+    for name, array in (("source", source), ("target", target)):
+        if array.dtype not in _known(types):
             raise TypeError(f"{name} of type {array.dtype.str}; samples are native {', '.join(types)}")
-        if array.ndim != ndim:
+        if array.ndim != 4:
             raise ValueError(f"{name} of shape {array.shape}: not planes, rows and columns as the taps have")
     if not target.flags.writeable:
         raise ValueError("the target is read-only")
-    if taps.ndim != 4 or not taps.size:
+    if len(taps) != 5 or 0 in taps:
+        raise ValueError(f"taps of shape {taps}: not (rows, columns) or (planes, rows, columns) with taps in them")
+    groups, more = divmod(len(source), taps[1])
+    if not groups or more or len(target) != taps[0] or taps[0] % groups:
         raise ValueError(
-            f"taps of shape {taps.shape}: not (rows, columns) or (planes, rows, columns) with taps in them"
+            f"{taps[0]} filters with {taps[1]} planes of taps for {len(source)} planes of the source "
+            f"and {len(target)} of the target"
         )
-    if len(taps) != len(source):
-        raise ValueError(f"{len(taps)} planes of taps for {len(source)} planes of the source")
     if np.may_share_memory(source, target):
         raise ValueError("source and target share memory; the target needs memory of its own")
+
+
+@cache
+def _known(types: tuple[str, ...]) -> frozenset[Any]:
+    """Sample types as NumPy has them; looking up their names takes ten times as long."""
+    import numpy as np
+
+    return frozenset(map(np.dtype, types))
 
 
 def _check_extent(

@@ -121,7 +121,7 @@ struct job {
     struct window window;
     struct samples target;
     struct taps taps, columns; /* of a separable kernel the rows and the columns, a term after the other */
-    ptrdiff_t deep;            /* slices under the kernel: planes of taps for each channel */
+    ptrdiff_t channels, deep;  /* that a filter sums over; slices under the kernel: planes of taps for each channel */
     float scale, bias;
 
     int in_place;          /* source rows are read where they are, except by the outputs outside [left, right) */
@@ -134,6 +134,7 @@ struct job {
     ptrdiff_t phase, slot; /* floats of a ring's row: of each phase of a stride along x, and of all */
     ptrdiff_t between_row; /* floats of a row between the passes of a separable kernel */
 
+    ptrdiff_t *offsets;          /* bytes from an output's place to what each tap of a row reads */
     struct recipe sum[2], *down; /* the taps, for one and for four rows; the same of each term of the columns */
     float *ring, *between, *sums, *blank[2]; /* blank: what stands for slices and rows beyond the image */
     const char **rows, **reads;
@@ -408,43 +409,53 @@ static void *room(struct memory *memory, ptrdiff_t count, ptrdiff_t size)
     return block ? memory->blocks[memory->count++] = block : NULL;
 }
 
-/* Recipes for blocks of one and of four rows. */
-static void prepare(const struct job *job, struct recipe recipes[2], struct taps taps, const ptrdiff_t *offsets,
-                    struct memory *memory)
+/* Room for recipes of blocks of one and of four rows. */
+static void find_recipes(struct recipe recipes[2], struct taps taps, struct memory *memory)
 {
-    ptrdiff_t total = taps.planes * taps.high * taps.wide, vector = job->kernels->lanes * (ptrdiff_t)sizeof(float);
-    ptrdiff_t pace = taps.wide > 1 && job->window.x.stride == 1 ? offsets[1] - offsets[0] : 0;
-    for (int i = 0; i < 2 && !memory->failed; i++) {
+    ptrdiff_t total = taps.planes * taps.high * taps.wide;
+    for (int i = 0; i < 2; i++) {
         ptrdiff_t tall = i ? TALLEST : 1;
-        struct recipe recipe = {.scale = 1};
-        recipe.taps = room(memory, total * tall, sizeof *recipe.taps);
-        recipe.reads = room(memory, total * tall * 2, sizeof *recipe.reads);
-        recipe.runs = room(memory, taps.planes * TALLEST + total / BURST + 2, sizeof *recipe.runs);
-        if (!memory->failed)
-            write_recipe(&recipe, taps, offsets, pace, tall, vector);
-        recipes[i] = recipe;
+        recipes[i] = (struct recipe){.scale = 1};
+        recipes[i].taps = room(memory, total * tall, sizeof *recipes->taps);
+        recipes[i].reads = room(memory, total * tall * 2, sizeof *recipes->reads);
+        recipes[i].runs = room(memory, taps.planes * TALLEST + total / BURST + 2, sizeof *recipes->runs);
+    }
+}
+
+static void write_recipes(const struct job *job, struct recipe recipes[2], struct taps taps, const ptrdiff_t *offsets)
+{
+    ptrdiff_t pace = taps.wide > 1 && job->window.x.stride == 1 ? offsets[1] - offsets[0] : 0;
+    for (int i = 0; i < 2; i++)
+        write_recipe(&recipes[i], taps, offsets, pace, i ? TALLEST : 1, job->kernels->lanes * (ptrdiff_t)sizeof(float));
+}
+
+/* The recipes of a filter. */
+static void prepare(struct job *job)
+{
+    static const ptrdiff_t here = 0;
+    for (ptrdiff_t tap = 0; tap < job->taps.wide; tap++) {
+        ptrdiff_t pixel = tap * job->window.x.dilation, stride = job->window.x.stride;
+        job->offsets[tap] = (pixel % stride * job->phase + pixel / stride * job->window.step) * (ptrdiff_t)sizeof(float);
+    }
+    write_recipes(job, job->sum, job->taps, job->offsets);
+    for (int i = 0; i < 2; i++)
+        job->sum[i].scale = job->scale, job->sum[i].bias = job->bias;
+    for (ptrdiff_t i = 0; i < job->columns.planes; i++) {
+        struct taps term = {job->columns.values + i * job->high, 1, job->high, 1};
+        write_recipes(job, job->down + 2 * i, term, &here);
     }
 }
 
 static void find_room(struct job *job, struct memory *memory)
 {
-    static const ptrdiff_t here = 0;
-    ptrdiff_t planes = job->planes, terms = job->columns.planes, size = sizeof(float);
-    ptrdiff_t *offsets = room(memory, job->taps.wide, sizeof *offsets);
-    for (ptrdiff_t tap = 0; offsets && tap < job->taps.wide; tap++) {
-        ptrdiff_t pixel = tap * job->window.x.dilation, stride = job->window.x.stride;
-        offsets[tap] = (pixel % stride * job->phase + pixel / stride * job->window.step) * size;
-    }
-    prepare(job, job->sum, job->taps, offsets, memory);
-    for (int i = 0; i < 2; i++)
-        job->sum[i].scale = job->scale, job->sum[i].bias = job->bias;
+    ptrdiff_t planes = job->planes, terms = job->columns.planes, size = sizeof(float), tallest = 2 * TALLEST;
+    job->offsets = room(memory, job->taps.wide, sizeof *job->offsets);
+    find_recipes(job->sum, job->taps, memory);
     job->down = room(memory, 2 * terms, sizeof *job->down);
-    for (ptrdiff_t i = 0; i < terms; i++) {
-        struct taps term = {job->columns.values + i * job->high, 1, job->high, 1};
-        prepare(job, job->down + 2 * i, term, &here, memory);
-    }
+    for (ptrdiff_t i = 0; job->down && i < terms; i++)
+        find_recipes(job->down + 2 * i, (struct taps){NULL, 1, job->high, 1}, memory);
     job->rows = room(memory, larger(planes * (job->high + TALLEST - 1), terms * TALLEST), sizeof *job->rows);
-    job->reads = room(memory, larger(job->sum[1].count, TALLEST * job->high), sizeof *job->reads);
+    job->reads = room(memory, tallest * larger(job->taps.planes * job->taps.high * job->taps.wide, job->high), sizeof *job->reads);
     ptrdiff_t rings = job->in_place ? 2 * (job->left > 0 || job->right < job->target.columns) : 1;
     job->ring = room(memory, rings * planes * job->depth, job->slot * size);
     for (int i = 0; i < 2; i++) {
@@ -464,21 +475,26 @@ static int run(struct job *job, struct counts *counts)
     struct memory memory = {calloc((size_t)(20 + 6 * job->columns.planes), sizeof(void *)), 0, 0};
     memory.failed = !memory.blocks;
     find_room(job, &memory);
-    if (!memory.failed)
-        run_job(job, counts);
+    for (ptrdiff_t filter = 0; filter < job->target.channels && !memory.failed; filter++) {
+        struct job one = *job;
+        pick_filter(&one.window, &one.target, job->channels, filter);
+        one.taps.values += filter * job->taps.planes * job->taps.high * job->taps.wide;
+        prepare(&one);
+        run_job(&one, counts);
+    }
     while (memory.count)
         free(memory.blocks[--memory.count]);
     free(memory.blocks);
     return !memory.failed;
 }
 
-/* Contiguous float32 taps (planes, high, wide), or (channels, deep, high, wide). NULL, or what is wrong. */
+/* Contiguous float32 taps of `ndim` axes, the last three of them (planes, high, wide). NULL, or what is wrong. */
 static const char *as_taps(const Py_buffer *buffer, int ndim, struct taps *taps)
 {
     if (buffer->ndim != ndim || strcmp(buffer->format, "f") || !buffer->len)
-        return "taps are float32 (channels, slices, rows, columns), those of terms (terms, rows, columns)";
+        return "taps are float32 (filters, channels, slices, rows, columns), those of terms (terms, rows, columns)";
     const Py_ssize_t *shape = buffer->shape + ndim - 3;
-    *taps = (struct taps){buffer->buf, shape[0] * (ndim > 3 ? buffer->shape[0] : 1), shape[1], shape[2]};
+    *taps = (struct taps){buffer->buf, shape[0], shape[1], shape[2]};
     return NULL;
 }
 
@@ -520,19 +536,20 @@ static const char *understand(const Py_buffer *buffers, int instructions, struct
     if (instructions < 0 || instructions >= supported())
         return "this processor does not have these instructions";
     job->kernels = INSTRUCTIONS[instructions].kernels;
-    if ((wrong = as_samples(&buffers[SOURCE], 4, &window->source)) || (wrong = as_samples(&buffers[TARGET], 3, &job->target)) ||
-        (wrong = as_taps(taps, terms ? 3 : 4, &job->taps)) || (terms && (wrong = as_taps(columns, 3, &job->columns))))
+    if ((wrong = as_samples(&buffers[SOURCE], &window->source)) || (wrong = as_samples(&buffers[TARGET], &job->target)) ||
+        (wrong = as_taps(taps, terms ? 3 : 5, &job->taps)) || (terms && (wrong = as_taps(columns, 3, &job->columns))))
         return wrong;
     if (terms && (job->taps.high != 1 || job->columns.wide != 1 || job->columns.planes != job->taps.planes))
         return "a term is a row and a column of taps";
-    job->deep = terms ? 1 : taps->shape[1];
+    const ptrdiff_t separable[] = {1, 1, 1, job->columns.high, job->taps.wide}, *shape = terms ? separable : taps->shape;
+    job->channels = shape[1], job->deep = shape[2];
+    job->taps.planes *= terms ? 1 : job->channels;
     const struct axis *axes[] = {&window->z, &window->y, &window->x};
     for (int i = 0; i < 3; i++) {
         float outside = (float)axes[i]->outside;
         memcpy(window->outside[i], &outside, window->size = sizeof outside);
     }
-    return objection(window, &job->target, terms ? 1 : taps->shape[0], job->deep,
-                     terms ? job->columns.high : job->taps.high, job->taps.wide);
+    return objection(window, &job->target, shape);
 }
 
 static PyObject *filter(PyObject *module, PyObject *args)

@@ -57,6 +57,7 @@ static void begin_tap(struct pen *pen, ptrdiff_t sharing, ptrdiff_t reads)
         pen->run++;
     }
     *pen->run = (struct run){pen->run->taps + 1, reads, (int)sharing, 0};
+    pen->run[1].taps = 0;
     pen->pending++;
 }
 
@@ -100,6 +101,7 @@ static void write_recipe(struct recipe *recipe, struct taps taps, const ptrdiff_
     while (most * most < total)
         most++;
     struct pen pen = {recipe->runs, recipe->reads, recipe->taps, 0, parts(total, parts(total, most))};
+    recipe->runs->taps = 0;
     recipe->gap = 1;
     for (ptrdiff_t gap = MOST_APART; gap && pace && tall == TALLEST && taps.high == 1; gap--)
         if (gap * vector % pace == 0 && taps.wide >= (ABREAST - 1) * gap * vector / pace)

@@ -80,8 +80,8 @@ struct kernels {
 struct job {
     struct window window;
     struct samples target;
-    const double *values; /* (channels, deep, high, wide) */
-    ptrdiff_t planes, deep, high, wide; /* planes: deep of each channel */
+    const double *values; /* (filters, channels, deep, high, wide) */
+    ptrdiff_t channels, planes, deep, high, wide; /* planes: deep of each channel */
     double scale, bias;
 
     const struct kernels *kernels;
@@ -188,11 +188,14 @@ static int run(struct job *job, struct counts *counts)
     job->sums = malloc((size_t)job->tile * sizeof *job->sums);
     job->ring = aligned_alloc(LINE * sizeof *job->ring, (size_t)(job->planes * job->depth * job->slot) * sizeof *job->ring);
     int there = job->taps && job->rows && job->sums && job->ring;
-    if (there) {
-        list_taps(job);
+    for (ptrdiff_t filter = 0; filter < job->target.channels && there; filter++) {
+        struct job one = *job;
+        pick_filter(&one.window, &one.target, job->channels, filter);
+        one.values += filter * total;
+        list_taps(&one);
         for (ptrdiff_t tile = 0; tile < job->target.columns; tile += job->tile)
             for (ptrdiff_t slice = 0; slice < job->target.slices; slice++)
-                run_tile(job, slice, tile, smaller(job->tile, job->target.columns - tile), counts);
+                run_tile(&one, slice, tile, smaller(job->tile, job->target.columns - tile), counts);
     }
     free(job->taps), free(job->rows), free(job->sums), free(job->ring);
     return there;
@@ -206,16 +209,16 @@ static const char *understand(const Py_buffer *buffers, struct job *job)
     const Py_buffer *taps = &buffers[TAPS];
     struct window *window = &job->window;
     const char *wrong;
-    if ((wrong = as_samples(&buffers[SOURCE], 4, &window->source)) || (wrong = as_samples(&buffers[TARGET], 3, &job->target)))
+    if ((wrong = as_samples(&buffers[SOURCE], &window->source)) || (wrong = as_samples(&buffers[TARGET], &job->target)))
         return wrong;
-    if (taps->ndim != 4 || strcmp(taps->format, "d") || !taps->len)
-        return "taps are float64 (channels, slices, rows, columns)";
-    job->values = taps->buf, job->deep = taps->shape[1], job->planes = taps->shape[0] * job->deep;
-    job->high = taps->shape[2], job->wide = taps->shape[3];
+    if (taps->ndim != 5 || strcmp(taps->format, "d") || !taps->len)
+        return "taps are float64 (filters, channels, slices, rows, columns)";
+    job->values = taps->buf, job->channels = taps->shape[1], job->deep = taps->shape[2];
+    job->planes = job->channels * job->deep, job->high = taps->shape[3], job->wide = taps->shape[4];
     const struct axis *axes[] = {&window->z, &window->y, &window->x};
     for (int i = 0; i < 3; i++)
         memcpy(window->outside[i], &axes[i]->outside, window->size = sizeof axes[i]->outside);
-    return objection(window, &job->target, taps->shape[0], job->deep, job->high, job->wide);
+    return objection(window, &job->target, taps->shape);
 }
 
 static PyObject *correlate(PyObject *module, PyObject *args)

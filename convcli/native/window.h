@@ -17,7 +17,7 @@ static const struct {
 };
 enum { KINDS = sizeof TYPES / sizeof *TYPES };
 
-/* Channels, slices, rows and columns of samples; steps in bytes. */
+/* Channels (of a target, filters), slices, rows and columns of samples; steps in bytes. */
 struct samples {
     char *data;
     int type;
@@ -80,22 +80,21 @@ static inline void read_row(const struct window *window, convert *widen, char *t
 }
 
 /* A buffer as channels, slices, rows and columns of samples. NULL, or what is wrong. */
-static const char *as_samples(const Py_buffer *buffer, int ndim, struct samples *samples)
+static const char *as_samples(const Py_buffer *buffer, struct samples *samples)
 {
     const char *format = buffer->format ? buffer->format : "B";
     format += format[0] == '='; /* how NumPy marks samples at odd addresses */
     int type = 0;
     while (type < KINDS && (format[0] != TYPES[type].format || buffer->itemsize != TYPES[type].size))
         type++;
-    if (type == KINDS || format[1] || buffer->ndim != ndim)
-        return "the source has 4 dimensions, the target 3, of samples of a type that is known here";
-    for (int i = 0; i < ndim; i++)
+    if (type == KINDS || format[1] || buffer->ndim != 4)
+        return "source and target have 4 dimensions, of samples of a type that is known here";
+    for (int i = 0; i < 4; i++)
         if (buffer->shape[i] > INT32_MAX) /* keeps every product of two sizes inside 64 bits */
             return "an axis is longer than 2147483647";
-    const Py_ssize_t *shape = buffer->shape + ndim - 3, *steps = buffer->strides + ndim - 3;
-    *samples = (struct samples){buffer->buf, type, 1, shape[0], shape[1], shape[2], 0, steps[0], steps[1], steps[2]};
-    if (ndim == 4)
-        samples->channels = buffer->shape[0], samples->channel_step = buffer->strides[0];
+    const Py_ssize_t *shape = buffer->shape, *steps = buffer->strides;
+    *samples = (struct samples){buffer->buf, type,     shape[0], shape[1], shape[2],
+                                shape[3],    steps[0], steps[1], steps[2], steps[3]};
     return NULL;
 }
 
@@ -124,14 +123,15 @@ static int as_axes(PyObject *given, struct window *window, Py_buffer buffers[3])
     return 1;
 }
 
-/* NULL, or why a target of sums of (channels, deep, high, wide) taps would leave the buffers. */
-static const char *objection(struct window *window, const struct samples *target, ptrdiff_t channels, ptrdiff_t deep,
-                             ptrdiff_t high, ptrdiff_t wide)
+/* NULL, or why a target of sums of (filters, channels, deep, high, wide) taps would leave the buffers. */
+static const char *objection(struct window *window, const struct samples *target, const ptrdiff_t taps[5])
 {
     const struct samples *source = &window->source;
-    ptrdiff_t step = window->step;
-    if (source->channels != channels)
+    ptrdiff_t step = window->step, channels = taps[1], deep = taps[2], high = taps[3], wide = taps[4];
+    if (channels < 1 || source->channels < 1 || source->channels % channels)
         return "the taps do not belong to the channels of the source";
+    if (target->channels < 1 || target->channels != taps[0] || target->channels % (source->channels / channels))
+        return "the filters are not those of the target, as many for each group of channels";
     if (step < 1 || source->columns % step || target->columns % step)
         return "the columns are no multiple of step";
     if (!stands(&window->z, source->slices) || !stands(&window->y, source->rows) ||
@@ -141,4 +141,13 @@ static const char *objection(struct window *window, const struct samples *target
         !fits(target->columns / step, wide, &window->x))
         return "the target reads beyond the source";
     return NULL;
+}
+
+/* The window and the target of one filter of `channels` channels: groups of filters share groups of channels. */
+static void pick_filter(struct window *window, struct samples *target, ptrdiff_t channels, ptrdiff_t filter)
+{
+    struct samples *source = &window->source;
+    ptrdiff_t sharing = target->channels / (source->channels / channels);
+    source->data += filter / sharing * channels * source->channel_step;
+    target->data += filter * target->channel_step;
 }
