@@ -46,7 +46,7 @@ def tile(problem: Problem) -> tuple[int, ...]:
     if not compiled(problem):
         wide = min(columns, 4096)
         return (*(min(d, 4) for d in deep), min(rows, max(16, 2**18 // wide)), wide)
-    slices = tuple(min(d, 16) for d in deep)
+    slices = tuple(min(d, max(16, 2**21 // (rows * columns))) for d in deep)
     return (*slices, min(rows, max(16, 2**21 // (columns * prod(slices)))), columns)
 
 

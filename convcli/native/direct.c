@@ -49,6 +49,7 @@ enum {
     CHUNK = 512,       /* columns whose sums wait in the first-level cache for being rounded */
     LINE = 64,         /* bytes of a line of the cache */
     RING = 256 * 1024, /* bytes of input rows that are in use at a time: half of a second-level cache */
+    KEPT = 16 * RING,  /* bytes of slices up to which all that are in use stay in the ring */
 };
 
 /* What became of results that their type cannot hold. */
@@ -131,6 +132,7 @@ struct job {
     ptrdiff_t left, right; /* columns */
     ptrdiff_t tile, chunk; /* columns computed from one ring, and from one set of row pointers, at most */
     ptrdiff_t depth;       /* rows of each plane in the ring */
+    ptrdiff_t span;        /* slices of each channel that stay in the ring for the next slice of outputs; 0: none */
     ptrdiff_t phase, slot; /* floats of a ring's row: of each phase of a stride along x, and of all */
     ptrdiff_t between_row; /* floats of a row between the passes of a separable kernel */
 
@@ -138,6 +140,8 @@ struct job {
     struct recipe sum[2], *down; /* the taps, for one and for four rows; the same of each term of the columns */
     float *ring, *between, *sums, *blank[2]; /* blank: what stands for slices and rows beyond the image */
     const char **rows, **reads;
+    ptrdiff_t *kept; /* the slice in each place of the ring, or -1 */
+    char *fresh;     /* whether a plane is to be widened for the slice of outputs at hand */
 };
 
 /* Columns that are computed alike; without a ring the source's rows are read where they are. */
@@ -171,6 +175,18 @@ static ptrdiff_t slice_under(const struct job *job, ptrdiff_t plane, ptrdiff_t s
     return slice * job->window.z.stride + plane % job->deep * job->window.z.dilation;
 }
 
+/* Planes that fit the ring. */
+static ptrdiff_t places_in_ring(const struct job *job)
+{
+    return job->span ? job->planes / job->deep * job->span : job->planes;
+}
+
+/* The place in the ring of a plane, for a slice of outputs. */
+static ptrdiff_t place_in_ring(const struct job *job, ptrdiff_t plane, ptrdiff_t slice)
+{
+    return job->span ? plane / job->deep * job->span + slice_under(job, plane, slice) % job->span : plane;
+}
+
 /* Widen one row of the window into its slot. With a stride along x each phase of pixels is laid out on its own, so that what a
  * kernel column reads is contiguous again. */
 static void widen(const struct job *job, const struct range *range, ptrdiff_t plane, ptrdiff_t slice, ptrdiff_t row)
@@ -178,7 +194,7 @@ static void widen(const struct job *job, const struct range *range, ptrdiff_t pl
     const struct window *window = &job->window;
     ptrdiff_t stride = window->x.stride, step = window->step, reach = job->halo / step, size = sizeof(float);
     ptrdiff_t first = range->first / step * stride, last = (range->columns / step - 1) * stride + reach; /* pixels */
-    char *to = (char *)(range->ring + (plane * job->depth + row % job->depth) * job->slot);
+    char *to = (char *)(range->ring + (place_in_ring(job, plane, slice) * job->depth + row % job->depth) * job->slot);
     convert *widen = job->kernels->widen[window->source.type];
     const char *filler, *from = find_row(window, plane / job->deep, slice_under(job, plane, slice), row, &filler);
     if (stride == 1)
@@ -195,17 +211,19 @@ static void find_rows(const struct job *job, const struct range *range, ptrdiff_
 {
     const struct window *window = &job->window;
     const char **to = job->rows, *filler;
-    for (ptrdiff_t plane = 0; plane < job->planes; plane++)
+    for (ptrdiff_t plane = 0; plane < job->planes; plane++) {
+        ptrdiff_t place = place_in_ring(job, plane, slice) * job->depth;
         for (ptrdiff_t i = 0; i < job->high + tall - 1; i++) {
             ptrdiff_t at = row * window->y.stride + i * window->y.dilation;
             if (range->ring) {
-                *to++ = (const char *)(range->ring + (plane * job->depth + at % job->depth) * job->slot + x);
+                *to++ = (const char *)(range->ring + (place + at % job->depth) * job->slot + x);
                 continue;
             }
             const char *from = find_row(window, plane / job->deep, slice_under(job, plane, slice), at, &filler);
             *to++ = from ? from + reach_pixel(window, 0, range->first + x)
                          : (const char *)job->blank[filler == window->outside[1]];
         }
+    }
 }
 
 /* Point to the rows that the next strip is the first to read, of the last plane, and to those that it writes, where that
@@ -313,7 +331,8 @@ static void band(const struct job *job, struct range *range, ptrdiff_t slice, pt
     range->widened = larger(range->widened, y * axis->stride);
     for (; range->ring && range->widened <= read; range->widened++)
         for (ptrdiff_t plane = 0; plane < job->planes; plane++)
-            widen(job, range, plane, slice, range->widened);
+            if (job->fresh[plane])
+                widen(job, range, plane, slice, range->widened);
     for (ptrdiff_t p = 0; p < smaller(apart, rows); p++)
         if (axis->stride == 1 && p + (TALLEST - 1) * apart < rows)
             strip(job, range, slice, y + p, TALLEST, counts);
@@ -322,11 +341,22 @@ static void band(const struct job *job, struct range *range, ptrdiff_t slice, pt
                 strip(job, range, slice, y + t, 1, counts);
 }
 
+/* Find the planes that the ring does not hold. */
+static void find_fresh(const struct job *job, ptrdiff_t slice)
+{
+    for (ptrdiff_t plane = 0; plane < job->planes; plane++) {
+        ptrdiff_t under = slice_under(job, plane, slice), *kept = &job->kept[place_in_ring(job, plane, slice)];
+        job->fresh[plane] = !job->span || *kept != under;
+        *kept = under;
+    }
+}
+
 /* All rows of a slice, of some ranges beside each other: what one has read is in the cache for the next. */
 static void run_slice(const struct job *job, struct range *ranges, ptrdiff_t count, ptrdiff_t slice, struct counts *counts)
 {
     const struct axis *axis = &job->window.y;
     ptrdiff_t tall = axis->stride > 1 ? 1 : TALLEST * axis->dilation;
+    find_fresh(job, slice);
     for (ptrdiff_t i = 0; i < count; i++)
         ranges[i].widened = 0;
     for (ptrdiff_t y = 0; y < job->target.rows; y += tall)
@@ -347,6 +377,8 @@ static void run_job(const struct job *job, struct counts *counts)
         if (i == count - 1 && job->right < job->target.columns)
             *next++ = (struct range){job->right, job->target.columns - job->right,
                                      job->ring + job->planes * job->depth * job->slot, 0};
+        for (ptrdiff_t place = 0; place < places_in_ring(job); place++)
+            job->kept[place] = -1;
         for (ptrdiff_t slice = 0; slice < job->target.slices; slice++)
             run_slice(job, ranges, next - ranges, slice, counts);
     }
@@ -366,6 +398,16 @@ static int find_edges(struct job *job, ptrdiff_t reach, ptrdiff_t least)
     return 1;
 }
 
+/* Let the ring hold all rows of the slices that outputs read, if they are few and short: each is widened once. */
+static void keep_slices(struct job *job)
+{
+    const struct axis *y = &job->window.y;
+    ptrdiff_t span = (job->deep - 1) * job->window.z.dilation + 1, row = job->target.columns + job->halo + margin(job);
+    ptrdiff_t rows = (job->target.rows - 1) * y->stride + (job->high - 1) * y->dilation + 1;
+    if (job->channels <= KEPT / (ptrdiff_t)sizeof(float) / row / rows / span)
+        job->span = span, job->depth = rows, job->tile = job->target.columns;
+}
+
 /* Decide how the work is cut. What is read or written where it is needs rows as long as the widest block, in every
  * chunk; equal parts of at least twice that length have it. */
 static void lay_out(struct job *job)
@@ -374,23 +416,27 @@ static void lay_out(struct job *job)
     const struct samples *source = &window->source, *target = &job->target;
     const struct axis *y = &window->y, *x = &window->x;
     ptrdiff_t size = sizeof(float), strided = x->stride > 1, least = margin(job), step = window->step;
-    ptrdiff_t reach = (job->taps.wide - 1) * x->dilation, band = y->stride > 1 ? 1 : smaller(TALLEST * y->dilation, target->rows);
+    ptrdiff_t reach = (job->taps.wide - 1) * x->dilation;
+    ptrdiff_t band = y->stride > 1 ? 1 : smaller(TALLEST * y->dilation, target->rows);
 
     job->planes = job->columns.values ? 1 : job->taps.planes;
     job->high = job->columns.values ? job->columns.high : job->taps.high;
     job->halo = reach * step;
     job->depth = (band - 1) * y->stride + (job->high - 1) * y->dilation + 1;
     job->straight = target->type == FLOAT32 && target->column_step == size && !strided && target->columns >= least;
-    job->left = 0, job->right = target->columns;
+    job->span = 0, job->left = 0, job->right = target->columns;
     job->in_place = source->type == FLOAT32 && source->column_step == size && !strided && find_edges(job, reach, least);
     job->tile = smaller(job->right - job->left, larger(2 * least, RING / size / (job->planes * job->depth)));
+    if (!job->in_place && !strided && job->deep > 1 && target->slices > 1)
+        keep_slices(job);
     if (strided)
         job->tile = smaller(job->tile, CHUNK);
     job->tile = parts(job->tile, step) * step;
     job->chunk = larger(job->tile, larger(job->left, target->columns - job->right));
     if (!strided && (job->columns.values || !job->straight))
         job->chunk = smaller(job->chunk, job->columns.values ? larger(CHUNK, 8 * job->halo) : CHUNK);
-    job->phase = larger(job->in_place ? 0 : job->tile, larger(job->left, target->columns - job->right)) + reach / x->stride * step;
+    job->phase = larger(job->in_place ? 0 : job->tile, larger(job->left, target->columns - job->right));
+    job->phase += reach / x->stride * step;
     job->slot = smaller(x->stride, reach + 1) * job->phase + least;
     job->between_row = strided ? job->slot : job->chunk + job->halo + least;
 }
@@ -448,16 +494,19 @@ static void prepare(struct job *job)
 
 static void find_room(struct job *job, struct memory *memory)
 {
-    ptrdiff_t planes = job->planes, terms = job->columns.planes, size = sizeof(float), tallest = 2 * TALLEST;
+    ptrdiff_t planes = job->planes, terms = job->columns.planes, size = sizeof(float);
+    ptrdiff_t most = 2 * TALLEST * larger(job->taps.planes * job->taps.high * job->taps.wide, job->high);
     job->offsets = room(memory, job->taps.wide, sizeof *job->offsets);
     find_recipes(job->sum, job->taps, memory);
     job->down = room(memory, 2 * terms, sizeof *job->down);
     for (ptrdiff_t i = 0; job->down && i < terms; i++)
         find_recipes(job->down + 2 * i, (struct taps){NULL, 1, job->high, 1}, memory);
     job->rows = room(memory, larger(planes * (job->high + TALLEST - 1), terms * TALLEST), sizeof *job->rows);
-    job->reads = room(memory, tallest * larger(job->taps.planes * job->taps.high * job->taps.wide, job->high), sizeof *job->reads);
+    job->reads = room(memory, most, sizeof *job->reads);
     ptrdiff_t rings = job->in_place ? 2 * (job->left > 0 || job->right < job->target.columns) : 1;
-    job->ring = room(memory, rings * planes * job->depth, job->slot * size);
+    job->ring = room(memory, rings * places_in_ring(job) * job->depth, job->slot * size);
+    job->kept = room(memory, places_in_ring(job), sizeof *job->kept);
+    job->fresh = room(memory, planes, 1);
     for (int i = 0; i < 2; i++) {
         ptrdiff_t outside = job->in_place && meets_outside(i ? &job->window.y : &job->window.z);
         ptrdiff_t columns = outside ? job->chunk + job->halo + margin(job) : 0;
