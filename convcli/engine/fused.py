@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 Compiled = Callable[..., native.Counts]
-"""(source rows, target rows of each filter, what stands beyond, scale and bias and step) -> counts."""
+"""(channels of source rows, target rows of each filter, what stands beyond, scale and bias and step) -> counts."""
 
 
 def fits(setup: Setup) -> bool:
@@ -32,7 +32,7 @@ def fits(setup: Setup) -> bool:
     colours = not info.has_alpha or numbers.alpha == "straight"
     held = native.TYPES if setup.plan.itemsize == 4 else native.WIDE_TYPES
     types = info.dtype in held and filter_.output_dtype(info) in held
-    return native.AVAILABLE and plain and colours and types and filter_.each
+    return native.AVAILABLE and plain and colours and types
 
 
 def store_fused(job: Job, compiled: Compiled, task: Task, target: Array) -> Counts | None:
@@ -40,11 +40,11 @@ def store_fused(job: Job, compiled: Compiled, task: Task, target: Array) -> Coun
     if not job.data.dtype.isnative:
         return None
     total, numbers = Counts(), job.filter.numbers
-    pixels = _samples_last(job.source[task.loop][:, 0])
     parts, reads = job.slab.look_up(task.tile)
     told = {"scale": numbers.scale, "bias": numbers.bias, "reads": reads, "outside": job.setup.outside}
-    for rows, results, step in _planes(pixels[parts], _samples_last(target)):
-        counts = compiled(rows, results, step=step, **told)
+    pixels = job.source[task.loop][..., *parts]
+    for channels, results, step in _planes(_samples_last(pixels), _samples_last(target)):
+        counts = compiled(channels, results, step=step, **told)
         if counts.nan or (results.dtype.kind == "f" and (counts.below or counts.above)):
             return None
         total.add(Counts(results.size, counts.below, counts.above))

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-MOST_FILTERS = 256
+MOST_FILTERS = 4096
 GRAIN = 4
-"""Rows of a block of the compiled loops."""
+"""Rows, or filters that read the same, of a block of the compiled loops."""
 
 
 def rounding(problem: Problem) -> float:
@@ -61,9 +61,11 @@ def price(problem: Problem, machine: Machine) -> Cost:
 
 
 def _compiled_price(problem: Problem, machine: Machine) -> Cost:
-    """A multiply-add for each tap and a store for each output; slower where strides leave gaps."""
+    """A multiply-add for each tap and a store for each output; strides slow down all but filters four by four."""
     outputs = problem.planes * problem.channels_out * prod(problem.output)
-    slower, more = (1, 0.0) if problem.stride[-1] == 1 else (2, machine.gap)
+    sharing, slower, more = problem.channels_out // problem.groups, 1.0, 0.0
+    if problem.stride[-1] > 1:
+        slower, more = 1 + sharing % GRAIN / sharing, machine.gap / sharing
     seconds = slower * problem.macs * machine.tap + outputs * (machine.store + more)
     return Cost(problem.macs, seconds=seconds)
 
@@ -105,8 +107,8 @@ class Compiled:
         self._sum(block, out)
 
     def fused(self, source: Array, target: Array, **more: Any) -> native.Counts:
-        """The same on samples as they lie in an image: [slices,] rows and columns, `target` with an axis of filters."""
-        return self._sum(source[None], target, **more)
+        """The same on samples as they lie in an image: channels and filters of [slices,] rows and columns."""
+        return self._sum(source, target, **more)
 
     def _sum(self, channels: Array, results: Array, **more: Any) -> native.Counts:
         """All filters in one call; a plane is a volume of one slice."""

@@ -233,13 +233,14 @@ class Compiled:
 
     def __call__(self, block: Array, out: Array) -> None:
         """Fill `out` (O, *tile) from `block` (I, *window)."""
-        per_group = self.problem.channels_out // self.problem.groups
-        for number, result in enumerate(out):
-            self._sum(number, block[number // per_group], result)
+        self.fused(block, out)
 
     def fused(self, source: Array, target: Array, **more: Any) -> native.Counts:
-        """The same on samples as they lie in an image: [slices,] rows and columns, `target` with an axis of filters."""
-        counts = [self._sum(number, source, result, **more) for number, result in enumerate(target)]
+        """The same on samples as they lie in an image: channels and filters of [slices,] rows and columns."""
+        per_group = self.problem.channels_out // self.problem.groups
+        counts = [
+            self._sum(number, source[number // per_group], result, **more) for number, result in enumerate(target)
+        ]
         return native.Counts(*map(sum, zip(*counts, strict=True)))
 
     def _sum(self, number: int, source: Array, target: Array, **more: Any) -> native.Counts:

@@ -123,6 +123,7 @@ struct job {
     struct samples target;
     struct taps taps, columns; /* of a separable kernel the rows and the columns, a term after the other */
     ptrdiff_t channels, deep;  /* that a filter sums over; slices under the kernel: planes of taps for each channel */
+    ptrdiff_t filters;         /* that sum over the same channels */
     float scale, bias;
 
     int in_place;          /* source rows are read where they are, except by the outputs outside [left, right) */
@@ -136,8 +137,9 @@ struct job {
     ptrdiff_t phase, slot; /* floats of a ring's row: of each phase of a stride along x, and of all */
     ptrdiff_t between_row; /* floats of a row between the passes of a separable kernel */
 
-    ptrdiff_t *offsets;          /* bytes from an output's place to what each tap of a row reads */
-    struct recipe sum[2], *down; /* the taps, for one and for four rows; the same of each term of the columns */
+    ptrdiff_t *offsets;           /* bytes from an output's place to what each tap of a row reads */
+    struct recipe *sum[SHAPES];   /* of each filter; for blocks of some, of as many as there are, four by four */
+    struct recipe *down[FILTERS]; /* of each term of the columns; a row of sums, or some */
     float *ring, *between, *sums, *blank[2]; /* blank: what stands for slices and rows beyond the image */
     const char **rows, **reads;
     ptrdiff_t *kept; /* the slice in each place of the ring, or -1 */
@@ -206,7 +208,19 @@ static void widen(const struct job *job, const struct range *range, ptrdiff_t pl
                          1, (last - p) / stride + 1);
 }
 
-/* Point to the rows that the outputs from `row` on read in each plane. */
+/* How many blocks of a shape the filters of a group make: four by four, and the rest one by one. */
+static ptrdiff_t blocks(const struct job *job, enum shape shape)
+{
+    return shape == FILTERS ? job->filters / TALLEST : job->filters % TALLEST;
+}
+
+/* The first filter of a block. */
+static ptrdiff_t first_filter(const struct job *job, enum shape shape, ptrdiff_t block)
+{
+    return shape == FILTERS ? block * TALLEST : job->filters - job->filters % TALLEST + block;
+}
+
+/* Point to the rows that `tall` rows of outputs from `row` on read in each plane. */
 static void find_rows(const struct job *job, const struct range *range, ptrdiff_t slice, ptrdiff_t row, int tall, ptrdiff_t x)
 {
     const struct window *window = &job->window;
@@ -228,10 +242,9 @@ static void find_rows(const struct job *job, const struct range *range, ptrdiff_
 
 /* Point to the rows that the next strip is the first to read, of the last plane, and to those that it writes, where that
  * is done in place; then NULL. The cache does not foresee rows. */
-static void look_ahead(const struct job *job, const struct range *range, ptrdiff_t slice, ptrdiff_t row, int tall,
-                       ptrdiff_t x, const char **ahead)
+static void look_ahead(const struct job *job, const struct range *range, const struct samples *target, ptrdiff_t slice,
+                       ptrdiff_t row, int tall, ptrdiff_t x, const char **ahead)
 {
-    const struct samples *target = &job->target;
     ptrdiff_t next = row + tall, last = job->planes - 1, under = slice_under(job, last, slice);
     const char *filler, *from;
     if (job->window.y.dilation > 1 || next + tall > target->rows)
@@ -246,25 +259,31 @@ static void look_ahead(const struct job *job, const struct range *range, ptrdiff
     *ahead = NULL;
 }
 
-/* Follow a recipe over the rows that were found. True if a result is not finite. */
-static int sum(const struct job *job, const struct recipe *recipe, char *const *out, int tall, ptrdiff_t columns,
-               const char *const *ahead)
+/* Point to what each tap of a recipe reads in the rows that were found. */
+static void point(const struct job *job, const struct recipe *recipe)
 {
     for (ptrdiff_t i = 0; i < recipe->count; i++)
         job->reads[i] = job->rows[recipe->reads[i].row] + recipe->reads[i].offset;
-    return (tall == 1 ? job->kernels->one_row : job->kernels->four_rows)(recipe, job->reads, out, columns, ahead);
+}
+
+/* Follow a recipe over what was pointed to. True if a result is not finite. */
+static int follow(const struct job *job, const struct recipe *recipe, char *const *out, enum shape shape, ptrdiff_t columns,
+                  const char *const *ahead)
+{
+    return (shape == ROW ? job->kernels->one_row : job->kernels->four_rows)(recipe, job->reads, out, columns, ahead);
 }
 
 /* The columns of a separable kernel: from the rows that were found to rows of sums, which are the ones found then. */
-static void sum_down(const struct job *job, int tall, ptrdiff_t columns)
+static void sum_down(const struct job *job, enum shape shape, ptrdiff_t columns)
 {
-    ptrdiff_t terms = job->columns.planes;
+    ptrdiff_t terms = job->columns.planes, tall = SHAPE[shape].rows;
     char *out[TALLEST];
     const char *nothing = NULL;
     for (ptrdiff_t term = 0; term < terms; term++) {
-        for (int t = 0; t < tall; t++)
+        for (ptrdiff_t t = 0; t < tall; t++)
             out[t] = (char *)(job->between + (term * tall + t) * job->between_row);
-        sum(job, &job->down[2 * term + (tall > 1)], out, tall, columns, &nothing);
+        point(job, &job->down[shape][term]);
+        follow(job, &job->down[shape][term], out, shape, columns, &nothing);
     }
     for (ptrdiff_t i = 0; i < terms * tall; i++)
         job->rows[i] = (const char *)(job->between + i * job->between_row);
@@ -284,24 +303,23 @@ static void count_unusual(char *values, ptrdiff_t count, int type, struct counts
     }
 }
 
-/* The outputs [x, x + columns) of a range in `tall` rows from `row` on. */
-static void compute(const struct job *job, const struct range *range, ptrdiff_t slice, ptrdiff_t row, int tall, ptrdiff_t x,
-                    ptrdiff_t columns, struct counts *counts)
+/* A block of outputs of the filters from the first of `target` on. */
+static void settle_block(const struct job *job, const struct range *range, const struct samples *target,
+                         const struct recipe *recipe, enum shape shape, ptrdiff_t slice, ptrdiff_t row, ptrdiff_t x,
+                         ptrdiff_t columns, struct counts *counts)
 {
-    const struct samples *target = &job->target;
+    int outputs = SHAPE[shape].rows * SHAPE[shape].filters;
     char *out[TALLEST], *to[TALLEST];
     const char *ahead[2 * TALLEST + 1] = {NULL};
-    find_rows(job, range, slice, row, tall, x);
-    if (job->columns.values)
-        sum_down(job, tall, job->window.x.stride > 1 ? job->slot : columns + job->halo);
-    for (int t = 0; t < tall; t++) {
-        to[t] = place(target, slice, row + t * job->window.y.dilation, range->first + x);
+    for (int t = 0; t < outputs; t++) {
+        to[t] = shape == FILTERS ? place(target, slice, row, range->first + x) + t * target->channel_step
+                                 : place(target, slice, row + t * job->window.y.dilation, range->first + x);
         out[t] = job->straight ? to[t] : (char *)(job->sums + t * (job->chunk + margin(job)));
     }
-    if (tall > 1)
-        look_ahead(job, range, slice, row, tall, x, ahead);
-    int unusual = sum(job, &job->sum[tall > 1], out, tall, columns, ahead);
-    for (int t = 0; t < tall; t++) {
+    if (shape == ROWS)
+        look_ahead(job, range, target, slice, row, outputs, x, ahead);
+    int unusual = follow(job, recipe, out, shape, columns, ahead);
+    for (int t = 0; t < outputs; t++) {
         if (unusual)
             count_unusual(out[t], columns, target->type, counts);
         if (target->type != FLOAT32)
@@ -311,13 +329,28 @@ static void compute(const struct job *job, const struct range *range, ptrdiff_t 
     }
 }
 
-static void strip(const struct job *job, const struct range *range, ptrdiff_t slice, ptrdiff_t row, int tall,
+/* The outputs [x, x + columns) of a range in the rows of a shape from `row` on, of all filters that are computed so. */
+static void compute(const struct job *job, const struct range *range, ptrdiff_t slice, ptrdiff_t row, enum shape shape,
+                    ptrdiff_t x, ptrdiff_t columns, struct counts *counts)
+{
+    struct samples target = job->target;
+    find_rows(job, range, slice, row, SHAPE[shape].rows, x);
+    if (job->columns.values)
+        sum_down(job, shape, job->window.x.stride > 1 ? job->slot : columns + job->halo);
+    point(job, job->sum[shape]);
+    for (ptrdiff_t i = 0; i < blocks(job, shape); i++) {
+        target.data = job->target.data + first_filter(job, shape, i) * target.channel_step;
+        settle_block(job, range, &target, &job->sum[shape][i], shape, slice, row, x, columns, counts);
+    }
+}
+
+static void strip(const struct job *job, const struct range *range, ptrdiff_t slice, ptrdiff_t row, enum shape shape,
                   struct counts *counts)
 {
     ptrdiff_t count = parts(range->columns, job->chunk);
     for (ptrdiff_t i = 0; i < count; i++) {
         ptrdiff_t x = begin(range->columns, count, i);
-        compute(job, range, slice, row, tall, x, begin(range->columns, count, i + 1) - x, counts);
+        compute(job, range, slice, row, shape, x, begin(range->columns, count, i + 1) - x, counts);
     }
 }
 
@@ -333,12 +366,14 @@ static void band(const struct job *job, struct range *range, ptrdiff_t slice, pt
         for (ptrdiff_t plane = 0; plane < job->planes; plane++)
             if (job->fresh[plane])
                 widen(job, range, plane, slice, range->widened);
-    for (ptrdiff_t p = 0; p < smaller(apart, rows); p++)
+    for (ptrdiff_t t = 0; t < rows && blocks(job, FILTERS); t++)
+        strip(job, range, slice, y + t, FILTERS, counts);
+    for (ptrdiff_t p = 0; p < smaller(apart, rows) && blocks(job, ROWS); p++)
         if (axis->stride == 1 && p + (TALLEST - 1) * apart < rows)
-            strip(job, range, slice, y + p, TALLEST, counts);
+            strip(job, range, slice, y + p, ROWS, counts);
         else
             for (ptrdiff_t t = p; t < rows; t += apart)
-                strip(job, range, slice, y + t, 1, counts);
+                strip(job, range, slice, y + t, ROW, counts);
 }
 
 /* Find the planes that the ring does not hold. */
@@ -455,52 +490,58 @@ static void *room(struct memory *memory, ptrdiff_t count, ptrdiff_t size)
     return block ? memory->blocks[memory->count++] = block : NULL;
 }
 
-/* Room for recipes of blocks of one and of four rows. */
-static void find_recipes(struct recipe recipes[2], struct taps taps, struct memory *memory)
+/* Room for `count` recipes of a shape, which read alike. */
+static struct recipe *find_recipes(enum shape shape, ptrdiff_t count, const struct taps *taps, struct memory *memory)
 {
-    ptrdiff_t total = taps.planes * taps.high * taps.wide;
-    for (int i = 0; i < 2; i++) {
-        ptrdiff_t tall = i ? TALLEST : 1;
-        recipes[i] = (struct recipe){.scale = 1};
-        recipes[i].taps = room(memory, total * tall, sizeof *recipes->taps);
-        recipes[i].reads = room(memory, total * tall * 2, sizeof *recipes->reads);
-        recipes[i].runs = room(memory, taps.planes * TALLEST + total / BURST + 2, sizeof *recipes->runs);
-    }
+    ptrdiff_t total = count_taps(taps), tall = SHAPE[shape].rows * SHAPE[shape].filters;
+    struct recipe *recipes = room(memory, count, sizeof *recipes);
+    struct recipe first = {.scale = 1};
+    first.taps = room(memory, count * total * tall, sizeof *first.taps);
+    first.reads = room(memory, total * 2 * SHAPE[shape].rows, sizeof *first.reads);
+    first.runs = room(memory, taps->planes * TALLEST + total / BURST + 2, sizeof *first.runs);
+    for (ptrdiff_t i = 0; !memory->failed && i < count; i++, first.taps += total * tall)
+        recipes[i] = first;
+    return recipes;
 }
 
-static void write_recipes(const struct job *job, struct recipe recipes[2], struct taps taps, const ptrdiff_t *offsets)
+static void fill(const struct job *job, struct recipe *recipe, enum shape shape, struct taps taps, const ptrdiff_t *offsets)
 {
     ptrdiff_t pace = taps.wide > 1 && job->window.x.stride == 1 ? offsets[1] - offsets[0] : 0;
-    for (int i = 0; i < 2; i++)
-        write_recipe(&recipes[i], taps, offsets, pace, i ? TALLEST : 1, job->kernels->lanes * (ptrdiff_t)sizeof(float));
+    write_recipe(recipe, taps, offsets, pace, shape, job->kernels->lanes * (ptrdiff_t)sizeof(float));
 }
 
-/* The recipes of a filter. */
+/* The recipes of all filters of a group. */
 static void prepare(struct job *job)
 {
-    static const ptrdiff_t here = 0;
+    static const ptrdiff_t here[2] = {0};
     for (ptrdiff_t tap = 0; tap < job->taps.wide; tap++) {
         ptrdiff_t pixel = tap * job->window.x.dilation, stride = job->window.x.stride;
         job->offsets[tap] = (pixel % stride * job->phase + pixel / stride * job->window.step) * (ptrdiff_t)sizeof(float);
     }
-    write_recipes(job, job->sum, job->taps, job->offsets);
-    for (int i = 0; i < 2; i++)
-        job->sum[i].scale = job->scale, job->sum[i].bias = job->bias;
+    for (int shape = 0; shape < SHAPES; shape++)
+        for (ptrdiff_t i = 0; i < blocks(job, shape); i++) {
+            struct recipe *recipe = &job->sum[shape][i];
+            struct taps taps = job->taps;
+            taps.values += first_filter(job, shape, i) * count_taps(&taps);
+            fill(job, recipe, shape, taps, job->offsets);
+            recipe->scale = job->scale, recipe->bias = job->bias;
+        }
     for (ptrdiff_t i = 0; i < job->columns.planes; i++) {
         struct taps term = {job->columns.values + i * job->high, 1, job->high, 1};
-        write_recipes(job, job->down + 2 * i, term, &here);
+        for (int shape = 0; shape < FILTERS; shape++)
+            fill(job, &job->down[shape][i], shape, term, here);
     }
 }
 
 static void find_room(struct job *job, struct memory *memory)
 {
     ptrdiff_t planes = job->planes, terms = job->columns.planes, size = sizeof(float);
-    ptrdiff_t most = 2 * TALLEST * larger(job->taps.planes * job->taps.high * job->taps.wide, job->high);
+    ptrdiff_t most = 2 * TALLEST * larger(count_taps(&job->taps), job->high);
     job->offsets = room(memory, job->taps.wide, sizeof *job->offsets);
-    find_recipes(job->sum, job->taps, memory);
-    job->down = room(memory, 2 * terms, sizeof *job->down);
-    for (ptrdiff_t i = 0; job->down && i < terms; i++)
-        find_recipes(job->down + 2 * i, (struct taps){NULL, 1, job->high, 1}, memory);
+    for (int shape = 0; shape < SHAPES; shape++)
+        job->sum[shape] = find_recipes(shape, blocks(job, shape), &job->taps, memory);
+    for (int shape = 0; shape < FILTERS; shape++)
+        job->down[shape] = find_recipes(shape, terms, &(struct taps){NULL, 1, job->high, 1}, memory);
     job->rows = room(memory, larger(planes * (job->high + TALLEST - 1), terms * TALLEST), sizeof *job->rows);
     job->reads = room(memory, most, sizeof *job->reads);
     ptrdiff_t rings = job->in_place ? 2 * (job->left > 0 || job->right < job->target.columns) : 1;
@@ -521,15 +562,15 @@ static void find_room(struct job *job, struct memory *memory)
 /* Find memory, run, give it back. False without memory. */
 static int run(struct job *job, struct counts *counts)
 {
-    struct memory memory = {calloc((size_t)(20 + 6 * job->columns.planes), sizeof(void *)), 0, 0};
+    struct memory memory = {calloc(32, sizeof(void *)), 0, 0};
     memory.failed = !memory.blocks;
     find_room(job, &memory);
-    for (ptrdiff_t filter = 0; filter < job->target.channels && !memory.failed; filter++) {
-        struct job one = *job;
-        pick_filter(&one.window, &one.target, job->channels, filter);
-        one.taps.values += filter * job->taps.planes * job->taps.high * job->taps.wide;
-        prepare(&one);
-        run_job(&one, counts);
+    for (ptrdiff_t filter = 0; filter < job->target.channels && !memory.failed; filter += job->filters) {
+        struct job group = *job;
+        pick_filter(&group.window, &group.target, job->channels, filter);
+        group.taps.values += filter * count_taps(&job->taps);
+        prepare(&group);
+        run_job(&group, counts);
     }
     while (memory.count)
         free(memory.blocks[--memory.count]);
@@ -598,7 +639,10 @@ static const char *understand(const Py_buffer *buffers, int instructions, struct
         float outside = (float)axes[i]->outside;
         memcpy(window->outside[i], &outside, window->size = sizeof outside);
     }
-    return objection(window, &job->target, shape);
+    if ((wrong = objection(window, &job->target, shape)))
+        return wrong;
+    job->filters = job->target.channels / (window->source.channels / job->channels);
+    return NULL;
 }
 
 static PyObject *filter(PyObject *module, PyObject *args)

@@ -3,18 +3,27 @@
  */
 
 enum {
-    TALLEST = 4,    /* rows of the tallest block of outputs, */
+    TALLEST = 4,    /* rows, or filters, of the tallest block of outputs, */
     ABREAST = 3,    /* and vectors in each of them: twelve sums, three pixels and a tap are sixteen registers */
     WIDEST = 8,     /* vectors of a block of one row */
     MOST_APART = 3, /* vectors from one in a row of a block to the next: colours have 1, 3 or 4 samples */
     BURST = 32,     /* taps that are summed one by one before they are added to a total; or the root of all taps */
 };
 
-/* Kernels of high x wide taps, one for each plane. */
+/* Kernels of high x wide taps, one for each plane; those of the next filter follow. */
 struct taps {
     const float *values;
     ptrdiff_t planes, high, wide;
 };
+
+static inline ptrdiff_t count_taps(const struct taps *taps) { return taps->planes * taps->high * taps->wide; }
+
+/* A block of vectors of sums: of some rows of one filter, which read some of the same pixels, or of a row of some filters,
+ * which read all the same. */
+enum shape { ROW, ROWS, FILTERS, SHAPES };
+static const struct {
+    int rows, filters;
+} SHAPE[SHAPES] = {{1, 1}, {4, 1}, {1, 4}};
 
 /* What one tap of a block reads: a row of a strip's input, and bytes from an output's place in it. */
 struct read {
@@ -32,7 +41,7 @@ enum { SIDEWAYS = 8 };
 /* A sum of products for a block of one or of four rows, in the order in which the loops take it. A long sum is cut into
  * bursts that are summed first: float32 loses less. */
 struct recipe {
-    float *taps;      /* of each tap the values that a block needs, as many as it has rows */
+    float *taps;      /* of each tap the values that a block needs, as many as it has rows or filters */
     struct read *reads;
     struct run *runs; /* up to one without taps */
     ptrdiff_t count;  /* of reads */
@@ -92,21 +101,35 @@ static void write_sideways(struct pen *pen, struct taps taps, ptrdiff_t row, ptr
     }
 }
 
+/* Four filters read the same. */
+static void write_filters(struct pen *pen, struct taps taps, const ptrdiff_t *offsets)
+{
+    ptrdiff_t total = count_taps(&taps);
+    for (ptrdiff_t tap = 0; tap < total; tap++) {
+        begin_tap(pen, TALLEST, 1);
+        *pen->read++ = (struct read){tap / taps.wide, offsets[tap % taps.wide]};
+        for (ptrdiff_t filter = 0; filter < TALLEST; filter++)
+            *pen->value++ = taps.values[filter * total + tap];
+    }
+}
+
 /* Write a recipe. `pace` are the bytes from one tap of a row to the next where it is the same for all, else 0; `vector` are
  * those of a vector. */
 static void write_recipe(struct recipe *recipe, struct taps taps, const ptrdiff_t *offsets, ptrdiff_t pace,
-                         ptrdiff_t tall, ptrdiff_t vector)
+                         enum shape shape, ptrdiff_t vector)
 {
-    ptrdiff_t total = taps.planes * taps.high * taps.wide, most = BURST, turn = 0;
+    ptrdiff_t total = count_taps(&taps), tall = SHAPE[shape].rows, most = BURST, turn = 0;
     while (most * most < total)
         most++;
     struct pen pen = {recipe->runs, recipe->reads, recipe->taps, 0, parts(total, parts(total, most))};
     recipe->runs->taps = 0;
     recipe->gap = 1;
-    for (ptrdiff_t gap = MOST_APART; gap && pace && tall == TALLEST && taps.high == 1; gap--)
+    for (ptrdiff_t gap = MOST_APART; gap && pace && shape == ROWS && taps.high == 1; gap--)
         if (gap * vector % pace == 0 && taps.wide >= (ABREAST - 1) * gap * vector / pace)
             recipe->gap = gap, turn = gap * vector / pace;
-    for (ptrdiff_t plane = 0; plane < taps.planes; plane++, taps.values += taps.high * taps.wide)
+    if (shape == FILTERS)
+        write_filters(&pen, taps, offsets);
+    for (ptrdiff_t plane = 0; shape != FILTERS && plane < taps.planes; plane++, taps.values += taps.high * taps.wide)
         if (turn)
             write_sideways(&pen, taps, plane * TALLEST, pace, turn);
         else
