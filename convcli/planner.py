@@ -19,6 +19,8 @@ from convcli.methods import METHODS, pointwise
 DEFAULT_MEMORY = 2**28
 WORTH_A_THREAD = 1e-3
 """Seconds of work that pay for starting one more thread."""
+FEW = 4
+"""Tiles for each thread, of a method whose tiles can be shared: where there are fewer, all threads share each tile."""
 WORKSPACE = 4
 """Arrays of the size of a tile's window that a thread holds at a time: block, result and the method's own."""
 
@@ -54,6 +56,12 @@ class Plan:
     def tiles(self) -> int:
         """Tiles per plane."""
         return prod(ceil(n / t) for n, t in zip(self.problem.output, self.tile, strict=True))
+
+    @property
+    def team(self) -> int:
+        """Threads that share each tile; 1 where each takes tiles of its own."""
+        shared = load(self.method) if self.threads > 1 else None
+        return self.threads if _few(shared, self.problem.planes * self.tiles, self.threads) else 1
 
 
 @lru_cache(maxsize=256)
@@ -133,15 +141,22 @@ def _tiles(method: Any, problem: Problem) -> int:
 
 
 def _shared(method: Any, problem: Problem, threads: int) -> tuple[int, ...]:
-    """A method's tile; where it may be cut between rows, so that every thread has as many of them."""
+    """A method's tile, larger for a team; cut between rows, where that may be, so that threads have as many of them."""
     tile: tuple[int, ...] = method.tile(problem)
-    if not hasattr(method, "GRAIN") or problem.planes > threads:
+    if team := _few(method, _tiles(method, problem), threads):
+        tile = tile[0] * threads, *tile[1:]
+    elif not hasattr(method, "GRAIN") or problem.planes > threads:
         return tile
     outputs, across = problem.output[0], prod(ceil(n / t) for n, t in zip(problem.output[1:], tile[1:], strict=True))
-    others = problem.planes * across
+    others, threads = problem.planes * across, 1 if team else threads
     rounds = ceil(ceil(outputs / tile[0]) * others / threads)
     rows = ceil(outputs / ceil(rounds * threads / others))
     return min(outputs, ceil(rows / method.GRAIN) * method.GRAIN), *tile[1:]
+
+
+def _few(method: Any, tiles: int, threads: int) -> bool:
+    """Whether threads had better share tiles, where the method lets them."""
+    return threads > 1 and hasattr(method, "TEAM") and tiles < FEW * threads
 
 
 def _pixels(problem: Problem) -> int:

@@ -5,6 +5,8 @@ from itertools import product
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from convcli import convolve, native
 from convcli.arithmetic.geometry import Geometry
@@ -115,7 +117,67 @@ def test_what_winograd_cannot_do_is_refused_with_the_reason(change, reason):
     assert reason in winograd.refuse(replace(problem, **change))
 
 
-def test_a_wide_bank_is_planned_as_winograd_for_every_thread():
+def test_threads_share_the_tiles_of_a_layer_and_take_those_of_many():
     problem = Problem((Geometry(56, 3, begin=1, end=1),) * 2, channels_in=128, channels_out=128)
-    plan = make_plan(problem, threads=2)
-    assert ("winograd", (28, 56), 2) == (plan.method, plan.tile, plan.threads)
+    one, several = make_plan(problem, threads=2), make_plan(replace(problem, planes=20), threads=2)
+    assert ("winograd", (56, 56), 2, 2) == (one.method, one.tile, one.threads, one.team)
+    assert ("winograd", 2, 1) == (several.method, several.threads, several.team)
+    assert make_plan(problem, threads=1).team == 1
+
+
+@pytest.mark.parametrize("frames", [1, 2, 9])
+def test_results_do_not_depend_on_who_computes_them(frames):
+    image, taps = layer(11, 61, 45, 32, 32)
+    film = np.stack([image * (1 + frame) for frame in range(frames)])
+    alone, together = (
+        convolve(film, taps, axes="TCYX", border="wrap", method="winograd", threads=threads) for threads in (1, 3)
+    )
+    np.testing.assert_array_equal(alone, together)
+
+
+@pytest.mark.skipif(not native.PATCHES, reason="the native extension is not built")
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_patches_read_what_stands_beyond_the_image(data):
+    """The components of a window are those of the window written out, and nothing between components is touched."""
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    channels, height, width = (data.draw(st.integers(1, most)) for most in (3, 9, 40))
+    rows, columns = (data.draw(st.integers(1, most)) for most in (30, 90))
+    image = rng.standard_normal((channels, height, width)).astype(np.float32)
+    reads = [
+        None if window == size else rng.integers(-1, size, window).astype(np.int32)
+        for window, size in ((rows, height), (columns, width))
+    ]
+    if reads[1] is not None and data.draw(st.booleans()):  # a stretch, as borders leave it
+        reads[1] = (np.arange(columns) - columns // 3).clip(-1, width - 1).astype(np.int32)
+    window = image
+    for axis, (places, constant) in enumerate(zip(reads, (7.0, -3.0), strict=True), 1):
+        if places is not None:
+            window = window.take(np.maximum(places, 0), axis)
+            window[(slice(None),) * axis + (places < 0,)] = constant
+    down, across = max(1, -(-(rows - 2) // 4)), max(1, -(-(columns - 2) // 4))
+    filled = np.zeros((channels, 4 * down + 2, 4 * across + 2))
+    filled[:, :rows, :columns] = window
+    patches = np.lib.stride_tricks.sliding_window_view(filled, (6, 6), (1, 2))[:, ::4, ::4]
+    inputs = np.array(winograd.TRANSFORMS[0].inputs)
+    expected = np.einsum("ia,cyxab,jb->ijcyx", inputs, patches, inputs).reshape(36, channels, down, across)
+    room = np.full((36, expected[0].size + 5), 99, np.float32)
+    native.to_components(image, room[:, :-5].reshape(expected.shape), reads, (7.0, -3.0))
+    np.testing.assert_allclose(room[:, :-5].reshape(expected.shape), expected, atol=2e-3)
+    assert (room[:, -5:] == 99).all()
+
+
+@pytest.mark.skipif(not native.PATCHES, reason="the native extension is not built")
+def test_patches_never_leave_the_buffers():
+    image, components = np.zeros((2, 6, 6), np.float32), np.zeros((36, 2, 1, 1), np.float32)
+    places = np.arange(6, dtype=np.int32)
+    native.to_components(image, components, (places, places))
+    for wrong in (places + 1, places - 2, places.astype(np.int64), places[None], places[:0], np.arange(7, dtype="i")):
+        with pytest.raises((ValueError, BufferError)):
+            native.to_components(image, components, (None, wrong))
+    for wrong in (places + 1, places - 2, places[:0], "rows"):
+        with pytest.raises((ValueError, TypeError)):
+            native.to_components(image, components, (wrong, None))
+    for wrong in (components[:35], components[:, :1], components[:, ::-1], np.zeros((36, 2, 1, 2), "f")[..., ::2]):
+        with pytest.raises(ValueError):
+            native.to_components(image, wrong)

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from convcli.engine.tiles import Task
 
 Array = np.ndarray[Any, Any]
-Compiled = Callable[..., native.Counts]
-"""(channels of source rows, target rows of each filter, what stands beyond, scale and bias and step) -> counts."""
+Compiled = Callable[..., native.Counts | None]
+"""(channels of source rows, target rows of each filter, what stands beyond, scale and bias and step) -> counts, or None
+where the method cannot do these."""
 
 
 def fits(setup: Setup) -> bool:
@@ -45,7 +46,7 @@ def store_fused(job: Job, compiled: Compiled, task: Task, target: Array) -> Coun
     pixels = job.source[task.loop][..., *parts]
     for channels, results, step in _planes(_samples_last(pixels), _samples_last(target)):
         counts = compiled(channels, results, step=step, **told)
-        if counts.nan or (results.dtype.kind == "f" and (counts.below or counts.above)):
+        if counts is None or counts.nan or (results.dtype.kind == "f" and (counts.below or counts.above)):
             return None
         total.add(Counts(results.size, counts.below, counts.above))
     return total

@@ -218,7 +218,8 @@ class Job:
                     progress(counts.samples)
 
         tasks = self.slab.tasks
-        run_all(work, tasks, min(self.plan.threads, len(tasks)), blas=method.fused is None)
+        threads = min(self.plan.threads // self.plan.team, len(tasks))
+        run_all(work, tasks, threads, blas=getattr(method.apply, "blas", True))
         return total
 
 

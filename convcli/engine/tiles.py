@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from convcli.engine.samples import (
     unpremultiply,
 )
 from convcli.engine.windows import read_window
+from convcli.engine.workers import share
 from convcli.errors import ConvError
 from convcli.kernels.kernel import Kernel
 from convcli.kernels.pairs import Pair
@@ -62,7 +63,9 @@ class Method:
     def apply(self) -> Apply:
         """The filter itself."""
         plan, filter_ = self.setup.plan, self.setup.filter
-        return ready(filter_.pair or filter_.kernel, plan.method, replace(plan.problem, itemsize=plan.itemsize))
+        made: Any = ready(filter_.pair or filter_.kernel, plan.method, replace(plan.problem, itemsize=plan.itemsize))
+        apply: Apply = made if plan.team == 1 else replace(made, share=partial(share, threads=plan.team))
+        return apply
 
     @cached_property
     def fused(self) -> Compiled | None:

@@ -21,7 +21,7 @@ def core_count() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def run_all(function: Callable[[Task], None], tasks: Iterable[Task], threads: int, *, blas: bool = True) -> None:
+def run_all(function: Callable[[Task], object], tasks: Iterable[Task], threads: int, *, blas: bool = True) -> None:
     """Call `function` on every task from up to `threads` threads; the first exception stops all and is raised here.
 
     Tasks that call no `blas` spare it being told of threads.
@@ -34,7 +34,14 @@ def run_all(function: Callable[[Task], None], tasks: Iterable[Task], threads: in
             _run_threads(function, tasks, threads)
 
 
-def _run_threads(function: Callable[[Task], None], tasks: Iterable[Task], threads: int) -> None:
+def share(work: Callable[[slice], object], count: int, threads: int) -> None:
+    """Call `work` on slices of `count` things from a team of threads; BLAS has been told of them."""
+    pieces = min(count, 2 * threads)
+    ends = [count * piece // pieces for piece in range(pieces + 1)]
+    run_all(work, map(slice, ends, ends[1:]), threads, blas=False)
+
+
+def _run_threads(function: Callable[[Task], object], tasks: Iterable[Task], threads: int) -> None:
     queue = iter(tasks)
     lock = threading.Lock()
     failures: list[BaseException] = []

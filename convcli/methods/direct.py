@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import ceil, prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from convcli import native
 from convcli.arithmetic.problem import Cost, Problem
@@ -99,6 +99,7 @@ def prepare(taps: Array, problem: Problem) -> Compiled | Banded:
 class Compiled:
     """Applies filters by the native extension."""
 
+    blas: ClassVar = False
     problem: Problem
     taps: Array
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import reduce
 from math import ceil, prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from convcli import native
 from convcli.arithmetic.geometry import Geometry
@@ -226,6 +226,7 @@ class Pass:
 class Compiled:
     """Applies terms by the native extension: down the columns, then along the rows, then through the slices."""
 
+    blas: ClassVar = False
     problem: Problem
     terms: tuple[tuple[Array, ...], ...]
     planes: Workspace = field(default_factory=Workspace)

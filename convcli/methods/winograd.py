@@ -17,6 +17,8 @@ from convcli.arithmetic.problem import Cost, Problem
 from convcli.methods.workspace import Workspace
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
 
     from convcli.machine import Machine
@@ -24,11 +26,14 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 GRAIN = 4
+TEAM = True
 KERNEL = 3
 FEWEST = 16
 """Channels below which transforms cost more than the multiplications that they save."""
 VALUES = 2**19
 """Transformed values of a tile: more leave the second-level cache."""
+PAGE, SPREAD = 2**10, 32
+"""Values in a page of memory, and those by which components are apart in theirs: two lines of the cache."""
 AT_ONCE = 2**12
 """Filters transformed at a time, in float64: they stay in the cache."""
 MOST_WEIGHTS = 2**26
@@ -167,9 +172,19 @@ def twice(rows: tuple[tuple[float, ...], ...]) -> Array:
     return np.kron(rows, rows)
 
 
+def spread(values: int) -> int:
+    """Values from one component to the next: pages and a bit, or all would share a place in the cache."""
+    return values + (SPREAD - values) % PAGE
+
+
+def alone(work: Callable[[slice], object], count: int) -> None:
+    """All of it, by this thread."""
+    work(slice(0, count))
+
+
 @dataclass(frozen=True)
 class Winograd:
-    """Applies a transformed bank to a block."""
+    """Applies a transformed bank to a block; `share` has others help: with channels, components, and filters."""
 
     transform: Transform
     bank: Array
@@ -177,37 +192,54 @@ class Winograd:
     outputs: Array
     pixels: Workspace = field(default_factory=Workspace)
     products: Workspace = field(default_factory=Workspace)
+    share: Callable[[Callable[[slice], object], int], None] = alone
 
-    def __call__(self, block: Array, out: Array) -> None:
-        """Fill `out` (O, *tile) from `block` (I, *window)."""
+    def fused(
+        self, source: Array, target: Array, *, step: int, scale: float, bias: float, **beyond: Any
+    ) -> native.Counts | None:
+        """The same on channels as they lie in an image; None where that cannot be, or where results are not finite."""
+        import numpy as np
+
+        rows = all(pixels.dtype == "float32" and pixels.strides[-1] == 4 for pixels in (source, target))
+        if not (self.compiled and rows and (step, scale, bias) == (1, 1, 0)):
+            return None
+        self(source, target, **beyond)
+        finite: list[bool] = []
+        self.share(lambda part: finite.append(bool(np.isfinite(target[part].sum()))), len(target))
+        return native.Counts(0, 0, 0) if all(finite) else None
+
+    def __call__(self, block: Array, out: Array, **beyond: Any) -> None:
+        """Fill `out` (O, *tile) from `block` (I, *window), or from channels and what stands `beyond` them."""
         import numpy as np
 
         components, groups, filters, channels = self.bank.shape
         rows, columns = (ceil(n / self.transform.outputs_at_once) for n in out.shape[1:])
         patches, dtype = rows * columns, self.bank.dtype
+        read, made = groups * channels * patches, groups * filters * patches
         with (
-            self.pixels.borrow((components, groups, channels, patches), dtype) as pixels,
-            self.products.borrow((components, groups, filters, patches), dtype) as products,
+            self.pixels.borrow((components, spread(read)), dtype) as inputs,
+            self.products.borrow((components, spread(made)), dtype) as outputs,
         ):
-            self.transform_inputs(block, pixels.reshape(components, -1, rows, columns))
-            np.matmul(self.bank, pixels, out=products)
-            self.transform_outputs(products.reshape(components, -1, rows, columns), out)
+            pixels = inputs[:, :read].reshape(components, groups, channels, patches)
+            products = outputs[:, :made].reshape(components, groups, filters, patches)
+            before, after = (part.reshape(components, -1, rows, columns) for part in (pixels, products))
+            self.share(lambda part: self.transform_inputs(block[part], before[:, part], **beyond), len(block))
+            self.share(lambda part: np.matmul(self.bank[part], pixels[part], out=products[part]), components)
+            self.share(lambda part: self.transform_outputs(after[:, part], out[part]), len(out))
 
     @property
     def compiled(self) -> bool:
         """Whether the extension has loops for this transform."""
         return native.PATCHES and self.transform.outputs_at_once == 4 and self.bank.dtype == "float32"
 
-    def transform_inputs(self, block: Array, pixels: Array) -> None:
+    def transform_inputs(self, block: Array, pixels: Array, **beyond: Any) -> None:
         """Fill `pixels` (components, I, rows, columns) with the components of all patches of a block (I, *window)."""
-        import numpy as np
-
         rows, columns = pixels.shape[2:]
         if self.compiled:
-            native.to_components(block[..., : 4 * columns + 2], pixels)
+            native.to_components(block, pixels, **beyond)
         else:
             patches = self.patches(block, rows, columns).reshape(len(self.bank), -1)
-            np.matmul(self.inputs, patches, out=pixels.reshape(len(self.bank), -1))
+            pixels[...] = (self.inputs @ patches).reshape(pixels.shape)
 
     def patches(self, block: Array, rows: int, columns: int) -> Array:
         """Every patch of a block (I, *window), zeros where it ends early: a view (m+2, m+2, I, rows, columns)."""

@@ -246,12 +246,18 @@ def _check_extent(
             )
 
 
-def to_components(block: Array, components: Array) -> None:
+def to_components(
+    block: Array,
+    components: Array,
+    reads: Sequence[Array | None] = (None, None),
+    outside: Sequence[float] = (0.0, 0.0),
+) -> None:
     """Fill `components` (36, I, down, across) with the transforms of the 6x6 patches of `block` (I, rows, columns).
 
-    Patches begin at every fourth pixel; where the block ends early, zeros follow. Both are float32.
+    Patches begin at every fourth pixel of the window that `reads` and `outside` describe, as for `correlate`; where it
+    ends early, zeros follow. Both are float32; the patches of a component lie side by side in memory.
     """
-    _patches.forward(block, components)
+    _patches.forward(block, components, *zip(reads, outside, strict=True))
 
 
 def from_components(components: Array, target: Array) -> None:

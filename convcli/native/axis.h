@@ -66,3 +66,19 @@ static inline int fits(ptrdiff_t outputs, ptrdiff_t taps, struct axis *axis)
     ptrdiff_t rest = axis->size - 1;
     return outputs - 1 <= rest / axis->stride && taps - 1 <= (rest - (outputs - 1) * axis->stride) / axis->dilation;
 }
+
+/* The pixels that Python says are read: None or int32. False with an exception; the buffer is the caller's to release. */
+static inline int as_reads(PyObject *reads, struct axis *axis, Py_buffer *buffer)
+{
+    if (reads == Py_None)
+        return 1;
+    if (PyObject_GetBuffer(reads, buffer, PyBUF_ND | PyBUF_FORMAT))
+        return 0;
+    if (buffer->ndim != 1 || strcmp(buffer->format, "i") || buffer->itemsize != 4 || !buffer->shape[0] ||
+        buffer->shape[0] > INT32_MAX) {
+        PyErr_SetString(PyExc_ValueError, "the pixels that are read are int32, in one dimension");
+        return 0;
+    }
+    axis->reads = buffer->buf, axis->size = buffer->shape[0];
+    return 1;
+}

@@ -15,9 +15,13 @@
 #error "GCC or Clang"
 #endif
 
+#include "axis.h"
 #include "versions.h"
 
-enum { STEP = 4, PATCH = 6, COMPONENTS = PATCH * PATCH, VECTOR = 16 };
+enum { STEP = 4, PATCH = 6, COMPONENTS = PATCH * PATCH, VECTOR = 8 };
+
+/* Floats at any address, written out as vectors: compilers do not see that twelve rows do not overlap. */
+typedef float lanes __attribute__((vector_size(VECTOR * sizeof(float)), aligned(sizeof(float)), may_alias));
 
 /* Lines of scratch are whole vectors, and so are all loops over them: what they hold at their end is not looked at. */
 static ptrdiff_t whole(ptrdiff_t count) { return (count + VECTOR - 1) / VECTOR * VECTOR; }
@@ -47,45 +51,48 @@ INLINE void collect(ptrdiff_t count, float *restrict const phases[STEP],
     }
 }
 
-/* Channels of rows of floats; columns lie side by side. */
+/* Channels of rows of floats; columns lie side by side. `rows` and `columns` are those of the window that is read. */
 struct maps {
     char *data;
     ptrdiff_t channels, rows, columns, channel_step, row_step;
+    struct axis y, x;
 };
 
-/* Components (36, channels, patches): patches of a row of them side by side, row by row. */
+/* Components (36, channels, patches): patches of a row of them side by side, row by row; `step` in bytes. */
 struct components {
-    float *data;
-    ptrdiff_t channels, down, across;
+    char *data;
+    ptrdiff_t channels, down, across, step;
 };
 
-/* out[i] = sum over j of B^T[i][j] in[j], for vectors. */
-INLINE void inputs(ptrdiff_t count, const float *restrict const in[PATCH],
-                                                         float *restrict const out[PATCH])
+INLINE lanes at(const float *row, ptrdiff_t x) { return *(const lanes *)(row + x); }
+
+INLINE void put(float *row, ptrdiff_t x, lanes value) { *(lanes *)(row + x) = value; }
+
+/* out[i] = sum over j of B^T[i][j] in[j], for whole vectors. */
+INLINE void inputs(ptrdiff_t count, const float *const in[PATCH], float *const out[PATCH])
 {
-    for (ptrdiff_t x = 0; x < count / VECTOR * VECTOR; x++) {
-        float a = in[0][x], b = in[1][x], c = in[2][x], d = in[3][x], e = in[4][x], f = in[5][x];
-        float even = e - 4 * c, odd = d - 4 * b, near = e - c, far = 2 * (d - b);
-        out[0][x] = 4 * a - 5 * c + e;
-        out[1][x] = even + odd;
-        out[2][x] = even - odd;
-        out[3][x] = near + far;
-        out[4][x] = near - far;
-        out[5][x] = 4 * b - 5 * d + f;
+    for (ptrdiff_t x = 0; x < count; x += VECTOR) {
+        lanes a = at(in[0], x), b = at(in[1], x), c = at(in[2], x), d = at(in[3], x), e = at(in[4], x), f = at(in[5], x);
+        lanes even = e - 4 * c, odd = d - 4 * b, near = e - c, far = 2 * (d - b);
+        put(out[0], x, 4 * a - 5 * c + e);
+        put(out[1], x, even + odd);
+        put(out[2], x, even - odd);
+        put(out[3], x, near + far);
+        put(out[4], x, near - far);
+        put(out[5], x, 4 * b - 5 * d + f);
     }
 }
 
-/* out[i] = sum over j of A^T[i][j] in[j], for vectors. */
-INLINE void outputs(ptrdiff_t count, const float *restrict const in[PATCH],
-                                                          float *restrict const out[STEP])
+/* out[i] = sum over j of A^T[i][j] in[j], for whole vectors. */
+INLINE void outputs(ptrdiff_t count, const float *const in[PATCH], float *const out[STEP])
 {
-    for (ptrdiff_t x = 0; x < count / VECTOR * VECTOR; x++) {
-        float sum = in[1][x] + in[2][x], difference = in[1][x] - in[2][x];
-        float wide_sum = in[3][x] + in[4][x], wide_difference = in[3][x] - in[4][x];
-        out[0][x] = in[0][x] + sum + wide_sum;
-        out[1][x] = difference + 2 * wide_difference;
-        out[2][x] = sum + 4 * wide_sum;
-        out[3][x] = difference + 8 * wide_difference + in[5][x];
+    for (ptrdiff_t x = 0; x < count; x += VECTOR) {
+        lanes sum = at(in[1], x) + at(in[2], x), difference = at(in[1], x) - at(in[2], x);
+        lanes wide_sum = at(in[3], x) + at(in[4], x), wide_difference = at(in[3], x) - at(in[4], x);
+        put(out[0], x, at(in[0], x) + sum + wide_sum);
+        put(out[1], x, difference + 2 * wide_difference);
+        put(out[2], x, sum + 4 * wide_sum);
+        put(out[3], x, difference + 8 * wide_difference + at(in[5], x));
     }
 }
 
@@ -95,15 +102,41 @@ struct scratch {
     ptrdiff_t row, line;
 };
 
-/* A row of pixels, with room for whole vectors behind it. */
-static const float *pixels_at(const struct maps *maps, ptrdiff_t channel, ptrdiff_t y)
+/* A row of pixels. */
+static float *pixels_at(const struct maps *maps, ptrdiff_t channel, ptrdiff_t y)
 {
     return (float *)(maps->data + channel * maps->channel_step + y * maps->row_step);
 }
 
+/* A row of the window, with what stands beyond the image; zeros below. Where constants meet, that of the columns stands. */
+static void read_row(const struct maps *maps, ptrdiff_t channel, ptrdiff_t y, float *to)
+{
+    const struct axis *x = &maps->x;
+    if (y >= maps->rows) {
+        memset(to, 0, (size_t)maps->columns * sizeof(float));
+        return;
+    }
+    ptrdiff_t row = pixel_at(&maps->y, y);
+    const float *from = row == BEYOND ? NULL : pixels_at(maps, channel, row);
+    for (ptrdiff_t i = 0; i < maps->columns; i++) {
+        ptrdiff_t pixel = pixel_at(x, i);
+        if (from && i == x->first && i < x->last) {
+            memcpy(to + i, from + pixel, (size_t)(x->last - x->first) * sizeof(float));
+            i = x->last - 1;
+        } else
+            to[i] = pixel == BEYOND ? (float)x->outside : from ? from[pixel] : (float)maps->y.outside;
+    }
+}
+
+/* Whether whole vectors may run over the end of a row of patches: the next one follows, and is written or read later. */
+static int runs_on(const struct components *of, ptrdiff_t down)
+{
+    return down + 1 < of->down && whole(of->across) <= 2 * of->across;
+}
+
 static float *component_at(const struct components *of, ptrdiff_t component, ptrdiff_t channel, ptrdiff_t down)
 {
-    return of->data + ((component * of->channels + channel) * of->down + down) * of->across;
+    return (float *)(of->data + component * of->step) + (channel * of->down + down) * of->across;
 }
 
 INLINE void forward_row_body(const struct maps *block, ptrdiff_t channel, ptrdiff_t down, const struct components *to,
@@ -111,16 +144,13 @@ INLINE void forward_row_body(const struct maps *block, ptrdiff_t channel, ptrdif
 {
     const float *in[PATCH];
     float *row[PATCH], *phase[STEP], *result[PATCH];
+    int direct = runs_on(to, down);
     for (int i = 0; i < PATCH; i++) {
         ptrdiff_t y = STEP * down + i;
         float *copy = scratch->rows + i * scratch->row;
-        if (y < block->rows)
-            memcpy(copy, pixels_at(block, channel, y), (size_t)block->columns * sizeof(float));
-        else
-            memset(copy, 0, (size_t)block->columns * sizeof(float));
+        read_row(block, channel, y, copy);
         in[i] = copy;
         row[i] = scratch->rows + (PATCH + i) * scratch->row;
-        result[i] = scratch->lines + (STEP + i) * scratch->line;
     }
     inputs(scratch->row, in, row);
     for (int i = 0; i < STEP; i++)
@@ -128,8 +158,10 @@ INLINE void forward_row_body(const struct maps *block, ptrdiff_t channel, ptrdif
     const float *patch[PATCH] = {phase[0], phase[1], phase[2], phase[3], phase[0] + 1, phase[1] + 1};
     for (int i = 0; i < PATCH; i++) {
         deal(scratch->line, row[i], phase);
-        inputs(whole(to->across), patch, result);
         for (int j = 0; j < PATCH; j++)
+            result[j] = direct ? component_at(to, i * PATCH + j, channel, down) : scratch->lines + (STEP + j) * scratch->line;
+        inputs(whole(to->across), patch, result);
+        for (int j = 0; j < PATCH && !direct; j++)
             memcpy(component_at(to, i * PATCH + j, channel, down), result[j], (size_t)to->across * sizeof(float));
     }
 }
@@ -142,9 +174,9 @@ INLINE void backward_row_body(const struct components *from, ptrdiff_t channel, 
     float *to[STEP];
     for (int j = 0; j < PATCH; j++) {
         for (int i = 0; i < PATCH; i++) {
-            float *copy = scratch->lines + i * line;
-            memcpy(copy, component_at(from, i * PATCH + j, channel, down), (size_t)from->across * sizeof(float));
-            in[i] = copy;
+            in[i] = component_at(from, i * PATCH + j, channel, down);
+            if (!runs_on(from, down))
+                in[i] = memcpy(scratch->lines + i * line, in[i], (size_t)from->across * sizeof(float));
         }
         for (int i = 0; i < STEP; i++)
             to[i] = scratch->rows + (i * PATCH + j) * line;
@@ -158,7 +190,7 @@ INLINE void backward_row_body(const struct components *from, ptrdiff_t channel, 
         outputs(count, in, to);
         float *pixels = scratch->lines + STEP * line;
         collect(from->across, to, pixels);
-        memcpy((float *)pixels_at(out, channel, STEP * down + i), pixels, (size_t)out->columns * sizeof(float));
+        memcpy(pixels_at(out, channel, STEP * down + i), pixels, (size_t)out->columns * sizeof(float));
     }
 }
 
@@ -197,9 +229,18 @@ static const char *understand(const Py_buffer *block, const Py_buffer *patches, 
         return "float32 maps (channels, rows, columns) and components (36, channels, rows, columns)";
     if (block->strides[2] != sizeof(float) || block->strides[0] % sizeof(float) || block->strides[1] % sizeof(float))
         return "the columns of the maps do not lie side by side";
-    *maps = (struct maps){block->buf, block->shape[0], block->shape[1], block->shape[2], block->strides[0],
-                          block->strides[1]};
-    *components = (struct components){patches->buf, patches->shape[1], patches->shape[2], patches->shape[3]};
+    if (!stands(&maps->y, block->shape[1]) || !stands(&maps->x, block->shape[2]))
+        return "a pixel that is read is not in the maps";
+    maps->data = block->buf, maps->channels = block->shape[0], maps->rows = maps->y.size, maps->columns = maps->x.size;
+    maps->channel_step = block->strides[0], maps->row_step = block->strides[1];
+    Py_ssize_t next = sizeof(float);
+    for (int i = 3; i > 0; next *= patches->shape[i--])
+        if (patches->shape[i] > 1 && patches->strides[i] != next) /* a single place has no next one */
+            return "the patches of a component do not lie side by side";
+    if (patches->strides[0] % (Py_ssize_t)sizeof(float))
+        return "components begin between two numbers";
+    *components = (struct components){patches->buf, patches->shape[1], patches->shape[2], patches->shape[3],
+                                      patches->strides[0]};
     for (int i = 0; i < 3; i++)
         if (block->shape[i] < 1 || block->shape[i] > INT32_MAX || patches->shape[i + 1] < 1 ||
             patches->shape[i + 1] > INT32_MAX / 8)
@@ -207,25 +248,30 @@ static const char *understand(const Py_buffer *block, const Py_buffer *patches, 
     if (patches->shape[0] != COMPONENTS || components->channels != maps->channels)
         return "the components are not 36 of every channel";
     ptrdiff_t most = STEP * components->across + (forward ? PATCH - STEP : 0);
-    if (maps->columns > most || (!forward && (maps->columns <= most - STEP || maps->rows > STEP * components->down ||
-                                              maps->rows <= STEP * (components->down - 1))))
+    int covered = maps->rows > 0 && maps->columns > 0 && maps->columns <= most;
+    if (!forward)
+        covered = covered && maps->columns > most - STEP && maps->rows <= STEP * components->down &&
+                  maps->rows > STEP * (components->down - 1);
+    if (!covered)
         return "the patches do not cover the maps";
     return NULL;
 }
 
 static PyObject *transformed(PyObject *args, int forward)
 {
-    PyObject *first, *second, *result = NULL;
-    Py_buffer block = {0}, patches = {0};
-    struct maps maps;
+    PyObject *first, *second, *result = NULL, *reads[2] = {Py_None, Py_None};
+    Py_buffer block = {0}, patches = {0}, places[2] = {{0}};
+    struct maps maps = {0};
     struct components components;
     int done;
-    if (!PyArg_ParseTuple(args, "OO", &first, &second))
+    if (!PyArg_ParseTuple(args, forward ? "OO(Od)(Od)" : "OO", &first, &second, &reads[0], &maps.y.outside, &reads[1],
+                          &maps.x.outside))
         return NULL;
     if (PyObject_GetBuffer(first, &block, forward ? PyBUF_RECORDS_RO : PyBUF_RECORDS))
         return NULL;
-    if (PyObject_GetBuffer(second, &patches,
-                           PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | (forward ? PyBUF_WRITABLE : 0)))
+    if (PyObject_GetBuffer(second, &patches, forward ? PyBUF_RECORDS : PyBUF_RECORDS_RO))
+        goto release;
+    if (!as_reads(reads[0], &maps.y, &places[0]) || !as_reads(reads[1], &maps.x, &places[1]))
         goto release;
     const char *wrong = understand(&block, &patches, forward, &maps, &components);
     if (wrong) {
@@ -239,6 +285,8 @@ static PyObject *transformed(PyObject *args, int forward)
 release:
     PyBuffer_Release(&block);
     PyBuffer_Release(&patches);
+    PyBuffer_Release(&places[0]);
+    PyBuffer_Release(&places[1]);
     return result;
 }
 
@@ -247,7 +295,8 @@ static PyObject *forward(PyObject *module, PyObject *args) { return (void)module
 static PyObject *backward(PyObject *module, PyObject *args) { return (void)module, transformed(args, 0); }
 
 static PyMethodDef METHODS[] = {
-    {"forward", forward, METH_VARARGS, "forward(maps (I, rows, columns), components (36, I, down, across))"},
+    {"forward", forward, METH_VARARGS,
+     "forward(maps (I, rows, columns), components (36, I, down, across), (reads, outside) of rows and of columns)"},
     {"backward", backward, METH_VARARGS, "backward(maps (O, rows, columns), components (36, O, down, across))"},
     {NULL, NULL, 0, NULL},
 };

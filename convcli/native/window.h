@@ -108,18 +108,9 @@ static int as_axes(PyObject *given, struct window *window, Py_buffer buffers[3])
                           &axes[0]->outside, &axes[1]->stride, &axes[1]->dilation, &reads[1], &axes[1]->outside,
                           &axes[2]->stride, &axes[2]->dilation, &reads[2], &axes[2]->outside))
         return 0;
-    for (int i = 0; i < 3; i++) {
-        if (reads[i] == Py_None)
-            continue;
-        if (PyObject_GetBuffer(reads[i], &buffers[i], PyBUF_ND | PyBUF_FORMAT))
+    for (int i = 0; i < 3; i++)
+        if (!as_reads(reads[i], axes[i], &buffers[i]))
             return 0;
-        if (buffers[i].ndim != 1 || strcmp(buffers[i].format, "i") || buffers[i].itemsize != 4 || !buffers[i].shape[0] ||
-            buffers[i].shape[0] > INT32_MAX) {
-            PyErr_SetString(PyExc_ValueError, "the pixels that are read are int32, in one dimension");
-            return 0;
-        }
-        axes[i]->reads = buffers[i].buf, axes[i]->size = buffers[i].shape[0];
-    }
     return 1;
 }
 
