@@ -270,3 +270,17 @@ def test_taps_that_are_changed_in_place_are_other_taps():
     taps *= 2
     np.testing.assert_array_equal(2 * image, convolve(image, taps))
     np.testing.assert_array_equal(2 * image, convolve(image, taps.copy()))
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize("method", ["direct", "gemm", "winograd", "fft"])
+def test_samples_at_odd_addresses_are_filtered_as_any(method, padding):
+    """As a memory map of a file with a header of an odd length has them."""
+    rng = np.random.default_rng(8)
+    image = rng.random((16, 21, 30), np.float32)
+    odd = np.frombuffer(bytearray(image.nbytes + 1), np.float32, image.size, 1).reshape(image.shape)
+    odd[...] = image
+    assert not odd.flags.aligned
+    taps = rng.standard_normal((16, 16, 3, 3))
+    expected, found = (convolve(pixels, taps, method=method, padding=padding) for pixels in (image, odd))
+    np.testing.assert_array_equal(expected, found)

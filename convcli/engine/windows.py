@@ -49,7 +49,7 @@ def read_window(
     if all(start >= 0 and stop <= axis.size for (start, stop), _, axis in spans):
         inside: tuple[Any, ...] = (..., *(axis.place(slice(*span)) for span, _, axis in spans))
         block = np.asarray(image[inside], dtype=dtype)
-        return block if block.strides[-1] == block.itemsize else np.ascontiguousarray(block)
+        return block if block.strides[-1] == block.itemsize and block.flags.aligned else block.copy()
     if all(border.rule != "constant" for border in borders) and prod(stop - start for start, stop in window) <= SMALL:
         taken = np.ix_(*(axis.place(_stands_for(*span, border.rule, axis.size)) for span, border, axis in spans))
         return np.asarray(image[(..., *taken)], dtype, order="C")

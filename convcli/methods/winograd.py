@@ -201,7 +201,7 @@ class Winograd:
         import numpy as np
 
         rows = all(pixels.dtype == "float32" and pixels.strides[-1] == 4 for pixels in (source, target))
-        if not (self.compiled and rows and (step, scale, bias) == (1, 1, 0)):
+        if not (self.compiled and rows and source.flags.aligned and (step, scale, bias) == (1, 1, 0)):
             return None
         self(source, target, **beyond)
         finite: list[bool] = []
