@@ -79,7 +79,9 @@ def problems(draw):
 
 
 @pytest.mark.parametrize("name", ["correlate", "correlate_wide"])
-@pytest.mark.parametrize(("groups", "sums", "filters"), [(1, 1, 3), (1, 3, 2), (4, 1, 1), (4, 1, 2), (2, 3, 2)])
+@pytest.mark.parametrize(
+    ("groups", "sums", "filters"), [(1, 1, 3), (1, 3, 2), (4, 1, 1), (4, 1, 2), (2, 3, 9), (1, 2, 8)]
+)
 @pytest.mark.parametrize("kernel", [(1, 3, 3), (2, 3, 4), (1, 1, 11)])
 def test_filters_belong_to_groups_of_channels(name, groups, sums, filters, kernel):
     """One call for a bank: every filter sums over the channels of its group, as `torch.nn.functional.conv3d` has it."""
