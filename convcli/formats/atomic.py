@@ -2,7 +2,9 @@
 
 The bytes go to a draft in the folder of the target, which takes the target's name in one step once it is complete and
 on the disk. Whatever stops the program before leaves what was there. On Linux the draft has no name at all until then,
-so that even a killed process leaves nothing behind; elsewhere it is a hidden `.NAME.PID-XXXX.part`.
+so that even a killed process leaves nothing behind; elsewhere it is a hidden `.NAME.PID-XXXX.part`. One moment is left:
+a file without a name can take a free one only, so one that replaces another has a hidden name between its last two
+steps; killed just there (nothing else stops it there), the process leaves the whole new file under that name.
 """
 
 from __future__ import annotations
