@@ -126,6 +126,20 @@ def test_sums_of_many_taps_stay_within_the_claimed_error(kernel, values):
     check_same(definition(source, taps, shape), target, native.rounding(taps.size) * np.abs(taps).sum() * source.max())
 
 
+@pytest.mark.parametrize("kernel", [(3, 3), (7, 7), (9, 9), (1, 17), (17, 1)])
+def test_rows_that_lie_on_the_same_lines_of_the_cache_are_read_alike(kernel):
+    """Rows a multiple of 2 KiB apart are read from a ring, others where they are: the same sums, bit by bit."""
+    rng = np.random.default_rng(4)
+    narrow, taps = rng.random((1, 61, 1024), np.float32), rng.uniform(-1, 1, (1, *kernel)).astype(np.float32)
+    wide = np.zeros((1, 61, 1040), np.float32)[..., :1024]
+    wide[...] = narrow
+    narrow[:, 30, 500] = wide[:, 30, 500] = np.inf
+    targets = np.empty((2, 61 - kernel[0] + 1, 1024 - kernel[1] + 1), np.float32)
+    counts = [native.correlate(each, taps, target) for each, target in zip((narrow, wide), targets, strict=True)]
+    assert counts[0] == counts[1]
+    np.testing.assert_array_equal(*targets)
+
+
 @pytest.mark.parametrize("instructions", native.INSTRUCTIONS)
 @pytest.mark.parametrize(("source_type", "target_type"), tuple(product(native.TYPES, native.TYPES)))
 def test_separable_kernels_are_sums_of_outer_products(source_type, target_type, instructions):

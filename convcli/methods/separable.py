@@ -30,7 +30,8 @@ RESIDUAL = {4: 2e-7, 8: 1e-14}
 
 def rounding(problem: Problem) -> float:
     """The largest error seen in float32, relative to sum|k| max|x| (2026-11)."""
-    return 3e-7 * max(1, problem.rank or 1)
+    longest = max(problem.kernel)
+    return (4e-7 if longest <= 32 else 9e-7) * max(1, problem.rank or 1)
 
 
 def refuse(problem: Problem) -> str | None:

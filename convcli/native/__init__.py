@@ -61,7 +61,7 @@ def rounding(taps: int) -> float:
     >>> rounding(3 * 3)
     2e-07
     """
-    return 2e-7 if taps <= 9 else 4e-7 if taps <= 1024 else 1e-6
+    return 2e-7 if taps <= 9 else 6e-7 if taps <= 1024 else 1e-6
 
 
 class Counts(NamedTuple):

@@ -2,9 +2,9 @@
  * scaled, rounded, clipped, counted, and written in their own type.
  *
  * A strip of four output rows is computed at a time. Rows of float32 are read where they are, if nothing beyond the image
- * is; others are widened once, into a ring of float32 rows that stays in the cache, with what stands beyond them. A
- * separable kernel goes down the columns into four rows of sums and along these from there, so that it too reads and
- * writes the image once.
+ * is, and if they do not all fall on the same lines of the cache; others are widened once, into a ring of float32 rows that
+ * stays in the cache, with what stands beyond them. A separable kernel goes down the columns into four rows of sums and
+ * along these from there, so that it too reads and writes the image once.
  *
  * The loops over samples are in kernels.h, compiled for each instruction set; recipe.h is what they follow.
  * window.h checks what Python hands in, and knows what stands beyond the image. This file cuts the image into strips, and
@@ -48,6 +48,7 @@
 enum {
     CHUNK = 512,       /* columns whose sums wait in the first-level cache for being rounded */
     LINE = 64,         /* bytes of a line of the cache */
+    ALIASED = 2048,    /* bytes: rows that lie a multiple of them apart drive each other out of a first-level cache */
     RING = 256 * 1024, /* bytes of input rows that are in use at a time: half of a second-level cache */
     KEPT = 16 * RING,  /* bytes of slices up to which all that are in use stay in the ring */
 };
@@ -165,6 +166,12 @@ static ptrdiff_t margin(const struct job *job)
     return larger(WIDEST, ABREAST * MOST_APART) * job->kernels->lanes;
 }
 
+/* Whether samples are contiguous numbers of the type that sums have. */
+static int is_plain(const struct samples *samples)
+{
+    return samples->type == FLOAT32 && samples->column_step == sizeof(float);
+}
+
 /* Where a sample lies. */
 static char *place(const struct samples *samples, ptrdiff_t slice, ptrdiff_t row, ptrdiff_t column)
 {
@@ -240,18 +247,19 @@ static void find_rows(const struct job *job, const struct range *range, ptrdiff_
     }
 }
 
-/* Point to the rows that the next strip is the first to read, of the last plane, and to those that it writes, where that
- * is done in place; then NULL. The cache does not foresee rows. */
+/* Point to the rows that the next strip is the first to read or to widen, of the last plane, if their samples are as far
+ * apart as the sums, and to those that it writes, where that is done in place; then NULL. The cache does not foresee rows. */
 static void look_ahead(const struct job *job, const struct range *range, const struct samples *target, ptrdiff_t slice,
                        ptrdiff_t row, int tall, ptrdiff_t x, const char **ahead)
 {
     ptrdiff_t next = row + tall, last = job->planes - 1, under = slice_under(job, last, slice);
+    int reads = !range->ring || (!job->in_place && is_plain(&job->window.source));
     const char *filler, *from;
     if (job->window.y.dilation > 1 || next + tall > target->rows)
         tall = 0;
     for (int t = 0; t < tall; t++) {
         from = find_row(&job->window, last / job->deep, under, next + t + job->high - 1, &filler);
-        if (from && !range->ring)
+        if (from && reads)
             *ahead++ = from + reach_pixel(&job->window, 0, range->first + x);
         if (job->straight)
             *ahead++ = place(target, slice, next + t, range->first + x);
@@ -458,9 +466,10 @@ static void lay_out(struct job *job)
     job->high = job->columns.values ? job->columns.high : job->taps.high;
     job->halo = reach * step;
     job->depth = (band - 1) * y->stride + (job->high - 1) * y->dilation + 1;
-    job->straight = target->type == FLOAT32 && target->column_step == size && !strided && target->columns >= least;
+    job->straight = is_plain(target) && !strided && target->columns >= least;
     job->span = 0, job->left = 0, job->right = target->columns;
-    job->in_place = source->type == FLOAT32 && source->column_step == size && !strided && find_edges(job, reach, least);
+    job->in_place = is_plain(source) && source->row_step % ALIASED && !job->columns.values && !strided &&
+                    find_edges(job, reach, least);
     job->tile = smaller(job->right - job->left, larger(2 * least, RING / size / (job->planes * job->depth)));
     if (!job->in_place && !strided && job->deep > 1 && target->slices > 1)
         keep_slices(job);

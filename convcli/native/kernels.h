@@ -60,9 +60,6 @@ static INLINE TARGET void NAME(block)(const struct recipe *recipe, const char *c
     const float *taps = recipe->taps;
     for (int i = 0; i < tall * wide; i++)
         sums[i] = (vector){0};
-    if (recipe->several)
-        for (int i = 0; i < tall * wide; i++)
-            total[i] = (vector){0};
     for (const struct run *run = recipe->runs; run->taps; run++) {
         if (tall == 1)
             NAME(add_run)(sums, reads, at, taps, run, tall, tall, wide);
@@ -74,9 +71,12 @@ static INLINE TARGET void NAME(block)(const struct recipe *recipe, const char *c
             }
         reads += run->taps * run->reads;
         taps += run->taps * tall;
-        if (run->ends_burst)
+        if (run->burst == ENDS_LATER)
             for (int i = 0; i < tall * wide; i++)
-                total[i] += sums[i], sums[i] = (vector){0};
+                sums[i] += total[i];
+        if (run->burst)
+            for (int i = 0; i < tall * wide; i++)
+                total[i] = sums[i], sums[i] = (vector){0};
     }
     if (recipe->several)
         for (int i = 0; i < tall * wide; i++)

@@ -7,7 +7,7 @@ enum {
     ABREAST = 3,    /* and vectors in each of them: twelve sums, three pixels and a tap are sixteen registers */
     WIDEST = 8,     /* vectors of a block of one row */
     MOST_APART = 3, /* vectors from one in a row of a block to the next: colours have 1, 3 or 4 samples */
-    BURST = 32,     /* taps that are summed one by one before they are added to a total; or the root of all taps */
+    BURST = 49,     /* taps that are summed one by one before they are added to a total; or the root of all taps */
 };
 
 /* Kernels of high x wide taps, one for each plane; those of the next filter follow. */
@@ -34,7 +34,8 @@ struct read {
  * the others read another; 0: each row reads its own. More than SIDEWAYS: so many vectors of each row read one place. */
 struct run {
     ptrdiff_t taps, reads; /* `reads` of each tap */
-    int sharing, ends_burst;
+    int sharing;
+    enum { GOES_ON, ENDS_FIRST, ENDS_LATER } burst;
 };
 enum { SIDEWAYS = 8 };
 
@@ -56,16 +57,19 @@ struct pen {
     struct read *read;
     float *value;
     ptrdiff_t pending, burst; /* taps since a burst began, and at its end */
+    int several;              /* bursts */
 };
 
 static void begin_tap(struct pen *pen, ptrdiff_t sharing, ptrdiff_t reads)
 {
-    if (pen->run->taps && (pen->run->sharing != sharing || pen->pending == pen->burst)) {
-        pen->run->ends_burst = pen->pending == pen->burst;
-        pen->pending = pen->run->ends_burst ? 0 : pen->pending;
+    int ends = pen->pending == pen->burst;
+    if (pen->run->taps && (pen->run->sharing != sharing || ends)) {
+        pen->run->burst = !ends ? GOES_ON : pen->several ? ENDS_LATER : ENDS_FIRST;
+        pen->several |= ends;
+        pen->pending = ends ? 0 : pen->pending;
         pen->run++;
     }
-    *pen->run = (struct run){pen->run->taps + 1, reads, (int)sharing, 0};
+    *pen->run = (struct run){pen->run->taps + 1, reads, (int)sharing, GOES_ON};
     pen->run[1].taps = 0;
     pen->pending++;
 }
@@ -121,7 +125,7 @@ static void write_recipe(struct recipe *recipe, struct taps taps, const ptrdiff_
     ptrdiff_t total = count_taps(&taps), tall = SHAPE[shape].rows, most = BURST, turn = 0;
     while (most * most < total)
         most++;
-    struct pen pen = {recipe->runs, recipe->reads, recipe->taps, 0, parts(total, parts(total, most))};
+    struct pen pen = {recipe->runs, recipe->reads, recipe->taps, 0, parts(total, parts(total, most)), 0};
     recipe->runs->taps = 0;
     recipe->gap = 1;
     for (ptrdiff_t gap = MOST_APART; gap && pace && shape == ROWS && taps.high == 1; gap--)
@@ -135,5 +139,5 @@ static void write_recipe(struct recipe *recipe, struct taps taps, const ptrdiff_
         else
             write_rows(&pen, taps, plane * (taps.high + tall - 1), offsets, tall);
     recipe->count = pen.read - recipe->reads;
-    recipe->several = pen.burst < total;
+    recipe->several = pen.several;
 }
