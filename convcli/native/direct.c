@@ -466,7 +466,7 @@ static void lay_out(struct job *job)
     job->high = job->columns.values ? job->columns.high : job->taps.high;
     job->halo = reach * step;
     job->depth = (band - 1) * y->stride + (job->high - 1) * y->dilation + 1;
-    job->straight = is_plain(target) && !strided && target->columns >= least;
+    job->straight = is_plain(target) && target->columns >= least;
     job->span = 0, job->left = 0, job->right = target->columns;
     job->in_place = is_plain(source) && source->row_step % ALIASED && !job->columns.values && !strided &&
                     find_edges(job, reach, least);
