@@ -155,6 +155,17 @@ def test_sums_beyond_float32_do_not_spoil_their_neighbours(method):
     assert not np.isnan(found).any()
 
 
+@pytest.mark.parametrize("unusual", [np.nan, np.inf, -np.inf, 3e38, -3e38, 1e30])
+@pytest.mark.parametrize("method", ["direct", "gemm"])
+def test_one_unusual_pixel_is_found_where_results_are_many(method, unusual):
+    image = np.ones((1, 30, 40), np.float32)
+    image[0, 9, 11] = unusual
+    taps = np.tile([0.0, 4.0, 0.0], (6, 1, 1, 1))  # 0 times an infinity is no number, but no tap looks at it
+    with np.errstate(over="ignore"):
+        expected = np.repeat(image * np.float32(4), 6, axis=0)
+    np.testing.assert_array_equal(expected, convolve(image, taps, method=method, numbers=Numbers(dtype="float32")))
+
+
 INTEGERS = ("uint8", "uint16", "uint32", "int8", "int16", "int32")
 
 

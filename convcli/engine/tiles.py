@@ -38,6 +38,8 @@ Array = np.ndarray[Any, Any]
 Apply = Callable[[Array, Array], None]
 ZERO_SUM = 1e-6
 """A kernel whose sum is smaller than this share of its absolute sum counts as zero-sum."""
+SAFE = 1e30
+"""Sums up to this size are far from an overflow of float32, inside any method too."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,12 @@ class Method:
         """The filter in float64."""
         plan, filter_ = self.setup.plan, self.setup.filter
         return ready(filter_.pair or filter_.kernel, plan.method, replace(plan.problem, itemsize=8))
+
+    @cached_property
+    def safe(self) -> float:
+        """Pixels up to this size make no overflow; 0 where that is not known: of what lies between two steps."""
+        filter_ = self.setup.filter
+        return 0.0 if filter_.pair else SAFE / max(1.0, filter_.kernel.absolute_sum())
 
     @cached_property
     def reach(self) -> Apply:
@@ -173,7 +181,7 @@ def _filter_any(job: Job, method: Method, channels: Array, result: Array) -> boo
     """
     with np.errstate(over="ignore", invalid="ignore"):
         method.apply(channels, result)
-        if _all_finite(result):
+        if _all_safe(channels, result, method.safe) or _all_finite(result):
             return True
         if not (known := _all_finite(channels)):
             method.apply(np.where(np.isfinite(channels), channels, 0), result)
@@ -187,6 +195,11 @@ def _filter_any(job: Job, method: Method, channels: Array, result: Array) -> boo
 def _all_finite(values: Array) -> bool:
     """Whether all are finite; a finite sum says so in one pass."""
     return bool(np.isfinite(values.sum()) or np.isfinite(values).all())
+
+
+def _all_safe(channels: Array, result: Array, size: float) -> bool:
+    """Whether no pixel is larger, or NaN; looked for only where results are so many that these take longer."""
+    return 2 * channels.size <= result.size and bool(-size <= channels.min() and channels.max() <= size)
 
 
 def _filter_wide(method: Method, channels: Array, result: Array) -> None:
