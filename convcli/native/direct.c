@@ -154,6 +154,13 @@ struct range {
     ptrdiff_t widened; /* rows, of the slice at hand */
 };
 
+/* The outputs [x, x + columns) of a range, in the rows of a shape from `row` of a slice on. */
+struct piece {
+    const struct range *range;
+    ptrdiff_t slice, row, x, columns;
+    enum shape shape;
+};
+
 /* Where part `i` of `count` almost equal parts begins. */
 static ptrdiff_t begin(ptrdiff_t whole, ptrdiff_t count, ptrdiff_t i)
 {
@@ -227,21 +234,22 @@ static ptrdiff_t first_filter(const struct job *job, enum shape shape, ptrdiff_t
     return shape == FILTERS ? block * TALLEST : job->filters - job->filters % TALLEST + block;
 }
 
-/* Point to the rows that `tall` rows of outputs from `row` on read in each plane. */
-static void find_rows(const struct job *job, const struct range *range, ptrdiff_t slice, ptrdiff_t row, int tall, ptrdiff_t x)
+/* Point to the rows that a piece reads in each plane. */
+static void find_rows(const struct job *job, const struct piece *piece)
 {
     const struct window *window = &job->window;
+    const struct range *range = piece->range;
     const char **to = job->rows, *filler;
     for (ptrdiff_t plane = 0; plane < job->planes; plane++) {
-        ptrdiff_t place = place_in_ring(job, plane, slice) * job->depth;
-        for (ptrdiff_t i = 0; i < job->high + tall - 1; i++) {
-            ptrdiff_t at = row * window->y.stride + i * window->y.dilation;
+        ptrdiff_t place = place_in_ring(job, plane, piece->slice) * job->depth;
+        for (ptrdiff_t i = 0; i < job->high + SHAPE[piece->shape].rows - 1; i++) {
+            ptrdiff_t at = piece->row * window->y.stride + i * window->y.dilation;
             if (range->ring) {
-                *to++ = (const char *)(range->ring + (place + at % job->depth) * job->slot + x);
+                *to++ = (const char *)(range->ring + (place + at % job->depth) * job->slot + piece->x);
                 continue;
             }
-            const char *from = find_row(window, plane / job->deep, slice_under(job, plane, slice), at, &filler);
-            *to++ = from ? from + reach_pixel(window, 0, range->first + x)
+            const char *from = find_row(window, plane / job->deep, slice_under(job, plane, piece->slice), at, &filler);
+            *to++ = from ? from + reach_pixel(window, 0, range->first + piece->x)
                          : (const char *)job->blank[filler == window->outside[1]];
         }
     }
@@ -249,20 +257,20 @@ static void find_rows(const struct job *job, const struct range *range, ptrdiff_
 
 /* Point to the rows that the next strip is the first to read or to widen, of the last plane, if their samples are as far
  * apart as the sums, and to those that it writes, where that is done in place; then NULL. The cache does not foresee rows. */
-static void look_ahead(const struct job *job, const struct range *range, const struct samples *target, ptrdiff_t slice,
-                       ptrdiff_t row, int tall, ptrdiff_t x, const char **ahead)
+static void look_ahead(const struct job *job, const struct piece *piece, const struct samples *target, const char **ahead)
 {
-    ptrdiff_t next = row + tall, last = job->planes - 1, under = slice_under(job, last, slice);
-    int reads = !range->ring || (!job->in_place && is_plain(&job->window.source));
+    int tall = SHAPE[piece->shape].rows, reads = !piece->range->ring || (!job->in_place && is_plain(&job->window.source));
+    ptrdiff_t next = piece->row + tall, last = job->planes - 1, under = slice_under(job, last, piece->slice);
+    ptrdiff_t column = piece->range->first + piece->x;
     const char *filler, *from;
     if (job->window.y.dilation > 1 || next + tall > target->rows)
         tall = 0;
     for (int t = 0; t < tall; t++) {
         from = find_row(&job->window, last / job->deep, under, next + t + job->high - 1, &filler);
         if (from && reads)
-            *ahead++ = from + reach_pixel(&job->window, 0, range->first + x);
+            *ahead++ = from + reach_pixel(&job->window, 0, column);
         if (job->straight)
-            *ahead++ = place(target, slice, next + t, range->first + x);
+            *ahead++ = place(target, piece->slice, next + t, column);
     }
     *ahead = NULL;
 }
@@ -311,44 +319,44 @@ static void count_unusual(char *values, ptrdiff_t count, int type, struct counts
     }
 }
 
-/* A block of outputs of the filters from the first of `target` on. */
-static void settle_block(const struct job *job, const struct range *range, const struct samples *target,
-                         const struct recipe *recipe, enum shape shape, ptrdiff_t slice, ptrdiff_t row, ptrdiff_t x,
-                         ptrdiff_t columns, struct counts *counts)
+/* A piece of a block: of one filter, or of some, the first of which is that of `target`. */
+static void settle_block(const struct job *job, const struct piece *piece, const struct recipe *recipe,
+                         const struct samples *target, struct counts *counts)
 {
+    enum shape shape = piece->shape;
     int outputs = SHAPE[shape].rows * SHAPE[shape].filters;
+    ptrdiff_t apart = shape == FILTERS ? target->channel_step : target->row_step * job->window.y.dilation;
     char *out[TALLEST], *to[TALLEST];
     const char *ahead[2 * TALLEST + 1] = {NULL};
     for (int t = 0; t < outputs; t++) {
-        to[t] = shape == FILTERS ? place(target, slice, row, range->first + x) + t * target->channel_step
-                                 : place(target, slice, row + t * job->window.y.dilation, range->first + x);
+        to[t] = place(target, piece->slice, piece->row, piece->range->first + piece->x) + t * apart;
         out[t] = job->straight ? to[t] : (char *)(job->sums + t * (job->chunk + margin(job)));
     }
     if (shape == ROWS)
-        look_ahead(job, range, target, slice, row, outputs, x, ahead);
-    int unusual = follow(job, recipe, out, shape, columns, ahead);
+        look_ahead(job, piece, target, ahead);
+    int unusual = follow(job, recipe, out, shape, piece->columns, ahead);
     for (int t = 0; t < outputs; t++) {
         if (unusual)
-            count_unusual(out[t], columns, target->type, counts);
+            count_unusual(out[t], piece->columns, target->type, counts);
         if (target->type != FLOAT32)
-            job->kernels->settle((float *)out[t], columns, &LIMITS[target->type], counts);
+            job->kernels->settle((float *)out[t], piece->columns, &LIMITS[target->type], counts);
         if (!job->straight)
-            job->kernels->narrow[target->type](to[t], target->column_step, out[t], sizeof(float), columns);
+            job->kernels->narrow[target->type](to[t], target->column_step, out[t], sizeof(float), piece->columns);
     }
 }
 
-/* The outputs [x, x + columns) of a range in the rows of a shape from `row` on, of all filters that are computed so. */
-static void compute(const struct job *job, const struct range *range, ptrdiff_t slice, ptrdiff_t row, enum shape shape,
-                    ptrdiff_t x, ptrdiff_t columns, struct counts *counts)
+/* A piece, of all filters that are computed in its shape. */
+static void compute(const struct job *job, const struct piece *piece, struct counts *counts)
 {
+    enum shape shape = piece->shape;
     struct samples target = job->target;
-    find_rows(job, range, slice, row, SHAPE[shape].rows, x);
+    find_rows(job, piece);
     if (job->columns.values)
-        sum_down(job, shape, job->window.x.stride > 1 ? job->slot : columns + job->halo);
+        sum_down(job, shape, job->window.x.stride > 1 ? job->slot : piece->columns + job->halo);
     point(job, job->sum[shape]);
     for (ptrdiff_t i = 0; i < blocks(job, shape); i++) {
         target.data = job->target.data + first_filter(job, shape, i) * target.channel_step;
-        settle_block(job, range, &target, &job->sum[shape][i], shape, slice, row, x, columns, counts);
+        settle_block(job, piece, &job->sum[shape][i], &target, counts);
     }
 }
 
@@ -357,8 +365,8 @@ static void strip(const struct job *job, const struct range *range, ptrdiff_t sl
 {
     ptrdiff_t count = parts(range->columns, job->chunk);
     for (ptrdiff_t i = 0; i < count; i++) {
-        ptrdiff_t x = begin(range->columns, count, i);
-        compute(job, range, slice, row, shape, x, begin(range->columns, count, i + 1) - x, counts);
+        ptrdiff_t x = begin(range->columns, count, i), end = begin(range->columns, count, i + 1);
+        compute(job, &(struct piece){range, slice, row, x, end - x, shape}, counts);
     }
 }
 
