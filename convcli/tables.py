@@ -9,8 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from convcli.errors import UsageError
 
@@ -25,8 +24,7 @@ FOLDED = 15
 """How narrow a column of words may become."""
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(NamedTuple):
     """Columns, rows of plain values, a last row set apart (totals), and lines below.
 
     Integers and floats are aligned right and grouped by thousands; None is an empty cell.
@@ -35,7 +33,7 @@ class Table:
     columns: Sequence[str]
     rows: Sequence[Sequence[object]]
     title: str = ""
-    notes: Sequence[str] = field(default_factory=tuple)
+    notes: Sequence[str] = ()
     footer: Sequence[object] = ()
 
     @property
@@ -206,8 +204,7 @@ def without(table: Table, left_out: Sequence[int]) -> Table:
     """The table without some columns, which a note names."""
     kept = [i for i in range(len(table.columns)) if i not in left_out]
     names = ", ".join(table.columns[i] for i in left_out)
-    return replace(
-        table,
+    return table._replace(
         columns=[table.columns[i] for i in kept],
         rows=[[row[i] for i in kept] for row in table.rows],
         footer=[table.footer[i] for i in kept] if table.footer else (),

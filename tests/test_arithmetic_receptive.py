@@ -6,9 +6,11 @@ from dataclasses import dataclass
 import pytest
 
 from convcli.arithmetic.advice import advice
+from convcli.arithmetic.geometry import Geometry
 from convcli.arithmetic.network import Shape
 from convcli.arithmetic.notation import parse
-from convcli.arithmetic.receptive import Field
+from convcli.arithmetic.receptive import Field, seen_through
+from convcli.arithmetic.sizes import AdaptivelyPooled, LinearlyResized, Resized, whole
 from convcli.arithmetic.trace import Trace, trace
 from convcli.errors import UsageError
 
@@ -197,6 +199,13 @@ def test_global_layers_see_everything_and_stay_so() -> None:
 def test_bilinear_upsampling_mixes_two_pixels_between_centres() -> None:
     assert (2, 2) == last_field(trace(parse("bilinear2"), Shape(1, (8,)))).extent
     assert (1, 2) == last_field(trace(parse("bilinear3"), Shape(1, (8,)))).extent
+
+
+def test_axes_of_two_kinds_with_the_same_numbers_are_each_followed_in_their_way() -> None:
+    assert Field(2, ((0, 14),)) == seen_through(Field(2), Geometry(8, 8))
+    assert Field(0, ((0, 14),)) == seen_through(Field(2), whole(8))
+    grids = [kind(5, 3) for kind in (Resized, LinearlyResized, AdaptivelyPooled)]
+    assert 3 == len({seen_through(Field(), grid) for grid in (*grids, *grids)})
 
 
 def test_axes_are_followed_alone() -> None:

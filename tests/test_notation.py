@@ -3,7 +3,6 @@
 import random
 import re
 import string
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -134,7 +133,7 @@ def test_any_text_is_an_input_or_a_plain_error(text: str) -> None:
 @settings(max_examples=1_000, deadline=None)
 def test_mods_may_come_in_any_order(seed: int) -> None:
     random_ = random.Random(seed)
-    layer = replace(draw_layer(random_), name="")
+    layer = draw_layer(random_)._replace(name="")
     if layer.reference or layer.kind in ("pad", "crop"):
         return
     unknown: Any = layer.unknown if layer.unknown == "kernel" else ""

@@ -1,6 +1,7 @@
 """`convcli upsample`: the definition of transposed convolution, its adjoint, and enlargement as Pillow does it."""
 
 import json
+import pickle
 from fractions import Fraction
 from itertools import product
 from pathlib import Path
@@ -14,15 +15,18 @@ import oracle
 import upsampled
 from command import InProcess
 from convcli import convolve
+from convcli.arithmetic.geometry import Geometry
 from convcli.arithmetic.phases import pieces
 from convcli.arithmetic.sizes import Transposed
 from convcli.commands.laying import build_transposing
 from convcli.commands.options import SampleOptions
 from convcli.commands.upsample import LaidOptions
 from convcli.engine import interleaving, resizing
+from convcli.filters.resampled import Resampled
 from convcli.filters.transposed import crops
 from convcli.formats import read
 from convcli.image import Image, ImageInfo
+from convcli.kernels.resampling import CURVES
 from convcli.operations.operation import Limits
 
 NAMES = ("nearest", "bilinear", "bicubic", "lanczos")
@@ -438,3 +442,9 @@ def test_images_of_a_kind_share_a_plan_whatever_their_metadata_hold():
     for work, info in zip(works, infos, strict=True):
         assert info.metadata["luts"] is work.after.metadata["luts"]
         assert (12, 14) == work.run(Image(info, image))[0].data.shape
+
+
+def test_a_resampled_axis_is_told_apart_by_all_that_it_says():
+    axes = [Resampled(8, 4, wanted, name, inside) for wanted in (9, 16) for name in CURVES for inside in (True, False)]
+    assert len(axes) == len({*axes, Geometry(8, 4), *map(pickle.loads, map(pickle.dumps, axes))}) - 1
+    assert all(axis != Geometry(8, 4) for axis in axes)

@@ -9,8 +9,8 @@ Winograd: Lavin and Gray, arXiv:1509.09308. FFT: real transforms at 5/2 N log2 N
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from math import log2, prod
+from typing import NamedTuple
 
 from convcli.arithmetic.banks import Bank
 from convcli.arithmetic.geometry import Geometry
@@ -20,8 +20,7 @@ FLOPS_ARE_NOT_TIME = "FLOPs are not time: memory traffic and how well a loop fit
 FFT_TILES = (8, 16, 32, 64, 128, 256, 512)
 
 
-@dataclass(frozen=True)
-class Algorithm:
+class Algorithm(NamedTuple):
     """The price of one way to compute a bank, one image: `workspace` in elements, `remark` on when it applies."""
 
     name: str
@@ -62,8 +61,7 @@ def zero_stuffed(bank: Bank) -> Algorithm | None:
     return Algorithm("zero-stuffed", macs, 2 * macs, stuffed, "multiplies by the zeros between the pixels")
 
 
-@dataclass(frozen=True)
-class Winograd:
+class Winograd(NamedTuple):
     """F(m x m, 3x3): m x m outputs of a tile for t x t multiplications, t = m + 2; FLOPs of its three transforms."""
 
     outputs: int
@@ -71,7 +69,7 @@ class Winograd:
     inverse: int
     filter: int
 
-    def __call__(self, bank: Bank) -> Algorithm | None:
+    def price(self, bank: Bank) -> Algorithm | None:
         """The price: transforms of data and results per tile and channel, of filters once."""
         axes = bank.axes
         if len(axes) != 2 or not all(
@@ -132,8 +130,8 @@ WAYS: tuple[Callable[[Bank], Algorithm | None], ...] = (
     direct,
     im2col,
     zero_stuffed,
-    Winograd(2, data=32, inverse=24, filter=28),
-    Winograd(4, data=156, inverse=100, filter=72),
+    Winograd(2, data=32, inverse=24, filter=28).price,
+    Winograd(4, data=156, inverse=100, filter=72).price,
     fft,
     separable,
 )

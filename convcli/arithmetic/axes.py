@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TypeVar
 
 from convcli.arithmetic.geometry import Geometry
@@ -25,7 +24,7 @@ def convolution_axes(layer: Layer, shape: Shape, rules: Rules) -> tuple[Geometry
 
 def pooling_axes(layer: Layer, shape: Shape, rules: Rules) -> tuple[tuple[Geometry, ...], Pads]:
     """The axes of a pooling, which by default moves by its kernel; and the padding as declared, before rounding up."""
-    bare = each_axis(replace(layer, stride=layer.stride or layer.kernel), shape)
+    bare = each_axis(layer._replace(stride=layer.stride or layer.kernel), shape)
     paddings = each_padding(layer, shape, NO_PADDING)
     for axis, rule in zip(bare, paddings, strict=True):
         check_pooling(layer, axis, rule, rules.framework)
@@ -79,7 +78,7 @@ def padded(layer: Layer, axis: Geometry, rule: AxisPadding, rules: Rules) -> Geo
     if rule in ("s", "l"):
         check_same(layer, rule, axis.stride, rules.framework)
     begin, end = rule if isinstance(rule, tuple) else rule_padding(rule, axis.size, axis)
-    return replace(axis, begin=begin, end=end)
+    return axis._replace(begin=begin, end=end)
 
 
 def fitting(layer: Layer, axes: list[Geometry]) -> tuple[Geometry, ...]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from convcli.arithmetic.costs import Cost
 from convcli.errors import ConvError, UsageError
@@ -15,8 +14,7 @@ BUDGET = re.compile(r"(\d{1,15}(?:\.\d{1,9})?)\s*([kMGT]?)\s*(mac|flop|param)?s?
 PREFIXES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 
 
-@dataclass(frozen=True)
-class Budget:
+class Budget(NamedTuple):
     """At most `limit` of something, as it was written."""
 
     what: Literal["macs", "flops", "params"]

@@ -6,14 +6,13 @@ Formulas: Dumoulin and Visin, "A guide to convolution arithmetic for deep learni
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from convcli.errors import ConvError
 
 
-@dataclass(frozen=True)
-class Geometry:
+class Geometry(NamedTuple):
     """One axis: `size` pixels, a kernel of `kernel` taps `dilation` apart, moved by `stride` over the padded axis.
 
     >>> g = Geometry(size=6, kernel=3, stride=2, begin=1, end=1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from math import gcd, prod
 from operator import mul
 from typing import Literal, NamedTuple
@@ -92,7 +91,7 @@ def depthwise(layer: Layer, shape: Shape, rules: Rules) -> Applied:
 
 def pointwise(layer: Layer, shape: Shape, rules: Rules) -> Applied:
     """pw: a 1x1 convolution."""
-    return convolution(replace(layer, kernel=(1,)), shape, rules)
+    return convolution(layer._replace(kernel=(1,)), shape, rules)
 
 
 def separable(layer: Layer, shape: Shape, rules: Rules) -> Applied:

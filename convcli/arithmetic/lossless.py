@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import islice, pairwise
+from typing import NamedTuple
 
 from convcli.arithmetic.network import Network, Shape
 from convcli.arithmetic.rules import Rules
@@ -17,8 +17,7 @@ SHOWN = 8
 """Sizes that are listed; the rule says the rest."""
 
 
-@dataclass(frozen=True)
-class Sizes:
+class Sizes(NamedTuple):
     """The smallest lossless sizes of one axis, and the rule they follow ("" where the listed ones show none)."""
 
     smallest: tuple[int, ...]

@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from convcli.arithmetic.layers import KINDS
 from convcli.arithmetic.network import MAXIMUM_LAYERS, Network, Place, Shape
@@ -38,14 +38,13 @@ COMMENT = re.compile(r"(?:^|(?<=\s))#.*")
 NOTHING_SAID = Settings()
 
 
-@dataclass(frozen=True)
-class Design:
+class Design(NamedTuple):
     """A network with all that its file says."""
 
     network: Network
     input: Shape | None = None
     settings: Settings = NOTHING_SAID
-    expect: Mapping[str, object] = field(default_factory=dict)
+    expect: Mapping[str, object] = MappingProxyType({})
     name: str = ""
 
 

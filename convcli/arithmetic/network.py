@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from math import prod
 from typing import Literal, NamedTuple
 
@@ -59,8 +58,7 @@ class Place(NamedTuple):
         return f"{block}{line}{words}" if self.number else ""
 
 
-@dataclass(frozen=True)
-class Layer:
+class Layer(NamedTuple):
     """One word of the notation. A tuple with one entry holds for every axis; an empty one, and None, are the default.
 
     `inputs` is a check-sum: the channels that the writer expects to arrive. `unknown` names the field written as `?`.
@@ -83,7 +81,16 @@ class Layer:
     reference: str = ""
     name: str = ""
     unknown: Unknown = ""
-    place: Place = field(default=Place(), compare=False)
+    place: Place = Place()
+
+    def __eq__(self, other: object) -> bool:
+        return says_the_same(self, other)
+
+    def __ne__(self, other: object) -> bool:
+        return not says_the_same(self, other)
+
+    def __hash__(self) -> int:
+        return hash(self[:-1])
 
     @property
     def pad_numbers(self) -> Pads:
@@ -99,13 +106,30 @@ class Repeat(NamedTuple):
     body: Network
 
 
-@dataclass(frozen=True)
-class Branches:
+class Branches(NamedTuple):
     """Networks that read the same input; their outputs are concatenated or added."""
 
     join: Literal["concat", "add"]
     branches: tuple[Network, ...]
-    place: Place = field(default=Place(), compare=False)
+    place: Place = Place()
+
+    def __eq__(self, other: object) -> bool:
+        return says_the_same(self, other)
+
+    def __ne__(self, other: object) -> bool:
+        return not says_the_same(self, other)
+
+    def __hash__(self) -> int:
+        return hash(self[:-1])
+
+
+def says_the_same(one: Layer | Branches, other: object) -> bool:
+    """Equality of what was written: all but the place, which stands last.
+
+    >>> Layer("relu", place=Place(1)) == Layer("relu", place=Place(2)), Layer("relu") == Layer("id")
+    (True, False)
+    """
+    return isinstance(other, type(one)) and one[:-1] == other[:-1]
 
 
 Unit = Layer | Repeat | Branches

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Literal
 
 from convcli.arithmetic.network import MAXIMUM_LAYERS, Branches, Layer, Network, Place, Repeat, Shape, Unit
@@ -187,7 +186,7 @@ class Parser:
         read = read_call if CALL.match(self.text, self.start) else read_phrase
         layers, self.end = read(self.text, self.start, self.place)
         place = self.place  # now it spans the whole form
-        return [replace(layer, place=place) for layer in layers]
+        return [layer._replace(place=place) for layer in layers]
 
 
 def is_plain(word: str) -> bool:

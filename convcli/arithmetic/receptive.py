@@ -72,7 +72,7 @@ class Field(NamedTuple):
         return sum(map(sum, seen)), len(seen)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=4096, typed=True)  # axes of two kinds may hold the same numbers
 def seen_through(field: Field, axis: Axis) -> Field | None:
     """The field of a layer's outputs, from the field of its inputs; None where the pattern is too long to follow.
 

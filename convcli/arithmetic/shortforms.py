@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from convcli.arithmetic.calls import Signature, read, translated
 from convcli.arithmetic.keras_layers import LAYERS
 from convcli.arithmetic.network import Layer, Place, wrong
@@ -68,7 +66,7 @@ def call_layers(text: str, place: Place) -> list[Layer]:
 def checked(layer: Layer, place: Place) -> Layer:
     """The layer, if the notation can say it: one set of limits for all forms."""
     word = format_layer(layer)
-    return replace(parse_word(word, place._replace(text=word)), place=place)
+    return parse_word(word, place._replace(text=word))._replace(place=place)
 
 
 def signature(name: str, place: Place) -> Signature:

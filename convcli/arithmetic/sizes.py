@@ -8,7 +8,6 @@ Formulas: Dumoulin and Visin, arXiv:1603.07285; the framework rules from the sou
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from math import gcd
 from typing import NamedTuple, Protocol
 
@@ -113,8 +112,7 @@ class Transposed(NamedTuple):
         return max(0, last - first + 1)
 
 
-@dataclass(frozen=True)
-class Resized:
+class Resized(NamedTuple):
     """An axis of n pixels made m pixels long without a kernel; output u takes the pixel floor(u n / m) (nearest)."""
 
     size: int
@@ -185,7 +183,7 @@ def rounded_up(axis: Geometry) -> Geometry:
     (1, 1)
     """
     needed = (ceil_output(axis) - 1) * axis.stride + axis.extent - axis.size - axis.begin
-    return replace(axis, end=max(axis.end, needed))
+    return axis._replace(end=max(axis.end, needed))
 
 
 def rule_padding(rule: str, n: int, axis: Geometry | Transposed) -> tuple[int, int]:

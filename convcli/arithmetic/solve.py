@@ -8,9 +8,8 @@ tried: an answer is what the arithmetic itself confirms.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 from convcli.arithmetic.geometry import Geometry
 from convcli.arithmetic.layers import KINDS
@@ -28,8 +27,7 @@ Value = int | tuple[int, int]
 """A value of the unknown on one axis: a number, or a padding's (begin, end)."""
 
 
-@dataclass(frozen=True)
-class Question:
+class Question(NamedTuple):
     """A network with one `?`, in a layer or in the input, and the size that it must make."""
 
     network: Network
@@ -55,8 +53,7 @@ class Question:
         return mapped(self.network, lambda layer: fill(layer, values)), self.input
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """One value of the unknown: the layer or input written out, what the network makes, and whether columns drop."""
 
     text: str
@@ -67,7 +64,7 @@ class Answer:
 def fill(layer: Layer, values: tuple[Value, ...]) -> Layer:
     """The layer with its `?` replaced."""
     fields: dict[str, Any] = {layer.unknown: values, "unknown": ""}
-    return replace(layer, **fields) if layer.unknown else layer
+    return layer._replace(**fields) if layer.unknown else layer
 
 
 def ask(network: Network, shape: Shape, wanted: tuple[int, ...], rules: Rules) -> Question:
@@ -138,8 +135,8 @@ def weight(value: Value) -> int:
 
 def tried(question: Question, axis: int, values: Iterable[Value]) -> list[tuple[Value, int | UsageError]]:
     """What each value makes on an axis."""
-    alone = replace(
-        question, network=along(question.network, axis), input=cube(question.input, question.input.spatial[axis])
+    alone = question._replace(
+        network=along(question.network, axis), input=cube(question.input, question.input.spatial[axis])
     )
     return [(value, outcome(*alone.filled((value,)), question.rules)) for value in values]
 
@@ -182,12 +179,12 @@ def single_window(question: Question, axis: int) -> Geometry | None:
     layer = question.network.units[0]
     if len(question.network.units) > 1 or not isinstance(layer, Layer) or layer.ceil or is_tied(layer, question.rules):
         return None
-    roomy = replace(question, network=along(question.network, axis), input=cube(question.input, 2 * MAXIMUM_KERNEL))
+    roomy = question._replace(network=along(question.network, axis), input=cube(question.input, 2 * MAXIMUM_KERNEL))
     numbers: dict[str, Value] = {"pad": (0, 0), "input": 2 * MAXIMUM_KERNEL}
     smallest = numbers.get(question.unknown, 1)
     step = next(steps_of(*roomy.filled((smallest,)), question.rules))
     found = step.applied.axes[0]
-    return replace(found, size=question.input.spatial[axis]) if type(found) is Geometry else None
+    return found._replace(size=question.input.spatial[axis]) if type(found) is Geometry else None
 
 
 def is_tied(layer: Layer, rules: Rules) -> bool:

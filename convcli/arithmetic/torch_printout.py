@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from convcli.arithmetic.network import Layer, Network, Place, wrong
 from convcli.arithmetic.shortforms import call_layers
@@ -73,7 +73,7 @@ class Reading:
         if body in [f"{kind}()" for kind in IN_ORDER]:
             return
         for layer in call_layers(body, place):
-            self.layers.append(replace(layer, name=dotted, place=place))
+            self.layers.append(layer._replace(name=dotted, place=place))
 
 
 def read_printout(text: str) -> Printout:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from convcli.arithmetic.geometry import Geometry, effective_kernel
@@ -50,7 +49,7 @@ def layer_along(layer: Layer, axis: int) -> Layer:
         values = getattr(layer, what)
         if isinstance(values, tuple) and len(values) > 1:
             chosen[what] = values[axis : axis + 1]
-    return replace(layer, **chosen)
+    return layer._replace(**chosen)
 
 
 def cube(shape: Shape, size: int) -> Shape:

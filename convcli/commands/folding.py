@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 LONGEST_BLOCK = 40
 
 
-@dataclass(frozen=True)
-class Run:
+class Run(NamedTuple):
     """`length` rows from `start` on, `times` times in a row."""
 
     start: int

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 from convcli.arithmetic.advice import advice
@@ -19,14 +18,18 @@ FOLDED_FROM = 20
 """Layers from which repeated blocks are folded."""
 
 
-@dataclass(frozen=True)
 class Listing:
     """A traced design with its costs. `fold` asks for repeated blocks to be folded."""
 
-    trace: Trace
-    convention: Convention
-    notes: tuple[str, ...] = ()
-    fold: bool = False
+    def __init__(
+        self, trace: Trace, convention: Convention, notes: tuple[str, ...] = (), *, fold: bool = False
+    ) -> None:
+        self.trace, self.convention, self.notes, self.fold = trace, convention, notes, fold
+
+    @property
+    def whole(self) -> Listing:
+        """The same with a row for every step."""
+        return Listing(self.trace, self.convention, self.notes)
 
     @cached_property
     def costs(self) -> list[Cost]:

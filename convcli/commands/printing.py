@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 from convcli.commands.designs import Given, TableOptions, errors_in
@@ -69,7 +68,7 @@ def priced(listing: Listing) -> Table:
 
 def print_csv(listings: Sequence[Listing], view: View) -> None:
     """Print one table as data: of the algorithms if they are asked for, of two designs with a column for which."""
-    whole = [replace(listing, fold=False) for listing in listings]
+    whole = [listing.whole for listing in listings]
     tables = [priced(listing) if view.algorithms else view.table(listing, "") for listing in whole]
     if len(tables) == 1:
         show(tables[0], "csv")

@@ -23,7 +23,7 @@ def listing_dict(listing: Listing, *, with_algorithms: bool = False) -> dict[str
         from convcli.arithmetic.algorithms import algorithms
 
         for layer, step in zip(layers, trace.steps, strict=True):
-            layer["algorithms"] = [vars(way) for bank in step.applied.banks for way in algorithms(bank)]
+            layer["algorithms"] = [way._asdict() for bank in step.applied.banks for way in algorithms(bank)]
     return {
         "schema": SCHEMA,
         "input": str(trace.input),

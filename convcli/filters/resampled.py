@@ -24,7 +24,6 @@ NOTHING = 1e-15
 """A weight below this is the rounding of a curve that passes zero there."""
 
 
-@dataclass(frozen=True)
 class Resampled(Geometry):
     """An axis of `size` pixels as `wanted` new ones; where `inside`, nothing beyond the image has a weight.
 
@@ -32,9 +31,30 @@ class Resampled(Geometry):
     (0, (0.75, 0.25))
     """
 
-    wanted: int = 1
-    name: str = "bilinear"
-    inside: bool = True
+    wanted: int
+    name: str
+    inside: bool
+
+    def __new__(cls, size: int, kernel: int, wanted: int, name: str = "bilinear", inside: bool = True) -> Resampled:
+        axis = super().__new__(cls, size, kernel)
+        axis.wanted, axis.name, axis.inside = (
+            wanted,
+            name,
+            inside,
+        )  # a named tuple inherits its fields, and takes no more
+        return axis
+
+    def __getnewargs__(self) -> tuple[int, int, int, str, bool]:
+        return self.size, self.kernel, self.wanted, self.name, self.inside
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Resampled) and self.__getnewargs__() == other.__getnewargs__()
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:
+        return hash(self.__getnewargs__())
 
     @property
     def curve(self) -> Curve:
