@@ -1,7 +1,7 @@
 """The command line as a whole: runs it, and turns every error into one line and an exit code.
 
-The rest of the program raises; only this module prints errors and ends the process. Options are parsed by typer, in
-`convcli.parser`; a command line without any, such as a question to `shapes`, is answered without importing it.
+The rest of the program raises; only this module prints errors and ends the process. A command line is parsed by typer,
+in `convcli.parser`; a plain one is read without importing it, and a question to `shapes` answered in half the time.
 """
 
 from __future__ import annotations
@@ -18,8 +18,6 @@ from convcli.streams import STREAM, drop, open_closed_streams, say
 
 THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 CLOSED_PIPE = 141  # what a shell reports for a process that SIGPIPE ended
-WORDS_ALONE = ("shapes", "flops", "kernels")
-"""Commands that need no option."""
 
 
 def main() -> None:
@@ -65,11 +63,14 @@ def dispatch(arguments: Sequence[str]) -> int:
 
         print(help_text(name))
         return 0
-    if name in WORDS_ALONE and words and not any(word.startswith("-") for word in words):
-        from convcli.commands.declaring import call_with_words
+    if name in COMMANDS:
+        from convcli.commands.calling import plain_values
+        from convcli.commands.declaring import call, declared
 
-        call_with_words(command_function(name), words)
-        return 0
+        command = command_function(name)
+        values = plain_values(declared(command), words)
+        if values is not None:
+            return call(command, values) or 0
     from convcli.parser import invoke
 
     return invoke(arguments)

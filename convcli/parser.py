@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import fields
 from functools import wraps
 from typing import Annotated, Any
 
@@ -12,7 +11,7 @@ import typer
 from typer import _click as click  # typer carries its own copy of click
 
 from convcli.commands import COMMANDS, command_function
-from convcli.commands.declaring import Declared, Option, declared, groups
+from convcli.commands.declaring import Declared, Option, call, declared
 from convcli.commands.helping import help_text
 from convcli.errors import UsageError
 
@@ -82,17 +81,13 @@ def values_alone(command: str) -> dict[str, str]:
 
 
 def for_typer(command: Callable[..., Any]) -> Callable[..., Any]:
-    """A command as typer wants it: a flat list of parameters, one for each field of a dataclass of options."""
-    grouped, taken = groups(command), declared(command)
+    """A command as typer wants it: a flat list of parameters, one for each field of a group of options."""
 
     @wraps(command)
     def flat(**values: Any) -> Any:
-        for each in taken:
-            each.check(values[each.field])
-        gathered = {name: kind(**{f.name: values.pop(f.name) for f in fields(kind)}) for name, kind in grouped.items()}
-        return command(**values, **gathered)
+        return call(command, values)
 
-    flat.__signature__ = inspect.Signature(list(map(_parameter, taken)))  # type: ignore[attr-defined]
+    flat.__signature__ = inspect.Signature(list(map(_parameter, declared(command))))  # type: ignore[attr-defined]
     flat.__annotations__ = {}
     return flat
 
@@ -101,4 +96,5 @@ def _parameter(each: Declared) -> inspect.Parameter:
     """A keyword parameter whose mark is one of typer's."""
     made = typer.Option(*each.names, **each.mark.settings) if each.names else typer.Argument(**each.mark.settings)
     kind = inspect.Parameter.KEYWORD_ONLY
-    return inspect.Parameter(each.field, kind, default=each.default, annotation=Annotated[each.type, made])
+    default = inspect.Parameter.empty if each.is_required else each.default
+    return inspect.Parameter(each.field, kind, default=default, annotation=Annotated[each.type, made])

@@ -2,8 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
@@ -42,8 +40,7 @@ Words = Annotated[
 ]
 
 
-@dataclass(frozen=True)
-class DesignOptions:
+class DesignOptions(NamedTuple):
     """Where the layers come from, and what holds for every convolution."""
 
     file: Annotated[
@@ -89,8 +86,7 @@ class DesignOptions:
         return Convention(parse_counted(counted), self.batch, self.dtype)
 
 
-@dataclass(frozen=True)
-class TableOptions:
+class TableOptions(NamedTuple):
     """How answers are printed."""
 
     explain: Annotated[bool, Option("--explain", help="Write the formulas with the numbers filled in.")] = False
@@ -232,8 +228,15 @@ def from_printout(shape: Shape | None, path: str, options: DesignOptions) -> Giv
 
 def read_text(path: str) -> str:
     """The text of a file, or of standard input."""
-    data = read_input() if path == STREAM else Path(path).read_bytes()
     try:
-        return data.decode("utf-8-sig")
+        return read_bytes(path).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise UsageError("is no text; a network file holds words such as conv3-64", "layer", where=path) from None
+
+
+def read_bytes(path: str) -> bytes:
+    """All of a file, or of standard input."""
+    if path == STREAM:
+        return read_input()
+    with open(path, "rb") as stream:  # noqa: PTH123 -- pathlib takes 5 ms to import
+        return stream.read()
