@@ -1,7 +1,7 @@
 """An operation on many inputs: several at a time, each told as it is done; a bad one costs only itself.
 
 One input is treated in this process, where its errors are those of the command. Many go to worker processes
-(`convcli.batches.jobs`), and a journal (`convcli.batches.journal`) knows what they have done.
+(`convcli.batches.jobs`), and a journal (`convcli.batches.journal`) knows what they have done: both imported only then.
 """
 
 from __future__ import annotations
@@ -13,11 +13,9 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from convcli import __version__
-from convcli.batches.jobs import AHEAD, Died, run_jobs
-from convcli.batches.journal import Journal, journal_path, open_journal, state
 from convcli.batches.names import FileId, check_target, file_id, outer_folder, output_names, refuse_collisions
 from convcli.batches.processing import Settings, is_stream, process
 from convcli.batches.selection import Input
@@ -31,6 +29,9 @@ from convcli.operations.operation import Operation
 from convcli.report import Report, failure, show_rows
 from convcli.signals import Interrupted, release_signals
 from convcli.streams import STREAM, is_terminal, say
+
+if TYPE_CHECKING:
+    from convcli.batches.journal import Journal
 
 ROOM = 32
 """Bytes of memory that a byte of an image file may come to: decoded, computed, encoded."""
@@ -116,6 +117,8 @@ class Run:
         if not self.batch.many:
             yield self.answer(0)
             return
+        from convcli.batches.jobs import AHEAD, run_jobs
+
         count = len(self.targets)
         todo = (i for i in range(count) if i not in self.finished)
         with closing(run_jobs(self.work, todo, self.jobs, 1 if self.batch.fail_fast else AHEAD)) as answers:
@@ -161,6 +164,8 @@ class Run:
 
     def received(self, index: int, message: Any) -> Answer:
         """What a worker said, or that it ended instead."""
+        from convcli.batches.jobs import Died
+
         if not isinstance(message, Died):
             return Answer(*message)
         way = "; --jobs 1 needs less memory, if that was the reason" if self.jobs > 1 else ""
@@ -228,6 +233,8 @@ def settled(operation: Operation, batch: Batch) -> Run:
 
 def journaled(run: Run) -> Run:
     """The run with a journal, in which stands what it will do. One that nobody asked for may fail."""
+    from convcli.batches.journal import open_journal
+
     batch = run.batch
     pairs = list(zip(batch.names, run.targets, strict=True))
     try:
@@ -245,6 +252,8 @@ def journaled(run: Run) -> Run:
 
 def _journal_path(run: Run) -> Path:
     """Where the journal lies: as told, or by what the outputs depend on."""
+    from convcli.batches.journal import journal_path
+
     settings = run.settings
     options = (run.operation, settings.format, settings.reading, settings.writing, settings.limits.method)
     return Path(run.batch.journal) if run.batch.journal else journal_path((__version__, options))
@@ -252,6 +261,8 @@ def _journal_path(run: Run) -> Path:
 
 def affordable_jobs(batch: Batch) -> int:
     """As many as there are cores and, for the largest file, memory; one where the first failure ends all."""
+    from convcli.batches.journal import state
+
     largest = max(((state(name) or (0,))[0] for name in batch.names), default=0)
     return 1 if batch.fail_fast else max(1, min(core_count(), memory() // (ROOM * max(largest, 1))))
 

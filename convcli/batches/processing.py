@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from math import prod
 from pathlib import Path
-from shutil import disk_usage
 from time import perf_counter
 from typing import Any
 
@@ -199,9 +199,15 @@ def check_space(after: ImageInfo, target: Path, options: WriteOptions) -> None:
     """Refuse a result that the disk has no room for; how far it can be compressed nobody knows."""
     kept = after.metadata.get("tiff", {}).get("compression", 1) == 1 if options.compression is None else False
     needed, folder = prod(after.shape) * sample_bytes(after.dtype), target.parent
-    if (kept or options.compression == "none") and folder.is_dir() and needed > (free := disk_usage(folder).free):
+    if (kept or options.compression == "none") and folder.is_dir() and needed > (free := free_bytes(folder)):
         size = f"the result of {times(after.shape)} {after.dtype} needs {needed:,} bytes, the disk has {free:,} free"
         raise ConvError(size, "disk-full", where=str(target))
+
+
+def free_bytes(folder: Path) -> int:
+    """The room on the disk that a folder lies on."""
+    disk = os.statvfs(folder)
+    return disk.f_bavail * disk.f_frsize
 
 
 def sample_bytes(dtype: str) -> int:
