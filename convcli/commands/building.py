@@ -189,7 +189,7 @@ def build_batch(
     """The run that the options describe; `fields` are for output templates."""
     if run.keep_going and run.fail_fast:
         raise UsageError("--keep-going and --fail-fast exclude each other; give one of them")
-    selection = Selection(inputs or (), files.files_from, files.null, files.recursive, files.pattern)
+    selection = Selection(inputs or (), files.files_from, files.null, files.recursive, files.pattern or ())
     settings = Settings(
         format=files.format_,
         force=files.force,

@@ -7,7 +7,7 @@ here once becomes the parser (`convcli.parser`), the help (`convcli.commands.hel
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple, get_args, get_type_hints
+from typing import Any, Literal, NamedTuple, Self, dataclass_transform, get_args, get_type_hints
 
 from convcli.errors import UsageError
 
@@ -61,6 +61,21 @@ class Argument(Mark):
         self.optional = optional
 
 
+@dataclass_transform(frozen_default=True)
+class Options:
+    """A group of options: a field for each annotation, its default the value of the same name in the class.
+
+    No dataclass: there are a dozen groups, and each would take a millisecond to make.
+    """
+
+    def __init__(self, *values: Any, **named: Any) -> None:
+        vars(self).update(zip(hints(type(self)), values, strict=False), **named)
+
+    def but(self, **changes: Any) -> Self:
+        """The same options with changes."""
+        return type(self)(**vars(self) | changes)
+
+
 class Declared(NamedTuple):
     """A parameter of a command: the field that receives it, its mark and type, its default, its section in the help.
 
@@ -112,7 +127,7 @@ class Declared(NamedTuple):
 
 
 def groups(command: Callable[..., Any]) -> dict[str, Any]:
-    """The parameters of a command that are groups of options, named tuples or dataclasses, with their types."""
+    """The parameters of a command that are groups of options, with their types."""
     return {name: hint for name, hint in hints(command).items() if isinstance(hint, type)}
 
 
@@ -130,8 +145,9 @@ def declared(command: Callable[..., Any]) -> list[Declared]:
 
 def declared_fields(kind: Any) -> list[Declared]:
     """The fields of a group of options, in the section that the first line of its docstring heads."""
-    section, known = kind.__doc__.partition("\n")[0].rstrip("."), field_defaults(kind)
-    return [_declared(name, hint, known, section) for name, hint in hints(kind).items()]
+    section, taken = kind.__doc__.partition("\n")[0].rstrip("."), hints(kind)
+    known = {name: getattr(kind, name) for name in taken if hasattr(kind, name)}
+    return [_declared(name, hint, known, section) for name, hint in taken.items()]
 
 
 def _declared(name: str, hint: Any, known: Mapping[str, Any], section: str = "") -> Declared:
@@ -149,17 +165,6 @@ def parameter_defaults(function: Callable[..., Any]) -> dict[str, Any]:
     code, values = function.__code__, function.__defaults__ or ()
     names = code.co_varnames[code.co_argcount - len(values) : code.co_argcount]
     return dict(zip(names, values, strict=True)) | (function.__kwdefaults__ or {})
-
-
-def field_defaults(kind: Any) -> dict[str, Any]:
-    """The defaults of a group of options by the names of its fields."""
-    if issubclass(kind, tuple):
-        known: dict[str, Any] = kind._field_defaults
-        return known
-    from dataclasses import MISSING, fields
-
-    made = {each.name: each.default_factory() for each in fields(kind) if each.default_factory is not MISSING}
-    return made | {each.name: each.default for each in fields(kind) if each.default is not MISSING}
 
 
 def kinds(hint: Any) -> tuple[Any, ...]:

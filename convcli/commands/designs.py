@@ -11,7 +11,7 @@ from convcli.arithmetic.notation import parse, parse_shape
 from convcli.arithmetic.rules import FRAMEWORKS, Rules, Settings, parse_framework
 from convcli.arithmetic.trace import Trace, trace
 from convcli.arithmetic.words import parse_padding
-from convcli.commands.declaring import Argument, Option
+from convcli.commands.declaring import Argument, Option, Options
 from convcli.errors import ConvError, UsageError
 from convcli.streams import STREAM, read_input
 
@@ -40,7 +40,7 @@ Words = Annotated[
 ]
 
 
-class DesignOptions(NamedTuple):
+class DesignOptions(Options):
     """Where the layers come from, and what holds for every convolution."""
 
     file: Annotated[
@@ -86,7 +86,7 @@ class DesignOptions(NamedTuple):
         return Convention(parse_counted(counted), self.batch, self.dtype)
 
 
-class TableOptions(NamedTuple):
+class TableOptions(Options):
     """How answers are printed."""
 
     explain: Annotated[bool, Option("--explain", help="Write the formulas with the numbers filled in.")] = False

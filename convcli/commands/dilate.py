@@ -1,9 +1,8 @@
 """`convcli dilate`: dilated (atrous) convolution at one rate, at several side by side, or at one after the other."""
 
-from dataclasses import dataclass
 from typing import Annotated
 
-from convcli.commands.declaring import Option
+from convcli.commands.declaring import Option, Options
 from convcli.commands.options import (
     FileOptions,
     GroupedOptions,
@@ -16,8 +15,7 @@ from convcli.commands.options import (
 )
 
 
-@dataclass(frozen=True)
-class RateOptions:
+class RateOptions(Options):
     """How far apart the taps are."""
 
     rate: Annotated[str, Option(metavar="N|[Z,]Y,X", help="One rate: 2, or 2,1 per axis.")] = ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from fractions import Fraction
 from functools import cache
 
@@ -157,7 +157,7 @@ def strides(laid: LaidOptions, ndim: int) -> tuple[int, ...]:
 
 def numbers_of(samples: SampleOptions, kernel: Kernel) -> Numbers:
     """How samples are computed with, checked; results are not multiplied."""
-    return build_numbers(NumberOptions(**asdict(samples)), kernel)
+    return build_numbers(NumberOptions(**vars(samples)), kernel)
 
 
 def parse_scale(text: str, ndim: int) -> tuple[Fraction, ...]:

@@ -1,10 +1,9 @@
-"""The options that commands share, as dataclasses, a field for each: `-k` means the same everywhere."""
+"""The options that commands share, as groups, a field for each: `-k` means the same everywhere."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Annotated
 
-from convcli.commands.declaring import Argument, Option
+from convcli.commands.declaring import Argument, Option, Options
 from convcli.filters.borders import BORDERS
 from convcli.methods import METHODS
 
@@ -82,8 +81,7 @@ def compression_words() -> Iterable[str]:
     return COMPRESSIONS
 
 
-@dataclass(frozen=True)
-class KernelOptions:
+class KernelOptions(Options):
     """Which kernel, and how several are combined."""
 
     kernel: Annotated[
@@ -110,8 +108,7 @@ class KernelOptions:
     origin: Origin = ""
 
 
-@dataclass(frozen=True)
-class PlacementOptions:
+class PlacementOptions(Options):
     """Where the kernel goes."""
 
     stride: Annotated[
@@ -139,21 +136,18 @@ class PlacementOptions:
     ] = ""
 
 
-@dataclass(frozen=True)
 class DilatedOptions(PlacementOptions):
     """Where the kernel goes."""
 
     dilation: Dilation = "1"
 
 
-@dataclass(frozen=True)
 class GroupedOptions(PlacementOptions):
     """Where the kernel goes."""
 
     groups: Groups = 1
 
 
-@dataclass(frozen=True)
 class GeometryOptions(PlacementOptions):
     """Where the kernel goes."""
 
@@ -161,8 +155,7 @@ class GeometryOptions(PlacementOptions):
     groups: Groups = 1
 
 
-@dataclass(frozen=True)
-class SampleOptions:
+class SampleOptions(Options):
     """From samples to numbers and back."""
 
     dtype: Annotated[
@@ -208,15 +201,13 @@ class SampleOptions:
     linear: Annotated[bool, Option("--linear", help="Filter sRGB samples in linear light.")] = False
 
 
-@dataclass(frozen=True)
 class NumberOptions(SampleOptions):
     """From samples to numbers and back."""
 
     scale: Annotated[float, Option(metavar="X", help="Multiply results.")] = 1.0
 
 
-@dataclass(frozen=True)
-class FileOptions:
+class FileOptions(Options):
     """What is read and where results go."""
 
     output: Annotated[
@@ -239,8 +230,8 @@ class FileOptions:
         bool, Option("-r", "--recursive", help="Read the images in folders; with -o folder/ keep their sub-folders.")
     ] = False
     pattern: Annotated[
-        list[str], Option(metavar="GLOB", help="Which files of a folder, such as '*.tif'; may be repeated.")
-    ] = field(default_factory=list)
+        list[str] | None, Option(metavar="GLOB", help="Which files of a folder, such as '*.tif'; may be repeated.")
+    ] = None
     format_: Annotated[
         str,
         Option(
@@ -268,8 +259,7 @@ class FileOptions:
     max_pixels: Annotated[int | None, Option(metavar="N", help="Refuse images with more samples.")] = None
 
 
-@dataclass(frozen=True)
-class RunOptions:
+class RunOptions(Options):
     """How it is computed."""
 
     method: Annotated[
@@ -308,8 +298,7 @@ class RunOptions:
     dry_run: Annotated[bool, Option("--dry-run", help="Say what would be read and written, and stop.")] = False
 
 
-@dataclass(frozen=True)
-class ReportOptions:
+class ReportOptions(Options):
     """What is said about it."""
 
     explain: Annotated[bool, Option("--explain", help="Print the plan and stop before any pixel is read.")] = False

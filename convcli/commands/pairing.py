@@ -43,9 +43,10 @@ def build_separable(options: PairOptions, placement: DilatedOptions, numbers: Nu
 
 def pair_up(options: PairOptions, placement: DilatedOptions, numbers: NumberOptions) -> Built:
     """Both steps as given; how many channels they are for, the image says."""
-    depthwise, pointwise = [keyed(text, STEPS[0]) for text in options.depthwise], options.pointwise
-    if depthwise and not pointwise and depthwise != options.depthwise:  # one file holds both steps
-        pointwise = options.depthwise[0]
+    given, pointwise = options.depthwise or [], options.pointwise
+    depthwise = [keyed(text, STEPS[0]) for text in given]
+    if depthwise and not pointwise and depthwise != given:  # one file holds both steps
+        pointwise = given[0]
     if not (depthwise and pointwise):
         raise UsageError("a pair has two steps: give --depthwise and --pointwise; a single step is what conv2d does")
     ndim = axes_of(depthwise, three=options.three)
@@ -73,8 +74,9 @@ def factor_bank(options: PairOptions, placement: DilatedOptions, numbers: Number
 
     if options.multiplier:
         raise UsageError("--multiplier belongs to --depthwise; for a bank it is the --rank")
-    ndim = axes_of(options.kernel, three=options.three)
-    bank, each, notes = build_kernel(ndim, steps(options.kernel, options))
+    texts = options.kernel or []
+    ndim = axes_of(texts, three=options.three)
+    bank, each, notes = build_kernel(ndim, steps(texts, options))
     if each and not bank.bank:
         raise KernelError(
             f"{bank.name} is one plain kernel; a bank (O, C, ...) or several -k can be factored", where="-k"

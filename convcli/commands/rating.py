@@ -79,7 +79,7 @@ def chained(kernels: KernelOptions, rates: tuple[Rate, ...], build: Build) -> tu
     """A chain: one kernel for all steps, or several joined at each, or one for each step."""
     texts = kernels.kernel
     if len(texts) in (1, len(rates)) and (kernels.combine == "stack" or len(texts) == 1):
-        built = [build(replace(kernels, kernel=[text])) for text in texts]
+        built = [build(kernels.but(kernel=[text])) for text in texts]
     elif kernels.combine != "stack":
         built = [build(kernels)]
     else:
@@ -97,7 +97,7 @@ def beside(
 ) -> tuple[list[Run], str, tuple[str, ...]]:
     """One rate; or several in one image, in one file each, or joined where there is one kernel to combine."""
     joined = kernels.combine != "stack" and len(kernels.kernel) == 1 and len(rates) > 1 and not apart
-    base, name, notes = build(replace(kernels, combine="stack") if joined else kernels)
+    base, name, notes = build(kernels.but(combine="stack") if joined else kernels)
     if joined:
         return [(Joined(base, rates, kernels.combine), rates)], name, notes
     if apart or len(rates) == 1:

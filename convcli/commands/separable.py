@@ -1,9 +1,8 @@
 """`convcli separable`: depthwise separable convolution, or the pair that comes nearest to a dense filter bank."""
 
-from dataclasses import dataclass, field
 from typing import Annotated
 
-from convcli.commands.declaring import Option
+from convcli.commands.declaring import Option, Options
 from convcli.commands.options import (
     DilatedOptions,
     FileOptions,
@@ -19,19 +18,18 @@ from convcli.commands.options import (
 )
 
 
-@dataclass(frozen=True)
-class PairOptions:
+class PairOptions(Options):
     """The two steps, or the dense bank to factor into them."""
 
     depthwise: Annotated[
-        list[str],
+        list[str] | None,
         Option(
             metavar="KERNEL",
             words=kernel_words,
             paths="file",
             help="Kernel of the first step: one for all channels, or repeated, or an array (C m, 1, kh, kw).",
         ),
-    ] = field(default_factory=list)
+    ] = None
     pointwise: Annotated[
         str,
         Option(
@@ -44,9 +42,9 @@ class PairOptions:
         int, Option(min=0, metavar="M", help="Results of the first step for each channel; 0: as the matrix says.")
     ] = 0
     kernel: Annotated[
-        list[str],
+        list[str] | None,
         Option("-k", "--kernel", metavar="BANK", paths="file", help="A dense bank (O, C, kh, kw), to be factored."),
-    ] = field(default_factory=list)
+    ] = None
     rank: Annotated[
         str, Option(metavar="R|auto", help="Kernels for each channel; auto: the fewest within --tolerance.")
     ] = "auto"

@@ -1,9 +1,8 @@
 """`convcli upsample`: transposed convolution, and enlargement by any scale."""
 
-from dataclasses import dataclass
 from typing import Annotated
 
-from convcli.commands.declaring import Option
+from convcli.commands.declaring import Option, Options
 from convcli.commands.options import (
     DRAWN,
     Dilation,
@@ -21,8 +20,7 @@ from convcli.commands.options import (
 )
 
 
-@dataclass(frozen=True)
-class LaidOptions:
+class LaidOptions(Options):
     """Which kernel, and where it goes."""
 
     kernel: Annotated[
