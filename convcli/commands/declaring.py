@@ -61,15 +61,15 @@ class Argument(Mark):
         self.optional = optional
 
 
-@dataclass_transform(frozen_default=True)
+@dataclass_transform(eq_default=False, frozen_default=True, kw_only_default=True)
 class Options:
     """A group of options: a field for each annotation, its default the value of the same name in the class.
 
     No dataclass: there are a dozen groups, and each would take a millisecond to make.
     """
 
-    def __init__(self, *values: Any, **named: Any) -> None:
-        vars(self).update(zip(hints(type(self)), values, strict=False), **named)
+    def __init__(self, **given: Any) -> None:
+        vars(self).update(given)
 
     def but(self, **changes: Any) -> Self:
         """The same options with changes."""

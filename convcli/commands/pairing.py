@@ -121,7 +121,7 @@ def place(pair: Pair, ndim: int, options: PairOptions, placement: DilatedOptions
 
 def steps(texts: Sequence[str], options: PairOptions) -> KernelOptions:
     """Kernels as `-k` has them, with what changes them."""
-    return KernelOptions(list(texts), normalize=options.normalize, flip=options.flip, origin=options.origin)
+    return KernelOptions(kernel=list(texts), normalize=options.normalize, flip=options.flip, origin=options.origin)
 
 
 def read_matrix(text: str, ndim: int) -> Kernel:

@@ -44,7 +44,7 @@ def run_dilations(
 ) -> int:
     """Run what the options describe; with {rate} in the output's name, once for each rate."""
     ndim = 3 if rates.rate.count(",") == 2 else axes_of(kernels.kernel, three=rates.three)
-    geometry = GeometryOptions(placement.stride, placement.padding, placement.border, groups=placement.groups)
+    geometry = GeometryOptions(**vars(placement))
     chosen = parse_rates(rates, ndim)
 
     def build(options: KernelOptions) -> Built:

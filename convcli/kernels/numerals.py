@@ -7,8 +7,7 @@ import re
 from convcli.errors import KernelError
 from convcli.kernels.kernel import LARGEST_TAP
 
-DECIMAL = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
-NUMBER = re.compile(rf"({DECIMAL})(?:/({DECIMAL}))?", re.ASCII)
+DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 LONGEST_SHOWN = 40  # characters of what is no number, in an error
 NOT_FINITE = re.compile(r"[+-]?(?:nan|inf|infinity)", re.IGNORECASE)
 
@@ -19,12 +18,13 @@ def read_number(word: str) -> float:
     >>> read_number("1/8"), read_number("-.5e1")
     (0.125, -5.0)
     """
-    match, shown = NUMBER.fullmatch(word), repr(word if len(word) <= LONGEST_SHOWN else f"{word[:LONGEST_SHOWN]}...")
+    shown = repr(word if len(word) <= LONGEST_SHOWN else f"{word[:LONGEST_SHOWN]}...")
     if NOT_FINITE.fullmatch(word):
         raise KernelError(f"{shown} is not a finite number")
-    if match is None:
+    parts = word.split("/")
+    if len(parts) > 2 or not all(map(DECIMAL.fullmatch, parts)):
         raise KernelError(f"{shown} is not a number")
-    above, below = float(match[1]), float(match[2] or 1)
+    above, below = float(parts[0]), float(parts[1] if len(parts) > 1 else 1)
     if below == 0:
         raise KernelError(f"{shown} divides by zero")
     if not abs(above) / abs(below) <= LARGEST_TAP:
