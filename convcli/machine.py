@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from convcli import native
 
@@ -71,8 +71,7 @@ def profile_path() -> Path | None:
     return Path(folder) / "convcli" / "machine.json"
 
 
-@dataclass(frozen=True)
-class Known:
+class Known(NamedTuple):
     """The machine that prices are for, and what to say where a profile could not be used."""
 
     machine: Machine

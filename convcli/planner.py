@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib import import_module
 from math import ceil, prod
-from typing import Any
+from typing import Any, NamedTuple
 
 from convcli.arithmetic.problem import Cost, Problem
 from convcli.errors import ConvError, UsageError
@@ -25,8 +25,7 @@ WORKSPACE = 4
 """Arrays of the size of a tile's window that a thread holds at a time: block, result and the method's own."""
 
 
-@dataclass(frozen=True)
-class Candidate:
+class Candidate(NamedTuple):
     """One method's answer: a cost, or the reason why it cannot. `itemsize` 8 means that it would need float64."""
 
     method: str

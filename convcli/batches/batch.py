@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from convcli import __version__
 from convcli.batches.names import FileId, check_target, file_id, outer_folder, output_names, refuse_collisions
@@ -84,8 +84,7 @@ class Batch:
         return frozenset(found for name in self.names if (found := file_id(name)))
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """What a worker says of an input: its report as JSON and as a table, and what the command would end with."""
 
     facts: dict[str, Any]

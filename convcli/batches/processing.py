@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from math import prod
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 from convcli.batches.names import FileId, check_target
 from convcli.engine.samples import Counts
@@ -101,8 +101,7 @@ Outcome = tuple[Counts, dict[str, float], tuple[str, ...]]
 """What was clipped, the seconds by phase, and the warnings."""
 
 
-@dataclass(frozen=True)
-class Course:
+class Course(NamedTuple):
     """Work on its way from an image's content to a target; `notes` are known before."""
 
     content: Path | bytes

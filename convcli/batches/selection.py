@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import NamedTuple
 
 from convcli.errors import ConvError, UsageError
 from convcli.formats import FORMATS
@@ -17,16 +17,14 @@ from convcli.formats.failures import told
 from convcli.streams import STREAM, read_input
 
 
-@dataclass(frozen=True)
-class Input:
+class Input(NamedTuple):
     """One image to read: its name, and the sub-folder it is in below the folder that was searched, if any was."""
 
     name: str
     folder: str = ""
 
 
-@dataclass(frozen=True)
-class Selection:
+class Selection(NamedTuple):
     """What a user says of the inputs; see `inputs`."""
 
     words: Sequence[str] = ()

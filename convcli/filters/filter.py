@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from math import isfinite, prod
-from typing import Any
+from typing import Any, NamedTuple
 
 from convcli.arithmetic.geometry import Geometry, padded
 from convcli.arithmetic.problem import Problem
@@ -42,8 +42,7 @@ class Numbers:
     linear: bool = False
 
 
-@dataclass(frozen=True)
-class Layout:
+class Layout(NamedTuple):
     """Which axis of the input plays which part. Letters of the input's axes; `outputs` also has `FILTERS`."""
 
     spatial: str

@@ -25,11 +25,11 @@ import re
 import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from convcli.errors import ConvError, UsageError
 from convcli.formats.atomic import atomic_output, same_file
@@ -72,8 +72,7 @@ GREY, COLOUR = ("grey",), ("grey", "rgb")
 TRANSPARENT = ("grey", "grey+alpha", "rgb", "rgb+alpha")
 
 
-@dataclass(frozen=True)
-class Format:
+class Format(NamedTuple):
     """A file format: the module that reads and writes it, how it is recognised, and what it holds.
 
     `magic` matches the first bytes; `samples` is empty where an image of any dimensions is held; `side` is the largest
@@ -163,8 +162,7 @@ def windows(source: Path, *, options: ReadOptions = READ) -> Iterator[tuple[Imag
         yield result
 
 
-@dataclass(frozen=True)
-class Windows:
+class Windows(NamedTuple):
     """The pixels of a file, window by window; what goes wrong is told as an error of the file."""
 
     source: Source

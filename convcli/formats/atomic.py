@@ -15,9 +15,8 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from convcli.errors import ConvError
 from convcli.formats.failures import told
@@ -27,8 +26,7 @@ NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.E
 OPEN_FILES = "/proc/self/fd"
 
 
-@dataclass(frozen=True)
-class Draft:
+class Draft(NamedTuple):
     """An open file that is to become `target`; `path` is None while it has no name."""
 
     target: Path

@@ -5,9 +5,8 @@ from __future__ import annotations
 import io
 import os
 import stat
-from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from convcli.errors import ConvError
 from convcli.formats.failures import told
@@ -21,8 +20,7 @@ KINDS = {
 }
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(NamedTuple):
     """A readable image file: `path`, or `content` where there is no path; `size` in bytes."""
 
     name: str
