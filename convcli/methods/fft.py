@@ -90,16 +90,22 @@ def lengths(axes: tuple[Geometry, ...]) -> tuple[int, ...]:
 
 
 def _candidates(axis: Geometry) -> list[int]:
-    """Lengths worth a try: from just above the kernel to the whole axis at once."""
+    """Lengths worth a try: from just above the kernel to the whole axis at once, one for each number of tiles."""
     whole = axis.stride * (axis.output - 1) + axis.extent
     enough = next((n for n in LENGTHS if n >= whole), whole)
     least = min(enough, next((n for n in LENGTHS if n >= axis.extent), axis.extent))
-    return [n for n in LENGTHS if least <= n <= enough and (n <= 1024 or n == least)] or [enough]
+    lengths = [n for n in LENGTHS if least <= n <= enough and (n <= 1024 or n == least)] or [enough]
+    return list({_tiles(axis, n): n for n in reversed(lengths)}.values())
+
+
+def _tiles(axis: Geometry, length: int) -> int:
+    """Tiles of a transform length along an axis."""
+    return ceil(axis.output / ((length - axis.extent) // axis.stride + 1))
 
 
 def _per_output(shape: tuple[int, ...], axes: tuple[Geometry, ...], most: int) -> float:
     """Relative time: transforms of all tiles; twice as slow where a tile leaves the cache."""
-    tiles = prod(ceil(a.output / ((n - a.extent) // a.stride + 1)) for n, a in zip(shape, axes, strict=True))
+    tiles = prod(map(_tiles, axes, shape))
     values = prod(shape)
     return tiles * (values * sum(log2(n) + 2 for n in shape) * (2 if values > most else 1) + 4000)
 
