@@ -16,6 +16,8 @@ PARTS = {
     "_patches": ("axis", "versions"),
     "_fourier": ("versions",),
     "_copies": ("axis", "versions"),
+    "_deflate": ("versions",),
+    "_rows": ("versions",),
 }
 """Modules of compiled code, each with its headers; its source is named alike."""
 

@@ -35,7 +35,7 @@ MAY_IMPORT = {
     "filters": {"arithmetic", "errors", "image", "kernels"},
     "planner": {"arithmetic", "errors", "machine", "methods"},
     "methods": {"arithmetic", "errors", "machine", "native"},
-    "formats": {"errors", "image"},
+    "formats": {"errors", "image", "native"},
     "kernels": {"errors", "formats"},
     "arithmetic": {"errors"},
     "completions": set(),

@@ -42,6 +42,7 @@ def _load(name: str) -> Any:
 
 
 _direct, _patches, _wide, _fourier, _copies = map(_load, ("_direct", "_patches", "_wide", "_fourier", "_copies"))
+_rows, _deflate = map(_load, ("_rows", "_deflate"))
 AVAILABLE: bool = _direct is not None and os.environ.get("CONVCLI_NATIVE") != "0"
 FOURIER: bool = _fourier is not None and os.environ.get("CONVCLI_NATIVE") != "0"
 """Whether transforms of pairs of tiles are there."""
@@ -51,6 +52,10 @@ COPIES: bool = _copies is not None and os.environ.get("CONVCLI_NATIVE") != "0"
 """Whether copies of windows and of phases are there."""
 WIDE: bool = _wide is not None and os.environ.get("CONVCLI_NATIVE") != "0"
 """Whether sums in float64 are there."""
+ROWS: bool = _rows is not None and os.environ.get("CONVCLI_NATIVE") != "0"
+"""Whether rows of a PNG are predicted and restored."""
+DEFLATE: bool = _deflate is not None and os.environ.get("CONVCLI_NATIVE") != "0"
+"""Whether what prediction leaves is compressed."""
 INSTRUCTIONS: tuple[str, ...] = _direct.INSTRUCTIONS if _direct else ()
 """Instruction sets of this processor that the extension was compiled for, the best one last."""
 
@@ -279,6 +284,30 @@ def shuffle(phases: Array, target: Array) -> None:
     Rows lie side by side in memory.
     """
     _copies.shuffle(phases, target)
+
+
+def predict(rows: Array, above: Array, pixel: int, kind: int, target: Array) -> None:
+    """Fill `target` (rows, size + 1) with the kind of prediction of each of `rows` (rows, size), and what it leaves.
+
+    All are uint8 and C-contiguous; `above` is the row before the first, `pixel` the bytes of a pixel: 1, 2, 3, 4, 6 or
+    8. `kind` is one of PNG's five, or -1 for the one of each row that leaves the least.
+    """
+    _rows.predict(rows, above, pixel, kind, target)
+
+
+def restore(predicted: bytes, above: Array, pixel: int, rows: Array) -> bool:
+    """Fill `rows` (rows, size) from what `predict` made of them; False where a row tells of no known kind."""
+    known: bool = _rows.restore(predicted, above, pixel, rows)
+    return known
+
+
+def deflate(data: Array, *, last: bool) -> memoryview:
+    """A part of a raw deflate stream that holds `data`, one byte or more; it ends at a whole byte, the last one closed.
+
+    Bytes are coded one by one, and runs of one byte as a copy: right for what prediction leaves of pixels.
+    """
+    target = memoryview(bytearray(_deflate.bound(data.nbytes)))
+    return target[: _deflate.deflate(data, target, last)]
 
 
 class Spectrum:
