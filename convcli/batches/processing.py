@@ -132,7 +132,8 @@ class Course(NamedTuple):
         size = sum(prod(info.shape) * sample_bytes(info.dtype) for info in (self.before, self.work.after))
         long = size >= min(LONG, self.settings.limits.memory // 4)
         files = isinstance(self.content, Path) and self.target != STREAM and not is_special(Path(self.target))
-        return long and files and isinstance(self.work, Streaming) and self.work.streams and self.format.streams
+        flowing = isinstance(self.work, Streaming) and self.work.streams
+        return long and files and flowing and self.format.takes(self.work.after)
 
     def by_windows(self) -> Outcome | None:
         """Read, compute and write window by window; None where the file is only read as a whole."""
@@ -145,7 +146,7 @@ class Course(NamedTuple):
             after = self.work.after
             if (info.shape, info.axes, info.dtype) != (self.before.shape, self.before.axes, self.before.dtype):
                 raise ConvError("was replaced while it was looked at; run again", "corrupt", where=str(self.content))
-            check_space(after, Path(self.target), settings.writing)
+            self.check_room()
             with (
                 streamed(Path(self.target), after, format=self.format, force=force, options=settings.writing) as target,
                 _progress(settings, self.work) as progress,
@@ -153,6 +154,14 @@ class Course(NamedTuple):
                 counts, busy = self.work.stream(source, target, verify=settings.verify, progress=progress)
                 warnings = self.warnings(info, counts)
         return counts, busy, warnings
+
+    def check_room(self) -> None:
+        """Refuse a result that the disk has no room for, or that a picture makes, or should be, and no memory holds."""
+        after = self.work.after
+        if self.format.samples or FORMATS[self.before.format].samples:
+            check_size(after)
+        if not self.format.samples:  # pictures are compressed
+            check_space(after, Path(self.target), self.settings.writing)
 
     def warnings(self, info: ImageInfo, counts: Counts) -> tuple[str, ...]:
         """What a user should know; with --strict, the first of them is an error, before anything is there to see."""

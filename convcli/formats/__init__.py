@@ -27,6 +27,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from importlib import import_module
+from math import prod
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -89,6 +90,10 @@ class Format(NamedTuple):
     side: int = 2**31 - 1
     streams: bool = False
 
+    def takes(self, info: ImageInfo) -> bool:
+        """True where such an image is written as its pixels come: a picture if these come row by row."""
+        return self.streams and (not self.samples or prod(info.shape[: info.axes.index("Y")]) == 1)
+
     def load(self) -> ModuleType:
         """The format's module."""
         return import_module(f"convcli.formats.{self.module}")
@@ -97,7 +102,7 @@ class Format(NamedTuple):
 FORMATS = {
     entry.name: entry
     for entry in (
-        Format("png", "PNG", "png", (".png",), rb"\x89PNG\r\n\x1a\n", INTEGERS, TRANSPARENT, 1_000_000),
+        Format("png", "PNG", "png", (".png",), rb"\x89PNG\r\n\x1a\n", INTEGERS, TRANSPARENT, 1_000_000, True),
         Format("jpeg", "JPEG", "jpeg", (".jpg", ".jpeg"), rb"\xff\xd8\xff", ("uint8",), (*COLOUR, "cmyk"), 65500),
         Format("tiff", "TIFF", "tiff", (".tif", ".tiff"), rb"II[\*+]\0|MM\0[\*+]", streams=True),
         Format("ome", "OME-TIFF", "tiff", (".ome.tif", ".ome.tiff"), streams=True),

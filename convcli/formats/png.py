@@ -1,33 +1,33 @@
-"""PNG at its full depth: 8 and 16 bits, grey to RGBA, through libpng (imagecodecs).
+"""PNG at its full depth: 8 and 16 bits, grey to RGBA; rows are read and written as they come.
 
-The chunks are read here: the header for what the image is, the ancillary ones to be kept, and only the critical ones
-go to the decoder, which prints what it thinks of the others.
+The chunks are read here: the header for what the image is, the ancillary ones to be kept. What is out of the ordinary
+(palettes, fewer bits, a transparent colour, interlacing) goes to libpng (imagecodecs), the critical chunks alone: it
+prints what it thinks of the others.
 """
 
 from __future__ import annotations
 
-import io
 import struct
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import numpy as np
-from imagecodecs import png_decode, png_encode
 
+from convcli import native
 from convcli.errors import ConvError
 from convcli.formats.exif import orientation
 from convcli.formats.failures import corrupt, decoding
 from convcli.formats.layout import fitting_profile, picture_samples
 from convcli.formats.limits import DEFLATE_RATIO, check_declared, check_ratio
 from convcli.formats.options import ReadOptions, WriteOptions
-from convcli.formats.pixels import picture
+from convcli.formats.png_stream import Reader, Writer
 from convcli.formats.source import Source
-from convcli.image import Image, ImageInfo
+from convcli.image import Image, ImageInfo, PixelSource, PixelTarget
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-HEADER_END = len(SIGNATURE) + 25
 PALETTE = 3
 COLOURS = {0: "grey", 2: "rgb", PALETTE: "rgb", 4: "grey+alpha", 6: "rgb+alpha"}
 DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), PALETTE: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
@@ -44,13 +44,6 @@ DESCRIPTION = {b"tEXt": b"Description\0", b"iTXt": b"Description\0\0\0\0\0"}  # 
 LARGEST_PROFILE = 2**24  # bytes, decompressed
 METRE = 1
 
-SPEEDS: dict[str, dict[str, int]] = {
-    # A noisy 24 Mpx photo on one server core, November 2026: 1.2 s and 50 MB, 2.9 s and 48 MB, 5.0 s and 47 MB.
-    "fast": {"level": 1, "strategy": 3, "filter": 16},  # RLE, SUB
-    "balanced": {"level": 4, "strategy": 1, "filter": 248},  # FILTERED, all filters
-    "small": {"level": 9, "strategy": 1, "filter": 248},
-}
-
 Chunk = tuple[bytes, bytes, bool]
 """Type, data, and whether it came after the pixels."""
 
@@ -63,14 +56,22 @@ class Scan:
     height: int
     depth: int
     colour: int
+    interlaced: bool
     chunks: tuple[Chunk, ...]
-    decoded: tuple[tuple[int, int], ...]
+    decoded: tuple[tuple[bytes, int, int], ...]
     size: int
 
     @property
     def stored_bytes(self) -> int:
         """Bytes of the pixels before compression."""
         return self.width * self.height * STORED[self.colour] * self.depth // 8
+
+    @property
+    def is_plain(self) -> bool:
+        """True where the pixels lie as they are meant, row by row, and no other chunk has a say in them."""
+        kinds = [kind for kind, _, _ in self.decoded]
+        plain = kinds[1:-1] == [b"IDAT"] * (len(kinds) - 2)
+        return plain and self.depth >= 8 and self.colour != PALETTE and not self.interlaced
 
 
 def probe(source: Source, _options: ReadOptions) -> ImageInfo:
@@ -81,19 +82,45 @@ def probe(source: Source, _options: ReadOptions) -> ImageInfo:
 
 def read(source: Source, options: ReadOptions) -> Image:
     """A PNG with its pixels; palettes and depths below 8 bits expanded."""
-    content = source.read()
-    found = scan(io.BytesIO(content), len(content))
-    info = describe(found)
-    itemsize = np.dtype(info.dtype).itemsize
-    check_declared(info, itemsize, options.max_pixels)
-    check_ratio(found.stored_bytes, found.size, DEFLATE_RATIO)
-    if max(found.width, found.height) > LONGEST_SIDE:
-        raise ConvError(f"is larger than libpng reads: at most {LONGEST_SIDE:,} pixels wide and high", "too-large")
+    with source.open() as stream:
+        found = scan(stream, source.size)
+        info = checked(found, options)
+        if found.is_plain and native.ROWS:
+            data = np.empty(info.shape, info.dtype)
+            reader_of(stream, found, info).read(tuple((0, size) for size in info.shape), data)
+            return Image(info, data)
+    from imagecodecs import png_decode
+
     with decoding("PNG", RuntimeError, ValueError):
-        data = png_decode(critical(content, found))
+        data = png_decode(critical(source.read(), found))
     if data.shape != info.shape or data.dtype.name != info.dtype:
         raise corrupt("PNG", f"it decodes to {data.shape} {data.dtype}, not to {info.shape} {info.dtype}")
     return Image(info, data)
+
+
+@contextmanager
+def windows(source: Source, options: ReadOptions) -> Iterator[tuple[ImageInfo, PixelSource] | None]:
+    """A PNG whose rows are decoded as they are asked for; None where libpng decodes it, or its axes are renamed."""
+    with source.open() as stream:
+        found = scan(stream, source.size)
+        info = checked(found, options)
+        row_by_row = found.is_plain and native.ROWS and options.axes in (None, info.axes)
+        yield (info, reader_of(stream, found, info)) if row_by_row else None
+
+
+def checked(found: Scan, options: ReadOptions) -> ImageInfo:
+    """A scanned PNG as an image whose pixels may be decoded."""
+    info = describe(found)
+    check_declared(info, np.dtype(info.dtype).itemsize, options.max_pixels)
+    check_ratio(found.stored_bytes, found.size, DEFLATE_RATIO)
+    if max(found.width, found.height) > LONGEST_SIDE:
+        raise ConvError(f"is larger than libpng reads: at most {LONGEST_SIDE:,} pixels wide and high", "too-large")
+    return info
+
+
+def reader_of(stream: BinaryIO, found: Scan, info: ImageInfo) -> Reader:
+    """The rows of a plain PNG."""
+    return Reader(stream, [(start, end) for kind, start, end in found.decoded if kind == b"IDAT"], info)
 
 
 def critical(content: bytes, found: Scan) -> bytes:
@@ -101,7 +128,7 @@ def critical(content: bytes, found: Scan) -> bytes:
     if not found.chunks:
         return content
     parts = memoryview(content)
-    return b"".join([SIGNATURE, *(parts[start:end] for start, end in found.decoded)])
+    return b"".join([SIGNATURE, *(parts[start:end] for _, start, end in found.decoded)])
 
 
 def scan(stream: BinaryIO, size: int) -> Scan:
@@ -112,7 +139,7 @@ def scan(stream: BinaryIO, size: int) -> Scan:
         if not header and kind != b"IHDR":
             raise corrupt("PNG", "it does not begin with a header")
         if kind in DECODED:
-            decoded.append((start, start + 12 + length))
+            decoded.append((kind, start, start + 12 + length))
         if kind == b"IHDR":
             header = chunk_data(stream, kind, length)
         elif kind == b"IDAT":
@@ -149,14 +176,14 @@ def chunk_data(stream: BinaryIO, kind: bytes, length: int) -> bytes:
     return data
 
 
-def parsed_header(data: bytes) -> tuple[int, int, int, int]:
-    """Width, height, depth and colour type."""
+def parsed_header(data: bytes) -> tuple[int, int, int, int, bool]:
+    """Width, height, depth, colour type, and whether the rows are interlaced."""
     if len(data) != 13:
         raise corrupt("PNG", f"its header has {len(data)} bytes, not 13")
     width, height, depth, colour, compression, filters, interlace = struct.unpack(">IIBBBBB", data)
     if depth not in DEPTHS.get(colour, ()) or compression or filters or interlace > 1:
         raise corrupt("PNG", f"its header declares colour type {colour} with {depth} bits")
-    return width, height, depth, colour
+    return width, height, depth, colour, interlace == 1
 
 
 def describe(found: Scan) -> ImageInfo:
@@ -226,16 +253,24 @@ def resolution(data: bytes) -> tuple[float, float, str]:
     return (x / 100, y / 100, "cm") if unit == METRE else (float(x), float(y), "none")
 
 
-def write(stream: BinaryIO, image: Image, options: WriteOptions, _kind: str) -> None:
-    """Encode a picture of 8 or 16 bits, its kept chunks around the pixels."""
-    data = picture(image)
-    encoded = memoryview(png_encode(data, **SPEEDS[options.png]))
-    chunks = chunks_of(image.info)
-    stream.write(encoded[:HEADER_END])
+def write(stream: BinaryIO, image: Image, options: WriteOptions, kind: str) -> None:
+    """Encode a picture of 8 or 16 bits."""
+    with streamed(stream, image.info, options, kind) as target:
+        target.write(tuple((0, size) for size in image.info.shape), image.data)
+
+
+@contextmanager
+def streamed(stream: BinaryIO, info: ImageInfo, options: WriteOptions, _kind: str) -> Iterator[PixelTarget]:
+    """A PNG that is whole at the end of the block, when all rows have been written; its kept chunks around them."""
+    depth, colour = layout_of(info)
+    chunks = chunks_of(info)
+    stream.write(SIGNATURE)
+    stream.write(chunk(b"IHDR", struct.pack(">IIBBBBB", info.size("X"), info.size("Y"), depth, colour, 0, 0, 0)))
     stream.writelines(chunk(kind, content) for kind, content, after in chunks if not after)
-    stream.write(encoded[HEADER_END:-12])
+    with Writer.on(info, options.png, lambda content: stream.write(chunk(b"IDAT", content))) as rows:
+        yield rows
     stream.writelines(chunk(kind, content) for kind, content, after in chunks if after)
-    stream.write(encoded[-12:])
+    stream.write(chunk(b"IEND", b""))
 
 
 def chunks_of(info: ImageInfo) -> list[Chunk]:
@@ -290,4 +325,4 @@ def described(kind: bytes, data: bytes) -> str:
 
 def chunk(kind: bytes, data: bytes) -> bytes:
     """A chunk as it stands in the file."""
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(data, zlib.crc32(kind)))
+    return b"".join((struct.pack(">I", len(data)), kind, data, struct.pack(">I", zlib.crc32(data, zlib.crc32(kind)))))
