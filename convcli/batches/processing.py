@@ -132,8 +132,10 @@ class Course(NamedTuple):
         size = sum(prod(info.shape) * sample_bytes(info.dtype) for info in (self.before, self.work.after))
         long = size >= min(LONG, self.settings.limits.memory // 4)
         files = isinstance(self.content, Path) and self.target != STREAM and not is_special(Path(self.target))
-        flowing = isinstance(self.work, Streaming) and self.work.streams
-        return long and files and flowing and self.format.takes(self.work.after)
+        if not (long and files and isinstance(self.work, Streaming) and self.format.takes(self.work.after)):
+            return False
+        picture = FORMATS[self.before.format].samples  # decoded from its first row on, every time that one is asked for
+        return self.work.streams and (self.work.in_order or not picture)
 
     def by_windows(self) -> Outcome | None:
         """Read, compute and write window by window; None where the file is only read as a whole."""

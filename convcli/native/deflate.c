@@ -51,20 +51,12 @@ struct state {
     struct coded coded;
 };
 
-/* Symbols of the lengths 3 to 258: where they begin, and how many bits tell which one it is. */
-static const uint16_t LENGTH_FIRST[29] = {3,  4,  5,  6,  7,  8,  9,  10, 11,  13,  15,  17,  19,  23, 27,
-                                          31, 35, 43, 51, 59, 67, 83, 99, 115, 131, 163, 195, 227, 258};
-static const uint8_t LENGTH_EXTRA[29] = {0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2,
+/* Symbols of the lengths 3 to 258: where each begins, and how many bits tell which one it is. */
+static const uint16_t LENGTH_FIRST[SYMBOLS - END] = {3,  4,  5,  6,  7,  8,  9,  10,  11,  13,  15,  17,  19,  23,  27,
+                                                     31, 35, 43, 51, 59, 67, 83, 99, 115, 131, 163, 195, 227, 258, 259};
+static const uint8_t LENGTH_EXTRA[SYMBOLS - END - 1] = {0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2,
                                          2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 0};
 static const uint8_t LENGTH_ORDER[LENGTH_SYMBOLS] = {16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15};
-
-static inline int length_symbol(int length)
-{
-    int symbol = 28;
-    while (LENGTH_FIRST[symbol] > length)
-        symbol--;
-    return symbol;
-}
 
 static inline void put(struct writer *writer, uint64_t bits, unsigned count)
 {
@@ -272,28 +264,32 @@ static void head(struct writer *writer, const uint8_t *lengths, int last)
     flush(writer);
 }
 
-/* The bits of every token. */
+/* The bits of every token, once the header that tells of them is written. */
 static void translate(struct state *state, struct writer *writer, int last)
 {
-    uint32_t seen[SYMBOLS] = {0};
+    uint32_t seen[SYMBOLS] = {0}, *value = state->coded.value;
     uint8_t lengths[SYMBOLS];
-    uint16_t codes[SYMBOLS];
-    uint32_t *value = state->coded.value;
-    for (int token = 0; token < TOKENS; token++) {
-        int symbol = token <= END ? token : END + 1 + length_symbol(token - END - 1 + SHORTEST);
-        for (int table = 0; table < 4; table++)
-            seen[symbol] += state->seen[table][token];
+    uint16_t codes[SYMBOLS] = {0};
+    for (int table = 0; table < 4; table++) {
+        const uint32_t *literals = state->seen[table], *runs = literals + END + 1 - SHORTEST;
+        for (int symbol = 0; symbol < END; symbol++)
+            seen[symbol] += literals[symbol];
+        for (int symbol = 0; symbol < SYMBOLS - END - 1; symbol++)
+            for (int length = LENGTH_FIRST[symbol]; length < LENGTH_FIRST[symbol + 1]; length++)
+                seen[END + 1 + symbol] += runs[length];
     }
     seen[END] = 1;
     assign(seen, SYMBOLS, MOST_BITS, lengths, codes);
     head(writer, lengths, last);
-    for (int token = 0; token <= END; token++)
-        value[token] = lengths[token] ? (uint32_t)codes[token] << 8 | lengths[token] : 0;
-    for (int token = END + 1; token < TOKENS; token++) {
-        int length = token - END - 1 + SHORTEST, place = length_symbol(length), symbol = END + 1 + place;
-        uint32_t extra = (uint32_t)(length - LENGTH_FIRST[place]);
-        uint32_t bits = lengths[symbol] ? codes[symbol] | extra << lengths[symbol] : 0;
-        value[token] = bits << 8 | (lengths[symbol] + LENGTH_EXTRA[place] + 1u); /* a distance of 1 is the bit 0 */
+    for (int symbol = 0; symbol <= END; symbol++)
+        value[symbol] = (uint32_t)codes[symbol] << 8 | lengths[symbol];
+    for (int symbol = 0; symbol < SYMBOLS - END - 1; symbol++) {
+        uint32_t code = codes[END + 1 + symbol], size = lengths[END + 1 + symbol];
+        for (int length = LENGTH_FIRST[symbol]; length < LENGTH_FIRST[symbol + 1]; length++) {
+            uint32_t extra = (uint32_t)(length - LENGTH_FIRST[symbol]);
+            uint32_t bits = size + LENGTH_EXTRA[symbol] + 1; /* a distance of 1 is the bit 0 */
+            value[END + 1 + length - SHORTEST] = (code | extra << size) << 8 | bits;
+        }
     }
 }
 

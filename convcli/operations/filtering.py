@@ -105,6 +105,12 @@ class FilterWork:
         """True where slabs are whole rows, and filtering them one by one is all there is to do."""
         return type(self).run is FilterWork.run and "X" not in self.before.axes[: self.before.axes.index("Y")]
 
+    @property
+    def in_order(self) -> bool:
+        """True where no border brings rows from the other end, and no range is looked for before it is used."""
+        borders = dict(zip(self.filter.spatial, self.filter.borders, strict=True))
+        return borders["Y"].rule != "wrap" and self.numbers.range != "rescale"
+
     def stream(
         self, source: PixelSource, target: PixelTarget, *, verify: int = 0, progress: Progress | None = None
     ) -> tuple[Counts, dict[str, float]]:

@@ -92,6 +92,10 @@ class Streaming(Protocol):
     def streams(self) -> bool:
         """Whether that goes for this image too."""
 
+    @property
+    def in_order(self) -> bool:
+        """Whether rows are then read from the first to the last, once."""
+
     def stream(
         self, source: PixelSource, target: PixelTarget, *, verify: int = 0, progress: Progress | None = None
     ) -> tuple[Counts, dict[str, float]]:
