@@ -9,7 +9,8 @@ from __future__ import annotations
 import contextlib
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any, BinaryIO
@@ -102,12 +103,15 @@ def read(source: Source, options: ReadOptions) -> Image:
     itemsize = np.dtype(info.dtype).itemsize
     check_declared(info, itemsize, options.max_pixels)
     check_ratio(found.width * found.height * len(found.factors), len(content), DEFLATE_RATIO)
-    with decoding("JPEG", RuntimeError, ValueError):
-        data = jpeg8_decode(content)
+    scans = scan_places(content, found.data_start)
+    with ThreadPoolExecutor(1) as helper:  # libjpeg decodes on one core; another checks
+        needs_tail = helper.submit(is_tail_needed, content, scans, found)
+        with decoding("JPEG", RuntimeError, ValueError):
+            data = jpeg8_decode(content)
     if data.shape != info.shape or data.dtype.name != info.dtype:
         raise corrupt("JPEG", f"it decodes to {data.shape} {data.dtype}, not to {info.shape} {info.dtype}")
     try:
-        check_whole(content, found, data)
+        check_whole(content, found, scans, data, needs_tail.result)
     except ConvError as error:
         if not options.lenient:
             raise
@@ -240,13 +244,16 @@ def is_inverted(found: Scan) -> bool:
     return len(found.factors) == 4 and any(m == APP14 and d.startswith(ADOBE) for m, d in found.segments)
 
 
-def check_whole(content: bytes, found: Scan, data: Array) -> None:
+Places = list[tuple[int, int]]
+"""Where scans begin and end."""
+
+
+def check_whole(content: bytes, found: Scan, scans: Places, data: Array, needs_tail: Callable[[], bool]) -> None:
     """The data end with the picture: neither cut short nor followed by more than the header declares.
 
     Restart markers can be counted. Without them, bytes added after honest data change nothing, and bytes taken from
-    the end of every scan change something.
+    the end of every scan change something; `needs_tail` knows where that shows already.
     """
-    scans = scan_places(content, found.data_start)
     if not scans:
         raise corrupt("JPEG", "it is cut short: it has no end marker")
     if found.frame == "lossless":
@@ -258,17 +265,15 @@ def check_whole(content: bytes, found: Scan, data: Array) -> None:
     elif is_undecoded(data):
         ends_early, goes_on = not is_same(content[: scans[-1][1]] + FILLER + END, data), False
     else:
-        ends_early, goes_on = (
-            False,
-            end - start > 4 * SHORTEST_TAIL and is_same_without_tails(content, scans, found, data),
-        )
+        can_lose = end - start > 4 * SHORTEST_TAIL and not needs_tail()
+        ends_early, goes_on = False, can_lose and is_same(without_tails(content, scans), data)
     if ends_early:
         raise corrupt("JPEG", "its data end before the picture that its header declares")
     if goes_on:
         raise corrupt("JPEG", "it holds more data than the picture that its header declares")
 
 
-def scan_places(content: bytes, start: int) -> list[tuple[int, int]]:
+def scan_places(content: bytes, start: int) -> Places:
     """Where the data of each scan begin and end, the first at `start`; none without an end marker."""
     places = []
     place: int | None = start
@@ -291,21 +296,25 @@ def is_undecoded(data: Array) -> bool:
     return bool((abs(corner - level) <= 1).all())
 
 
-def is_same_without_tails(content: bytes, scans: list[tuple[int, int]], found: Scan, data: Array) -> bool:
-    """True where every scan can lose its last bytes, and the picture stays the same.
+def is_tail_needed(content: bytes, scans: Places, found: Scan) -> bool:
+    """True where the brightness of the last block, cheaper to decode, shows that the scan needs its last bytes.
 
-    Mostly the brightness of the last block, which is cheaper to decode, shows already that it needs them.
+    False says nothing.
     """
+    if len(found.factors) != 3 or len(scans) != 1 or found.restart or found.frame == "lossless":
+        return False
+    with contextlib.suppress(RuntimeError, ValueError):
+        return is_undecoded(jpeg8_decode(without_tails(content, scans), outcolorspace="GRAYSCALE"))
+    return False
+
+
+def without_tails(content: bytes, scans: Places) -> bytes:
+    """The picture without the last bytes of every scan."""
     parts, place = [], 0
     for start, end in scans:
         parts.append(content[place : end - min(TAIL, (end - start) // 4)])
         place = end
-    shorter = b"".join(parts) + END
-    if len(found.factors) == 3 and len(scans) == 1:
-        with contextlib.suppress(RuntimeError, ValueError):
-            if is_undecoded(jpeg8_decode(shorter, outcolorspace="GRAYSCALE")):
-                return False
-    return is_same(shorter, data)
+    return b"".join(parts) + END
 
 
 def is_same(variant: bytes, data: Array) -> bool:
