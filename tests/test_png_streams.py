@@ -250,7 +250,7 @@ def test_a_padding_that_no_memory_holds_is_refused(suffix, tmp_path, thin):
 
 
 def test_a_png_may_be_smaller_than_the_disk_has_room_for_its_pixels(tmp_path, thin, monkeypatch):
-    monkeypatch.setattr(processing, "disk_usage", lambda _: type("Usage", (), {"free": 1000}))
+    monkeypatch.setattr(processing, "free_bytes", lambda _: 1000)
     (tmp_path / "in.png").write_bytes(encode(picture("grey", size=(300, 150)), "png"))
     run(tmp_path / "in.png", tmp_path / "out.png")
     if native.ROWS:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 import zlib
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from math import prod
-from typing import Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -22,6 +22,9 @@ from convcli.formats.failures import corrupt
 from convcli.formats.pixels import Array, picture
 from convcli.formats.png_rows import BEST, SUB, predicted, restore
 from convcli.image import Image, ImageInfo, Spans
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
 BAND = 2**19
 """Bytes of rows that are compressed, or restored, at a time: they stay in a cache."""
@@ -34,18 +37,21 @@ ADLER = 65521
 
 
 class Speed(NamedTuple):
-    """How hard to try: the prediction, zlib's level and strategy, and whether runs and codes alone will do."""
+    """How hard to try: the prediction, zlib's level and strategy, whether runs and codes alone will do, and from how
+    many bands on threads pay.
+    """
 
     kind: int
     level: int
     strategy: int
     runs: bool = False
+    worth: int = 2
 
 
 SPEEDS = {
     # A noisy 24 Mpx photo on two server cores, November 2026: 0.2 s and 50 MB, then 1.5 s and 47 MB; what `small` makes
     # of a drawing is two thirds of what `balanced` does.
-    "fast": Speed(SUB, 1, zlib.Z_RLE, runs=True),
+    "fast": Speed(SUB, 1, zlib.Z_RLE, runs=True, worth=4),
     "balanced": Speed(BEST, 4, zlib.Z_FILTERED),
     "small": Speed(BEST, 9, zlib.Z_FILTERED),
 }
@@ -163,7 +169,7 @@ class Writer:
     info: ImageInfo
     speed: Speed
     put: Callable[[bytes], object]
-    pool: ThreadPoolExecutor
+    held: ExitStack
     waiting: Array
     above: Array
     done: int = 0
@@ -174,8 +180,8 @@ class Writer:
     def on(cls, info: ImageInfo, speed: str, put: Callable[[bytes], object]) -> Iterator[Writer]:
         """A writer with threads."""
         size = info.size("X") * pixel_bytes(info)
-        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            yield cls(info, SPEEDS[speed], put, pool, np.empty((0, size), np.uint8), np.zeros(size, np.uint8))
+        with ExitStack() as held:
+            yield cls(info, SPEEDS[speed], put, held, np.empty((0, size), np.uint8), np.zeros(size, np.uint8))
 
     def write(self, spans: Spans, pixels: Array) -> None:
         """Take the next rows, whole ones, along the first axis of more than one sample."""
@@ -189,13 +195,20 @@ class Writer:
         rows = picture(Image(replace(self.info, shape=pixels.shape), pixels))
         in_order = rows.astype(stored(rows.dtype), copy=False)
         bands = list(self._bands(in_order.view(np.uint8).reshape(len(rows), -1)))
-        packed = map(self._packed, bands) if len(bands) < 2 else self.pool.map(self._packed, bands)
+        packed = (self._pool.map if len(bands) >= self.speed.worth else map)(self._packed, bands)
         for band, (content, check) in zip(bands, packed, strict=True):
             self.check = joined(self.check, check, len(band.rows) * (self.above.size + 1))
             head = ZLIB_HEADER if self.done == 0 else b""
             tail = self.check.to_bytes(4, "big") if band.last else b""
             self.put(b"".join((head, content, tail)))
             self.done += len(band.rows)
+
+    @cached_property
+    def _pool(self) -> Executor:
+        """Threads, begun where they pay: their import alone takes as long as a small picture."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        return self.held.enter_context(ThreadPoolExecutor(os.cpu_count() or 1))
 
     def _bands(self, rows: Array) -> Iterator[Band]:
         """Those that new rows complete; the rest waits."""

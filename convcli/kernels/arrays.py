@@ -23,34 +23,16 @@ from numpy.lib import format as npy
 
 from convcli.errors import ConvError, KernelError
 from convcli.kernels.kernel import Kernel
+from convcli.kernels.rows import MOST_BYTES, layout
 
 Array: TypeAlias = np.ndarray[Any, Any]
 
-MOST_BYTES = 1 << 28  # 64 million float32 taps
 REAL = "biuf"  # NumPy's kinds of real numbers; booleans count as 0 and 1
-LAYOUTS = {
-    2: "(kh, kw), (I, kh, kw) or (O, I/g, kh, kw)",
-    3: "(kd, kh, kw), (I, kd, kh, kw) or (O, I/g, kd, kh, kw)",
-}
 DAMAGE: tuple[type[Exception], ...] = (
     *(ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RuntimeError, SyntaxError, MemoryError),
     *(OSError, EOFError, tokenize.TokenError, struct.error, zlib.error, BadZipFile),
 )  # what NumPy, zipfile, tifffile and imagecodecs raise on mutated files
 PNG_GREY = 0  # colour type in the header of a PNG: a single grey channel without alpha
-
-
-def layout(shape: Sequence[int], ndim: int) -> tuple[tuple[int, ...], bool]:
-    """The shape of the kernel that an array of `shape` holds, and whether it is a bank.
-
-    >>> layout((3, 3, 3), 2), layout((3, 3, 3), 3), layout((5,), 2)
-    (((1, 3, 3, 3), True), ((3, 3, 3), False), ((1, 5), False))
-    """
-    axes = len(shape)
-    if axes in (1, ndim):
-        return (*[1] * (ndim - axes), *shape), False
-    if axes in (ndim + 1, ndim + 2):
-        return (*[1] * (ndim + 2 - axes), *shape), True
-    raise KernelError(f"has {axes} axes; conv{ndim}d takes kernels of shape {LAYOUTS[ndim]}")
 
 
 def from_array(taps: Array, ndim: int) -> Kernel:
@@ -96,16 +78,6 @@ def read_npz(data: bytes, ndim: int, key: str = "") -> Kernel:
         member = archive.infolist()[names.index(key) if key else 0]
         with archive.open(member) as stream:
             return from_array(npy_array(stream), ndim)
-
-
-def split_key(text: str) -> tuple[str, str]:
-    """The path and the key of `path.npz:key`.
-
-    >>> split_key("w.npz:layer1"), split_key("w.npz"), split_key("w.npy")
-    (('w.npz', 'layer1'), ('w.npz', ''), ('w.npy', ''))
-    """
-    at = text.lower().rfind(".npz:")
-    return (text[: at + 4], text[at + 5 :]) if at >= 0 else (text, "")
 
 
 def npy_array(stream: IO[bytes]) -> Array:

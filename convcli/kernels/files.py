@@ -11,17 +11,16 @@ import re
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from importlib import import_module
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NoReturn
 
 from convcli.errors import ConvError, KernelError
-from convcli.kernels import arrays
-from convcli.kernels.arrays import MOST_BYTES, layout
 from convcli.kernels.inline import SEPARATORS
 from convcli.kernels.kernel import LARGEST_TAP, Kernel
 from convcli.kernels.numerals import number_at, number_text
-from convcli.kernels.rows import flatten, shape_of
+from convcli.kernels.rows import MOST_BYTES, flatten, layout, shape_of
 
 MOST_TEXT_BYTES = 1 << 24  # plain Python reads about a million numbers a second
 SEVERAL_WORDS = re.compile(r"[^\s,][\s,]+[^\s,]")
@@ -41,11 +40,23 @@ def read_any(text: str, ndim: int, stdin: Callable[[], bytes] | None) -> Kernel:
     """A kernel by the suffix of its file; without a known one it is text."""
     if text == "-":
         return read_text(standard_input(stdin), ndim)
-    path, key = arrays.split_key(text)
+    path, key = split_key(text)
     suffix = Path(path).suffix.lower()
     if suffix == ".npz":
-        return arrays.read_npz(contents(path), ndim, key)
+        from convcli.kernels.arrays import read_npz
+
+        return read_npz(contents(path), ndim, key)
     return READERS.get(suffix, read_text)(contents(path), ndim)
+
+
+def split_key(text: str) -> tuple[str, str]:
+    """The path and the key of `path.npz:key`.
+
+    >>> split_key("w.npz:layer1"), split_key("w.npz"), split_key("w.npy")
+    (('w.npz', 'layer1'), ('w.npz', ''), ('w.npy', ''))
+    """
+    at = text.lower().rfind(".npz:")
+    return (text[: at + 4], text[at + 5 :]) if at >= 0 else (text, "")
 
 
 def standard_input(stdin: Callable[[], bytes] | None) -> bytes:
@@ -245,14 +256,24 @@ def split_line(line: str, place: str = "first line") -> list[str]:
     return [word.strip() for word in words]
 
 
+def array_reader(name: str) -> Callable[[bytes, int], Kernel]:
+    """A reader of `convcli.kernels.arrays`, which is imported when it reads: with NumPy's formats it takes long."""
+
+    def read(data: bytes, ndim: int) -> Kernel:
+        reader: Callable[[bytes, int], Kernel] = getattr(import_module("convcli.kernels.arrays"), name)
+        return reader(data, ndim)
+
+    return read
+
+
 READERS: Mapping[str, Callable[[bytes, int], Kernel]] = {
     ".txt": read_text,
     ".csv": read_text,
     ".tsv": read_tsv,
     ".mat": read_vips,
     ".json": read_json,
-    ".npy": arrays.read_npy,
-    ".tif": arrays.read_tiff,
-    ".tiff": arrays.read_tiff,
-    ".png": arrays.read_png,
+    ".npy": array_reader("read_npy"),
+    ".tif": array_reader("read_tiff"),
+    ".tiff": array_reader("read_tiff"),
+    ".png": array_reader("read_png"),
 }

@@ -7,6 +7,12 @@ from typing import Any
 
 from convcli.errors import KernelError
 
+MOST_BYTES = 1 << 28  # of an array of taps: 64 million in float32
+LAYOUTS = {
+    2: "(kh, kw), (I, kh, kw) or (O, I/g, kh, kw)",
+    3: "(kd, kh, kw), (I, kd, kh, kw) or (O, I/g, kd, kh, kw)",
+}
+
 
 def shape_of(nested: Any, levels: Sequence[str], place: str = "") -> tuple[int, ...]:
     """The common shape of nested lists of the depth that `levels` name.
@@ -49,3 +55,17 @@ def flatten(nested: Any) -> Iterator[Any]:
             yield from flatten(part)
     else:
         yield nested
+
+
+def layout(shape: Sequence[int], ndim: int) -> tuple[tuple[int, ...], bool]:
+    """The shape of the kernel that an array of `shape` holds, and whether it is a bank.
+
+    >>> layout((3, 3, 3), 2), layout((3, 3, 3), 3), layout((5,), 2)
+    (((1, 3, 3, 3), True), ((3, 3, 3), False), ((1, 5), False))
+    """
+    axes = len(shape)
+    if axes in (1, ndim):
+        return (*[1] * (ndim - axes), *shape), False
+    if axes in (ndim + 1, ndim + 2):
+        return (*[1] * (ndim + 2 - axes), *shape), True
+    raise KernelError(f"has {axes} axes; conv{ndim}d takes kernels of shape {LAYOUTS[ndim]}")
