@@ -238,6 +238,24 @@ def test_nan_and_infinity_are_counted(dtype, columns):
         np.testing.assert_array_equal(expected, target)
 
 
+@pytest.mark.parametrize("instructions", native.INSTRUCTIONS)
+@pytest.mark.parametrize("target_type", ["uint8", "uint16", "int16"])
+def test_numbers_of_any_size_are_clipped_and_counted(target_type, instructions):
+    """Ties, the edges of the type, and numbers whose float32 bits look like those of small ones."""
+    info = np.iinfo(target_type)
+    edges = [info.min + d for d in (-1, -0.51, -0.5, -0.49, 0, 0.5)]
+    edges += [info.max + d for d in (-0.5, 0, 0.49, 0.5, 0.51, 1)]
+    powers = [sign * 2.0**power * m for sign in (1, -1) for power in range(14, 127, 3) for m in (1, 1.5, 1.75)]
+    near = [sign * (12582912.0 + d) for sign in (1, -1) for d in (-255, -1, 0, 1, 255, 65535)]
+    values = np.array(edges + powers + near + [3e38, -3e38], np.float32)
+    for source in (values, np.repeat(values, 2)[::2]):  # not contiguous
+        target = np.empty((1, values.size), target_type)
+        counts = native.correlate(source[None], np.ones((1, 1)), target, instructions=instructions)
+        rounded = np.rint(values.astype(np.float64))
+        np.testing.assert_array_equal(rounded.clip(info.min, info.max), target[0])
+        assert (counts.below, counts.above) == ((rounded < info.min).sum(), (rounded > info.max).sum())
+
+
 def test_a_float32_overflow_is_counted():
     """Finite pixels whose sum leaves float32 are as unusual as an infinity."""
     source, target = np.full((5, 300), 2e38, np.float32), np.empty((5, 299), np.float32)

@@ -28,13 +28,13 @@
 #error "needs float arithmetic in single precision; convcli works without this module"
 #endif
 
-/* name, C type, letter in the buffer protocol, from a float, lowest, highest, first to be clipped below and above:
- * half a step below the lowest (which is even) is still rounded up, half a step above the highest (odd) is not. */
-#define SAMPLES(X) \
-    X(float32, float, 'f', , -FLT_MAX, FLT_MAX, -FLT_MAX, INFINITY) \
-    X(uint8, uint8_t, 'B', nearest, 0, 255, -0.5f, 255.5f) \
-    X(uint16, uint16_t, 'H', nearest, 0, 65535, -0.5f, 65535.5f) \
-    X(int16, int16_t, 'h', nearest, -32768, 32767, -32768.5f, 32767.5f)
+/* name, C type, letter in the buffer protocol, lowest, highest, first to be clipped below and above: half a step below the
+ * lowest (which is even) is still rounded up, half a step above the highest (odd) is not. */
+#define INTEGERS(X) \
+    X(uint8, uint8_t, 'B', 0, 255, -0.5f, 255.5f) \
+    X(uint16, uint16_t, 'H', 0, 65535, -0.5f, 65535.5f) \
+    X(int16, int16_t, 'h', -32768, 32767, -32768.5f, 32767.5f)
+#define SAMPLES(X) X(float32, float, 'f', -FLT_MAX, FLT_MAX, -FLT_MAX, INFINITY) INTEGERS(X)
 
 #include "window.h"
 
@@ -70,15 +70,18 @@ typedef int along(const struct recipe *, const char *const *reads, char *const *
 struct kernels {
     along *one_row, *four_rows;
     void (*settle)(float *values, ptrdiff_t count, const struct limits *, struct counts *);
-    convert *widen[KINDS], *narrow[KINDS];
+    convert *widen[KINDS];
+    int (*narrow[KINDS])(char *to, ptrdiff_t to_step, const char *from, ptrdiff_t from_step, ptrdiff_t count);
     ptrdiff_t lanes; /* samples in a vector */
 };
 
-/* The integer nearest to a float below 2^22, half to even: 1.5 * 2^23 leaves no room for a fraction, so that the sum is
- * rounded, with the integer in its low bits. Unlike rint(), it is a vector instruction on any processor. */
-static INLINE int32_t nearest(float value)
+/* The integer nearest to a float below 2^22, half to even, counted from NEAREST_ZERO on: 1.5 * 2^23 leaves no room for a
+ * fraction, so that the sum is rounded. Unlike rint(), it is a vector instruction on any processor. Of larger floats the
+ * bits are further away than any integer of 16 bits. */
+#define NEAREST_ZERO 0x4B400000u
+static INLINE uint32_t nearest(float value)
 {
-    int32_t bits;
+    uint32_t bits;
     value += 12582912.0f;
     memcpy(&bits, &value, sizeof bits);
     return bits;
@@ -86,7 +89,7 @@ static INLINE int32_t nearest(float value)
 
 enum { FLOAT32 };
 static const struct limits LIMITS[KINDS] = {
-#define TYPE(name, type, format, convert, ...) {__VA_ARGS__},
+#define TYPE(name, type, format, ...) {__VA_ARGS__},
     SAMPLES(TYPE)
 #undef TYPE
 };
@@ -319,6 +322,17 @@ static void count_unusual(char *values, ptrdiff_t count, int type, struct counts
     }
 }
 
+/* Write a row of sums, none of them NaN, as samples. Few rows have any to clip. */
+static void put_row(const struct job *job, const struct samples *target, char *to, float *sums, ptrdiff_t columns,
+                    struct counts *counts)
+{
+    const struct kernels *kernels = job->kernels;
+    if (!kernels->narrow[target->type](to, target->column_step, (char *)sums, sizeof(float), columns))
+        return;
+    kernels->settle(sums, columns, &LIMITS[target->type], counts);
+    kernels->narrow[target->type](to, target->column_step, (char *)sums, sizeof(float), columns);
+}
+
 /* A piece of a block: of one filter, or of some, the first of which is that of `target`. */
 static void settle_block(const struct job *job, const struct piece *piece, const struct recipe *recipe,
                          const struct samples *target, struct counts *counts)
@@ -338,10 +352,8 @@ static void settle_block(const struct job *job, const struct piece *piece, const
     for (int t = 0; t < outputs; t++) {
         if (unusual)
             count_unusual(out[t], piece->columns, target->type, counts);
-        if (target->type != FLOAT32)
-            job->kernels->settle((float *)out[t], piece->columns, &LIMITS[target->type], counts);
         if (!job->straight)
-            job->kernels->narrow[target->type](to[t], target->column_step, out[t], sizeof(float), piece->columns);
+            put_row(job, target, to[t], (float *)out[t], piece->columns, counts);
     }
 }
 

@@ -123,18 +123,9 @@ static TARGET void NAME(settle)(float *values, ptrdiff_t count, const struct lim
 {
     const vector zero = {0}, lower = zero + limits->below, upper = zero + limits->above;
     const integers lowest = (integers)(zero + limits->lowest), highest = (integers)(zero + limits->highest);
-    integers outside = {0}, below = {0}, above = {0};
-    int any = 0;
+    integers below = {0}, above = {0};
     while (count % LANES)
         values[count++] = 0; /* in the margin, and inside the limits of every type */
-    for (ptrdiff_t i = 0; i < count; i += LANES) {
-        vector value = *(const loose *)(values + i);
-        outside |= (value < lower) | (value >= upper);
-    }
-    for (int i = 0; i < LANES; i++)
-        any |= outside[i];
-    if (!any)
-        return;
     for (ptrdiff_t i = 0; i < count; i += LANES) {
         vector value = *(const loose *)(values + i);
         integers low = value < lower, high = value >= upper;
@@ -146,32 +137,60 @@ static TARGET void NAME(settle)(float *values, ptrdiff_t count, const struct lim
         counts->below += below[i], counts->above += above[i];
 }
 
-/* Samples to float32, and float32 to samples, between steps in bytes; contiguous samples go through vectors. */
-#define CONVERT(name, to_type, from_type, convert) \
-    static INLINE TARGET void NAME(name##_by)(char *restrict to, ptrdiff_t to_step, const char *restrict from, \
-                                              ptrdiff_t from_step, ptrdiff_t count) \
+/* Loops between steps in bytes; contiguous samples go through vectors. */
+#define BY_STEPS(result, name, to_type, from_type) \
+    static TARGET result NAME(name)(char *restrict to, ptrdiff_t to_step, const char *restrict from, \
+                                    ptrdiff_t from_step, ptrdiff_t count) \
+    { \
+        if (to_step == sizeof(to_type) && from_step == sizeof(from_type)) \
+            return NAME(name##_by)(to, sizeof(to_type), from, sizeof(from_type), count); \
+        return NAME(name##_by)(to, to_step, from, from_step, count); \
+    }
+
+/* Samples to float32, and float32 to where it is wanted. */
+#define WIDEN(name, type, ...) \
+    static INLINE TARGET void NAME(widen_##name##_by)(char *restrict to, ptrdiff_t to_step, const char *restrict from, \
+                                                      ptrdiff_t from_step, ptrdiff_t count) \
     { \
         for (ptrdiff_t i = 0; i < count; i++) { \
-            from_type old; \
+            type old; \
             memcpy(&old, from + i * from_step, sizeof old); \
-            to_type new = (to_type)convert(old); \
+            float new = (float)old; \
             memcpy(to + i * to_step, &new, sizeof new); \
         } \
     } \
-    static TARGET void NAME(name)(char *restrict to, ptrdiff_t to_step, const char *restrict from, \
-                                  ptrdiff_t from_step, ptrdiff_t count) \
+    BY_STEPS(void, widen_##name, float, type)
+
+/* Floats, none of them NaN, to the nearest integers. True if some are beyond the limits of the type: what is written for
+ * these is wrong. */
+#define NARROW(name, type, format, lowest, highest, ...) \
+    static INLINE TARGET int NAME(narrow_##name##_by)(char *restrict to, ptrdiff_t to_step, const char *restrict from, \
+                                                      ptrdiff_t from_step, ptrdiff_t count) \
     { \
-        if (to_step == sizeof(to_type) && from_step == sizeof(from_type)) \
-            NAME(name##_by)(to, sizeof(to_type), from, sizeof(from_type), count); \
-        else \
-            NAME(name##_by)(to, to_step, from, from_step, count); \
-    }
-#define SAMPLE(name, type, format, convert, ...) \
-    CONVERT(widen_##name, float, type, ) \
-    CONVERT(narrow_##name, type, float, convert)
-SAMPLES(SAMPLE)
-#undef SAMPLE
-#undef CONVERT
+        uint32_t most = 0; \
+        for (ptrdiff_t i = 0; i < count; i++) { \
+            float old; \
+            memcpy(&old, from + i * from_step, sizeof old); \
+            uint32_t bits = nearest(old), above = bits - (NEAREST_ZERO + (uint32_t)(lowest)); \
+            most = most > above ? most : above; \
+            type new = (type)bits; \
+            memcpy(to + i * to_step, &new, sizeof new); \
+        } \
+        return most > (uint32_t)(highest) - (uint32_t)(lowest); \
+    } \
+    BY_STEPS(int, narrow_##name, type, float)
+
+SAMPLES(WIDEN)
+INTEGERS(NARROW)
+
+static TARGET int NAME(narrow_float32)(char *to, ptrdiff_t to_step, const char *from, ptrdiff_t from_step, ptrdiff_t count)
+{
+    NAME(widen_float32)(to, to_step, from, from_step, count);
+    return 0;
+}
+#undef WIDEN
+#undef NARROW
+#undef BY_STEPS
 
 #define WIDEN(name, ...) NAME(widen_##name),
 #define NARROW(name, ...) NAME(narrow_##name),
