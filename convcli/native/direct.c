@@ -53,9 +53,10 @@ enum {
     KEPT = 16 * RING,  /* bytes of slices up to which all that are in use stay in the ring */
 };
 
-/* What became of results that their type cannot hold. */
+/* What became of results that their type cannot hold, and whether some were clipped in the last row. */
 struct counts {
     long long below, above, nan;
+    int clips;
 };
 
 /* The numbers of an integer type, and those from which on a result is rounded out of its range. */
@@ -322,14 +323,17 @@ static void count_unusual(char *values, ptrdiff_t count, int type, struct counts
     }
 }
 
-/* Write a row of sums, none of them NaN, as samples. Few rows have any to clip. */
+/* Write a row of sums, none of them NaN, as samples. It is clipped first where the row before had to be, or if it proves
+ * that this is needed. */
 static void put_row(const struct job *job, const struct samples *target, char *to, float *sums, ptrdiff_t columns,
                     struct counts *counts)
 {
     const struct kernels *kernels = job->kernels;
-    if (!kernels->narrow[target->type](to, target->column_step, (char *)sums, sizeof(float), columns))
+    if (!counts->clips && !kernels->narrow[target->type](to, target->column_step, (char *)sums, sizeof(float), columns))
         return;
+    long long clipped = counts->below + counts->above;
     kernels->settle(sums, columns, &LIMITS[target->type], counts);
+    counts->clips = counts->below + counts->above > clipped;
     kernels->narrow[target->type](to, target->column_step, (char *)sums, sizeof(float), columns);
 }
 
