@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
 from math import isfinite
@@ -127,6 +126,8 @@ def fingerprint() -> dict[str, Any]:
 
 def processor() -> str:
     """The processor's name."""
+    import platform
+
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
