@@ -53,6 +53,9 @@ AFTER_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")  # the next marker a
 TAIL, SHORTEST_TAIL = 128, 8  # bytes at the end of a scan: some of the last blocks
 FILLER = b"\x5a" * TAIL
 
+Places = list[tuple[int, int]]
+"""Where scans begin and end, in bytes."""
+
 STANDARD = bytes.fromhex(
     "10 0b 0c 0e 0c 0a 10 0e 0d 0e 12 11 10 13 18 28 1a 18 16 16 18 31 23 25 1d 28 3a 33 3d 3c 39 33"
     "38 37 40 48 5c 4e 40 44 57 45 37 38 50 6d 51 57 5f 62 67 68 67 3e 4d 71 79 70 64 78 5c 65 67 63"
@@ -242,10 +245,6 @@ def subsampling(found: Scan) -> str | None:
 def is_inverted(found: Scan) -> bool:
     """True for CMYK as Adobe writes it, 0 meaning full ink."""
     return len(found.factors) == 4 and any(m == APP14 and d.startswith(ADOBE) for m, d in found.segments)
-
-
-Places = list[tuple[int, int]]
-"""Where scans begin and end."""
 
 
 def check_whole(content: bytes, found: Scan, scans: Places, data: Array, needs_tail: Callable[[], bool]) -> None:

@@ -68,7 +68,7 @@ def rounding(taps: int) -> float:
     >>> rounding(3 * 3)
     2e-07
     """
-    return 2e-7 if taps <= 9 else 6e-7 if taps <= 1024 else 1e-6
+    return next((error for most, error in ((9, 2e-7), (32, 4e-7), (1024, 6e-7)) if taps <= most), 1e-6)
 
 
 class Counts(NamedTuple):
