@@ -38,7 +38,7 @@ _convcli_value() {
     *:--format) words='png jpeg tiff ome imagej webp bmp gif pgm ppm pnm pam nifti nifti-gz npy npz' paths= ;;
     *:--png) words='fast balanced small' paths= ;;
     *:--compression) words='none deflate lzw zstd' paths= ;;
-    *:-m|*:--method) words='auto direct separable gemm winograd fft polyphase' paths= ;;
+    *:-m|*:--method) words='auto direct separable gemm winograd minimal fft polyphase' paths= ;;
     *:--from) words='torch' paths= ;;
     *:--framework) words='torch tf' paths= ;;
     *:--with) words='bias bn act pool add all' paths= ;;

@@ -67,7 +67,7 @@ complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilat
 complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilate' -l lenient -d 'Damage that can be read around is a warning'
 complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilate' -l auto-orient -d 'Turn the picture as its EXIF orientation says'
 complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilate' -l max-pixels -r -f -d 'Refuse images with more samples'
-complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilate' -s m -l method -r -f -a 'auto direct separable gemm winograd fft polyphase' -d 'auto, direct, separable, gemm, winograd, fft, polyphase'
+complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilate' -s m -l method -r -f -a 'auto direct separable gemm winograd minimal fft polyphase' -d 'auto, direct, separable, gemm, winograd, minimal, fft, ...'
 complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilate' -l tolerance -r -f -d 'What separable terms may leave of the kernel, relative ...'
 complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilate' -l threads -r -f -d 'Threads for one image; 0: every core, shared among --jobs'
 complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilate' -s j -l jobs -r -f -d 'Files at once; 0: as many as cores and memory bear'

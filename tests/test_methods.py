@@ -13,8 +13,8 @@ from oracle import correlate, pads_of
 
 BORDERS = ("edge", "zero", "reflect", "symmetric", "wrap")
 
-GENERAL = tuple(method for method in METHODS if method not in ("winograd", "polyphase"))
-"""Methods that take any kernel; tests/test_winograd.py and tests/test_polyphase.py have the others."""
+GENERAL = tuple(method for method in METHODS if method not in ("winograd", "minimal", "polyphase"))
+"""Methods that take any kernel; test_winograd.py, test_minimal.py and test_polyphase.py have the others."""
 
 
 def draw_problem(rng):

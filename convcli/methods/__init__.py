@@ -15,4 +15,4 @@ Each method is a module with
 Prices and refusals need no NumPy.
 """
 
-METHODS = ("direct", "separable", "gemm", "winograd", "fft", "polyphase")
+METHODS = ("direct", "separable", "gemm", "winograd", "minimal", "fft", "polyphase")

@@ -44,8 +44,10 @@ def _load(name: str) -> Any:
 
 
 _direct, _patches, _wide, _fourier, _copies = map(_load, ("_direct", "_patches", "_wide", "_fourier", "_copies"))
-_rows, _deflate = map(_load, ("_rows", "_deflate"))
+_rows, _deflate, _minimal = map(_load, ("_rows", "_deflate", "_minimal"))
 AVAILABLE: bool = _direct is not None and os.environ.get("CONVCLI_NATIVE") != "0"
+MINIMAL: bool = _minimal is not None and os.environ.get("CONVCLI_NATIVE") != "0"
+"""Whether minimal filtering down the columns is there."""
 FOURIER: bool = _fourier is not None and os.environ.get("CONVCLI_NATIVE") != "0"
 """Whether transforms of pairs of tiles are there."""
 PATCHES: bool = _patches is not None and os.environ.get("CONVCLI_NATIVE") != "0"
@@ -145,6 +147,28 @@ def correlate_wide(source: Array, taps: ArrayLike, target: Array, **options: Unp
     axes, more = _told(**options)
     _check_extent(source.shape[1:], target.shape[1:], values.shape[2:], axes, more[0])
     return Counts(*_wide.correlate(source, values, target, axes, *more)) if target.size else Counts(0, 0, 0)
+
+
+def correlate_minimal(
+    source: Array, taps: ArrayLike, target: Array, *, best: bool = True, **options: Unpack[Steps]
+) -> bool:
+    """`correlate` by Winograd's F(2,3) down the columns: two thirds of the products. Whether all results are finite.
+
+    Of float32, for one channel to a filter, in a plane, with 7 to 15 rows of taps, at stride 1 and without dilation
+    down the columns. Columns of the target lie side by side in memory; pixels have up to 4 samples, and rows of taps
+    reach up to 256 of them. An infinity may become NaN, and a NaN spoil rows that lie above its own footprint. Without
+    `best` only the instructions that every processor has are used.
+    """
+    import numpy as np
+
+    if _minimal is None:
+        raise RuntimeError("the native extension is not built; install convcli with a C compiler at hand")
+    source, values, target = _in_space(source, np.ascontiguousarray(taps, np.float32), target)
+    _check_arrays(source, values.shape, target, ("float32",))
+    axes, more = _told(**options)
+    _check_extent(source.shape[1:], target.shape[1:], values.shape[2:], axes, more[0])
+    finite: bool = not target.size or _minimal.correlate(source, values, target, axes, *more, best)
+    return finite
 
 
 def _in_space(source: Array, taps: Array, target: Array) -> tuple[Array, Array, Array]:
