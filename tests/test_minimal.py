@@ -202,9 +202,9 @@ def test_without_compiled_code_it_is_refused(monkeypatch):
 
 
 def test_tall_kernels_on_floats_are_filtered_so():
-    plan = make_plan(problem_of(2048, 2048, (9, 9), stored=True), threads=2)
+    plan = make_plan(problem_of(2048, 2048, (9, 9), plain=True), threads=2)
     assert ("minimal", 2) == (plan.method, plan.threads)
-    assert "direct" == make_plan(problem_of(2048, 2048, (9, 9), stored=True, exact=True, tolerance=1e-7)).method
+    assert "direct" == make_plan(problem_of(2048, 2048, (9, 9), plain=True, exact=True, tolerance=1e-7)).method
 
 
 def test_nothing_leaves_the_buffers():

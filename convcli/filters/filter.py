@@ -137,6 +137,7 @@ class Filter:
             raise ConvError("CMYK has no linear light; leave --linear out", "dtype")
         channels = 1 if self.each else self.channels(info)
         rest = prod(info.size(letter) for letter in layout.loops + layout.samples)
+        working = f"float{8 * self._itemsize(info)}"
         return Problem(
             axes=self.geometry(info),
             planes=rest,
@@ -149,6 +150,7 @@ class Filter:
             tolerance=self._tolerance(info),
             exact=self._exact(info),
             approximation=self.approximation,
+            plain=info.dtype == working and self.keeps_results(info, working),
             multiplier=self.pair.multiplier if self.pair else 0,
         )
 

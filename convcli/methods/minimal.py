@@ -31,6 +31,8 @@ REACH = 64
 MOST_SAMPLES = 4
 MIXED = 2.3
 """Stores of an output that its sums and differences of rows take, and its own."""
+CALLS = 6
+"""What a call costs before the first block, in NumPy calls: threes of taps, and memory for the rows."""
 FEW = 9
 """Taps of a row up to which sums lose less."""
 
@@ -59,8 +61,8 @@ tile = direct.tile
 
 
 def compiled(problem: Problem) -> bool:
-    """Results that are stored as they are computed are made from samples as they lie in an image."""
-    return problem.stored
+    """Pixels that are floats, and stay so, are read and written as they lie in an image."""
+    return problem.plain
 
 
 def price(problem: Problem, machine: Machine) -> Cost:
@@ -68,7 +70,7 @@ def price(problem: Problem, machine: Machine) -> Cost:
     outputs = problem.planes * problem.channels_out * prod(problem.output)
     high, wide = problem.kernel
     products = outputs * wide * (ceil(high / 3) + high) // 2
-    return Cost(products, seconds=products * machine.tap + outputs * MIXED * machine.store)
+    return Cost(products, seconds=products * machine.tap + outputs * MIXED * machine.store + CALLS * machine.call)
 
 
 def prepare(taps: Array, problem: Problem) -> Minimal | direct.Compiled | direct.Banded:

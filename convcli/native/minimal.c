@@ -249,9 +249,10 @@ static int run(struct job *job)
     job->ahead = malloc((size_t)(tall + 1) * sizeof *job->ahead);
     job->out = malloc((size_t)tall * sizeof *job->out);
     if (job->taps && job->memory && job->rows && job->ahead && job->out) {
-        job->bands.outer = memset(job->memory, 0, bytes), job->bands.sum = job->bands.outer + outer * SLOT;
+        job->bands.outer = job->memory, job->bands.sum = job->bands.outer + outer * SLOT;
         job->bands.difference = job->bands.sum + (tall - 1) * SLOT;
         job->copies = job->bands.difference + (tall - 1) * SLOT, job->spill = job->copies + job->read * SLOT;
+        memset(job->copies, 0, (size_t)(job->read * SLOT * size)); /* short rows are read beyond their end */
         unusual = 0;
         for (ptrdiff_t filter = 0; filter < job->target.channels; filter++) {
             struct job one = *job;
