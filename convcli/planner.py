@@ -60,7 +60,7 @@ class Plan:
     def team(self) -> int:
         """Threads that share each tile; 1 where each takes tiles of its own."""
         shared = load(self.method) if self.threads > 1 else None
-        return self.threads if _few(shared, self.problem.planes * self.tiles, self.threads) else 1
+        return self.threads if _few(shared, self.problem.images * self.tiles, self.threads) else 1
 
 
 @lru_cache(maxsize=256)
@@ -113,7 +113,7 @@ def _ask(name: str, problem: Problem, threads: int, machine: Machine, memory: in
         return Candidate(name, working.itemsize, refused=reason)
     if getattr(method, "WHOLE", False) and (needed := threads * _workspace(method.tile(step), working)) > memory:
         return Candidate(name, working.itemsize, refused=f"its tiles need {needed:,} bytes, more than --memory")
-    pieces = problem.planes * problem.output[0] if hasattr(method, "GRAIN") else _tiles(method, step)
+    pieces = problem.images * problem.output[0] if hasattr(method, "GRAIN") else _tiles(method, step)
     startup = getattr(method, "startup", _free)(step, machine)
     cost = price_alone(name, working, machine)
     shared = cost.seconds - machine.image
@@ -134,9 +134,9 @@ def price_alone(name: str, problem: Problem, machine: Machine) -> Cost:
 
 
 def _tiles(method: Any, problem: Problem) -> int:
-    """Tiles of all planes."""
+    """Tiles of all images."""
     tile: tuple[int, ...] = method.tile(problem)
-    return problem.planes * prod(ceil(n / t) for n, t in zip(problem.output, tile, strict=True))
+    return problem.images * prod(ceil(n / t) for n, t in zip(problem.output, tile, strict=True))
 
 
 def _shared(method: Any, problem: Problem, threads: int) -> tuple[int, ...]:
@@ -144,10 +144,10 @@ def _shared(method: Any, problem: Problem, threads: int) -> tuple[int, ...]:
     tile: tuple[int, ...] = method.tile(problem)
     if team := _few(method, _tiles(method, problem), threads):
         tile = tile[0] * threads, *tile[1:]
-    elif not hasattr(method, "GRAIN") or problem.planes > threads:
+    elif not hasattr(method, "GRAIN") or problem.images > threads:
         return tile
     outputs, across = problem.output[0], prod(ceil(n / t) for n, t in zip(problem.output[1:], tile[1:], strict=True))
-    others, threads = problem.planes * across, 1 if team else threads
+    others, threads = problem.images * across, 1 if team else threads
     rounds = ceil(ceil(outputs / tile[0]) * others / threads)
     rows = ceil(outputs / ceil(rounds * threads / others))
     return min(outputs, ceil(rows / method.GRAIN) * method.GRAIN), *tile[1:]

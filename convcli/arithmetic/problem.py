@@ -17,8 +17,9 @@ class Problem:
     rounding, None where nobody looked. `itemsize` is 4 or 8, the bytes of the floating-point numbers computed with.
     `tolerance` is the error allowed, relative to sum|k| max|x|; `exact` says that pixels and taps are integers whose
     sums fit a float32, so that sums of products carry no error at all. `approximation` is what a user allows separable
-    terms to leave of the kernel, relative to sum|k|. `stored` results are of the type computed with, as they are; so are
-    the pixels of a `plain` problem, too. `multiplier` is m where the bank is a depthwise separable pair: m kernels for
+    terms to leave of the kernel, relative to sum|k|. `together` of the planes are the samples of one image, computed at
+    the same time. `stored` results are of the type computed with, as they are; so are the pixels of a `plain` problem,
+    too. `multiplier` is m where the bank is a depthwise separable pair: m kernels for
     each channel alone, whose results are mixed; `rank` is that of these kernels.
     """
 
@@ -33,6 +34,7 @@ class Problem:
     tolerance: float = 2e-5
     exact: bool = False
     approximation: float = 0.0
+    together: int = 1
     stored: bool = False
     plain: bool = False
     multiplier: int = 0
@@ -48,6 +50,11 @@ class Problem:
         if not self.multiplier:
             return self
         return replace(self, channels_out=self.between, groups=self.channels_in, multiplier=0)
+
+    @property
+    def images(self) -> int:
+        """What is computed one by one: planes, or the samples of an image at once."""
+        return self.planes // self.together
 
     @property
     def output(self) -> tuple[int, ...]:

@@ -150,6 +150,7 @@ class Filter:
             tolerance=self._tolerance(info),
             exact=self._exact(info),
             approximation=self.approximation,
+            together=prod(info.size(letter) for letter in layout.samples),
             plain=info.dtype == working and self.keeps_results(info, working),
             multiplier=self.pair.multiplier if self.pair else 0,
         )

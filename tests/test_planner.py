@@ -1,0 +1,61 @@
+"""What a plan says of threads and tiles is what runs, and threads that share an image have equal parts of it."""
+
+import numpy as np
+import pytest
+
+from convcli.engine import workers
+from convcli.engine.loop import convolve
+from convcli.engine.slabs import Setup
+from convcli.filters.borders import parse_border
+from convcli.filters.filter import Filter
+from convcli.image import ImageInfo
+from convcli.kernels.kernel import Kernel
+from convcli.planner import load, make_plan
+
+IMAGES = (
+    ((640, 500), "YX", "", 1),
+    ((640, 500, 3), "YXS", "rgb", 1),
+    ((640, 500, 4), "YXS", "rgba", 1),
+    ((3, 640, 500), "CYX", "", 3),
+    ((5, 640, 500, 3), "ZYXS", "rgb", 5),
+    ((50, 640, 500), "ZYX", "", 50),
+)
+
+
+def setup_of(shape, axes, samples, dtype, size, threads):
+    """A plain kernel on such an image."""
+    taps = np.random.default_rng(1).random((size, size))
+    filter_ = Filter(
+        Kernel.from_array("taps", taps), each=True, stride=(1, 1), dilation=(1, 1), borders=parse_border("edge", "YX")
+    )
+    info = ImageInfo(shape, dtype, axes, samples=samples or "")
+    return Setup(filter_, info, make_plan(filter_.problem(info), threads=threads))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+@pytest.mark.parametrize("size", [7, 9, 31])
+@pytest.mark.parametrize(("shape", "axes", "samples", "images"), IMAGES)
+def test_threads_that_are_reported_have_equal_work(shape, axes, samples, images, size, dtype):
+    for most in (2, 3):
+        setup = setup_of(shape, axes, samples, dtype, size, most)
+        threads = setup.plan.threads  # fewer where so little work pays for no more
+        plan, sizes = setup.plan, [task.shape[0] * task.shape[1] for task in setup.whole.tasks]
+        assert images == plan.problem.images
+        assert len(sizes) == images * plan.tiles >= threads
+        assert sum(sizes) == images * 640 * 500
+        rounds = -(-len(sizes) // threads)
+        if hasattr(load(plan.method), "GRAIN") and images <= threads:  # others' tiles are those of their transforms
+            assert rounds * max(sizes) <= 1.35 * sum(sizes) / threads
+
+
+def test_a_coloured_picture_is_shared_by_two_threads(monkeypatch):
+    handed_out = []
+
+    def run_all(function, tasks, threads, **more):
+        handed_out.append((len(list(tasks)), threads))
+        workers.run_all(function, tasks, threads, **more)
+
+    monkeypatch.setattr("convcli.engine.loop.run_all", run_all)
+    image, taps = np.zeros((900, 800, 3), np.uint8), np.ones((5, 7)) / 35 + np.eye(5, 7) / 99
+    convolve(image, taps, axes="YXS", method="direct", threads=2)
+    assert [(2, 2)] == handed_out
