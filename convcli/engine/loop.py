@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from math import prod
 from threading import Lock
 from typing import Any
@@ -21,7 +21,7 @@ from convcli.engine.tiles import Task, store_tile
 from convcli.engine.workers import core_count, run_all
 from convcli.errors import UsageError
 from convcli.filters.borders import parse_border
-from convcli.filters.filter import FILTERS, Filter, Layout, Numbers, parse_padding
+from convcli.filters.filter import Filter, Layout, Numbers, parse_padding
 from convcli.image import Image, ImageInfo
 from convcli.kernels.kernel import Kernel
 from convcli.planner import Plan, make_plan
@@ -61,10 +61,10 @@ def convolve(
     """
     kernel = kernel if isinstance(kernel, Kernel) else _as_kernel(np.asarray(kernel))
     kernel = kernel.flipped() if flip else kernel
-    axes = axes or _default_axes(image.ndim, kernel)
+    axes = axes or _default_axes(image.ndim, kernel.ndim, bank=kernel.bank)
     each = padding if isinstance(padding, (str, int)) else tuple((begin, end) for begin, end in padding)
     steps = _per_axis(stride, kernel.ndim), _per_axis(dilation, kernel.ndim)
-    what = (kernel, image.shape, image.dtype.name, axes, *steps, each, border, groups, numbers or Numbers())
+    what = (kernel, image.shape, image.dtype, axes, *steps, each, border, groups, numbers or Numbers())
     return run(_set_up(*what, method, threads or core_count()), image)[0]
 
 
@@ -72,7 +72,7 @@ def convolve(
 def _set_up(
     kernel: Kernel,
     shape: tuple[int, ...],
-    dtype: str,
+    dtype: np.dtype[Any],
     axes: str,
     stride: tuple[int, ...],
     dilation: tuple[int, ...],
@@ -84,7 +84,7 @@ def _set_up(
     threads: int,
 ) -> Setup:
     """What `convolve` was asked for, planned: arrays of one kind often come in numbers."""
-    ndim, info = kernel.ndim, ImageInfo(shape, dtype, axes)
+    ndim, info = kernel.ndim, ImageInfo(shape, dtype.name, axes)
     filter_ = Filter(
         kernel,
         each=not kernel.bank,
@@ -176,13 +176,7 @@ class Job:
     @cached_property
     def source(self) -> Array:
         """A view of the pixels as (*loops, samples, channels, *space)."""
-        info, layout = self.info, self.layout
-        view = self.data.transpose([info.axes.index(letter) for letter in layout.read_order])
-        view = _with_axis(view, -1 - len(layout.spatial), there=bool(layout.channel))
-        view = _with_axis(view, -2 - len(layout.spatial), there=bool(layout.samples))
-        cut: tuple[Any, ...] = (..., slice(self.plan.problem.channels_in), *(slice(None),) * len(layout.spatial))
-        chosen: Array = view[cut]
-        return chosen
+        return self.setup.source_view(self.data)
 
     @cached_property
     def slab(self) -> Slab:
@@ -191,20 +185,11 @@ class Job:
 
     def target(self, values: Array) -> Array:
         """A view of results of the slab's `working_shape` as (*loops, samples, filters, *space)."""
-        layout = self.layout
-        order = layout.loops + layout.samples + FILTERS + layout.spatial
-        view = values.transpose([layout.outputs.index(letter) for letter in order if letter in layout.outputs])
-        view = _with_axis(view, -1 - len(layout.spatial), there=FILTERS in layout.outputs)
-        return _with_axis(view, -2 - len(layout.spatial), there=bool(layout.samples))
+        return self.setup.target_view(values)
 
     def place(self, task: Task) -> tuple[Any, ...]:
         """Where a tile's results go in the target (*loops, samples, filters, *space)."""
-        origin = [self.slab.span[0] * (axis == self.setup.axis) for axis in range(len(task.tile))]
-        return (
-            *task.loop,
-            ...,
-            *(slice(start - o, stop - o) for (start, stop), o in zip(task.tile, origin, strict=True)),
-        )
+        return (*task.loop, ..., *self.slab.place(task.tile))
 
     def run(self, values: Array, progress: Progress | None = None) -> Counts:
         """Compute every tile into `values`; what was clipped."""
@@ -218,14 +203,9 @@ class Job:
                     progress(counts.samples)
 
         tasks = self.slab.tasks
-        threads = min(self.plan.threads // self.plan.team, len(tasks))
+        threads = min(self.setup.hands, len(tasks))
         run_all(work, tasks, threads, blas=getattr(method.apply, "blas", True))
         return total
-
-
-def _with_axis(view: Array, place: int, *, there: bool) -> Array:
-    """The view with an axis of length 1 at a place counted from the end, unless it is there already."""
-    return view if there else view[(..., None, *(slice(None),) * (-1 - place))]
 
 
 def _as_kernel(taps: Array) -> Kernel:
@@ -235,7 +215,7 @@ def _as_kernel(taps: Array) -> Kernel:
     as filtering with it.
     """
     known = _KERNELS.get(id(taps))
-    if known and known[0].dtype == taps.dtype and np.array_equal(known[0], taps):
+    if known and known[0].dtype == taps.dtype and known[0].shape == taps.shape and (known[0] == taps).all():
         return known[1]
     kernel = Kernel.from_array("array", taps[None] if taps.ndim == 1 else taps, bank=taps.ndim > 3)
     if len(_KERNELS) >= KEPT:
@@ -244,10 +224,11 @@ def _as_kernel(taps: Array) -> Kernel:
     return kernel
 
 
-def _default_axes(dimensions: int, kernel: Kernel) -> str:
-    """The letters of an array that nobody named."""
-    space = "ZYX"[-kernel.ndim :]
-    outer = "TZC" if kernel.bank else "TCZ"
+@cache
+def _default_axes(dimensions: int, ndim: int, *, bank: bool) -> str:
+    """The letters of an array that nobody named, for a kernel of `ndim` spatial axes."""
+    space = "ZYX"[-ndim:]
+    outer = "TZC" if bank else "TCZ"
     letters = "".join(letter for letter in outer if letter not in space) + space
     if not len(space) <= dimensions <= len(letters):
         raise UsageError(f"an array of {dimensions} dimensions needs axes, such as axes='TZCYX'", "ambiguous")

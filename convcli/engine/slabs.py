@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import product
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,6 +25,23 @@ from convcli.planner import Plan
 Array = np.ndarray[Any, Any]
 SHARE = 3
 """The least slab, read and computed, may take this part of the memory: two are alive, and there is other work."""
+
+
+class View(NamedTuple):
+    """An array with its axes in another order, some of them cut or new."""
+
+    order: tuple[int, ...]
+    chosen: tuple[Any, ...]
+
+    def __call__(self, array: Array) -> Array:
+        """Such a view of an array."""
+        view: Array = array.transpose(self.order)[self.chosen]
+        return view
+
+
+def _view(order: tuple[int, ...], samples: slice | None, channels: slice | None, layout: Layout) -> View:
+    """A view as (*loops, samples, channels, *space); None where an axis is not there yet."""
+    return View(order, (..., samples, channels, *(slice(None),) * len(layout.spatial)))
 
 
 @dataclass(frozen=True)
@@ -72,6 +89,26 @@ class Setup:
     def axis(self) -> int:
         """Its place among the spatial axes."""
         return self.layout.spatial.index(self.letter)
+
+    @cached_property
+    def source_view(self) -> View:
+        """Pixels as (*loops, samples, channels, *space)."""
+        layout, channels = self.layout, slice(self.plan.problem.channels_in)
+        order = tuple(self.info.axes.index(letter) for letter in layout.read_order)
+        return _view(order, slice(None) if layout.samples else None, channels if layout.channel else None, layout)
+
+    @cached_property
+    def target_view(self) -> View:
+        """Results of a slab's `working_shape` as (*loops, samples, filters, *space)."""
+        layout, there = self.layout, FILTERS in self.layout.outputs
+        letters = layout.loops + layout.samples + FILTERS * there + layout.spatial
+        order = tuple(map(layout.outputs.index, letters))
+        return _view(order, slice(None) if layout.samples else None, slice(None) if there else None, layout)
+
+    @cached_property
+    def hands(self) -> int:
+        """Threads that take tiles of their own."""
+        return self.plan.threads // self.plan.team
 
     @property
     def outer(self) -> int:
@@ -126,6 +163,7 @@ class Slab:
     span: Span
     rows: Array
     _seen: dict[Tile, tuple[tuple[slice, ...], list[Array | None]]] = field(default_factory=dict, init=False)
+    _places: dict[Tile, tuple[slice, ...]] = field(default_factory=dict, init=False)
 
     @cached_property
     def held(self) -> list[Held]:
@@ -151,6 +189,14 @@ class Slab:
             seen = [look_up(*axis) for axis in zip(windows, setup.filter.borders, self.held, strict=True)]
             self._seen[tile] = tuple(part for part, _ in seen), [places for _, places in seen]
         return self._seen[tile]
+
+    def place(self, tile: Tile) -> tuple[slice, ...]:
+        """Where a tile's results go in those of the slab."""
+        if tile not in self._places:
+            first = [self.span[0] * (axis == self.setup.axis) for axis in range(len(tile))]
+            inside = (slice(start - f, stop - f) for (start, stop), f in zip(tile, first, strict=True))
+            self._places[tile] = tuple(inside)
+        return self._places[tile]
 
     @cached_property
     def working_shape(self) -> tuple[int, ...]:

@@ -14,12 +14,12 @@ What else is slow in NumPy stands here too: windows laid out as columns, the row
 from __future__ import annotations
 
 import os
-from functools import cache
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, Unpack
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy as np
     from numpy.typing import ArrayLike
@@ -143,10 +143,9 @@ def correlate_wide(source: Array, taps: ArrayLike, target: Array, **options: Unp
     if _wide is None:
         raise RuntimeError("the native extension is not built; install convcli with a C compiler at hand")
     source, values, target = _in_space(source, np.ascontiguousarray(taps, np.float64), target)
-    _check_arrays(source, values.shape, target, WIDE_TYPES)
     axes, more = _told(**options)
-    _check_extent(source.shape[1:], target.shape[1:], values.shape[2:], axes, more[0])
-    return Counts(*_wide.correlate(source, values, target, axes, *more)) if target.size else Counts(0, 0, 0)
+    call = partial(_wide.correlate, source, values, target, axes, *more)
+    return Counts(*_explained(call, source, values.shape, target, WIDE_TYPES, axes, more[0]) or (0, 0, 0))
 
 
 def correlate_minimal(
@@ -164,11 +163,9 @@ def correlate_minimal(
     if _minimal is None:
         raise RuntimeError("the native extension is not built; install convcli with a C compiler at hand")
     source, values, target = _in_space(source, np.ascontiguousarray(taps, np.float32), target)
-    _check_arrays(source, values.shape, target, ("float32",))
     axes, more = _told(**options)
-    _check_extent(source.shape[1:], target.shape[1:], values.shape[2:], axes, more[0])
-    finite: bool = not target.size or _minimal.correlate(source, values, target, axes, *more, best)
-    return finite
+    call = partial(_minimal.correlate, source, values, target, axes, *more, best)
+    return _explained(call, source, values.shape, target, ("float32",), axes, more[0]) is not False
 
 
 def _in_space(source: Array, taps: Array, target: Array) -> tuple[Array, Array, Array]:
@@ -188,7 +185,7 @@ def _filter(
     instructions: str = INSTRUCTIONS[-1] if INSTRUCTIONS else "",
     **options: Unpack[Steps],
 ) -> Counts:
-    """Check what was given, in words; the extension checks again, in numbers, before it touches memory."""
+    """What `correlate` and `separable` have in common."""
     import numpy as np
 
     if _direct is None:
@@ -198,13 +195,38 @@ def _filter(
     if columns is not None and len(taps) != len(columns):
         raise ValueError(f"{len(columns)} columns and {len(taps)} rows of taps; a term is one of each")
     shape = taps.shape if columns is None else (1, 1, 1, columns.shape[1], taps.shape[2])
-    _check_arrays(source, shape, target, TYPES)
-    axes, more = _told(**options)
-    _check_extent(source.shape[1:], target.shape[1:], shape[2:], axes, more[0])
-    if not target.size:
-        return Counts(0, 0, 0)
     taps, columns = np.ascontiguousarray(taps), None if columns is None else np.ascontiguousarray(columns)
-    return Counts(*_direct.filter(source, taps, target, columns, axes, *more, INSTRUCTIONS.index(instructions)))
+    axes, more = _told(**options)
+    call = partial(_direct.filter, source, taps, target, columns, axes, *more, INSTRUCTIONS.index(instructions))
+    return Counts(*_explained(call, source, shape, target, TYPES, axes, more[0]) or (0, 0, 0))
+
+
+def _explained(
+    call: Callable[[], Any],
+    source: Array,
+    taps: tuple[int, ...],
+    target: Array,
+    types: tuple[str, ...],
+    axes: tuple[Axis, ...],
+    step: int,
+) -> Any:
+    """What a call of the extension returns; None where there is nothing to do.
+
+    The extension checks all numbers before it touches memory. What it refuses is looked at here again, to say why.
+    """
+    import numpy as np
+
+    if np.may_share_memory(source, target):
+        raise ValueError("source and target share memory; the target needs memory of its own")
+    try:
+        if target.size:
+            return call()
+    except (ValueError, BufferError):
+        _check_arrays(source, taps, target, types)
+        _check_extent(source.shape[1:], target.shape[1:], taps[2:], axes, step)
+        raise
+    _check_arrays(source, taps, target, types)
+    return _check_extent(source.shape[1:], target.shape[1:], taps[2:], axes, step)
 
 
 def _told(
@@ -218,8 +240,8 @@ def _told(
     bias: float = 0.0,
 ) -> tuple[tuple[Axis, ...], tuple[int, float, float]]:
     """What is told of slices, rows and columns, with what nothing is told of; and of all: step, scale and bias."""
-    given: tuple[tuple[Sequence[Any], Any], ...] = ((stride, 1), (dilation, 1), (reads, None), (outside, 0.0))
-    axes = zip(*((*(neutral,) * (3 - len(values)), *values) for values, neutral in given), strict=True)
+    strides, dilations = (1, 1, 1, *stride)[-3:], (1, 1, 1, *dilation)[-3:]
+    axes = zip(strides, dilations, (None, None, None, *reads)[-3:], (0.0, 0.0, 0.0, *outside)[-3:], strict=True)
     return tuple(axes), (step, scale, bias)
 
 
@@ -228,7 +250,7 @@ def _check_arrays(source: Array, taps: tuple[int, ...], target: Array, types: tu
     import numpy as np
 
     for name, array in (("source", source), ("target", target)):
-        if array.dtype not in _known(types):
+        if array.dtype not in map(np.dtype, types):
             raise TypeError(f"{name} of type {array.dtype.str}; samples are native {', '.join(types)}")
         if array.ndim != 4:
             raise ValueError(f"{name} of shape {array.shape}: not planes, rows and columns as the taps have")
@@ -242,16 +264,6 @@ def _check_arrays(source: Array, taps: tuple[int, ...], target: Array, types: tu
             f"{taps[0]} filters with {taps[1]} planes of taps for {len(source)} planes of the source "
             f"and {len(target)} of the target"
         )
-    if np.may_share_memory(source, target):
-        raise ValueError("source and target share memory; the target needs memory of its own")
-
-
-@cache
-def _known(types: tuple[str, ...]) -> frozenset[Any]:
-    """Sample types as NumPy has them; looking up their names takes ten times as long."""
-    import numpy as np
-
-    return frozenset(map(np.dtype, types))
 
 
 def _check_extent(
