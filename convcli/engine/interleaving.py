@@ -12,6 +12,7 @@ import numpy as np
 
 from convcli import native
 from convcli.engine.loop import Job
+from convcli.engine.memory import empty
 from convcli.engine.samples import Counts, count_nan, extremes, spread
 from convcli.engine.slabs import Setup
 from convcli.engine.tiles import Task, store_tile
@@ -93,7 +94,7 @@ def apply(
     """
     info, frame = setup.after, Job(setup, image.data)
     rescaled = setup.filter.numbers.range == "rescale"
-    values = np.empty(_working_shape(setup), setup.plan.problem.dtype if rescaled else info.dtype)
+    values = empty(_working_shape(setup), setup.plan.problem.dtype if rescaled else info.dtype)
     target = frame.target(values)
     works = [Work(planned, image) for planned in parts]
     counts = _run(works, target, progress)

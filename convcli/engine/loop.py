@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from convcli.engine.memory import empty
 from convcli.engine.samples import Counts, extremes, spread
 from convcli.engine.slabs import Setup, Slab
 from convcli.engine.tiles import Task, store_tile
@@ -114,7 +115,7 @@ def run(setup: Setup, data: Array, *, verify: int = 0, progress: Progress | None
     """The same for pixels alone."""
     job, info = Job(setup, data), setup.after
     rescaled = setup.filter.numbers.range == "rescale"
-    values = np.empty(job.slab.working_shape, setup.plan.problem.dtype if rescaled else info.dtype)
+    values = empty(job.slab.working_shape, setup.plan.problem.dtype if rescaled else info.dtype)
     counts = job.run(values, progress)
     if verify:
         from convcli.engine.verify import check_points, random_points

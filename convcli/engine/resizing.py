@@ -16,6 +16,7 @@ import numpy as np
 
 from convcli.engine.fused import Compiled
 from convcli.engine.loop import Job, Progress
+from convcli.engine.memory import empty
 from convcli.engine.samples import Counts, extremes, spread
 from convcli.engine.slabs import Setup
 from convcli.engine.tiles import Apply, Method, Task, centre_opacity, filter_block, finish, store_tile, tile_block
@@ -158,7 +159,7 @@ def apply(
     info = filter_.output_info(image.info)
     job = Job(Setup(filter_, image.info, plan), image.data)
     rescaled = filter_.numbers.range == "rescale"
-    values = np.empty(job.slab.working_shape, plan.problem.dtype if rescaled else info.dtype)
+    values = empty(job.slab.working_shape, plan.problem.dtype if rescaled else info.dtype)
     target, tasks = job.target(values), job.slab.tasks
     found: list[Counts] = []
 

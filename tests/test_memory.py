@@ -1,0 +1,126 @@
+"""Memory that images leave to the next ones: never to two at a time, not without end, and none that is in use."""
+
+import gc
+import random
+from threading import Thread
+
+import numpy as np
+import pytest
+
+from convcli import convolve
+from convcli.engine import memory
+from convcli.engine.memory import KEPT, LINE, SMALLEST, Kept, empty
+
+SHAPE = (300, 1000)
+
+
+def place(array):
+    """Where an array lies."""
+    return array.__array_interface__["data"][0]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "uint8", ">u2", "float64"])
+def test_an_array_begins_with_a_line_and_can_be_written(dtype):
+    array = empty(SHAPE, dtype, Kept())
+    assert (array.shape, array.dtype) == (SHAPE, np.dtype(dtype))
+    assert array.flags.c_contiguous
+    assert array.flags.writeable
+    assert place(array) % LINE == 0
+    array[...] = 1
+    assert array.sum() == array.size
+
+
+def test_memory_waits_for_an_array_of_about_its_size():
+    kept = Kept()
+    array = empty(SHAPE, "float32", kept)
+    where = place(array)
+    del array
+    smaller = empty((10, 7000), "float32", kept)
+    assert place(smaller) != where
+    again = empty((290, 1000), "float32", kept)
+    assert place(again) == where
+    assert place(empty(SHAPE, "float32", kept)) != where
+
+
+def test_a_view_keeps_the_memory():
+    kept = Kept()
+    array = empty(SHAPE, "float32", kept)
+    array[...] = 7
+    corner = memoryview(array.T[3:5, :2])
+    del array
+    gc.collect()
+    assert not kept.waiting
+    empty(SHAPE, "float32", kept)[...] = 8
+    assert (np.asarray(corner) == 7).all()
+    del corner
+    assert 2 == len(kept.waiting)
+
+
+def test_small_arrays_and_huge_ones_are_none_of_its_business():
+    kept = Kept(most=2 * SMALLEST)
+    for size in (0, SMALLEST - 1, 2 * SMALLEST + 1):
+        assert empty((size,), "uint8", kept).flags.owndata
+    assert not kept.waiting
+
+
+def test_what_waits_longest_goes_first():
+    kept = Kept(most=10 * SMALLEST)
+    arrays = [empty((n * SMALLEST,), "uint8", kept) for n in (4, 3, 2, 4)]
+    for _ in range(4):
+        del arrays[0]
+    assert [n * SMALLEST + LINE for n in (3, 2, 4)] == [block.nbytes for block in kept.waiting.values()]
+
+
+def test_where_the_system_has_no_more_all_that_waits_goes_back(monkeypatch):
+    kept = Kept()
+    del (array := [empty(SHAPE, "float32", kept)])[0]
+    assert array == []
+    assert kept.waiting
+    real, asked = np.empty, []
+
+    def scarce(shape, dtype):
+        asked.append(bool(kept.waiting))
+        if kept.waiting:
+            raise MemoryError
+        return real(shape, dtype)
+
+    monkeypatch.setattr(memory.np, "empty", scarce)
+    assert empty((900, 1000), "float32", kept).shape == (900, 1000)
+    assert [True, False] == asked
+
+
+def test_no_two_arrays_ever_share_memory():
+    """Threads make arrays, sign them, and drop them in any order; each finds its signature to the end."""
+    kept, wrong = Kept(most=2**22), []
+
+    def work(seed):
+        rng, alive = random.Random(seed), []
+        for number in range(300):
+            array = empty((rng.choice([1, 1, 2, 3]) * SMALLEST + rng.randrange(99),), "uint8", kept)
+            array[:: LINE // 2] = (seed * 50 + number) % 251
+            alive.append((array, array[0]))
+            if len(alive) > 4:
+                gone, signature = alive.pop(rng.randrange(5))
+                wrong.extend([seed] * int((gone[:: LINE // 2] != signature).any()))
+
+    threads = [Thread(target=work, args=(seed,)) for seed in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+    assert sum(block.nbytes for block in kept.waiting.values()) <= kept.most
+
+
+def test_results_are_their_owners_until_they_are_gone():
+    image = np.random.default_rng(3).random((400, 500), np.float32)
+    taps = [np.full((3, 3), factor / 9) for factor in (1.0, 2.0, 3.0)]
+    results = [convolve(image, each, method="direct") for each in taps]
+    copies = [result.copy() for result in results]
+    KEPT.waiting.clear()
+    where = place(results.pop(1))
+    assert where != place(copies[1])
+    again = convolve(image, taps[1], method="direct")
+    np.testing.assert_array_equal(again, copies[1])
+    np.testing.assert_array_equal(results[0], copies[0])
+    np.testing.assert_array_equal(results[1], copies[2])
