@@ -13,6 +13,7 @@ psabi: how wide vectors are passed differs between processors; here they never l
 PARTS = {
     "_direct": ("axis", "window", "kernels", "recipe"),
     "_wide": ("axis", "window", "wide"),
+    "_layers": ("axis", "window", "layers"),
     "_minimal": ("axis", "window", "minimal"),
     "_patches": ("axis", "versions"),
     "_fourier": ("versions",),

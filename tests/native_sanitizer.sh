@@ -11,7 +11,7 @@ cd "$copy"
 find convcli -name '*.so' -delete
 flags="-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined"
 CFLAGS="$flags" LDFLAGS="$flags" "$python" setup.py -q build_ext --inplace
-ls convcli/native/_{direct,wide,minimal,patches,fourier,copies,rows,deflate}*.so  # without them tests would be skipped
+ls convcli/native/_{direct,wide,minimal,layers,patches,fourier,copies,rows,deflate}*.so  # without them tests would be skipped
 
 # The interpreter is not instrumented: the runtime is loaded first, and what Python keeps until its end is no leak.
 # -s: a report goes to the terminal, not into a pipe that dies with the process.

@@ -186,7 +186,11 @@ def test_other_sample_types_are_converted_or_refused(dtype):
         ({"axes": (Geometry(40, 9, dilation=2), Geometry(40, 9))}, "dilation"),
         ({"axes": (Geometry(400, 9), Geometry(400, 9, dilation=8))}, "64 pixels"),
         ({"axes": (Geometry(40, 9),) * 3}, "plane"),
-        ({"channels_in": 2}, "single channels"),
+        ({"channels_in": 8}, "up to 640"),
+        ({"channels_in": 2, "axes": (Geometry(40, 3, stride=3), Geometry(40, 9))}, "higher than their stride"),
+        ({"channels_in": 2, "axes": (Geometry(40, 3, dilation=2), Geometry(40, 9))}, "dilation"),
+        ({"channels_in": 2, "axes": (Geometry(40, 3),) * 3}, "plane"),
+        ({"channels_in": 5, "channels_out": 5000}, "gemm"),
         ({"itemsize": 8}, "float32"),
     ],
 )
@@ -196,9 +200,113 @@ def test_what_it_cannot_do_is_refused_with_the_reason(change, reason):
     assert reason in minimal.refuse(replace(problem, **change))
 
 
-def test_without_compiled_code_it_is_refused(monkeypatch):
-    monkeypatch.setattr(native, "MINIMAL", False)
+@pytest.mark.parametrize("part", ["MINIMAL", "LAYERS"])
+def test_without_compiled_code_it_is_refused(part, monkeypatch):
+    monkeypatch.setattr(native, part, False)
     assert "compiled" in minimal.refuse(problem_of(40, 40, (9, 9)))
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_banks_give_what_the_definition_gives(data):
+    """Through the engine, and by the compiled loops alone, into a target with a rim that stays as it was."""
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    stride = data.draw(st.integers(1, 3)), data.draw(st.integers(1, 3))
+    kernel = data.draw(st.integers(stride[0] + 1, 11)), data.draw(st.integers(1, 7))
+    groups, fan_in = data.draw(st.sampled_from([1, 1, 2, 3])), data.draw(st.integers(1, 4))
+    filters, dilation = groups * data.draw(st.integers(1 + (fan_in == 1), 9)), data.draw(st.integers(1, 2))
+    size = (
+        data.draw(st.integers(kernel[0], 40)),
+        data.draw(st.one_of(st.integers(14, 90), st.sampled_from([500, 5000]))),
+    )
+    image = rng.standard_normal((groups * fan_in, *size)).astype(np.float32)
+    taps = rng.standard_normal((filters, fan_in, *kernel))
+    pads, border = [(int(a), int(b)) for a, b in rng.integers(0, 7, (2, 2))], data.draw(st.sampled_from(list(PAD)))
+    alike = {"stride": stride, "dilation": (1, dilation), "groups": groups}
+    truth = correlate(image, taps, pads=pads, border=border, **alike)
+    more = {"border": border, "threads": data.draw(st.integers(1, 2))}
+    found = convolve(image, taps, axes="CYX", padding=pads, method="minimal", **alike, **more).reshape(truth.shape)
+    claimed = 4e-6 * np.abs(taps).sum(axis=(1, 2, 3)).max() * np.abs(image).max()
+    assert np.abs(truth - found).max() <= claimed
+
+    padded = np.ascontiguousarray(np.pad(image, [(0, 0), *pads], mode=PAD[border]))
+    room = np.full((filters, truth.shape[1] + 2, truth.shape[2] + 2), 99, np.float32)
+    target = room[:, 1:-1, 1:-1]
+    steps = {"stride": stride, "dilation": (1, dilation), "best": data.draw(st.booleans())}
+    assert native.correlate_layers(padded[:, None], taps[:, :, None], target[:, None], **steps) is True
+    assert np.abs(truth - target).max() <= claimed
+    target[...] = 99
+    assert (room == 99).all()
+
+
+@pytest.mark.parametrize("best", [True, False])
+@pytest.mark.parametrize(
+    ("channels", "high", "wide", "stride"),
+    [(65, 2, 4, 1), (50, 3, 4, 1), (9, 6, 3, 3), (3, 7, 7, 2), (13, 7, 7, 1), (20, 4, 8, 1)],
+)
+def test_the_error_of_banks_stays_below_what_is_claimed_where_values_hurt(channels, high, wide, stride, best):
+    rng = np.random.default_rng(channels)
+    problem = Problem((Geometry(40, high, stride=stride), Geometry(40, wide)), channels_in=channels, channels_out=2)
+    assert minimal.refuse(problem) is None
+    for values, weights in (
+        (rng.random((channels, 30, 40)), rng.random((2, channels, high, wide))),
+        (1 - 1e-3 * rng.random((channels, 30, 40)), 1 + 1e-3 * rng.random((2, channels, high, wide))),
+        (rng.choice([-1.0, 1], (channels, 30, 40)), rng.standard_normal((2, channels, high, wide))),
+    ):
+        image, taps = values.astype(np.float32), weights.astype(np.float32)
+        truth = correlate(image, taps, stride=(stride, 1), dilation=(1, 1), pads=[(0, 0)] * 2)
+        found = np.empty(truth.shape, np.float32)
+        assert native.correlate_layers(image[:, None], taps[:, :, None], found[:, None], stride=(stride, 1), best=best)
+        size = np.abs(taps).sum(axis=(1, 2, 3), dtype=float).max() * np.abs(image).max()
+        assert np.abs(truth - found).max() <= minimal.rounding(problem) * size
+
+
+@pytest.mark.parametrize(("high", "stride"), [(2, 1), (3, 1), (4, 1), (5, 2), (7, 2), (8, 3)])
+@pytest.mark.parametrize("unusual", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_damages_its_footprint_alone_in_banks(high, stride, unusual):
+    rng = np.random.default_rng(high)
+    image, taps = rng.standard_normal((3, 40, 50)).astype(np.float32), rng.standard_normal((5, 3, high, 4))
+    image[1, 20, 22] = unusual
+    alike = {"stride": (stride, 2), "dilation": (1, 1)}
+    found = convolve(image, taps, axes="CYX", method="minimal", padding=1, border="zero", stride=(stride, 2))
+    hit = correlate(~np.isfinite(image), np.ones(taps.shape), pads=[(1, 1)] * 2, **alike) > 0
+    np.testing.assert_array_equal(hit, ~np.isfinite(found))
+    plain = np.where(np.isfinite(image), image, 0)
+    truth = correlate(plain, taps, pads=[(1, 1)] * 2, **alike)
+    assert np.abs(truth - found)[~hit].max() <= 4e-6 * np.abs(taps).sum(axis=(1, 2, 3)).max() * np.abs(plain).max()
+
+
+def test_banks_never_leave_the_buffers():
+    image, taps, found = np.zeros((3, 20, 30), "f"), np.ones((4, 3, 5, 5), "f"), np.zeros((4, 16, 26), "f")
+    given = {"source": image[:, None], "taps": taps[:, :, None], "target": found[:, None]}
+    assert native.correlate_layers(*given.values())
+    for wrong in (
+        {"source": image[:2, None]},
+        {"source": image[:, None, 1:]},
+        {"source": image[:, None].astype(np.float64)},
+        {"taps": taps[:3, :, None]},
+        {"taps": np.ones((4, 3, 2, 5, 5))},
+        {"target": found[:, None, :, ::2]},
+        {"target": found[:, None].astype(np.uint8)},
+        {"dilation": (2, 1), "target": found[:, None, :2]},
+        {"stride": (2, 1)},
+        {"stride": (1, 0)},
+        {"dilation": (1, 2**62)},
+        {"step": 2},
+        {"scale": 2.0},
+        {"reads": (np.arange(1, 21, dtype=np.int32), None)},
+        {"reads": (None, np.arange(-2, 28, dtype=np.int32))},
+    ):
+        both = {**given, **wrong}
+        with pytest.raises((ValueError, TypeError)):
+            native.correlate_layers(both.pop("source"), both.pop("taps"), both.pop("target"), **both)
+
+
+def test_small_banks_of_floats_are_filtered_so():
+    sides = (Geometry(224, 7, stride=2, begin=3, end=3),) * 2
+    first = Problem(sides, channels_in=3, channels_out=64, plain=True)
+    assert "minimal" == make_plan(first, threads=2).method
+    assert "minimal" != make_plan(replace(first, tolerance=1e-6), threads=2).method
 
 
 def test_tall_kernels_on_floats_are_filtered_so():

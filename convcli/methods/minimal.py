@@ -1,8 +1,9 @@
-"""Tall kernels on a plane with two thirds of the products: Winograd's minimal filtering F(2,3) down the columns.
+"""Fewer products for tall kernels on a plane and for small filter banks: Winograd's F(2,3) down the columns.
 
-Kernel rows are taken in threes that lie a third of the kernel apart, and outputs in pairs that do: each pair needs four
-products of a three instead of six. Compiled only: see native/minimal.c. Source: Winograd, "Arithmetic complexity of
-computations", 1980.
+Kernel rows are taken in threes, outputs in pairs: a pair needs four products of a three instead of six. On a plane the
+rows of a three lie a third of the kernel apart, and so do outputs of a pair: neighbouring rows share what they load. In
+a bank the mixed rows serve all filters, and a stride leaves as many phases of kernel rows. Compiled only: see
+native/minimal.c and native/layers.c. Source: Winograd, "Arithmetic complexity of computations", 1980.
 """
 
 from __future__ import annotations
@@ -22,15 +23,18 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-GRAIN = 24
-"""Rows of outputs of three or four blocks, whatever the kernel."""
+GRAIN = 2
 SHORTEST, TALLEST = 7, 15
-"""Kernel rows: sums and differences of rows cost more than they save; more sums than there are registers."""
+"""Kernel rows on a plane: mixing rows costs more than it saves; more sums than there are registers."""
 REACH = 64
-"""Pixels that a row of taps may span, beyond the first: four samples of each are the 256 of native/minimal.c."""
+"""Pixels that a row of taps on a plane may span: four samples of each are the 256 of native/minimal.c."""
 MOST_SAMPLES = 4
+MOST_TAPS = 640
+"""Taps of a filter of a bank: half of them may be one sum, and longer ones lose too much."""
 MIXED = 2.3
-"""Stores of an output that its sums and differences of rows take, and its own."""
+"""Stores of an output that mixing rows takes, and its own."""
+SLOWER = 1.15
+"""How much longer a product of a bank takes than the definition's: its sums are put together on the way."""
 CALLS = 6
 """What a call costs before the first block, in NumPy calls: threes of taps, and memory for the rows."""
 FEW = 9
@@ -39,22 +43,42 @@ FEW = 9
 
 def rounding(problem: Problem) -> float:
     """The largest error seen in float32, relative to sum|k| max|x|, with values chosen to hurt (2026-11)."""
+    if _is_bank(problem):
+        return 4e-6
     return 1.2e-6 if problem.kernel[-1] <= FEW else 2.5e-6
 
 
 def refuse(problem: Problem) -> str | None:
-    """Anything but tall kernels of single channels in a plane, at stride 1."""
-    if len(problem.axes) != 2 or problem.fan_in > 1:
-        return "only for single channels in a plane"
-    if not SHORTEST <= problem.kernel[0] <= TALLEST:
-        return f"only for kernels of {SHORTEST} to {TALLEST} rows"
-    if set(problem.stride) != {1} or problem.dilation[0] != 1:
-        return "only for stride 1, and dilation 1 down the columns"
-    if problem.axes[1].extent > REACH:
-        return f"only for rows of taps that span up to {REACH} pixels"
+    """Anything but tall kernels of single channels, and banks whose sums are short."""
+    if len(problem.axes) != 2 or problem.dilation[0] != 1:
+        return "only in a plane, for dilation 1 down the columns"
+    if reason := _refuse_bank(problem) if _is_bank(problem) else _refuse_kernel(problem):
+        return reason
     if problem.itemsize == 8:
         return "only in float32"
-    return None if native.MINIMAL else "only in compiled code"
+    return None if native.MINIMAL and native.LAYERS else "only in compiled code"
+
+
+def _is_bank(problem: Problem) -> bool:
+    """Whether filters sum over channels, or share them."""
+    return problem.fan_in > 1 or problem.channels_out > problem.channels_in
+
+
+def _refuse_kernel(problem: Problem) -> str | None:
+    if not SHORTEST <= problem.kernel[0] <= TALLEST:
+        return f"only for kernels of {SHORTEST} to {TALLEST} rows"
+    if set(problem.stride) != {1}:
+        return "only for stride 1"
+    return f"only for rows of taps that span up to {REACH} pixels" if problem.axes[1].extent > REACH else None
+
+
+def _refuse_bank(problem: Problem) -> str | None:
+    high, wide = problem.kernel
+    if high <= problem.stride[0]:
+        return "only for kernels higher than their stride"
+    if (taps := problem.fan_in * high * wide) > MOST_TAPS:
+        return f"{taps} taps; only for filters of up to {MOST_TAPS}"
+    return direct.refuse(problem)
 
 
 tile = direct.tile
@@ -66,11 +90,28 @@ def compiled(problem: Problem) -> bool:
 
 
 def price(problem: Problem, machine: Machine) -> Cost:
-    """With kernels of 2 apart + rest rows, (3 apart + rest) / 2 rows of products an output, and the mixing of rows."""
+    """The products that are left of each output's, and the mixing of rows."""
     outputs = problem.planes * problem.channels_out * prod(problem.output)
-    high, wide = problem.kernel
-    products = outputs * wide * (ceil(high / 3) + high) // 2
-    return Cost(products, seconds=products * machine.tap + outputs * MIXED * machine.store + CALLS * machine.call)
+    products, slower, more = outputs * problem.kernel[1] * problem.fan_in * _rows(problem) // 2, 1.0, 0.0
+    if _is_bank(problem):
+        slower = SLOWER
+        more = machine.gap * problem.groups / problem.channels_out if problem.stride[1] > 1 else 0.0
+    mixed = outputs * (MIXED * machine.store + more)
+    return Cost(products, seconds=products * machine.tap * slower + mixed + CALLS * machine.call)
+
+
+def _rows(problem: Problem) -> int:
+    """Rows of products of two outputs: a three needs four, a two three, a single row two.
+
+    >>> from convcli.arithmetic.geometry import Geometry
+    >>> _rows(Problem((Geometry(40, 9),) * 2)), _rows(Problem((Geometry(40, 7, stride=2),) * 2, channels_out=2))
+    (12, 10)
+    """
+    high, stride = problem.kernel[0], problem.stride[0]
+    if not _is_bank(problem):
+        return ceil(high / 3) + high  # threes that lie apart have no single rows, but twos in their place
+    rows = [ceil((high - phase) / stride) for phase in range(min(high, stride))]
+    return sum(n // 3 * 4 + (0, 2, 3)[n % 3] for n in rows)
 
 
 def prepare(taps: Array, problem: Problem) -> Minimal | direct.Compiled | direct.Banded:
@@ -100,9 +141,12 @@ class Minimal:
         pixels = all(samples.dtype == "float32" for samples in (source, target))
         if not pixels or target.strides[-1] != target.itemsize or more["step"] > MOST_SAMPLES:
             return None
+        if _is_bank(self.problem) and (more["step"], more["scale"], more["bias"]) != (1, 1, 0):
+            return None
         return native.Counts(0, 0, 0) if self._sum(source, target, **more) else None
 
     def _sum(self, channels: Array, results: Array, **more: Any) -> bool:
         """All filters in one call; a plane is a volume of one slice."""
-        more["dilation"] = self.problem.dilation
-        return native.correlate_minimal(channels[:, None], self.taps[:, :, None], results[:, None], **more)
+        correlate = native.correlate_layers if _is_bank(self.problem) else native.correlate_minimal
+        more |= {"stride": self.problem.stride, "dilation": self.problem.dilation}
+        return correlate(channels[:, None], self.taps[:, :, None], results[:, None], **more)

@@ -44,10 +44,12 @@ def _load(name: str) -> Any:
 
 
 _direct, _patches, _wide, _fourier, _copies = map(_load, ("_direct", "_patches", "_wide", "_fourier", "_copies"))
-_rows, _deflate, _minimal = map(_load, ("_rows", "_deflate", "_minimal"))
+_rows, _deflate, _minimal, _layers = map(_load, ("_rows", "_deflate", "_minimal", "_layers"))
 AVAILABLE: bool = _direct is not None and os.environ.get("CONVCLI_NATIVE") != "0"
 MINIMAL: bool = _minimal is not None and os.environ.get("CONVCLI_NATIVE") != "0"
 """Whether minimal filtering down the columns is there."""
+LAYERS: bool = _layers is not None and os.environ.get("CONVCLI_NATIVE") != "0"
+"""Whether it is there for filter banks."""
 FOURIER: bool = _fourier is not None and os.environ.get("CONVCLI_NATIVE") != "0"
 """Whether transforms of pairs of tiles are there."""
 PATCHES: bool = _patches is not None and os.environ.get("CONVCLI_NATIVE") != "0"
@@ -166,6 +168,25 @@ def correlate_minimal(
     axes, more = _told(**options)
     call = partial(_minimal.correlate, source, values, target, axes, *more, best)
     return _explained(call, source, values.shape, target, ("float32",), axes, more[0]) is not False
+
+
+def correlate_layers(
+    source: Array, taps: ArrayLike, target: Array, *, best: bool = True, **options: Unpack[Steps]
+) -> bool:
+    """The same for banks (filters, channels, 1, kh, kw) in a plane, at any stride, without scale and bias.
+
+    Nothing but its own footprint spoils a result.
+    """
+    import numpy as np
+
+    if _layers is None:
+        raise RuntimeError("the native extension is not built; install convcli with a C compiler at hand")
+    source, values, target = _in_space(source, np.ascontiguousarray(taps, np.float32), target)
+    axes, (step, *numbers) = _told(**options)
+    if numbers != [1, 0]:
+        raise ValueError("filter banks are summed without scale and bias")
+    call = partial(_layers.correlate, source, values, target, axes, step, best)
+    return _explained(call, source, values.shape, target, ("float32",), axes, step) is not False
 
 
 def _in_space(source: Array, taps: Array, target: Array) -> tuple[Array, Array, Array]:
