@@ -190,6 +190,8 @@ def test_other_sample_types_are_converted_or_refused(dtype):
         ({"channels_in": 2, "axes": (Geometry(40, 3, stride=3), Geometry(40, 9))}, "higher than their stride"),
         ({"channels_in": 2, "axes": (Geometry(40, 3, dilation=2), Geometry(40, 9))}, "dilation"),
         ({"channels_in": 2, "axes": (Geometry(40, 3),) * 3}, "plane"),
+        ({"channels_in": 2, "axes": (Geometry(90, 11, stride=9), Geometry(40, 9))}, "up to 8"),
+        ({"channels_in": 2, "axes": (Geometry(90, 3), Geometry(90, 3, dilation=9))}, "up to 8"),
         ({"channels_in": 5, "channels_out": 5000}, "gemm"),
         ({"itemsize": 8}, "float32"),
     ],
@@ -271,6 +273,9 @@ def test_what_is_not_finite_damages_its_footprint_alone_in_banks(high, stride, u
     found = convolve(image, taps, axes="CYX", method="minimal", padding=1, border="zero", stride=(stride, 2))
     hit = correlate(~np.isfinite(image), np.ones(taps.shape), pads=[(1, 1)] * 2, **alike) > 0
     np.testing.assert_array_equal(hit, ~np.isfinite(found))
+    told = correlate(image, taps, pads=[(1, 1)] * 2, **alike)
+    for kind in (np.isposinf, np.isneginf, np.isnan):
+        np.testing.assert_array_equal(kind(told), kind(found))
     plain = np.where(np.isfinite(image), image, 0)
     truth = correlate(plain, taps, pads=[(1, 1)] * 2, **alike)
     assert np.abs(truth - found)[~hit].max() <= 4e-6 * np.abs(taps).sum(axis=(1, 2, 3)).max() * np.abs(plain).max()
@@ -292,6 +297,9 @@ def test_banks_never_leave_the_buffers():
         {"stride": (2, 1)},
         {"stride": (1, 0)},
         {"dilation": (1, 2**62)},
+        {"stride": (1, 65), "source": np.zeros((3, 1, 20, 3000), "f")},
+        {"dilation": (1, 65), "source": np.zeros((3, 1, 20, 3000), "f")},
+        {"source": np.zeros((4000, 1, 20, 30), "f"), "taps": np.zeros((4, 4000, 1, 5, 5), "f")},
         {"step": 2},
         {"scale": 2.0},
         {"reads": (np.arange(1, 21, dtype=np.int32), None)},

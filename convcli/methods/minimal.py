@@ -31,6 +31,8 @@ REACH = 64
 MOST_SAMPLES = 4
 MOST_TAPS = 640
 """Taps of a filter of a bank: half of them may be one sum, and longer ones lose too much."""
+FAR = 8
+"""Strides and dilations of a bank: each phase of the columns that they leave is laid out on its own."""
 MIXED = 2.3
 """Stores of an output that mixing rows takes, and its own."""
 SLOWER = 1.15
@@ -76,6 +78,8 @@ def _refuse_bank(problem: Problem) -> str | None:
     high, wide = problem.kernel
     if high <= problem.stride[0]:
         return "only for kernels higher than their stride"
+    if max(*problem.stride, problem.dilation[1]) > FAR:
+        return f"only for strides and dilations up to {FAR}"
     if (taps := problem.fan_in * high * wide) > MOST_TAPS:
         return f"{taps} taps; only for filters of up to {MOST_TAPS}"
     return direct.refuse(problem)

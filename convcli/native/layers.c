@@ -32,6 +32,8 @@ enum {
     ABREAST = 3,        /* and vectors of each: twelve sums, three pixels and a tap are sixteen registers */
     LINE = 16,          /* floats of a line of the cache */
     BANDS = 128 * 1024, /* floats of bands that are in use at a time: a second-level cache */
+    MOST_TAPS = 65536,  /* of a filter, */
+    MOST_STEPS = 64,    /* and steps of a stride or a dilation: the memory for bands stays a number */
 };
 
 #define SAMPLES(X) X(float32, float, 'f')
@@ -91,20 +93,20 @@ struct job {
     const struct kernels *kernels;
     struct window window;
     struct samples target;
-    const float *values;                         /* (filters, channels, high, wide) */
+    const float *values; /* (filters, channels, high, wide) */
     ptrdiff_t channels, high, wide;
-    ptrdiff_t filters;                           /* that sum over the same channels */
-    ptrdiff_t phases;                            /* of rows */
-    ptrdiff_t rows;                              /* of the first phase, which has most, that two rows of outputs read */
-    ptrdiff_t phase;                             /* floats of a row: of each phase of columns */
-    ptrdiff_t strip;                             /* columns of outputs that are computed from the same bands, at most */
-    ptrdiff_t products;                          /* of a filter, in all lists */
+    ptrdiff_t filters;  /* that sum over the same channels */
+    ptrdiff_t phases;   /* of rows */
+    ptrdiff_t rows;     /* that two rows of outputs read of the first phase, which has most */
+    ptrdiff_t phase;    /* floats of a row: of each phase of columns */
+    ptrdiff_t strip;    /* columns of outputs that are computed from the same bands, at most */
+    ptrdiff_t products; /* of a filter, in all lists */
 
-    struct bands bands;                          /* of the first phase of the first channel */
-    ptrdiff_t plane;                             /* floats of the bands of a phase of a channel */
+    struct bands bands; /* of the first phase of the first channel */
+    ptrdiff_t plane;    /* floats of the bands of a phase of a channel */
     struct list lists[LISTS];
-    float *taps, *memory, *spill;                /* taps of four filters in turn, sum after sum */
-    ptrdiff_t *reads;
+    ptrdiff_t *reads;             /* of all lists, one after the other */
+    float *taps, *memory, *spill; /* taps of four filters in turn, one list after the other */
 };
 
 /* Kernel rows of a phase. */
@@ -330,6 +332,10 @@ static const char *understand(const Py_buffer *buffers, struct job *job)
     job->filters = job->target.channels / (window->source.channels / job->channels);
     if (window->step != 1 || job->target.slices != 1 || window->y.dilation != 1)
         return "only for planes of single samples, and dilation 1 down the columns";
+    if (job->channels > MOST_TAPS / job->high / job->wide)
+        return "a filter has up to 65536 taps";
+    if (larger(larger(window->y.stride, window->x.stride), window->x.dilation) > MOST_STEPS)
+        return "strides and dilations are up to 64";
     return job->target.column_step == sizeof(float) ? NULL : "columns of the target lie side by side";
 }
 
