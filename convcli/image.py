@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, Protocol
+
+from convcli.records import record
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,7 +19,7 @@ Spans = tuple[tuple[int, int], ...]
 """A window of an image: [start, stop) along each of its axes."""
 
 
-@dataclass(frozen=True)
+@record
 class ImageInfo:
     """What a file says of an image, pixels apart.
 
@@ -81,7 +83,7 @@ class ImageInfo:
         return self.samples.endswith("+alpha")
 
 
-@dataclass(frozen=True)
+@record
 class Image:
     """Pixels (an array, or a read-only memory map) with what is known of them."""
 

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from functools import lru_cache
 from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from convcli import native
+from convcli.records import record
 
 SCHEMA = 1
 PROFILE = "CONVCLI_PROFILE"
 """The environment variable that names another file for the profile; empty: none is read."""
 
 
-@dataclass(frozen=True)
+@record
 class Machine:
     """Seconds per unit of work for one thread in float32; float64 takes `double` times as long.
 

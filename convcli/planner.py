@@ -5,7 +5,6 @@ Every method is asked for a price or a reason why not; the cheapest is chosen an
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib import import_module
 from math import ceil, prod
@@ -15,6 +14,7 @@ from convcli.arithmetic.problem import Cost, Problem
 from convcli.errors import ConvError, UsageError
 from convcli.machine import Machine, known
 from convcli.methods import METHODS, pointwise
+from convcli.records import record, replace
 
 DEFAULT_MEMORY = 2**28
 WORTH_A_THREAD = 1e-3
@@ -35,7 +35,7 @@ class Candidate(NamedTuple):
     threads: int = 1
 
 
-@dataclass(frozen=True)
+@record
 class Plan:
     """A problem with the method, precision and output tile chosen for it, and all that were considered.
 

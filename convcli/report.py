@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from math import prod
 from typing import Any
 
@@ -13,6 +13,7 @@ from convcli.errors import ConvError
 from convcli.image import ImageInfo
 from convcli.machine import known
 from convcli.operations.operation import Work
+from convcli.records import record
 from convcli.streams import say, tell
 from convcli.tables import visible
 from convcli.wording import seconds
@@ -25,7 +26,7 @@ UNPLANNED: dict[str, Any] = {
 """What the keys of a plan hold where there is none."""
 
 
-@dataclass(frozen=True)
+@record
 class Report:
     """One input: what it is, what was planned, what came out. Fields stay empty where the run did not get that far.
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from statistics import median
@@ -27,6 +26,7 @@ from convcli.image import ImageInfo
 from convcli.kernels.kernel import Kernel
 from convcli.machine import Machine, processor, unit_names
 from convcli.planner import make_plan, price_alone
+from convcli.records import record, replace
 
 Array = np.ndarray[Any, Any]
 LONGEST = 0.06
@@ -40,7 +40,7 @@ FAR = 20.0
 SEED = 20261122
 
 
-@dataclass(frozen=True)
+@record
 class Case:
     """One problem of the grid: an image of `channels` and a plain kernel, of rank 1 or full, or a bank of filters."""
 
@@ -83,7 +83,7 @@ GRID = (
 """Problems in which each unit of work matters somewhere."""
 
 
-@dataclass(frozen=True)
+@record
 class Timing:
     """How long a method took on a case, and the units of work in its price, in the order of `unit_names`."""
 

@@ -8,17 +8,17 @@ from __future__ import annotations
 import ast
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TypeGuard
 
 from convcli.arithmetic.network import Layer, Place, wrong
+from convcli.records import record
 
 Value = int | float | str | bool | None | tuple["Value", ...]
 
 MAXIMUM_LENGTH = 2_000
 
 
-@dataclass(frozen=True)
+@record
 class Call:
     """A name and what was given to it, by position and by keyword."""
 
@@ -28,7 +28,7 @@ class Call:
     place: Place
 
 
-@dataclass(frozen=True)
+@record
 class Signature:
     """What a constructor may be given, in order, and how it becomes layers for a number of spatial axes.
 
@@ -41,7 +41,7 @@ class Signature:
     ignored: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True)
+@record
 class Arguments:
     """The arguments of a call, by name."""
 

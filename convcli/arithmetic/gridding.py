@@ -9,12 +9,13 @@ read are counted instead, which is exact for any rates, kernel sizes and strides
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import reduce
 from operator import or_
 
+from convcli.records import record
 
-@dataclass(frozen=True)
+
+@record
 class Reach:
     """What one output sees along an axis: `field` pixels from the first to the last, `read` of them by some path."""
 

@@ -6,11 +6,11 @@ Names, order and defaults of arguments: keras.layers of Keras 3.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from convcli.arithmetic.calls import Arguments, Signature, shorter
 from convcli.arithmetic.network import Layer, Padding, wrong
+from convcli.records import replace
 
 ACTIVATIONS = {
     "relu": "relu",

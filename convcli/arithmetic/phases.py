@@ -8,18 +8,18 @@ bank, whose results are put side by side ("sub-pixel convolution": Shi et al., a
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import groupby, pairwise
 from math import gcd
 
 from convcli.arithmetic.geometry import Geometry
 from convcli.arithmetic.sizes import Transposed
+from convcli.records import record
 
 ENDS = 4
 """Bounds of phases that differ in one cell at each end of an axis at most."""
 
 
-@dataclass(frozen=True)
+@record
 class Phase:
     """The outputs `residue` of cells m in [first, last): `taps` in the order of the inputs, from m + `lowest` on."""
 
@@ -30,7 +30,7 @@ class Phase:
     last: int
 
 
-@dataclass(frozen=True)
+@record
 class Piece:
     """Cells [first, last) of an axis, and phases that read the same inputs there; some may lack an output at an end."""
 

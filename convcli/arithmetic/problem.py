@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from math import prod
 
 from convcli.arithmetic.geometry import Geometry
+from convcli.records import record, replace
 
 
-@dataclass(frozen=True)
+@record
 class Problem:
     """A convolution by its sizes alone; equal problems have equal plans.
 
@@ -96,7 +96,7 @@ class Problem:
         return self.planes * prod(self.output) * self.channels_out * self.fan_in * prod(self.kernel)
 
 
-@dataclass(frozen=True)
+@record
 class Cost:
     """Work and the time it is expected to take. Costs add up.
 

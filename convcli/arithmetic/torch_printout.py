@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from convcli.arithmetic.network import Layer, Network, Place, wrong
 from convcli.arithmetic.shortforms import call_layers
 from convcli.errors import UsageError
+from convcli.records import record
 
 LINE = re.compile(r"\s*(?:\((?P<name>[^()]*)\): )?(?P<body>.*?)\s*", re.ASCII)
 OPENING = re.compile(r"(?P<kind>[A-Za-z_]\w*)\(", re.ASCII)
@@ -20,7 +21,7 @@ IN_ORDER = ("Sequential",)
 WITHOUT_ORDER = ("ModuleList", "ModuleDict", "ParameterList", "ParameterDict")
 
 
-@dataclass(frozen=True)
+@record
 class Printout:
     """The network, and the classes whose forward() was taken to run their parts in the order printed."""
 
@@ -28,7 +29,7 @@ class Printout:
     classes: tuple[str, ...]
 
 
-@dataclass
+@record(frozen=False)
 class Reading:
     """The layers so far, the names of the containers that are open, and the classes that were met."""
 

@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -26,6 +26,7 @@ from convcli.formats import atomic_output, format_for
 from convcli.formats.failures import told
 from convcli.formats.limits import memory
 from convcli.operations.operation import Operation
+from convcli.records import record, replace
 from convcli.report import Report, failure, show_rows
 from convcli.signals import Interrupted, release_signals
 from convcli.streams import STREAM, is_terminal, say
@@ -40,7 +41,7 @@ Record = Callable[[Mapping[str, Any]], object]
 """Hears the report of each input as JSON."""
 
 
-@dataclass(frozen=True)
+@record
 class Batch:
     """Everything about a run that is not the operation itself. `jobs` 0 means as many as the machine bears."""
 
@@ -99,7 +100,7 @@ class Answer(NamedTuple):
         return ConvError(facts["message"], facts["code"], where=facts["where"]) if failed else None
 
 
-@dataclass(frozen=True)
+@record
 class Run:
     """A batch with all that is settled before any work: an output for each input, what is done already, by how many."""
 

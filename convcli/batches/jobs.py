@@ -16,10 +16,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, NoReturn
 
+from convcli.records import record
 from convcli.signals import STOPPING, Interrupted, release_signals
 
 AHEAD = 2
@@ -34,7 +35,7 @@ PREFERRED = "500"
 Work = Callable[[int], Any]
 
 
-@dataclass(frozen=True)
+@record
 class Died:
     """What comes instead of an answer: the worker ended, by a signal or with an exit status."""
 
@@ -44,7 +45,7 @@ class Died:
         return f"by {signal.Signals(-self.status).name}" if self.status < 0 else f"with exit status {self.status}"
 
 
-@dataclass
+@record(frozen=False)
 class Worker:
     """A process that does tasks, with this end of its two pipes, and the tasks that it has not answered yet."""
 
@@ -108,7 +109,7 @@ def run_jobs(work: Work, tasks: Iterable[int], jobs: int, ahead: int = AHEAD) ->
         crew.stop()
 
 
-@dataclass
+@record(frozen=False)
 class Crew:
     """The workers, and what they do with a task."""
 

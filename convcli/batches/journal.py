@@ -13,12 +13,13 @@ import os
 import stat
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 from convcli.errors import ConvError
 from convcli.formats.failures import told
+from convcli.records import record
 from convcli.streams import STREAM
 
 FIRST = b'{"journal": 1}\n'
@@ -29,7 +30,7 @@ State = tuple[int, int] | None
 """The size and the time of change of a file, in nanoseconds; None where there is none."""
 
 
-@dataclass(frozen=True)
+@record
 class Entry:
     """What a journal says of a file: its state and that of its output before the work, and the output's once done."""
 
@@ -51,7 +52,7 @@ class Entry:
         return made and (source == output or state(source) == self.source)
 
 
-@dataclass
+@record(frozen=False)
 class Journal:
     """A journal open for appending, and what it said when it was opened."""
 

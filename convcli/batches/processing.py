@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import field
 from math import prod
 from pathlib import Path
 from time import perf_counter
@@ -35,6 +35,7 @@ from convcli.formats.limits import memory, times
 from convcli.image import Image, ImageInfo
 from convcli.operations.operation import Limits, Operation, Streaming, Work
 from convcli.planner import DEFAULT_MEMORY
+from convcli.records import record, replace
 from convcli.report import Report
 from convcli.streams import STREAM, binary_output, read_input
 from convcli.wording import share_of
@@ -45,7 +46,7 @@ SLOW = 2.0
 """Predicted seconds from which a progress bar is worth its import."""
 
 
-@dataclass(frozen=True)
+@record
 class Settings:
     """How every input is treated. `sources` are the files that a run reads, which no output may replace unasked."""
 

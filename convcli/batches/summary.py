@@ -9,11 +9,12 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from os import environ
 from time import perf_counter
 from typing import Any
 
+from convcli.records import record
 from convcli.report import SCHEMA
 from convcli.streams import tell
 from convcli.tables import visible
@@ -29,7 +30,7 @@ OFTEN = 0.1
 NUMBER = re.compile(r"\d[\d,.]*")
 
 
-@dataclass
+@record(frozen=False)
 class Summary:
     """What is known of a batch of `inputs` files so far."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import cache
 from math import inf
 
@@ -29,6 +28,7 @@ from convcli.kernels import is_measured, parse_kernel, stack_kernels
 from convcli.kernels.kernel import Kernel, folded
 from convcli.operations.filtering import Filtering
 from convcli.operations.operation import Limits
+from convcli.records import replace
 from convcli.streams import STREAM, read_input
 
 UNITS = {

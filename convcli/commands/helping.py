@@ -10,11 +10,11 @@ import re
 import shutil
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from convcli.commands import command_function
 from convcli.commands.declaring import Declared, declared
+from convcli.records import record
 
 WIDEST, NARROWEST = 80, 40  # columns
 INDENT = "  "
@@ -26,7 +26,7 @@ WORD = re.compile(r"""(?:"[^"]*"|'[^']*'|[^\s"'])+""")
 EXAMPLE, EXAMPLES = "Example: ", "Examples:"
 
 
-@dataclass(frozen=True)
+@record
 class Told:
     """What the docstring of a command says: its first sentence, its paragraphs, and its examples."""
 

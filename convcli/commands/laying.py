@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from fractions import Fraction
 from functools import cache
 
@@ -22,6 +21,7 @@ from convcli.kernels.kernel import Kernel
 from convcli.kernels.resampling import CURVES
 from convcli.operations.enlarging import Enlarging
 from convcli.operations.upsampling import Transposing
+from convcli.records import replace
 from convcli.streams import read_input
 
 Spacing = Mapping[str, tuple[float, str]]

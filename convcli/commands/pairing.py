@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zipfile import BadZipFile, ZipFile
@@ -18,6 +17,7 @@ from convcli.image import ImageInfo
 from convcli.kernels import Kernel, is_measured, parse_kernel
 from convcli.kernels.pairs import Pair, pair_of
 from convcli.operations.depthwise import DepthwiseSeparable
+from convcli.records import replace
 from convcli.streams import read_input
 
 if TYPE_CHECKING:

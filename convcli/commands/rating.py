@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from convcli.batches.batch import Batch, run_batch
 from convcli.batches.summary import PARTLY_FAILED
@@ -24,6 +23,7 @@ from convcli.filters.filter import parse_spatial
 from convcli.operations.dilating import Chain, Dilating, Joined, Rate, SideBySide, named
 from convcli.operations.filtering import Filtering
 from convcli.operations.operation import Operation
+from convcli.records import replace
 from convcli.streams import STREAM
 
 FIELD = "{rate}"

@@ -7,16 +7,17 @@ A script is static: it holds every word it offers, and a TAB starts no process. 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib import import_module
 from textwrap import shorten
+
+from convcli.records import record
 
 LONGEST = 60  # characters of help beside an option's name
 SHELLS = ("bash", "zsh", "fish")
 HEAD = "completion for convcli, written by `convcli completion {}`: generated, do not edit; it starts no process"
 
 
-@dataclass(frozen=True)
+@record
 class Value:
     """What may be typed: these words, and names of what is on the disk ("file", "folder", or "" for none)."""
 
@@ -30,7 +31,7 @@ class Value:
         return Value("", self.words, self.paths)
 
 
-@dataclass(frozen=True)
+@record
 class Option:
     """An option with its value: None for a flag and for what is mostly given alone."""
 
@@ -45,7 +46,7 @@ class Option:
         return shorten(self.help.partition(". ")[0].rstrip("."), LONGEST, placeholder=" ...")
 
 
-@dataclass(frozen=True)
+@record
 class Command:
     """A subcommand, what it does, its options, and what its other words are."""
 

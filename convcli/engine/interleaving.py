@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from threading import Lock
 from typing import Any
@@ -22,12 +22,13 @@ from convcli.filters.transposed import Part, Place
 from convcli.image import Image, ImageInfo
 from convcli.methods.workspace import Workspace
 from convcli.planner import Plan
+from convcli.records import record
 
 Array = np.ndarray[Any, Any]
 Progress = Callable[[int], None]
 
 
-@dataclass(frozen=True)
+@record
 class Planned:
     """A part of a transposed convolution with the plan of its filter, on images of one kind."""
 
@@ -42,7 +43,7 @@ class Planned:
         return Setup(self.part.filter, self.info, self.plan)
 
 
-@dataclass(frozen=True)
+@record
 class Work:
     """A planned part on an image."""
 

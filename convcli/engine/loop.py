@@ -7,7 +7,6 @@ it: see `convcli.engine.streaming`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from math import prod
 from threading import Lock
@@ -26,6 +25,7 @@ from convcli.filters.filter import Filter, Layout, Numbers, parse_padding
 from convcli.image import Image, ImageInfo
 from convcli.kernels.kernel import Kernel
 from convcli.planner import Plan, make_plan
+from convcli.records import record
 
 Array = np.ndarray[Any, Any]
 Progress = Callable[[int], None]
@@ -141,7 +141,7 @@ def rank_of(kernel: Kernel, approximation: float = 0.0) -> int | None:
     return max(separable.rank(taps, limit) for taps in kernel.array().reshape(-1, *kernel.spatial))
 
 
-@dataclass(frozen=True)
+@record
 class Job:
     """A filter, set up, and an image: everything a tile needs. With a slab, the image's data are its alone."""
 

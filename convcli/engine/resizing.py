@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from itertools import product
 from typing import Any, NamedTuple
@@ -28,6 +27,7 @@ from convcli.filters.resampled import BLOCK, Resampled, ResampledFilter
 from convcli.image import Image
 from convcli.methods.workspace import Workspace
 from convcli.planner import Plan
+from convcli.records import record, replace
 
 Array = np.ndarray[Any, Any]
 Signs = tuple[str, ...]
@@ -92,7 +92,7 @@ def along(pixels: Array, axis: Resampled, span: Span, place: int, sign: str, res
             np.matmul(weights, source[..., inputs, :], out=target[..., outputs, :])
 
 
-@dataclass(frozen=True)
+@record
 class TileMethod(Method):
     """The products for one tile; which they are depends on where it lies."""
 

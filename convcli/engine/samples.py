@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from convcli.filters.filter import Numbers
+from convcli.records import record
 
 Array = np.ndarray[Any, Any]
 
 
-@dataclass
+@record(frozen=False)
 class Counts:
     """What happened to samples on their way out. Counts add up over tiles."""
 

@@ -7,7 +7,7 @@ spatial axis, between tiles. A slab so has whole tiles, and its results are thos
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field
 from functools import cached_property
 from itertools import product
 from math import prod
@@ -21,6 +21,7 @@ from convcli.engine.windows import Held, look_up, rows_read
 from convcli.filters.filter import FILTERS, Filter, Layout
 from convcli.image import ImageInfo, Spans
 from convcli.planner import Plan
+from convcli.records import record, replace
 
 Array = np.ndarray[Any, Any]
 SHARE = 3
@@ -44,7 +45,7 @@ def _view(order: tuple[int, ...], samples: slice | None, channels: slice | None,
     return View(order, (..., samples, channels, *(slice(None),) * len(layout.spatial)))
 
 
-@dataclass(frozen=True)
+@record
 class Setup:
     """A filter on images of one kind, as planned: the parts of their axes, how outputs are cut, the method.
 
@@ -151,7 +152,7 @@ class Setup:
             yield begun
 
 
-@dataclass(frozen=True, eq=False)
+@record(eq=False)
 class Slab:
     """A span of each loop, and of the outputs along one spatial axis, for which `rows` of the input are held.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import field
 from functools import cached_property
 from itertools import pairwise
 from time import perf_counter
@@ -24,6 +24,7 @@ from convcli.engine.verify import check_points, points_inside, random_points
 from convcli.filters.filter import Filter
 from convcli.image import ImageInfo, PixelSource, PixelTarget
 from convcli.planner import Plan
+from convcli.records import record, replace
 
 Array = np.ndarray[Any, Any]
 Store = Callable[[Slab, Array], None]
@@ -33,7 +34,7 @@ LEAST = 2**23
 """Bytes of a slab below which more of them would not pay."""
 
 
-@dataclass(frozen=True)
+@record
 class Stream:
     """A filter on its way from a source to a target, slab by slab.
 

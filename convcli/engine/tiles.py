@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +28,7 @@ from convcli.kernels.kernel import Kernel
 from convcli.kernels.pairs import Pair
 from convcli.methods import pointwise
 from convcli.planner import load
+from convcli.records import record, replace
 
 if TYPE_CHECKING:
     from convcli.engine.loop import Job
@@ -42,7 +42,7 @@ SAFE = 1e30
 """Sums up to this size are far from an overflow of float32, inside any method too."""
 
 
-@dataclass(frozen=True)
+@record
 class Task:
     """One tile of one plane: where in the loops, and [start, stop) of the outputs per spatial axis."""
 
@@ -55,7 +55,7 @@ class Task:
         return tuple(stop - start for start, stop in self.tile)
 
 
-@dataclass(frozen=True)
+@record
 class Method:
     """The planned method with a filter's taps, and with the variants of them that NaN and overflow need."""
 

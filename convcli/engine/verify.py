@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import product
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from convcli.engine.samples import limits
 from convcli.engine.tiles import Task, centre_opacity, finish, tile_block
 from convcli.errors import ConvError
 from convcli.filters.filter import ACCURACY, TIE
+from convcli.records import replace
 
 if TYPE_CHECKING:
     from convcli.engine.loop import Job

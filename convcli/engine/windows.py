@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
 from math import prod
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from convcli.filters.borders import Border
+from convcli.records import record
 
 Array = np.ndarray[Any, Any]
 Window = Sequence[tuple[int, int]]
@@ -19,7 +19,7 @@ SMALL = 2**13
 """Pixels up to which a window at a border is gathered one by one: nine copies of its parts would take longer."""
 
 
-@dataclass(frozen=True, eq=False)
+@record(eq=False)
 class Held:
     """What an array holds of an axis of `size` positions: all, or those in `rows`, which are in order."""
 
@@ -91,7 +91,7 @@ def _stands_for(start: int, stop: int, rule: str, size: int) -> Array:
     return MAPS[rule](np.arange(start, stop), size)
 
 
-@dataclass(frozen=True)
+@record
 class Part:
     """A stretch of a window along one axis: where it goes, and the pixels it takes, or the constant it holds."""
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from convcli.errors import UsageError
+from convcli.records import record
 
 BORDERS = {
     "edge": "aaa|abcd|ddd",
@@ -34,7 +34,7 @@ ALIASES = {
 """What other tools call them. scipy.ndimage's `reflect` is our `symmetric`; its `mirror` is our `reflect`."""
 
 
-@dataclass(frozen=True)
+@record
 class Border:
     """The rule for one axis; `value` is what a constant border holds.
 

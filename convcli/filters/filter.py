@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field
 from functools import lru_cache
 from math import isfinite, prod
 from typing import Any, NamedTuple
@@ -15,6 +15,7 @@ from convcli.filters.borders import Border
 from convcli.image import ImageInfo
 from convcli.kernels.kernel import Kernel
 from convcli.kernels.pairs import Pair
+from convcli.records import record, replace
 
 PADDINGS = ("same", "tf-same", "valid", "full")
 WIDE = ("uint32", "uint64", "int32", "int64", "float64")
@@ -27,7 +28,7 @@ FILTERS = "m"
 """The axis of several results while pixels are computed; it becomes part of C in the output."""
 
 
-@dataclass(frozen=True)
+@record
 class Numbers:
     """How samples become numbers and results become samples again."""
 
@@ -58,7 +59,7 @@ class Layout(NamedTuple):
         return self.loops + self.samples + self.channel + self.spatial
 
 
-@dataclass(frozen=True)
+@record
 class Filter:
     """A kernel with everything that says how it is applied.
 

@@ -7,7 +7,6 @@ distance; the weights of each new pixel are divided by their sum.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, floor, fsum
 
@@ -17,6 +16,7 @@ from convcli.filters.filter import Filter
 from convcli.filters.transposed import denser
 from convcli.image import ImageInfo
 from convcli.kernels.resampling import CURVES, Curve
+from convcli.records import record
 
 BLOCK = 32
 """Outputs of a product: enough for BLAS, few enough that the weights are not mostly zeros."""
@@ -103,7 +103,7 @@ class Resampled(Geometry):
         return first, last, centre
 
 
-@dataclass(frozen=True)
+@record
 class ResampledFilter(Filter):
     """An enlargement. As a `Filter` it says what becomes of axes, samples and numbers; `kernel` is a single tap.
 

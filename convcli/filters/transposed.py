@@ -7,7 +7,6 @@ round, each output phase is an ordinary convolution with its own taps (`convcli.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import product
 from math import nan, prod
@@ -21,6 +20,7 @@ from convcli.filters.borders import Border
 from convcli.filters.filter import Filter
 from convcli.image import ImageInfo
 from convcli.kernels.kernel import Kernel
+from convcli.records import record, replace
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,7 +32,7 @@ Place = tuple[tuple[slice, ...], tuple[slice, ...]]
 Pads = str | tuple[tuple[int, int], ...]
 
 
-@dataclass(frozen=True)
+@record
 class Part:
     """Cells of the output, phase by phase along each axis, and the ordinary filter that computes them all.
 
@@ -57,7 +57,7 @@ class Part:
         )
 
 
-@dataclass(frozen=True)
+@record
 class TransposedFilter(Filter):
     """A kernel laid on the output at every pixel. As a `Filter` it says what becomes of axes, samples and numbers.
 

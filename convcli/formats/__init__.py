@@ -25,7 +25,6 @@ import re
 import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from importlib import import_module
 from math import prod
 from pathlib import Path
@@ -40,6 +39,7 @@ from convcli.formats.limits import check_some, times
 from convcli.formats.options import ReadOptions, WriteOptions
 from convcli.formats.source import Source, source_of
 from convcli.image import Image, ImageInfo, PixelSource, PixelTarget, Spans
+from convcli.records import replace
 
 if TYPE_CHECKING:
     import numpy as np

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from math import prod
 from typing import Any, BinaryIO
 
@@ -16,9 +15,10 @@ import numpy as np
 from convcli.formats.failures import corrupt
 from convcli.formats.pixels import Array
 from convcli.image import Spans
+from convcli.records import record
 
 
-@dataclass(frozen=True)
+@record
 class Flat:
     """An array in a file: the offset of its first number, its type with the byte order, its shape."""
 

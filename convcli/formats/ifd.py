@@ -9,13 +9,13 @@ from __future__ import annotations
 import array
 import io
 import struct
-from dataclasses import dataclass
 from functools import cached_property
 from typing import BinaryIO, Literal
 
 from convcli.errors import ConvError
 from convcli.formats.exif import ORDERS
 from convcli.formats.failures import corrupt
+from convcli.records import record
 
 SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 """Bytes of one value of each type."""
@@ -24,7 +24,7 @@ MOST_TAGS = 4096
 LARGEST_VALUE = 2**26  # bytes of one tag: profiles and descriptions stay far below
 
 
-@dataclass(frozen=True)
+@record
 class Layout:
     """How a TIFF file writes its directories: byte order, and 64-bit offsets (BigTIFF) or 32-bit ones."""
 
@@ -52,7 +52,7 @@ class Layout:
         return struct.Struct(f"{self.mark}HH{self.offset}{8 if self.big else 4}s")
 
 
-@dataclass(frozen=True)
+@record
 class Tag:
     """A value as it stands in the file, in little-endian order; `kind` is TIFF's type number."""
 

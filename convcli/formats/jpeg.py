@@ -11,7 +11,6 @@ import re
 import struct
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any, BinaryIO
 
@@ -27,6 +26,7 @@ from convcli.formats.options import ReadOptions, WriteOptions
 from convcli.formats.pixels import Array, picture
 from convcli.formats.source import Source
 from convcli.image import Image, ImageInfo
+from convcli.records import record, replace
 
 START, END, SCAN = b"\xff\xd8", b"\xff\xd9", 0xDA
 RESTART, RESTART_INTERVAL = re.compile(rb"\xff[\xd0-\xd7]"), 0xDD
@@ -63,7 +63,7 @@ STANDARD = bytes.fromhex(
 """Steps of the luminance in zigzag order at quality 50: ITU-T T.81, table K.1."""
 
 
-@dataclass(frozen=True)
+@record
 class Scan:
     """What stands before the pixels of a JPEG: its frame and the segments around it."""
 

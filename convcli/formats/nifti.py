@@ -12,7 +12,6 @@ import gzip
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib import import_module
 from math import isfinite, prod
 from typing import Any, BinaryIO, cast
@@ -27,6 +26,7 @@ from convcli.formats.options import ReadOptions, WriteOptions
 from convcli.formats.pixels import mapped
 from convcli.formats.source import Source
 from convcli.image import Image, ImageInfo
+from convcli.records import record
 
 DAMAGE = (ValueError, TypeError, KeyError, ArithmeticError, EOFError, OSError, zlib.error)
 GZIP = b"\x1f\x8b"
@@ -38,7 +38,7 @@ UNITS = {"meter": "m", "mm": "mm", "micron": "um", "sec": "s", "msec": "ms", "us
 LENGTHS = {"nm": 1e-6, "um": 1e-3, "mm": 1.0, "cm": 10.0, "m": 1e3, "in": 25.4, "inch": 25.4}  # in millimetres
 
 
-@dataclass(frozen=True)
+@record
 class Opened:
     """A stream of a NIfTI file, standing behind its header; `extensions` are the bytes up to the pixels."""
 

@@ -7,7 +7,6 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from math import prod
 from typing import Any, BinaryIO, cast
 
@@ -23,6 +22,7 @@ from convcli.formats.options import ReadOptions, WriteOptions
 from convcli.formats.pixels import Array, mapped, native
 from convcli.formats.source import Source
 from convcli.image import Image, ImageInfo, PixelSource, PixelTarget
+from convcli.records import record
 
 DAMAGE = (ValueError, TypeError, EOFError, SyntaxError, RecursionError, MemoryError, tokenize.TokenError)
 ZIP_DAMAGE = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, OSError, KeyError, *DAMAGE)
@@ -31,7 +31,7 @@ MEMBER = "image"
 EXAMPLES = {3: "CYX, ZYX or YXS", 4: "CZYX or ZYXS", 5: "TZCYX"}
 
 
-@dataclass(frozen=True)
+@record
 class Header:
     """What an array file declares, and where its numbers begin."""
 

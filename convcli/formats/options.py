@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from convcli.errors import UsageError
+from convcli.records import record
 
 PNG_SETTINGS = ("fast", "balanced", "small")
 COMPRESSIONS = ("none", "deflate", "lzw", "zstd")
 
 
-@dataclass(frozen=True)
+@record
 class ReadOptions:
     """How to read.
 
@@ -25,7 +24,7 @@ class ReadOptions:
     axes: str | None = None
 
 
-@dataclass(frozen=True)
+@record
 class WriteOptions:
     """How to write.
 

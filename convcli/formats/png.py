@@ -11,7 +11,6 @@ import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -26,6 +25,7 @@ from convcli.formats.options import ReadOptions, WriteOptions
 from convcli.formats.png_stream import Reader, Writer
 from convcli.formats.source import Source
 from convcli.image import Image, ImageInfo, PixelSource, PixelTarget
+from convcli.records import record
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PALETTE = 3
@@ -48,7 +48,7 @@ Chunk = tuple[bytes, bytes, bool]
 """Type, data, and whether it came after the pixels."""
 
 
-@dataclass(frozen=True)
+@record
 class Scan:
     """What lies in a PNG file, pixels apart: its header, its ancillary chunks, and where those to decode lie."""
 

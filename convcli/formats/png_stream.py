@@ -10,7 +10,7 @@ import os
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import field
 from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
@@ -22,6 +22,7 @@ from convcli.formats.failures import corrupt
 from convcli.formats.pixels import Array, picture
 from convcli.formats.png_rows import BEST, SUB, predicted, restore
 from convcli.image import Image, ImageInfo, Spans
+from convcli.records import record, replace
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -57,7 +58,7 @@ SPEEDS = {
 }
 
 
-@dataclass
+@record(frozen=False)
 class Reader:
     """Rows from IDAT chunks at such places, [start, end) of each in the stream; `row` is the next to come.
 
@@ -162,7 +163,7 @@ class Band(NamedTuple):
     last: bool
 
 
-@dataclass
+@record(frozen=False)
 class Writer:
     """Rows, in order, on their way to `put`, which takes the content of an IDAT chunk; `waiting` fill no band yet."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from math import prod
 from typing import BinaryIO
 
@@ -16,6 +15,7 @@ from convcli.formats.options import ReadOptions, WriteOptions
 from convcli.formats.pixels import Array, picture
 from convcli.formats.source import Source
 from convcli.image import Image, ImageInfo
+from convcli.records import record
 
 KINDS = {b"1": "pbm", b"2": "pgm", b"3": "ppm", b"4": "pbm", b"5": "pgm", b"6": "ppm", b"7": "pam"}
 PLAIN = b"123"  # numbers as text
@@ -26,7 +26,7 @@ COMMENT = re.compile(rb"#[^\n\r]*")
 PAM_LINE = re.compile(rb"[ \t]*(?:#[^\n]*|(\w+)(?:[ \t]+([^\n]*?))?)[ \t\r]*\n")
 
 
-@dataclass(frozen=True)
+@record
 class Header:
     """What a file declares: its kind's number, size, samples per pixel, largest value, and where the pixels begin."""
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, replace
 from math import prod
 from typing import Any, BinaryIO
 
@@ -39,6 +38,7 @@ from convcli.formats.tiff_output import write
 from convcli.formats.tiff_stream import streamed
 from convcli.formats.tiff_windows import Careful, Paged, refuses
 from convcli.image import AXES, Image, ImageInfo, PixelSource
+from convcli.records import record, replace
 
 __all__ = ["probe", "read", "streamed", "windows", "write"]
 
@@ -63,7 +63,7 @@ KEPT_TAGS = (269, 271, 272, 285, 305, 306, 315, 316, 332, 333, 334, 700, 33432, 
 """Names, origin, dates, authors, inks, rights, XMP, IPTC and Photoshop's notes, places on Earth."""
 
 
-@dataclass(frozen=True)
+@record
 class Opened:
     """An open TIFF, the series of pages that is to be read, and what there is to say of it."""
 

@@ -6,7 +6,6 @@ go into OME, which names them, and where OME has no such dtype into tifffile's o
 
 from __future__ import annotations
 
-from dataclasses import replace
 from math import prod
 from typing import Any, BinaryIO
 
@@ -20,6 +19,7 @@ from convcli.formats.ifd import add_to_first_page, layout_of
 from convcli.formats.layout import fitting_profile
 from convcli.formats.options import WriteOptions
 from convcli.image import Image, ImageInfo
+from convcli.records import replace
 
 LARGEST_CLASSIC = 2**32 - 2**25  # bytes: above, offsets of 32 bits may not reach
 COMPRESSION_TAGS = {"none": 1, "deflate": 8, "lzw": 5, "zstd": 50000}

@@ -12,7 +12,7 @@ import struct
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import product, repeat
 from typing import Any, BinaryIO
 
@@ -26,6 +26,7 @@ from convcli.formats.options import WriteOptions
 from convcli.formats.pixels import Array
 from convcli.formats.tiff_output import save, stored_order, structure
 from convcli.image import ImageInfo, PixelTarget, Spans
+from convcli.records import record
 
 STRIP_OFFSETS, ROWS_PER_STRIP, STRIP_SIZES, TILE_WIDTH, TILE_LENGTH, TILE_OFFSETS, TILE_SIZES = (
     *(273, 278, 279),
@@ -52,7 +53,7 @@ def streamed(stream: BinaryIO, info: ImageInfo, options: WriteOptions, kind: str
         yield Reordered(Flat(stream, offset, dtype, order.shape, "TIFF"), places)
 
 
-@dataclass(frozen=True)
+@record
 class Reordered:
     """A target whose axes are in another order: `places` says where each of its axes is among the image's."""
 
@@ -64,7 +65,7 @@ class Reordered:
         self.target.write(tuple(spans[place] for place in self.places), pixels.transpose(self.places))
 
 
-@dataclass
+@record(frozen=False)
 class Segments:
     """Strips or tiles of `height` rows and `width` columns, appended at `end` when all of their rows are there.
 

@@ -7,7 +7,7 @@ each plane.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import product
 from math import prod
 from typing import Any, BinaryIO
@@ -21,11 +21,12 @@ from convcli.formats.options import ReadOptions
 from convcli.formats.pixels import Array
 from convcli.formats.tiff_damage import DAMAGE, judged, listening
 from convcli.image import PixelSource, Spans
+from convcli.records import record
 
 Expand = Callable[[Array], Array]
 
 
-@dataclass(frozen=True)
+@record
 class Paged:
     """A series of pages; a plane is what one page holds of one sample, or of all where they are interleaved.
 
@@ -108,7 +109,7 @@ class Paged:
         return decoded
 
 
-@dataclass(frozen=True)
+@record
 class Careful:
     """Windows of a TIFF that may be damaged: what the decoder raises or logs is an error."""
 

@@ -8,7 +8,6 @@ decoupling", arXiv:1808.05517.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import prod
 from typing import Any
 
@@ -17,11 +16,12 @@ import numpy as np
 from convcli.errors import KernelError
 from convcli.kernels.kernel import Kernel
 from convcli.kernels.pairs import ROUNDING, Pair
+from convcli.records import record
 
 Array = np.ndarray[Any, Any]
 
 
-@dataclass(frozen=True)
+@record
 class Rank:
     """What a rank costs and loses: the error is ||W - W_R|| / ||W||; MACs are those of one position."""
 

@@ -10,7 +10,6 @@ import json
 import re
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from importlib import import_module
 from itertools import groupby
 from pathlib import Path
@@ -21,6 +20,7 @@ from convcli.kernels.inline import SEPARATORS
 from convcli.kernels.kernel import LARGEST_TAP, Kernel
 from convcli.kernels.numerals import number_at, number_text
 from convcli.kernels.rows import MOST_BYTES, flatten, layout, shape_of
+from convcli.records import replace
 
 MOST_TEXT_BYTES = 1 << 24  # plain Python reads about a million numbers a second
 SEVERAL_WORDS = re.compile(r"[^\s,][\s,]+[^\s,]")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 from itertools import product
 from math import fsum, prod
 from typing import TYPE_CHECKING, Any
 
 from convcli.errors import KernelError
+from convcli.records import record, replace
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,7 +27,7 @@ ZERO_SUM = 1e-6
 """A sum below this share of the absolute sum is the rounding of float32 taps, and counts as zero."""
 
 
-@dataclass(frozen=True)
+@record
 class Kernel:
     """Taps of a filter, or of a bank of filters.
 

@@ -7,7 +7,6 @@ the parameters with types of `convcli.kernels.parameters`, and give it a line in
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from inspect import Parameter, signature
 from typing import Any, get_type_hints
@@ -16,11 +15,12 @@ from convcli.errors import KernelError
 from convcli.kernels import edges, resampling, sharpening, smoothing
 from convcli.kernels.kernel import Kernel
 from convcli.kernels.parameters import Reader, Space, value_text
+from convcli.records import record
 
 Words = dict[str, list[str]]
 
 
-@dataclass(frozen=True)
+@record
 class NamedKernel:
     """A kernel function, an example of its use, and the numbers of axes it exists for (with what to use otherwise)."""
 

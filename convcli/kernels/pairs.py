@@ -7,13 +7,13 @@ arXiv:1704.04861, whose costs these are.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, Any
 
 from convcli.errors import ConvError, KernelError
 from convcli.kernels.kernel import Kernel
+from convcli.records import record
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,7 +22,7 @@ ROUNDING = 1e-7
 """A relative error of a factored bank that is the rounding of float32 numbers, and counts as none."""
 
 
-@dataclass(frozen=True)
+@record
 class Pair:
     """The two steps for an image of so many channels.
 

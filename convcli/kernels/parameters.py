@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from math import isfinite
 from typing import Annotated, Any, TypeVar
 
 from convcli.errors import KernelError
 from convcli.kernels.numerals import number_text, read_number
+from convcli.records import record
 
 T = TypeVar("T")
 
@@ -26,7 +27,7 @@ LENGTH = re.compile(r"(.*?[\d.])\s*([a-zµμ]+)")
 SMALLEST, LARGEST = 1e-9, 1e9  # what a size can be; anything computed from such numbers stays finite
 
 
-@dataclass(frozen=True)
+@record
 class Space:
     """The spatial axes, and the distance between samples along each of them, (distance, unit), where it is known."""
 
@@ -54,7 +55,7 @@ class Space:
         return float(f"{samples:.12g}")  # 0.3 um at 0.1 um are 3 samples, not 2.9999999999999996
 
 
-@dataclass(frozen=True)
+@record
 class Reader:
     """How the words of a parameter become its value: one value, or one for each axis."""
 

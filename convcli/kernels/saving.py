@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
 from math import prod
@@ -16,11 +15,12 @@ from convcli.kernels.kernel import Kernel
 from convcli.kernels.numerals import decimal_text
 from convcli.kernels.pairs import Pair
 from convcli.kernels.rows import MOST_BYTES
+from convcli.records import record
 
 BANK, SLICES, ORIGIN, OFFSET = "a filter bank", "z-slices", "an origin", "an offset"
 
 
-@dataclass(frozen=True)
+@record
 class KernelFormat:
     """How a format writes a kernel, and what beyond a plane of taps it can hold."""
 

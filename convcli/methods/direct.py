@@ -8,7 +8,6 @@ up, each shifted by its column. No pixel is copied at stride 1.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import product
 from math import ceil, prod
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from convcli import native
 from convcli.arithmetic.problem import Cost, Problem
 from convcli.methods.banded import band, band_rows, phases, strips
+from convcli.records import record
 
 if TYPE_CHECKING:
     import numpy as np
@@ -95,7 +95,7 @@ def prepare(taps: Array, problem: Problem) -> Compiled | Banded:
     return Compiled(problem, taps) if compiled(problem) else _prepare_bands(taps, problem)
 
 
-@dataclass(frozen=True)
+@record
 class Compiled:
     """Applies filters by the native extension."""
 
@@ -132,7 +132,7 @@ def _prepare_bands(taps: Array, problem: Problem) -> Banded:
     return Banded(problem, steps)
 
 
-@dataclass(frozen=True)
+@record
 class Columns:
     """Kernel columns that read the same pixels: every `step`-th from the first on, shifted by `offsets`.
 
@@ -155,7 +155,7 @@ class Columns:
         return total
 
 
-@dataclass(frozen=True)
+@record
 class Banded:
     """Applies prepared filters to a block; `steps` are, for each: input channel, place on the deep axes, columns."""
 

@@ -7,7 +7,6 @@ scipy. Source: Oppenheim and Schafer, section 8.7.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from itertools import product
 from math import ceil, log2, prod
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from convcli.arithmetic.geometry import Geometry
 from convcli.arithmetic.problem import Cost, Problem
 from convcli.methods import fourier
+from convcli.records import record
 
 if TYPE_CHECKING:
     import numpy as np
@@ -133,7 +133,7 @@ def dilated(taps: Array, dilation: tuple[int, ...]) -> Array:
     return result
 
 
-@dataclass(frozen=True)
+@record
 class Fft:
     """Applies prepared spectra to a block."""
 

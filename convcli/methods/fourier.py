@@ -5,7 +5,6 @@ For single channels in float32 on two axes; lengths are powers of two. See convc
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from itertools import product
 from math import ceil, log2, prod
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from convcli import native
 from convcli.arithmetic.geometry import Geometry
 from convcli.arithmetic.problem import Cost, Problem
+from convcli.records import record
 
 if TYPE_CHECKING:
     import numpy as np
@@ -94,7 +94,7 @@ def prepare(taps: Array, problem: Problem) -> Fourier:
     return Fourier(problem, shape, tuple(native.Spectrum(plane, shape) for plane in planes))
 
 
-@dataclass(frozen=True)
+@record
 class Fourier:
     """Applies spectra to a block."""
 

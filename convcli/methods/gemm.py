@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import product
 from math import ceil, prod
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from convcli import native
 from convcli.arithmetic.problem import Cost, Problem
 from convcli.methods.workspace import Workspace
+from convcli.records import record
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,7 +72,7 @@ def prepare(taps: Array, problem: Problem) -> Gemm:
     return Gemm(problem, taps.reshape(problem.groups, filters, -1).astype(problem.dtype))
 
 
-@dataclass(frozen=True)
+@record
 class Gemm:
     """Applies a prepared bank to a block."""
 

@@ -8,13 +8,13 @@ native/minimal.c and native/layers.c. Source: Winograd, "Arithmetic complexity o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import ceil, prod
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from convcli import native
 from convcli.arithmetic.problem import Cost, Problem
 from convcli.methods import direct
+from convcli.records import record
 
 if TYPE_CHECKING:
     import numpy as np
@@ -123,7 +123,7 @@ def prepare(taps: Array, problem: Problem) -> Minimal | direct.Compiled | direct
     return direct.prepare(taps, problem) if problem.itemsize == 8 else Minimal(problem, taps.astype(problem.dtype))
 
 
-@dataclass(frozen=True)
+@record
 class Minimal:
     """Applies filters by the native extension."""
 

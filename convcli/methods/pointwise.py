@@ -6,11 +6,11 @@ method, with groups = C.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any
 
 from convcli.arithmetic.problem import Cost, Problem
+from convcli.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +44,7 @@ def prepare(kernels: Array, mix: Array, problem: Problem, method: Any) -> Mixed:
     return Mixed(first, mix.reshape(mix.shape[:2]).astype(problem.dtype))
 
 
-@dataclass(frozen=True)
+@record
 class Mixed:
     """Applies a depthwise step, then the mix."""
 

@@ -8,7 +8,6 @@ at no cost, direct and gemm, have no use for it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib import import_module
 from itertools import product
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from convcli.arithmetic.geometry import Geometry
 from convcli.arithmetic.problem import Cost, Problem
 from convcli.machine import Machine
+from convcli.records import record, replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -129,7 +129,7 @@ def prepare(taps: Array, problem: Problem) -> Polyphase:
     return Polyphase(problem, chosen(problem).prepare(taps, phase(problem)))
 
 
-@dataclass(frozen=True)
+@record
 class Polyphase:
     """Applies a method to every phase of a block."""
 

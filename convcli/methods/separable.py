@@ -6,7 +6,7 @@ The terms come with a named kernel or from the singular value decomposition of i
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import reduce
 from math import ceil, prod
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -16,6 +16,7 @@ from convcli.arithmetic.geometry import Geometry
 from convcli.arithmetic.problem import Cost, Problem
 from convcli.methods.banded import band, band_rows, phases, strips
 from convcli.methods.workspace import Workspace
+from convcli.records import record
 
 if TYPE_CHECKING:
     import numpy as np
@@ -184,7 +185,7 @@ def _cross(taps: Array, limit: float) -> tuple[Array, ...] | None:
     return lines if exact else None
 
 
-@dataclass(frozen=True)
+@record
 class Pass:
     """A 1-D kernel along one axis, as a band of `rows` outputs."""
 
@@ -223,7 +224,7 @@ class Pass:
                 target[outputs] = np.matmul(matrix, inputs.reshape(shape)).reshape(target[outputs].shape)
 
 
-@dataclass(frozen=True)
+@record
 class Compiled:
     """Applies terms by the native extension: down the columns, then along the rows, then through the slices."""
 
@@ -304,7 +305,7 @@ def _slices(source: Array, places: Array | None, constant: float, dtype: str) ->
         yield outside if place < 0 else source[place]
 
 
-@dataclass(frozen=True)
+@record
 class Banded:
     """Applies prepared passes to a block."""
 

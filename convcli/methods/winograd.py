@@ -7,7 +7,7 @@ convolutional neural networks", 2016, with the transforms of Winograd, "Arithmet
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import product
 from math import ceil, prod
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from convcli import native
 from convcli.arithmetic.problem import Cost, Problem
 from convcli.methods.workspace import Workspace
+from convcli.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +41,7 @@ MOST_WEIGHTS = 2**26
 """Transformed weights of a bank: 256 MiB of float32."""
 
 
-@dataclass(frozen=True)
+@record
 class Transform:
     """F(m x m, 3x3) along one axis: `inputs` (m+2, m+2), `filters` (m+2, 3), `outputs` (m, m+2); its `error`.
 
@@ -182,7 +183,7 @@ def alone(work: Callable[[slice], object], count: int) -> None:
     work(slice(0, count))
 
 
-@dataclass(frozen=True)
+@record
 class Winograd:
     """Applies a transformed bank to a block; `share` has others help: with channels, components, and filters."""
 

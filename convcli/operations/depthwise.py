@@ -6,7 +6,6 @@ It is an ordinary filter bank to all that surrounds it (sizes, borders, NaN, sam
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from convcli.methods import pointwise
 from convcli.operations.filtering import FilterWork
 from convcli.operations.operation import Limits
 from convcli.planner import make_plan
+from convcli.records import record, replace
 
 if TYPE_CHECKING:
     from convcli.kernels.factoring import Rank
@@ -27,7 +27,7 @@ MOST_RANKS = 16
 """Ranks that the report lists; JSON has all."""
 
 
-@dataclass(frozen=True)
+@record
 class DepthwiseSeparable:
     """A pair for every image, which may depend on its channels.
 
@@ -64,7 +64,7 @@ def by_steps(problem: Problem, pair: Pair) -> Problem:
     )
 
 
-@dataclass(frozen=True)
+@record
 class PairWork(FilterWork):
     """A pair with the plan for one image."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from convcli.image import Image, ImageInfo
 from convcli.kernels.kernel import folded, stack_kernels
 from convcli.operations.filtering import Filtering, FilterWork
 from convcli.operations.operation import Limits, Progress
+from convcli.records import record, replace
 
 if TYPE_CHECKING:
     from convcli.engine.samples import Counts
@@ -23,7 +23,7 @@ Rate = tuple[int, ...]
 """One for each spatial axis."""
 
 
-@dataclass(frozen=True)
+@record
 class Dilating:
     """A filter at a rate."""
 
@@ -36,7 +36,7 @@ class Dilating:
         return DilatedWork(work.filter, work.before, work.plan)
 
 
-@dataclass(frozen=True)
+@record
 class DilatedWork(FilterWork):
     """A dilated filter with the plan for one image."""
 
@@ -75,7 +75,7 @@ class DilatedWork(FilterWork):
         return f"{named(self.filter.dilation)}: {'; '.join(formulas)}; receptive field {times(self.effective)}"
 
 
-@dataclass(frozen=True)
+@record
 class Joined:
     """A plain kernel at several rates, whose results become one by `combine`."""
 
@@ -94,7 +94,7 @@ class Joined:
         return JoinedWork(work.filter, work.before, work.plan, self.rates, filter_.kernel.spatial)
 
 
-@dataclass(frozen=True)
+@record
 class JoinedWork(FilterWork):
     """The same planned for one image; `taps` are those of the kernel at rate 1."""
 
@@ -116,7 +116,7 @@ class JoinedWork(FilterWork):
         yield from super().work_rows()
 
 
-@dataclass(frozen=True)
+@record
 class SideBySide:
     """A filter at several rates, whose results become one image."""
 
@@ -135,7 +135,7 @@ class SideBySide:
         return SideBySideWork(info, works)
 
 
-@dataclass(frozen=True)
+@record
 class Several:
     """Works on one image that are told of together."""
 
@@ -199,7 +199,7 @@ class Several:
         return "work", f"{self.macs:,} MACs, {2 * self.macs:,} FLOPs, as at rate 1"
 
 
-@dataclass(frozen=True)
+@record
 class SideBySideWork(Several):
     """Several rates with the plans for one image."""
 
@@ -253,7 +253,7 @@ class SideBySideWork(Several):
         yield self.total_row()
 
 
-@dataclass(frozen=True)
+@record
 class Chain:
     """Filters one after the other, each at a rate of its own."""
 
@@ -300,7 +300,7 @@ def scale_of(first: Filter, info: ImageInfo) -> float:
     return full_scale(info.dtype) if (first.each and info.has_alpha) or first.numbers.linear else 1.0
 
 
-@dataclass(frozen=True)
+@record
 class ChainWork(Several):
     """Steps with the plans for one image; `last` is the last step's filter as asked for, with its sample type."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from convcli.machine import Machine
 from convcli.operations.filtering import FilterWork, candidate_facts, method_lines, spacing_lines
 from convcli.operations.operation import Limits, Progress
 from convcli.planner import Candidate, Plan
+from convcli.records import record, replace
 
 if TYPE_CHECKING:
     from convcli.engine.samples import Counts
@@ -26,7 +26,7 @@ ROUNDING = 1e-6
 """The largest error in float32, relative to the largest pixel (2026-11)."""
 
 
-@dataclass(frozen=True)
+@record
 class Enlarging:
     """An enlargement for every image."""
 
@@ -48,7 +48,7 @@ class Enlarging:
         )
 
 
-@dataclass(frozen=True)
+@record
 class EnlargedWork(FilterWork):
     """An enlargement planned for one image: one pass for each axis."""
 

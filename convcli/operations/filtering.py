@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from convcli.filters.filter import Filter, Numbers
 from convcli.image import Image, ImageInfo, PixelSource, PixelTarget
 from convcli.operations.operation import Limits, Progress
 from convcli.planner import Candidate, Plan, make_plan
+from convcli.records import record
 from convcli.wording import seconds
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Build = Callable[[ImageInfo], Filter]
 
 
-@dataclass(frozen=True)
+@record
 class Filtering:
     """A filter for every image: the same one, or one that depends on the image (lengths in units need its spacing)."""
 
@@ -40,7 +40,7 @@ class Filtering:
         return FilterWork(filter_, info, narrowed(filter_, info, plan))
 
 
-@dataclass(frozen=True)
+@record
 class FilterWork:
     """A filter with the plan for one image."""
 

@@ -6,10 +6,10 @@ Every filtering command is an `Operation`; everything around it (files, batches,
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from convcli.image import Image, ImageInfo, PixelSource, PixelTarget
+from convcli.records import record
 
 if TYPE_CHECKING:
     from convcli.engine.samples import Counts
@@ -19,7 +19,7 @@ Progress = Callable[[int], None]
 """Hears how many outputs have been computed since it was last called."""
 
 
-@dataclass(frozen=True)
+@record
 class Limits:
     """What a user allows: a method by name or "auto", threads for one image, bytes of workspace."""
 

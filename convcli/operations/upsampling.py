@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from itertools import product
 from math import prod
@@ -18,6 +17,7 @@ from convcli.image import Image, ImageInfo
 from convcli.operations.filtering import candidate_facts, kernel_facts, method_lines, spacing_lines
 from convcli.operations.operation import Limits, Progress
 from convcli.planner import Plan, make_plan
+from convcli.records import record, replace
 
 if TYPE_CHECKING:
     from convcli.engine.interleaving import Planned
@@ -30,7 +30,7 @@ MOST_SHOWN = 400
 """Entries of a matrix that are still readable."""
 
 
-@dataclass(frozen=True)
+@record
 class Transposing:
     """A transposed convolution for every image: the same one, or one that depends on the image."""
 
@@ -60,7 +60,7 @@ def _planned(frame: TransposedFilter, info: ImageInfo, limits: Limits) -> tuple[
     return tuple(planned)
 
 
-@dataclass(frozen=True)
+@record
 class TransposedWork:
     """A transposed convolution planned for one image; the part with the most work comes first."""
 
@@ -226,7 +226,7 @@ class TransposedWork:
         return f"{phases}, each a convolution with its own taps and put side by side; as {together}"
 
 
-@dataclass(frozen=True)
+@record
 class Ripple:
     """The least and the largest value that a constant image of ones becomes; `size` is their distance over the mean."""
 
