@@ -5,21 +5,11 @@ millisecond on a slow machine. The standard library still finds the fields, so t
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import MISSING, FrozenInstanceError, dataclass, field, fields
-from typing import Any, NamedTuple, NoReturn, TypeVar, dataclass_transform, overload
+from dataclasses import MISSING, Field, FrozenInstanceError, dataclass, field, fields
+from operator import attrgetter
+from typing import Any, NoReturn, TypeVar, dataclass_transform, overload
 
 T = TypeVar("T")
-
-
-class Plan(NamedTuple):
-    """How a record is made and compared: fields that are given, defaults of some, and what makes others."""
-
-    names: tuple[str, ...]
-    known: frozenset[str]
-    defaults: dict[str, Any]
-    makers: tuple[tuple[str, Callable[[], Any]], ...]
-    size: int
-    compared: tuple[str, ...]
 
 
 @overload
@@ -48,19 +38,12 @@ def _made(cls: Any, *, frozen: bool, eq: bool) -> Any:
     """The class with its fields found, and the methods that it does not define itself."""
     own = set(cls.__dict__)
     dataclass(init=False, repr=False, eq=False)(cls)
-    every = fields(cls)
-    names = tuple(each.name for each in every if each.init)
-    cls.__plan__ = Plan(
-        names,
-        frozenset(names),
-        {each.name: each.default for each in every if each.default is not MISSING},
-        tuple((each.name, each.default_factory) for each in every if each.default_factory is not MISSING),
-        sum(each.init or each.default is not MISSING or each.default_factory is not MISSING for each in every),
-        tuple(each.name for each in every if each.compare),
-    )
-    methods: dict[str, Any] = {"__init__": _init, "__repr__": _repr}
-    if eq:
-        methods |= {"__eq__": _eq, "__hash__": _hash if frozen else None}
+    methods: dict[str, Any] = {
+        "__init__": _initializer(fields(cls), finished=hasattr(cls, "__post_init__")),
+        "__repr__": _repr,
+    }
+    if eq and (compared := [each.name for each in fields(cls) if each.compare]):
+        methods |= _comparison(attrgetter(*compared), frozen=frozen)
     if frozen:
         methods |= {"__setattr__": _refuse, "__delattr__": _refuse}
     for name, method in methods.items():
@@ -72,37 +55,48 @@ def _made(cls: Any, *, frozen: bool, eq: bool) -> Any:
 def replace(old: T, /, **changes: Any) -> T:
     """A record with some of its fields changed."""
     state = vars(old)
-    return type(old)(**{name: state[name] for name in old.__plan__.names} | changes)  # type: ignore[attr-defined]
+    kept = {each.name: state[each.name] for each in fields(old) if each.init}  # type: ignore[arg-type]
+    return type(old)(**kept | changes)
 
 
-def _init(self: Any, /, *args: Any, **given: Any) -> None:
-    """Fill the fields by place and by name."""
-    names, known, defaults, makers, size, _ = self.__plan__
-    state = self.__dict__
-    state.update(defaults)
-    state.update(zip(names, args, strict=False))
-    state.update(given)
-    for name, make in makers:
-        if name not in state:
-            state[name] = make()
-    twice = len(args) > len(names) or (args and given and not given.keys().isdisjoint(names[: len(args)]))
-    if twice or len(state) != size or not given.keys() <= known:
-        raise TypeError(f"{type(self).__name__}({', '.join(names)}) does not take {len(args)} values and {list(given)}")
-    if hasattr(self, "__post_init__"):
-        self.__post_init__()
+def _initializer(every: tuple[Field[Any], ...], *, finished: bool) -> Callable[..., None]:
+    """A method that fills the fields, by place and by name, and has the record `finished` by itself."""
+    names = tuple(each.name for each in every if each.init)
+    known, most = frozenset(names), len(names)
+    defaults = {each.name: each.default for each in every if each.default is not MISSING}
+    makers = [(each.name, each.default_factory) for each in every if each.default_factory is not MISSING]
+    size = len(known | defaults.keys() | {name for name, _ in makers})
+
+    def init(self: Any, /, *args: Any, **given: Any) -> None:
+        state = self.__dict__
+        if len(args) < size:
+            state.update(defaults)
+        state.update(zip(names, args, strict=False))
+        if given:
+            if not given.keys() <= known or not given.keys().isdisjoint(names[: len(args)]):
+                raise TypeError(f"{type(self).__name__}({', '.join(names)}) does not take {', '.join(given)} here")
+            state.update(given)
+        for name, make in makers:
+            if name not in state:
+                state[name] = make()
+        if len(state) != size or len(args) > most:
+            raise TypeError(f"{type(self).__name__} takes {', '.join(names)}; {len(args) + len(given)} were given")
+        if finished:
+            self.__post_init__()
+
+    return init
 
 
-def _values(self: Any) -> tuple[Any, ...]:
-    """What is compared."""
-    return tuple(map(self.__dict__.__getitem__, self.__plan__.compared))
+def _comparison(values: attrgetter[Any], *, frozen: bool) -> dict[str, Any]:
+    """Methods that compare the values of fields."""
 
+    def eq(self: Any, other: object) -> Any:
+        return values(self) == values(other) if type(other) is type(self) else NotImplemented
 
-def _eq(self: Any, other: object) -> Any:
-    return _values(self) == _values(other) if type(other) is type(self) else NotImplemented
+    def hash_(self: Any) -> int:
+        return hash(values(self))
 
-
-def _hash(self: Any) -> int:
-    return hash(_values(self))
+    return {"__eq__": eq, "__hash__": hash_ if frozen else None}
 
 
 def _repr(self: Any) -> str:

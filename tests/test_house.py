@@ -51,7 +51,10 @@ MAY_IMPORT = {
     "records": set(),
     "__init__": set(),
 }
-"""Room -> the rooms it may import besides `records`. Only `cli` and `parser` know the commands, and formats know nothing of filters."""
+"""Room -> the rooms it may import besides `records`.
+
+Only `cli` and `parser` know the commands, and formats know nothing of filters.
+"""
 
 MODULES = sorted(ROOT.rglob("*.py"))
 HEAVY = ("numpy", "scipy", "tifffile", "PIL", "imagecodecs", "imageio", "rich")

@@ -32,6 +32,8 @@ Progress = Callable[[int], None]
 KEPT = 16
 """Kernels given as arrays, and what was set up for arrays, that are kept for the next call."""
 _KERNELS: dict[int, tuple[Array, Kernel]] = {}
+PLAIN = Numbers()
+"""What becomes of results where nothing is said."""
 SMALL_KERNEL = 9
 """Taps (and filters) below (above) which nobody looks for separable terms: passes would not pay."""
 
@@ -65,7 +67,7 @@ def convolve(
     axes = axes or _default_axes(image.ndim, kernel.ndim, bank=kernel.bank)
     each = padding if isinstance(padding, (str, int)) else tuple((begin, end) for begin, end in padding)
     steps = _per_axis(stride, kernel.ndim), _per_axis(dilation, kernel.ndim)
-    what = (kernel, image.shape, image.dtype, axes, *steps, each, border, groups, numbers or Numbers())
+    what = (kernel, image.shape, image.dtype, axes, *steps, each, border, groups, numbers or PLAIN)
     return run(_set_up(*what, method, threads or core_count()), image)[0]
 
 
