@@ -65,7 +65,7 @@ class Argument(Mark):
 class Options:
     """A group of options: a field for each annotation, its default the value of the same name in the class.
 
-    No dataclass: there are a dozen groups, and each would take a millisecond to make.
+    No record: a group is filled by name and asked by name, nothing more.
     """
 
     def __init__(self, **given: Any) -> None:

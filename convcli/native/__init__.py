@@ -43,24 +43,35 @@ def _load(name: str) -> Any:
         return None
 
 
+def _wanted(part: Any) -> bool:
+    return part is not None and os.environ.get("CONVCLI_NATIVE") != "0"
+
+
+def _built(part: Any) -> Any:
+    """A part that is there."""
+    if part is None:
+        raise RuntimeError("the native extension is not built; install convcli with a C compiler at hand")
+    return part
+
+
 _direct, _patches, _wide, _fourier, _copies = map(_load, ("_direct", "_patches", "_wide", "_fourier", "_copies"))
 _rows, _deflate, _minimal, _layers = map(_load, ("_rows", "_deflate", "_minimal", "_layers"))
-AVAILABLE: bool = _direct is not None and os.environ.get("CONVCLI_NATIVE") != "0"
-MINIMAL: bool = _minimal is not None and os.environ.get("CONVCLI_NATIVE") != "0"
+AVAILABLE: bool = _wanted(_direct)
+MINIMAL: bool = _wanted(_minimal)
 """Whether minimal filtering down the columns is there."""
-LAYERS: bool = _layers is not None and os.environ.get("CONVCLI_NATIVE") != "0"
+LAYERS: bool = _wanted(_layers)
 """Whether it is there for filter banks."""
-FOURIER: bool = _fourier is not None and os.environ.get("CONVCLI_NATIVE") != "0"
+FOURIER: bool = _wanted(_fourier)
 """Whether transforms of pairs of tiles are there."""
-PATCHES: bool = _patches is not None and os.environ.get("CONVCLI_NATIVE") != "0"
+PATCHES: bool = _wanted(_patches)
 """Whether the transforms of Winograd's patches are there."""
-COPIES: bool = _copies is not None and os.environ.get("CONVCLI_NATIVE") != "0"
+COPIES: bool = _wanted(_copies)
 """Whether copies of windows and of phases are there."""
-WIDE: bool = _wide is not None and os.environ.get("CONVCLI_NATIVE") != "0"
+WIDE: bool = _wanted(_wide)
 """Whether sums in float64 are there."""
-ROWS: bool = _rows is not None and os.environ.get("CONVCLI_NATIVE") != "0"
+ROWS: bool = _wanted(_rows)
 """Whether rows of a PNG are predicted and restored."""
-DEFLATE: bool = _deflate is not None and os.environ.get("CONVCLI_NATIVE") != "0"
+DEFLATE: bool = _wanted(_deflate)
 """Whether what prediction leaves is compressed."""
 INSTRUCTIONS: tuple[str, ...] = _direct.INSTRUCTIONS if _direct else ()
 """Instruction sets of this processor that the extension was compiled for, the best one last."""
@@ -142,11 +153,9 @@ def correlate_wide(source: Array, taps: ArrayLike, target: Array, **options: Unp
     """`correlate` in float64, on samples of `WIDE_TYPES`; taps of zero cost nothing."""
     import numpy as np
 
-    if _wide is None:
-        raise RuntimeError("the native extension is not built; install convcli with a C compiler at hand")
     source, values, target = _in_space(source, np.ascontiguousarray(taps, np.float64), target)
     axes, more = _told(**options)
-    call = partial(_wide.correlate, source, values, target, axes, *more)
+    call = partial(_built(_wide).correlate, source, values, target, axes, *more)
     return Counts(*_explained(call, source, values.shape, target, WIDE_TYPES, axes, more[0]) or (0, 0, 0))
 
 
@@ -162,11 +171,9 @@ def correlate_minimal(
     """
     import numpy as np
 
-    if _minimal is None:
-        raise RuntimeError("the native extension is not built; install convcli with a C compiler at hand")
     source, values, target = _in_space(source, np.ascontiguousarray(taps, np.float32), target)
     axes, more = _told(**options)
-    call = partial(_minimal.correlate, source, values, target, axes, *more, best)
+    call = partial(_built(_minimal).correlate, source, values, target, axes, *more, best)
     return _explained(call, source, values.shape, target, ("float32",), axes, more[0]) is not False
 
 
@@ -179,13 +186,11 @@ def correlate_layers(
     """
     import numpy as np
 
-    if _layers is None:
-        raise RuntimeError("the native extension is not built; install convcli with a C compiler at hand")
     source, values, target = _in_space(source, np.ascontiguousarray(taps, np.float32), target)
     axes, (step, *numbers) = _told(**options)
     if numbers != [1, 0]:
         raise ValueError("filter banks are summed without scale and bias")
-    call = partial(_layers.correlate, source, values, target, axes, step, best)
+    call = partial(_built(_layers).correlate, source, values, target, axes, step, best)
     return _explained(call, source, values.shape, target, ("float32",), axes, step) is not False
 
 
@@ -209,8 +214,6 @@ def _filter(
     """What `correlate` and `separable` have in common."""
     import numpy as np
 
-    if _direct is None:
-        raise RuntimeError("the native extension is not built; install convcli with a C compiler at hand")
     if instructions not in INSTRUCTIONS:
         raise ValueError(f"no instructions {instructions!r} here; there are {', '.join(INSTRUCTIONS)}")
     if columns is not None and len(taps) != len(columns):
@@ -218,7 +221,7 @@ def _filter(
     shape = taps.shape if columns is None else (1, 1, 1, columns.shape[1], taps.shape[2])
     taps, columns = np.ascontiguousarray(taps), None if columns is None else np.ascontiguousarray(columns)
     axes, more = _told(**options)
-    call = partial(_direct.filter, source, taps, target, columns, axes, *more, INSTRUCTIONS.index(instructions))
+    call = partial(_built(_direct).filter, source, taps, target, columns, axes, *more, INSTRUCTIONS.index(instructions))
     return Counts(*_explained(call, source, shape, target, TYPES, axes, more[0]) or (0, 0, 0))
 
 

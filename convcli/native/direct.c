@@ -20,7 +20,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-
 #ifndef __GNUC__
 #error "needs the vector types of GCC or Clang; convcli works without this module"
 #endif
@@ -36,6 +35,8 @@
     X(int16, int16_t, 'h', -32768, 32767, -32768.5f, 32767.5f)
 #define SAMPLES(X) X(float32, float, 'f', -FLT_MAX, FLT_MAX, -FLT_MAX, INFINITY) INTEGERS(X)
 
+#define SUM float
+
 #include "window.h"
 
 #include "recipe.h"
@@ -43,7 +44,6 @@
 #ifndef __clang__
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized" /* totals are read where there are several bursts only */
 #endif
-#define INLINE inline __attribute__((always_inline))
 
 enum {
     CHUNK = 512,       /* columns whose sums wait in the first-level cache for being rounded */
@@ -80,7 +80,7 @@ struct kernels {
  * fraction, so that the sum is rounded. Unlike rint(), it is a vector instruction on any processor. Of larger floats the
  * bits are further away than any integer of 16 bits. */
 #define NEAREST_ZERO 0x4B400000u
-static INLINE uint32_t nearest(float value)
+static inline uint32_t nearest(float value)
 {
     uint32_t bits;
     value += 12582912.0f;
@@ -95,31 +95,9 @@ static const struct limits LIMITS[KINDS] = {
 #undef TYPE
 };
 
-#define VECTOR 16
-#define TARGET
-#define NAME(name) name##_baseline
-#include "kernels.h"
-#undef VECTOR
-#undef TARGET
-#undef NAME
-
-#ifdef __x86_64__
-#define VECTOR 32
-#define TARGET __attribute__((target("avx2,fma")))
-#define NAME(name) name##_avx2
-#include "kernels.h"
-#undef VECTOR
-#undef TARGET
-#undef NAME
-
-#define VECTOR 64
-#define TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,fma")))
-#define NAME(name) name##_avx512
-#include "kernels.h"
-#undef VECTOR
-#undef TARGET
-#undef NAME
-#endif
+#define LOOPS "kernels.h"
+#define WITH_AVX512
+#include "instructions.h"
 
 /* A filter, an image, and how the work is cut. */
 struct job {
@@ -216,7 +194,8 @@ static void widen(const struct job *job, const struct range *range, ptrdiff_t pl
     ptrdiff_t first = range->first / step * stride, last = (range->columns / step - 1) * stride + reach; /* pixels */
     char *to = (char *)(range->ring + (place_in_ring(job, plane, slice) * job->depth + row % job->depth) * job->slot);
     convert *widen = job->kernels->widen[window->source.type];
-    const char *filler, *from = find_row(window, plane / job->deep, slice_under(job, plane, slice), row, &filler);
+    const SUM *filler;
+    const char *from = find_row(window, plane / job->deep, slice_under(job, plane, slice), row, &filler);
     if (stride == 1)
         read_row(window, widen, to, size, from, filler, first, 1, 0, step, last + 1);
     else
@@ -243,7 +222,8 @@ static void find_rows(const struct job *job, const struct piece *piece)
 {
     const struct window *window = &job->window;
     const struct range *range = piece->range;
-    const char **to = job->rows, *filler;
+    const char **to = job->rows;
+    const SUM *filler;
     for (ptrdiff_t plane = 0; plane < job->planes; plane++) {
         ptrdiff_t place = place_in_ring(job, plane, piece->slice) * job->depth;
         for (ptrdiff_t i = 0; i < job->high + SHAPE[piece->shape].rows - 1; i++) {
@@ -254,7 +234,7 @@ static void find_rows(const struct job *job, const struct piece *piece)
             }
             const char *from = find_row(window, plane / job->deep, slice_under(job, plane, piece->slice), at, &filler);
             *to++ = from ? from + reach_pixel(window, 0, range->first + piece->x)
-                         : (const char *)job->blank[filler == window->outside[1]];
+                         : (const char *)job->blank[filler == &window->outside[1]];
         }
     }
 }
@@ -266,7 +246,8 @@ static void look_ahead(const struct job *job, const struct piece *piece, const s
     int tall = SHAPE[piece->shape].rows, reads = !piece->range->ring || (!job->in_place && is_plain(&job->window.source));
     ptrdiff_t next = piece->row + tall, last = job->planes - 1, under = slice_under(job, last, piece->slice);
     ptrdiff_t column = piece->range->first + piece->x;
-    const char *filler, *from;
+    const SUM *filler;
+    const char *from;
     if (job->window.y.dilation > 1 || next + tall > target->rows)
         tall = 0;
     for (int t = 0; t < tall; t++) {
@@ -586,7 +567,7 @@ static void find_room(struct job *job, struct memory *memory)
         ptrdiff_t columns = outside ? job->chunk + job->halo + margin(job) : 0;
         job->blank[i] = room(memory, columns, size);
         for (ptrdiff_t x = 0; job->blank[i] && x < columns; x++)
-            memcpy(job->blank[i] + x, job->window.outside[i], (size_t)size);
+            job->blank[i][x] = job->window.outside[i];
     }
     job->between = room(memory, terms * TALLEST, job->between_row * size);
     job->sums = room(memory, job->straight ? 0 : TALLEST, (job->chunk + margin(job)) * size);
@@ -614,40 +595,12 @@ static int run(struct job *job, struct counts *counts)
 /* Contiguous float32 taps of `ndim` axes, the last three of them (planes, high, wide). NULL, or what is wrong. */
 static const char *as_taps(const Py_buffer *buffer, int ndim, struct taps *taps)
 {
-    if (buffer->ndim != ndim || strcmp(buffer->format, "f") || !buffer->len)
+    if (!is_taps(buffer, ndim))
         return "taps are float32 (filters, channels, slices, rows, columns), those of terms (terms, rows, columns)";
     const Py_ssize_t *shape = buffer->shape + ndim - 3;
     *taps = (struct taps){buffer->buf, shape[0], shape[1], shape[2]};
     return NULL;
 }
-
-/* In the order of preference, each the better of those before it. */
-static const struct {
-    const char *name;
-    const struct kernels *kernels;
-} INSTRUCTIONS[] = {
-    {"baseline", &kernels_baseline},
-#ifdef __x86_64__
-    {"avx2", &kernels_avx2},
-    {"avx512", &kernels_avx512},
-#endif
-};
-
-/* How many of them this processor has. */
-static int supported(void)
-{
-#ifdef __x86_64__
-    __builtin_cpu_init();
-    int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-    int avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                 __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-    return avx2 ? 2 + avx512 : 1;
-#else
-    return 1;
-#endif
-}
-
-enum { SOURCE, TAPS, TARGET, COLUMNS, READS, BUFFERS = READS + 3 };
 
 /* Make a job of what Python handed in. NULL, or what is wrong. */
 static const char *understand(const Py_buffer *buffers, int instructions, struct job *job)
@@ -659,19 +612,13 @@ static const char *understand(const Py_buffer *buffers, int instructions, struct
     if (instructions < 0 || instructions >= supported())
         return "this processor does not have these instructions";
     job->kernels = INSTRUCTIONS[instructions].kernels;
-    if ((wrong = as_samples(&buffers[SOURCE], &window->source)) || (wrong = as_samples(&buffers[TARGET], &job->target)) ||
-        (wrong = as_taps(taps, terms ? 3 : 5, &job->taps)) || (terms && (wrong = as_taps(columns, 3, &job->columns))))
+    if ((wrong = as_taps(taps, terms ? 3 : 5, &job->taps)) || (terms && (wrong = as_taps(columns, 3, &job->columns))))
         return wrong;
     if (terms && (job->taps.high != 1 || job->columns.wide != 1 || job->columns.planes != job->taps.planes))
         return "a term is a row and a column of taps";
     const ptrdiff_t separable[] = {1, 1, 1, job->columns.high, job->taps.wide}, *shape = terms ? separable : taps->shape;
     job->channels = shape[1], job->deep = shape[2];
     job->taps.planes *= terms ? 1 : job->channels;
-    const struct axis *axes[] = {&window->z, &window->y, &window->x};
-    for (int i = 0; i < 3; i++) {
-        float outside = (float)axes[i]->outside;
-        memcpy(window->outside[i], &outside, window->size = sizeof outside);
-    }
     if ((wrong = objection(window, &job->target, shape)))
         return wrong;
     job->filters = job->target.channels / (window->source.channels / job->channels);
@@ -680,7 +627,6 @@ static const char *understand(const Py_buffer *buffers, int instructions, struct
 
 static PyObject *filter(PyObject *module, PyObject *args)
 {
-    static const int flags[] = {PyBUF_RECORDS_RO, PyBUF_ND | PyBUF_FORMAT, PyBUF_RECORDS, PyBUF_ND | PyBUF_FORMAT};
     PyObject *objects[READS], *axes;
     Py_buffer buffers[BUFFERS] = {{0}};
     struct job job = {0};
@@ -690,25 +636,16 @@ static PyObject *filter(PyObject *module, PyObject *args)
     if (!PyArg_ParseTuple(args, "OOOOO!nffi", &objects[SOURCE], &objects[TAPS], &objects[TARGET], &objects[COLUMNS],
                           &PyTuple_Type, &axes, &job.window.step, &job.scale, &job.bias, &instructions))
         return NULL;
-    for (int i = 0; i < READS; i++)
-        if ((i != COLUMNS || objects[i] != Py_None) && PyObject_GetBuffer(objects[i], &buffers[i], flags[i]))
-            goto release;
-    if (!as_axes(axes, &job.window, buffers + READS))
-        goto release;
-    const char *wrong = understand(buffers, instructions, &job);
-    if (wrong) {
-        PyErr_SetString(PyExc_ValueError, wrong);
-        goto release;
+    objects[COLUMNS] = objects[COLUMNS] == Py_None ? NULL : objects[COLUMNS];
+    if (take(objects, axes, buffers, &job.window, &job.target) && accepted(understand(buffers, instructions, &job))) {
+        lay_out(&job);
+        Py_BEGIN_ALLOW_THREADS
+        done = run(&job, &counts);
+        Py_END_ALLOW_THREADS
+        if (!done)
+            PyErr_NoMemory();
     }
-    lay_out(&job);
-    Py_BEGIN_ALLOW_THREADS
-    done = run(&job, &counts);
-    Py_END_ALLOW_THREADS
-    if (!done)
-        PyErr_NoMemory();
-release:
-    for (int i = 0; i < BUFFERS; i++)
-        PyBuffer_Release(&buffers[i]);
+    give_back(buffers);
     return done ? Py_BuildValue("LLL", counts.below, counts.above, counts.nan) : NULL;
 }
 

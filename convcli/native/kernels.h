@@ -4,14 +4,10 @@
  * which makes a name of its own for this instruction set. The result is a `struct kernels NAME(kernels)`.
  */
 
-typedef float NAME(vector) __attribute__((vector_size(VECTOR)));
-typedef float NAME(loose) __attribute__((vector_size(VECTOR), aligned(1), may_alias)); /* a vector at any address */
-typedef int32_t NAME(integers) __attribute__((vector_size(VECTOR)));
+#include "floats.h"
 
-#define vector NAME(vector)
-#define loose NAME(loose)
+typedef int32_t NAME(integers) __attribute__((vector_size(VECTOR)));
 #define integers NAME(integers)
-#define LANES ((ptrdiff_t)(VECTOR / sizeof(float)))
 
 /* Add a run of taps to the sums of a block: the first `shared` rows read the same pixels and the others read others, so
  * that a vector that is loaded serves several outputs; 0: each row reads its own. */
@@ -199,8 +195,3 @@ static const struct kernels NAME(kernels) = {
 };
 #undef WIDEN
 #undef NARROW
-
-#undef vector
-#undef loose
-#undef integers
-#undef LANES

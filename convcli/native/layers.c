@@ -15,8 +15,6 @@
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
-#include <float.h>
-#include <math.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -25,7 +23,6 @@
 #ifndef __GNUC__
 #error "needs the vector types of GCC or Clang; convcli works without this module"
 #endif
-#define INLINE inline __attribute__((always_inline))
 
 enum {
     TOGETHER = 4,       /* filters of a block, */
@@ -37,6 +34,7 @@ enum {
 };
 
 #define SAMPLES(X) X(float32, float, 'f')
+#define SUM float
 
 #include "window.h"
 
@@ -62,32 +60,8 @@ struct kernels {
     ptrdiff_t width;
 };
 
-#define VECTOR 16
-#define TARGET
-#define NAME(name) name##_baseline
-#include "layers.h"
-#undef VECTOR
-#undef TARGET
-#undef NAME
-
-#ifdef __x86_64__
-#define VECTOR 32
-#define TARGET __attribute__((target("avx2,fma")))
-#define NAME(name) name##_avx2
-#include "layers.h"
-#undef VECTOR
-#undef TARGET
-#undef NAME
-#endif
-
-static void widen(char *to, ptrdiff_t to_step, const char *from, ptrdiff_t from_step, ptrdiff_t count)
-{
-    if (to_step == sizeof(float) && from_step == sizeof(float))
-        memcpy(to, from, (size_t)count * sizeof(float));
-    else
-        for (ptrdiff_t i = 0; i < count; i++)
-            memcpy(to + i * to_step, from + i * from_step, sizeof(float));
-}
+#define LOOPS "layers.h"
+#include "instructions.h"
 
 struct job {
     const struct kernels *kernels;
@@ -208,9 +182,10 @@ static void fill_bands(const struct job *job, ptrdiff_t first, ptrdiff_t columns
             memmove(bands.samples, bands.samples + 2 * bands.slot, (size_t)(kept * bands.slot * size));
             for (ptrdiff_t s = kept; s < rows; s++) {
                 ptrdiff_t at = smaller((row + s) * window->y.stride + phase, window->y.size - 1);
-                const char *filler, *from = find_row(window, channel, 0, at, &filler);
+                const SUM *filler;
+                const char *from = find_row(window, channel, 0, at, &filler);
                 for (ptrdiff_t p = 0; p < across; p++)
-                    read_row(window, widen, (char *)(bands.samples + s * bands.slot + p * job->phase), size, from, filler,
+                    read_row(window, copy_sums, (char *)(bands.samples + s * bands.slot + p * job->phase), size, from, filler,
                              first * stride + p, stride, 0, 1, (last - p) / stride + 1);
             }
             job->kernels->mix(&bands, rows, across * job->phase);
@@ -264,14 +239,7 @@ static void lay_out(struct job *job, int best)
 {
     const struct axis *x = &job->window.x;
     ptrdiff_t reach = (job->wide - 1) * x->dilation, across = smaller(x->stride, reach + 1);
-    job->kernels = &kernels_baseline;
-#ifdef __x86_64__
-    __builtin_cpu_init();
-    if (best && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-        job->kernels = &kernels_avx2;
-#else
-    (void)best;
-#endif
+    job->kernels = INSTRUCTIONS[best ? supported() - 1 : 0].kernels;
     job->phases = smaller(job->window.y.stride, job->high);
     job->rows = count_rows(job, 0) + 1;
     job->strip = BANDS / (job->channels * job->phases * 4 * job->rows * across) - reach / x->stride;
@@ -309,24 +277,14 @@ static int run(struct job *job)
     return (int)unusual;
 }
 
-enum { SOURCE, TAPS, TARGET, READS, BUFFERS = READS + 3 };
-
 /* Make a job of what Python handed in. NULL, or what is wrong. */
-static const char *understand(const Py_buffer *buffers, struct job *job)
+static const char *understand(const Py_buffer *taps, struct job *job)
 {
-    const Py_buffer *taps = &buffers[TAPS];
     struct window *window = &job->window;
     const char *wrong;
-    if ((wrong = as_samples(&buffers[SOURCE], &window->source)) || (wrong = as_samples(&buffers[TARGET], &job->target)))
-        return wrong;
-    if (taps->ndim != 5 || strcmp(taps->format, "f") || !taps->len || taps->shape[2] != 1)
+    if (!is_taps(taps, 5) || taps->shape[2] != 1)
         return "taps are float32 (filters, channels, 1, rows, columns)";
     job->values = taps->buf, job->channels = taps->shape[1], job->high = taps->shape[3], job->wide = taps->shape[4];
-    const struct axis *axes[] = {&window->z, &window->y, &window->x};
-    for (int i = 0; i < 3; i++) {
-        float outside = (float)axes[i]->outside;
-        memcpy(window->outside[i], &outside, window->size = sizeof outside);
-    }
     if ((wrong = objection(window, &job->target, taps->shape)))
         return wrong;
     job->filters = job->target.channels / (window->source.channels / job->channels);
@@ -341,8 +299,7 @@ static const char *understand(const Py_buffer *buffers, struct job *job)
 
 static PyObject *correlate(PyObject *module, PyObject *args)
 {
-    static const int flags[] = {PyBUF_RECORDS_RO, PyBUF_ND | PyBUF_FORMAT, PyBUF_RECORDS};
-    PyObject *objects[READS], *axes;
+    PyObject *objects[READS] = {NULL}, *axes;
     Py_buffer buffers[BUFFERS] = {{0}};
     struct job job = {0};
     int best, unusual = -1;
@@ -350,25 +307,15 @@ static PyObject *correlate(PyObject *module, PyObject *args)
     if (!PyArg_ParseTuple(args, "OOOO!np", &objects[SOURCE], &objects[TAPS], &objects[TARGET], &PyTuple_Type, &axes,
                           &job.window.step, &best))
         return NULL;
-    for (int i = 0; i < READS; i++)
-        if (PyObject_GetBuffer(objects[i], &buffers[i], flags[i]))
-            goto release;
-    if (!as_axes(axes, &job.window, buffers + READS))
-        goto release;
-    const char *wrong = understand(buffers, &job);
-    if (wrong) {
-        PyErr_SetString(PyExc_ValueError, wrong);
-        goto release;
+    if (take(objects, axes, buffers, &job.window, &job.target) && accepted(understand(&buffers[TAPS], &job))) {
+        lay_out(&job, best);
+        Py_BEGIN_ALLOW_THREADS
+        unusual = run(&job);
+        Py_END_ALLOW_THREADS
+        if (unusual < 0)
+            PyErr_NoMemory();
     }
-    lay_out(&job, best);
-    Py_BEGIN_ALLOW_THREADS
-    unusual = run(&job);
-    Py_END_ALLOW_THREADS
-    if (unusual < 0)
-        PyErr_NoMemory();
-release:
-    for (int i = 0; i < BUFFERS; i++)
-        PyBuffer_Release(&buffers[i]);
+    give_back(buffers);
     return unusual < 0 ? NULL : PyBool_FromLong(!unusual);
 }
 

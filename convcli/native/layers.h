@@ -4,13 +4,7 @@
  * which makes a name of its own for this instruction set. The result is a `struct kernels NAME(kernels)`.
  */
 
-typedef float NAME(vector) __attribute__((vector_size(VECTOR)));
-typedef float NAME(loose) __attribute__((vector_size(VECTOR), aligned(1), may_alias)); /* a vector at any address */
-
-#define vector NAME(vector)
-#define loose NAME(loose)
-#define LANES ((ptrdiff_t)(VECTOR / sizeof(float)))
-#define AT(row, i) (*(loose *)((row) + (i)))
+#include "floats.h"
 
 /* Sums and differences of neighbouring rows of samples, `count` of them in each; what lies behind a row's end is mixed, too. */
 static TARGET void NAME(mix)(const struct bands *bands, ptrdiff_t rows, ptrdiff_t count)
@@ -83,8 +77,3 @@ static TARGET int NAME(along)(const float *bands, const struct list lists[LISTS]
 }
 
 static const struct kernels NAME(kernels) = {NAME(mix), NAME(along), ABREAST * LANES};
-
-#undef vector
-#undef loose
-#undef LANES
-#undef AT

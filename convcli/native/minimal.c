@@ -15,8 +15,6 @@
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
-#include <float.h>
-#include <math.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -25,7 +23,6 @@
 #ifndef __GNUC__
 #error "needs the vector types of GCC or Clang; convcli works without this module"
 #endif
-#define INLINE inline __attribute__((always_inline))
 
 /* Let a vector stay in its register: compilers would rather load it again for every sum. */
 #ifdef __x86_64__
@@ -45,6 +42,7 @@ enum {
 };
 
 #define SAMPLES(X) X(float32, float, 'f')
+#define SUM float
 
 #include "window.h"
 
@@ -71,32 +69,8 @@ struct kernels {
     ptrdiff_t width[MOST_APART - LEAST_APART + 1];
 };
 
-#define VECTOR 16
-#define TARGET
-#define NAME(name) name##_baseline
-#include "minimal.h"
-#undef VECTOR
-#undef TARGET
-#undef NAME
-
-#ifdef __x86_64__
-#define VECTOR 32
-#define TARGET __attribute__((target("avx2,fma")))
-#define NAME(name) name##_avx2
-#include "minimal.h"
-#undef VECTOR
-#undef TARGET
-#undef NAME
-#endif
-
-static void widen(char *to, ptrdiff_t to_step, const char *from, ptrdiff_t from_step, ptrdiff_t count)
-{
-    if (to_step == sizeof(float) && from_step == sizeof(float))
-        memcpy(to, from, (size_t)count * sizeof(float));
-    else
-        for (ptrdiff_t i = 0; i < count; i++)
-            memcpy(to + i * to_step, from + i * from_step, sizeof(float));
-}
+#define LOOPS "minimal.h"
+#include "instructions.h"
 
 struct job {
     const struct kernels *kernels;
@@ -151,11 +125,12 @@ static void find_rows(const struct job *job, const struct strip *strip, ptrdiff_
     ptrdiff_t step = window->step, pixels = (strip->columns + job->halo) / step;
     for (ptrdiff_t i = 0; i < job->read; i++) {
         ptrdiff_t at = smaller(row + i, window->y.size - 1);
-        const char *filler, *from = find_row(window, 0, slice, at, &filler);
+        const SUM *filler;
+        const char *from = find_row(window, 0, slice, at, &filler);
         char *copy = (char *)(job->copies + (row + i) % job->read * SLOT);
         int copied = !from || strip->copied;
         if (copied && (row == 0 || i >= job->read - 2 * job->cut.apart))
-            read_row(window, widen, copy, sizeof(float), from, filler, strip->first / step, 1, 0, step, pixels);
+            read_row(window, copy_sums, copy, sizeof(float), from, filler, strip->first / step, 1, 0, step, pixels);
         job->rows[i] = copied ? copy : from + reach_pixel(window, strip->first / step, 0);
     }
 }
@@ -163,7 +138,8 @@ static void find_rows(const struct job *job, const struct strip *strip, ptrdiff_
 /* Point to the rows of the image that the next block is the first to read, then NULL: the cache does not foresee them. */
 static void look_ahead(const struct job *job, const struct strip *strip, ptrdiff_t slice, ptrdiff_t row)
 {
-    const char **to = job->ahead, *filler;
+    const char **to = job->ahead;
+    const SUM *filler;
     for (ptrdiff_t i = 0; i < 2 * job->cut.apart && row + job->read + i < job->window.y.size; i++) {
         const char *from = find_row(&job->window, 0, slice, row + job->read + i, &filler);
         if (from && !strip->copied)
@@ -226,12 +202,7 @@ static void lay_out(struct job *job, int best)
     cut->pace = job->window.x.dilation * job->window.step;
     job->halo = (cut->wide - 1) * cut->pace;
     job->read = 4 * cut->apart - 1 + cut->rest;
-    job->kernels = &kernels_baseline;
-#ifdef __x86_64__
-    __builtin_cpu_init();
-    if (best && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-        job->kernels = &kernels_avx2;
-#endif
+    job->kernels = INSTRUCTIONS[best ? supported() - 1 : 0].kernels;
     job->width = job->kernels->width[cut->apart - LEAST_APART];
     job->wide = job->width % job->window.step ? job->width * job->window.step : job->width;
     job->strip = (SLOT - job->halo - job->width) / job->wide * job->wide;
@@ -265,26 +236,16 @@ static int run(struct job *job)
     return (int)unusual;
 }
 
-enum { SOURCE, TAPS, TARGET, READS, BUFFERS = READS + 3 };
-
 /* Make a job of what Python handed in. NULL, or what is wrong. */
-static const char *understand(const Py_buffer *buffers, struct job *job)
+static const char *understand(const Py_buffer *taps, struct job *job)
 {
-    const Py_buffer *taps = &buffers[TAPS];
     struct window *window = &job->window;
     const char *wrong;
-    if ((wrong = as_samples(&buffers[SOURCE], &window->source)) || (wrong = as_samples(&buffers[TARGET], &job->target)))
-        return wrong;
-    if (taps->ndim != 5 || strcmp(taps->format, "f") || taps->shape[1] != 1 || taps->shape[2] != 1)
+    if (!is_taps(taps, 5) || taps->shape[1] != 1 || taps->shape[2] != 1)
         return "taps are float32 (filters, 1, 1, rows, columns)";
     job->values = taps->buf, job->high = taps->shape[3], job->cut.wide = taps->shape[4];
     if (parts(job->high, 3) < LEAST_APART || parts(job->high, 3) > MOST_APART)
         return "kernels have 7 to 15 rows";
-    const struct axis *axes[] = {&window->z, &window->y, &window->x};
-    for (int i = 0; i < 3; i++) {
-        float outside = (float)axes[i]->outside;
-        memcpy(window->outside[i], &outside, window->size = sizeof outside);
-    }
     if ((wrong = objection(window, &job->target, taps->shape)))
         return wrong;
     if (window->y.stride != 1 || window->x.stride != 1 || window->z.stride != 1 || window->y.dilation != 1)
@@ -298,8 +259,7 @@ static const char *understand(const Py_buffer *buffers, struct job *job)
 
 static PyObject *correlate(PyObject *module, PyObject *args)
 {
-    static const int flags[] = {PyBUF_RECORDS_RO, PyBUF_ND | PyBUF_FORMAT, PyBUF_RECORDS};
-    PyObject *objects[READS], *axes;
+    PyObject *objects[READS] = {NULL}, *axes;
     Py_buffer buffers[BUFFERS] = {{0}};
     struct job job = {0};
     int best, unusual = -1;
@@ -307,25 +267,15 @@ static PyObject *correlate(PyObject *module, PyObject *args)
     if (!PyArg_ParseTuple(args, "OOOO!nffp", &objects[SOURCE], &objects[TAPS], &objects[TARGET], &PyTuple_Type, &axes,
                           &job.window.step, &job.cut.scale, &job.cut.bias, &best))
         return NULL;
-    for (int i = 0; i < READS; i++)
-        if (PyObject_GetBuffer(objects[i], &buffers[i], flags[i]))
-            goto release;
-    if (!as_axes(axes, &job.window, buffers + READS))
-        goto release;
-    const char *wrong = understand(buffers, &job);
-    if (wrong) {
-        PyErr_SetString(PyExc_ValueError, wrong);
-        goto release;
+    if (take(objects, axes, buffers, &job.window, &job.target) && accepted(understand(&buffers[TAPS], &job))) {
+        lay_out(&job, best);
+        Py_BEGIN_ALLOW_THREADS
+        unusual = run(&job);
+        Py_END_ALLOW_THREADS
+        if (unusual < 0)
+            PyErr_NoMemory();
     }
-    lay_out(&job, best);
-    Py_BEGIN_ALLOW_THREADS
-    unusual = run(&job);
-    Py_END_ALLOW_THREADS
-    if (unusual < 0)
-        PyErr_NoMemory();
-release:
-    for (int i = 0; i < BUFFERS; i++)
-        PyBuffer_Release(&buffers[i]);
+    give_back(buffers);
     return unusual < 0 ? NULL : PyBool_FromLong(!unusual);
 }
 

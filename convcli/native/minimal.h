@@ -4,13 +4,7 @@
  * which makes a name of its own for this instruction set. The result is a `struct kernels NAME(kernels)`.
  */
 
-typedef float NAME(vector) __attribute__((vector_size(VECTOR)));
-typedef float NAME(loose) __attribute__((vector_size(VECTOR), aligned(1), may_alias)); /* a vector at any address */
-
-#define vector NAME(vector)
-#define loose NAME(loose)
-#define LANES ((ptrdiff_t)(VECTOR / sizeof(float)))
-#define AT(row, i) (*(loose *)((row) + (i)))
+#include "floats.h"
 
 /* Vectors of a block of `apart` rows of sums: with the taps of a column and a vector of pixels they fill the registers. */
 #define ABREAST(apart) (apart < 4 ? 3 : 2)
@@ -134,8 +128,4 @@ static const struct kernels NAME(kernels) = {
     {ABREAST(3) * LANES, ABREAST(4) * LANES, ABREAST(5) * LANES},
 };
 
-#undef vector
-#undef loose
-#undef LANES
-#undef AT
 #undef ABREAST

@@ -48,6 +48,8 @@ static inline double nearest(double value) { return (value + 6755399441055744.0)
     X(float32, float, 'f', , -FLT_MAX, FLT_MAX, INFINITY) \
     X(float64, double, 'd', , -DBL_MAX, DBL_MAX, INFINITY)
 
+#define SUM double
+
 #include "window.h"
 
 /* One tap: its row among those that an output row reads, where it reads in that row, and its value. */
@@ -63,19 +65,8 @@ struct kernels {
     void (*narrow[KINDS])(char *to, ptrdiff_t to_step, double *values, ptrdiff_t count, struct counts *counts);
 };
 
-#define TARGET
-#define NAME(name) name##_baseline
-#include "wide.h"
-#undef TARGET
-#undef NAME
-
-#ifdef __x86_64__
-#define TARGET __attribute__((target("avx2,fma")))
-#define NAME(name) name##_avx2
-#include "wide.h"
-#undef TARGET
-#undef NAME
-#endif
+#define LOOPS "wide.h"
+#include "instructions.h"
 
 struct job {
     struct window window;
@@ -104,13 +95,7 @@ static void lay_out(struct job *job)
     job->tile = larger(job->tile / step, 1) * step;
     job->phase = parts(job->tile + (reach / x->stride + 1) * step, LINE) * LINE;
     job->slot = smaller(x->stride, reach + 1) * job->phase;
-#ifdef __x86_64__
-    __builtin_cpu_init();
-    int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-    job->kernels = avx2 ? &kernels_avx2 : &kernels_baseline;
-#else
-    job->kernels = &kernels_baseline;
-#endif
+    job->kernels = INSTRUCTIONS[supported() - 1].kernels;
 }
 
 /* The taps that are not zero, in the order of planes, rows and columns. */
@@ -137,7 +122,8 @@ static void fill_slot(const struct job *job, ptrdiff_t plane, ptrdiff_t slice, p
     ptrdiff_t under = slice * window->z.stride + plane % job->deep * window->z.dilation;
     char *to = (char *)(job->ring + (plane * job->depth + row % job->depth) * job->slot);
     convert *widen = job->kernels->widen[window->source.type];
-    const char *filler, *from = find_row(window, plane / job->deep, under, row, &filler);
+    const SUM *filler;
+    const char *from = find_row(window, plane / job->deep, under, row, &filler);
     if (stride == 1) {
         read_row(window, widen, to, size, from, filler, first, 1, 0, step, last + 1);
         return;
@@ -201,30 +187,19 @@ static int run(struct job *job, struct counts *counts)
     return there;
 }
 
-enum { SOURCE, TAPS, TARGET, READS, BUFFERS = READS + 3 };
-
 /* Make a job of what Python handed in. NULL, or what is wrong. */
-static const char *understand(const Py_buffer *buffers, struct job *job)
+static const char *understand(const Py_buffer *taps, struct job *job)
 {
-    const Py_buffer *taps = &buffers[TAPS];
-    struct window *window = &job->window;
-    const char *wrong;
-    if ((wrong = as_samples(&buffers[SOURCE], &window->source)) || (wrong = as_samples(&buffers[TARGET], &job->target)))
-        return wrong;
-    if (taps->ndim != 5 || strcmp(taps->format, "d") || !taps->len)
+    if (!is_taps(taps, 5))
         return "taps are float64 (filters, channels, slices, rows, columns)";
     job->values = taps->buf, job->channels = taps->shape[1], job->deep = taps->shape[2];
     job->planes = job->channels * job->deep, job->high = taps->shape[3], job->wide = taps->shape[4];
-    const struct axis *axes[] = {&window->z, &window->y, &window->x};
-    for (int i = 0; i < 3; i++)
-        memcpy(window->outside[i], &axes[i]->outside, window->size = sizeof axes[i]->outside);
-    return objection(window, &job->target, taps->shape);
+    return objection(&job->window, &job->target, taps->shape);
 }
 
 static PyObject *correlate(PyObject *module, PyObject *args)
 {
-    static const int flags[] = {PyBUF_RECORDS_RO, PyBUF_ND | PyBUF_FORMAT, PyBUF_RECORDS};
-    PyObject *objects[READS], *axes;
+    PyObject *objects[READS] = {NULL}, *axes;
     Py_buffer buffers[BUFFERS] = {{0}};
     struct job job = {0};
     struct counts counts = {0};
@@ -233,25 +208,15 @@ static PyObject *correlate(PyObject *module, PyObject *args)
     if (!PyArg_ParseTuple(args, "OOOO!ndd", &objects[SOURCE], &objects[TAPS], &objects[TARGET], &PyTuple_Type, &axes,
                           &job.window.step, &job.scale, &job.bias))
         return NULL;
-    for (int i = 0; i < READS; i++)
-        if (PyObject_GetBuffer(objects[i], &buffers[i], flags[i]))
-            goto release;
-    if (!as_axes(axes, &job.window, buffers + READS))
-        goto release;
-    const char *wrong = understand(buffers, &job);
-    if (wrong) {
-        PyErr_SetString(PyExc_ValueError, wrong);
-        goto release;
+    if (take(objects, axes, buffers, &job.window, &job.target) && accepted(understand(&buffers[TAPS], &job))) {
+        lay_out(&job);
+        Py_BEGIN_ALLOW_THREADS
+        done = run(&job, &counts);
+        Py_END_ALLOW_THREADS
+        if (!done)
+            PyErr_NoMemory();
     }
-    lay_out(&job);
-    Py_BEGIN_ALLOW_THREADS
-    done = run(&job, &counts);
-    Py_END_ALLOW_THREADS
-    if (!done)
-        PyErr_NoMemory();
-release:
-    for (int i = 0; i < BUFFERS; i++)
-        PyBuffer_Release(&buffers[i]);
+    give_back(buffers);
     return done ? Py_BuildValue("LLL", counts.below, counts.above, counts.nan) : NULL;
 }
 

@@ -1,8 +1,8 @@
 /* Samples in memory, and the window of them that a target's outputs read: what Python hands in, checked, and its rows.
  *
  * The includer defines SAMPLES(X), whose first three arguments are the name, the C type, and the letter of the buffer
- * protocol of every sample type. Nothing outside the buffers may be read or written, whatever the caller says: `objection`
- * is the one place that makes sure of it.
+ * protocol of every sample type, and SUM, the type that sums are made in. Nothing outside the buffers may be read or
+ * written, whatever the caller says: `objection` is the one place that makes sure of it.
  */
 
 #include "axis.h"
@@ -27,7 +27,15 @@ struct samples {
 /* Samples of one type to another, between steps in bytes. */
 typedef void convert(char *to, ptrdiff_t to_step, const char *from, ptrdiff_t from_step, ptrdiff_t count);
 
-enum { LARGEST = 8 }; /* bytes of a type that sums are made in */
+/* Samples as they are, where they are of the type that sums are made in. */
+static inline void copy_sums(char *to, ptrdiff_t to_step, const char *from, ptrdiff_t from_step, ptrdiff_t count)
+{
+    if (to_step == sizeof(SUM) && from_step == sizeof(SUM))
+        memcpy(to, from, (size_t)count * sizeof(SUM));
+    else
+        for (ptrdiff_t i = 0; i < count; i++)
+            memcpy(to + i * to_step, from + i * from_step, sizeof(SUM));
+}
 
 /* What is read. Rows hold `step` samples per pixel: taps and strides count pixels, columns count samples. Where constants
  * meet, that of the later axis stands. */
@@ -35,17 +43,16 @@ struct window {
     struct samples source;
     struct axis z, y, x;
     ptrdiff_t step;
-    char outside[3][LARGEST]; /* of z, y and x, in the type that sums are made in */
-    ptrdiff_t size;           /* of that type */
+    SUM outside[3]; /* of z, y and x */
 };
 
 /* A row of the image, or NULL where a constant, `filler`, stands instead. */
 static inline const char *find_row(const struct window *window, ptrdiff_t channel, ptrdiff_t slice, ptrdiff_t row,
-                                   const char **filler)
+                                   const SUM **filler)
 {
     const struct samples *source = &window->source;
     ptrdiff_t z = pixel_at(&window->z, slice), y = pixel_at(&window->y, row);
-    *filler = window->outside[y == BEYOND];
+    *filler = &window->outside[y == BEYOND];
     if (z == BEYOND || y == BEYOND)
         return NULL;
     return source->data + channel * source->channel_step + z * source->slice_step + y * source->row_step;
@@ -60,7 +67,7 @@ static inline ptrdiff_t reach_pixel(const struct window *window, ptrdiff_t posit
 
 /* Widen `count` pixels of a row, every `apart`-th from `position` on: all samples of each, or one. */
 static inline void read_row(const struct window *window, convert *widen, char *to, ptrdiff_t to_step, const char *row,
-                            const char *filler, ptrdiff_t position, ptrdiff_t apart, ptrdiff_t sample, ptrdiff_t samples,
+                            const SUM *filler, ptrdiff_t position, ptrdiff_t apart, ptrdiff_t sample, ptrdiff_t samples,
                             ptrdiff_t count)
 {
     const struct axis *x = &window->x;
@@ -75,7 +82,7 @@ static inline void read_row(const struct window *window, convert *widen, char *t
             widen(to, to_step, row + (pixel * window->step + sample) * from_step, from_step, samples);
         else
             for (ptrdiff_t s = 0; s < samples; s++)
-                memcpy(to + s * to_step, pixel == BEYOND ? window->outside[2] : filler, (size_t)window->size);
+                memcpy(to + s * to_step, pixel == BEYOND ? &window->outside[2] : filler, sizeof(SUM));
     }
 }
 
@@ -98,6 +105,12 @@ static const char *as_samples(const Py_buffer *buffer, struct samples *samples)
     return NULL;
 }
 
+/* Whether a buffer is contiguous taps of `ndim` axes, of the type that sums are made in. */
+static inline int is_taps(const Py_buffer *buffer, int ndim)
+{
+    return buffer->ndim == ndim && !strcmp(buffer->format, sizeof(SUM) == sizeof(float) ? "f" : "d") && buffer->len;
+}
+
 /* Python's (stride, dilation, reads, outside) of slices, rows and columns; `reads` is None or int32. False with an
  * exception. The buffers are the caller's to release. */
 static int as_axes(PyObject *given, struct window *window, Py_buffer buffers[3])
@@ -108,9 +121,11 @@ static int as_axes(PyObject *given, struct window *window, Py_buffer buffers[3])
                           &axes[0]->outside, &axes[1]->stride, &axes[1]->dilation, &reads[1], &axes[1]->outside,
                           &axes[2]->stride, &axes[2]->dilation, &reads[2], &axes[2]->outside))
         return 0;
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 3; i++) {
+        window->outside[i] = (SUM)axes[i]->outside;
         if (!as_reads(reads[i], axes[i], &buffers[i]))
             return 0;
+    }
     return 1;
 }
 
@@ -141,4 +156,35 @@ static void pick_filter(struct window *window, struct samples *target, ptrdiff_t
     ptrdiff_t sharing = target->channels / (source->channels / channels);
     source->data += filter / sharing * channels * source->channel_step;
     target->data += filter * target->channel_step;
+}
+
+/* Whether nothing is wrong; else with an exception. */
+static int accepted(const char *wrong)
+{
+    if (wrong)
+        PyErr_SetString(PyExc_ValueError, wrong);
+    return !wrong;
+}
+
+/* The arrays of a call: what is read, taps, what is written, more taps or NULL, and the pixels that the axes say are read. */
+enum { SOURCE, TAPS, TARGET, COLUMNS, READS, BUFFERS = READS + 3 };
+
+/* Their memory, the axes, and the images of them. False with an exception; the buffers are the caller's to give back. */
+static int take(PyObject *const objects[READS], PyObject *axes, Py_buffer buffers[BUFFERS], struct window *window,
+                struct samples *target)
+{
+    static const int flags[] = {PyBUF_RECORDS_RO, PyBUF_ND | PyBUF_FORMAT, PyBUF_RECORDS, PyBUF_ND | PyBUF_FORMAT};
+    for (int i = 0; i < READS; i++)
+        if (objects[i] && PyObject_GetBuffer(objects[i], &buffers[i], flags[i]))
+            return 0;
+    if (!as_axes(axes, window, buffers + READS))
+        return 0;
+    const char *wrong = as_samples(&buffers[SOURCE], &window->source);
+    return accepted(wrong ? wrong : as_samples(&buffers[TARGET], target));
+}
+
+static void give_back(Py_buffer buffers[BUFFERS])
+{
+    for (int i = 0; i < BUFFERS; i++)
+        PyBuffer_Release(&buffers[i]);
 }
