@@ -1,6 +1,6 @@
 """Dataclasses whose methods are not generated as source text: start-up has fifty of them, and to compile those of one
-takes a millisecond on a slow machine. Here they are closures over the fields, which the standard library still finds, so
-that `fields` and `asdict` work on them.
+takes a millisecond on a slow machine. Here they are closures over the fields, which the standard library still finds:
+`fields` and `asdict` work on them.
 """
 
 from __future__ import annotations

@@ -19,8 +19,8 @@ class Problem:
     sums fit a float32, so that sums of products carry no error at all. `approximation` is what a user allows separable
     terms to leave of the kernel, relative to sum|k|. `together` of the planes are the samples of one image, computed at
     the same time. `stored` results are of the type computed with, as they are; so are the pixels of a `plain` problem,
-    too. `multiplier` is m where the bank is a depthwise separable pair: m kernels for
-    each channel alone, whose results are mixed; `rank` is that of these kernels.
+    too. `multiplier` is m where the bank is a depthwise separable pair: m kernels for each channel alone, whose results
+    are mixed; `rank` is that of these kernels.
     """
 
     axes: tuple[Geometry, ...]
