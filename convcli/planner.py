@@ -113,7 +113,7 @@ def _ask(name: str, problem: Problem, threads: int, machine: Machine, memory: in
         return Candidate(name, working.itemsize, refused=reason)
     if getattr(method, "WHOLE", False) and (needed := threads * _workspace(method.tile(step), working)) > memory:
         return Candidate(name, working.itemsize, refused=f"its tiles need {needed:,} bytes, more than --memory")
-    pieces = problem.images * problem.output[0] if hasattr(method, "GRAIN") else _tiles(method, step)
+    pieces = problem.images * problem.output[0] if hasattr(method, "grain") else _tiles(method, step)
     startup = getattr(method, "startup", _free)(step, machine)
     cost = price_alone(name, working, machine)
     shared = cost.seconds - machine.image
@@ -144,13 +144,14 @@ def _shared(method: Any, problem: Problem, threads: int) -> tuple[int, ...]:
     tile: tuple[int, ...] = method.tile(problem)
     if team := _few(method, _tiles(method, problem), threads):
         tile = tile[0] * threads, *tile[1:]
-    elif not hasattr(method, "GRAIN") or problem.images > threads:
+    elif not hasattr(method, "grain") or problem.images > threads:
         return tile
     outputs, across = problem.output[0], prod(ceil(n / t) for n, t in zip(problem.output[1:], tile[1:], strict=True))
     others, threads = problem.images * across, 1 if team else threads
     rounds = ceil(ceil(outputs / tile[0]) * others / threads)
     rows = ceil(outputs / ceil(rounds * threads / others))
-    return min(outputs, ceil(rows / method.GRAIN) * method.GRAIN), *tile[1:]
+    grain = method.grain(problem)
+    return min(outputs, ceil(rows / grain) * grain), *tile[1:]
 
 
 def _few(method: Any, tiles: int, threads: int) -> bool:

@@ -16,4 +16,4 @@ ls convcli/native/_{direct,wide,minimal,layers,patches,fourier,copies,rows,defla
 # The interpreter is not instrumented: the runtime is loaded first, and what Python keeps until its end is no leak.
 # -s: a report goes to the terminal, not into a pipe that dies with the process.
 LD_PRELOAD="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libubsan.so)" ASAN_OPTIONS=detect_leaks=0 \
-    "$python" -m pytest -q -s tests/test_native.py tests/test_fourier.py tests/test_winograd.py tests/test_minimal.py tests/test_copies.py tests/test_png_native.py
+    "$python" -m pytest -q -s tests/test_native.py tests/test_fourier.py tests/test_winograd.py tests/test_minimal.py tests/test_teams.py tests/test_copies.py tests/test_png_native.py

@@ -350,7 +350,7 @@ def test_the_extension_itself_refuses_to_leave_the_buffers():
 
     taps = np.ones((1, 1, 1, 3, 3), np.float32)
     source, target, row = IMAGE[None, None], OUT[None, None].copy(), taps[0, 0, :, :1]
-    plain = [source, taps, target, None, axes(), 1, 1.0, 0.0, 0]
+    plain = [source, taps, target, None, None, axes(), 1, 1.0, 0.0, 0]
     assert (0, 0, 0) == _direct.filter(*plain)
     there = np.arange(9, dtype=np.int32)
     reads = [there[:8], there + 1, there - 2, there.astype(np.int64), there[None], there[::2], there[:0], b"123456789"]
@@ -365,15 +365,16 @@ def test_the_extension_itself_refuses_to_leave_the_buffers():
             *(np.zeros((1, 1, 6, 7)), OUT[None], bytes(42)),
         ],
         3: [taps, np.ones((1, 3, 1), float), np.ones((2, 3, 1), np.float32)],
-        4: [
+        4: [np.zeros(2, np.intp), np.ones(3, np.intp), np.ones(4, np.int32)[1:3], b"1" * 16, 1],
+        5: [
             *(axes(stride=stride) for stride in ((0, 1), (1, -1), (2, 1), (1, 2), (2**62, 1), (1, 2**62))),
             *(axes(dilation=rate) for rate in ((0, 1), (2, 1), (1, 2), (2**62, 1), (1, 2**62), (2**63 - 1, 2**63 - 1))),
             *(axes(reads=(None, wrong)) for wrong in reads),
             *(axes(reads=(wrong[:-1], None)) for wrong in reads[1:]),
             *(None, (), axes()[:2], [*axes()]),
         ],
-        5: [0, -1, 2, 2**62],
-        8: [-1, len(native.INSTRUCTIONS)],
+        6: [0, -1, 2, 2**62],
+        9: [-1, len(native.INSTRUCTIONS)],
     }
     for place, values in wrong.items():
         for value in values:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from convcli.engine.fused import store_fused
 from convcli.engine.memory import empty
 from convcli.engine.samples import Counts, extremes, spread
 from convcli.engine.slabs import Setup, Slab
@@ -198,17 +199,28 @@ class Job:
         """Compute every tile into `values`; what was clipped."""
         target, total, lock, method = self.target(values), Counts(), Lock(), self.setup.method
 
-        def work(task: Task) -> None:
-            counts = store_tile(self, method, task, target[self.place(task)])
+        def add(counts: Counts) -> None:
             with lock:
                 total.add(counts)
                 if progress:
                     progress(counts.samples)
 
-        tasks = self.slab.tasks
-        threads = min(self.setup.hands, len(tasks))
-        run_all(work, tasks, threads, blas=getattr(method.apply, "blas", True))
+        def work(task: Task) -> None:
+            add(store_tile(self, method, task, target[self.place(task)]))
+
+        if tasks := self._share_planes(target, add):
+            threads = min(self.setup.hands, len(tasks))
+            run_all(work, tasks, threads, blas=getattr(method.apply, "blas", True))
         return total
+
+    def _share_planes(self, target: Array, add: Callable[[Counts], None]) -> list[Task]:
+        """Compute planes by all threads at once, where that may be; the tiles that are left."""
+        tasks, united = self.slab.tasks, self.setup.method.united
+        for plane, parts in self.slab.shared if united else ():
+            if united and (counts := store_fused(self, united, plane, target[self.place(plane)])):
+                add(counts)
+                tasks = [task for task in tasks if task not in parts]
+        return tasks
 
 
 def _as_kernel(taps: Array) -> Kernel:

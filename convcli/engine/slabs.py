@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import field
 from functools import cached_property
-from itertools import product
+from itertools import groupby, product
 from math import prod
 from typing import Any, NamedTuple
 
@@ -24,6 +24,8 @@ from convcli.planner import Plan
 from convcli.records import record, replace
 
 Array = np.ndarray[Any, Any]
+PATIENCE = 0.25
+"""Seconds that a plane may take at once: nobody hears of progress, or a signal, before it is done."""
 SHARE = 3
 """The least slab, read and computed, may take this part of the memory: two are alive, and there is other work."""
 
@@ -182,6 +184,16 @@ class Slab:
         inside = [tile for tile in pieces if first <= tile[axis][0] and tile[axis][1] <= last]
         return [Task(loop, tile) for loop in loops for tile in inside]
 
+    @cached_property
+    def shared(self) -> list[tuple[Task, list[Task]]]:
+        """What all threads may compute at once: few planes, cut between rows into tiles, which come along."""
+        plan = self.setup.plan
+        whole = all(t == n for t, n in zip(plan.tile[1:], plan.problem.output[1:], strict=True))
+        if not whole or plan.problem.images > plan.threads or plan.cost.seconds > PATIENCE:
+            return []
+        planes = [list(tasks) for _, tasks in groupby(self.tasks, lambda task: task.loop)]
+        return [(_united(tasks), tasks) for tasks in planes if len(tasks) > 1]
+
     def look_up(self, tile: Tile) -> tuple[tuple[slice, ...], list[Array | None]]:
         """The part of each spatial axis that a tile reads, and which pixel stands at each position of its window."""
         if tile not in self._seen:
@@ -229,6 +241,12 @@ class Slab:
         """Bytes: what is read for it, and its results."""
         read = prod(stop - start for start, stop in self.read())
         return read * _itemsize(self.setup.info) + prod(self.working_shape) * _itemsize(self.setup.after)
+
+
+def _united(tasks: list[Task]) -> Task:
+    """The tile of all rows of a plane."""
+    (start, _), *others = tasks[0].tile
+    return Task(tasks[0].loop, ((start, tasks[-1].tile[0][1]), *others))
 
 
 def narrowed(filter_: Filter, info: ImageInfo, plan: Plan) -> Plan:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from convcli.engine.samples import (
     unpremultiply,
 )
 from convcli.engine.windows import read_window
-from convcli.engine.workers import share
+from convcli.engine.workers import Team
 from convcli.errors import ConvError
 from convcli.kernels.kernel import Kernel
 from convcli.kernels.pairs import Pair
@@ -66,13 +66,22 @@ class Method:
         """The filter itself."""
         plan, filter_ = self.setup.plan, self.setup.filter
         made: Any = ready(filter_.pair or filter_.kernel, plan.method, replace(plan.problem, itemsize=plan.itemsize))
-        apply: Apply = made if plan.team == 1 else replace(made, share=partial(share, threads=plan.team))
+        apply: Apply = made if plan.team == 1 else replace(made, team=Team(plan.team))
         return apply
 
     @cached_property
     def fused(self) -> Compiled | None:
         """The filter on samples as they lie in the image, where that is possible."""
         return getattr(self.apply, "fused", None) if fits(self.setup) else None
+
+    @cached_property
+    def united(self) -> Compiled | None:
+        """The same by all threads at once, where the method's threads can share a call."""
+        threads = self.setup.plan.threads
+        if self.fused is None or threads == 1 or not getattr(self.apply, "shares", False):
+            return None
+        united: Compiled = replace(self.apply, team=Team(threads)).fused  # type: ignore[attr-defined]
+        return united
 
     @cached_property
     def wide(self) -> Apply:

@@ -13,7 +13,10 @@ from functools import cache
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
+from convcli.methods.team import Alone
+
 Task = TypeVar("Task")
+T = TypeVar("T")
 
 
 def core_count() -> int:
@@ -34,36 +37,64 @@ def run_all(function: Callable[[Task], object], tasks: Iterable[Task], threads: 
             _run_threads(function, tasks, threads)
 
 
-def share(work: Callable[[slice], object], count: int, threads: int) -> None:
-    """Call `work` on slices of `count` things from a team of threads; BLAS has been told of them."""
-    pieces = min(count, 2 * threads)
-    ends = [count * piece // pieces for piece in range(pieces + 1)]
-    run_all(work, map(slice, ends, ends[1:]), threads, blas=False)
+def together(work: Callable[[], T], threads: int) -> list[T]:
+    """What `work` returns in this thread, and in up to `threads` - 1 helpers that come while it works.
 
-
-def _run_threads(function: Callable[[Task], object], tasks: Iterable[Task], threads: int) -> None:
-    queue = iter(tasks)
-    lock = threading.Lock()
+    The first exception is raised here, once all are through.
+    """
+    results: list[T] = []
     failures: list[BaseException] = []
 
-    def take() -> Task | None:
-        with lock:
-            return None if failures else next(queue, None)
-
-    def work() -> None:
+    def run() -> None:
         try:
-            while (task := take()) is not None:
-                function(task)
+            results.append(work())
         except BaseException as error:  # noqa: BLE001 -- carried to the caller's thread and raised there
             failures.append(error)
 
-    shares = [Share(work) for _ in range(threads - 1)]
+    shares = [Share(run) for _ in range(threads - 1)]
     HELPERS.offer(shares)
-    work()  # the calling thread works too, and hears signals
+    run()  # the calling thread works too, and hears signals
     for share in shares:
         share.settle()
     if failures:
         raise failures[0]
+    return results
+
+
+def _run_threads(function: Callable[[Task], object], tasks: Iterable[Task], threads: int) -> None:
+    queue, lock = iter(tasks), threading.Lock()
+
+    def take() -> Task | None:
+        with lock:
+            return next(queue, None)
+
+    def work() -> None:
+        nonlocal queue
+        try:
+            while (task := take()) is not None:
+                function(task)
+        except BaseException:
+            queue = iter(())
+            raise
+
+    together(work, threads)
+
+
+class Team(Alone):
+    """Threads that share the work of a tile; BLAS has been told of them."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def share(self, work: Callable[[slice], object], count: int) -> None:
+        """Call `work` on slices of `count` things, from all threads."""
+        pieces = min(count, 2 * self.size)
+        ends = [count * piece // pieces for piece in range(pieces + 1)]
+        run_all(work, map(slice, ends, ends[1:]), self.size, blas=False)
+
+    def together(self, work: Callable[[], T]) -> list[T]:
+        """What `work` returns in each thread that comes to help."""
+        return together(work, self.size)
 
 
 class Share:

@@ -7,8 +7,8 @@ Each method is a module with
 `compiled(problem)`, whether it reads samples as they lie in an image (where it ever does);
 `startup(problem, machine)`, seconds that its first use in a process costs (where there are any);
 `tile(problem)`, the outputs per spatial axis it likes to compute at a time;
-`GRAIN`, where smaller tiles cost no more work: along the first axis they may be cut after so many outputs;
-`TEAM`, where threads can share a tile: what is prepared has a field `share(work, count)`, which calls `work` on slices;
+`grain(problem)`, where smaller tiles cost no more work: along the first axis they may be cut after so many outputs;
+`TEAM`, where threads had better share a tile if there are few: what is prepared has a field `team` (`team.Alone`);
 `WHOLE`, where smaller tiles cost so much more work that a method whose tiles do not fit the memory is refused;
 `prepare(taps, problem)`, which returns a callable `(block, out)`: `block` is (I, *window), `out` is (O, *tile). Its
 `fused` does the same on samples as they lie in an image (where it can), its `blas` is False if it calls none.

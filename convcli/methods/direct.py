@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from convcli import native
 from convcli.arithmetic.problem import Cost, Problem
 from convcli.methods.banded import band, band_rows, phases, strips
+from convcli.methods.team import ALONE, Alone
 from convcli.records import record
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 MOST_FILTERS = 4096
-GRAIN = 4
+TOGETHER = 4
 """Rows, or filters that read the same, of a block of the compiled loops."""
 
 
@@ -50,6 +51,11 @@ def tile(problem: Problem) -> tuple[int, ...]:
     return (*slices, min(rows, max(16, 2**21 // (columns * prod(slices)))), columns)
 
 
+def grain(problem: Problem) -> int:
+    """Blocks of rows that share what they read: wherever an image is cut between such, its results are the same."""
+    return TOGETHER if len(problem.axes) > 2 else TOGETHER * problem.dilation[0]
+
+
 def compiled(problem: Problem) -> bool:
     """Whether the native extension computes this problem."""
     return native.AVAILABLE if problem.itemsize == 4 else native.WIDE
@@ -65,7 +71,7 @@ def _compiled_price(problem: Problem, machine: Machine) -> Cost:
     outputs = problem.planes * problem.channels_out * prod(problem.output)
     sharing, slower, more = problem.channels_out // problem.groups, 1.0, 0.0
     if problem.stride[-1] > 1:
-        slower, more = 1 + sharing % GRAIN / sharing, machine.gap / sharing
+        slower, more = 1 + sharing % TOGETHER / sharing, machine.gap / sharing
     seconds = slower * problem.macs * machine.tap + outputs * (machine.store + more)
     return Cost(problem.macs, seconds=seconds)
 
@@ -100,8 +106,10 @@ class Compiled:
     """Applies filters by the native extension."""
 
     blas: ClassVar = False
+    shares: ClassVar = True
     problem: Problem
     taps: Array
+    team: Alone = ALONE
 
     def __call__(self, block: Array, out: Array) -> None:
         """Fill `out` (O, *tile) from `block` (I, *window)."""
@@ -116,9 +124,11 @@ class Compiled:
         axes = self.problem.axes
         correlate = native.correlate if self.problem.itemsize == 4 else native.correlate_wide
         more |= {"stride": tuple(axis.stride for axis in axes), "dilation": tuple(axis.dilation for axis in axes)}
-        if len(axes) > 2:
-            return correlate(channels, self.taps, results, **more)
-        return correlate(channels[:, None], self.taps[:, :, None], results[:, None], **more)
+        more["team"] = native.team_of(self.team.size)
+        arrays = channels, self.taps, results
+        if len(axes) < 3:
+            arrays = channels[:, None], self.taps[:, :, None], results[:, None]
+        return native.total(self.team.together(lambda: correlate(*arrays, **more)))
 
 
 def _prepare_bands(taps: Array, problem: Problem) -> Banded:

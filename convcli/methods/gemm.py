@@ -24,9 +24,13 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-GRAIN = 1
 COLUMNS = 2**22
 """Values of the column matrix at a time, 16 MiB of float32: they leave the near cache anyhow, and calls cost more."""
+
+
+def grain(_problem: Problem) -> int:
+    """Rows are products of their own."""
+    return 1
 
 
 def rounding(problem: Problem) -> float:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from convcli import native
 from convcli.arithmetic.problem import Cost, Problem
 from convcli.methods import direct
+from convcli.methods.team import ALONE, Alone
 from convcli.records import record
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-GRAIN = 2
 SHORTEST, TALLEST = 7, 15
 """Kernel rows on a plane: mixing rows costs more than it saves; more sums than there are registers."""
 REACH = 64
@@ -88,6 +88,11 @@ def _refuse_bank(problem: Problem) -> str | None:
 tile = direct.tile
 
 
+def grain(problem: Problem) -> int:
+    """Pairs of rows; on a plane a third of the kernel's rows lies between them."""
+    return 2 if _is_bank(problem) else 2 * ceil(problem.kernel[0] / 3)
+
+
 def compiled(problem: Problem) -> bool:
     """Pixels that are floats, and stay so, are read and written as they lie in an image."""
     return problem.plain
@@ -128,8 +133,10 @@ class Minimal:
     """Applies filters by the native extension."""
 
     blas: ClassVar = False
+    shares: ClassVar = True
     problem: Problem
     taps: Array
+    team: Alone = ALONE
 
     def __call__(self, block: Array, out: Array) -> None:
         """Fill `out` (O, *tile) from `block` (I, *window)."""
@@ -153,4 +160,6 @@ class Minimal:
         """All filters in one call; a plane is a volume of one slice."""
         correlate = native.correlate_layers if _is_bank(self.problem) else native.correlate_minimal
         more |= {"stride": self.problem.stride, "dilation": self.problem.dilation}
-        return correlate(channels[:, None], self.taps[:, :, None], results[:, None], **more)
+        more["team"] = native.team_of(self.team.size)
+        arrays = channels[:, None], self.taps[:, :, None], results[:, None]
+        return all(self.team.together(lambda: correlate(*arrays, **more)))

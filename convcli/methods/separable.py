@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import field
-from functools import reduce
+from functools import partial, reduce
 from math import ceil, prod
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -15,6 +15,7 @@ from convcli import native
 from convcli.arithmetic.geometry import Geometry
 from convcli.arithmetic.problem import Cost, Problem
 from convcli.methods.banded import band, band_rows, phases, strips
+from convcli.methods.team import ALONE, Alone
 from convcli.methods.workspace import Workspace
 from convcli.records import record
 
@@ -233,10 +234,16 @@ class Compiled:
     terms: tuple[tuple[Array, ...], ...]
     planes: Workspace = field(default_factory=Workspace)
     volumes: Workspace = field(default_factory=Workspace)
+    team: Alone = ALONE
 
     def __call__(self, block: Array, out: Array) -> None:
         """Fill `out` (O, *tile) from `block` (I, *window)."""
         self.fused(block, out)
+
+    @property
+    def shares(self) -> bool:
+        """Whether threads can share a call: one that makes both passes."""
+        return len(self.problem.axes) == 2 and self.problem.itemsize == 4
 
     def fused(self, source: Array, target: Array, **more: Any) -> native.Counts:
         """The same on samples as they lie in an image: channels and filters of [slices,] rows and columns."""
@@ -244,7 +251,7 @@ class Compiled:
         counts = [
             self._sum(number, source[number // per_group], result, **more) for number, result in enumerate(target)
         ]
-        return native.Counts(*map(sum, zip(*counts, strict=True)))
+        return native.total(counts)
 
     def _sum(self, number: int, source: Array, target: Array, **more: Any) -> native.Counts:
         """One filter on a plane or a volume."""
@@ -260,8 +267,10 @@ class Compiled:
             both: native.Steps = {
                 "stride": (rows.stride, columns.stride),
                 "dilation": (rows.dilation, columns.dilation),
+                "team": native.team_of(self.team.size),
             }
-            return native.separable(source, down, along, target, **both, **more)
+            passes = partial(native.separable, source, down, along, target, **both, **more)
+            return native.total(self.team.together(passes))
         reads, outside = more.pop("reads", (None, None)), more.pop("outside", (0.0, 0.0))
         step = more.get("step", 1)
         first: native.Steps = {"stride": (rows.stride, 1), "dilation": (rows.dilation, 1)}

@@ -14,19 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 from convcli import native
 from convcli.arithmetic.problem import Cost, Problem
+from convcli.methods.team import ALONE, Alone
 from convcli.methods.workspace import Workspace
 from convcli.records import record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import numpy as np
 
     from convcli.machine import Machine
 
     Array = np.ndarray[Any, Any]
 
-GRAIN = 4
 TEAM = True
 KERNEL = 3
 FEWEST = 16
@@ -121,6 +119,11 @@ def refuse(problem: Problem) -> str | None:
     return f"the transformed bank needs {weights} values" if weights > MOST_WEIGHTS else None
 
 
+def grain(_problem: Problem) -> int:
+    """The rows of a patch."""
+    return 4
+
+
 def tile(problem: Problem) -> tuple[int, ...]:
     """Patches whose transformed values fill the cache, in whole rows of patches where they fit."""
     transform = transform_for(problem)
@@ -178,14 +181,9 @@ def spread(values: int) -> int:
     return values + (SPREAD - values) % PAGE
 
 
-def alone(work: Callable[[slice], object], count: int) -> None:
-    """All of it, by this thread."""
-    work(slice(0, count))
-
-
 @record
 class Winograd:
-    """Applies a transformed bank to a block; `share` has others help: with channels, components, and filters."""
+    """Applies a transformed bank to a block; a team shares channels, components, and filters."""
 
     transform: Transform
     bank: Array
@@ -193,7 +191,7 @@ class Winograd:
     outputs: Array
     pixels: Workspace = field(default_factory=Workspace)
     products: Workspace = field(default_factory=Workspace)
-    share: Callable[[Callable[[slice], object], int], None] = alone
+    team: Alone = ALONE
 
     def fused(
         self, source: Array, target: Array, *, step: int, scale: float, bias: float, **beyond: Any
@@ -206,7 +204,7 @@ class Winograd:
             return None
         self(source, target, **beyond)
         finite: list[bool] = []
-        self.share(lambda part: finite.append(bool(np.isfinite(target[part].sum()))), len(target))
+        self.team.share(lambda part: finite.append(bool(np.isfinite(target[part].sum()))), len(target))
         return native.Counts(0, 0, 0) if all(finite) else None
 
     def __call__(self, block: Array, out: Array, **beyond: Any) -> None:
@@ -224,9 +222,9 @@ class Winograd:
             pixels = inputs[:, :read].reshape(components, groups, channels, patches)
             products = outputs[:, :made].reshape(components, groups, filters, patches)
             before, after = (part.reshape(components, -1, rows, columns) for part in (pixels, products))
-            self.share(lambda part: self.transform_inputs(block[part], before[:, part], **beyond), len(block))
-            self.share(lambda part: np.matmul(self.bank[part], pixels[part], out=products[part]), components)
-            self.share(lambda part: self.transform_outputs(after[:, part], out[part]), len(out))
+            self.team.share(lambda part: self.transform_inputs(block[part], before[:, part], **beyond), len(block))
+            self.team.share(lambda part: np.matmul(self.bank[part], pixels[part], out=products[part]), components)
+            self.team.share(lambda part: self.transform_outputs(after[:, part], out[part]), len(out))
 
     @property
     def compiled(self) -> bool:

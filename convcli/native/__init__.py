@@ -19,7 +19,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, Unpack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     import numpy as np
     from numpy.typing import ArrayLike
@@ -95,7 +95,12 @@ class Counts(NamedTuple):
 
     def plus(self, other: Counts) -> Counts:
         """Both together."""
-        return Counts(*map(sum, zip(self, other, strict=True)))
+        return total((self, other))
+
+
+def total(counts: Iterable[Counts]) -> Counts:
+    """All together."""
+    return Counts(*map(sum, zip(*counts, strict=True)))
 
 
 class Steps(TypedDict, total=False):
@@ -105,7 +110,8 @@ class Steps(TypedDict, total=False):
     rows, columns), in pixels. `reads` says which pixel stands at each position of the window that is read, as int32: -1
     for the constant `outside` (where constants meet, that of the later axis); None where all pixels stand for
     themselves. `step` is the number of samples per pixel of interleaved colour; each sample is filtered alone. A sum
-    becomes `sum * scale + bias`.
+    becomes `sum * scale + bias`. Calls by several threads that are told of one `team` share the target's rows (slices,
+    filters) among them: each fills a part, returns what it says of it, and all together are what one call would be.
     """
 
     stride: tuple[int, ...]
@@ -115,12 +121,20 @@ class Steps(TypedDict, total=False):
     step: int
     scale: float
     bias: float
+    team: Array | None
 
 
 class Options(Steps, total=False):
     """What `correlate` and `separable` may be told besides: `instructions` is one of `INSTRUCTIONS`."""
 
     instructions: str
+
+
+def team_of(threads: int) -> Array | None:
+    """What calls by so many threads are told that share one target."""
+    import numpy as np
+
+    return np.array([0, threads], np.intp) if threads > 1 else None
 
 
 def correlate(source: Array, taps: ArrayLike, target: Array, **options: Unpack[Options]) -> Counts:
@@ -154,8 +168,8 @@ def correlate_wide(source: Array, taps: ArrayLike, target: Array, **options: Unp
     import numpy as np
 
     source, values, target = _in_space(source, np.ascontiguousarray(taps, np.float64), target)
-    axes, more = _told(**options)
-    call = partial(_built(_wide).correlate, source, values, target, axes, *more)
+    axes, team, more = _told(**options)
+    call = partial(_built(_wide).correlate, source, values, target, team, axes, *more)
     return Counts(*_explained(call, source, values.shape, target, WIDE_TYPES, axes, more[0]) or (0, 0, 0))
 
 
@@ -172,8 +186,8 @@ def correlate_minimal(
     import numpy as np
 
     source, values, target = _in_space(source, np.ascontiguousarray(taps, np.float32), target)
-    axes, more = _told(**options)
-    call = partial(_built(_minimal).correlate, source, values, target, axes, *more, best)
+    axes, team, more = _told(**options)
+    call = partial(_built(_minimal).correlate, source, values, target, team, axes, *more, best)
     return _explained(call, source, values.shape, target, ("float32",), axes, more[0]) is not False
 
 
@@ -187,10 +201,10 @@ def correlate_layers(
     import numpy as np
 
     source, values, target = _in_space(source, np.ascontiguousarray(taps, np.float32), target)
-    axes, (step, *numbers) = _told(**options)
+    axes, team, (step, *numbers) = _told(**options)
     if numbers != [1, 0]:
         raise ValueError("filter banks are summed without scale and bias")
-    call = partial(_built(_layers).correlate, source, values, target, axes, step, best)
+    call = partial(_built(_layers).correlate, source, values, target, team, axes, step, best)
     return _explained(call, source, values.shape, target, ("float32",), axes, step) is not False
 
 
@@ -220,8 +234,9 @@ def _filter(
         raise ValueError(f"{len(columns)} columns and {len(taps)} rows of taps; a term is one of each")
     shape = taps.shape if columns is None else (1, 1, 1, columns.shape[1], taps.shape[2])
     taps, columns = np.ascontiguousarray(taps), None if columns is None else np.ascontiguousarray(columns)
-    axes, more = _told(**options)
-    call = partial(_built(_direct).filter, source, taps, target, columns, axes, *more, INSTRUCTIONS.index(instructions))
+    axes, team, more = _told(**options)
+    how = *more, INSTRUCTIONS.index(instructions)
+    call = partial(_built(_direct).filter, source, taps, target, columns, team, axes, *how)
     return Counts(*_explained(call, source, shape, target, TYPES, axes, more[0]) or (0, 0, 0))
 
 
@@ -262,11 +277,12 @@ def _told(
     step: int = 1,
     scale: float = 1.0,
     bias: float = 0.0,
-) -> tuple[tuple[Axis, ...], tuple[int, float, float]]:
-    """What is told of slices, rows and columns, with what nothing is told of; and of all: step, scale and bias."""
+    team: Array | None = None,
+) -> tuple[tuple[Axis, ...], Array | None, tuple[int, float, float]]:
+    """What is told of slices, rows and columns, with what nothing is told of; of threads; of all: step, scale, bias."""
     strides, dilations = (1, 1, 1, *stride)[-3:], (1, 1, 1, *dilation)[-3:]
     axes = zip(strides, dilations, (None, None, None, *reads)[-3:], (0.0, 0.0, 0.0, *outside)[-3:], strict=True)
-    return tuple(axes), (step, scale, bias)
+    return tuple(axes), team, (step, scale, bias)
 
 
 def _check_arrays(source: Array, taps: tuple[int, ...], target: Array, types: tuple[str, ...]) -> None:

@@ -46,6 +46,7 @@
 #endif
 
 enum {
+    SHORTEST = 4,      /* strips of a part */
     CHUNK = 512,       /* columns whose sums wait in the first-level cache for being rounded */
     LINE = 64,         /* bytes of a line of the cache */
     ALIASED = 2048,    /* bytes: rows that lie a multiple of them apart drive each other out of a first-level cache */
@@ -104,6 +105,7 @@ struct job {
     const struct kernels *kernels;
     struct window window;
     struct samples target;
+    struct team team;
     struct taps taps, columns; /* of a separable kernel the rows and the columns, a term after the other */
     ptrdiff_t channels, deep;  /* that a filter sums over; slices under the kernel: planes of taps for each channel */
     ptrdiff_t filters;         /* that sum over the same channels */
@@ -579,12 +581,17 @@ static int run(struct job *job, struct counts *counts)
     struct memory memory = {calloc(32, sizeof(void *)), 0, 0};
     memory.failed = !memory.blocks;
     find_room(job, &memory);
-    for (ptrdiff_t filter = 0; filter < job->target.channels && !memory.failed; filter += job->filters) {
-        struct job group = *job;
-        pick_filter(&group.window, &group.target, job->channels, filter);
-        group.taps.values += filter * count_taps(&job->taps);
-        prepare(&group);
-        run_job(&group, counts);
+    ptrdiff_t groups = job->target.channels / job->filters, grain = SHORTEST * TALLEST * job->window.y.dilation, ready = -1;
+    grain = job->target.slices > 1 ? larger(job->deep, TALLEST) : grain;
+    for (struct part part; !memory.failed && take_part(&job->team, &job->target, groups, grain, &part); ready = part.group) {
+        struct job one = *job;
+        ptrdiff_t filter = part.group * job->filters;
+        pick_filter(&one.window, &one.target, job->channels, filter);
+        cut_part(&one.window, &one.target, &part);
+        one.taps.values += filter * count_taps(&job->taps);
+        if (ready != part.group)
+            prepare(&one);
+        run_job(&one, counts);
     }
     while (memory.count)
         free(memory.blocks[--memory.count]);
@@ -633,11 +640,11 @@ static PyObject *filter(PyObject *module, PyObject *args)
     struct counts counts = {0};
     int instructions, done = 0;
     (void)module;
-    if (!PyArg_ParseTuple(args, "OOOOO!nffi", &objects[SOURCE], &objects[TAPS], &objects[TARGET], &objects[COLUMNS],
-                          &PyTuple_Type, &axes, &job.window.step, &job.scale, &job.bias, &instructions))
+    if (!PyArg_ParseTuple(args, "OOOOOO!nffi", &objects[SOURCE], &objects[TAPS], &objects[TARGET], &objects[COLUMNS],
+                          &objects[TEAM], &PyTuple_Type, &axes, &job.window.step, &job.scale, &job.bias, &instructions))
         return NULL;
-    objects[COLUMNS] = objects[COLUMNS] == Py_None ? NULL : objects[COLUMNS];
-    if (take(objects, axes, buffers, &job.window, &job.target) && accepted(understand(buffers, instructions, &job))) {
+    if (take(objects, axes, buffers, &job.window, &job.target, &job.team) &&
+        accepted(understand(buffers, instructions, &job))) {
         lay_out(&job);
         Py_BEGIN_ALLOW_THREADS
         done = run(&job, &counts);
@@ -651,7 +658,7 @@ static PyObject *filter(PyObject *module, PyObject *args)
 
 static PyMethodDef METHODS[] = {
     {"filter", filter, METH_VARARGS,
-     "filter(source, taps, target, columns, axes, step, scale, bias, instructions) -> (below, above, nan)"},
+     "filter(source, taps, target, columns, team, axes, step, scale, bias, instructions) -> (below, above, nan)"},
     {NULL, NULL, 0, NULL},
 };
 

@@ -27,6 +27,7 @@
 enum {
     TOGETHER = 4,       /* filters of a block, */
     ABREAST = 3,        /* and vectors of each: twelve sums, three pixels and a tap are sixteen registers */
+    SHORTEST = 8,       /* rows of a part, pairs of them */
     LINE = 16,          /* floats of a line of the cache */
     BANDS = 128 * 1024, /* floats of bands that are in use at a time: a second-level cache */
     MOST_TAPS = 65536,  /* of a filter, */
@@ -67,6 +68,7 @@ struct job {
     const struct kernels *kernels;
     struct window window;
     struct samples target;
+    struct team team;
     const float *values; /* (filters, channels, high, wide) */
     ptrdiff_t channels, high, wide;
     ptrdiff_t filters;  /* that sum over the same channels */
@@ -254,7 +256,7 @@ static void lay_out(struct job *job, int best)
 static int run(struct job *job)
 {
     ptrdiff_t most = 4 * job->channels * job->high * job->wide, band = job->rows * job->bands.slot, unusual = -1;
-    ptrdiff_t floats = job->channels * job->phases * job->plane, groups = job->target.channels / job->filters;
+    ptrdiff_t floats = job->channels * job->phases * job->plane, groups = job->target.channels / job->filters, ready = -1;
     size_t bytes = (size_t)parts(floats + 2 * TOGETHER * job->bands.slot + job->kernels->width, LINE) * LINE * sizeof(float);
     job->memory = aligned_alloc(LINE * sizeof(float), bytes);
     job->reads = malloc((size_t)most * sizeof *job->reads);
@@ -266,10 +268,13 @@ static int run(struct job *job)
         job->bands.steps = job->memory + 2 * band, job->bands.spans = job->memory + 3 * band;
         write_lists(job);
         unusual = 0;
-        for (ptrdiff_t group = 0; group < groups; group++) {
+        for (struct part part; take_part(&job->team, &job->target, groups, SHORTEST, &part); ready = part.group) {
             struct job one = *job;
-            pick_filter(&one.window, &one.target, job->channels, group * job->filters);
-            write_taps(&one, job->values + group * job->filters * job->channels * job->high * job->wide);
+            ptrdiff_t filter = part.group * job->filters;
+            pick_filter(&one.window, &one.target, job->channels, filter);
+            cut_part(&one.window, &one.target, &part);
+            if (ready != part.group)
+                write_taps(&one, job->values + filter * job->channels * job->high * job->wide);
             unusual |= run_group(&one);
         }
     }
@@ -299,15 +304,15 @@ static const char *understand(const Py_buffer *taps, struct job *job)
 
 static PyObject *correlate(PyObject *module, PyObject *args)
 {
-    PyObject *objects[READS] = {NULL}, *axes;
+    PyObject *objects[READS] = {[COLUMNS] = Py_None}, *axes;
     Py_buffer buffers[BUFFERS] = {{0}};
     struct job job = {0};
     int best, unusual = -1;
     (void)module;
-    if (!PyArg_ParseTuple(args, "OOOO!np", &objects[SOURCE], &objects[TAPS], &objects[TARGET], &PyTuple_Type, &axes,
-                          &job.window.step, &best))
+    if (!PyArg_ParseTuple(args, "OOOOO!np", &objects[SOURCE], &objects[TAPS], &objects[TARGET], &objects[TEAM],
+                          &PyTuple_Type, &axes, &job.window.step, &best))
         return NULL;
-    if (take(objects, axes, buffers, &job.window, &job.target) && accepted(understand(&buffers[TAPS], &job))) {
+    if (take(objects, axes, buffers, &job.window, &job.target, &job.team) && accepted(understand(&buffers[TAPS], &job))) {
         lay_out(&job, best);
         Py_BEGIN_ALLOW_THREADS
         unusual = run(&job);
@@ -320,7 +325,7 @@ static PyObject *correlate(PyObject *module, PyObject *args)
 }
 
 static PyMethodDef METHODS[] = {
-    {"correlate", correlate, METH_VARARGS, "correlate(source, taps, target, axes, step, best) -> whether all is finite"},
+    {"correlate", correlate, METH_VARARGS, "correlate(source, taps, target, team, axes, step, best) -> whether all is finite"},
     {NULL, NULL, 0, NULL},
 };
 

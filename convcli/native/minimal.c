@@ -76,6 +76,7 @@ struct job {
     const struct kernels *kernels;
     struct window window;
     struct samples target;
+    struct team team;
     const float *values; /* (filters, high, wide) */
     struct cut cut;
     ptrdiff_t high, halo;  /* rows of taps; samples that a row of outputs reads beyond its own */
@@ -225,10 +226,11 @@ static int run(struct job *job)
         job->copies = job->bands.difference + (tall - 1) * SLOT, job->spill = job->copies + job->read * SLOT;
         memset(job->copies, 0, (size_t)(job->read * SLOT * size)); /* short rows are read beyond their end */
         unusual = 0;
-        for (ptrdiff_t filter = 0; filter < job->target.channels; filter++) {
+        for (struct part part; take_part(&job->team, &job->target, job->target.channels, tall, &part);) {
             struct job one = *job;
-            pick_filter(&one.window, &one.target, 1, filter);
-            cut_taps(&one, job->values + filter * job->high * job->cut.wide);
+            pick_filter(&one.window, &one.target, 1, part.group);
+            cut_part(&one.window, &one.target, &part);
+            cut_taps(&one, job->values + part.group * job->high * job->cut.wide);
             unusual |= run_filter(&one);
         }
     }
@@ -259,15 +261,15 @@ static const char *understand(const Py_buffer *taps, struct job *job)
 
 static PyObject *correlate(PyObject *module, PyObject *args)
 {
-    PyObject *objects[READS] = {NULL}, *axes;
+    PyObject *objects[READS] = {[COLUMNS] = Py_None}, *axes;
     Py_buffer buffers[BUFFERS] = {{0}};
     struct job job = {0};
     int best, unusual = -1;
     (void)module;
-    if (!PyArg_ParseTuple(args, "OOOO!nffp", &objects[SOURCE], &objects[TAPS], &objects[TARGET], &PyTuple_Type, &axes,
-                          &job.window.step, &job.cut.scale, &job.cut.bias, &best))
+    if (!PyArg_ParseTuple(args, "OOOOO!nffp", &objects[SOURCE], &objects[TAPS], &objects[TARGET], &objects[TEAM],
+                          &PyTuple_Type, &axes, &job.window.step, &job.cut.scale, &job.cut.bias, &best))
         return NULL;
-    if (take(objects, axes, buffers, &job.window, &job.target) && accepted(understand(&buffers[TAPS], &job))) {
+    if (take(objects, axes, buffers, &job.window, &job.target, &job.team) && accepted(understand(&buffers[TAPS], &job))) {
         lay_out(&job, best);
         Py_BEGIN_ALLOW_THREADS
         unusual = run(&job);
@@ -281,7 +283,7 @@ static PyObject *correlate(PyObject *module, PyObject *args)
 
 static PyMethodDef METHODS[] = {
     {"correlate", correlate, METH_VARARGS,
-     "correlate(source, taps, target, axes, step, scale, bias, best) -> whether all is finite"},
+     "correlate(source, taps, target, team, axes, step, scale, bias, best) -> whether all is finite"},
     {NULL, NULL, 0, NULL},
 };
 

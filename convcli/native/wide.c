@@ -25,6 +25,7 @@ enum {
     ABREAST = 8,      /* vectors of a block: sums that are added to independently */
     RING = 3 * 1024,  /* doubles of input rows in use at a time: most of a first-level cache */
     LINE = 8,         /* doubles of a line of the cache: rows begin with one */
+    SHORTEST = 16,    /* rows of a part */
     NARROWEST = 128,  /* columns of a tile: fewer cost more calls than they save */
 };
 
@@ -71,6 +72,7 @@ struct kernels {
 struct job {
     struct window window;
     struct samples target;
+    struct team team;
     const double *values; /* (filters, channels, deep, high, wide) */
     ptrdiff_t channels, planes, deep, high, wide; /* planes: deep of each channel */
     double scale, bias;
@@ -174,14 +176,16 @@ static int run(struct job *job, struct counts *counts)
     job->sums = malloc((size_t)job->tile * sizeof *job->sums);
     job->ring = aligned_alloc(LINE * sizeof *job->ring, (size_t)(job->planes * job->depth * job->slot) * sizeof *job->ring);
     int there = job->taps && job->rows && job->sums && job->ring;
-    for (ptrdiff_t filter = 0; filter < job->target.channels && there; filter++) {
+    ptrdiff_t grain = job->target.slices > 1 ? 1 : SHORTEST;
+    for (struct part part; there && take_part(&job->team, &job->target, job->target.channels, grain, &part);) {
         struct job one = *job;
-        pick_filter(&one.window, &one.target, job->channels, filter);
-        one.values += filter * total;
+        pick_filter(&one.window, &one.target, job->channels, part.group);
+        cut_part(&one.window, &one.target, &part);
+        one.values += part.group * total;
         list_taps(&one);
-        for (ptrdiff_t tile = 0; tile < job->target.columns; tile += job->tile)
-            for (ptrdiff_t slice = 0; slice < job->target.slices; slice++)
-                run_tile(&one, slice, tile, smaller(job->tile, job->target.columns - tile), counts);
+        for (ptrdiff_t tile = 0; tile < one.target.columns; tile += one.tile)
+            for (ptrdiff_t slice = 0; slice < one.target.slices; slice++)
+                run_tile(&one, slice, tile, smaller(one.tile, one.target.columns - tile), counts);
     }
     free(job->taps), free(job->rows), free(job->sums), free(job->ring);
     return there;
@@ -199,16 +203,16 @@ static const char *understand(const Py_buffer *taps, struct job *job)
 
 static PyObject *correlate(PyObject *module, PyObject *args)
 {
-    PyObject *objects[READS] = {NULL}, *axes;
+    PyObject *objects[READS] = {[COLUMNS] = Py_None}, *axes;
     Py_buffer buffers[BUFFERS] = {{0}};
     struct job job = {0};
     struct counts counts = {0};
     int done = 0;
     (void)module;
-    if (!PyArg_ParseTuple(args, "OOOO!ndd", &objects[SOURCE], &objects[TAPS], &objects[TARGET], &PyTuple_Type, &axes,
-                          &job.window.step, &job.scale, &job.bias))
+    if (!PyArg_ParseTuple(args, "OOOOO!ndd", &objects[SOURCE], &objects[TAPS], &objects[TARGET], &objects[TEAM],
+                          &PyTuple_Type, &axes, &job.window.step, &job.scale, &job.bias))
         return NULL;
-    if (take(objects, axes, buffers, &job.window, &job.target) && accepted(understand(&buffers[TAPS], &job))) {
+    if (take(objects, axes, buffers, &job.window, &job.target, &job.team) && accepted(understand(&buffers[TAPS], &job))) {
         lay_out(&job);
         Py_BEGIN_ALLOW_THREADS
         done = run(&job, &counts);
@@ -222,7 +226,7 @@ static PyObject *correlate(PyObject *module, PyObject *args)
 
 static PyMethodDef METHODS[] = {
     {"correlate", correlate, METH_VARARGS,
-     "correlate(source, taps, target, axes, step, scale, bias) -> (below, above, nan)"},
+     "correlate(source, taps, target, team, axes, step, scale, bias) -> (below, above, nan)"},
     {NULL, NULL, 0, NULL},
 };
 

@@ -166,21 +166,89 @@ static int accepted(const char *wrong)
     return !wrong;
 }
 
-/* The arrays of a call: what is read, taps, what is written, more taps or NULL, and the pixels that the axes say are read. */
-enum { SOURCE, TAPS, TARGET, COLUMNS, READS, BUFFERS = READS + 3 };
+/* Threads that share the outputs of a call, each by a call of its own: who is through takes the next part. */
+struct team {
+    ptrdiff_t *next, size; /* where the next part begins; threads */
+    ptrdiff_t own;         /* what `next` points to where a thread is alone */
+};
 
-/* Their memory, the axes, and the images of them. False with an exception; the buffers are the caller's to give back. */
-static int take(PyObject *const objects[READS], PyObject *axes, Py_buffer buffers[BUFFERS], struct window *window,
-                struct samples *target)
+/* Rows of the outputs of a group of filters, or of a volume the slices. */
+struct part {
+    ptrdiff_t group, first, count;
+};
+
+/* The next part of the outputs of `groups` groups, a multiple of `grain` unless it is the last of a group. Parts get shorter:
+ * all threads are through at about the same time. False where none is left. */
+static int take_part(const struct team *team, const struct samples *target, ptrdiff_t groups, ptrdiff_t grain,
+                     struct part *part)
 {
-    static const int flags[] = {PyBUF_RECORDS_RO, PyBUF_ND | PyBUF_FORMAT, PyBUF_RECORDS, PyBUF_ND | PyBUF_FORMAT};
+    ptrdiff_t length = target->slices > 1 ? target->slices : target->rows;
+    ptrdiff_t begin = __atomic_load_n(team->next, __ATOMIC_RELAXED), end;
+    do {
+        ptrdiff_t left = groups * length - begin, fair = team->size > 1 ? parts(left, 2 * team->size) : left;
+        if (begin < 0 || left <= 0)
+            return 0;
+        *part = (struct part){begin / length, begin % length, parts(fair, grain) * grain};
+        part->count = smaller(part->count, length - part->first);
+        end = begin + part->count;
+    } while (!__atomic_compare_exchange_n(team->next, &begin, end, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+    return 1;
+}
+
+/* Let an axis begin with what its output `first` reads. */
+static void cut_axis(struct axis *axis, struct samples *source, ptrdiff_t step, ptrdiff_t first)
+{
+    ptrdiff_t position = first * axis->stride;
+    axis->size -= position;
+    if (axis->reads)
+        axis->reads += position;
+    else
+        source->data += position * step;
+}
+
+/* The window and the target of a part. */
+static void cut_part(struct window *window, struct samples *target, const struct part *part)
+{
+    if (target->slices > 1) {
+        cut_axis(&window->z, &window->source, window->source.slice_step, part->first);
+        target->data += part->first * target->slice_step, target->slices = part->count;
+    } else {
+        cut_axis(&window->y, &window->source, window->source.row_step, part->first);
+        target->data += part->first * target->row_step, target->rows = part->count;
+    }
+}
+
+/* What Python says of a team: None, or two numbers, where the next part begins and the threads. NULL, or what is wrong. */
+static const char *as_team(const Py_buffer *buffer, struct team *team)
+{
+    ptrdiff_t *numbers = buffer->buf;
+    *team = (struct team){&team->own, 1, 0};
+    if (!buffer->obj)
+        return NULL;
+    if (buffer->len != 2 * sizeof *numbers || (uintptr_t)numbers % sizeof *numbers || numbers[1] < 1 || numbers[1] > INT32_MAX)
+        return "a team is two numbers: where the next part begins, and the threads";
+    team->next = numbers, team->size = numbers[1];
+    return NULL;
+}
+
+/* The objects of a call: what is read, taps, what is written, more taps, the team; and the pixels that axes say are read. */
+enum { SOURCE, TAPS, TARGET, COLUMNS, TEAM, READS, BUFFERS = READS + 3 };
+
+/* Their memory, the axes, and what is in them; more taps and the team may be None. False with an exception; the buffers are
+ * the caller's to give back. */
+static int take(PyObject *const objects[READS], PyObject *axes, Py_buffer buffers[BUFFERS], struct window *window,
+                struct samples *target, struct team *team)
+{
+    static const int flags[] = {PyBUF_RECORDS_RO, PyBUF_ND | PyBUF_FORMAT, PyBUF_RECORDS, PyBUF_ND | PyBUF_FORMAT,
+                                PyBUF_WRITABLE};
     for (int i = 0; i < READS; i++)
-        if (objects[i] && PyObject_GetBuffer(objects[i], &buffers[i], flags[i]))
+        if ((i < COLUMNS || objects[i] != Py_None) && PyObject_GetBuffer(objects[i], &buffers[i], flags[i]))
             return 0;
     if (!as_axes(axes, window, buffers + READS))
         return 0;
     const char *wrong = as_samples(&buffers[SOURCE], &window->source);
-    return accepted(wrong ? wrong : as_samples(&buffers[TARGET], target));
+    wrong = wrong ? wrong : as_samples(&buffers[TARGET], target);
+    return accepted(wrong ? wrong : as_team(&buffers[TEAM], team));
 }
 
 static void give_back(Py_buffer buffers[BUFFERS])
