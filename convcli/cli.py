@@ -10,6 +10,8 @@ import gc
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from typing import NoReturn
 
 from convcli.commands import COMMANDS, command_function
 from convcli.errors import ConvError
@@ -18,11 +20,13 @@ from convcli.streams import STREAM, drop, open_closed_streams, say
 
 THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 CLOSED_PIPE = 141  # what a shell reports for a process that SIGPIPE ended
+SELDOM = 10_000  # new objects from one search for garbage to the next: what start-up makes is none
 
 
 def main() -> None:
     """The console script: runs the command line and exits."""
     gc.freeze()  # nothing imported so far will ever be garbage
+    gc.set_threshold(SELDOM)
     open_closed_streams()
     for name in THREAD_VARIABLES:
         os.environ.setdefault(name, "1")  # read when NumPy is imported; the engine has its own threads
@@ -31,8 +35,20 @@ def main() -> None:
         code = flushed(run(sys.argv[1:]))
         release_signals()
     except Interrupted as stop:
-        code = stopped(stop)
-    sys.exit(code)
+        sys.exit(stopped(stop))
+    leave(code)
+
+
+def leave(code: int) -> NoReturn:
+    """End the process, where everything is written and closed: Python's own way takes 20 ms once NumPy is loaded.
+
+    Profilers and debuggers, which report at that end, have it.
+    """
+    if sys.getprofile() or sys.gettrace():
+        sys.exit(code)
+    with suppress(OSError, ValueError):  # closed, or nobody reads it
+        sys.stderr.flush()
+    os._exit(code)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -422,3 +422,11 @@ def test_ctrl_c_while_modules_are_loaded_shows_no_traceback(pictures, tmp_path, 
     assert done.returncode in {130, -signal.SIGINT}
     assert b"Traceback" not in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_profilers_report_at_the_end():
+    """The process ends at once, unless something that reports at Python's own end watches it."""
+    words = (sys.executable, "-m", "cProfile", "-m", "convcli", "shapes", "3@8x8", "conv3-4")
+    done = subprocess.run(words, capture_output=True, env=environment(), check=True, text=True)
+    assert "function calls" in done.stdout
+    assert "4@6x6" in done.stdout
