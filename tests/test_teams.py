@@ -146,9 +146,10 @@ def test_a_team_is_two_numbers(team):
         native.correlate(np.ones((5, 5), np.float32), np.ones((3, 3)), np.ones((3, 3), np.float32), team=team)
 
 
-def test_a_team_that_is_nowhere_does_nothing():
+@pytest.mark.parametrize("place", [-4, -(2**63), 3, 2**63 - 1])
+def test_a_team_that_is_nowhere_does_nothing(place):
     target = np.full((3, 3), RIM, np.float32)
-    native.correlate(np.ones((5, 5), np.float32), np.ones((3, 3)), target, team=np.array([-4, 2], np.intp))
+    native.correlate(np.ones((5, 5), np.float32), np.ones((3, 3)), target, team=np.array([place, 2], np.intp))
     assert (target == RIM).all()
 
 

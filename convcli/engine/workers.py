@@ -1,4 +1,4 @@
-"""Threads that share a queue of tasks, with BLAS kept to one thread inside each.
+"""Threads that share a queue of tasks, or a call, with BLAS kept to one thread inside each.
 
 Helpers are kept for the next image: to start a thread takes longer than to filter a small one.
 """

@@ -177,17 +177,17 @@ struct part {
     ptrdiff_t group, first, count;
 };
 
-/* The next part of the outputs of `groups` groups, a multiple of `grain` unless it is the last of a group. Parts get shorter:
- * all threads are through at about the same time. False where none is left. */
+/* The next part of the outputs of `groups` groups, a multiple of `grain` unless it is the last of a group. Parts get
+ * shorter: all threads are through at about the same time. False where none is left. */
 static int take_part(const struct team *team, const struct samples *target, ptrdiff_t groups, ptrdiff_t grain,
                      struct part *part)
 {
     ptrdiff_t length = target->slices > 1 ? target->slices : target->rows;
     ptrdiff_t begin = __atomic_load_n(team->next, __ATOMIC_RELAXED), end;
     do {
-        ptrdiff_t left = groups * length - begin, fair = team->size > 1 ? parts(left, 2 * team->size) : left;
-        if (begin < 0 || left <= 0)
+        if (begin < 0 || begin >= groups * length)
             return 0;
+        ptrdiff_t left = groups * length - begin, fair = team->size > 1 ? parts(left, 2 * team->size) : left;
         *part = (struct part){begin / length, begin % length, parts(fair, grain) * grain};
         part->count = smaller(part->count, length - part->first);
         end = begin + part->count;
@@ -225,7 +225,8 @@ static const char *as_team(const Py_buffer *buffer, struct team *team)
     *team = (struct team){&team->own, 1, 0};
     if (!buffer->obj)
         return NULL;
-    if (buffer->len != 2 * sizeof *numbers || (uintptr_t)numbers % sizeof *numbers || numbers[1] < 1 || numbers[1] > INT32_MAX)
+    if (buffer->len != 2 * sizeof *numbers || (uintptr_t)numbers % sizeof *numbers || numbers[1] < 1 ||
+        numbers[1] > INT32_MAX)
         return "a team is two numbers: where the next part begins, and the threads";
     team->next = numbers, team->size = numbers[1];
     return NULL;
