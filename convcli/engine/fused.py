@@ -7,33 +7,17 @@ Tiles in which NaN or infinities turn up go the long way.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
-from convcli import native
+from convcli.engine.job import Job
+from convcli.engine.prepared import Compiled
 from convcli.engine.samples import Counts
-
-if TYPE_CHECKING:
-    from convcli.engine.loop import Job
-    from convcli.engine.slabs import Setup
-    from convcli.engine.tiles import Task
+from convcli.engine.tiling import Task
 
 Array = np.ndarray[Any, Any]
-Compiled = Callable[..., native.Counts | None]
-"""(channels of source rows, target rows of each filter, what stands beyond, scale and bias and step) -> counts, or None
-where the method cannot do these."""
-
-
-def fits(setup: Setup) -> bool:
-    """Whether images may go the short way at all."""
-    filter_, numbers, info = setup.filter, setup.filter.numbers, setup.info
-    plain = numbers.range == "clip" and numbers.nodata is None and not numbers.linear and filter_.combine == "stack"
-    colours = not info.has_alpha or numbers.alpha == "straight"
-    held = native.TYPES if setup.plan.itemsize == 4 else native.WIDE_TYPES
-    types = info.dtype in held and filter_.output_dtype(info) in held
-    return native.AVAILABLE and plain and colours and types
 
 
 def store_fused(job: Job, compiled: Compiled, task: Task, target: Array) -> Counts | None:

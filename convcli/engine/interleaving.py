@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 
 from convcli import native
-from convcli.engine.loop import Job
+from convcli.engine.job import Job
+from convcli.engine.loop import run_tiles
 from convcli.engine.memory import empty
 from convcli.engine.samples import Counts, count_nan, extremes, spread
 from convcli.engine.slabs import Setup
-from convcli.engine.tiles import Task, store_tile
+from convcli.engine.tiles import store_tile
+from convcli.engine.tiling import Task
 from convcli.engine.workers import run_all
 from convcli.filters.filter import FILTERS
 from convcli.filters.transposed import Part, Place
@@ -70,7 +72,7 @@ class Work:
         """The part's results out of all, as its own job would have stored them."""
         values = np.empty(self.job.slab.working_shape, target.dtype)
         if self.planned.part.spare:
-            self.job.run(values)  # for the results that have no place
+            run_tiles(self.job, values)  # for the results that have no place
         own = self.job.target(values)
         cells = tuple((0, size) for size in self.planned.plan.problem.output)
         places = list(self.planned.part.places(cells))

@@ -7,7 +7,7 @@ it: see `convcli.engine.streaming`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache, cached_property, lru_cache
+from functools import cache, lru_cache
 from math import prod
 from threading import Lock
 from typing import Any
@@ -15,18 +15,19 @@ from typing import Any
 import numpy as np
 
 from convcli.engine.fused import store_fused
+from convcli.engine.job import Job
 from convcli.engine.memory import empty
 from convcli.engine.samples import Counts, extremes, spread
-from convcli.engine.slabs import Setup, Slab
-from convcli.engine.tiles import Task, store_tile
+from convcli.engine.slabs import Setup
+from convcli.engine.tiles import store_tile
+from convcli.engine.tiling import Task
 from convcli.engine.workers import core_count, run_all
 from convcli.errors import UsageError
 from convcli.filters.borders import parse_border
-from convcli.filters.filter import Filter, Layout, Numbers, parse_padding
+from convcli.filters.filter import Filter, Numbers, parse_padding
 from convcli.image import Image, ImageInfo
 from convcli.kernels.kernel import Kernel
 from convcli.planner import Plan, make_plan
-from convcli.records import record
 
 Array = np.ndarray[Any, Any]
 Progress = Callable[[int], None]
@@ -119,7 +120,7 @@ def run(setup: Setup, data: Array, *, verify: int = 0, progress: Progress | None
     job, info = Job(setup, data), setup.after
     rescaled = setup.filter.numbers.range == "rescale"
     values = empty(job.slab.working_shape, setup.plan.problem.dtype if rescaled else info.dtype)
-    counts = job.run(values, progress)
+    counts = run_tiles(job, values, progress)
     if verify:
         from convcli.engine.verify import check_points, random_points
 
@@ -144,83 +145,33 @@ def rank_of(kernel: Kernel, approximation: float = 0.0) -> int | None:
     return max(separable.rank(taps, limit) for taps in kernel.array().reshape(-1, *kernel.spatial))
 
 
-@record
-class Job:
-    """A filter, set up, and an image: everything a tile needs. With a slab, the image's data are its alone."""
+def run_tiles(job: Job, values: Array, progress: Progress | None = None) -> Counts:
+    """Compute every tile of a job into `values`; what was clipped."""
+    target, total, lock, method = job.target(values), Counts(), Lock(), job.setup.method
 
-    setup: Setup
-    data: Array
-    part: Slab | None = None
+    def add(counts: Counts) -> None:
+        with lock:
+            total.add(counts)
+            if progress:
+                progress(counts.samples)
 
-    @property
-    def filter(self) -> Filter:
-        """The filter."""
-        return self.setup.filter
+    def work(task: Task) -> None:
+        add(store_tile(job, method, task, target[job.place(task)]))
 
-    @property
-    def info(self) -> ImageInfo:
-        """What is known of the whole image."""
-        return self.setup.info
+    if tasks := _share_planes(job, target, add):
+        threads = min(job.setup.hands, len(tasks))
+        run_all(work, tasks, threads, blas=getattr(method.apply, "blas", True))
+    return total
 
-    @property
-    def plan(self) -> Plan:
-        """How it is computed."""
-        return self.setup.plan
 
-    @property
-    def layout(self) -> Layout:
-        """The part that each axis plays."""
-        return self.setup.layout
-
-    @property
-    def taps(self) -> Array:
-        """The kernel as float64 (O, I/g, *space)."""
-        return self.setup.taps
-
-    @cached_property
-    def source(self) -> Array:
-        """A view of the pixels as (*loops, samples, channels, *space)."""
-        return self.setup.source_view(self.data)
-
-    @cached_property
-    def slab(self) -> Slab:
-        """What of the outputs is computed: all, or those of the part."""
-        return self.part or self.setup.whole
-
-    def target(self, values: Array) -> Array:
-        """A view of results of the slab's `working_shape` as (*loops, samples, filters, *space)."""
-        return self.setup.target_view(values)
-
-    def place(self, task: Task) -> tuple[Any, ...]:
-        """Where a tile's results go in the target (*loops, samples, filters, *space)."""
-        return (*task.loop, ..., *self.slab.place(task.tile))
-
-    def run(self, values: Array, progress: Progress | None = None) -> Counts:
-        """Compute every tile into `values`; what was clipped."""
-        target, total, lock, method = self.target(values), Counts(), Lock(), self.setup.method
-
-        def add(counts: Counts) -> None:
-            with lock:
-                total.add(counts)
-                if progress:
-                    progress(counts.samples)
-
-        def work(task: Task) -> None:
-            add(store_tile(self, method, task, target[self.place(task)]))
-
-        if tasks := self._share_planes(target, add):
-            threads = min(self.setup.hands, len(tasks))
-            run_all(work, tasks, threads, blas=getattr(method.apply, "blas", True))
-        return total
-
-    def _share_planes(self, target: Array, add: Callable[[Counts], None]) -> list[Task]:
-        """Compute planes by all threads at once, where that may be; the tiles that are left."""
-        tasks, united = self.slab.tasks, self.setup.method.united
-        for plane, parts in self.slab.shared if united else ():
-            if united and (counts := store_fused(self, united, plane, target[self.place(plane)])):
-                add(counts)
-                tasks = [task for task in tasks if task not in parts]
-        return tasks
+def _share_planes(job: Job, target: Array, add: Callable[[Counts], None]) -> list[Task]:
+    """Compute planes by all threads at once, where that may be; the tiles that are left."""
+    tasks, united = job.slab.tasks, job.setup.method.united
+    for plane, parts in job.slab.shared if united else ():
+        if united and (counts := store_fused(job, united, plane, target[job.place(plane)])):
+            add(counts)
+            tasks = [task for task in tasks if task not in parts]
+    return tasks
 
 
 def _as_kernel(taps: Array) -> Kernel:

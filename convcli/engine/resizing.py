@@ -13,13 +13,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from convcli.engine.fused import Compiled
-from convcli.engine.loop import Job, Progress
+from convcli.engine.job import Job
+from convcli.engine.loop import Progress
 from convcli.engine.memory import empty
+from convcli.engine.prepared import Apply, Compiled, Method
 from convcli.engine.samples import Counts, extremes, spread
 from convcli.engine.slabs import Setup
-from convcli.engine.tiles import Apply, Method, Task, centre_opacity, filter_block, finish, store_tile, tile_block
-from convcli.engine.tiling import Span
+from convcli.engine.tiles import centre_opacity, filter_block, finish, store_tile, tile_block
+from convcli.engine.tiling import Span, Task
 from convcli.engine.verify import agrees, random_points, slack
 from convcli.engine.workers import run_all
 from convcli.errors import ConvError
@@ -112,9 +113,8 @@ class TileMethod(Method):
 
     @cached_property
     def _axes(self) -> tuple[Resampled, ...]:
-        filter_ = self.setup.filter
-        assert isinstance(filter_, ResampledFilter)
-        return filter_.geometry(self.setup.info)
+        assert isinstance(self.filter, ResampledFilter)
+        return self.filter.geometry(self.info)
 
     def _signed(self, *, negative: bool) -> list[Signs]:
         """The signs along the axes whose product is positive, or negative."""
@@ -152,6 +152,10 @@ class TileMethod(Method):
         return self.weighted(*self._signed(negative=True))
 
 
+def _method(job: Job, task: Task) -> TileMethod:
+    return TileMethod(job.filter, job.info, job.plan, task)
+
+
 def apply(
     filter_: ResampledFilter, image: Image, plan: Plan, *, verify: int = 0, progress: Progress | None = None
 ) -> tuple[Image, Counts]:
@@ -164,7 +168,7 @@ def apply(
     found: list[Counts] = []
 
     def work(task: Task) -> None:
-        found.append(store_tile(job, TileMethod(job.setup, task), task, target[job.place(task)]))
+        found.append(store_tile(job, _method(job, task), task, target[job.place(task)]))
         if progress:
             progress(found[-1].samples)
 
@@ -189,7 +193,7 @@ def _check(job: Job, target: Array, count: int) -> None:
         found = target[job.place(task)].astype(np.float64)
         block = tile_block(wide, task, "float64")
         results = np.empty((len(block), 1, *task.shape))
-        filter_block(wide, TileMethod(wide.setup, task), block, results)
+        filter_block(wide, _method(wide, task), block, results)
         expected = np.empty_like(found)
         finish(wide, results, centre_opacity(wide, block, task), expected)
         if not agrees(found, expected, allowed, target.dtype):

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from convcli.engine.tiles import Method, Task
-from convcli.engine.tiling import Span, Tile, cut, tiles
+from convcli.engine.prepared import Method
+from convcli.engine.tiling import Span, Task, Tile, cut, tiles
 from convcli.engine.windows import Held, look_up, rows_read
 from convcli.filters.filter import FILTERS, Filter, Layout
 from convcli.image import ImageInfo, Spans
@@ -71,12 +71,12 @@ class Setup:
     @cached_property
     def method(self) -> Method:
         """The method, prepared."""
-        return Method(self)
+        return Method(self.filter, self.info, self.plan)
 
     @cached_property
     def taps(self) -> Array:
         """The kernel as float64 (O, I/g, *space)."""
-        return self.filter.kernel.as_bank()
+        return self.method.taps
 
     @cached_property
     def outside(self) -> list[float]:

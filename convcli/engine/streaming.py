@@ -16,10 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from convcli.engine.loop import Job, Progress
+from convcli.engine.job import Job
+from convcli.engine.loop import Progress, run_tiles
 from convcli.engine.samples import Counts, extremes, spread
 from convcli.engine.slabs import SHARE, Setup, Slab
-from convcli.engine.tiles import Task
+from convcli.engine.tiling import Task
 from convcli.engine.verify import check_points, points_inside, random_points
 from convcli.filters.filter import Filter
 from convcli.image import ImageInfo, PixelSource, PixelTarget
@@ -129,7 +130,7 @@ class Stream:
         job = Job(self.setup, pixels, slab)
         rescaled = self.filter.numbers.range == "rescale"
         values = np.empty(slab.working_shape, self.plan.problem.dtype if rescaled else self.setup.after.dtype)
-        total.add(job.run(values, progress))
+        total.add(run_tiles(job, values, progress))
         check_points(job, values, points_inside(job, self.points))
         self.busy["compute"] += perf_counter() - begun
         return values.reshape([stop - start for start, stop in slab.written])

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from convcli.arithmetic.problem import Problem
-from convcli.engine.fused import Compiled, fits, store_fused
+from convcli.engine.fused import store_fused
+from convcli.engine.job import Job
+from convcli.engine.prepared import Apply, Method
 from convcli.engine.samples import (
     Counts,
     count_nan,
@@ -21,110 +20,13 @@ from convcli.engine.samples import (
     to_srgb,
     unpremultiply,
 )
+from convcli.engine.tiling import Task
 from convcli.engine.windows import read_window
-from convcli.engine.workers import Team
 from convcli.errors import ConvError
-from convcli.kernels.kernel import Kernel
-from convcli.kernels.pairs import Pair
-from convcli.methods import pointwise
-from convcli.planner import load
-from convcli.records import record, replace
-
-if TYPE_CHECKING:
-    from convcli.engine.loop import Job
-    from convcli.engine.slabs import Setup
 
 Array = np.ndarray[Any, Any]
-Apply = Callable[[Array, Array], None]
 ZERO_SUM = 1e-6
 """A kernel whose sum is smaller than this share of its absolute sum counts as zero-sum."""
-SAFE = 1e30
-"""Sums up to this size are far from an overflow of float32, inside any method too."""
-
-
-@record
-class Task:
-    """One tile of one plane: where in the loops, and [start, stop) of the outputs per spatial axis."""
-
-    loop: tuple[int, ...]
-    tile: tuple[tuple[int, int], ...]
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Outputs per spatial axis."""
-        return tuple(stop - start for start, stop in self.tile)
-
-
-@record
-class Method:
-    """The planned method with a filter's taps, and with the variants of them that NaN and overflow need."""
-
-    setup: Setup
-
-    @cached_property
-    def apply(self) -> Apply:
-        """The filter itself."""
-        plan, filter_ = self.setup.plan, self.setup.filter
-        made: Any = ready(filter_.pair or filter_.kernel, plan.method, replace(plan.problem, itemsize=plan.itemsize))
-        apply: Apply = made if plan.team == 1 else replace(made, team=Team(plan.team))
-        return apply
-
-    @cached_property
-    def fused(self) -> Compiled | None:
-        """The filter on samples as they lie in the image, where that is possible."""
-        return getattr(self.apply, "fused", None) if fits(self.setup) else None
-
-    @cached_property
-    def united(self) -> Compiled | None:
-        """The same by all threads at once, where the method's threads can share a call."""
-        threads = self.setup.plan.threads
-        if self.fused is None or threads == 1 or not getattr(self.apply, "shares", False):
-            return None
-        united: Compiled = replace(self.apply, team=Team(threads)).fused  # type: ignore[attr-defined]
-        return united
-
-    @cached_property
-    def wide(self) -> Apply:
-        """The filter in float64."""
-        plan, filter_ = self.setup.plan, self.setup.filter
-        return ready(filter_.pair or filter_.kernel, plan.method, replace(plan.problem, itemsize=8))
-
-    @cached_property
-    def safe(self) -> float:
-        """Pixels up to this size make no overflow; 0 where that is not known: of what lies between two steps."""
-        filter_ = self.setup.filter
-        return 0.0 if filter_.pair else SAFE / max(1.0, filter_.kernel.absolute_sum())
-
-    @cached_property
-    def reach(self) -> Apply:
-        """Counts the marked pixels that each output looks at."""
-        return self.marks(self.setup.taps != 0)
-
-    @cached_property
-    def reach_positive(self) -> Apply:
-        """Counts the marked pixels under a positive tap."""
-        return self.marks(self.setup.taps > 0)
-
-    @cached_property
-    def reach_negative(self) -> Apply:
-        """Counts the marked pixels under a negative tap."""
-        return self.marks(self.setup.taps < 0)
-
-    def marks(self, taps: Array) -> Apply:
-        """A filter of ones where `taps` are true, by the planned method; that of a pair is no pair."""
-        plan = self.setup.plan
-        method = "direct" if plan.problem.multiplier else plan.method
-        made: Apply = load(method).prepare(taps.astype(float), replace(plan.problem, itemsize=4, multiplier=0))
-        return made
-
-
-@lru_cache(maxsize=16)
-def ready(kernel: Kernel | Pair, method: str, problem: Problem) -> Apply:
-    """A method with a kernel's taps, kept for the next image: transforms of a bank cost as much as using it once."""
-    if isinstance(kernel, Pair):
-        return pointwise.prepare(kernel.depthwise.array(), kernel.pointwise.array(), problem, load(method))
-    made: Apply = load(method).prepare(kernel.as_bank(), problem)
-    return made
 
 
 def store_tile(job: Job, method: Method, task: Task, target: Array) -> Counts:

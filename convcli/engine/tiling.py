@@ -6,9 +6,23 @@ from collections.abc import Iterator, Sequence
 from itertools import product
 
 from convcli.arithmetic.geometry import Geometry
+from convcli.records import record
 
 Span = tuple[int, int]
 Tile = tuple[Span, ...]
+
+
+@record
+class Task:
+    """One tile of one plane: where in the loops, and [start, stop) of the outputs per spatial axis."""
+
+    loop: tuple[int, ...]
+    tile: Tile
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Outputs per spatial axis."""
+        return tuple(stop - start for start, stop in self.tile)
 
 
 def tiles(axes: Sequence[Geometry], steps: Sequence[int]) -> Iterator[Tile]:

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import product
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from convcli.engine.job import Job
 from convcli.engine.samples import limits
-from convcli.engine.tiles import Task, centre_opacity, finish, tile_block
+from convcli.engine.tiles import centre_opacity, finish, tile_block
+from convcli.engine.tiling import Task
 from convcli.errors import ConvError
 from convcli.filters.filter import ACCURACY, TIE
 from convcli.records import replace
-
-if TYPE_CHECKING:
-    from convcli.engine.loop import Job
 
 Array = np.ndarray[Any, Any]
 SEED = 20260101
