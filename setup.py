@@ -12,10 +12,10 @@ psabi: how wide vectors are passed differs between processors; here they never l
 """
 
 PARTS = {
-    "_direct": ("axis", "window", "instructions", "floats", "kernels", "recipe"),
-    "_wide": ("axis", "window", "instructions", "wide"),
-    "_layers": ("axis", "window", "instructions", "floats", "layers"),
-    "_minimal": ("axis", "window", "instructions", "floats", "minimal"),
+    "_direct": ("axis", "window", "call", "instructions", "floats", "kernels", "recipe"),
+    "_wide": ("axis", "window", "call", "instructions", "wide"),
+    "_layers": ("axis", "window", "call", "instructions", "floats", "layers"),
+    "_minimal": ("axis", "window", "call", "instructions", "floats", "minimal"),
     "_patches": ("axis", "versions"),
     "_fourier": ("versions",),
     "_copies": ("axis", "versions"),

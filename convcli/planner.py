@@ -94,7 +94,8 @@ def make_plan(
     best = min(priced, key=lambda candidate: candidate.cost.seconds if candidate.cost else 0.0)
     assert best.cost is not None
     working = replace(problem, itemsize=best.itemsize)
-    tile = _bounded(_shared(load(best.method), working.depthwise, best.threads), working, memory // threads)
+    chosen = load(best.method)
+    tile = _bounded(chosen, _shared(chosen, working.depthwise, best.threads), working, memory // threads)
     return Plan(working, best.method, best.itemsize, tile, best.threads, best.cost, candidates, memory)
 
 
@@ -144,12 +145,12 @@ def _shared(method: Any, problem: Problem, threads: int) -> tuple[int, ...]:
     tile: tuple[int, ...] = method.tile(problem)
     if team := _few(method, _tiles(method, problem), threads):
         tile = tile[0] * threads, *tile[1:]
-    elif not hasattr(method, "grain") or problem.images > threads:
+    elif not hasattr(method, "grain"):
         return tile
     outputs, across = problem.output[0], prod(ceil(n / t) for n, t in zip(problem.output[1:], tile[1:], strict=True))
-    others, threads = problem.images * across, 1 if team else threads
-    rounds = ceil(ceil(outputs / tile[0]) * others / threads)
-    rows = ceil(outputs / ceil(rounds * threads / others))
+    others, hands = problem.images * across, 1 if team else threads
+    rounds = ceil(ceil(outputs / tile[0]) * others / hands)
+    rows = ceil(outputs / ceil(rounds * hands / others)) if team or problem.images <= threads else tile[0]
     grain = method.grain(problem)
     return min(outputs, ceil(rows / grain) * grain), *tile[1:]
 
@@ -175,12 +176,20 @@ def _never(_problem: Problem) -> bool:
     return False
 
 
-def _bounded(tile: tuple[int, ...], problem: Problem, memory: int) -> tuple[int, ...]:
+def _bounded(method: Any, tile: tuple[int, ...], problem: Problem, memory: int) -> tuple[int, ...]:
     """Halve the longest side of a tile until its workspace fits."""
     while _workspace(tile, problem) > memory and max(tile) > 1:
-        longest = tile.index(max(tile))
-        tile = (*tile[:longest], -(-tile[longest] // 2), *tile[longest + 1 :])
+        tile = halved(method, problem, tile, tile.index(max(tile)))
     return tile
+
+
+def halved(method: Any, problem: Problem, tile: tuple[int, ...], axis: int) -> tuple[int, ...]:
+    """A tile half as long along an axis, still cut between whole blocks of the method where these are not longer."""
+    half = ceil(tile[axis] / 2)
+    grain = method.grain(problem.depthwise) if axis == 0 and hasattr(method, "grain") else 1
+    if half > grain:
+        half = ceil(half / grain) * grain
+    return *tile[:axis], half, *tile[axis + 1 :]
 
 
 def _workspace(tile: tuple[int, ...], problem: Problem) -> int:

@@ -1,4 +1,5 @@
-"""The only loop over pixels: every tile of every plane through the planned method, by several threads.
+"""The only loop over pixels: every tile of every plane through the planned method, by several threads, or all tiles of
+a plane at once where threads can share a call.
 
 A source may be any array, also a memory map; so may a target. Where an image is larger than that, a job is a slab of
 it: see `convcli.engine.streaming`.

@@ -20,7 +20,7 @@ from convcli.engine.tiling import Span, Task, Tile, cut, tiles
 from convcli.engine.windows import Held, look_up, rows_read
 from convcli.filters.filter import FILTERS, Filter, Layout
 from convcli.image import ImageInfo, Spans
-from convcli.planner import Plan
+from convcli.planner import Plan, halved, load
 from convcli.records import record, replace
 
 Array = np.ndarray[Any, Any]
@@ -255,8 +255,7 @@ def narrowed(filter_: Filter, info: ImageInfo, plan: Plan) -> Plan:
     if setup.whole.size <= most:
         return plan
     while plan.tile[setup.axis] > 1 and _thick(setup, plan.tile[setup.axis]).size > most:
-        step = -(-plan.tile[setup.axis] // 2)
-        plan = replace(plan, tile=(*plan.tile[: setup.axis], step, *plan.tile[setup.axis + 1 :]))
+        plan = replace(plan, tile=halved(load(plan.method), plan.problem, plan.tile, setup.axis))
     return plan
 
 

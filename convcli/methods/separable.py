@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from convcli import native
 from convcli.arithmetic.geometry import Geometry
 from convcli.arithmetic.problem import Cost, Problem
+from convcli.methods import direct
 from convcli.methods.banded import band, band_rows, phases, strips
 from convcli.methods.team import ALONE, Alone
 from convcli.methods.workspace import Workspace
@@ -56,7 +57,8 @@ def tile(problem: Problem) -> tuple[int, ...]:
     if compiled(problem) and deep:
         return _volume_tile(problem)
     if compiled(problem):
-        return min(rows, max(64, 2**19 // columns)), columns
+        block = direct.grain(problem)
+        return min(rows, ceil(max(64, 2**19 // columns) / block) * block), columns
     return (*(min(d, 32) for d in deep), min(rows, 128 if not deep else 32), min(columns, 1024))
 
 

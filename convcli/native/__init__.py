@@ -2,9 +2,9 @@
 
 The extension is optional. Without a C compiler the package is installed without it, and `AVAILABLE` is False; the
 environment variable CONVCLI_NATIVE=0 says so too, for tests. Calls release the interpreter's lock: threads may filter
-strips of one image at the same time.
+strips of one image at the same time, or share a call.
 
-`correlate` and `separable` sum in float32, `correlate_wide` in float64.
+`correlate`, `separable`, `correlate_minimal` and `correlate_layers` sum in float32, `correlate_wide` in float64.
 
 A NaN or an infinity spoils every result whose footprint it is in, under a zero tap too; the counts tell of it.
 

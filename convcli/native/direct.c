@@ -106,6 +106,8 @@ struct job {
     struct window window;
     struct samples target;
     struct team team;
+    struct counts counts;
+    int instructions;          /* by which of INSTRUCTIONS it is done */
     struct taps taps, columns; /* of a separable kernel the rows and the columns, a term after the other */
     ptrdiff_t channels, deep;  /* that a filter sums over; slices under the kernel: planes of taps for each channel */
     ptrdiff_t filters;         /* that sum over the same channels */
@@ -575,9 +577,10 @@ static void find_room(struct job *job, struct memory *memory)
     job->sums = room(memory, job->straight ? 0 : TALLEST, (job->chunk + margin(job)) * size);
 }
 
-/* Find memory, run, give it back. False without memory. */
-static int run(struct job *job, struct counts *counts)
+/* Find memory, run, give it back. -1 without memory. */
+static int run(struct job *job)
 {
+    lay_out(job);
     struct memory memory = {calloc(32, sizeof(void *)), 0, 0};
     memory.failed = !memory.blocks;
     find_room(job, &memory);
@@ -591,12 +594,12 @@ static int run(struct job *job, struct counts *counts)
         one.taps.values += filter * count_taps(&job->taps);
         if (ready != part.group)
             prepare(&one);
-        run_job(&one, counts);
+        run_job(&one, &job->counts);
     }
     while (memory.count)
         free(memory.blocks[--memory.count]);
     free(memory.blocks);
-    return !memory.failed;
+    return memory.failed ? -1 : 0;
 }
 
 /* Contiguous float32 taps of `ndim` axes, the last three of them (planes, high, wide). NULL, or what is wrong. */
@@ -610,15 +613,15 @@ static const char *as_taps(const Py_buffer *buffer, int ndim, struct taps *taps)
 }
 
 /* Make a job of what Python handed in. NULL, or what is wrong. */
-static const char *understand(const Py_buffer *buffers, int instructions, struct job *job)
+static const char *understand(const Py_buffer *buffers, struct job *job)
 {
     const Py_buffer *taps = &buffers[TAPS], *columns = &buffers[COLUMNS];
     struct window *window = &job->window;
     int terms = columns->obj != NULL;
     const char *wrong;
-    if (instructions < 0 || instructions >= supported())
+    if (job->instructions < 0 || job->instructions >= supported())
         return "this processor does not have these instructions";
-    job->kernels = INSTRUCTIONS[instructions].kernels;
+    job->kernels = INSTRUCTIONS[job->instructions].kernels;
     if ((wrong = as_taps(taps, terms ? 3 : 5, &job->taps)) || (terms && (wrong = as_taps(columns, 3, &job->columns))))
         return wrong;
     if (terms && (job->taps.high != 1 || job->columns.wide != 1 || job->columns.planes != job->taps.planes))
@@ -632,28 +635,18 @@ static const char *understand(const Py_buffer *buffers, int instructions, struct
     return NULL;
 }
 
+#include "call.h"
+
 static PyObject *filter(PyObject *module, PyObject *args)
 {
     PyObject *objects[READS], *axes;
-    Py_buffer buffers[BUFFERS] = {{0}};
     struct job job = {0};
-    struct counts counts = {0};
-    int instructions, done = 0;
     (void)module;
     if (!PyArg_ParseTuple(args, "OOOOOO!nffi", &objects[SOURCE], &objects[TAPS], &objects[TARGET], &objects[COLUMNS],
-                          &objects[TEAM], &PyTuple_Type, &axes, &job.window.step, &job.scale, &job.bias, &instructions))
+                          &objects[TEAM], &PyTuple_Type, &axes, &job.window.step, &job.scale, &job.bias, &job.instructions))
         return NULL;
-    if (take(objects, axes, buffers, &job.window, &job.target, &job.team) &&
-        accepted(understand(buffers, instructions, &job))) {
-        lay_out(&job);
-        Py_BEGIN_ALLOW_THREADS
-        done = run(&job, &counts);
-        Py_END_ALLOW_THREADS
-        if (!done)
-            PyErr_NoMemory();
-    }
-    give_back(buffers);
-    return done ? Py_BuildValue("LLL", counts.below, counts.above, counts.nan) : NULL;
+    int failed = carry_out(objects, axes, &job);
+    return failed ? NULL : Py_BuildValue("LLL", job.counts.below, job.counts.above, job.counts.nan);
 }
 
 static PyMethodDef METHODS[] = {

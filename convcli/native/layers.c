@@ -69,6 +69,7 @@ struct job {
     struct window window;
     struct samples target;
     struct team team;
+    int best; /* instructions, or those of any processor */
     const float *values; /* (filters, channels, high, wide) */
     ptrdiff_t channels, high, wide;
     ptrdiff_t filters;  /* that sum over the same channels */
@@ -236,12 +237,12 @@ static int run_group(const struct job *job)
     return unusual;
 }
 
-/* Decide how the work is cut, and done: by the best instructions, or by those of any processor. */
-static void lay_out(struct job *job, int best)
+/* Decide how the work is cut, and done. */
+static void lay_out(struct job *job)
 {
     const struct axis *x = &job->window.x;
     ptrdiff_t reach = (job->wide - 1) * x->dilation, across = smaller(x->stride, reach + 1);
-    job->kernels = INSTRUCTIONS[best ? supported() - 1 : 0].kernels;
+    job->kernels = INSTRUCTIONS[job->best ? supported() - 1 : 0].kernels;
     job->phases = smaller(job->window.y.stride, job->high);
     job->rows = count_rows(job, 0) + 1;
     job->strip = BANDS / (job->channels * job->phases * 4 * job->rows * across) - reach / x->stride;
@@ -255,6 +256,7 @@ static void lay_out(struct job *job, int best)
 /* Find memory, run, give it back. -1 without memory, else whether a result is not finite. */
 static int run(struct job *job)
 {
+    lay_out(job);
     ptrdiff_t most = 4 * job->channels * job->high * job->wide, band = job->rows * job->bands.slot, unusual = -1;
     ptrdiff_t floats = job->channels * job->phases * job->plane, groups = job->target.channels / job->filters, ready = -1;
     size_t bytes = (size_t)parts(floats + 2 * TOGETHER * job->bands.slot + job->kernels->width, LINE) * LINE * sizeof(float);
@@ -283,8 +285,9 @@ static int run(struct job *job)
 }
 
 /* Make a job of what Python handed in. NULL, or what is wrong. */
-static const char *understand(const Py_buffer *taps, struct job *job)
+static const char *understand(const Py_buffer *buffers, struct job *job)
 {
+    const Py_buffer *taps = &buffers[TAPS];
     struct window *window = &job->window;
     const char *wrong;
     if (!is_taps(taps, 5) || taps->shape[2] != 1)
@@ -302,25 +305,17 @@ static const char *understand(const Py_buffer *taps, struct job *job)
     return job->target.column_step == sizeof(float) ? NULL : "columns of the target lie side by side";
 }
 
+#include "call.h"
+
 static PyObject *correlate(PyObject *module, PyObject *args)
 {
     PyObject *objects[READS] = {[COLUMNS] = Py_None}, *axes;
-    Py_buffer buffers[BUFFERS] = {{0}};
     struct job job = {0};
-    int best, unusual = -1;
     (void)module;
     if (!PyArg_ParseTuple(args, "OOOOO!np", &objects[SOURCE], &objects[TAPS], &objects[TARGET], &objects[TEAM],
-                          &PyTuple_Type, &axes, &job.window.step, &best))
+                          &PyTuple_Type, &axes, &job.window.step, &job.best))
         return NULL;
-    if (take(objects, axes, buffers, &job.window, &job.target, &job.team) && accepted(understand(&buffers[TAPS], &job))) {
-        lay_out(&job, best);
-        Py_BEGIN_ALLOW_THREADS
-        unusual = run(&job);
-        Py_END_ALLOW_THREADS
-        if (unusual < 0)
-            PyErr_NoMemory();
-    }
-    give_back(buffers);
+    int unusual = carry_out(objects, axes, &job);
     return unusual < 0 ? NULL : PyBool_FromLong(!unusual);
 }
 

@@ -1,8 +1,4 @@
-/* The loops over samples, written once and included by layers.c for every instruction set.
- *
- * The includer defines VECTOR, the bytes of a register; TARGET, the attribute that allows the instructions; and NAME(x),
- * which makes a name of its own for this instruction set. The result is a `struct kernels NAME(kernels)`.
- */
+/* The loops of layers.c over samples, compiled for every instruction set: see instructions.h. */
 
 #include "floats.h"
 

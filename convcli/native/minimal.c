@@ -77,6 +77,7 @@ struct job {
     struct window window;
     struct samples target;
     struct team team;
+    int best; /* instructions, or those of any processor */
     const float *values; /* (filters, high, wide) */
     struct cut cut;
     ptrdiff_t high, halo;  /* rows of taps; samples that a row of outputs reads beyond its own */
@@ -195,15 +196,15 @@ static int run_filter(const struct job *job)
     return run_columns(job, 0, left, 1) | run_columns(job, left, right, 0) | run_columns(job, right, columns, 1);
 }
 
-/* Decide how the work is cut, and done: by the best instructions, or by those of any processor. */
-static void lay_out(struct job *job, int best)
+/* Decide how the work is cut, and done. */
+static void lay_out(struct job *job)
 {
     struct cut *cut = &job->cut;
     cut->apart = parts(job->high, 3), cut->rest = job->high - 2 * cut->apart;
     cut->pace = job->window.x.dilation * job->window.step;
     job->halo = (cut->wide - 1) * cut->pace;
     job->read = 4 * cut->apart - 1 + cut->rest;
-    job->kernels = INSTRUCTIONS[best ? supported() - 1 : 0].kernels;
+    job->kernels = INSTRUCTIONS[job->best ? supported() - 1 : 0].kernels;
     job->width = job->kernels->width[cut->apart - LEAST_APART];
     job->wide = job->width % job->window.step ? job->width * job->window.step : job->width;
     job->strip = (SLOT - job->halo - job->width) / job->wide * job->wide;
@@ -212,6 +213,7 @@ static void lay_out(struct job *job, int best)
 /* Find memory, run, give it back. -1 without memory, else whether a result is not finite. */
 static int run(struct job *job)
 {
+    lay_out(job);
     ptrdiff_t apart = job->cut.apart, tall = 2 * apart, size = sizeof(float);
     ptrdiff_t outer = tall - 1 + job->cut.rest, taps = (3 * apart + job->cut.rest) * job->cut.wide, unusual = -1;
     job->taps = malloc((size_t)(taps * size));
@@ -239,8 +241,9 @@ static int run(struct job *job)
 }
 
 /* Make a job of what Python handed in. NULL, or what is wrong. */
-static const char *understand(const Py_buffer *taps, struct job *job)
+static const char *understand(const Py_buffer *buffers, struct job *job)
 {
+    const Py_buffer *taps = &buffers[TAPS];
     struct window *window = &job->window;
     const char *wrong;
     if (!is_taps(taps, 5) || taps->shape[1] != 1 || taps->shape[2] != 1)
@@ -259,25 +262,17 @@ static const char *understand(const Py_buffer *taps, struct job *job)
     return job->target.column_step == sizeof(float) ? NULL : "columns of the target lie side by side";
 }
 
+#include "call.h"
+
 static PyObject *correlate(PyObject *module, PyObject *args)
 {
     PyObject *objects[READS] = {[COLUMNS] = Py_None}, *axes;
-    Py_buffer buffers[BUFFERS] = {{0}};
     struct job job = {0};
-    int best, unusual = -1;
     (void)module;
     if (!PyArg_ParseTuple(args, "OOOOO!nffp", &objects[SOURCE], &objects[TAPS], &objects[TARGET], &objects[TEAM],
-                          &PyTuple_Type, &axes, &job.window.step, &job.cut.scale, &job.cut.bias, &best))
+                          &PyTuple_Type, &axes, &job.window.step, &job.cut.scale, &job.cut.bias, &job.best))
         return NULL;
-    if (take(objects, axes, buffers, &job.window, &job.target, &job.team) && accepted(understand(&buffers[TAPS], &job))) {
-        lay_out(&job, best);
-        Py_BEGIN_ALLOW_THREADS
-        unusual = run(&job);
-        Py_END_ALLOW_THREADS
-        if (unusual < 0)
-            PyErr_NoMemory();
-    }
-    give_back(buffers);
+    int unusual = carry_out(objects, axes, &job);
     return unusual < 0 ? NULL : PyBool_FromLong(!unusual);
 }
 

@@ -73,6 +73,7 @@ struct job {
     struct window window;
     struct samples target;
     struct team team;
+    struct counts counts;
     const double *values; /* (filters, channels, deep, high, wide) */
     ptrdiff_t channels, planes, deep, high, wide; /* planes: deep of each channel */
     double scale, bias;
@@ -167,9 +168,10 @@ static void run_tile(const struct job *job, ptrdiff_t slice, ptrdiff_t tile, ptr
     }
 }
 
-/* Find memory, run, give it back. False without memory. */
-static int run(struct job *job, struct counts *counts)
+/* Find memory, run, give it back. -1 without memory. */
+static int run(struct job *job)
 {
+    lay_out(job);
     ptrdiff_t total = job->planes * job->high * job->wide, rows = job->planes * job->high;
     job->taps = malloc((size_t)total * sizeof *job->taps);
     job->rows = malloc((size_t)rows * sizeof *job->rows);
@@ -185,15 +187,16 @@ static int run(struct job *job, struct counts *counts)
         list_taps(&one);
         for (ptrdiff_t tile = 0; tile < one.target.columns; tile += one.tile)
             for (ptrdiff_t slice = 0; slice < one.target.slices; slice++)
-                run_tile(&one, slice, tile, smaller(one.tile, one.target.columns - tile), counts);
+                run_tile(&one, slice, tile, smaller(one.tile, one.target.columns - tile), &job->counts);
     }
     free(job->taps), free(job->rows), free(job->sums), free(job->ring);
-    return there;
+    return there ? 0 : -1;
 }
 
 /* Make a job of what Python handed in. NULL, or what is wrong. */
-static const char *understand(const Py_buffer *taps, struct job *job)
+static const char *understand(const Py_buffer *buffers, struct job *job)
 {
+    const Py_buffer *taps = &buffers[TAPS];
     if (!is_taps(taps, 5))
         return "taps are float64 (filters, channels, slices, rows, columns)";
     job->values = taps->buf, job->channels = taps->shape[1], job->deep = taps->shape[2];
@@ -201,27 +204,18 @@ static const char *understand(const Py_buffer *taps, struct job *job)
     return objection(&job->window, &job->target, taps->shape);
 }
 
+#include "call.h"
+
 static PyObject *correlate(PyObject *module, PyObject *args)
 {
     PyObject *objects[READS] = {[COLUMNS] = Py_None}, *axes;
-    Py_buffer buffers[BUFFERS] = {{0}};
     struct job job = {0};
-    struct counts counts = {0};
-    int done = 0;
     (void)module;
     if (!PyArg_ParseTuple(args, "OOOOO!ndd", &objects[SOURCE], &objects[TAPS], &objects[TARGET], &objects[TEAM],
                           &PyTuple_Type, &axes, &job.window.step, &job.scale, &job.bias))
         return NULL;
-    if (take(objects, axes, buffers, &job.window, &job.target, &job.team) && accepted(understand(&buffers[TAPS], &job))) {
-        lay_out(&job);
-        Py_BEGIN_ALLOW_THREADS
-        done = run(&job, &counts);
-        Py_END_ALLOW_THREADS
-        if (!done)
-            PyErr_NoMemory();
-    }
-    give_back(buffers);
-    return done ? Py_BuildValue("LLL", counts.below, counts.above, counts.nan) : NULL;
+    int failed = carry_out(objects, axes, &job);
+    return failed ? NULL : Py_BuildValue("LLL", job.counts.below, job.counts.above, job.counts.nan);
 }
 
 static PyMethodDef METHODS[] = {

@@ -1,8 +1,4 @@
-/* The loops over samples, written once and included by wide.c for every instruction set.
- *
- * The includer defines TARGET, the attribute that allows the instructions, and NAME(x), which makes a name of its own for
- * this instruction set. The result is a `struct kernels NAME(kernels)`.
- */
+/* The loops of wide.c over samples, compiled for every instruction set: see instructions.h. */
 
 typedef double NAME(vector) __attribute__((vector_size(LANES * sizeof(double))));
 typedef double NAME(loose) __attribute__((vector_size(LANES * sizeof(double)), aligned(1), may_alias));

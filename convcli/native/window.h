@@ -158,14 +158,6 @@ static void pick_filter(struct window *window, struct samples *target, ptrdiff_t
     target->data += filter * target->channel_step;
 }
 
-/* Whether nothing is wrong; else with an exception. */
-static int accepted(const char *wrong)
-{
-    if (wrong)
-        PyErr_SetString(PyExc_ValueError, wrong);
-    return !wrong;
-}
-
 /* Threads that share the outputs of a call, each by a call of its own: who is through takes the next part. */
 struct team {
     ptrdiff_t *next, size; /* where the next part begins; threads */
@@ -234,26 +226,3 @@ static const char *as_team(const Py_buffer *buffer, struct team *team)
 
 /* The objects of a call: what is read, taps, what is written, more taps, the team; and the pixels that axes say are read. */
 enum { SOURCE, TAPS, TARGET, COLUMNS, TEAM, READS, BUFFERS = READS + 3 };
-
-/* Their memory, the axes, and what is in them; more taps and the team may be None. False with an exception; the buffers are
- * the caller's to give back. */
-static int take(PyObject *const objects[READS], PyObject *axes, Py_buffer buffers[BUFFERS], struct window *window,
-                struct samples *target, struct team *team)
-{
-    static const int flags[] = {PyBUF_RECORDS_RO, PyBUF_ND | PyBUF_FORMAT, PyBUF_RECORDS, PyBUF_ND | PyBUF_FORMAT,
-                                PyBUF_WRITABLE};
-    for (int i = 0; i < READS; i++)
-        if ((i < COLUMNS || objects[i] != Py_None) && PyObject_GetBuffer(objects[i], &buffers[i], flags[i]))
-            return 0;
-    if (!as_axes(axes, window, buffers + READS))
-        return 0;
-    const char *wrong = as_samples(&buffers[SOURCE], &window->source);
-    wrong = wrong ? wrong : as_samples(&buffers[TARGET], target);
-    return accepted(wrong ? wrong : as_team(&buffers[TEAM], team));
-}
-
-static void give_back(Py_buffer buffers[BUFFERS])
-{
-    for (int i = 0; i < BUFFERS; i++)
-        PyBuffer_Release(&buffers[i]);
-}
