@@ -6,6 +6,7 @@ import errno
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 
 from convcli.errors import ConvError
 
@@ -38,6 +39,18 @@ def told(error: OSError, where: str) -> ConvError:
         return ConvError("no space left to write; free some, or write elsewhere", "disk-full", where=where)
     message, code = SYSTEM.get(error.errno or 0, (error.strerror or str(error), "write-failed"))
     return ConvError(message, code, where=where)
+
+
+def error_named(module: str, name: str) -> tuple[type[Exception], ...]:
+    """An error of the standard library; none where Python was built without that module.
+
+    >>> error_named("lzma", "LZMAError"), error_named("no_such_module", "Error")
+    ((<class '_lzma.LZMAError'>,), ())
+    """
+    try:
+        return (getattr(import_module(module), name),)
+    except ImportError:
+        return ()
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from convcli.image import ImageInfo
 MOST_SAMPLES = 2**31
 SMALL = 2**24  # bytes: an image below this is never called a bomb
 DEFLATE_RATIO = 1100  # of PNG, ZIP: 258 bytes from 2 bits at best (1032), and the filter bytes
+BZIP2_RATIO = 1_200_000  # a block of 900,000 bytes of run lengths, 255 in 5, from some 40 bytes
 LZW_RATIO = 1500  # a table of 4094 strings, each one byte longer than one before
 RUN_RATIO = 1500  # of run lengths, as in BMP: 255 pixels from 2 bytes, of 8 pixels a byte
 UNBOUNDED_RATIO = 200_000  # ZSTD, LZMA, JPEG XL and the like: blocks of 128 KiB from a few bytes

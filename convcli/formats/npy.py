@@ -3,29 +3,42 @@
 from __future__ import annotations
 
 import tokenize
+import warnings
 import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from math import prod
-from typing import Any, BinaryIO, cast
+from typing import IO, Any, BinaryIO, cast
 
 import numpy as np
 from numpy.lib import format as npy_format
 
 from convcli.errors import ConvError
-from convcli.formats.failures import corrupt, decoding
+from convcli.formats.failures import corrupt, decoding, error_named
 from convcli.formats.flat import Flat
 from convcli.formats.layout import DTYPES, MAPPED_FROM, SAMPLES, check_axes, check_series
-from convcli.formats.limits import DEFLATE_RATIO, check_declared, check_ratio, times
+from convcli.formats.limits import BZIP2_RATIO, DEFLATE_RATIO, UNBOUNDED_RATIO, check_declared, check_ratio, times
 from convcli.formats.options import ReadOptions, WriteOptions
 from convcli.formats.pixels import Array, mapped, native
 from convcli.formats.source import Source
 from convcli.image import Image, ImageInfo, PixelSource, PixelTarget
 from convcli.records import record
 
-DAMAGE = (ValueError, TypeError, EOFError, SyntaxError, RecursionError, MemoryError, tokenize.TokenError)
-ZIP_DAMAGE = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, OSError, KeyError, *DAMAGE)
+DAMAGE: tuple[type[Exception], ...] = (
+    *(ValueError, TypeError, EOFError, SyntaxError, RecursionError, MemoryError, tokenize.TokenError),
+)
+BZIP2 = (OSError, ValueError)  # bzip2 has no error of its own
+UNPACKING: tuple[type[Exception], ...] = (
+    *(zlib.error, *BZIP2, NotImplementedError, RuntimeError),
+    *(*error_named("lzma", "LZMAError"), *error_named("compression.zstd", "ZstdError")),
+)
+ZIP_DAMAGE: tuple[type[Exception], ...] = (zipfile.BadZipFile, KeyError, *UNPACKING, *DAMAGE)
+"""What reading a member of an archive raises, however it is packed."""
+PACKINGS = {zipfile.ZIP_STORED: 1, zipfile.ZIP_DEFLATED: DEFLATE_RATIO, zipfile.ZIP_BZIP2: BZIP2_RATIO}
+"""How far each can expand."""
+LONGEST_HEADER = 2**16  # bytes; NumPy evaluates 10,000
 ZIP = b"PK"
 MEMBER = "image"
 EXAMPLES = {3: "CYX, ZYX or YXS", 4: "CZYX or ZYXS", 5: "TZCYX"}
@@ -108,18 +121,14 @@ def chosen(archive: zipfile.ZipFile, options: ReadOptions) -> zipfile.ZipInfo:
         last = len(members) - 1
         raise ConvError(f"holds {len(members)} arrays ({names}); --series 0 to {last} picks one", "ambiguous")
     member = members[check_series(options.series, len(members))]
-    check_ratio(member.file_size, member.compress_size, DEFLATE_RATIO)
+    check_ratio(member.file_size, member.compress_size, PACKINGS.get(member.compress_type, UNBOUNDED_RATIO))
     return member
 
 
 def parsed(stream: BinaryIO, size: int) -> Header:
     """The header of an .npy stream, its numbers found to be there."""
     with decoding("NPY", *DAMAGE):
-        version = npy_format.read_magic(stream)
-        if version not in ((1, 0), (2, 0), (3, 0)):
-            raise ValueError(f"version {version} is unknown")
-        readers = {1: npy_format.read_array_header_1_0}
-        shape, fortran, dtype = readers.get(version[0], npy_format.read_array_header_2_0)(stream)
+        shape, fortran, dtype = parsed_header(stream)
     if dtype.hasobject:
         raise ConvError("holds Python objects (a pickle), which are never loaded: they can run any program", "unsafe")
     header = Header(tuple(int(length) for length in shape), dtype, fortran, stream.tell())
@@ -127,6 +136,23 @@ def parsed(stream: BinaryIO, size: int) -> Header:
         held = f"{times(header.shape)} {dtype} = {header.size:,} bytes are declared, {size - header.start:,} are there"
         raise corrupt("NPY", held)
     return header
+
+
+def parsed_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, column order and type from the start of an .npy stream; its length is looked at before it is read."""
+    magic = stream.read(npy_format.MAGIC_LEN)
+    version = npy_format.read_magic(BytesIO(magic))
+    if version not in ((1, 0), (2, 0), (3, 0)):
+        raise ValueError(f"version {version} is unknown")
+    size = stream.read(2 if version == (1, 0) else 4)
+    if int.from_bytes(size, "little") > LONGEST_HEADER:
+        raise ValueError(f"its header is said to have {int.from_bytes(size, 'little'):,} bytes")
+    header = BytesIO(size + stream.read(int.from_bytes(size, "little")))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a header written by Python 2 is read all the same
+        if version == (1, 0):
+            return npy_format.read_array_header_1_0(header)
+        return npy_format.read_array_header_2_0(header)
 
 
 def describe(header: Header, options: ReadOptions, name: str) -> ImageInfo:

@@ -8,8 +8,6 @@ from __future__ import annotations
 import logging
 import struct
 import tokenize
-import warnings
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
@@ -19,9 +17,9 @@ from typing import IO, Any, TypeAlias
 from zipfile import BadZipFile, ZipFile
 
 import numpy as np
-from numpy.lib import format as npy
 
 from convcli.errors import ConvError, KernelError
+from convcli.formats.npy import UNPACKING, parsed_header
 from convcli.kernels.kernel import Kernel
 from convcli.kernels.rows import MOST_BYTES, layout
 
@@ -30,7 +28,8 @@ Array: TypeAlias = np.ndarray[Any, Any]
 REAL = "biuf"  # NumPy's kinds of real numbers; booleans count as 0 and 1
 DAMAGE: tuple[type[Exception], ...] = (
     *(ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RuntimeError, SyntaxError, MemoryError),
-    *(OSError, EOFError, tokenize.TokenError, struct.error, zlib.error, BadZipFile),
+    *(OSError, EOFError, tokenize.TokenError, struct.error, BadZipFile),
+    *UNPACKING,
 )  # what NumPy, zipfile, tifffile and imagecodecs raise on mutated files
 PNG_GREY = 0  # colour type in the header of a PNG: a single grey channel without alpha
 
@@ -83,7 +82,7 @@ def read_npz(data: bytes, ndim: int, key: str = "") -> Kernel:
 def npy_array(stream: IO[bytes]) -> Array:
     """The array of a NumPy stream, its header checked before its data are read."""
     with decoding("NumPy file"):
-        shape, is_fortran, dtype = npy_header(stream)
+        shape, is_fortran, dtype = parsed_header(stream)
         if dtype.kind not in REAL:
             raise KernelError(f"holds {dtype} values; a kernel needs real numbers")
         size = prod(shape) * dtype.itemsize
@@ -93,15 +92,6 @@ def npy_array(stream: IO[bytes]) -> Array:
         if len(data) < size:
             raise ConvError(f"is cut short: {len(data)} of {size} bytes are there", "corrupt")
         return np.frombuffer(data, dtype).reshape(shape, order="F" if is_fortran else "C")
-
-
-def npy_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Shape, Fortran order and dtype from the start of a NumPy stream."""
-    version = npy.read_magic(stream)
-    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a header written by Python 2 is read all the same
-        return read(stream)
 
 
 def read_tiff(data: bytes, ndim: int) -> Kernel:
