@@ -336,6 +336,17 @@ def test_overlap_divides_by_the_weights_that_land_there(words, upsample):
     np.testing.assert_allclose(upsample(image, "-k", NINE, "--normalize", "overlap", *words), expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("border", ["zero", "edge", "y=zero,x=reflect", "constant=2"])
+@pytest.mark.parametrize("dtype", ["uint8", "int32", "float32", "float64"])
+def test_where_nothing_lands_the_result_of_an_overlap_is_unknown(dtype, border, upsample):
+    image = np.arange(1, 31).reshape(5, 6).astype(dtype)
+    words = ("-k", "1 2; 3 4", "-p", "valid", "-s", "3", "--normalize", "overlap", "-b", border, "-t", "float64")
+    found = upsample(image, *words)
+    landed = definition(np.ones((5, 6)), np.ones((1, 1, 2, 2)), stride=(3, 3)) > 0
+    np.testing.assert_array_equal(~landed, np.isnan(found))
+    np.testing.assert_allclose(np.kron(image, np.ones((3, 3)))[:14, :17][landed], found[landed], rtol=1e-6)
+
+
 # --- enlargement by a scale
 
 

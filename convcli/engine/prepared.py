@@ -75,6 +75,11 @@ class Method:
         return 0.0 if self.filter.pair else SAFE / max(1.0, self.filter.kernel.absolute_sum())
 
     @cached_property
+    def weightless(self) -> list[int]:
+        """The filters without a tap, where results are divided by the weight of known pixels: 0 / 0."""
+        return without_taps(self.filter.kernel) if self.filter.numbers.nan == "ignore" else []
+
+    @cached_property
     def reach(self) -> Apply:
         """Counts the marked pixels that each output looks at."""
         return self.marks(self.taps != 0)
@@ -106,11 +111,17 @@ def ready(kernel: Kernel | Pair, method: str, problem: Problem) -> Apply:
     return made
 
 
+def without_taps(kernel: Kernel) -> list[int]:
+    """The filters of a kernel whose taps are all 0."""
+    return [number for number, taps in enumerate(kernel.as_bank()) if not taps.any()]
+
+
 def fits(filter_: Filter, info: ImageInfo, plan: Plan) -> bool:
     """Whether images may go the short way at all."""
     numbers = filter_.numbers
     plain = numbers.range == "clip" and numbers.nodata is None and not numbers.linear and filter_.combine == "stack"
     colours = not info.has_alpha or numbers.alpha == "straight"
+    weighed = numbers.nan == "ignore" and without_taps(filter_.kernel)
     held = native.TYPES if plan.itemsize == 4 else native.WIDE_TYPES
     types = info.dtype in held and filter_.output_dtype(info) in held
-    return native.AVAILABLE and plain and colours and types
+    return native.AVAILABLE and plain and colours and types and not weighed

@@ -97,7 +97,7 @@ def put(result: Array, target: Array, nodata: float | None = None) -> Counts:
 
 def _clip(result: Array, dtype: np.dtype[Any], counts: Counts) -> None:
     """Set what the type cannot hold to the nearest value that it can. Infinities stay in floating point."""
-    if dtype == result.dtype:
+    if np.can_cast(result.dtype, dtype):
         return
     low, high = limits(dtype, result.dtype)
     if not result.size or (result.min() >= low and result.max() <= high):

@@ -80,9 +80,11 @@ def filter_block(job: Job, method: Method, block: Array, results: Array) -> bool
     if not job.filter.meets_unknown(job.info):
         for channels, result in zip(block, results, strict=True):
             method.apply(channels, result)
-        return True
-    finite = [_filter_any(job, method, channels, result) for channels, result in zip(block, results, strict=True)]
-    return all(finite)
+        finite = [True]
+    else:
+        finite = [_filter_any(job, method, channels, result) for channels, result in zip(block, results, strict=True)]
+    results[:, method.weightless] = np.nan
+    return all(finite) and not method.weightless
 
 
 def _filter_any(job: Job, method: Method, channels: Array, result: Array) -> bool:

@@ -63,8 +63,8 @@ class TransposedFilter(Filter):
 
     `kernel` is plain, or a bank from input to output channels, (O, I/g, ...), see `forward`. `up`, `spread` and `crop`
     are the stride, the dilation and the padding; `extra` is the output padding, `wanted` the output size instead.
-    `overlap` divides every output by the weights that overlap there; of what lies outside the image, none do, and where
-    nothing lands the result is unknown, 0 / 0.
+    `overlap` divides every output by the weights of the known pixels that overlap there; a border of zeros has none.
+    Where nothing lands the result is unknown, 0 / 0.
     """
 
     up: tuple[int, ...] = ()
@@ -112,17 +112,16 @@ class TransposedFilter(Filter):
     def ordinary(self, each: tuple[Piece, ...]) -> Filter:
         """The filter of one part; `overlap` is normalised convolution over what lies inside."""
         axes = [piece.geometry for piece in each]
-        weighed = self.overlap and all(str(border) == "zero" for border in self.borders)
         return Filter(
             self._bank([piece.phases for piece in each]),
             each=self.each,
             stride=(1,) * self.ndim,
             dilation=tuple(axis.dilation for axis in axes),
             padding=tuple((axis.begin, axis.end) for axis in axes),
-            borders=(Border("constant", nan),) * self.ndim if weighed else self.borders,
+            borders=tuple(map(_without_weight, self.borders)) if self.overlap else self.borders,
             groups=self.groups,
             approximation=self.approximation,
-            numbers=replace(self.numbers, nan="ignore") if weighed else self.numbers,
+            numbers=replace(self.numbers, nan="ignore") if self.overlap else self.numbers,
         )
 
     def _bank(self, combined: list[tuple[Phase, ...]]) -> Kernel:
@@ -166,6 +165,11 @@ class TransposedFilter(Filter):
         layout = self.layout(info)
         planes = prod(info.size(letter) for letter in layout.loops + layout.samples)
         return planes * (prod(self.kernel.shape) if self.kernel.bank else prod(self.kernel.spatial))
+
+
+def _without_weight(border: Border) -> Border:
+    """What lies outside, as unknown where it is zeros: no pixels are there to lay a kernel."""
+    return Border("constant", nan) if str(border) == "zero" else border
 
 
 @lru_cache(maxsize=16)
