@@ -243,8 +243,8 @@ def subsampling(found: Scan) -> str | None:
 
 
 def is_inverted(found: Scan) -> bool:
-    """True for CMYK as Adobe writes it, 0 meaning full ink."""
-    return len(found.factors) == 4 and any(m == APP14 and d.startswith(ADOBE) for m, d in found.segments)
+    """True for CMYK: 0 means full ink, as Adobe began; every reader takes it so, whether Adobe is named or not."""
+    return len(found.factors) == 4
 
 
 def check_whole(content: bytes, found: Scan, scans: Places, data: Array, needs_tail: Callable[[], bool]) -> None:

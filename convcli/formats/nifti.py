@@ -33,6 +33,7 @@ GZIP = b"\x1f\x8b"
 AXES = "CTZYX"  # the dimensions of a file, the slowest first; the last ones where there are fewer
 COLOURS = {128: "rgb", 2304: "rgb+alpha"}
 SIZES = {348: "Nifti1Header", 540: "Nifti2Header"}  # bytes of a header: nibabel's name of its version
+MOST_EXTENSIONS = 2**25  # bytes: the headers of a thousand DICOM files
 FLAG = 4  # bytes behind the header that tell of extensions
 UNITS = {"meter": "m", "mm": "mm", "micron": "um", "sec": "s", "msec": "ms", "usec": "us"}
 LENGTHS = {"nm": 1e-6, "um": 1e-3, "mm": 1.0, "cm": 10.0, "m": 1e3, "in": 25.4, "inch": 25.4}  # in millimetres
@@ -116,7 +117,10 @@ def opened(source: Source, options: ReadOptions) -> Iterator[Opened]:
         header = parsed(stream, packed=packed)
         behind = int(header["vox_offset"]) - header.template_dtype.itemsize - FLAG
         flag = stream.read(FLAG)
-        extensions = stream.read(min(behind, 1 << 28)) if flag[:1] not in (b"", b"\0") else b""
+        has_extensions = flag[:1] not in (b"", b"\0")
+        if has_extensions and behind > MOST_EXTENSIONS:
+            raise ConvError(f"declares {behind:,} bytes of extensions, more than {MOST_EXTENSIONS:,}", "too-large")
+        extensions = stream.read(behind) if has_extensions else b""
         yield Opened(stream, header, extensions, packed)
 
 

@@ -15,10 +15,12 @@ from typing import Any, BinaryIO
 
 import imageio.v3 as iio
 import numpy as np
+import PIL.GifImagePlugin
 import PIL.Image
 import PIL.WebPImagePlugin  # registers itself: Pillow would load all of its formats to find it
 
 from convcli.errors import ConvError
+from convcli.formats import gif
 from convcli.formats.exif import orientation
 from convcli.formats.failures import corrupt, decoding
 from convcli.formats.layout import check_series, fitting_profile
@@ -27,6 +29,7 @@ from convcli.formats.options import ReadOptions, WriteOptions
 from convcli.formats.pixels import picture
 from convcli.formats.source import Source
 from convcli.image import Image, ImageInfo
+from convcli.records import replace
 
 MODES = {
     "1": "grey",
@@ -47,6 +50,13 @@ DAMAGE = (
     *(IndexError, KeyError, TypeError, AttributeError, OverflowError),
 )
 """What Pillow's readers raise on broken files; their stream is in memory, so an OSError is theirs too."""
+TAMED: tuple[tuple[Any, str, Any], ...] = (
+    (PIL.Image, "MAX_IMAGE_PIXELS", None),  # `--max-pixels` and the memory bound ours
+    # imageio's choice shows a frame without a table of its own in the colours of the first frame's.
+    (PIL.GifImagePlugin, "LOADING_STRATEGY", PIL.GifImagePlugin.LoadingStrategy.RGB_AFTER_FIRST),
+    # A table that is a grey ramp is none to Pillow 13, which then shows its pixels in the colours of another table.
+    (PIL.GifImagePlugin.GifImageFile, "_is_palette_needed", lambda *_: True),
+)
 one_at_a_time = Lock()
 
 
@@ -72,48 +82,66 @@ def opened(source: Source, options: ReadOptions) -> Iterator[tuple[Any, ImageInf
     """imageio's view of a file, and what it says of the image to read."""
     content = source.read()
     name = {b"R": "webp", b"B": "bmp", b"G": "gif"}[content[:1]]
-    if name == "webp":  # libwebp takes memory for two canvases before anyone can ask how large they are
-        check_ratio(webp_pixels(content), len(content), UNBOUNDED_RATIO)
+    height, width = CANVASES[name](content)
+    if height and width:  # decoders take memory for a canvas before anyone can ask how large it is
+        check_declared(ImageInfo((height, width), "uint8", "YX"), 1, options.max_pixels)
+        check_ratio(height * width, len(content), RATIOS[name])
     with (
         decoding(name.upper(), *DAMAGE),
         pillow_tamed(),
         iio.imopen(io.BytesIO(content), "r", plugin="pillow", extension=f".{name}") as file,
     ):
-        yield file, describe(file, name, options.series)
+        info = describe(file, name, options.series)
+        grey = name == "gif" and gif.is_grey(content, options.series or 0)
+        yield file, without_colour(info) if grey else info
 
 
-def webp_pixels(content: bytes) -> int:
-    """The pixels that the header of a WebP declares; 0 for a header that is unknown, which libwebp will refuse.
+def webp_canvas(content: bytes) -> tuple[int, int]:
+    """Rows and columns that the header of a WebP declares; none for a header that is unknown, which libwebp refuses.
 
     https://developers.google.com/speed/webp/docs/riff_container
     """
     head = content[12:30].ljust(18, b"\0")
     match head[:4]:
         case b"VP8X":
-            return (int.from_bytes(head[12:15], "little") + 1) * (int.from_bytes(head[15:18], "little") + 1)
+            return int.from_bytes(head[15:18], "little") + 1, int.from_bytes(head[12:15], "little") + 1
         case b"VP8L":
             sizes = int.from_bytes(head[9:13], "little")
-            return ((sizes & 0x3FFF) + 1) * ((sizes >> 14 & 0x3FFF) + 1)
+            return (sizes >> 14 & 0x3FFF) + 1, (sizes & 0x3FFF) + 1
         case b"VP8 ":
             width, height = struct.unpack_from("<HH", head, 14)
-            return int(width & 0x3FFF) * int(height & 0x3FFF)
-    return 0
+            return height & 0x3FFF, width & 0x3FFF
+    return 0, 0
+
+
+def bmp_canvas(content: bytes) -> tuple[int, int]:
+    """Rows and columns that the header of a BMP declares, in its old form or the later ones; rows may count down."""
+    if content[14:18] == b"\x0c\0\0\0":
+        width, height = struct.unpack_from("<HH", content.ljust(22, b"\0"), 18)
+    else:
+        width, height = struct.unpack_from("<ii", content.ljust(26, b"\0"), 18)
+    return abs(height), abs(width)
+
+
+CANVASES = {"webp": webp_canvas, "bmp": bmp_canvas, "gif": gif.canvas}
 
 
 @contextmanager
 def pillow_tamed() -> Iterator[None]:
-    """Pillow without its own size limit (`--max-pixels` and the memory bound ours) and its remarks on broken EXIF.
+    """Pillow with the settings of `TAMED`, and without its remarks on broken EXIF.
 
-    Both are settings of the whole process, so one thread at a time changes them and puts them back.
+    They are those of the whole process, so one thread at a time changes them and puts them back.
     """
     with one_at_a_time, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        before = PIL.Image.MAX_IMAGE_PIXELS
-        PIL.Image.MAX_IMAGE_PIXELS = None
+        before = [(owner, name, getattr(owner, name)) for owner, name, _ in TAMED]
         try:
+            for owner, name, value in TAMED:
+                setattr(owner, name, value)
             yield
         finally:
-            PIL.Image.MAX_IMAGE_PIXELS = before
+            for owner, name, value in before:
+                setattr(owner, name, value)
 
 
 def describe(file: Any, name: str, series: int | None) -> ImageInfo:
@@ -124,8 +152,8 @@ def describe(file: Any, name: str, series: int | None) -> ImageInfo:
     if found["mode"] not in MODES:
         raise ConvError(f"holds samples of kind {found['mode']!r}, which are not supported; convert it first", "dtype")
     samples = MODES[found["mode"]]
-    if found["mode"] == "P" and "transparency" in found:
-        samples = "rgb+alpha"
+    if "transparency" in found and not samples.endswith("+alpha"):
+        samples += "+alpha"
     width, height = found["shape"]
     count = COUNTS[samples]
     return ImageInfo(
@@ -139,6 +167,13 @@ def describe(file: Any, name: str, series: int | None) -> ImageInfo:
         if frames > 1 and series is None
         else (),
     )
+
+
+def without_colour(info: ImageInfo) -> ImageInfo:
+    """The image with one grey in place of its colours."""
+    samples = {"rgb": "", "rgb+alpha": "grey+alpha"}.get(info.samples, info.samples)
+    count = (2,) if samples else ()
+    return replace(info, shape=info.shape[:2] + count, axes="YXS"[: 2 + len(count)], samples=samples)
 
 
 def metadata_of(found: dict[str, Any]) -> dict[str, Any]:
