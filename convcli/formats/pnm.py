@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from math import prod
 from typing import BinaryIO
 
 import numpy as np
 
+from convcli.formats import pnm_text
 from convcli.formats.failures import corrupt
 from convcli.formats.layout import SAMPLES, picture_samples
 from convcli.formats.limits import check_declared
@@ -22,13 +22,22 @@ PLAIN = b"123"  # numbers as text
 LONGEST_HEADER = 65536
 FIELD = re.compile(rb"(?:\s|#[^\n\r]*[\n\r])+(\d{1,10})")  # a number after white space and comments
 SPACE = re.compile(rb"(?:#[^\n\r]*)?\s")
-COMMENT = re.compile(rb"#[^\n\r]*")
 PAM_LINE = re.compile(rb"[ \t]*(?:#[^\n]*|(\w+)(?:[ \t]+([^\n]*?))?)[ \t\r]*\n")
+
+TUPLES = b"TUPLTYPE"
+TUPLE_NAMES = {
+    b"GRAYSCALE": "grey",
+    b"GRAYSCALE_ALPHA": "grey+alpha",
+    b"RGB": "rgb",
+    b"RGB_ALPHA": "rgb+alpha",
+}
 
 
 @record
 class Header:
-    """What a file declares: its kind's number, size, samples per pixel, largest value, and where the pixels begin."""
+    """What a file declares: its kind's number, size, samples per pixel and what they are, largest value, and where the
+    pixels begin.
+    """
 
     number: bytes
     width: int
@@ -36,6 +45,7 @@ class Header:
     depth: int
     most: int
     start: int
+    samples: str
 
     @property
     def kind(self) -> str:
@@ -47,19 +57,34 @@ class Header:
         """True where 1 is black and 0 white."""
         return self.kind == "pbm"
 
+    @property
+    def is_plain(self) -> bool:
+        """True where the samples are text."""
+        return self.number in PLAIN
+
+    @property
+    def count(self) -> int:
+        """Number of samples."""
+        return self.width * self.height * self.depth
+
+    @property
+    def row(self) -> int:
+        """Bytes of a row of binary samples: eight to a byte in a bitmap."""
+        return (self.width + 7) // 8 if self.is_bitmap else self.width * self.depth * (2 if self.most > 255 else 1)
+
 
 def probe(source: Source, _options: ReadOptions) -> ImageInfo:
     """What a PNM file says of itself."""
-    return describe(parsed(source.head(LONGEST_HEADER)))
+    return describe(parsed(source.head(LONGEST_HEADER)), source.size)
 
 
 def read(source: Source, options: ReadOptions) -> Image:
     """A PNM file with its pixels, at the values it holds; bitmaps as 0 (black) and 255."""
     content = source.read()
     header = parsed(content[:LONGEST_HEADER])
-    info = describe(header)
+    info = describe(header, len(content))
     check_declared(info, np.dtype(info.dtype).itemsize, options.max_pixels)
-    data = numbers(content, header) if header.number in PLAIN else samples(content, header)
+    data = (text if header.is_plain else samples)(content, header)
     if data.size and int(data.max()) > header.most:
         raise corrupt(header.kind.upper(), f"a sample is above the declared maximum of {header.most}")
     if header.is_bitmap:
@@ -87,26 +112,42 @@ def parsed_pnm(head: bytes, number: bytes) -> Header:
         raise corrupt("PNM", "it ends with its header")
     width, height, *most = fields
     depth = 3 if KINDS[number] == "ppm" else 1
-    return checked(Header(number, width, height, depth, most[0] if most else 1, space.end()))
+    return checked(Header(number, width, height, depth, most[0] if most else 1, space.end(), SAMPLES[depth]))
 
 
 def parsed_pam(head: bytes) -> Header:
-    """Named fields, one a line, up to ENDHDR."""
+    """Named fields, one a line, up to ENDHDR; each once, but for what the samples are, which may go on."""
     fields: dict[bytes, bytes] = {}
     place = head.find(b"\n") + 1
     while place and (match := PAM_LINE.match(head, place)) is not None:
         place = match.end()
-        if match.group(1) == b"ENDHDR":
+        name, value = match.group(1), match.group(2) or b""
+        if name == b"ENDHDR":
             break
-        if match.group(1):
-            fields[match.group(1)] = match.group(2) or b""
+        if name in fields and name != TUPLES:
+            raise corrupt("PAM", f"its header declares {name.decode()} twice")
+        if name:
+            fields[name] = b" ".join(filter(None, (fields.get(name), value)))
     else:
         raise corrupt("PAM", "its header has no end")
-    try:
-        width, height, depth, most = (int(fields[name]) for name in (b"WIDTH", b"HEIGHT", b"DEPTH", b"MAXVAL"))
-    except (KeyError, ValueError) as error:
-        raise corrupt("PAM", "its header lacks a size, depth or maximum") from error
-    return checked(Header(b"7", width, height, depth, most, place))
+    numbers = [fields.pop(name, b"") for name in (b"WIDTH", b"HEIGHT", b"DEPTH", b"MAXVAL")]
+    samples = fields.pop(TUPLES, b"")
+    if fields:
+        raise corrupt("PAM", f"its header has an unknown field {next(iter(fields)).decode('latin-1')!r}")
+    if not all(number.isdigit() and len(number) <= 10 for number in numbers):
+        raise corrupt("PAM", "its header lacks a size, depth or maximum")
+    width, height, depth, most = map(int, numbers)
+    return checked(Header(b"7", width, height, depth, most, place, named_samples(samples, depth)))
+
+
+def named_samples(name: bytes, depth: int) -> str:
+    """What the samples of a PAM are by the name of its tuples; by their number where there is none."""
+    if not name:
+        return SAMPLES.get(depth, "")
+    known = TUPLE_NAMES.get(name.replace(b"BLACKANDWHITE", b"GRAYSCALE"), "")
+    if known and known != SAMPLES.get(depth):
+        raise corrupt("PAM", f"its header declares {depth} samples of {name.decode()}")
+    return known
 
 
 def checked(header: Header) -> Header:
@@ -116,9 +157,10 @@ def checked(header: Header) -> Header:
     return header
 
 
-def describe(header: Header) -> ImageInfo:
-    """A header as an image; a maximum other than that of the dtype is kept for writing."""
+def describe(header: Header, length: int) -> ImageInfo:
+    """The header of a file of so many bytes as an image; a maximum other than the dtype's is kept for writing."""
     size = (header.height, header.width)
+    behind = 0 if header.is_plain else length - header.start - header.row * header.height
     wide = header.most > 255
     metadata = {} if header.most in (1, 255, 65535) else {"pnm": {"maxval": header.most}}
     return ImageInfo(
@@ -126,42 +168,32 @@ def describe(header: Header) -> ImageInfo:
         dtype="uint16" if wide else "uint8",
         axes="YX" if header.depth == 1 else "YXS",
         format=header.kind,
-        samples=SAMPLES.get(header.depth, "") if header.depth > 1 else "",
+        samples=header.samples if header.depth > 1 else "",
         metadata=metadata,
+        notes=(f"goes on behind its first picture: the rest is not read ({behind:,} of {length:,} bytes)",)
+        if behind > 0
+        else (),
     )
 
 
 def samples(content: bytes, header: Header) -> Array:
     """Binary samples: big-endian where they have two bytes, packed bits in a bitmap."""
-    count = header.width * header.height * header.depth
-    row = (header.width + 7) // 8
-    size = row * header.height if header.is_bitmap else count * (2 if header.most > 255 else 1)
-    if len(content) - header.start < size:
-        raise corrupt(
-            header.kind.upper(), f"{size:,} bytes of pixels are declared, {len(content) - header.start:,} follow"
-        )
+    size, there = header.row * header.height, len(content) - header.start
+    if there < size:
+        raise corrupt(header.kind.upper(), f"{size:,} bytes of pixels are declared, {there:,} follow")
     raw = np.frombuffer(content, np.uint8, size, header.start)
     if header.is_bitmap:
-        return np.unpackbits(raw.reshape(header.height, row), axis=1, count=header.width)
+        return np.unpackbits(raw.reshape(header.height, header.row), axis=1, count=header.width)
     return raw.view(">u2").astype(np.uint16) if header.most > 255 else raw.copy()
 
 
-def numbers(content: bytes, header: Header) -> Array:
-    """Samples as text; in a bitmap every digit is one, with or without space between."""
-    count = prod((header.width, header.height, header.depth))
-    text = COMMENT.sub(b"", content[header.start :])
-    words = re.findall(rb"[01]", text) if header.is_bitmap else text.split()
-    if len(words) < count:
-        raise corrupt(header.kind.upper(), f"{count:,} samples are declared, {len(words):,} follow")
-    try:
-        values = np.array([int(word) for word in words[:count]], np.int64)
-    except OverflowError as error:
-        raise corrupt(header.kind.upper(), f"a sample is not between 0 and {header.most}") from error
-    except ValueError as error:
-        raise corrupt(header.kind.upper(), "a sample is not a number") from error
-    if values.size and (values.min() < 0 or values.max() > header.most):
-        raise corrupt(header.kind.upper(), f"a sample is not between 0 and {header.most}")
-    return values.astype(np.uint16 if header.most > 255 else np.uint8)
+def text(content: bytes, header: Header) -> Array:
+    """Samples as text."""
+    held, title = content[header.start :], header.kind.upper()
+    if header.is_bitmap:
+        return pnm_text.bits(held, header.count, title)
+    values = pnm_text.numbers(held, header.count, header.most, title)
+    return values if header.most > 255 else values.astype(np.uint8)
 
 
 def write(stream: BinaryIO, image: Image, _options: WriteOptions, kind: str) -> None:
@@ -171,8 +203,8 @@ def write(stream: BinaryIO, image: Image, _options: WriteOptions, kind: str) -> 
     height, width = data.shape[:2]
     depth = 1 if data.ndim == 2 else data.shape[2]
     if kind == "pam":
-        name = {"grey": "GRAYSCALE", "grey+alpha": "GRAYSCALE_ALPHA", "rgb": "RGB", "rgb+alpha": "RGB_ALPHA"}
-        tuples = name[picture_samples(image.info) or "grey"]
+        names = {samples: name.decode() for name, samples in TUPLE_NAMES.items()}
+        tuples = names[picture_samples(image.info) or "grey"]
         head = f"P7\nWIDTH {width}\nHEIGHT {height}\nDEPTH {depth}\nMAXVAL {most}\nTUPLTYPE {tuples}\nENDHDR\n"
     else:
         head = f"P{6 if depth == 3 else 5}\n{width} {height}\n{most}\n"
