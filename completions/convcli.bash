@@ -26,7 +26,7 @@ _convcli_value() {
     *:--combine) words='stack sum mean magnitude max' paths= ;;
     conv2d:--normalize|conv3d:--normalize|separable:--normalize|dilate:--normalize) words='none sum' paths= ;;
     upsample:--normalize) words='none sum overlap' paths= ;;
-    *:--origin|*:-s|*:--stride|*:-d|*:--dilation|*:-g|*:--groups|*:--bias|*:--nodata|*:--scale|*:--pattern|*:--quality|*:--axes|*:--series|*:--max-pixels|*:--tolerance|*:--threads|*:-j|*:--jobs|*:--memory|*:--output-padding|*:--output-size|*:--multiplier|*:--rank|*:--rate|*:--rates|*:--chain|*:--want|*:--pad|*:--batch|*:--budget|*:--spacing) words= paths= ;;
+    *:--origin|*:-s|*:--stride|*:-d|*:--dilation|*:-g|*:--groups|*:--bias|*:--scale|*:--pattern|*:--quality|*:--axes|*:--series|*:--max-pixels|*:--tolerance|*:--threads|*:-j|*:--jobs|*:--memory|*:--output-padding|*:--output-size|*:--multiplier|*:--rank|*:--rate|*:--rates|*:--chain|*:--want|*:--pad|*:--batch|*:--budget|*:--spacing) words= paths= ;;
     *:-p|*:--padding) words='same tf-same valid full' paths= ;;
     *:-b|*:--border) words='edge zero constant= reflect symmetric wrap nearest replicate clamp extend copy zeros black mirror reflect101 periodic circular tile' paths= ;;
     *:-t|conv2d:--dtype|conv3d:--dtype|upsample:--dtype|separable:--dtype|dilate:--dtype) words='auto same uint8 uint16 uint32 uint64 int8 int16 int32 int64 float16 float32 float64' paths= ;;
@@ -34,6 +34,7 @@ _convcli_value() {
     *:--precision) words='auto double' paths= ;;
     *:--range) words='clip abs rescale' paths= ;;
     *:--nan) words='keep ignore zero error' paths= ;;
+    *:--nodata) words='nan inf -inf' paths= ;;
     *:--alpha) words='premultiply straight keep drop' paths= ;;
     *:--format) words='png jpeg tiff ome imagej webp bmp gif pgm ppm pnm pam nifti nifti-gz npy npz' paths= ;;
     *:--png) words='fast balanced small' paths= ;;

@@ -47,7 +47,7 @@ complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilat
 complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilate' -l range -r -f -a 'clip abs rescale' -d 'clip, abs (absolute value first) or rescale to the full ...'
 complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilate' -l bias -r -f -d 'Add to results'
 complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilate' -l nan -r -f -a 'keep ignore zero error' -d 'keep (NaN where a tap meets one), ignore, zero or error'
-complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilate' -l nodata -r -f -d 'Samples of this value are unknown, like NaN'
+complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilate' -l nodata -r -f -a 'nan inf -inf' -d 'Samples of this value are unknown, like NaN'
 complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilate' -l alpha -r -f -a 'premultiply straight keep drop' -d 'premultiply, straight, keep or drop the opacity'
 complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilate' -l linear -d 'Filter sRGB samples in linear light'
 complete -c convcli -n '__convcli_command conv2d conv3d separable dilate' -l scale -r -f -d 'Multiply results'

@@ -11,16 +11,19 @@ import typer
 from typer import _click as click  # typer carries its own copy of click
 
 from convcli.commands import COMMANDS, command_function
-from convcli.commands.declaring import Declared, Option, call, declared
+from convcli.commands.calling import values
+from convcli.commands.declaring import Declared, call, declared
 from convcli.commands.helping import help_text
+from convcli.commands.line import read_line
 from convcli.errors import UsageError
 
 
 def invoke(arguments: Sequence[str]) -> int:
     """Parse a command line and run its command; the exit code. Raises UsageError where it cannot be parsed."""
+    line = spelled(arguments)
     try:
         command = build(arguments)
-        with command.make_context("convcli", with_values(arguments)) as context:
+        with command.make_context("convcli", line) as context:
             result = command.invoke(context)
     except typer.Exit as done:
         return done.exit_code
@@ -57,44 +60,38 @@ def nothing() -> None:
     """Filter images and volumes by convolution, and answer shape and cost questions."""
 
 
-def with_values(arguments: Sequence[str]) -> list[str]:
-    """The arguments with the values of options that stand alone; typer knows no optional values.
+def spelled(arguments: Sequence[str]) -> list[str]:
+    """A command line as `convcli.commands.line` reads it, spelled out: options with their values, then words.
 
-    >>> with_values(["conv2d", "--verify", "in.png", "--verify=3"])
-    ['conv2d', '--verify=200', 'in.png', '--verify=3']
+    >>> spelled(["conv2d", "--verify", "in.png", "-qo=out.png"])
+    ['conv2d', '--verify=200', '--quiet', '--output=out.png', '--', 'in.png']
     """
-    alone = values_alone(arguments[0]) if arguments and arguments[0] in COMMANDS else {}
-    end = list(arguments).index("--") if "--" in arguments else len(arguments)
-    options = [f"{a}={alone[a]}" if a in alone else a for a in arguments[:end]]
-    return [*options, *arguments[end:]]
-
-
-def values_alone(command: str) -> dict[str, str]:
-    """The options of a command that may stand alone, and what they then mean."""
-    taken = declared(command_function(command))
-    return {
-        name: each.mark.alone
-        for each in taken
-        for name in each.names
-        if isinstance(each.mark, Option) and each.is_optional
-    }
+    if not arguments or arguments[0] not in COMMANDS:
+        return list(arguments)
+    line = read_line(declared(command_function(arguments[0])), arguments[1:])
+    options = [each.place if each.is_flag else f"{each.place}={text}" for each, text, _ in line if each.names]
+    words = [text for each, text, _ in line if not each.names]
+    return [arguments[0], *options, *(["--", *words] if words else [])]
 
 
 def for_typer(command: Callable[..., Any]) -> Callable[..., Any]:
     """A command as typer wants it: a flat list of parameters, one for each field of a group of options."""
+    taken = declared(command)
 
     @wraps(command)
-    def flat(**values: Any) -> Any:
-        return call(command, values)
+    def flat(**given: Any) -> Any:
+        return call(command, values(taken, {name: text for name, text in given.items() if text is not None}))
 
-    flat.__signature__ = inspect.Signature(list(map(_parameter, declared(command))))  # type: ignore[attr-defined]
+    flat.__signature__ = inspect.Signature(list(map(_parameter, taken)))  # type: ignore[attr-defined]
     flat.__annotations__ = {}
     return flat
 
 
 def _parameter(each: Declared) -> inspect.Parameter:
-    """A keyword parameter whose mark is one of typer's."""
+    """A keyword parameter whose mark is one of typer's. It is a text here: what numbers are is not typer's to say."""
     made = typer.Option(*each.names, **each.mark.settings) if each.names else typer.Argument(**each.mark.settings)
     kind = inspect.Parameter.KEYWORD_ONLY
-    default = inspect.Parameter.empty if each.is_required else each.default
-    return inspect.Parameter(each.field, kind, default=default, annotation=Annotated[each.type, made])
+    default = inspect.Parameter.empty if each.is_required else False if each.is_flag else None
+    text = bool if each.is_flag else list[str] if each.is_list else str
+    plain = text if each.is_required or each.is_flag else text | None
+    return inspect.Parameter(each.field, kind, default=default, annotation=Annotated[plain, made])

@@ -344,11 +344,11 @@ SLIPS = [
     (("-k", "box:3", "--combine", "sum"), 2, "--combine needs several kernels", "usage"),
     (("-k", "sobel", "--nan", "ignore"), 2, "no negative taps", "usage"),
     (("-k", "1 ^ 2"), 1, "the bank sums over 2 channels, the image has 1", "shape"),
-    (("-k", "box:3", "--bias", "nan"), 2, "not a finite number", "usage"),
+    (("-k", "box:3", "--bias", "nan"), 2, "not a number", "usage"),
     (("-k", "box:99", "-p", "valid"), 1, "does not fit", "shape"),
     (("-k", "box:3", "--groups", "2"), 2, "groups need a filter bank", "usage"),
     (("-k", "box:3", "--origin", "5,5"), 2, "is not a tap of a 3x3 kernel", "usage"),
-    (("-k", "box:3", "--nope"), 2, "No such option", "usage"),
+    (("-k", "box:3", "--nope"), 2, "no such option", "usage"),
     ((), 2, "Missing option", "usage"),
 ]
 

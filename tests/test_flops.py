@@ -208,7 +208,7 @@ def test_negative_looking_words_and_repetitions_need_no_quotes(document) -> None
             "'--with': 'norm' cannot be counted; use bias, bn, act, pool, add, or all",
         ),
         (["3@8x8", "conv3-4p?"], "convcli shapes --want SIZE finds it"),
-        (["3@8x8", "conv3-4", "--want", "6"], "No such option"),
+        (["3@8x8", "conv3-4", "--want", "6"], "no such option"),
         (["3@8x8", "conv3-64q"], "'conv3-64q': layer 1, character 9: 'q' says nothing about conv"),
         (["3@8x8", "conv3-4", "vs", "conv3-4q"], "'conv3-4q': layer 1, character 8: 'q' says nothing about conv"),
         (["3@8x8", "conv3-4", "--file", "x"], "'conv3-4': the layers come from --file"),

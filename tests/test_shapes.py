@@ -347,7 +347,7 @@ def test_a_printout_says_what_it_does_not_know(shapes, tmp_path: Path) -> None:
         (["3@8x8", "relu", "--dtype", "fp8"], "'--dtype': 'fp8' is not known; use fp32, fp16, int8 [dtype]"),
         (["3@8x8", "relu", "--pad", "x"], "'--pad': 'x' is no padding; use 1, 1x2"),
         (["3@8x8", "relu", "--batch", "0"], "'--batch'"),
-        (["3@8x8", "relu", "--blub"], "No such option"),
+        (["3@8x8", "relu", "--blub"], "no such option"),
         (["3@8x8", "relu", "--json", "--csv"], "--json excludes --csv and --markdown"),
         (["3@8x8", "relu", "--markdown", "--csv"], "--csv and --markdown exclude each other"),
         (["3@8x8", "relu", "--explain", "--csv"], "--explain writes text, which is no CSV"),

@@ -99,7 +99,7 @@ class TextFile:
         if found["block"]:
             add_block(self.blocks, found["block"], rest, number)
         elif found["expect"]:
-            self.expect[found["expect"]] = int(rest) if rest.isdecimal() else rest
+            self.expect[found["expect"]] = int(rest) if rest.isascii() and rest.isdecimal() else rest
         elif found["what"] == "input":
             self.input = parse_shape(rest)
         else:

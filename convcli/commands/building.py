@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from math import inf
 
 from convcli.batches.batch import Batch
 from convcli.batches.names import outer_folder
@@ -97,8 +96,6 @@ def build_filter(
     stdin: Callable[[], bytes] = read_input,
 ) -> tuple[Filter, tuple[str, ...]]:
     """The filter that the options describe, and what the user should know about it."""
-    if not approximation >= 0:  # not a number, which no option type refuses
-        raise UsageError(f"{approximation} is not a number from 0 to 0.5", where="--tolerance")
     kernel, each, notes = build_kernel(ndim, kernels, spacing, stdin)
     letters = "ZYX"[-ndim:]
     padding = parse_padding(geometry.padding, ndim)
@@ -158,9 +155,8 @@ def with_origin(kernel: Kernel, text: str) -> Kernel:
 
 def build_numbers(options: NumberOptions, kernel: Kernel) -> Numbers:
     """How samples are computed with, checked."""
-    for name, value in (("--scale", options.scale), ("--bias", options.bias)):
-        if not -inf < value < inf:
-            raise UsageError(f"{value} is not a finite number", where=name)
+    if options.scale == 0:
+        raise UsageError("0 leaves nothing of the results; leave it out, or give a factor", where="--scale")
     if options.nan == "ignore" and (min(kernel.values()) < 0 or kernel.sum() <= 0):
         raise UsageError(
             "--nan ignore divides by the weight of known pixels: the kernel may have no negative taps; use --nan zero"
@@ -199,7 +195,7 @@ def build_batch(
             max_pixels=files.max_pixels,
             series=files.series,
             auto_orient=files.auto_orient,
-            axes=files.axes,
+            axes=files.axes and files.axes.strip().upper(),
         ),
         writing=WriteOptions(png=files.png, quality=files.quality, compression=files.compression),
         limits=Limits(run.method, run.threads, parse_bytes(run.memory, "--memory")),
@@ -231,10 +227,10 @@ def parse_bytes(text: str, option: str) -> int:
     >>> parse_bytes("256MiB", "--memory"), parse_bytes("1.5G", "--memory")
     (268435456, 1500000000)
     """
-    match = re.fullmatch(r"\s*(\d+(?:\.\d*)?)\s*([kmgt]?i?)b?\s*", text.lower())
-    if match is None or match[2] not in UNITS:
+    match = re.fullmatch(r"\s*(\d{1,15}(?:\.\d{0,15})?)\s*([kmgt]?i?)b?\s*", text, re.ASCII | re.IGNORECASE)
+    if match is None or match[2].lower() not in UNITS:
         raise UsageError(f"{text!r} is not a size; give bytes, or such as 256MiB or 1GB", where=option)
-    size = int(float(match[1]) * UNITS[match[2]])
+    size = int(float(match[1]) * UNITS[match[2].lower()])
     if option == "--memory" and size < LEAST_MEMORY:
         raise UsageError(f"{text} is too little to compute anything; the least is 1MiB", where=option)
     return size

@@ -7,9 +7,13 @@ here once becomes the parser (`convcli.parser`), the help (`convcli.commands.hel
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
+from math import inf
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, Self, dataclass_transform, get_args, get_type_hints
 
 from convcli.errors import UsageError
+from convcli.numerals import decimal, whole
 
 Paths = Literal["", "file", "folder"]
 
@@ -19,18 +23,21 @@ REQUIRED = object()
 
 class Mark:
     """What a value may be: one of the `choices` and nothing else; or anything, of which a completion offers `words`
-    (a function, for words that take an import) and the names of files or folders. The rest are typer's settings.
+    (a function, for words that take an import) and the names of files or folders. `meant` is what other tools call the
+    choices, for an error to tell. The rest are typer's settings.
     """
 
     def __init__(
         self,
         *,
         choices: Sequence[str] = (),
+        meant: Mapping[str, str] = MappingProxyType({}),
         words: Callable[[], Iterable[str]] = tuple,
         paths: Paths = "",
         **settings: Any,
     ) -> None:
-        self.choices, self.words, self.paths, self.settings = tuple(choices), words, paths, settings
+        self.choices, self.meant, self.words = tuple(choices), meant, words
+        self.paths, self.settings = paths, settings
 
     @property
     def help(self) -> str:
@@ -54,11 +61,11 @@ class Option(Mark):
 
 
 class Argument(Mark):
-    """A word that is no option; `optional` ones may be left out, and are None then."""
+    """A word that is no option; `optional` ones may be left out, and are None then. `files` are names of files only."""
 
-    def __init__(self, *, optional: bool = False, **settings: Any) -> None:
+    def __init__(self, *, optional: bool = False, files: bool = False, **settings: Any) -> None:
         super().__init__(**settings)
-        self.optional = optional
+        self.optional, self.files = optional, files
 
 
 @dataclass_transform(eq_default=False, frozen_default=True, kw_only_default=True)
@@ -120,10 +127,40 @@ class Declared(NamedTuple):
         """True for an option whose value may be left out."""
         return isinstance(self.mark, Option) and bool(self.mark.alone)
 
-    def check(self, value: Any) -> None:
-        """Refuse a value that is none of the choices."""
-        if self.mark.choices and value is not None:
-            choose(value, self.mark.choices, self.names[-1] if self.names else self.metavar)
+    @property
+    def is_number(self) -> bool:
+        """True for an option whose value is one number."""
+        return not {int, float}.isdisjoint(kinds(self.type))
+
+    @property
+    def is_file(self) -> bool:
+        """True for words that are names of files, and nothing else."""
+        return isinstance(self.mark, Argument) and self.mark.files
+
+    @property
+    def place(self) -> str:
+        """What an error calls it."""
+        return self.names[-1] if self.names else self.metavar
+
+    def read(self, text: str) -> Any:
+        """The value that a text stands for: among the choices, a number within its bounds, or the text itself."""
+        if self.is_number:
+            return self.number(text)
+        return choose(text, self.mark.choices, self.place, self.mark.meant) if self.mark.choices else text
+
+    def number(self, text: str) -> int | float:
+        """A number within the bounds, or a word that counts as one: nan."""
+        if text.lower() in self.mark.offered():
+            return float(text)
+        least, most = (self.mark.settings.get(bound, limit) for bound, limit in (("min", -inf), ("max", inf)))
+        try:
+            value = whole(text) if int in kinds(self.type) else decimal(text)
+        except ValueError as error:
+            raise UsageError(f"{text!r} is {error}", where=self.place) from None
+        if not least <= value <= most:
+            bound = f"small; the least is {least:g}" if value < least else f"large; the most is {most:g}"
+            raise UsageError(f"{text} is too {bound}", where=self.place)
+        return value
 
 
 def groups(command: Callable[..., Any]) -> dict[str, Any]:
@@ -136,18 +173,20 @@ def hints(taker: Any) -> dict[str, Any]:
     return {name: hint for name, hint in get_type_hints(taker, include_extras=True).items() if name != "return"}
 
 
-def declared(command: Callable[..., Any]) -> list[Declared]:
+@cache
+def declared(command: Callable[..., Any]) -> Sequence[Declared]:
     """All that a command takes: its own parameters first, then the fields of its groups of options."""
     grouped, known = groups(command), parameter_defaults(command)
     own = [_declared(name, hint, known) for name, hint in hints(command).items() if name not in grouped]
-    return own + [each for kind in grouped.values() for each in declared_fields(kind)]
+    return (*own, *(each for kind in grouped.values() for each in declared_fields(kind)))
 
 
-def declared_fields(kind: Any) -> list[Declared]:
+@cache
+def declared_fields(kind: Any) -> Sequence[Declared]:
     """The fields of a group of options, in the section that the first line of its docstring heads."""
     section, taken = kind.__doc__.partition("\n")[0].rstrip("."), hints(kind)
     known = {name: getattr(kind, name) for name in taken if hasattr(kind, name)}
-    return [_declared(name, hint, known, section) for name, hint in taken.items()]
+    return tuple(_declared(name, hint, known, section) for name, hint in taken.items())
 
 
 def _declared(name: str, hint: Any, known: Mapping[str, Any], section: str = "") -> Declared:
@@ -177,9 +216,7 @@ def kinds(hint: Any) -> tuple[Any, ...]:
 
 
 def call(command: Callable[..., Any], values: Mapping[str, Any]) -> Any:
-    """Call a command with a value for each field that it takes, once the values are among the choices."""
-    for each in declared(command):
-        each.check(values[each.field])
+    """Call a command with a value for each field that it takes."""
     rest = dict(values)
     grouped = {
         name: kind(**{each.field: rest.pop(each.field) for each in declared_fields(kind)})
@@ -188,17 +225,20 @@ def call(command: Callable[..., Any], values: Mapping[str, Any]) -> Any:
     return command(**rest, **grouped)
 
 
-def choose(value: str, choices: Sequence[str], option: str) -> str:
-    """The value, if it is one of the choices.
+def choose(value: str, choices: Sequence[str], option: str, meant: Mapping[str, str] = MappingProxyType({})) -> str:
+    """The one of the choices that a value is, in whatever case; `meant` knows what others call them.
 
+    >>> choose("UINT8", ["uint8", "float32"], "--dtype")
+    'uint8'
     >>> choose("uint9", ["uint8", "float32"], "--dtype")
     Traceback (most recent call last):
     convcli.errors.UsageError: '--dtype': unknown value 'uint9'; did you mean 'uint8'? [usage]
     """
-    if value not in choices:
+    word = value.strip().lower()
+    if word not in choices:
         from difflib import get_close_matches
 
-        near = get_close_matches(value, choices, 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"use {', '.join(choices)}"
+        near = [meant[word]] if word in meant else [repr(each) for each in get_close_matches(word, choices, 1)]
+        hint = f"did you mean {near[0]}?" if near else f"use {', '.join(choices)}"
         raise UsageError(f"unknown value {value!r}; {hint}", where=option)
-    return value
+    return word

@@ -160,7 +160,7 @@ def read_designs(words: list[str] | None, options: DesignOptions) -> list[Given]
 def taken_input(tokens: list[str]) -> tuple[Shape | None, list[str]]:
     """The input, if the first word is one, and the words behind it."""
     present = [token for token in tokens if token]
-    if present and ("@" in present[0] or present[0].isdecimal()):
+    if present and ("@" in present[0] or (present[0].isascii() and present[0].isdecimal())):
         return parse_shape(present[0]), tokens[tokens.index(present[0]) + 1 :]
     return None, tokens
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from functools import cache
@@ -12,7 +13,7 @@ from convcli.commands.pairing import axes_of
 from convcli.commands.upsample import LaidOptions
 from convcli.errors import UsageError
 from convcli.filters.borders import parse_border
-from convcli.filters.filter import Numbers, parse_padding, parse_spatial
+from convcli.filters.filter import SEPARATOR, Numbers, parse_padding, parse_spatial
 from convcli.filters.resampled import ResampledFilter
 from convcli.filters.transposed import TransposedFilter, forward
 from convcli.image import ImageInfo
@@ -27,6 +28,7 @@ from convcli.streams import read_input
 Spacing = Mapping[str, tuple[float, str]]
 Notes = tuple[str, ...]
 MOST_TIMES = 10**4
+FACTOR = re.compile(r"[+-]?(?:\d{1,15}\.?\d{0,15}|\.\d{1,15})(?:/\d{1,15})?", re.ASCII)
 
 
 def build_transposing(
@@ -160,6 +162,19 @@ def numbers_of(samples: SampleOptions, kernel: Kernel) -> Numbers:
     return build_numbers(NumberOptions(**vars(samples)), kernel)
 
 
+def fraction(text: str) -> Fraction:
+    """A number as it is written, without rounding.
+
+    >>> fraction("1.5"), fraction("4/3")
+    (Fraction(3, 2), Fraction(4, 3))
+    """
+    word = text.strip()
+    below = word.partition("/")[2]
+    if not FACTOR.fullmatch(word) or (below and not int(below)):
+        raise ValueError("not a number or a fraction")
+    return Fraction(word.partition("/")[0]) / int(below or 1)
+
+
 def parse_scale(text: str, ndim: int) -> tuple[Fraction, ...]:
     """One factor for all axes, or one per axis.
 
@@ -167,8 +182,8 @@ def parse_scale(text: str, ndim: int) -> tuple[Fraction, ...]:
     ((Fraction(3, 2), Fraction(3, 2)), (Fraction(2, 1), Fraction(4, 3)))
     """
     try:
-        scales = tuple(Fraction(part.strip()) for part in text.split(","))
-    except (ValueError, ZeroDivisionError):
+        scales = tuple(map(fraction, SEPARATOR.split(text)))
+    except ValueError:
         way = f"give 2, 1.5 or 4/3, or {ndim} of them with commas"
         raise UsageError(f"{text!r} is not a factor; {way}", where="--scale") from None
     if len(scales) not in (1, ndim):

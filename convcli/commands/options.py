@@ -6,6 +6,7 @@ from typing import Annotated
 from convcli.commands.declaring import Argument, Option, Options
 from convcli.filters.borders import BORDERS
 from convcli.methods import METHODS
+from convcli.numerals import UNKNOWN
 
 DTYPES = (
     "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64", "float16", "float32", "float64"
@@ -15,7 +16,11 @@ DRAWN = ", ".join(f"{rule}{'=V' * (rule == 'constant')} {drawn}" for rule, drawn
 Inputs = Annotated[
     list[str] | None,
     Argument(
-        metavar="[INPUT...]", paths="file", optional=True, help="Images, or folders with --recursive; - is stdin."
+        metavar="[INPUT...]",
+        paths="file",
+        files=True,
+        optional=True,
+        help="Images, or folders with --recursive; - is stdin.",
     ),
 ]
 Json = Annotated[bool, Option("--json", help="Print JSON on standard output.")]
@@ -189,7 +194,9 @@ class SampleOptions(Options):
             help="keep (NaN where a tap meets one), ignore, zero or error.",
         ),
     ] = "keep"
-    nodata: Annotated[float | None, Option(metavar="X", help="Samples of this value are unknown, like NaN.")] = None
+    nodata: Annotated[
+        float | None, Option(metavar="X", words=lambda: UNKNOWN, help="Samples of this value are unknown, like NaN.")
+    ] = None
     alpha: Annotated[
         str,
         Option(
@@ -256,7 +263,7 @@ class FileOptions(Options):
     series: Annotated[int | None, Option(metavar="N", help="Which series of a TIFF, from 0.")] = None
     lenient: Annotated[bool, Option("--lenient", help="Damage that can be read around is a warning.")] = False
     auto_orient: Annotated[bool, Option("--auto-orient", help="Turn the picture as its EXIF orientation says.")] = False
-    max_pixels: Annotated[int | None, Option(metavar="N", help="Refuse images with more samples.")] = None
+    max_pixels: Annotated[int | None, Option(min=1, metavar="N", help="Refuse images with more samples.")] = None
 
 
 class RunOptions(Options):

@@ -16,6 +16,7 @@ from convcli.filters.filter import Filter, parse_padding, parse_spatial
 from convcli.image import ImageInfo
 from convcli.kernels import Kernel, is_measured, parse_kernel
 from convcli.kernels.pairs import Pair, pair_of
+from convcli.numerals import whole
 from convcli.operations.depthwise import DepthwiseSeparable
 from convcli.records import replace
 from convcli.streams import read_input
@@ -36,7 +37,7 @@ def build_separable(options: PairOptions, placement: DilatedOptions, numbers: Nu
         raise UsageError("give --depthwise and --pointwise, or -k with a dense bank to factor")
     if options.kernel:
         return factor_bank(options, placement, numbers, tolerance)
-    if options.save_factors or options.rank != "auto":
+    if options.save_factors or options.rank.lower() != "auto":
         raise UsageError("--rank and --save-factors belong to a dense bank: give -k")
     return pair_up(options, placement, numbers)
 
@@ -82,7 +83,7 @@ def factor_bank(options: PairOptions, placement: DilatedOptions, numbers: Number
             f"{bank.name} is one plain kernel; a bank (O, C, ...) or several -k can be factored", where="-k"
         )
     found = ranks(bank)
-    rank = smallest(found, tolerance) if options.rank == "auto" else parse_rank(options.rank)
+    rank = smallest(found, tolerance) if options.rank.lower() == "auto" else parse_rank(options.rank)
     pair = factored(bank, rank)
     filter_ = place(pair, ndim, options, placement, numbers)
     return DepthwiseSeparable(lambda _: filter_, tuple(listed(found, rank)), pair), bank.name, notes
@@ -97,9 +98,13 @@ def listed(found: Sequence[Rank], rank: int) -> Sequence[Rank]:
 
 def parse_rank(text: str) -> int:
     """A whole number from 1 on."""
-    if not text.isdecimal() or int(text) < 1:
+    try:
+        rank = whole(text)
+    except ValueError:
+        rank = 0
+    if rank < 1:
         raise UsageError(f"{text!r} is not a rank: a whole number from 1, or auto", where="--rank")
-    return int(text)
+    return rank
 
 
 def place(pair: Pair, ndim: int, options: PairOptions, placement: DilatedOptions, numbers: NumberOptions) -> Filter:

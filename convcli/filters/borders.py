@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from convcli.errors import UsageError
+from convcli.numerals import UNKNOWN, decimal
 from convcli.records import record
 
 BORDERS = {
@@ -94,7 +95,9 @@ def _rule(text: str) -> Border:
 
 
 def _number(text: str) -> float:
-    try:
+    if text.strip().lower() in UNKNOWN:
         return float(text)
+    try:
+        return decimal(text)
     except ValueError:
         raise UsageError(f"constant={text or '?'} needs a number, such as constant=128", where="--border") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import field
 from functools import lru_cache
@@ -15,9 +16,12 @@ from convcli.filters.borders import Border
 from convcli.image import ImageInfo
 from convcli.kernels.kernel import Kernel
 from convcli.kernels.pairs import Pair
+from convcli.numerals import whole
 from convcli.records import record, replace
 
 PADDINGS = ("same", "tf-same", "valid", "full")
+SEPARATOR = re.compile("[,x×]")
+"""What stands between the numbers of axes."""
 WIDE = ("uint32", "uint64", "int32", "int64", "float64")
 """Sample types whose values float32 cannot hold exactly: they are computed in float64."""
 TIE = 1e-3
@@ -285,14 +289,13 @@ class Filter:
 
 
 def parse_spatial(text: str, ndim: int, option: str, least: int = 1) -> tuple[int, ...]:
-    """One whole number for all axes, or one per axis: "2" or "1,2".
+    """One whole number for all axes, or one per axis: "2" or "1,2", also "1x2", as sizes are printed.
 
     >>> parse_spatial("2", 2, "--stride"), parse_spatial("1,2,2", 3, "--stride")
     ((2, 2), (1, 2, 2))
     """
-    parts = text.split(",")
     try:
-        numbers = [int(part) for part in parts]
+        numbers = [whole(part) for part in SEPARATOR.split(text)]
     except ValueError:
         raise UsageError(f"{text!r} is not a whole number, or {ndim} of them with commas", where=option) from None
     if len(numbers) not in (1, ndim):
@@ -308,16 +311,20 @@ def parse_padding(text: str, ndim: int) -> str | tuple[tuple[int, int], ...]:
     >>> parse_padding("1,0:2", 2), parse_padding("full", 2)
     (((1, 1), (0, 2)), 'full')
     """
-    if text in PADDINGS:
-        return text
+    if (rule := text.strip().lower()) in PADDINGS:
+        return rule
     pairs = []
-    for part in text.split(","):
-        begin, _, end = part.partition(":")
-        if not (begin.isdecimal() and (end or begin).isdecimal()):
+    for part in SEPARATOR.split(text):
+        begin, colon, end = part.partition(":")
+        try:
+            pair = whole(begin), whole(end if colon else begin)
+        except ValueError:
+            pair = -1, -1
+        if min(pair) < 0:
             raise UsageError(
                 f"{text!r} is not {', '.join(PADDINGS)}, or numbers like 1 or 1,2 or 0:1,0:1", where="--padding"
             )
-        pairs.append((int(begin), int(end or begin)))
+        pairs.append(pair)
     if len(pairs) not in (1, ndim):
         raise UsageError(f"{text!r} has {len(pairs)} entries; give 1 or {ndim}", where="--padding")
     return tuple(pairs * ndim if len(pairs) == 1 else pairs)

@@ -1,0 +1,162 @@
+"""A command line, word by word: which option or argument each belongs to, by rules that hold for every command.
+
+- A value follows its option, or is joined to it: `-o x`, `-ox`, `-o=x`, `--output x`, `--output=x`.
+- A value is not empty. One that stands alone and starts with a minus is a number, or `-`; any other is joined by `=`.
+- What can have only one value is given once. An option that may stand alone takes its value only by `=`.
+- Names of options are written out.
+- A bare number behind an option is no name of a file, unless there is such a file.
+
+Both readers of values, `convcli.commands.calling` and `convcli.parser`, are given what comes out here.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple, NoReturn
+
+from convcli.commands.declaring import Declared, Option
+from convcli.errors import UsageError
+from convcli.numerals import is_number
+
+HELP = Declared("help", Option("-h", "--help"), bool, False)
+NEGATIVE = re.compile(r"-(?:\.?\d|inf)", re.ASCII | re.IGNORECASE)
+"""How a value begins that starts with a minus and yet is no option."""
+ANSWERS = frozenset("true false yes no on off".split())
+"""What other tools take behind a flag."""
+Named = Mapping[str, Declared]
+
+
+class Given(NamedTuple):
+    """An option as it was typed, with its value, or a word, without a name."""
+
+    each: Declared
+    text: str = ""
+    name: str = ""
+
+
+def read_line(taken: Sequence[Declared], arguments: Sequence[str]) -> list[Given]:
+    """Each word and option of a command line, in order; UsageError where one breaks a rule."""
+    named = {name: each for each in (*taken, HELP) for name in each.names}
+    words = next((each for each in taken if not each.names), None)
+    found: list[Given] = []
+    rest = list(reversed(arguments))
+    while rest:
+        argument = rest.pop()
+        if argument == "--":
+            found += [word(words, text) for text in reversed(rest)]
+            break
+        if argument not in named:
+            check_number(argument, rest, words, found)
+        if is_word(argument):
+            found.append(word(words, argument))
+        elif argument.startswith("--"):
+            name, equals, text = argument.partition("=")
+            found.append(valued(known(named, name), name, text if equals else None, rest, named))
+        else:
+            found += short(argument, rest, named)
+    check_once(found)
+    return found
+
+
+def is_word(argument: str) -> bool:
+    """True for what is no option; - is standard input or output."""
+    return not argument.startswith("-") or argument == "-"
+
+
+def word(words: Declared | None, text: str) -> Given:
+    """A word, where the command takes any."""
+    if words is None:
+        raise UsageError("this command takes options only", where=text)
+    return Given(words, text)
+
+
+def short(argument: str, rest: list[str], named: Named) -> Iterator[Given]:
+    """The options of one letter in an argument: flags, and at the end one that takes the rest as its value."""
+    if f"-{argument}".partition("=")[0] in named:
+        raise UsageError(f"has two dashes: -{argument}", where=argument)
+    if NEGATIVE.match(argument) and argument[:2] not in named:
+        raise UsageError("looks like an option; if it is a word, put -- before it", where=argument)
+    letters = argument[1:]
+    while letters:
+        name, letters = f"-{letters[0]}", letters[1:]
+        each = known(named, name, argument)
+        if each.is_flag and not letters.startswith("="):
+            yield Given(each, "", name)
+            continue
+        yield valued(each, name, letters.removeprefix("=") if letters else None, rest, named)
+        return
+
+
+def known(named: Named, name: str, argument: str = "") -> Declared:
+    """The option of a name, or an error with what comes near."""
+    if name not in named:
+        from convcli.commands.slips import no_such_option
+
+        raise no_such_option(name, argument or name, named)
+    return named[name]
+
+
+def valued(each: Declared, name: str, joined: str | None, rest: list[str], named: Named) -> Given:
+    """An option with the value that is joined to it, that follows it, or that it has when it stands alone."""
+    if each.is_flag:
+        if joined is not None:
+            raise UsageError("takes no value", where=name)
+        return Given(each, "", name)
+    if joined is None and each.is_optional:
+        if rest and is_number(rest[-1]) and not os.path.lexists(rest[-1]):
+            raise UsageError(f"takes its value joined: {name}={rest[-1]}", where=name)
+        joined = getattr(each.mark, "alone", "")
+    text = following(name, rest, named) if joined is None else joined
+    if not text.strip():
+        raise UsageError("its value is empty; is a variable unset?", where=name)
+    return Given(each, text, name)
+
+
+def following(name: str, rest: list[str], named: Named) -> str:
+    """The value that follows an option."""
+    if not rest:
+        raise UsageError("needs a value", where=name)
+    text = rest.pop()
+    if text in named or not (is_word(text) or NEGATIVE.match(text)):
+        equals = f"{name}={text}" if text != "--" else f"{name}=VALUE"
+        raise UsageError(f"needs a value, and {text!r} looks like an option; if it is the value: {equals}", where=name)
+    return text
+
+
+def check_once(found: Sequence[Given]) -> None:
+    """Refuse two values for what can have only one."""
+    first: dict[str, Given] = {}
+    for each, text, name in found:
+        if each.is_flag or each.is_list:
+            continue
+        if each.field in first:
+            place = name or each.metavar
+            raise UsageError(f"is given twice: {first[each.field].text!r} and {text!r}; leave one out", where=place)
+        first[each.field] = Given(each, text, name)
+
+
+def check_number(text: str, rest: Sequence[str], words: Declared | None, found: Sequence[Given]) -> None:
+    """Refuse a bare number, or true, for the name of a file where it was meant for the option before it."""
+    before = found[-1] if found and found[-1].name else None
+    if words is None or not words.is_file or before is None or os.path.lexists(text):
+        return
+    if is_number(text) or (before.each.is_flag and text.lower() in ANSWERS):
+        stray(text, rest, before)
+
+
+def stray(text: str, rest: Sequence[str], before: Given) -> NoReturn:
+    """The error of a number behind an option that has a value already, or takes none."""
+    each, value, name = before
+    if each.is_flag or each.is_number:
+        count = "no value" if each.is_flag else "one number"
+        raise UsageError(f"takes {count}, and {text!r} behind it is no file", where=name)
+    from convcli.commands.slips import joined
+
+    numbers = [text]
+    for more in reversed(rest):
+        if not is_number(more):
+            break
+        numbers.append(more)
+    raise UsageError(f"takes one value, and {text!r} behind it is no file: {name} {joined(value, numbers)}", where=name)

@@ -1,0 +1,87 @@
+"""What is answered to slips of the pen, and to habits from other tools. Loaded only when something is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from convcli.errors import UsageError
+
+ELSEWHERE = {
+    "--sigma": "a Gaussian of that width is -k gaussian:2",
+    "--radius": "sizes belong to the kernel: -k box:5, -k gaussian:2, -k disk:4",
+    "--size": "the size belongs to the kernel: -k box:5; that of the result to upsample --output-size",
+    "--ksize": "the size belongs to the kernel: -k box:5",
+    "--kernel-size": "the size belongs to the kernel: -k box:5; in shapes and flops it is in the word: conv3-64",
+    "--blur": "a blur is -k gaussian:2 or -k box:5",
+    "--gaussian-blur": "a Gaussian blur is -k gaussian:2",
+    "--sharpen": "that is -k sharpen, or -k unsharp:2,0.5",
+    "--edge": "edges are found by -k sobel:x, -k laplacian or -k log:2",
+    "--weights": "weights are a kernel: -k weights.npy",
+    "--weight": "weights are a kernel: -k weights.npy",
+    "--filter": "that is -k: a name, numbers or a file",
+    "--cval": "the value belongs to the border: --border constant=0",
+    "--fill": "the value belongs to the border: --border constant=0",
+    "--value": "the value belongs to the border: --border constant=0",
+    "--workers": "files at once are --jobs N, threads in one --threads N",
+    "--parallel": "files at once are --jobs N, threads in one --threads N",
+    "--overwrite": "that is --force",
+    "--yes": "that is --force",
+    "--silent": "that is --quiet",
+    "--divide": "that is --scale 1/9 as a decimal, or --normalize sum",
+    "--divisor": "that is --normalize sum, or --scale with a decimal",
+    "--delta": "that is --bias",
+    "--offset": "that is --bias",
+    "--gain": "that is --scale",
+    "--anchor": "that is --origin",
+    "--depth": "that is --dtype uint8, uint16 ...",
+    "--ddepth": "that is --dtype uint8, uint16 ...",
+    "--type": "that is --dtype",
+    "--in": "inputs need no option: convcli conv2d in.png -k box:3 -o out.png",
+    "--input": "inputs need no option: convcli conv2d in.png -k box:3 -o out.png",
+    "--out": "that is --output, or -o",
+    "--resize": "sizes change with convcli upsample --scale",
+    "--rate": "steps between taps are --dilation, or convcli dilate --rate",
+    "--dilate": "that is --dilation",
+    "--strides": "that is --stride",
+    "--pad": "that is --padding",
+    "--padding-mode": "that is --border",
+    "--pad-mode": "that is --border",
+    "--mode": "what lies outside is --border, how much comes back --padding",
+    "--boundary": "that is --border",
+    "--border-type": "that is --border",
+    "--virtual-pixel": "that is --border",
+    "--device": "it computes on the processor; --threads N",
+    "--cuda": "it computes on the processor; --threads N",
+    "--gpu": "it computes on the processor; --threads N",
+    "--list": "named kernels are listed by convcli kernels",
+    "--version": "that stands alone: convcli --version",
+}
+"""What other tools call an option, and where it is here."""
+
+
+def no_such_option(name: str, argument: str, named: Mapping[str, Any]) -> UsageError:
+    """The error for an option that a command has not, with what comes near."""
+    from difflib import get_close_matches
+
+    whole = argument if argument.startswith("--") else f"-{argument}"
+    plain = whole.partition("=")[0].lower().replace("_", "-")
+    longer = [option for option in named if option.startswith(plain) and option.startswith("--")]
+    near = [plain] if plain in named else longer or get_close_matches(plain, list(named), 1, 0.7)
+    if plain in ELSEWHERE and plain not in named:
+        hint = f"; {ELSEWHERE[plain]}"
+    else:
+        hint = f"; did you mean {' or '.join(near[:3])}?" if near else ""
+    inside = f" in {argument!r}" if argument.partition("=")[0] != name else ""
+    return UsageError(f"no such option{inside}{hint}", where=name)
+
+
+def joined(value: str, numbers: Sequence[str]) -> str:
+    """A value and the numbers behind it as one value: parameters of a kernel, its taps, or one for each axis.
+
+    >>> joined("gaussian", ["2"]), joined("box:3", ["5"]), joined("2", ["2"]), joined("0", ["-1", "0"])
+    ('gaussian:2', 'box:3,5', '2,2', '0,-1,0')
+    """
+    from convcli.kernels import KERNELS
+
+    return f"{value}{':' if value.lower() in KERNELS else ','}{','.join(numbers)}"

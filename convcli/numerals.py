@@ -1,0 +1,55 @@
+"""Numbers as people type them: ASCII digits, a point, an exponent.
+
+Python's int() and float() take more: `1_0`, fullwidth digits, `nan` are no numbers here. Blanks around one do not
+matter. What is none is a ValueError, whose message completes "'2x' is ...".
+"""
+
+from __future__ import annotations
+
+import re
+from math import isinf
+
+BLANKS = " \t"
+WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
+DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+UNKNOWN = ("nan", "inf", "-inf")
+"""What is no number, and yet may be a sample's value."""
+LONGEST = 18  # digits: what fits into 64 bits
+
+
+def whole(text: str) -> int:
+    """A whole number.
+
+    >>> whole("12"), whole(" -3")
+    (12, -3)
+    """
+    word = text.strip(BLANKS)
+    if not WHOLE.fullmatch(word):
+        raise ValueError("not a whole number")
+    if len(word) > LONGEST:
+        raise ValueError("too large")
+    return int(word)
+
+
+def decimal(text: str) -> float:
+    """A finite number.
+
+    >>> decimal("-.5"), decimal("1e-3")
+    (-0.5, 0.001)
+    """
+    word = text.strip(BLANKS)
+    if not DECIMAL.fullmatch(word):
+        raise ValueError("not a number")
+    value = float(word)
+    if isinf(value):
+        raise ValueError("too large for a number")
+    return value
+
+
+def is_number(text: str) -> bool:
+    """True for a number, or several with commas between them.
+
+    >>> is_number("2,1"), is_number("2.png")
+    (True, False)
+    """
+    return all(DECIMAL.fullmatch(part.strip(BLANKS)) for part in text.split(","))
