@@ -104,7 +104,7 @@ def test_a_bank_at_several_rates_lists_all_filters_of_each_rate(tmp_path, dilate
     rng = np.random.default_rng(2)
     image, bank = rng.standard_normal((4, 12, 13)), rng.standard_normal((6, 2, 3, 2))
     np.save(tmp_path / "bank.npy", bank)
-    words = ("-k", tmp_path / "bank.npy", "-g", 2, "-p", "5", "--rates", "2,1", "-p", "same", "-b", "zero")
+    words = ("-k", tmp_path / "bank.npy", "-g", 2, "--rates", "2,1", "-p", "same", "-b", "zero")
     result = dilated(tmp_path, image, *words, axes="CYX")[0]
     expected = [
         oracle.correlate(
