@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-import signal
+import sys
 
 
 def main() -> None:
-    """Run the command line; Ctrl-C ends the program without a traceback even while its modules are still loading."""
+    """Run the command line; Ctrl-C ends the program without a traceback even while its modules are still loading.
+
+    `python -m` looks for modules in the current folder first, where a numpy.py may lie that is none of ours.
+    """
+    if __name__ == "__main__" and not sys.flags.safe_path:
+        del sys.path[0]
+    import signal
+
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     from convcli.cli import main as command_line

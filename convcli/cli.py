@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from convcli.commands import COMMANDS, command_function
 from convcli.errors import ConvError
-from convcli.signals import Interrupted, catch_signals, release_signals
+from convcli.signals import Interrupted, catch_signals, raise_waiting, release_signals
 from convcli.streams import STREAM, drop, open_closed_streams, say
 
 THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
@@ -33,15 +33,17 @@ def main() -> None:
     try:
         catch_signals()
         code = flushed(run(sys.argv[1:]))
+        raise_waiting()
         release_signals()
     except Interrupted as stop:
-        sys.exit(stopped(stop))
+        code = stopped(stop)
     leave(code)
 
 
 def leave(code: int) -> NoReturn:
     """End the process, where everything is written and closed: Python's own way takes 20 ms once NumPy is loaded.
 
+    Nor does it wait for threads, which a stop may have left in the middle of something.
     Profilers and debuggers, which report at that end, have it.
     """
     if sys.getprofile() or sys.gettrace():
@@ -111,7 +113,9 @@ Options:
 
 
 def complain(error: ConvError) -> int:
-    """Print an error as one line on standard error; its exit code."""
+    """Print an error as one line on standard error; its exit code. A signal that comes from then on has no line."""
+    raise_waiting()
+    release_signals()
     say(f"convcli: {error}")
     return error.exit_code
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from convcli import native
+from convcli.folders import SETTINGS, user_folder
 from convcli.records import record
 
 SCHEMA = 1
@@ -64,11 +65,14 @@ def unit_names() -> list[str]:
 
 
 def profile_path() -> Path | None:
-    """Where `tune` keeps what it measured: in the folder for settings, unless CONVCLI_PROFILE says otherwise."""
+    """Where `tune` keeps what it measured: in the folder for settings, unless CONVCLI_PROFILE says otherwise.
+
+    None where that is empty, and where the user has no folder.
+    """
     if PROFILE in os.environ:
         return Path(os.environ[PROFILE]) if os.environ[PROFILE] else None
-    folder = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
-    return Path(folder) / "convcli" / "machine.json"
+    folder = user_folder(*SETTINGS)
+    return folder / "convcli" / "machine.json" if folder else None
 
 
 class Known(NamedTuple):
@@ -81,19 +85,30 @@ class Known(NamedTuple):
 
 @lru_cache(maxsize=1)
 def known() -> Known:
-    """This machine by its profile; a broken one, or one of another machine, is left out with a remark."""
+    """This machine by its profile; a broken one, or one of another machine, is left out with a remark.
+
+    A path that leads nowhere, such as one through another user's home folder, means that there is none.
+    """
     path = profile_path()
     try:
-        text = path.read_text(encoding="utf-8") if path else ""
-    except (OSError, UnicodeDecodeError, RuntimeError) as error:
-        missing = isinstance(error, FileNotFoundError)
-        return Known(Machine(), "" if missing else f"the profile {path} cannot be read; convcli tune makes a new one")
+        text = path.read_text(encoding="utf-8") if path and leads_somewhere(path) else ""
+    except (OSError, UnicodeDecodeError):
+        return Known(Machine(), f"the profile {path} cannot be read; convcli tune makes a new one")
     if not text:
         return Known(Machine())
     try:
         return Known(read_profile(text), tuned=True)
     except ValueError as error:
         return Known(Machine(), f"the profile {path} was left out: {error}; convcli tune makes a new one")
+
+
+def leads_somewhere(path: Path) -> bool:
+    """Whether there is something at a path, as far as this user may look."""
+    try:
+        path.stat()
+    except OSError:
+        return False
+    return True
 
 
 def read_profile(text: str) -> Machine:

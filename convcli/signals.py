@@ -1,7 +1,8 @@
 """Signals that unwind the program instead of cutting it off, so that temporary files are removed and a batch is told.
 
-Python by itself does so for SIGINT alone. The first signal raises `Interrupted` wherever the program is; a second one
-kills at once. What is ignored when the program starts, as SIGHUP under nohup, stays ignored.
+Python by itself does so for SIGINT alone. The first signal raises `Interrupted` wherever the program is, or at the end
+of the import that it is in; a second one kills at once. What is ignored when the program starts, as SIGHUP under nohup,
+stays ignored.
 """
 
 from __future__ import annotations
@@ -11,9 +12,15 @@ import sys
 import warnings
 from types import FrameType
 
+from convcli.records import record
+
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 AGAIN = 0.5
-"""Seconds until a stop is asked for anew: finalisers, and C code such as NumPy's when imported, swallow exceptions."""
+"""Seconds until a stop is asked for anew: finalisers, and C code that calls Python, swallow exceptions."""
+SOON = 0.001
+"""Seconds from one look to the next whether an import has ended."""
+IMPORTING = "importlib._bootstrap"
+"""The module whose functions call all others while a module is imported."""
 
 
 class Interrupted(BaseException):
@@ -45,16 +52,46 @@ def release_signals() -> None:
             signal.signal(number, signal.SIG_DFL)
 
 
-def interrupt(number: int, _frame: FrameType | None) -> None:
+def raise_waiting() -> None:
+    """Raise `Interrupted` now if a signal has come that was not raised yet, or was swallowed."""
+    again = signal.getsignal(signal.SIGALRM)
+    if isinstance(again, Again) and signal.getitimer(signal.ITIMER_REAL)[0]:
+        release_signals()
+        raise Interrupted(again.number)
+
+
+def interrupt(number: int, frame: FrameType | None) -> None:
     """Signal handler: let the program stop, and see to it that it does.
 
-    A file that it hits between being opened and being entered is closed by its finaliser: no fault to warn of.
+    A module that is being imported is imported to its end: what is raised inside NumPy's C code comes out as an error
+    of many lines that NumPy is broken. A file that the signal hits between being opened and being entered is closed by
+    its finaliser: no fault to warn of.
     """
     release_signals()
     warnings.simplefilter("ignore", ResourceWarning)
-    signal.signal(signal.SIGALRM, lambda _number, frame: interrupt(number, frame))
-    signal.setitimer(signal.ITIMER_REAL, AGAIN)
-    raise Interrupted(number)
+    waits = is_importing(frame)
+    signal.signal(signal.SIGALRM, Again(number))
+    signal.setitimer(signal.ITIMER_REAL, SOON if waits else AGAIN)
+    if not waits:
+        raise Interrupted(number)
+
+
+@record
+class Again:
+    """The handler of the alarm after a signal: the same once more."""
+
+    number: int
+
+    def __call__(self, _alarm: int, frame: FrameType | None) -> None:
+        """Stop as the signal asked."""
+        interrupt(self.number, frame)
+
+
+def is_importing(frame: FrameType | None) -> bool:
+    """Whether a module is being imported in this frame or in one that waits for it."""
+    while frame is not None and frame.f_globals.get("__name__") != IMPORTING:
+        frame = frame.f_back
+    return frame is not None
 
 
 def unraisable(lost: sys.UnraisableHookArgs) -> None:

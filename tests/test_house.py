@@ -24,8 +24,8 @@ MAY_IMPORT = {
         *("methods", "operations", "planner", "streams", "tables", "tuning"),
     },
     "batches": {
-        *("__init__", "engine", "errors", "formats", "image", "operations", "planner", "report", "signals", "streams"),
-        *("tables", "wording"),
+        *("__init__", "engine", "errors", "folders", "formats", "image", "operations", "planner", "report", "signals"),
+        *("streams", "tables", "wording"),
     },
     "operations": {
         *("arithmetic", "engine", "errors", "filters", "image", "kernels", "machine", "methods", "planner", "wording"),
@@ -42,9 +42,10 @@ MAY_IMPORT = {
     "streams": {"errors", "tables"},
     "tables": {"errors"},
     "native": {"errors"},
-    "machine": {"native"},
+    "machine": {"folders", "native"},
     "tuning": {"engine", "filters", "image", "kernels", "machine", "planner"},
     "image": set(),
+    "folders": set(),
     "wording": set(),
     "signals": set(),
     "errors": set(),

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from convcli.errors import ConvError
+from convcli.folders import STATE, user_folder
 from convcli.formats.failures import told
 from convcli.records import record
 from convcli.streams import STREAM
@@ -155,10 +156,10 @@ def place(name: str) -> str:
 
 def journal_path(options: Any) -> Path:
     """Where the journal of runs with such options lies."""
-    home = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")  # noqa: PTH111 -- never raises
-    if home.startswith("~"):
+    folder = user_folder(*STATE)
+    if folder is None:
         raise ConvError("no home folder is known; name a file with --journal", "not-found")
-    return Path(home, "convcli", f"{fingerprint(options)}.jsonl")
+    return Path(folder, "convcli", f"{fingerprint(options)}.jsonl")
 
 
 def fingerprint(value: Any) -> str:

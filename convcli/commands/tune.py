@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_format
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,7 +11,7 @@ from typing import Annotated, Any
 from convcli.commands.declaring import Option
 from convcli.commands.options import Csv, Json, Markdown
 from convcli.errors import ConvError, UsageError
-from convcli.machine import MEASURED_ALONE, Machine, known, profile_path, profile_text, unit_names
+from convcli.machine import MEASURED_ALONE, PROFILE, Machine, known, profile_path, profile_text, unit_names
 from convcli.streams import tell
 from convcli.tables import Table, chosen_style, show, write
 
@@ -74,7 +75,8 @@ def measured(path: Path | None) -> tuple[Machine, list[str]]:
     from convcli.tuning import relative_error, tune
 
     if path is None:
-        raise UsageError("CONVCLI_PROFILE is empty: there is no file to keep the numbers in; unset it, or name a file")
+        why = f"{PROFILE} is empty" if PROFILE in os.environ else "no home folder is known"
+        raise UsageError(f"{why}: there is no file to keep the numbers in; name one by {PROFILE}=FILE")
     before = Machine()
     after, timings = tune(before, progress)
     try:
