@@ -633,9 +633,9 @@ def _compare(case, found, report):
         yield f"{report['nan']} NaN counted, should be {stored.nan}"
 
 
-def main():
-    """Run many cases; 1 where something is wrong."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def main(check, description):
+    """Run many cases of a family; 1 where something is wrong."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--cases", type=int, default=5000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", type=int)
@@ -652,4 +652,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(check, __doc__.splitlines()[0]))

@@ -16,6 +16,10 @@ TIE = 1e-3
 """How near to a tie a result may be rounded either way."""
 
 
+ROUNDING = 2.0**-23
+"""Results are computed in float32 at least, the bias with them."""
+
+
 @dataclass
 class Values:
     """Results (planes, channels, *space), and how far from them the tool may be, element by element."""
@@ -214,6 +218,7 @@ def stored(values, dtype, *, scale=1.0, bias=0.0, range_="clip", nodata=None, wh
     limits = np.iinfo(kind) if kind.kind in "iu" else np.finfo(kind)
     low, high = float(limits.min), float(limits.max)
     if range_ == "rescale":
+        slack = slack + ROUNDING * np.abs(np.where(np.isfinite(value), value, 0))
         finite = value[np.isfinite(value)]
         first, last = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
         bottom, top = (0.0, 1.0) if kind.kind == "f" else (low, high)
@@ -221,6 +226,7 @@ def stored(values, dtype, *, scale=1.0, bias=0.0, range_="clip", nodata=None, wh
         slack = 4 * slack.max(initial=0.0) * slope + np.zeros_like(value)
         value = (value - first) * slope + bottom
     unknown = np.isnan(value)
+    slack = slack + ROUNDING * np.abs(np.where(np.isfinite(value), value, 0))
     with np.errstate(over="ignore", invalid="ignore"):
         if kind.kind in "iu":
             slack = np.full_like(value, TIE) if whole else slack + TIE

@@ -120,7 +120,8 @@ def fits(filter_: Filter, info: ImageInfo, plan: Plan) -> bool:
     """Whether images may go the short way at all."""
     numbers = filter_.numbers
     plain = numbers.range == "clip" and numbers.nodata is None and not numbers.linear and filter_.combine == "stack"
-    colours = not info.has_alpha or numbers.alpha == "straight"
+    bare = numbers.alpha == "straight" and (numbers.scale, numbers.bias) == (1, 0)
+    colours = not info.has_alpha or bare
     weighed = numbers.nan == "ignore" and without_taps(filter_.kernel)
     held = native.TYPES if plan.itemsize == 4 else native.WIDE_TYPES
     types = info.dtype in held and filter_.output_dtype(info) in held

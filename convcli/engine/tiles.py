@@ -172,7 +172,7 @@ def finish(job: Job, results: Array, opacity: Array | None, target: Array) -> Co
     if job.filter.drops_alpha(job.info):
         return _store_colour(job, colour, target)
     counts = _store_colour(job, colour, target[:-1])
-    put(np.array(np.broadcast_to(opacities, target[-1].shape)), target[-1])
+    counts.add(put(np.array(np.broadcast_to(opacities, target[-1].shape)), target[-1]))
     return counts
 
 

@@ -167,13 +167,15 @@ class Filter:
         sizes.update(zip(self.spatial, (axis.output for axis in self.geometry(info)), strict=True))
         if self.results > 1 or (layout.channel and FILTERS in layout.outputs):
             sizes["C"] = self.results * (sizes.get("C", 1) if self.each else 1)
+        axes = layout.axes
         if "S" in sizes and self.drops_alpha(info):
             sizes["S"] -= 1
+            axes = axes if sizes["S"] > 1 else axes.replace("S", "")  # what is left is grey
         samples = info.samples if "S" in layout.axes else ""
         return replace(
             info,
-            shape=tuple(sizes[letter] for letter in layout.axes),
-            axes=layout.axes,
+            shape=tuple(sizes[letter] for letter in axes),
+            axes=axes,
             dtype=self.output_dtype(info),
             samples=samples.removesuffix("+alpha") if self.drops_alpha(info) else samples,
             spacing=self._spacing(info.spacing),

@@ -37,7 +37,7 @@ SHORT = 3
 def write(stream: BinaryIO, image: Image, options: WriteOptions, kind: str) -> None:
     """Write an image of any dimensions."""
     places, info = stored_order(image.info)
-    save(stream, info, options, kind, image.data.transpose(places))
+    save(stream, info, options, kind, in_order(image.data, places))
 
 
 def save(stream: BinaryIO, info: ImageInfo, options: WriteOptions, kind: str, data: Any, **more: Any) -> Any:
@@ -96,12 +96,21 @@ def check(info: ImageInfo, kind: str) -> None:
 
 
 def stored_order(info: ImageInfo) -> tuple[list[int], ImageInfo]:
-    """The dimensions where TIFF has them, samples last or right before rows and columns: their places, the image so."""
+    """The dimensions where TIFF has them, samples last or right before rows and columns: their places, the image so.
+
+    A single sample is no dimension there.
+    """
     leading = [axis for axis in info.axes if axis in "TZC"]
-    planar = info.axes.endswith("SYX")
-    order = leading + (["S"] if planar else []) + ["Y", "X"] + (["S"] if "S" in info.axes and not planar else [])
+    planar, several = info.axes.endswith("SYX"), info.size("S") > 1
+    order = leading + ["S"] * (several and planar) + ["Y", "X"] + ["S"] * (several and not planar)
     places = [info.axes.index(axis) for axis in order]
     return places, replace(info, axes="".join(order), shape=tuple(info.shape[place] for place in places))
+
+
+def in_order(pixels: np.ndarray[Any, Any], places: list[int]) -> np.ndarray[Any, Any]:
+    """A view of pixels with their axes in the order of `places`; an axis of length 1 may be left out."""
+    left_out = [place for place in range(pixels.ndim) if place not in places]
+    return pixels.transpose(places + left_out).reshape([pixels.shape[place] for place in places])
 
 
 def structure(info: ImageInfo, options: WriteOptions) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from convcli.formats.flat import Flat
 from convcli.formats.ifd import SIZES, Layout, layout_of, page_offsets, read_directory, value_places
 from convcli.formats.options import WriteOptions
 from convcli.formats.pixels import Array
-from convcli.formats.tiff_output import save, stored_order, structure
+from convcli.formats.tiff_output import in_order, save, stored_order, structure
 from convcli.image import ImageInfo, PixelTarget, Spans
 from convcli.records import record
 
@@ -62,7 +62,7 @@ class Reordered:
 
     def write(self, spans: Spans, pixels: Array) -> None:
         """Put a window into its place."""
-        self.target.write(tuple(spans[place] for place in self.places), pixels.transpose(self.places))
+        self.target.write(tuple(spans[place] for place in self.places), in_order(pixels, self.places))
 
 
 @record(frozen=False)
