@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import zlib
 from dataclasses import replace
 from fractions import Fraction
 
@@ -64,8 +65,8 @@ def test_png_chunks_that_still_hold_are_kept_in_their_places(tmp_path):
             chunk(b"gAMA", struct.pack(">I", 45455)),
             chunk(b"pHYs", struct.pack(">IIB", 11811, 11811, 1)),
             chunk(b"tEXt", b"Author\0Ada"),
-            chunk(b"zTXt", b"Comment\0\0" + b"x\x9c"),
-            chunk(b"tIME", bytes(7)),
+            chunk(b"zTXt", b"Comment\0\0" + zlib.compress(b"text")),
+            chunk(b"tIME", b"\x07\xea\1\1\0\0\0"),
             chunk(b"abcD", b"unsafe to copy"),
             chunk(b"abcd", b"safe to copy"),
             chunk(b"bKGD", bytes(6)),

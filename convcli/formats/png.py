@@ -23,6 +23,7 @@ from convcli.formats.layout import fitting_profile, picture_samples
 from convcli.formats.limits import DEFLATE_RATIO, check_declared, check_ratio
 from convcli.formats.options import ReadOptions, WriteOptions
 from convcli.formats.png_stream import Reader, Writer
+from convcli.formats.png_validity import Layout, sorted_out
 from convcli.formats.source import Source
 from convcli.image import Image, ImageInfo, PixelSource, PixelTarget
 from convcli.records import record
@@ -60,6 +61,7 @@ class Scan:
     chunks: tuple[Chunk, ...]
     decoded: tuple[tuple[bytes, int, int], ...]
     size: int
+    dropped: tuple[str, ...]
 
     @property
     def stored_bytes(self) -> int:
@@ -125,7 +127,7 @@ def reader_of(stream: BinaryIO, found: Scan, info: ImageInfo) -> Reader:
 
 def critical(content: bytes, found: Scan) -> bytes:
     """The file with nothing but the chunks that its pixels need."""
-    if not found.chunks:
+    if not (found.chunks or found.dropped):
         return content
     parts = memoryview(content)
     return b"".join([SIGNATURE, *(parts[start:end] for _, start, end in found.decoded)])
@@ -150,7 +152,9 @@ def scan(stream: BinaryIO, size: int) -> Scan:
             chunks.append((kind, chunk_data(stream, kind, length), pixels))
     if not pixels:
         raise corrupt("PNG", "it has a header and no pixels")
-    return Scan(*parsed_header(header), tuple(chunks), tuple(decoded), size)
+    shape = parsed_header(header)
+    kept, dropped = sorted_out(chunks, Layout(*shape[2:4]))
+    return Scan(*shape, kept, tuple(decoded), size, dropped)
 
 
 def chunk_places(stream: BinaryIO, size: int) -> Iterator[tuple[bytes, int, int]]:
@@ -195,6 +199,11 @@ def describe(found: Scan) -> ImageInfo:
         samples += "+alpha"
     count = COUNTS[samples]
     size = (found.height, found.width)
+    is_animated = any(kind == b"acTL" for kind, _, _ in found.chunks)
+    animated = ("animated; its first or still picture is read",) if is_animated else ()
+    left_out = (f"holds chunks that break PNG's rules and are left out: {', '.join(found.dropped)}",) * bool(
+        found.dropped
+    )
     return ImageInfo(
         shape=size if count == 1 else (*size, count),
         dtype="uint16" if found.depth == 16 else "uint8",
@@ -202,7 +211,7 @@ def describe(found: Scan) -> ImageInfo:
         format="png",
         samples=samples if count > 1 else "",
         metadata=metadata_of(found),
-        notes=("animated; its first or still picture is read",) if any(c[0] == b"acTL" for c in found.chunks) else (),
+        notes=(*animated, *left_out),
     )
 
 
