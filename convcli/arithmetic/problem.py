@@ -7,6 +7,9 @@ from math import prod
 from convcli.arithmetic.geometry import Geometry
 from convcli.records import record, replace
 
+ACCURACY = 2e-5
+"""Largest error of any method, relative to sum|k| max|x|."""
+
 
 @record
 class Problem:
@@ -31,7 +34,7 @@ class Problem:
     rank: int | None = None
     border: tuple[str, ...] = ()
     itemsize: int = 4
-    tolerance: float = 2e-5
+    tolerance: float = ACCURACY
     exact: bool = False
     approximation: float = 0.0
     together: int = 1

@@ -145,11 +145,13 @@ def facts(kernel: Kernel) -> dict[str, Any]:
 
 def rank(kernel: Kernel) -> int | None:
     """How many separable terms add up to the kernel, the most for any filter of a bank; None where it is too large."""
-    from convcli.methods import separable
+    from convcli.methods.separable import RESIDUAL
+    from convcli.methods.terms import factor
 
     if len(kernel.terms) == 1 or prod(kernel.shape) > MOST_RANKED:
         return len(kernel.terms) or None
-    return max(separable.rank(taps) for taps in kernel.array().reshape(-1, *kernel.spatial))
+    most = prod(kernel.spatial)
+    return max(len(factor(taps, RESIDUAL[4], most)) for taps in kernel.array().reshape(-1, *kernel.spatial))
 
 
 def show_json(listed: Sequence[dict[str, Any]]) -> None:

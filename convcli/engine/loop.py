@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from convcli.arithmetic.problem import Problem
 from convcli.engine.fused import store_fused
 from convcli.engine.job import Job
 from convcli.engine.memory import empty
@@ -28,7 +29,10 @@ from convcli.filters.borders import parse_border
 from convcli.filters.filter import Filter, Numbers, parse_padding
 from convcli.image import Image, ImageInfo
 from convcli.kernels.kernel import Kernel
+from convcli.methods.separable import RESIDUAL, residual
+from convcli.methods.terms import rank
 from convcli.planner import Plan, make_plan
+from convcli.records import replace
 
 Array = np.ndarray[Any, Any]
 Progress = Callable[[int], None]
@@ -101,7 +105,7 @@ def _set_up(
         groups=groups,
         numbers=numbers,
     )
-    return Setup(filter_, info, make_plan(filter_.problem(info, rank_of(kernel)), method=method, threads=threads))
+    return Setup(filter_, info, make_plan(ranked(filter_.problem(info), kernel), method=method, threads=threads))
 
 
 def apply(
@@ -133,17 +137,21 @@ def run(setup: Setup, data: Array, *, verify: int = 0, progress: Progress | None
 
 
 @lru_cache(maxsize=64)
-def rank_of(kernel: Kernel, approximation: float = 0.0) -> int | None:
-    """The separable terms of a plain kernel, where it is large enough for them to matter.
+def rank_of(kernel: Kernel, limit: float = RESIDUAL[4]) -> int | None:
+    """The separable terms that leave `limit` of a plain kernel, relative to the sum of the absolute taps.
 
-    They may leave out `approximation`, relative to the sum of the absolute taps.
+    None where it is so small, or they are so many, that they do not matter.
     """
-    from convcli.methods import separable
-
     if kernel.terms or kernel.inputs > 1 or prod(kernel.spatial) < SMALL_KERNEL or kernel.outputs > SMALL_KERNEL:
         return None
-    limit = max(separable.RESIDUAL[4], approximation)
-    return max(separable.rank(taps, limit) for taps in kernel.array().reshape(-1, *kernel.spatial))
+    ranks = [rank(taps, limit) for taps in kernel.array().reshape(-1, *kernel.spatial)]
+    known = [each for each in ranks if each is not None]
+    return max(known) if len(known) == len(ranks) else None
+
+
+def ranked(problem: Problem, kernel: Kernel) -> Problem:
+    """A problem with what is known of its kernel's separable terms."""
+    return problem if problem.rank else replace(problem, rank=rank_of(kernel, residual(problem)))
 
 
 def run_tiles(job: Job, values: Array, progress: Progress | None = None) -> Counts:

@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from convcli.arithmetic.problem import ACCURACY
 from convcli.engine.job import Job
 from convcli.engine.samples import limits
 from convcli.engine.tiles import centre_opacity, finish, tile_block
 from convcli.engine.tiling import Task
 from convcli.errors import ConvError
-from convcli.filters.filter import ACCURACY, TIE
+from convcli.filters.filter import TIE
 from convcli.records import replace
 
 Array = np.ndarray[Any, Any]

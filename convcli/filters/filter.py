@@ -10,7 +10,7 @@ from math import isfinite, prod
 from typing import Any, NamedTuple
 
 from convcli.arithmetic.geometry import Geometry, padded
-from convcli.arithmetic.problem import Problem
+from convcli.arithmetic.problem import ACCURACY, Problem
 from convcli.errors import ConvError, UsageError
 from convcli.filters.borders import Border
 from convcli.image import ImageInfo
@@ -26,8 +26,6 @@ WIDE = ("uint32", "uint64", "int32", "int64", "float64")
 """Sample types whose values float32 cannot hold exactly: they are computed in float64."""
 TIE = 1e-3
 """How near to a tie, in output units, rounding may go either way."""
-ACCURACY = 2e-5
-"""Largest error of any method, relative to sum|k| max|x|."""
 FILTERS = "m"
 """The axis of several results while pixels are computed; it becomes part of C in the output."""
 

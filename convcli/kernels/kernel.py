@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 MANY = 1 << 15
 """Bytes of taps from which NumPy adds them up."""
+MOST_SUMMED = 1 << 24
+"""Taps of a sum of terms whose absolute values are added up one by one: 0.1 s; those of more are estimated."""
 Term = tuple[tuple[float, ...], ...]
 """One 1-D kernel per axis; their outer product is an n-D kernel."""
 
@@ -54,9 +56,14 @@ class Kernel:
         >>> Kernel.from_values("k", (1, 3), [1, 2, 1]).sum()
         4.0
         """
-        data = array("d", (value + 0.0 for value in values))  # -0.0 becomes 0.0: equal taps make equal bytes
+        data = array("d", values)
         if len(data) != prod(shape) or not data:
             raise KernelError(f"{len(data)} values do not fill a kernel of {'x'.join(map(str, shape))}")
+        if len(data) * data.itemsize > MANY:
+            import numpy as np
+
+            return cls.from_array(name, np.frombuffer(data).reshape(shape), bank=bank)
+        data = array("d", (value + 0.0 for value in data))  # -0.0 becomes 0.0: equal taps make equal bytes
         check_finite(data)
         return cls(name, tuple(shape), data.tobytes(), bank=bank)
 
@@ -158,7 +165,11 @@ class Kernel:
     def _absolute_sum(self) -> float:
         if len(self.terms) == 1:
             return prod(fsum(map(abs, factor)) for factor in self.terms[0])
-        if self.terms or len(self.data) > MANY:  # 14 million taps are in unsharp:30 with three axes
+        if (
+            prod(self.shape) > MOST_SUMMED and self.terms
+        ):  # no less than the sum; 69 thousand million taps may be in dog
+            return sum(prod(fsum(map(abs, factor)) for factor in term) for term in self.terms)
+        if self.terms or len(self.data) > MANY:
             return float(abs(self.array()).reshape(self.outputs, -1).sum(axis=1).max())
         taps, each = self.values(), prod(self.shape) // self.outputs
         return max(fsum(map(abs, taps[first : first + each])) for first in range(0, len(taps), each))
@@ -223,8 +234,10 @@ class Kernel:
         centre = [rate * c for rate, c in zip(rates, self.centre, strict=True)]
         return replace(Kernel.from_array(self.name, taps).at_origin(centre), offset=self.offset)
 
-    def _changed(self, change: Callable[[float], float]) -> Kernel:
-        """A linear change of every tap."""
+    def _changed(self, change: Callable[[Any], Any]) -> Kernel:
+        """A linear change of every tap, or of all as an array."""
+        if len(self.data) > MANY:
+            return replace(self, data=Kernel.from_array(self.name, change(self.array())).data)
         if self.data:
             return replace(self, data=Kernel.from_values(self.name, self.shape, map(change, self.values())).data)
         terms = ((tuple(map(change, first)), *rest) for first, *rest in self.terms)

@@ -25,6 +25,8 @@ def shape_of(nested: Any, levels: Sequence[str], place: str = "") -> tuple[int, 
     if not nested:
         raise KernelError(f"kernel {place.rstrip(', ')} is empty" if place else "the kernel is empty")
     level, *inner = levels
+    if not inner:
+        return (len(nested),)
     several = len(nested) > 1
     shapes = [shape_of(part, inner, f"{place}{level} {i}, " if several else place) for i, part in enumerate(nested, 1)]
     for i, shape in enumerate(shapes, 1):
@@ -50,11 +52,11 @@ def flatten(nested: Any) -> Iterator[Any]:
     >>> list(flatten([[1, 2], [3, 4]]))
     [1, 2, 3, 4]
     """
-    if isinstance(nested, list):
-        for part in nested:
-            yield from flatten(part)
-    else:
-        yield nested
+    for part in nested:
+        if isinstance(part, list):
+            yield from flatten(part) if part and isinstance(part[0], list) else part
+        else:
+            yield part
 
 
 def layout(shape: Sequence[int], ndim: int) -> tuple[tuple[int, ...], bool]:

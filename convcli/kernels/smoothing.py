@@ -132,11 +132,11 @@ def odd_radius(size: int) -> int:
 def inside_ellipsoid(name: str, radii: Sequence[float]) -> Kernel:
     """Equal taps where the distance from the middle is at most the radius, the radius measured along each axis."""
     slack = 1 + 1e-12  # a pixel exactly on the edge belongs to it, whatever the rounding
-
-    def weight(*place: int) -> float:
-        return float(fsum((x / r) ** 2 for x, r in zip(place, radii, strict=True)) <= slack)
-
-    return normalised(name, [whole_radius(r) for r in radii], weight)
+    *outer, last = squares = [[(x / r) ** 2 for x in range(-whole_radius(r), whole_radius(r) + 1)] for r in radii]
+    shape = sensible([len(axis) for axis in squares])
+    rows = [[float(z + x <= slack) for x in last] for z in map(fsum, product(*outer))]
+    total = sum(map(sum, rows))
+    return Kernel.from_values(name, shape, (w / total for row in rows for w in row))
 
 
 def whole_radius(radius: float) -> int:
@@ -155,7 +155,12 @@ def normalised(name: str, radii: Sequence[int], weight: Callable[..., float]) ->
 
 def sampled(radii: Sequence[int], weight: Callable[..., float]) -> list[float]:
     """A function of the place relative to the middle, at every tap."""
-    shape = [2 * r + 1 for r in radii]
+    sensible([2 * r + 1 for r in radii])
+    return [weight(*place) for place in product(*(range(-r, r + 1) for r in radii))]
+
+
+def sensible(shape: list[int]) -> list[int]:
+    """The shape of a kernel whose taps are computed one by one, if they are not too many."""
     if max(shape) > MOST_TAPS or prod(shape) > MOST_SINGLE_TAPS:
         raise KernelError(f"{'x'.join(map(str, shape))} taps are too many; shrink the image first")
-    return [weight(*place) for place in product(*(range(-r, r + 1) for r in radii))]
+    return shape

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import field
-from functools import partial, reduce
+from functools import partial
 from math import ceil, prod
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from convcli import native
 from convcli.arithmetic.geometry import Geometry
-from convcli.arithmetic.problem import Cost, Problem
+from convcli.arithmetic.problem import ACCURACY, Cost, Problem
 from convcli.methods import direct
 from convcli.methods.banded import band, band_rows, phases, strips
 from convcli.methods.team import ALONE, Alone
+from convcli.methods.terms import factor, most_terms
 from convcli.methods.workspace import Workspace
 from convcli.records import record
 
@@ -31,6 +32,13 @@ RESIDUAL = {4: 2e-7, 8: 1e-14}
 """What may be left of the taps, relative to their absolute sum, by item size: the rounding of the numbers."""
 
 
+def residual(problem: Problem) -> float:
+    """What terms may leave of the taps: a user's share, else the rounding of the numbers, and little beside a tie."""
+    careful = problem.tolerance < ACCURACY
+    rounded = min(RESIDUAL[4], problem.tolerance / 4) if careful else RESIDUAL[problem.itemsize]
+    return max(RESIDUAL[8], rounded, problem.approximation)
+
+
 def rounding(problem: Problem) -> float:
     """The largest error seen in float32, relative to sum|k| max|x| (2026-11)."""
     longest = max(problem.kernel)
@@ -40,7 +48,7 @@ def rounding(problem: Problem) -> float:
 def refuse(problem: Problem) -> str | None:
     """Only kernels whose rank is known to be smaller than full gain anything."""
     if problem.rank is None:
-        return "the rank of this kernel was not looked for"
+        return "not known to be the sum of a few 1-D passes"
     if problem.rank >= max(2, min(problem.kernel)):
         return f"rank {problem.rank}: no sum of fewer 1-D passes"
     return None
@@ -116,76 +124,22 @@ def prepare(taps: Array, problem: Problem) -> Compiled | Banded:
     """Factor every filter; `taps` are (O, I/g, *kernel)."""
     import numpy as np
 
-    limit = max(RESIDUAL[problem.itemsize], problem.approximation)
+    most = problem.rank or most_terms(problem.kernel)
+    limit = residual(problem)
     if compiled(problem):
         nothing = [tuple(map(np.zeros, problem.kernel))]  # a filter without taps still has a result
-        factors = [factor(filter_[0], limit) or nothing for filter_ in taps]
+        factors = [factor(filter_[0], limit, most) or nothing for filter_ in taps]
         sides = (zip(*terms, strict=True) for terms in factors)
         return Compiled(problem, tuple(tuple(np.array(side, problem.dtype) for side in each) for each in sides))
     passes = {
         (o, i): [
             tuple(_one_pass(f.astype(problem.dtype), axis) for f, axis in zip(term, problem.axes, strict=True))
-            for term in factor(taps[o, i], limit)
+            for term in factor(taps[o, i], limit, most)
         ]
         for o in range(taps.shape[0])
         for i in range(taps.shape[1])
     }
     return Banded(problem, passes)
-
-
-def rank(taps: Array, limit: float = RESIDUAL[4]) -> int:
-    """How many separable terms add up to `taps` within `limit` times the sum of their absolute values.
-
-    >>> import numpy as np
-    >>> rank(np.outer([1, 2, 1], [1, 0, -1])), rank(np.eye(3))
-    (1, 3)
-    """
-    return len(factor(taps, limit))
-
-
-def factor(taps: Array, limit: float) -> list[tuple[Array, ...]]:
-    """Separable terms, one 1-D kernel per axis each, that add up to `taps` within `limit` times sum|taps|.
-
-    2-D: the singular value decomposition, as Treitel and Shanks (1971). n-D: the same of the first axis against all
-    others, and so on for each right factor.
-    """
-    import numpy as np
-
-    if taps.ndim == 1:
-        return [(taps,)]
-    if cross := _cross(taps, limit):
-        return [cross]
-    shape = taps.shape
-    u, s, v = np.linalg.svd(taps.reshape(shape[0], -1).astype(np.float64), full_matrices=False)
-    bound = limit * float(np.abs(taps).sum())
-    terms: list[tuple[Array, ...]] = []
-    rest = taps.reshape(shape[0], -1).astype(np.float64)
-    for column, weight, row in zip(u.T, s, v, strict=True):
-        if np.abs(rest).sum() <= bound:
-            break
-        rest = rest - weight * np.outer(column, row)
-        root = np.sqrt(weight)
-        for term in factor((root * row).reshape(shape[1:]), limit / 2):
-            terms.append((root * column, *term))  # noqa: PERF401 -- two nested loops read better than an extend
-    return terms
-
-
-def _cross(taps: Array, limit: float) -> tuple[Array, ...] | None:
-    """The lines through the largest tap along each axis, if their product is the kernel.
-
-    Unlike singular vectors they keep whole numbers whole, so that a Sobel filter stays exact.
-    """
-    import numpy as np
-
-    place = np.unravel_index(np.abs(taps).argmax(), taps.shape)
-    largest = taps[place]
-    if largest == 0:
-        return None
-    through: list[tuple[Any, ...]] = [(*place[:axis], slice(None), *place[axis + 1 :]) for axis in range(taps.ndim)]
-    first, *others = (taps[line] for line in through)
-    lines = (first, *(line / largest for line in others))
-    exact = np.abs(taps - reduce(np.multiply.outer, lines)).sum() <= limit * np.abs(taps).sum()
-    return lines if exact else None
 
 
 @record

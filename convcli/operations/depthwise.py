@@ -40,12 +40,12 @@ class DepthwiseSeparable:
 
     def on(self, info: ImageInfo, limits: Limits) -> PairWork:
         """The pair planned for an image."""
-        from convcli.engine.loop import rank_of
+        from convcli.engine.loop import ranked
         from convcli.engine.workers import core_count
 
         filter_ = self.build(info)
         assert filter_.pair is not None
-        problem = by_steps(filter_.problem(info, rank_of(filter_.pair.depthwise)), filter_.pair)
+        problem = ranked(by_steps(filter_.problem(info), filter_.pair), filter_.pair.depthwise)
         threads = limits.threads or core_count()
         plan = make_plan(problem, method=limits.method, threads=threads, memory=limits.memory)
         return PairWork(filter_, info, plan, self.ranks)

@@ -29,12 +29,12 @@ class Filtering:
 
     def on(self, info: ImageInfo, limits: Limits) -> FilterWork:
         """The filter planned for an image; NumPy is loaded only where the kernel's rank is not known by its terms."""
-        from convcli.engine.loop import rank_of
+        from convcli.engine.loop import ranked
         from convcli.engine.slabs import narrowed
         from convcli.engine.workers import core_count
 
         filter_ = self.build(info)
-        problem = filter_.problem(info, rank_of(filter_.kernel, filter_.approximation))
+        problem = ranked(filter_.problem(info), filter_.kernel)
         threads = limits.threads or core_count()
         plan = make_plan(problem, method=limits.method, threads=threads, memory=limits.memory)
         return FilterWork(filter_, info, narrowed(filter_, info, plan))

@@ -50,11 +50,11 @@ class Transposing:
 def _planned(frame: TransposedFilter, info: ImageInfo, limits: Limits) -> tuple[Planned, ...]:
     """Every part, for all images of a kind."""
     from convcli.engine.interleaving import Planned
-    from convcli.engine.loop import rank_of
+    from convcli.engine.loop import ranked
 
     planned = []
     for part in frame.parts(info):
-        problem = part.filter.problem(info, rank_of(part.filter.kernel, frame.approximation))
+        problem = ranked(part.filter.problem(info), part.filter.kernel)
         plan = make_plan(problem, method=limits.method, threads=limits.threads, memory=limits.memory)
         planned.append(Planned(part, plan, info))
     return tuple(planned)
