@@ -33,8 +33,8 @@ _convcli_value() {
     shapes:--dtype|flops:--dtype) words='fp32 fp16 int8' paths= ;;
     *:--precision) words='auto double' paths= ;;
     *:--range) words='clip abs rescale' paths= ;;
-    *:--nan) words='keep ignore zero error' paths= ;;
-    *:--nodata) words='nan inf -inf' paths= ;;
+    *:--nan) words='keep ignore preserve zero error' paths= ;;
+    *:--nodata) words='none nan inf -inf' paths= ;;
     *:--alpha) words='premultiply straight keep drop' paths= ;;
     *:--format) words='png jpeg tiff ome imagej webp bmp gif pgm ppm pnm pam nifti nifti-gz npy npz' paths= ;;
     *:--png) words='fast balanced small' paths= ;;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping
 from dataclasses import field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -26,6 +27,7 @@ class ImageInfo:
     `axes` has one letter of `AXES` for each entry of `shape`; `dtype` is a NumPy name ("uint8").
     `samples` says what S means: "" without an S axis or for plain data, else "grey", "rgb", "cmyk", or with "+alpha".
     `premultiplied` tells that colour is already multiplied by alpha (TIFF's associated alpha).
+    `missing` is the value of samples that nobody measured: as the file says, or the user.
     `spacing` maps an axis to (distance between samples, unit), e.g. {"Z": (2.0, "um")}.
     `grid` says where an axis that was resampled since reading has its samples, in samples of the file: (first, step).
     `metadata` is what the formats carry over, under the keys of `convcli.formats`; `notes` are warnings from reading,
@@ -38,6 +40,7 @@ class ImageInfo:
     format: str = ""
     samples: str = ""
     premultiplied: bool = False
+    missing: float | None = None
     spacing: Mapping[str, tuple[float, str]] = field(default_factory=dict)
     grid: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)
@@ -55,7 +58,14 @@ class ImageInfo:
     @property
     def bare(self) -> ImageInfo:
         """What pixels are computed by, alone: it can be compared, whatever arrays the metadata hold."""
-        return ImageInfo(self.shape, self.dtype, self.axes, samples=self.samples, premultiplied=self.premultiplied)
+        return ImageInfo(
+            self.shape,
+            self.dtype,
+            self.axes,
+            samples=self.samples,
+            premultiplied=self.premultiplied,
+            missing=self.missing,
+        )
 
     def size(self, axis: str) -> int:
         """Samples along an axis; 1 where the image has no such axis.
@@ -89,6 +99,25 @@ class Image:
 
     info: ImageInfo
     data: np.ndarray[Any, Any]
+
+
+def as_sample(value: float | None, dtype: str) -> float | None:
+    """A number as samples of a type hold it; None where none of them can be it, and for NaN, which equals nothing.
+
+    >>> as_sample(-9999, "int16"), as_sample(-9999, "uint8"), as_sample(-3.4028235e38, "float32")
+    (-9999, None, -3.4028234663852886e+38)
+    """
+    if value is None or value != value:  # noqa: PLR0124 -- NaN, without an import
+        return None
+    bits = int(dtype.lstrip("uintfloa"))
+    if dtype.startswith("float"):
+        code = {16: "<e", 32: "<f", 64: "<d"}[bits]
+        try:
+            return float(struct.unpack(code, struct.pack(code, value))[0])
+        except OverflowError:
+            return None
+    low, high = (0, 2**bits - 1) if dtype.startswith("u") else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+    return int(value) if low <= value <= high and value == int(value) else None
 
 
 class PixelSource(Protocol):

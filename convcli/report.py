@@ -66,6 +66,7 @@ class Report:
             "time": {phase: self.times.get(phase) for phase in ("read", "compute", "write", "total")},
             "clipped": {"below": self.below, "above": self.above},
             "nan": self.nan,
+            "missing": {"input": missing(self.before), "output": missing(self.after)},
             "verified": self.verified,
             "memory": self.memory,
             "spacing": {"input": spacing(self.before), "output": spacing(self.after)},
@@ -173,6 +174,11 @@ def shape(info: ImageInfo | None) -> list[int] | None:
 def spacing(info: ImageInfo | None) -> dict[str, list[object]] | None:
     """The distance between samples and its unit, for each axis that has one."""
     return {axis: list(step) for axis, step in info.steps.items()} if info else None
+
+
+def missing(info: ImageInfo | None) -> float | None:
+    """The value that marks missing samples, where there is one."""
+    return info.missing if info else None
 
 
 def dtype(info: ImageInfo | None) -> str | None:

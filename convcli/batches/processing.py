@@ -168,7 +168,7 @@ class Course(NamedTuple):
 
     def warnings(self, info: ImageInfo, counts: Counts) -> tuple[str, ...]:
         """What a user should know; with --strict, the first of them is an error, before anything is there to see."""
-        found = (*self.settings.notes, *info.notes, *self.notes, *count_warnings(counts, self.work.after, self.work))
+        found = (*self.settings.notes, *info.notes, *self.notes, *count_warnings(counts, self.work.after))
         if self.settings.strict and found:
             raise ConvError(f"--strict: {found[0]}", "strict")
         return found
@@ -230,7 +230,7 @@ def sample_bytes(dtype: str) -> int:
     return int(dtype.lstrip("uintfloa")) // 8
 
 
-def count_warnings(counts: Counts, info: ImageInfo, work: Work) -> Iterator[str]:
+def count_warnings(counts: Counts, info: ImageInfo) -> Iterator[str]:
     """What a user should know about samples that could not be stored as computed, and what to do."""
     whole = not info.dtype.startswith("float")
     if counts.below:
@@ -245,9 +245,12 @@ def count_warnings(counts: Counts, info: ImageInfo, work: Work) -> Iterator[str]
         share = share_of(counts.above, counts.samples)
         way = "use --dtype float32 with a .tif, or --range rescale"
         yield f"{share} of samples were above what {info.dtype} holds and were set to the most; {way}"
-    if counts.nan and whole and work.numbers.nodata is None:
+    if counts.nan and whole and info.missing is None:
         way = "use --dtype float32, or --nan ignore"
         yield f"{counts.nan:,} results were NaN, which {info.dtype} cannot hold, and became 0; {way}"
+    if counts.mistaken:
+        way = "use another --dtype, or --nodata none"
+        yield f"{counts.mistaken:,} results are {info.missing:.15g}, which also marks what is missing; {way}"
 
 
 def _write(image: Image, target: str, format_: Format, settings: Settings) -> None:

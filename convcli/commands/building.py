@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from typing import Literal
 
 from convcli.batches.batch import Batch
 from convcli.batches.names import outer_folder
@@ -17,14 +18,16 @@ from convcli.commands.options import (
     NumberOptions,
     ReportOptions,
     RunOptions,
+    SampleOptions,
 )
 from convcli.errors import KernelError, UsageError
 from convcli.filters.borders import parse_border
-from convcli.filters.filter import Filter, Numbers, parse_padding, parse_spatial
+from convcli.filters.filter import LEAVING_OUT, Filter, Numbers, parse_padding, parse_spatial
 from convcli.formats import ReadOptions, WriteOptions
 from convcli.image import ImageInfo
 from convcli.kernels import is_measured, parse_kernel, stack_kernels
 from convcli.kernels.kernel import Kernel, folded
+from convcli.numerals import UNKNOWN, WHOLE, decimal
 from convcli.operations.filtering import Filtering
 from convcli.operations.operation import Limits
 from convcli.records import replace
@@ -157,9 +160,10 @@ def build_numbers(options: NumberOptions, kernel: Kernel) -> Numbers:
     """How samples are computed with, checked."""
     if options.scale == 0:
         raise UsageError("0 leaves nothing of the results; leave it out, or give a factor", where="--scale")
-    if options.nan == "ignore" and (min(kernel.values()) < 0 or kernel.sum() <= 0):
+    if options.nan in LEAVING_OUT and (min(kernel.values()) < 0 or kernel.sum() <= 0):
         raise UsageError(
-            "--nan ignore divides by the weight of known pixels: the kernel may have no negative taps; use --nan zero"
+            f"--nan {options.nan} divides by the weight of known pixels: the kernel may have no negative taps; "
+            "use --nan zero"
         )
     return Numbers(
         dtype=options.dtype,
@@ -168,7 +172,6 @@ def build_numbers(options: NumberOptions, kernel: Kernel) -> Numbers:
         scale=options.scale,
         bias=options.bias + kernel.offset,
         nan=options.nan,
-        nodata=options.nodata,
         alpha=options.alpha,
         linear=options.linear,
     )
@@ -180,6 +183,7 @@ def build_batch(
     run: RunOptions,
     report: ReportOptions,
     notes: tuple[str, ...],
+    samples: SampleOptions,
     **fields: str,
 ) -> Batch:
     """The run that the options describe; `fields` are for output templates."""
@@ -196,6 +200,7 @@ def build_batch(
             series=files.series,
             auto_orient=files.auto_orient,
             axes=files.axes and files.axes.strip().upper(),
+            missing=parse_missing(samples.nodata),
         ),
         writing=WriteOptions(png=files.png, quality=files.quality, compression=files.compression),
         limits=Limits(run.method, run.threads, parse_bytes(run.memory, "--memory")),
@@ -219,6 +224,26 @@ def build_batch(
         journal=run.journal,
         fields=fields,
     )
+
+
+def parse_missing(text: str | None) -> float | Literal["declared", "none"]:
+    """The value that marks missing samples: as the file declares it unless a number, or none, is given.
+
+    >>> parse_missing(None), parse_missing("none"), parse_missing("-9999"), parse_missing("-3.4e38")
+    ('declared', 'none', -9999, -3.4e+38)
+    """
+    if text is None:
+        return "declared"
+    word = text.strip().lower()
+    if word == "none":
+        return "none"
+    if word in UNKNOWN:
+        return float(word)
+    try:
+        value = decimal(word)
+    except ValueError as error:
+        raise UsageError(f"{text!r} is {error}; give one, or none", where="--nodata") from None
+    return int(word) if WHOLE.fullmatch(word) else value
 
 
 def parse_bytes(text: str, option: str) -> int:

@@ -39,5 +39,5 @@ def conv2d(
     from convcli.commands.building import build_batch, build_filtering
 
     filtering, name, notes = build_filtering(2, kernels, geometry, numbers, run.tolerance)
-    batch = build_batch(inputs, files, run, report, notes, kernel=name, command="conv2d")
+    batch = build_batch(inputs, files, run, report, notes, numbers, kernel=name, command="conv2d")
     return run_batch(filtering, batch)

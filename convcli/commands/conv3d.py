@@ -38,5 +38,5 @@ def conv3d(
     from convcli.commands.building import build_batch, build_filtering
 
     filtering, name, notes = build_filtering(3, kernels, geometry, numbers, run.tolerance)
-    batch = build_batch(inputs, files, run, report, notes, kernel=name, command="conv3d")
+    batch = build_batch(inputs, files, run, report, notes, numbers, kernel=name, command="conv3d")
     return run_batch(filtering, batch)

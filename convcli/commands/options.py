@@ -190,12 +190,17 @@ class SampleOptions(Options):
         str,
         Option(
             metavar="RULE",
-            choices=("keep", "ignore", "zero", "error"),
-            help="keep (NaN where a tap meets one), ignore, zero or error.",
+            choices=("keep", "ignore", "preserve", "zero", "error"),
+            help="keep (NaN where a tap meets one), ignore, preserve (ignore, but holes stay), zero or error.",
         ),
     ] = "keep"
     nodata: Annotated[
-        float | None, Option(metavar="X", words=lambda: UNKNOWN, help="Samples of this value are unknown, like NaN.")
+        str | None,
+        Option(
+            metavar="X|none",
+            words=lambda: ("none", *UNKNOWN),
+            help="Samples of this value are missing, like NaN; none: nor is what the file declares as missing.",
+        ),
     ] = None
     alpha: Annotated[
         str,

@@ -54,7 +54,7 @@ def run_dilations(
         runs, name, notes = chained(kernels, chosen, build)
     else:
         runs, name, notes = beside(kernels, chosen, build, apart=FIELD in files.output)
-    batch = build_batch(inputs, files, run, report, notes, kernel=name, command="dilate")
+    batch = build_batch(inputs, files, run, report, notes, numbers, kernel=name, command="dilate")
     if len(runs) > 1:
         check_apart(batch)
     return run_all([(operation, of_rates(batch, rate)) for operation, rate in runs])

@@ -87,7 +87,7 @@ def separable(
     from convcli.commands.pairing import build_separable, save_factors
 
     operation, name, notes = build_separable(pair, placement, numbers, run.tolerance)
-    batch = build_batch(inputs, files, run, report, notes, kernel=name, command="separable")
+    batch = build_batch(inputs, files, run, report, notes, numbers, kernel=name, command="separable")
     if pair.save_factors:
         save_factors(pair.save_factors, operation, force=files.force, write=not report.explain)
     return run_batch(operation, batch)

@@ -120,5 +120,5 @@ def upsample(
 
     build = build_enlarging if laid.scale else build_transposing
     operation, notes = build(laid, numbers, run.tolerance, explain=report.explain)
-    batch = build_batch(inputs, files, run, report, notes, kernel=", ".join(laid.kernel), command="upsample")
+    batch = build_batch(inputs, files, run, report, notes, numbers, kernel=", ".join(laid.kernel), command="upsample")
     return run_batch(operation, batch)

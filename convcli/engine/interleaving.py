@@ -106,7 +106,7 @@ def apply(
     if not rescaled:
         return Image(info, values.reshape(info.shape)), counts
     result = np.empty(info.shape, info.dtype)
-    return Image(info, result), spread(values.reshape(info.shape), *extremes(values), result)
+    return Image(info, result), spread(values.reshape(info.shape), *extremes(values), result, info.missing)
 
 
 def _run(works: Sequence[Work], target: Array, progress: Progress | None) -> Counts:

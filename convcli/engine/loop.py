@@ -133,7 +133,7 @@ def run(setup: Setup, data: Array, *, verify: int = 0, progress: Progress | None
     if not rescaled:
         return values.reshape(info.shape), counts
     result = np.empty(info.shape, info.dtype)
-    return result, spread(values.reshape(info.shape), *extremes(values), result)
+    return result, spread(values.reshape(info.shape), *extremes(values), result, info.missing)
 
 
 @lru_cache(maxsize=64)

@@ -11,7 +11,7 @@ import numpy as np
 from convcli import native
 from convcli.arithmetic.problem import Problem
 from convcli.engine.workers import Team
-from convcli.filters.filter import Filter
+from convcli.filters.filter import LEAVING_OUT, Filter
 from convcli.image import ImageInfo
 from convcli.kernels.kernel import Kernel
 from convcli.kernels.pairs import Pair
@@ -77,7 +77,7 @@ class Method:
     @cached_property
     def weightless(self) -> list[int]:
         """The filters without a tap, where results are divided by the weight of known pixels: 0 / 0."""
-        return without_taps(self.filter.kernel) if self.filter.numbers.nan == "ignore" else []
+        return without_taps(self.filter.kernel) if self.filter.numbers.nan in LEAVING_OUT else []
 
     @cached_property
     def reach(self) -> Apply:
@@ -119,10 +119,11 @@ def without_taps(kernel: Kernel) -> list[int]:
 def fits(filter_: Filter, info: ImageInfo, plan: Plan) -> bool:
     """Whether images may go the short way at all."""
     numbers = filter_.numbers
-    plain = numbers.range == "clip" and numbers.nodata is None and not numbers.linear and filter_.combine == "stack"
+    plain = numbers.range == "clip" and info.missing is None and not numbers.linear and filter_.combine == "stack"
+    looks = numbers.nan == "preserve" and filter_.meets_unknown(info)  # at pixels that no tap may meet
     bare = numbers.alpha == "straight" and (numbers.scale, numbers.bias) == (1, 0)
     colours = not info.has_alpha or bare
-    weighed = numbers.nan == "ignore" and without_taps(filter_.kernel)
+    weighed = numbers.nan in LEAVING_OUT and without_taps(filter_.kernel)
     held = native.TYPES if plan.itemsize == 4 else native.WIDE_TYPES
     types = info.dtype in held and filter_.output_dtype(info) in held
-    return native.AVAILABLE and plain and colours and types and not weighed
+    return native.AVAILABLE and plain and colours and types and not weighed and not looks

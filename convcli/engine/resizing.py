@@ -19,7 +19,7 @@ from convcli.engine.memory import empty
 from convcli.engine.prepared import Apply, Compiled, Method
 from convcli.engine.samples import Counts, extremes, spread
 from convcli.engine.slabs import Setup
-from convcli.engine.tiles import centre_opacity, filter_block, finish, store_tile, tile_block
+from convcli.engine.tiles import centre_opacity, filter_block, finish, put_holes, store_tile, tile_block
 from convcli.engine.tiling import Span, Task
 from convcli.engine.verify import agrees, random_points, slack
 from convcli.engine.workers import run_all
@@ -181,7 +181,7 @@ def apply(
     if not rescaled:
         return Image(info, values.reshape(info.shape)), counts
     result = np.empty(info.shape, info.dtype)
-    return Image(info, result), spread(values.reshape(info.shape), *extremes(values), result)
+    return Image(info, result), spread(values.reshape(info.shape), *extremes(values), result, info.missing)
 
 
 def _check(job: Job, target: Array, count: int) -> None:
@@ -194,6 +194,7 @@ def _check(job: Job, target: Array, count: int) -> None:
         block = tile_block(wide, task, "float64")
         results = np.empty((len(block), 1, *task.shape))
         filter_block(wide, _method(wide, task), block, results)
+        put_holes(wide, block, task, results)
         expected = np.empty_like(found)
         finish(wide, results, centre_opacity(wide, block, task), expected)
         if not agrees(found, expected, allowed, target.dtype):

@@ -14,12 +14,16 @@ Array = np.ndarray[Any, Any]
 
 @record(frozen=False)
 class Counts:
-    """What happened to samples on their way out. Counts add up over tiles."""
+    """What happened to samples on their way out; `mistaken` ones are known, but equal what marks missing ones.
+
+    Counts add up over tiles.
+    """
 
     samples: int = 0
     below: int = 0
     above: int = 0
     nan: int = 0
+    mistaken: int = 0
 
     def add(self, other: Counts) -> None:
         """Take another tile's counts in."""
@@ -27,6 +31,7 @@ class Counts:
         self.below += other.below
         self.above += other.above
         self.nan += other.nan
+        self.mistaken += other.mistaken
 
 
 def full_scale(dtype: str) -> float:
@@ -61,7 +66,7 @@ def unpremultiply(colour: Array, opacity: Array) -> None:
     colour *= visible
 
 
-def store(result: Array, target: Array, numbers: Numbers) -> Counts:
+def store(result: Array, target: Array, numbers: Numbers, missing: float | None = None) -> Counts:
     """Scale, add the bias, round half to even, clip, and put a block of results into its place in the target."""
     if numbers.scale != 1:
         result *= numbers.scale
@@ -69,7 +74,8 @@ def store(result: Array, target: Array, numbers: Numbers) -> Counts:
         result += numbers.bias
     if numbers.range == "abs":
         np.abs(result, out=result)
-    return put(result, target, numbers.nodata)
+    marked = numbers.marked and numbers.range != "rescale"  # what is spread later is not marked yet
+    return put(result, target, missing if marked else None)
 
 
 def count_nan(values: Array) -> int:
@@ -78,8 +84,11 @@ def count_nan(values: Array) -> int:
         return int(np.count_nonzero(np.isnan(values))) if np.isnan(values.sum()) else 0
 
 
-def put(result: Array, target: Array, nodata: float | None = None) -> Counts:
-    """Round and clip numbers into a target of any sample type, and count what had to give way; `result` is used up."""
+def put(result: Array, target: Array, missing: float | None = None) -> Counts:
+    """Round and clip numbers into a target of any sample type, and count what had to give way; `result` is used up.
+
+    NaN becomes `missing`; without it, 0 in whole numbers.
+    """
     counts = Counts(samples=result.size)
     counts.nan = count_nan(result)
     unknown = np.isnan(result) if counts.nan else None
@@ -90,8 +99,11 @@ def put(result: Array, target: Array, nodata: float | None = None) -> Counts:
     _clip(result, target.dtype, counts)
     for plane, values in zip(target, result.astype(target.dtype, copy=False), strict=True):
         plane[...] = values  # samples may be interleaved: one after the other, NumPy's inner loop is a row, not a pixel
-    if unknown is not None and nodata is not None:
-        target[unknown] = nodata
+    if missing is not None:
+        counts.mistaken = int(np.count_nonzero(target == missing))
+        if unknown is not None:
+            counts.mistaken -= int(np.count_nonzero(target[unknown] == missing))
+            target[unknown] = missing
     return counts
 
 
@@ -136,9 +148,9 @@ def extremes(values: Array) -> tuple[float, float]:
     return (float(finite.min()), float(finite.max())) if finite.size else (np.inf, -np.inf)
 
 
-def spread(values: Array, low: float, high: float, target: Array) -> Counts:
+def spread(values: Array, low: float, high: float, target: Array, missing: float | None = None) -> Counts:
     """Store values so that those from `low` to `high` fill the whole range of the target's type."""
     low, high = (low, high) if low <= high else (0.0, 0.0)
     bottom, top = (0.0, 1.0) if target.dtype.kind == "f" else limits(target.dtype, np.dtype("float64"))
     slope = (top - bottom) / (high - low) if high > low else 0.0
-    return put((values - low) * slope + bottom, target)
+    return put((values - low) * slope + bottom, target, missing)

@@ -82,7 +82,7 @@ class Stream:
 
         def write_spread(slab: Slab, values: Array) -> None:
             stored = np.empty(values.shape, self.setup.after.dtype)
-            counts.add(replace(spread(values, low, high, stored), samples=0, nan=0))
+            counts.add(replace(spread(values, low, high, stored, self.setup.after.missing), samples=0, nan=0))
             self.write(slab, stored)
 
         self.flow(write_spread, self.progress)

@@ -23,6 +23,7 @@ from convcli.engine.samples import (
 from convcli.engine.tiling import Task
 from convcli.engine.windows import read_window
 from convcli.errors import ConvError
+from convcli.filters.filter import LEAVING_OUT
 
 Array = np.ndarray[Any, Any]
 ZERO_SUM = 1e-6
@@ -36,25 +37,27 @@ def store_tile(job: Job, method: Method, task: Task, target: Array) -> Counts:
     block = tile_block(job, task, job.plan.problem.dtype)
     if job.filter.keeps_results(job.info, job.plan.problem.dtype):
         finite = filter_block(job, method, block, target)
-        return Counts(target.size, nan=0 if finite else count_nan(target))
+        holes = put_holes(job, block, task, target)
+        return Counts(target.size, nan=0 if finite and not holes else count_nan(target))
     opacity = centre_opacity(job, block, task)
     results = np.empty((block.shape[0], job.plan.problem.channels_out, *task.shape), block.dtype)
     filter_block(job, method, block, results)
+    put_holes(job, block, task, results)
     return finish(job, results, opacity, target)
 
 
 def tile_block(job: Job, task: Task, dtype: str) -> Array:
-    """The window of a tile (samples, channels, *window): nodata as NaN, light linear, colour premultiplied."""
+    """The window of a tile (samples, channels, *window): missing as NaN, light linear, colour premultiplied."""
     filter_, info = job.filter, job.info
     window = [axis.window(*span) for axis, span in zip(job.plan.problem.axes, task.tile, strict=True)]
     block = read_window(job.source[task.loop], window, filter_.borders, dtype, job.slab.held)
     numbers = filter_.numbers
-    if numbers.nodata is None and not numbers.linear and not filter_.premultiplies(info):
+    if info.missing is None and not numbers.linear and not filter_.premultiplies(info):
         return block
     block = block.copy() if np.may_share_memory(block, job.data) else block
-    if numbers.nodata is not None:
-        block[block == numbers.nodata] = np.nan
     colour = block[:-1] if info.has_alpha and filter_.each else block
+    if info.missing is not None:
+        colour[colour == info.missing] = np.nan
     if numbers.linear:
         colour /= full_scale(info.dtype)
         to_linear(colour)
@@ -67,9 +70,29 @@ def centre_opacity(job: Job, block: Array, task: Task) -> Array | None:
     """The opacity of the pixel under each output's centre, where colours have one: (*tile)."""
     if not (job.filter.each and job.info.has_alpha):
         return None
+    return under_centre(job, block[-1, 0], task)
+
+
+def under_centre(job: Job, pixels: Array, task: Task) -> Array:
+    """The pixel under each output's centre: (..., *tile) of (..., *window)."""
     places = zip(job.plan.problem.axes, job.filter.kernel.centre, task.tile, strict=True)
-    opacity: Array = block[(-1, 0)][np.ix_(*(axis.under(tap, *span) for axis, tap, span in places))]
-    return opacity
+    index: tuple[Any, ...] = np.ix_(*(axis.under(tap, *span) for axis, tap, span in places))
+    found: Array = pixels[(..., *index)]
+    return found
+
+
+def put_holes(job: Job, block: Array, task: Task, results: Array) -> bool:
+    """With `--nan preserve`, leave an output missing whose own pixel is, in all channels that it sums over.
+
+    True where there was one.
+    """
+    if job.filter.numbers.nan != "preserve" or not job.filter.meets_unknown(job.info):
+        return False
+    unknown, problem = np.isnan(under_centre(job, block, task)), job.plan.problem
+    groups = unknown.reshape(len(unknown), problem.groups, -1, *unknown.shape[2:]).all(axis=2)
+    holes = groups.repeat(problem.channels_out // problem.groups, axis=1)
+    results[holes] = np.nan
+    return bool(holes.any())
 
 
 def filter_block(job: Job, method: Method, block: Array, results: Array) -> bool:
@@ -128,7 +151,7 @@ def _put_back(job: Job, method: Method, channels: Array, result: Array) -> None:
     if unknown.any():
         if rule == "error":
             raise ConvError(f"{np.count_nonzero(unknown)} NaN in a tile; --nan keep, ignore or zero would go on", "nan")
-        if rule == "ignore":
+        if rule in LEAVING_OUT:
             _reweigh(job, method, unknown, result)
         elif rule == "keep":
             result[_meets(method.reach, unknown, result)] = np.nan
@@ -153,7 +176,8 @@ def _reweigh(job: Job, method: Method, unknown: Array, result: Array) -> None:
     share /= job.taps.sum(axis=tuple(range(1, job.taps.ndim))).reshape(-1, *(1,) * (share.ndim - 1))
     nothing = ~_meets(method.reach, ~unknown, result)
     share[nothing] = 1
-    result /= share
+    # where all is known the share is 1 but for its rounding, which other tiles do not have
+    np.divide(result, share, out=result, where=_meets(method.reach, unknown, result))
     result[nothing] = np.nan
 
 
@@ -209,7 +233,7 @@ def _store_colour(job: Job, results: Array, target: Array) -> Counts:
     if filter_.numbers.linear:
         to_srgb(results)
         results *= full_scale(job.info.dtype)
-    return store(results, target, filter_.numbers)
+    return store(results, target, filter_.numbers, job.setup.after.missing)
 
 
 def _all_but_first(array: Array) -> tuple[int, ...]:

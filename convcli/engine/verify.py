@@ -12,10 +12,10 @@ import numpy as np
 from convcli.arithmetic.problem import ACCURACY
 from convcli.engine.job import Job
 from convcli.engine.samples import limits
-from convcli.engine.tiles import centre_opacity, finish, tile_block
+from convcli.engine.tiles import centre_opacity, finish, put_holes, tile_block
 from convcli.engine.tiling import Task
 from convcli.errors import ConvError
-from convcli.filters.filter import TIE
+from convcli.filters.filter import LEAVING_OUT, TIE
 from convcli.records import replace
 
 Array = np.ndarray[Any, Any]
@@ -67,6 +67,7 @@ def point(job: Job, task: Task) -> Array:
     """The samples (samples, filters, 1, 1) of one output by the definition, not rounded."""
     block = tile_block(job, task, "float64")
     results = np.array([define(job, channels) for channels in block])
+    put_holes(job, block, task, results.reshape(*results.shape, *(1,) * len(task.tile)))
     expected = np.empty(job.target(np.empty(job.slab.working_shape, np.int8))[job.place(task)].shape, np.float64)
     finish(job, results.reshape(*results.shape, *(1,) * len(task.tile)), centre_opacity(job, block, task), expected)
     return expected
@@ -83,7 +84,7 @@ def define(job: Job, channels: Array) -> Array:
         first = number // (problem.channels_out // problem.groups) * problem.fan_in
         seen = pixels[first : first + problem.fan_in][taps != 0]
         weights = taps[taps != 0]
-        if numbers.nan == "ignore":
+        if numbers.nan in LEAVING_OUT:
             known = ~np.isnan(seen)
             met = weights[known].sum() / weights.sum() if known.any() else np.nan
             results[number] = (seen[known] * weights[known]).sum() / met

@@ -13,7 +13,7 @@ from convcli.arithmetic.geometry import Geometry, padded
 from convcli.arithmetic.problem import ACCURACY, Problem
 from convcli.errors import ConvError, UsageError
 from convcli.filters.borders import Border
-from convcli.image import ImageInfo
+from convcli.image import ImageInfo, as_sample
 from convcli.kernels.kernel import Kernel
 from convcli.kernels.pairs import Pair
 from convcli.numerals import whole
@@ -26,13 +26,18 @@ WIDE = ("uint32", "uint64", "int32", "int64", "float64")
 """Sample types whose values float32 cannot hold exactly: they are computed in float64."""
 TIE = 1e-3
 """How near to a tie, in output units, rounding may go either way."""
+LEAVING_OUT = ("ignore", "preserve")
+"""The rules for NaN by which the rest of the kernel stands for what it misses; `preserve` keeps holes as they are."""
 FILTERS = "m"
 """The axis of several results while pixels are computed; it becomes part of C in the output."""
 
 
 @record
 class Numbers:
-    """How samples become numbers and results become samples again."""
+    """How samples become numbers and results become samples again.
+
+    Results that are missing get the value that marks these, if `marked`; else they are NaN.
+    """
 
     dtype: str = "auto"
     precision: str = "auto"
@@ -40,7 +45,7 @@ class Numbers:
     scale: float = 1.0
     bias: float = 0.0
     nan: str = "keep"
-    nodata: float | None = None
+    marked: bool = True
     alpha: str = "premultiply"
     linear: bool = False
 
@@ -176,6 +181,7 @@ class Filter:
             axes=axes,
             dtype=self.output_dtype(info),
             samples=samples.removesuffix("+alpha") if self.drops_alpha(info) else samples,
+            missing=as_sample(info.missing, self.output_dtype(info)),
             spacing=self._spacing(info.spacing),
             grid=self._grid(info),
             metadata=self._metadata(info.metadata),
@@ -208,14 +214,14 @@ class Filter:
         return self.each and info.has_alpha and self.numbers.alpha == "premultiply"
 
     def meets_unknown(self, info: ImageInfo) -> bool:
-        """True where NaN or infinities may come under the taps: from the pixels, a nodata value or a border."""
+        """True where NaN or infinities may come under the taps: from the pixels, missing ones too, or a border."""
         constants = all(isfinite(border.value) for border in self.borders)
-        return info.dtype.startswith("float") or self.numbers.nodata is not None or not constants
+        return info.dtype.startswith("float") or info.missing is not None or not constants
 
     def keeps_results(self, info: ImageInfo, working: str) -> bool:
         """True where results computed in a type are stored as they are: no range, colour or opacity to see to."""
         numbers = self.numbers
-        plain = numbers.range == "clip" and numbers.scale == 1 and numbers.bias == 0 and numbers.nodata is None
+        plain = numbers.range == "clip" and numbers.scale == 1 and numbers.bias == 0 and info.missing is None
         colours = not numbers.linear and not (self.each and info.has_alpha) and self.combine == "stack"
         return plain and colours and self.output_dtype(info) == working
 

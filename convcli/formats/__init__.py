@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from convcli.errors import ConvError, UsageError
 from convcli.formats.atomic import atomic_output, same_file
 from convcli.formats.failures import told
-from convcli.formats.layout import check_series, picture_samples, upright, with_axes
+from convcli.formats.layout import check_series, picture_samples, upright, with_axes, with_missing
 from convcli.formats.limits import check_some, times
 from convcli.formats.options import ReadOptions, WriteOptions
 from convcli.formats.source import Source, source_of
@@ -228,6 +228,7 @@ def finished(info: ImageInfo, source: Source, options: ReadOptions) -> ImageInfo
         check_series(options.series, 1)
     info = with_axes(info, options.axes)
     info = upright(info) if options.auto_orient else info
+    info = with_missing(info, options.missing)
     named = None if source.path is None else by_suffix(source.name)
     if named is None or named.module == entry.module:
         return info
@@ -318,9 +319,16 @@ def remarks(entry: Format, info: ImageInfo, options: WriteOptions = WRITE) -> tu
         slope, inter = info.metadata["scaling"]
         return (f"{entry.title} holds no scaling ({slope:g} x {inter:+g}): the samples are the stored numbers alone",)
     if entry.module != "tiff":
-        return ()
+        return lost_marks(entry, info)
     notes: tuple[str, ...] = import_module("convcli.formats.tiff_output").remarks(info, options, entry.name)
     return notes
+
+
+def lost_marks(entry: Format, info: ImageInfo) -> tuple[str, ...]:
+    """A word where a TIFF declared which samples are missing and the result cannot."""
+    if info.missing is None or "tiff" not in info.metadata:
+        return ()
+    return (f"{entry.title} does not say that samples of {info.missing:.15g} are missing; a .tif output does",)
 
 
 def write(

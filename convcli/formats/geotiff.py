@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
+from math import isnan, nan
 
 from convcli.formats.ifd import Directory, Tag
+from convcli.image import ImageInfo, as_sample
 
 SCALE, TIES, MATRIX, KEYS = 33550, 33922, 34264, 34735
 RASTER_TYPE, IS_POINT = 1025, 2
-DOUBLE = 12  # TIFF's number of the type
+NODATA = 42113  # GDAL's, https://gdal.org/en/stable/drivers/raster/gtiff.html
+ASCII, DOUBLE = 2, 12  # TIFF's numbers of the types
 Grid = Mapping[str, tuple[float, float]]
 
 
@@ -63,6 +66,39 @@ def transformed(matrix: list[float], move: Grid) -> list[float]:
     (left, across), (top, down) = move["X"], move["Y"]
     rows = (matrix[start : start + 4] for start in range(0, 16, 4))
     return [number for a, b, c, d in rows for number in (a * across, b * down, c, d + a * left + b * top)]
+
+
+def missing_value(tags: Directory) -> float | None:
+    """The value of missing samples (GDAL_NODATA, a number as text); NaN where that is no number, None without it."""
+    text = text_of(tags)
+    try:
+        return int(text) if text.lstrip("+-").isdecimal() else float(text)
+    except ValueError:
+        return nan if text else None
+
+
+def text_of(tags: Directory) -> str:
+    """What GDAL_NODATA says, without what fills it up."""
+    return tags[NODATA].data.decode("latin-1").strip("\0 \t\r\n") if NODATA in tags else ""
+
+
+def missing_notes(tags: Directory, dtype: str) -> tuple[str, ...]:
+    """A word where no sample can have the value that is declared as missing: it may be a slip."""
+    value, text = missing_value(tags), text_of(tags)
+    if value is None or "nan" in text.lower() or as_sample(value, dtype) is not None:
+        return ()
+    why = "is not a number" if isnan(value) else f"is no value of {dtype}"
+    return (f"the file says that samples of {text[:40]!r} are missing (GDAL_NODATA), which {why}: none are",)
+
+
+def marking(tags: Directory, info: ImageInfo) -> Directory:
+    """The tags with GDAL_NODATA for the value that marks missing samples now; NaN needs none, but may be said."""
+    rest = {code: tag for code, tag in tags.items() if code != NODATA}
+    if info.missing is None:
+        said = "nan" in text_of(tags).lower() and info.dtype.startswith("float")
+        return tags if said else rest
+    text = str(info.missing) if isinstance(info.missing, int) else f"{info.missing:.17g}"
+    return rest | {NODATA: Tag(ASCII, text.encode() + b"\0")}
 
 
 def raster_type(tags: Directory) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from convcli.errors import ConvError, UsageError
-from convcli.image import AXES, ImageInfo
+from convcli.image import AXES, ImageInfo, as_sample
 from convcli.records import replace
 
 DTYPES = frozenset(
@@ -67,6 +67,16 @@ def upright(info: ImageInfo) -> ImageInfo:
     swapped = {"Y": info.size("X"), "X": info.size("Y")}
     shape = tuple(swapped.get(axis, size) for axis, size in zip(info.axes, info.shape, strict=True))
     return replace(info, shape=shape, metadata=metadata)
+
+
+def with_missing(info: ImageInfo, asked: float | str) -> ImageInfo:
+    """The image with its missing samples as the user wants them: those that the file declares, none, or others."""
+    if asked != "declared":
+        return replace(info, missing=None if isinstance(asked, str) else as_sample(asked, info.dtype))
+    if info.missing is None:
+        return info
+    remark = f"samples of {info.missing:.15g} are missing, as the file says; --nodata none filters them as data"
+    return replace(info, remarks=(*info.remarks, remark))
 
 
 def picture_samples(info: ImageInfo) -> str | None:

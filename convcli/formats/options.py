@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from convcli.errors import UsageError
 from convcli.records import record
 
@@ -14,7 +16,8 @@ class ReadOptions:
     """How to read.
 
     `lenient` turns damage that leaves pixels readable into notes; `max_pixels` bounds the samples that a file may
-    declare; `series` picks one image of several; `auto_orient` turns the picture upright; `axes` names the dimensions.
+    declare; `series` picks one image of several; `auto_orient` turns the picture upright; `axes` names the dimensions;
+    `missing` is the value of samples that nobody measured: the one that the file declares, none, or a number.
     """
 
     lenient: bool = False
@@ -22,6 +25,7 @@ class ReadOptions:
     series: int | None = None
     auto_orient: bool = False
     axes: str | None = None
+    missing: float | Literal["declared", "none"] = "declared"
 
 
 @record

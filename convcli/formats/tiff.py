@@ -19,6 +19,7 @@ from convcli.errors import ConvError
 from convcli.formats import exif_directories, imagej, ome
 from convcli.formats.failures import corrupt, decoding
 from convcli.formats.flat import Flat
+from convcli.formats.geotiff import missing_notes, missing_value
 from convcli.formats.ifd import Directory, layout_of, page_offsets, read_directory
 from convcli.formats.layout import DTYPES, MAPPED_FROM, check_axes, check_series, with_axes
 from convcli.formats.limits import (
@@ -37,7 +38,7 @@ from convcli.formats.tiff_damage import DAMAGE, judged, listening
 from convcli.formats.tiff_output import write
 from convcli.formats.tiff_stream import streamed
 from convcli.formats.tiff_windows import Careful, Paged, refuses
-from convcli.image import AXES, Image, ImageInfo, PixelSource
+from convcli.image import AXES, Image, ImageInfo, PixelSource, as_sample
 from convcli.records import record, replace
 
 __all__ = ["probe", "read", "streamed", "windows", "write"]
@@ -195,9 +196,10 @@ def describe(tiff: Opened, options: ReadOptions) -> ImageInfo:
         samples=sample_names(page) if "S" in series.axes else "",
         premultiplied=ASSOCIATED in page.extrasamples,
         spacing={axis: step for axis, step in spacing_of(tiff, kind, metadata).items() if axis in axes},
+        missing=as_sample(missing_value(tiff.tags), dtype),
         metadata=metadata,
         notes=series_notes(tiff.file, series, options),
-        remarks=remarks,
+        remarks=remarks + missing_notes(tiff.tags, dtype),
     )
     check_places(tiff, info, options)
     return with_axes(expanded(info, tiff), options.axes)

@@ -17,7 +17,7 @@ DAMAGE = (
     *(RuntimeError, EOFError, struct.error, zlib.error),
 )
 """What tifffile and the codecs raise on broken files: they trust what the tags say of each other."""
-HARMLESS = ("GDAL_NODATA",)  # what tifffile logs of tags that do not touch the pixels
+UNHEARD = ("GDAL_NODATA",)  # what tifffile logs of tags that are read here, by other rules
 
 
 @contextmanager
@@ -42,7 +42,7 @@ def listening() -> Iterator[list[str]]:
 
 def judged(heard: list[str], options: ReadOptions) -> tuple[str, ...]:
     """The lines of tifffile's log as notes; an error unless the reading is lenient."""
-    serious = [line for line in heard if not any(word in line for word in HARMLESS)]
+    serious = [line for line in dict.fromkeys(heard) if not any(word in line for word in UNHEARD)]
     if serious and not options.lenient:
         raise corrupt("TIFF", serious[0])
-    return tuple(f"tifffile says: {ADDRESS.sub('', line).strip()}" for line in dict.fromkeys(heard))
+    return tuple(f"tifffile says: {ADDRESS.sub('', line).strip()}" for line in serious)

@@ -14,7 +14,7 @@ from tifffile import FileHandle, TiffWriter
 
 from convcli.errors import ConvError
 from convcli.formats import exif_directories, imagej, ome
-from convcli.formats.geotiff import placed
+from convcli.formats.geotiff import marking, placed
 from convcli.formats.ifd import add_to_first_page, layout_of
 from convcli.formats.layout import fitting_profile
 from convcli.formats.options import WriteOptions
@@ -124,7 +124,8 @@ def structure(info: ImageInfo, options: WriteOptions) -> dict[str, Any]:
         "resolutionunit": RESOLUTION_UNITS[unit],
         "software": False,
         "extratags": [
-            (code, tag.kind, tag.count, tag.data, True) for code, tag in placed(own.get("tags", {}), info.grid).items()
+            (code, tag.kind, tag.count, tag.data, True)
+            for code, tag in marking(placed(own.get("tags", {}), info.grid), info).items()
         ],
     }
     if info.metadata.get("orientation", 1) != 1:

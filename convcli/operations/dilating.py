@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from convcli.arithmetic.gridding import reach
 from convcli.errors import ConvError, UsageError
 from convcli.filters.filter import TIE, WIDE, Filter, Numbers
-from convcli.image import Image, ImageInfo
+from convcli.image import Image, ImageInfo, as_sample
 from convcli.kernels.kernel import folded, stack_kernels
 from convcli.operations.filtering import Filtering, FilterWork
 from convcli.operations.operation import Limits, Progress
@@ -64,7 +64,7 @@ class DilatedWork(FilterWork):
 
     def storing(self, dtype: str) -> DilatedWork:
         """The same with its results as computed, in a floating-point type."""
-        numbers = replace(self.filter.numbers, dtype=dtype, range="clip")
+        numbers = replace(self.filter.numbers, dtype=dtype, range="clip", marked=False)
         return replace(self, filter=replace(self.filter, numbers=numbers))
 
     @property
@@ -235,7 +235,7 @@ class SideBySideWork(Several):
             counts.add(found)
         if rescaled:
             values, result = result, np.empty(self.after.shape, self.after.dtype)
-            counts = spread(values, *extremes(values), result)
+            counts = spread(values, *extremes(values), result, self.after.missing)
         return Image(self.after, result), counts
 
     def place(self, result: Any, number: int) -> Any:
@@ -264,7 +264,7 @@ class Chain:
         """Every step planned for what the one before makes."""
         filters = [filtering.build(info) for filtering in self.filterings]
         numbers = between(filters, info)
-        before, works = replace(info, dtype=numbers.dtype), []
+        before, works = replace(info, dtype=numbers.dtype, missing=None), []
         for filter_, rate in zip(filters, self.rates, strict=True):
             offset = replace(numbers, bias=filter_.kernel.offset / scale_of(filters[0], info))
             works.append(Dilating(always(replace(filter_, numbers=offset)), rate).on(before, limits))
@@ -286,7 +286,7 @@ def between(filters: Sequence[Filter], info: ImageInfo) -> Numbers:
     double = last.numbers.precision == "double" or info.dtype in WIDE or output in WIDE
     rough = ROUNDING * len(filters) * gain * largest > TIE
     dtype = "float64" if double or rough else "float32"
-    return replace(last.numbers, dtype=dtype, range="clip", scale=1.0, bias=0.0, nodata=None)
+    return replace(last.numbers, dtype=dtype, range="clip", scale=1.0, bias=0.0)
 
 
 ROUNDING = 1e-6
@@ -314,7 +314,8 @@ class ChainWork(Several):
     @cached_property
     def after(self) -> ImageInfo:
         """What the result will be."""
-        return replace(self.works[-1].after, dtype=self.last.output_dtype(self.before))
+        dtype = self.last.output_dtype(self.before)
+        return replace(self.works[-1].after, dtype=dtype, missing=as_sample(self.before.missing, dtype))
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -355,8 +356,11 @@ class ChainWork(Several):
 
         info = self.works[0].before
         values = np.array(image.data, info.dtype)
-        if self.numbers.nodata is not None:
-            values[values == self.numbers.nodata] = np.nan
+        if self.before.missing is not None:
+            unknown = image.data == self.before.missing
+            if self.last.each and self.before.has_alpha:
+                np.moveaxis(unknown, self.before.axes.index("S"), -1)[..., -1] = False  # opacity is always known
+            values[unknown] = np.nan
         values /= scale_of(self.last, self.before)
         return Image(info, values)
 
@@ -373,12 +377,12 @@ class ChainWork(Several):
         colours = slice(-1) if self.last.each and now.info.has_alpha else slice(None)
         axis = now.info.axes.find("S")
         moved, stored = (np.moveaxis(each, axis, -1) if axis >= 0 else each for each in (values, target))
-        counts = store(moved[..., colours], stored[..., colours], numbers)
+        counts = store(moved[..., colours], stored[..., colours], numbers, self.after.missing)
         if colours.stop == -1:
             put(moved[..., -1:], stored[..., -1:])
         if rescaled:
             result = np.empty(target.shape, self.after.dtype)
-            return Image(self.after, result), spread(target, *extremes(target), result)
+            return Image(self.after, result), spread(target, *extremes(target), result, self.after.missing)
         return Image(self.after, target), counts
 
     def facts(self) -> dict[str, Any]:
