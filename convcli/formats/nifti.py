@@ -22,6 +22,7 @@ from convcli.errors import ConvError
 from convcli.formats.failures import corrupt, decoding
 from convcli.formats.layout import MAPPED_FROM, check_series
 from convcli.formats.limits import DEFLATE_RATIO, check_declared, check_ratio, times
+from convcli.formats.nifti_geometry import mended
 from convcli.formats.options import ReadOptions, WriteOptions
 from convcli.formats.pixels import mapped
 from convcli.formats.source import Source
@@ -47,6 +48,7 @@ class Opened:
     header: Any
     extensions: bytes
     packed: bool
+    faults: tuple[str, ...]
 
     @property
     def code(self) -> int:
@@ -115,13 +117,14 @@ def opened(source: Source, options: ReadOptions) -> Iterator[Opened]:
         packed = source.head(2) == GZIP
         stream = cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if packed else raw
         header = parsed(stream, packed=packed)
+        faults = mended(header)
         behind = int(header["vox_offset"]) - header.template_dtype.itemsize - FLAG
         flag = stream.read(FLAG)
         has_extensions = flag[:1] not in (b"", b"\0")
         if has_extensions and behind > MOST_EXTENSIONS:
             raise ConvError(f"declares {behind:,} bytes of extensions, more than {MOST_EXTENSIONS:,}", "too-large")
         extensions = stream.read(behind) if has_extensions else b""
-        yield Opened(stream, header, extensions, packed)
+        yield Opened(stream, header, extensions, packed, faults)
 
 
 def parsed(stream: BinaryIO, *, packed: bool) -> Any:
@@ -162,6 +165,7 @@ def describe(file: Opened) -> ImageInfo:
         format="nifti-gz" if file.packed else "nifti",
         samples=colours,
         spacing=spacing_of(file.header, len(sizes)),
+        notes=(f"its header has {', '.join(file.faults)}: set aside",) if file.faults else (),
         metadata={"nifti": header} | ({"scaling": scaling} if scaling else {}),
         remarks=(f"the stored numbers are filtered; {line} makes measurements of them, as before",) if scaling else (),
     )
