@@ -22,11 +22,12 @@ from convcli.commands.options import (
 )
 from convcli.errors import KernelError, UsageError
 from convcli.filters.borders import parse_border
+from convcli.filters.combining import check_combination
 from convcli.filters.filter import LEAVING_OUT, Filter, Numbers, parse_padding, parse_spatial
 from convcli.formats import ReadOptions, WriteOptions
 from convcli.image import ImageInfo
 from convcli.kernels import is_measured, parse_kernel, stack_kernels
-from convcli.kernels.kernel import Kernel, folded
+from convcli.kernels.kernel import Kernel
 from convcli.numerals import UNKNOWN, WHOLE, decimal
 from convcli.operations.filtering import Filtering
 from convcli.operations.operation import Limits
@@ -55,7 +56,7 @@ def build_filtering(
     """A filter as an operation, the kernel's name, and notes; lengths in units make it one filter for each image."""
     if not any(map(is_measured, kernels.kernel)):
         built, notes = build_filter(ndim, kernels, geometry, numbers, approximation)
-        return Filtering(lambda _: built), built.kernel.name, notes
+        return Filtering(lambda _: built), built.name, notes
     stdin = cache(read_input)
     if STREAM in kernels.kernel:
         stdin()  # once, before there are workers that would share it
@@ -107,7 +108,7 @@ def build_filter(
         kernel,
         each=each,
         flip=kernels.flip,
-        combine=kernels.combine if kernel.outputs > 1 else "stack",
+        combine=kernels.combine,
         stride=parse_spatial(geometry.stride, ndim, "--stride"),
         dilation=parse_spatial(geometry.dilation, ndim, "--dilation"),
         padding=padding,
@@ -141,9 +142,8 @@ def build_kernel(
     if len(turned) > 1 and not each:
         raise UsageError("several -k are plain kernels side by side; put a filter bank alone", where="-k")
     kernel = stack_kernels(turned) if len(turned) > 1 else turned[0]
-    if options.combine != "stack" and kernel.outputs == 1:
-        raise UsageError("--combine needs several kernels: repeat -k, or give a filter bank")
-    return folded(kernel, options.combine, each=each), each, notes
+    check_combination(options.combine, kernel.outputs)
+    return kernel, each, notes
 
 
 def with_origin(kernel: Kernel, text: str) -> Kernel:
@@ -170,7 +170,8 @@ def build_numbers(options: NumberOptions, kernel: Kernel) -> Numbers:
         precision=options.precision,
         range=options.range_,
         scale=options.scale,
-        bias=options.bias + kernel.offset,
+        bias=options.bias,
+        offset=kernel.offset,
         nan=options.nan,
         alpha=options.alpha,
         linear=options.linear,

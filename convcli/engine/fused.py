@@ -26,7 +26,7 @@ def store_fused(job: Job, compiled: Compiled, task: Task, target: Array) -> Coun
         return None
     total, numbers = Counts(), job.filter.numbers
     parts, reads = job.slab.look_up(task.tile)
-    told = {"scale": numbers.scale, "bias": numbers.bias, "reads": reads, "outside": job.setup.outside}
+    told = {"scale": numbers.scale, "bias": job.filter.bias, "reads": reads, "outside": job.setup.outside}
     pixels = job.source[task.loop][..., *parts]
     for channels, results, step in _planes(_samples_last(pixels), _samples_last(target)):
         counts = compiled(channels, results, step=step, **told)

@@ -11,6 +11,7 @@ import numpy as np
 from convcli import native
 from convcli.arithmetic.problem import Problem
 from convcli.engine.workers import Team
+from convcli.filters.combining import signs
 from convcli.filters.filter import LEAVING_OUT, Filter
 from convcli.image import ImageInfo
 from convcli.kernels.kernel import Kernel
@@ -52,7 +53,8 @@ class Method:
     @cached_property
     def fused(self) -> Compiled | None:
         """The filter on samples as they lie in the image, where that is possible."""
-        return getattr(self.apply, "fused", None) if fits(self.filter, self.info, self.plan) else None
+        unseen = self.filter.meets_unknown(self.info) and self.hides
+        return getattr(self.apply, "fused", None) if fits(self.filter, self.info, self.plan) and not unseen else None
 
     @cached_property
     def united(self) -> Compiled | None:
@@ -80,19 +82,30 @@ class Method:
         return without_taps(self.filter.kernel) if self.filter.numbers.nan in LEAVING_OUT else []
 
     @cached_property
+    def signs(self) -> tuple[Array, Array]:
+        """Where a tap, of any of the steps that were folded into one, is positive, and where one is negative."""
+        return signs(self.filter)
+
+    @cached_property
+    def hides(self) -> bool:
+        """Whether taps of the steps cancel: what is under them shows in none of the sums, be it NaN."""
+        folded = self.filter.steps is not None or self.filter.pair is not None
+        return folded and bool(((self.signs[0] | self.signs[1]) & (self.taps == 0)).any())
+
+    @cached_property
     def reach(self) -> Apply:
         """Counts the marked pixels that each output looks at."""
-        return self.marks(self.taps != 0)
+        return self.marks(self.signs[0] | self.signs[1])
 
     @cached_property
     def reach_positive(self) -> Apply:
         """Counts the marked pixels under a positive tap."""
-        return self.marks(self.taps > 0)
+        return self.marks(self.signs[0])
 
     @cached_property
     def reach_negative(self) -> Apply:
         """Counts the marked pixels under a negative tap."""
-        return self.marks(self.taps < 0)
+        return self.marks(self.signs[1])
 
     def marks(self, taps: Array) -> Apply:
         """A filter of ones where `taps` are true, by the planned method; that of a pair is no pair."""

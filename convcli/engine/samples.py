@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -66,12 +67,38 @@ def unpremultiply(colour: Array, opacity: Array) -> None:
     colour *= visible
 
 
-def store(result: Array, target: Array, numbers: Numbers, missing: float | None = None) -> Counts:
+def combine(results: Array, how: str, offset: float) -> Array:
+    """One result of several (samples, filters, *tile), each with the offset added: (samples, 1, *tile), in float64."""
+    with np.errstate(over="ignore", invalid="ignore"):  # inf and -inf add to NaN
+        wide = results.astype(np.float64)
+        wide += offset
+        joined: Array = COMBINED[how](wide)
+    return joined
+
+
+def _magnitude(results: Array) -> Array:
+    """The root of the sum of squares, where need be of so small a part that no square overflows."""
+    part = np.where(np.abs(results).max(axis=1, keepdims=True) > LARGEST_SQUARED, 2.0**-600, 1.0)
+    magnitude: Array = np.sqrt(np.square(results * part).sum(axis=1, keepdims=True)) / part
+    return magnitude
+
+
+COMBINED: dict[str, Callable[[Array], Array]] = {
+    "sum": lambda results: results.sum(axis=1, keepdims=True),
+    "mean": lambda results: results.mean(axis=1, keepdims=True),
+    "max": lambda results: results.max(axis=1, keepdims=True),
+    "magnitude": _magnitude,
+}
+LARGEST_SQUARED = 1e150
+"""Numbers up to here have squares that float64 holds."""
+
+
+def store(result: Array, target: Array, numbers: Numbers, bias: float, missing: float | None = None) -> Counts:
     """Scale, add the bias, round half to even, clip, and put a block of results into its place in the target."""
     if numbers.scale != 1:
         result *= numbers.scale
-    if numbers.bias:
-        result += numbers.bias
+    if bias:
+        result += bias
     if numbers.range == "abs":
         np.abs(result, out=result)
     marked = numbers.marked and numbers.range != "rescale"  # what is spread later is not marked yet

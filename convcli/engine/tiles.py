@@ -11,6 +11,7 @@ from convcli.engine.job import Job
 from convcli.engine.prepared import Apply, Method
 from convcli.engine.samples import (
     Counts,
+    combine,
     count_nan,
     full_scale,
     premultiply,
@@ -23,7 +24,8 @@ from convcli.engine.samples import (
 from convcli.engine.tiling import Task
 from convcli.engine.windows import read_window
 from convcli.errors import ConvError
-from convcli.filters.filter import LEAVING_OUT
+from convcli.filters.combining import ADDED
+from convcli.filters.filter import LEAVING_OUT, Filter
 
 Array = np.ndarray[Any, Any]
 ZERO_SUM = 1e-6
@@ -117,7 +119,8 @@ def _filter_any(job: Job, method: Method, channels: Array, result: Array) -> boo
     """
     with np.errstate(over="ignore", invalid="ignore"):
         method.apply(channels, result)
-        if _all_safe(channels, result, method.safe) or _all_finite(result):
+        shown = _all_safe(channels, result, method.safe) or _all_finite(result)
+        if shown and not (method.hides and not _all_finite(channels)):
             return True
         if not (known := _all_finite(channels)):
             method.apply(np.where(np.isfinite(channels), channels, 0), result)
@@ -209,9 +212,9 @@ def _opacities(job: Job, results: Array, opacity: Array) -> Array:
     filter_, info = job.filter, job.info
     stays = np.broadcast_to(opacity, results[-1].shape)
     if filter_.numbers.alpha == "straight":
-        return results[-1] if filter_.combine == "stack" else opacity
+        return _of_all(filter_, results[-1], opacity)
     if filter_.numbers.alpha != "premultiply":
-        return stays
+        return _of_all(filter_, stays, opacity)
     scale, taps = full_scale(info.dtype), job.taps
     opacities = stays.copy()
     for number, (total, size) in enumerate(
@@ -221,19 +224,25 @@ def _opacities(job: Job, results: Array, opacity: Array) -> Array:
             opacities[number] = np.clip(results[-1, number] / total, 0, scale)
             if filter_.premultiplies(info):
                 unpremultiply(results[:-1, number], opacities[number] / scale)
+    return _of_all(filter_, opacities, opacity)
+
+
+def _of_all(filter_: Filter, opacities: Array, opacity: Array) -> Array:
+    """The opacity of results that are combined: of sums and means the mean of theirs, else that under the centre."""
+    if filter_.combine in ADDED:
+        mean: Array = opacities.mean(axis=0, keepdims=True)
+        return mean
     return opacities if filter_.combine == "stack" else opacity
 
 
 def _store_colour(job: Job, results: Array, target: Array) -> Counts:
-    filter_ = job.filter
-    if filter_.combine == "magnitude":
-        results = np.sqrt(np.square(results).sum(axis=1, keepdims=True))
-    elif filter_.combine == "max":
-        results = results.max(axis=1, keepdims=True)
+    filter_, scale = job.filter, full_scale(job.info.dtype) if job.filter.numbers.linear else 1.0
+    if filter_.combine != "stack":
+        results = combine(results, filter_.combine, filter_.numbers.offset / scale)
     if filter_.numbers.linear:
         to_srgb(results)
-        results *= full_scale(job.info.dtype)
-    return store(results, target, filter_.numbers, job.setup.after.missing)
+        results *= scale
+    return store(results, target, filter_.numbers, filter_.bias, job.setup.after.missing)
 
 
 def _all_but_first(array: Array) -> tuple[int, ...]:

@@ -74,30 +74,42 @@ def point(job: Job, task: Task) -> Array:
 
 
 def define(job: Job, channels: Array) -> Array:
-    """sum over i, t of k[o, i, t] x[i, t d] for every filter o; taps that are zero look at nothing."""
-    numbers, problem = job.filter.numbers, job.plan.problem
-    pixels = channels[(slice(None), *(slice(None, None, d) for d in problem.dilation))]
-    if numbers.nan == "zero":
+    """sum over i, t of k[o, i, t] x[i, t d] for every filter o; taps that are zero look at nothing.
+
+    Steps that were folded into one are computed one after the other.
+    """
+    filter_, groups = job.filter, job.plan.problem.groups
+    pixels = channels[(slice(None), *(slice(None, None, d) for d in job.plan.problem.dilation))]
+    if filter_.numbers.nan == "zero":
         pixels = np.where(np.isnan(pixels), 0, pixels)
-    results = np.empty(problem.channels_out)
-    for number, taps in enumerate(job.taps):
-        first = number // (problem.channels_out // problem.groups) * problem.fan_in
-        seen = pixels[first : first + problem.fan_in][taps != 0]
-        weights = taps[taps != 0]
-        if numbers.nan in LEAVING_OUT:
-            known = ~np.isnan(seen)
-            met = weights[known].sum() / weights.sum() if known.any() else np.nan
-            results[number] = (seen[known] * weights[known]).sum() / met
-        else:
-            results[number] = (seen * weights).sum()
-    return results
+    with np.errstate(invalid="ignore", over="ignore"):
+        if filter_.pair and filter_.numbers.nan not in LEAVING_OUT:
+            between = _sums(pixels, filter_.pair.depthwise.as_bank(), filter_.pair.channels)
+            return _sums(between, filter_.pair.pointwise.as_bank().reshape(-1, len(between)), 1)
+        if filter_.steps:
+            steps = _sums(pixels, filter_.steps.kernel.as_bank(), filter_.steps.groups)
+            return np.atleast_1d(steps.sum() if filter_.steps.combine == "sum" else steps.mean())
+        if filter_.numbers.nan in LEAVING_OUT:
+            known = ~np.isnan(pixels)
+            met = _sums(known.astype(float), job.taps, groups) / job.taps.reshape(len(job.taps), -1).sum(axis=1)
+            shares = np.where(met > 0, met, np.nan)
+            return _sums(np.where(known, pixels, 0), job.taps, groups) / shares
+        return _sums(pixels, job.taps, groups)
+
+
+def _sums(pixels: Array, taps: Array, groups: int) -> Array:
+    """What each filter (O, I/g, ...) makes of the pixels of its channels under its taps."""
+    filters, fan_in = len(taps) // groups, len(taps[0])
+    firsts = [number // filters * fan_in for number in range(len(taps))]
+    seen = (pixels[first : first + fan_in] for first in firsts)
+    return np.array([(under[own != 0] * own[own != 0]).sum() for under, own in zip(seen, taps, strict=True)])
 
 
 def slack(job: Job, dtype: np.dtype[Any]) -> float:
     """How far a sample may be from the definition: the promised accuracy, and what the user gave up of the kernel."""
     data, filter_ = job.data, job.filter
     largest = float(np.nanmax(np.abs(data.astype(np.float64)), initial=0, where=np.isfinite(data)))
-    unit = filter_.kernel.absolute_sum() * abs(filter_.numbers.scale) * largest
+    unit = filter_.gain * abs(filter_.numbers.scale) * largest
     rounding = 0.5 + TIE if dtype.kind in "iu" else ACCURACY * unit
     return rounding + filter_.approximation * unit
 

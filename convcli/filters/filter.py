@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import field
 from functools import lru_cache
-from math import isfinite, prod
+from math import isfinite, prod, sqrt
 from typing import Any, NamedTuple
 
 from convcli.arithmetic.geometry import Geometry, padded
@@ -37,6 +37,7 @@ class Numbers:
     """How samples become numbers and results become samples again.
 
     Results that are missing get the value that marks these, if `marked`; else they are NaN.
+    `offset` is the kernel's own, added to the result of each filter; scale and bias come after results are combined.
     """
 
     dtype: str = "auto"
@@ -44,6 +45,7 @@ class Numbers:
     range: str = "clip"
     scale: float = 1.0
     bias: float = 0.0
+    offset: float = 0.0
     nan: str = "keep"
     marked: bool = True
     alpha: str = "premultiply"
@@ -67,13 +69,23 @@ class Layout(NamedTuple):
 
 
 @record
+class Folded:
+    """The filters of a bank whose results are to be added up, "sum", or averaged, "mean"; and its groups."""
+
+    kernel: Kernel
+    combine: str
+    groups: int
+
+
+@record
 class Filter:
     """A kernel with everything that says how it is applied.
 
     `kernel` is plain, or a bank (O, I/g, ...); with `each` its O filters act on every channel alone.
     Sequences have one entry per spatial axis. `padding` is a rule or (begin, end) pairs. `approximation` is how much of
     the kernel, relative to sum|k|, separable terms may leave out. `pair` holds the two steps whose product a bank is,
-    where it is computed by them. `warnings` and `remarks` tell how it was built.
+    where it is computed by them; `steps` holds the filters whose results the kernel adds up, where it stands for
+    several. `warnings` and `remarks` tell how it was built.
     """
 
     kernel: Kernel
@@ -88,6 +100,7 @@ class Filter:
     approximation: float = 0.0
     numbers: Numbers = field(default_factory=Numbers)
     pair: Pair | None = None
+    steps: Folded | None = None
     warnings: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
 
@@ -100,6 +113,24 @@ class Filter:
     def spatial(self) -> str:
         """Their letters."""
         return "ZYX"[-self.ndim :]
+
+    @property
+    def name(self) -> str:
+        """The kernel's name, with what becomes of several results."""
+        added = self.combine in ("sum", "mean")
+        return f"{self.combine} of {self.kernel.name}" if added else self.kernel.name
+
+    @property
+    def gain(self) -> float:
+        """The most that results can be of pixels of size 1, before they are scaled."""
+        times = {"sum": float(self.kernel.outputs), "magnitude": sqrt(self.kernel.outputs)}
+        return self.kernel.absolute_sum() * times.get(self.combine, 1.0)
+
+    @property
+    def bias(self) -> float:
+        """What is added to samples in the end; an offset has been added before, where results were combined."""
+        numbers = self.numbers
+        return numbers.bias + (numbers.scale * numbers.offset if self.combine == "stack" else 0.0)
 
     @property
     def results(self) -> int:
@@ -221,7 +252,7 @@ class Filter:
     def keeps_results(self, info: ImageInfo, working: str) -> bool:
         """True where results computed in a type are stored as they are: no range, colour or opacity to see to."""
         numbers = self.numbers
-        plain = numbers.range == "clip" and numbers.scale == 1 and numbers.bias == 0 and info.missing is None
+        plain = numbers.range == "clip" and numbers.scale == 1 and self.bias == 0 and info.missing is None
         colours = not numbers.linear and not (self.each and info.has_alpha) and self.combine == "stack"
         return plain and colours and self.output_dtype(info) == working
 
@@ -245,11 +276,11 @@ class Filter:
 
     def _gain(self) -> float | None:
         """What becomes of a constant added to the image; None where that depends on the pixels or the filter."""
-        sums = self._sums()
-        linear = self.numbers.range == "clip" and self.combine == "stack" and not self.numbers.linear
+        sums, added = self._sums(), {"sum": self.kernel.outputs, "mean": 1}.get(self.combine, 0)
+        linear = self.numbers.range == "clip" and (self.combine == "stack" or added) and not self.numbers.linear
         if sums == {0.0}:
             return 0.0
-        return sums.pop() * self.numbers.scale if linear and len(sums) == 1 else None
+        return sums.pop() * (added or 1) * self.numbers.scale if linear and len(sums) == 1 else None
 
     def _spacing(self, spacing: Mapping[str, tuple[float, str]]) -> dict[str, tuple[float, str]]:
         steps = dict(zip(self.spatial, self.stride, strict=True))
@@ -277,7 +308,7 @@ class Filter:
         if not _is_integer(output):
             return ACCURACY
         largest = _largest(info.dtype if _is_integer(info.dtype) else output)
-        gain = self.kernel.absolute_sum() * abs(self.numbers.scale) * largest
+        gain = self.gain * abs(self.numbers.scale) * largest
         if self.numbers.linear:
             gain *= 12.92  # the steepest slope of the sRGB curve, IEC 61966-2-1
         if self.premultiplies(info):

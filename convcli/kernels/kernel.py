@@ -273,13 +273,18 @@ def stack_kernels(kernels: Sequence[Kernel]) -> Kernel:
     return replace(bank.at_origin(centre), offset=kernels[0].offset)
 
 
-def folded(kernel: Kernel, combine: str, *, each: bool) -> Kernel:
-    """Sums and means of results are one filter with summed taps."""
-    if combine not in ("sum", "mean"):
-        return kernel
-    total = kernel.array().sum(axis=0, keepdims=True) / (kernel.outputs if combine == "mean" else 1)
+def folded(kernel: Kernel, combine: str, *, each: bool, groups: int = 1) -> Kernel:
+    """The sum or mean of a bank's results as one filter with summed taps, over the channels of all groups.
+
+    >>> bank = Kernel.from_values("k", (2, 1, 1, 2), [1, 2, 3, 4], bank=True)
+    >>> folded(bank, "sum", each=True).values().tolist(), folded(bank, "mean", each=False, groups=2).values().tolist()
+    ([4.0, 6.0], [0.5, 1.0, 1.5, 2.0])
+    """
+    filters = kernel.array()
+    of_groups = filters.reshape(groups, -1, *filters.shape[1:]).sum(axis=1)
+    total = of_groups.reshape(1, -1, *kernel.spatial) / (kernel.outputs if combine == "mean" else 1)
     taps = total[0, 0] if each else total
-    summed = Kernel.from_values(f"{combine} of {kernel.name}", taps.shape, taps.ravel().tolist(), bank=not each)
+    summed = Kernel.from_array(f"{combine} of {kernel.name}", taps, bank=not each)
     return replace(summed, origin=kernel.origin, offset=kernel.offset)
 
 

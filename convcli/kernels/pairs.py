@@ -78,6 +78,18 @@ class Pair:
         sums = kernels.reshape(self.channels, self.multiplier, -1).sum(axis=-1)
         return float(np.einsum("ocm,cm->o", mix, sums).max())
 
+    def signs(self) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+        """Where the way from a pixel through any kernel to a result has a positive sign, and where a negative one.
+
+        Both are (O, C, *space), as the product; ways of both signs may cancel there, but not for an infinity.
+        """
+        import numpy as np
+
+        mix, kernels = map(np.sign, self._by_channel())
+        ways = ((mix > 0, kernels > 0), (mix < 0, kernels < 0)), ((mix > 0, kernels < 0), (mix < 0, kernels > 0))
+        plus, minus = (sum(np.einsum("ocm,cm...->oc...", *map(np.float32, way)) for way in two) > 0 for two in ways)
+        return plus, minus
+
     @cached_property
     def is_whole(self) -> bool:
         """True where all numbers of both steps are integers."""

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from convcli.arithmetic.gridding import reach
 from convcli.errors import ConvError, UsageError
+from convcli.filters.combining import joined
 from convcli.filters.filter import TIE, WIDE, Filter, Numbers
 from convcli.image import Image, ImageInfo, as_sample
-from convcli.kernels.kernel import folded, stack_kernels
+from convcli.kernels.kernel import stack_kernels
 from convcli.operations.filtering import Filtering, FilterWork
 from convcli.operations.operation import Limits, Progress
 from convcli.records import record, replace
@@ -89,8 +90,8 @@ class Joined:
         if filter_.kernel.bank:
             raise UsageError("--combine joins the rates of one plain kernel; a bank has results of its own", where="-k")
         stack = stack_kernels([filter_.kernel.dilated(rate) for rate in self.rates])
-        joined = replace(filter_, kernel=folded(stack, self.combine, each=True), combine=self.combine)
-        work = always(replace(joined, dilation=(1,) * filter_.ndim)).on(info, limits)
+        together = replace(filter_, kernel=stack, combine=self.combine, dilation=(1,) * filter_.ndim)
+        work = always(together).on(info, limits)
         return JoinedWork(work.filter, work.before, work.plan, self.rates, filter_.kernel.spatial)
 
 
@@ -262,12 +263,12 @@ class Chain:
 
     def on(self, info: ImageInfo, limits: Limits) -> ChainWork:
         """Every step planned for what the one before makes."""
-        filters = [filtering.build(info) for filtering in self.filterings]
+        filters = [joined(filtering.build(info), info) for filtering in self.filterings]
         numbers = between(filters, info)
         before, works = replace(info, dtype=numbers.dtype, missing=None), []
         for filter_, rate in zip(filters, self.rates, strict=True):
-            offset = replace(numbers, bias=filter_.kernel.offset / scale_of(filters[0], info))
-            works.append(Dilating(always(replace(filter_, numbers=offset)), rate).on(before, limits))
+            own = replace(numbers, offset=filter_.numbers.offset / scale_of(filters[0], info))
+            works.append(Dilating(always(replace(filter_, numbers=own)), rate).on(before, limits))
             before = works[-1].after
         return ChainWork(info, tuple(works), last=filters[-1])
 
@@ -281,7 +282,7 @@ def between(filters: Sequence[Filter], info: ImageInfo) -> Numbers:
     """Numbers from one step to the next: floating point, as wide as the rounding at the end needs, and nothing else."""
     last = filters[-1]
     output = last.output_dtype(info)
-    gain = prod(max(1.0, filter_.kernel.absolute_sum()) for filter_ in filters) * abs(last.numbers.scale)
+    gain = prod(max(1.0, filter_.gain) for filter_ in filters) * abs(last.numbers.scale)
     largest = 0 if output.startswith("float") else 2.0 ** int(output.lstrip("uint"))
     double = last.numbers.precision == "double" or info.dtype in WIDE or output in WIDE
     rough = ROUNDING * len(filters) * gain * largest > TIE
@@ -371,13 +372,12 @@ class ChainWork(Several):
         from convcli.engine.samples import extremes, put, spread, store
 
         numbers, rescaled = self.numbers, self.numbers.range == "rescale"
-        numbers = replace(numbers, bias=numbers.bias - self.last.kernel.offset)
         target = np.empty(now.data.shape, now.info.dtype if rescaled else self.after.dtype)
         values = now.data * scale_of(self.last, self.before)
         colours = slice(-1) if self.last.each and now.info.has_alpha else slice(None)
         axis = now.info.axes.find("S")
         moved, stored = (np.moveaxis(each, axis, -1) if axis >= 0 else each for each in (values, target))
-        counts = store(moved[..., colours], stored[..., colours], numbers, self.after.missing)
+        counts = store(moved[..., colours], stored[..., colours], numbers, numbers.bias, self.after.missing)
         if colours.stop == -1:
             put(moved[..., -1:], stored[..., -1:])
         if rescaled:

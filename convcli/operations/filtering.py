@@ -8,6 +8,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from convcli.filters.borders import describe_borders
+from convcli.filters.combining import joined
 from convcli.filters.filter import Filter, Numbers
 from convcli.image import Image, ImageInfo, PixelSource, PixelTarget
 from convcli.operations.operation import Limits, Progress
@@ -33,7 +34,7 @@ class Filtering:
         from convcli.engine.slabs import narrowed
         from convcli.engine.workers import core_count
 
-        filter_ = self.build(info)
+        filter_ = joined(self.build(info), info)
         problem = ranked(filter_.problem(info), filter_.kernel)
         threads = limits.threads or core_count()
         plan = make_plan(problem, method=limits.method, threads=threads, memory=limits.memory)
