@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from convcli.arrays import in_order
 from convcli.engine.slabs import Setup, Slab
 from convcli.engine.tiling import Task
 from convcli.filters.filter import Filter, Layout
@@ -53,7 +54,7 @@ class Job:
     @cached_property
     def source(self) -> Array:
         """A view of the pixels as (*loops, samples, channels, *space)."""
-        return self.setup.source_view(self.data)
+        return self.setup.source_view(in_order(self.data))
 
     @cached_property
     def slab(self) -> Slab:

@@ -8,7 +8,7 @@ it: see `convcli.engine.streaming`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache, lru_cache
+from functools import lru_cache
 from math import prod
 from threading import Lock
 from typing import Any
@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 
 from convcli.arithmetic.problem import Problem
+from convcli.arrays import as_pixels
+from convcli.engine.arguments import Padding, Taps, as_kernel, default_axes, named_axes, paddings, per_axis, sample_type
 from convcli.engine.fused import store_fused
 from convcli.engine.job import Job
 from convcli.engine.memory import empty
@@ -26,19 +28,19 @@ from convcli.engine.tiling import Task
 from convcli.engine.workers import core_count, run_all
 from convcli.errors import UsageError
 from convcli.filters.borders import parse_border
-from convcli.filters.filter import Filter, Numbers, parse_padding
+from convcli.filters.combining import check_combination, joined
+from convcli.filters.filter import Filter, Numbers
 from convcli.image import Image, ImageInfo
 from convcli.kernels.kernel import Kernel
 from convcli.methods.separable import RESIDUAL, residual
 from convcli.methods.terms import rank
-from convcli.planner import Plan, make_plan
+from convcli.planner import DEFAULT_MEMORY, Plan, make_plan
 from convcli.records import replace
 
 Array = np.ndarray[Any, Any]
 Progress = Callable[[int], None]
 KEPT = 16
-"""Kernels given as arrays, and what was set up for arrays, that are kept for the next call."""
-_KERNELS: dict[int, tuple[Array, Kernel]] = {}
+"""What was set up for arrays that is kept for the next call."""
 PLAIN = Numbers()
 """What becomes of results where nothing is said."""
 SMALL_KERNEL = 9
@@ -46,66 +48,110 @@ SMALL_KERNEL = 9
 
 
 def convolve(
-    image: Array,
-    kernel: Kernel | Array,
+    image: Any,
+    kernel: Taps,
     *,
     axes: str | None = None,
     stride: int | Sequence[int] = 1,
     dilation: int | Sequence[int] = 1,
-    padding: str | int | Sequence[tuple[int, int]] = "same",
+    padding: Padding = "same",
     border: str = "edge",
     groups: int = 1,
     flip: bool = False,
+    origin: int | Sequence[int] | None = None,
+    combine: str = "stack",
+    dtype: Any = None,
     method: str = "auto",
     threads: int | None = None,
+    memory: int | None = None,
     numbers: Numbers | None = None,
 ) -> Array:
-    """Correlate an array with a kernel, as the command line does.
+    """Correlate an image with a kernel, as the command line does.
 
-    `axes` names the array's dimensions ("YX", "YXS", "CZYX"); without it they are the kernel's spatial axes, with C
-    before them for a bank, then Z and T. A kernel array of 2 or 3 dimensions is plain and acts on
-    every plane alone; one of 4 or 5 is a bank (O, I/g, *space) that sums over C.
+    Parameters
+    ----------
+    image
+        Whatever NumPy makes an array of, in any byte order and memory layout; true and false are 255 and 0.
+    kernel
+        Text as for `-k` ("gaussian:2", "0 -1 0; -1 5 -1; 0 -1 0"; of two axes unless it has slices, see
+        `parse_kernel`), an array, a `Kernel`, or a list of texts or kernels. An array of 2 or 3 dimensions is plain
+        and acts on every plane alone; one of 4 or 5 is a bank (O, I/g, *space) that sums over C.
+    axes
+        The letters of the array's dimensions ("YX", "YXS", "CZYX"); without it they are the kernel's spatial axes,
+        with C before them for a bank, then Z and T.
+    stride, dilation, origin
+        One number for all spatial axes, or one for each.
+    padding
+        "same", "tf-same", "valid", "full"; or pixels: for all axes, for each, or (begin, end) for each.
+    border, groups, flip, combine, method, threads
+        As the options of these names.
+    dtype
+        The sample type of the result; by default the image's for plain kernels, floating point for banks.
+    memory
+        About how many bytes of workspace there may be.
+    numbers
+        Everything else that the command line says of samples.
 
-    >>> convolve(np.array([[1., 2., 4.]]), np.array([[-1., 0., 1.]]))
+    Returns
+    -------
+    An array in the machine's byte order, its axes in the image's order; several results along C.
+
+    >>> convolve([[1., 2., 4.]], [[-1., 0., 1.]])
     array([[1., 3., 2.]])
     """
-    kernel = kernel if isinstance(kernel, Kernel) else _as_kernel(np.asarray(kernel))
+    pixels, (kernel, each) = as_pixels(image), as_kernel(kernel)
+    ndim = kernel.ndim
+    if origin is not None:
+        kernel = kernel.at_origin(per_axis(origin, ndim, "origin", least=0))
     kernel = kernel.flipped() if flip else kernel
-    axes = axes or _default_axes(image.ndim, kernel.ndim, bank=kernel.bank)
-    each = padding if isinstance(padding, (str, int)) else tuple((begin, end) for begin, end in padding)
-    steps = _per_axis(stride, kernel.ndim), _per_axis(dilation, kernel.ndim)
-    what = (kernel, image.shape, image.dtype, axes, *steps, each, border, groups, numbers or PLAIN)
-    return run(_set_up(*what, method, threads or core_count()), image)[0]
+    axes = axes or default_axes(pixels.ndim, ndim, bank=not each)
+    steps = per_axis(stride, ndim, "stride"), per_axis(dilation, ndim, "dilation")
+    told = numbers or PLAIN if dtype is None else replace(numbers or PLAIN, dtype=sample_type(dtype))
+    what = (kernel, each, pixels.shape, pixels.dtype, axes, *steps, paddings(padding, ndim), border, groups)
+    hands = core_count() if threads is None else per_axis(threads, 1, "threads")[0]
+    how = combine, flip, told, method, hands, memory or DEFAULT_MEMORY
+    return run(_set_up(*what, *how), pixels)[0]
 
 
 @lru_cache(maxsize=KEPT)
 def _set_up(
     kernel: Kernel,
+    each: bool,
     shape: tuple[int, ...],
     dtype: np.dtype[Any],
     axes: str,
     stride: tuple[int, ...],
     dilation: tuple[int, ...],
-    padding: str | int | tuple[tuple[int, int], ...],
+    padding: str | tuple[tuple[int, int], ...],
     border: str,
     groups: int,
+    combine: str,
+    flip: bool,
     numbers: Numbers,
     method: str,
     threads: int,
+    memory: int,
 ) -> Setup:
     """What `convolve` was asked for, planned: arrays of one kind often come in numbers."""
-    ndim, info = kernel.ndim, ImageInfo(shape, dtype.name, axes)
-    filter_ = Filter(
+    info = ImageInfo(shape, dtype.name, named_axes(axes, shape))
+    check_combination(combine, kernel.outputs)
+    if each and groups > 1:
+        raise UsageError("groups need a filter bank (O, I/g, ...); this kernel acts on each channel alone")
+    asked = Filter(
         kernel,
-        each=not kernel.bank,
+        each=each,
+        flip=flip,
+        combine=combine,
         stride=stride,
         dilation=dilation,
-        padding=padding if isinstance(padding, tuple) else parse_padding(str(padding), ndim),
-        borders=parse_border(border, "ZYX"[-ndim:]),
+        padding=padding,
+        borders=parse_border(border, "ZYX"[-kernel.ndim :]),
         groups=groups,
-        numbers=numbers,
+        numbers=replace(numbers, offset=kernel.offset) if kernel.offset else numbers,
     )
-    return Setup(filter_, info, make_plan(ranked(filter_.problem(info), kernel), method=method, threads=threads))
+    filter_ = joined(asked, info)
+    problem = ranked(filter_.problem(info), filter_.kernel)
+    return Setup(filter_, info, make_plan(problem, method=method, threads=threads, memory=memory))
 
 
 def apply(
@@ -181,34 +227,3 @@ def _share_planes(job: Job, target: Array, add: Callable[[Counts], None]) -> lis
             add(counts)
             tasks = [task for task in tasks if task not in parts]
     return tasks
-
-
-def _as_kernel(taps: Array) -> Kernel:
-    """A kernel from an array: a single row, a plain kernel of 2 or 3 axes, or a bank of 2 axes more.
-
-    An array that comes again, and still holds what it held, is not converted again: for a large bank that takes as long
-    as filtering with it.
-    """
-    known = _KERNELS.get(id(taps))
-    if known and known[0].dtype == taps.dtype and known[0].shape == taps.shape and (known[0] == taps).all():
-        return known[1]
-    kernel = Kernel.from_array("array", taps[None] if taps.ndim == 1 else taps, bank=taps.ndim > 3)
-    if len(_KERNELS) >= KEPT:
-        _KERNELS.clear()
-    _KERNELS[id(taps)] = taps.copy(), kernel
-    return kernel
-
-
-@cache
-def _default_axes(dimensions: int, ndim: int, *, bank: bool) -> str:
-    """The letters of an array that nobody named, for a kernel of `ndim` spatial axes."""
-    space = "ZYX"[-ndim:]
-    outer = "TZC" if bank else "TCZ"
-    letters = "".join(letter for letter in outer if letter not in space) + space
-    if not len(space) <= dimensions <= len(letters):
-        raise UsageError(f"an array of {dimensions} dimensions needs axes, such as axes='TZCYX'", "ambiguous")
-    return letters[-dimensions:]
-
-
-def _per_axis(value: int | Sequence[int], ndim: int) -> tuple[int, ...]:
-    return (value,) * ndim if isinstance(value, int) else tuple(value)

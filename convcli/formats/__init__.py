@@ -29,15 +29,23 @@ from importlib import import_module
 from math import prod
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from convcli.errors import ConvError, UsageError
 from convcli.formats.atomic import atomic_output, same_file
 from convcli.formats.failures import told
-from convcli.formats.layout import check_series, picture_samples, upright, with_axes, with_missing
+from convcli.formats.layout import (
+    check_axes,
+    check_series,
+    picture_samples,
+    samples_named,
+    upright,
+    with_axes,
+    with_missing,
+)
 from convcli.formats.limits import check_some, times
 from convcli.formats.options import ReadOptions, WriteOptions
-from convcli.formats.source import Source, source_of
+from convcli.formats.source import Readable, Source, source_of
 from convcli.image import Image, ImageInfo, PixelSource, PixelTarget, Spans
 from convcli.records import replace
 
@@ -63,6 +71,8 @@ __all__ = [
 ]
 
 READ, WRITE = ReadOptions(), WriteOptions()
+Writable = str | os.PathLike[str] | IO[bytes]
+"""A file to write: its name, or one that is open."""
 INTEGERS = ("uint8", "uint16")
 NUMBERS = (
     *("uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64"),
@@ -127,25 +137,26 @@ ONE_IMAGE = ("png", "jpeg", "pnm")  # modules whose files hold a single one; the
 HEAD = 16  # bytes that are enough to tell the formats apart
 
 
-def probe(source: Path | bytes, *, options: ReadOptions = READ) -> ImageInfo:
+def probe(source: Readable, *, axes: str | None = None, options: ReadOptions = READ) -> ImageInfo:
     """What a file, or the bytes from standard input, say of the image in them; no pixel is decoded.
 
     Raises ConvError, with the file as its place: see `read`.
     """
-    opened = source_of(source)
+    opened, options = source_of(source), named(options, axes)
     with reading(opened):
         found = recognised(opened)
         return finished(found.load().probe(opened, options), opened, options)
 
 
-def read(source: Path | bytes, *, options: ReadOptions = READ) -> Image:
+def read(source: Readable, *, axes: str | None = None, options: ReadOptions = READ) -> Image:
     """An image with its pixels: an array, or a read-only memory map for a large file without compression.
 
+    `source` is a name, a file's content as bytes, or a file opened for reading; `axes` names the dimensions, as --axes.
     The memory map has the file's byte order; else arrays are in the machine's.
     Raises ConvError: not-found, permission, is-directory, not-regular, empty, unknown-format, corrupt, too-large, bomb,
     memory, empty-image, ambiguous, shape, dtype, unsafe, codec-missing.
     """
-    opened = source_of(source)
+    opened, options = source_of(source), named(options, axes)
     with reading(opened):
         image: Image = recognised(opened).load().read(opened, options)
         info = finished(image.info, opened, options)
@@ -205,6 +216,11 @@ def reading(source: Source) -> Iterator[None]:
         raise ConvError("needs more memory than there is", "memory", where=source.name) from error
     except OSError as error:
         raise told(error, source.name) from error
+
+
+def named(options: ReadOptions, axes: str | None) -> ReadOptions:
+    """The options, with the dimensions named."""
+    return options if axes is None else replace(options, axes=axes)
 
 
 def recognised(source: Source) -> Format:
@@ -332,9 +348,10 @@ def lost_marks(entry: Format, info: ImageInfo) -> tuple[str, ...]:
 
 
 def write(
-    target: Path,
-    image: Image,
+    target: Writable,
+    image: Image | Any,
     *,
+    axes: str | None = None,
     format: Format | str | None = None,  # noqa: A002 - the word of the command line
     force: bool = False,
     in_place: bool = False,
@@ -342,15 +359,37 @@ def write(
 ) -> None:
     """Write an image whole or not at all; `in_place` allows, like `force`, to replace the file that was read.
 
+    `target` is a name, or a file opened for writing, which needs a `format` where its name tells none. `image` is an
+    `Image`, or an array whose dimensions `axes` names (YX where it has two).
     Raises ConvError: exists, is-directory, not-found, permission, disk-full, and those of `check_writable`.
     """
-    entry = format if isinstance(format, Format) else format_for(str(target), format)
+    image = image if isinstance(image, Image) and axes is None else as_image(image, axes)
+    if not isinstance(target, (str, os.PathLike)):
+        name = getattr(target, "name", None)
+        target.write(encode(image, format or format_for(name if isinstance(name, str) else "-"), options))
+        return
+    path = Path(target)
+    entry = format if isinstance(format, Format) else format_for(str(path), format)
     check_writable(entry, image.info)
-    with atomic_output(target, force=force or in_place) as stream:
+    with atomic_output(path, force=force or in_place) as stream:
         if stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
             entry.load().write(stream, image, options, entry.name)
         else:
             stream.write(encode(image, entry, options))  # a pipe cannot go back to fill in offsets
+
+
+def as_image(image: Any, axes: str | None) -> Image:
+    """An array, or an image, with its dimensions named; two are rows and columns."""
+    from convcli.arrays import as_pixels
+
+    if isinstance(image, Image):
+        return Image(with_axes(image.info, axes), image.data)
+    pixels = as_pixels(image)
+    if axes is None and pixels.ndim != 2:
+        raise UsageError(f"an array of {pixels.ndim} dimensions needs axes, such as axes='YXS'", "ambiguous")
+    plain = ImageInfo(pixels.shape, pixels.dtype.name, check_axes(axes or "YX", pixels.shape))
+    check_some(plain)
+    return Image(replace(plain, samples=samples_named(plain.axes, plain.shape)), pixels)
 
 
 def encode(image: Image, format: Format | str, options: WriteOptions = WRITE) -> bytes:  # noqa: A002

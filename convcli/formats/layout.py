@@ -36,9 +36,18 @@ def with_axes(info: ImageInfo, axes: str | None) -> ImageInfo:
     if axes is None or axes == info.axes:
         return info
     check_axes(axes, info.shape)
-    samples = SAMPLES.get(info.shape[axes.index("S")], "") if "S" in axes else ""
+    samples = samples_named(axes, info.shape)
     spacing = {axis: step for axis, step in info.spacing.items() if axis in axes}
     return replace(info, axes=axes, samples=samples, spacing=spacing)
+
+
+def samples_named(axes: str, shape: tuple[int, ...]) -> str:
+    """What samples mean that only the user named S.
+
+    >>> samples_named("YXS", (4, 6, 3)), samples_named("YX", (4, 6))
+    ('rgb', '')
+    """
+    return SAMPLES.get(shape[axes.index("S")], "") if "S" in axes else ""
 
 
 def check_series(series: int | None, count: int) -> int:

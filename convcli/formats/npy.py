@@ -18,7 +18,7 @@ from numpy.lib import format as npy_format
 from convcli.errors import ConvError
 from convcli.formats.failures import corrupt, decoding, error_named
 from convcli.formats.flat import Flat
-from convcli.formats.layout import DTYPES, MAPPED_FROM, SAMPLES, check_axes, check_series
+from convcli.formats.layout import DTYPES, MAPPED_FROM, check_axes, check_series, samples_named
 from convcli.formats.limits import BZIP2_RATIO, DEFLATE_RATIO, UNBOUNDED_RATIO, check_declared, check_ratio, times
 from convcli.formats.options import ReadOptions, WriteOptions
 from convcli.formats.pixels import Array, mapped, native
@@ -176,7 +176,7 @@ def describe(header: Header, options: ReadOptions, name: str) -> ImageInfo:
         dtype="uint8" if is_bool else header.dtype.name,
         axes=axes,
         format=name,
-        samples=SAMPLES.get(header.shape[axes.index("S")], "") if "S" in axes else "",
+        samples=samples_named(axes, header.shape),
         notes=("true and false are read as 255 and 0",) if is_bool else (),
     )
 
@@ -195,8 +195,8 @@ def numbers(stream: BinaryIO, header: Header, info: ImageInfo, options: ReadOpti
 def write(stream: BinaryIO, image: Image, _options: WriteOptions, kind: str) -> None:
     """Write the array; its dimensions lose their names."""
     if kind == "npy":
-        npy_format.write_array(stream, image.data, allow_pickle=False)
+        npy_format.write_array(stream, np.ascontiguousarray(native(image.data)), allow_pickle=False)
         return
     undated = zipfile.ZipInfo(f"{MEMBER}.npy")  # the same image gives the same bytes
     with zipfile.ZipFile(stream, "w") as archive, archive.open(undated, "w", force_zip64=True) as member:
-        npy_format.write_array(member, image.data, allow_pickle=False)
+        npy_format.write_array(member, np.ascontiguousarray(native(image.data)), allow_pickle=False)

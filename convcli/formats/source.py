@@ -6,11 +6,13 @@ import io
 import os
 import stat
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import IO, BinaryIO, NamedTuple
 
-from convcli.errors import ConvError
+from convcli.errors import ConvError, UsageError
 from convcli.formats.failures import told
 
+Readable = str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes]
+"""An image file: its name, its content, or a file opened for reading."""
 KINDS = {
     stat.S_IFDIR: ("is a folder, not a file", "is-directory"),
     stat.S_IFIFO: ("is a pipe, not a file; read it with '-' and '<'", "not-regular"),
@@ -45,12 +47,18 @@ class Source(NamedTuple):
             return stream.read(count)
 
 
-def source_of(given: Path | bytes) -> Source:
+def source_of(given: Readable) -> Source:
     """What was given, found to be a regular file with content; nothing else is ever opened (a pipe would block).
 
+    A text is a name; bytes are a file's content, and so is what an open file has from where it stands.
     Raises ConvError: not-found, permission, is-directory, not-regular, empty.
     """
-    source = from_bytes(given) if isinstance(given, bytes) else from_path(given)
+    if isinstance(given, (str, os.PathLike)):
+        source = from_path(Path(given))
+    elif isinstance(given, (bytes, bytearray, memoryview)):
+        source = from_bytes(bytes(given))
+    else:
+        source = from_file(given)
     if source.size == 0:
         raise ConvError("is empty (0 bytes)", "empty", where=source.name)
     return source
@@ -59,6 +67,16 @@ def source_of(given: Path | bytes) -> Source:
 def from_bytes(content: bytes) -> Source:
     """Bytes as a source."""
     return Source("-", None, content, len(content))
+
+
+def from_file(file: IO[bytes]) -> Source:
+    """What an open file has as a source, under the file's name."""
+    if not hasattr(file, "read"):
+        raise UsageError(f"{type(file).__name__} is no file: give a name, its bytes, or a file opened for reading")
+    content = file.read()
+    if not isinstance(content, bytes):
+        raise UsageError("the file was opened as text; open it in binary, as by open(name, 'rb')")
+    return from_bytes(content)._replace(name=str(getattr(file, "name", "-")))
 
 
 def from_path(path: Path) -> Source:

@@ -1,0 +1,138 @@
+"""What callers of the Python interface hand over, in the many forms that it may have, as the engine takes it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from functools import cache
+from operator import index
+from typing import Any
+
+import numpy as np
+
+from convcli.errors import ConvError, KernelError, UsageError
+from convcli.filters.filter import parse_padding
+from convcli.image import AXES
+from convcli.kernels import parse_kernel, stack_kernels
+from convcli.kernels.kernel import Kernel
+
+Array = np.ndarray[Any, Any]
+Taps = Any
+"""A kernel as given: a `Kernel`, its text, the path of its file, an array of taps, or several kernels in a list."""
+Padding = str | int | Sequence[int | tuple[int, int]]
+DIMENSIONS = {1: "a row", 2: "rows and columns", 3: "slices", 4: "a bank", 5: "a bank of slices"}
+KEPT = 16
+"""Kernels given as arrays that are kept for the next call."""
+_KERNELS: dict[int, tuple[Array, Kernel]] = {}
+
+
+def as_kernel(given: Taps) -> tuple[Kernel, bool]:
+    """A kernel, and whether it acts on each channel alone; several plain ones are stacked."""
+    if isinstance(given, Kernel):
+        return given, not given.bank
+    if isinstance(given, (str, os.PathLike)):
+        text = os.fspath(given)
+        kernel = parse_kernel(text, 3 if "|" in text else 2)
+        return kernel, not kernel.bank
+    if isinstance(given, (list, tuple)) and given and all(isinstance(each, (str, Kernel)) for each in given):
+        return stack_kernels([as_kernel(each)[0] for each in given]), True
+    kernel = _from_array(given)
+    return kernel, not kernel.bank
+
+
+def _from_array(given: Any) -> Kernel:
+    """A kernel from taps: a single row, a plain kernel of 2 or 3 axes, or a bank of 2 axes more.
+
+    An array that comes again, and still holds what it held, is not converted again: for a large bank that takes as long
+    as filtering with it.
+    """
+    known = _KERNELS.get(id(given))
+    if known and isinstance(given, np.ndarray) and _same(known[0], given):
+        return known[1]
+    try:
+        taps: Array = np.asarray(given)
+    except ValueError as error:
+        raise KernelError(f"the kernel is no array: {error}") from None
+    if taps.dtype.kind not in "biuf":
+        raise KernelError(f"the kernel holds {taps.dtype} values; taps are real numbers")
+    if taps.ndim not in DIMENSIONS:
+        shapes = ", ".join(f"{count} ({what})" for count, what in DIMENSIONS.items())
+        raise KernelError(f"the kernel has {taps.ndim} dimensions; taps have {shapes}")
+    kernel = Kernel.from_array("array", taps[None] if taps.ndim == 1 else taps, bank=taps.ndim > 3)
+    if len(_KERNELS) >= KEPT:
+        _KERNELS.clear()
+    _KERNELS[id(given)] = taps.copy(), kernel
+    return kernel
+
+
+def _same(known: Array, given: Array) -> bool:
+    return known.dtype == given.dtype and known.shape == given.shape and bool((known == given).all())
+
+
+def named_axes(axes: str, shape: tuple[int, ...]) -> str:
+    """The letters that a caller gave an array's dimensions, checked."""
+    if set(axes) - set(AXES) or len(set(axes)) < len(axes) or len(axes) != len(shape):
+        size = " x ".join(map(str, shape))
+        raise UsageError(f"{axes!r} does not name {size}: one of {', '.join(AXES)} for each, none twice", where="axes")
+    if 0 in shape:
+        raise ConvError(f"the image holds no pixels: its shape is {shape}", "empty-image")
+    return axes
+
+
+@cache
+def default_axes(dimensions: int, ndim: int, *, bank: bool) -> str:
+    """The letters of an array that nobody named, for a kernel of `ndim` spatial axes."""
+    space = "ZYX"[-ndim:]
+    outer = "TZC" if bank else "TCZ"
+    letters = "".join(letter for letter in outer if letter not in space) + space
+    if not len(space) <= dimensions <= len(letters):
+        raise UsageError(f"an array of {dimensions} dimensions needs axes, such as axes='TZCYX'", "ambiguous")
+    return letters[-dimensions:]
+
+
+def per_axis(value: int | Sequence[int], ndim: int, name: str, least: int = 1) -> tuple[int, ...]:
+    """One whole number for all spatial axes, or one for each.
+
+    >>> per_axis(2, 2, "stride"), per_axis([1, 2], 2, "stride")
+    ((2, 2), (1, 2))
+    """
+    given = value if isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, str) else (value,)
+    try:
+        numbers = tuple(index(each) for each in given)
+    except TypeError:
+        raise UsageError(f"{value!r} is not a whole number, or a sequence of {ndim}", where=name) from None
+    if len(numbers) not in (1, ndim):
+        raise UsageError(f"{value!r} has {len(numbers)} numbers; give 1 or {ndim}", where=name)
+    if min(numbers) < least:
+        raise UsageError(f"{min(numbers)} is too small; the least is {least}", where=name)
+    return numbers * ndim if len(numbers) == 1 else numbers
+
+
+def paddings(given: Padding, ndim: int) -> str | tuple[tuple[int, int], ...]:
+    """A rule; or pixels: for all axes, for each, or (begin, end) for each.
+
+    >>> paddings("valid", 2), paddings(1, 2), paddings([0, (1, 2)], 2)
+    ('valid', ((1, 1), (1, 1)), ((0, 0), (1, 2)))
+    """
+    if isinstance(given, str):
+        return parse_padding(given, ndim)
+    pads: Any = given if isinstance(given, Sequence) else (given,)
+    pairs = [per_axis(pad, 2, "padding", least=0) for pad in pads]
+    if len(pairs) not in (1, ndim):
+        raise UsageError(f"{given!r} has {len(pairs)} entries; give 1 or {ndim}", where="padding")
+    return tuple((begin, end) for begin, end in (pairs * ndim if len(pairs) == 1 else pairs))
+
+
+def sample_type(given: Any) -> str:
+    """The sample type of the result by any of NumPy's names for it; None is the command line's default."""
+    if given is None:
+        return "auto"
+    if isinstance(given, str) and given == "same":
+        return "same"
+    try:
+        dtype: np.dtype[Any] = np.dtype(given)
+    except TypeError:
+        raise UsageError(f"{given!r} is not a sample type; give such as 'uint8' or 'float32'", where="dtype") from None
+    if dtype.kind not in "iuf" or dtype.itemsize > 8:
+        raise UsageError(f"{dtype} is not a sample type; give integers, or float16 to float64", where="dtype")
+    return dtype.name
