@@ -106,6 +106,8 @@ def as_sample(value: float | None, dtype: str) -> float | None:
 
     >>> as_sample(-9999, "int16"), as_sample(-9999, "uint8"), as_sample(-3.4028235e38, "float32")
     (-9999, None, -3.4028234663852886e+38)
+    >>> as_sample(10**9, "float16") is None
+    True
     """
     if value is None or value != value:  # noqa: PLR0124 -- NaN, without an import
         return None
@@ -113,7 +115,7 @@ def as_sample(value: float | None, dtype: str) -> float | None:
     if dtype.startswith("float"):
         code = {16: "<e", 32: "<f", 64: "<d"}[bits]
         try:
-            return float(struct.unpack(code, struct.pack(code, value))[0])
+            return float(struct.unpack(code, struct.pack(code, float(value)))[0])
         except OverflowError:
             return None
     low, high = (0, 2**bits - 1) if dtype.startswith("u") else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)

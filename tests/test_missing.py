@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import scipy.ndimage
 import tifffile
 
 from command import InProcess
@@ -281,3 +282,15 @@ def test_a_format_that_cannot_declare_it_is_told_of(tmp_path, run):
 def test_a_nodata_that_is_no_number_is_refused(tmp_path, run, text):
     code, errors = run("conv2d", tmp_path / "in.tif", "-k", "box:3", f"--nodata={text}", "-o", tmp_path / "o.tif")
     assert (2, True) == (code, "--nodata" in errors[0])
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int32", "float32", "float64"])
+def test_a_border_is_no_sample_that_is_missing(dtype, run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    image = np.arange(1200).reshape(40, 30) % 100 + 1
+    image[10, 10] = 0
+    np.save("in.npy", image.astype(dtype))
+    command = ("conv2d", "in.npy", "-k", "1 1 1", "-b", "y=edge,x=zero", "--nodata", "0", "-t", "float64")
+    assert 0 == run(*command, "-o", "out.npy")[0]
+    expected = scipy.ndimage.correlate1d(np.where(image == 0, np.nan, image), [1, 1, 1], mode="constant")
+    np.testing.assert_array_equal(np.where(np.isnan(expected), 0, expected), np.load("out.npy"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -59,13 +60,24 @@ def tile_block(job: Job, task: Task, dtype: str) -> Array:
     block = block.copy() if np.may_share_memory(block, job.data) else block
     colour = block[:-1] if info.has_alpha and filter_.each else block
     if info.missing is not None:
-        colour[colour == info.missing] = np.nan
+        colour[(colour == info.missing) & inside(job, window)] = np.nan
     if numbers.linear:
         colour /= full_scale(info.dtype)
         to_linear(colour)
     if filter_.premultiplies(info):
         premultiply(block, full_scale(info.dtype))
     return block
+
+
+def inside(job: Job, window: Sequence[tuple[int, int]]) -> Array | bool:
+    """Which pixels of a window are samples of the image, and not a constant border's that equal its missing ones."""
+    found: Array | bool = True
+    for number, ((start, stop), border) in enumerate(zip(window, job.filter.borders, strict=True)):
+        if border.rule == "constant" and border.value == job.info.missing:
+            places = np.arange(start, stop)
+            within = (places >= 0) & (places < job.plan.problem.axes[number].size)
+            found = found & within.reshape(-1, *(1,) * (len(window) - number - 1))
+    return found
 
 
 def centre_opacity(job: Job, block: Array, task: Task) -> Array | None:

@@ -119,6 +119,7 @@ def agrees(found: Array, expected: Array, allowed: float, dtype: np.dtype[Any]) 
     if dtype.kind in "iu":
         expected = np.clip(np.nan_to_num(expected, posinf=np.inf, neginf=-np.inf), *limits(dtype, expected.dtype))
     else:
+        expected = np.where(np.isfinite(expected), np.clip(expected, *limits(dtype, expected.dtype)), expected)
         allowed = allowed + np.abs(expected) * np.finfo(dtype).eps
     with np.errstate(invalid="ignore"):
         near = np.abs(found - expected) <= allowed

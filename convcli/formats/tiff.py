@@ -16,7 +16,7 @@ import numpy as np
 from tifffile import TiffFile, TiffPageSeries
 
 from convcli.errors import ConvError
-from convcli.formats import exif_directories, fax, imagej, ome
+from convcli.formats import exif_directories, imagej, ome
 from convcli.formats.failures import corrupt, decoding
 from convcli.formats.flat import Flat
 from convcli.formats.geotiff import missing_notes, missing_value
@@ -104,8 +104,7 @@ def windows(source: Source, options: ReadOptions) -> Iterator[tuple[ImageInfo, P
         info = with_remarks(describe(tiff, options), tiff, options)
         if options.max_pixels is not None:
             check_declared(info, np.dtype(info.dtype).itemsize, options.max_pixels)
-        whole = options.lenient and fax.is_fax(tiff.page)  # what is wrong with its lines is to be told with the image
-        pixels = None if whole else windowed(tiff, info)
+        pixels = windowed(tiff, info)
         kept = opening.pop_all()  # what happens in the block is no fault of the file
     with closing(kept):
         yield None if pixels is None else (info, Careful(pixels, options))
@@ -137,8 +136,6 @@ def opened(source: Source, options: ReadOptions) -> Iterator[Opened]:
             judged(heard if file.series else [*heard, "it holds no image"], options)
             number = check_series(options.series, len(file.series))
             series = file.series[number]
-            if fax.is_fax(series.keyframe):
-                fax.decode_strictly(series.keyframe, heard if options.lenient else None)
             tags = read_directory(stream, layout_of(stream)[0], series.keyframe.offset)
             yield Opened(stream, source.size, file, number, series, tags, heard)
 
