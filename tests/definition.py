@@ -224,6 +224,7 @@ def stored(values, dtype, *, scale=1.0, bias=0.0, range_="clip", nodata=None, wh
         bottom, top = (0.0, 1.0) if kind.kind == "f" else (low, high)
         slope = (top - bottom) / (last - first) if last > first else 0.0
         slack = 4 * slack.max(initial=0.0) * slope + np.zeros_like(value)
+        slack += 1e-15 * (abs(top) + abs(bottom))
         value = (value - first) * slope + bottom
     unknown = np.isnan(value)
     slack = slack + ROUNDING * np.abs(np.where(np.isfinite(value), value, 0))
