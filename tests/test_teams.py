@@ -219,8 +219,8 @@ def test_memory_and_narrow_slabs_cut_between_whole_blocks(size, part):
 def test_what_takes_long_is_done_tile_by_tile():
     """Progress is heard of, and a signal, before it is through."""
     setup = loop._set_up(
-        *(Kernel.from_array("taps", np.ones((5, 5))), (2048, 2048), np.dtype("float32"), "YX", (1, 1), (1, 1)),
-        *("same", "edge", 1, loop.PLAIN, "direct", 2),
+        *(Kernel.from_array("taps", np.ones((5, 5))), True, (2048, 2048), np.dtype("float32"), "YX", (1, 1), (1, 1)),
+        *("same", "edge", 1, "stack", False, loop.PLAIN, "direct", 2, 2**28),
     )
     slow = replace(setup, plan=replace(setup.plan, cost=replace(setup.plan.cost, seconds=2 * PATIENCE)))
     assert setup.whole.shared

@@ -380,8 +380,8 @@ def _layout(axes: str, spatial: str, results: int, *, each: bool) -> Layout:
 
 def _output_axes(axes: str, spatial: str, channel: str, results: int, *, each: bool) -> str:
     """The axes of the result, with `FILTERS` where several results go."""
-    if channel:
-        return axes.replace(channel, FILTERS if results > 1 else "")
+    if channel:  # C stays where it is named, also for one result; S, a colour, becomes grey then
+        return axes.replace(channel, FILTERS if results > 1 or channel == "C" else "")
     if results == 1:
         return axes
     if each and "C" in axes:

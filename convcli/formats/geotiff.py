@@ -16,6 +16,8 @@ from convcli.image import ImageInfo, as_sample
 SCALE, TIES, MATRIX, KEYS = 33550, 33922, 34264, 34735
 RASTER_TYPE, IS_POINT = 1025, 2
 NODATA = 42113  # GDAL's, https://gdal.org/en/stable/drivers/raster/gtiff.html
+GEOGRAPHY = (SCALE, TIES, MATRIX, KEYS, 34736, 34737, 42112, NODATA)
+"""GeoTIFF's tags, and GDAL's metadata and missing value: every page has a place on Earth of its own."""
 ASCII, DOUBLE = 2, 12  # TIFF's numbers of the types
 Grid = Mapping[str, tuple[float, float]]
 

@@ -19,7 +19,7 @@ from convcli.errors import ConvError
 from convcli.formats import exif_directories, imagej, ome
 from convcli.formats.failures import corrupt, decoding
 from convcli.formats.flat import Flat
-from convcli.formats.geotiff import missing_notes, missing_value
+from convcli.formats.geotiff import GEOGRAPHY, missing_notes, missing_value
 from convcli.formats.ifd import Directory, layout_of, page_offsets, read_directory
 from convcli.formats.layout import DTYPES, MAPPED_FROM, check_axes, check_series, with_axes
 from convcli.formats.limits import (
@@ -59,7 +59,6 @@ RATIOS = {
 RESOLUTION_UNITS = {1: "none", 2: "inch", 3: "cm"}
 DESCRIPTION, PREDICTOR, PROFILE = 270, 317, 34675
 X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT, ORIENTATION = 282, 283, 296, 274
-GEOGRAPHY = (33550, 33922, 34264, 34735, 34736, 34737, 42112, 42113)  # GeoTIFF, and GDAL's metadata and no-data value
 KEPT_TAGS = (269, 271, 272, 285, 305, 306, 315, 316, 332, 333, 334, 700, 33432, 33723, 34377, *GEOGRAPHY)
 """Names, origin, dates, authors, inks, rights, XMP, IPTC and Photoshop's notes, places on Earth."""
 
@@ -202,7 +201,19 @@ def describe(tiff: Opened, options: ReadOptions) -> ImageInfo:
         remarks=remarks + missing_notes(tiff.tags, dtype),
     )
     check_places(tiff, info, options)
-    return with_axes(expanded(info, tiff), options.axes)
+    return with_bands(with_axes(expanded(info, tiff), options.axes), tiff)
+
+
+def with_bands(info: ImageInfo, tiff: Opened) -> ImageInfo:
+    """The image with a mark where what is made of its samples are bands as they are: samples of a pixel, no pages.
+
+    That is so of data in several samples, and of what lies on Earth, unless C names something else.
+    """
+    place, located = tiff.series.axes.find("S"), not tiff.tags.keys().isdisjoint(GEOGRAPHY[:4])
+    named = info.axes[place] if place >= 0 else "S"
+    data = located or named == "C" or (place >= 0 and not sample_names(tiff.page))
+    bands = data and named in "CS" and ("C" not in info.axes or named == "C")
+    return replace(info, metadata={**info.metadata, "tiff": {**info.metadata["tiff"], "bands": bands}})
 
 
 def supported_dtype(series: TiffPageSeries) -> str:

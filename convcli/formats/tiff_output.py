@@ -14,7 +14,7 @@ from tifffile import FileHandle, TiffWriter
 
 from convcli.errors import ConvError
 from convcli.formats import exif_directories, imagej, ome
-from convcli.formats.geotiff import marking, placed
+from convcli.formats.geotiff import GEOGRAPHY, marking, placed
 from convcli.formats.ifd import add_to_first_page, layout_of
 from convcli.formats.layout import fitting_profile
 from convcli.formats.options import WriteOptions
@@ -32,11 +32,12 @@ ALPHA = {True: "assocalpha", False: "unassalpha"}
 RESOLUTION_UNITS = {"none": 1, "inch": 2, "cm": 3}
 ORIENTATION = 274
 SHORT = 3
+MOST_SAMPLES = 2**16 - 1
 
 
 def write(stream: BinaryIO, image: Image, options: WriteOptions, kind: str) -> None:
     """Write an image of any dimensions."""
-    places, info = stored_order(image.info)
+    places, info = stored_order(banded(image.info, kind))
     save(stream, info, options, kind, in_order(image.data, places))
 
 
@@ -95,6 +96,15 @@ def check(info: ImageInfo, kind: str) -> None:
         raise ConvError(f"{reason}; use a .tif output, --format tiff or another --dtype", "dtype")
 
 
+def banded(info: ImageInfo, kind: str) -> ImageInfo:
+    """The image with its channels as samples of a pixel, where they are made of those of a plain TIFF's: its bands."""
+    own, count = info.metadata.get("tiff", {}), info.size("C")
+    plain = kind == "tiff" and info.format == "tiff" and "C" in info.axes and "S" not in info.axes
+    if not (plain and own.get("bands") and count <= MOST_SAMPLES):
+        return info
+    return replace(info, axes=info.axes.replace("C", "S"), samples="grey" if count == 1 else "")
+
+
 def stored_order(info: ImageInfo) -> tuple[list[int], ImageInfo]:
     """The dimensions where TIFF has them, samples last or right before rows and columns: their places, the image so.
 
@@ -124,7 +134,7 @@ def structure(info: ImageInfo, options: WriteOptions) -> dict[str, Any]:
         "resolutionunit": RESOLUTION_UNITS[unit],
         "software": False,
         "extratags": [
-            (code, tag.kind, tag.count, tag.data, True)
+            (code, tag.kind, tag.count, tag.data, code not in GEOGRAPHY)
             for code, tag in marking(placed(own.get("tags", {}), info.grid), info).items()
         ],
     }

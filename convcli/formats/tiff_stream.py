@@ -24,7 +24,7 @@ from convcli.formats.flat import Flat
 from convcli.formats.ifd import SIZES, Layout, layout_of, page_offsets, read_directory, value_places
 from convcli.formats.options import WriteOptions
 from convcli.formats.pixels import Array
-from convcli.formats.tiff_output import in_order, save, stored_order, structure
+from convcli.formats.tiff_output import banded, in_order, save, stored_order, structure
 from convcli.image import ImageInfo, PixelTarget, Spans
 from convcli.records import record
 
@@ -39,7 +39,7 @@ NUMBERS = {3: "H", 4: "I", 16: "Q"}
 @contextmanager
 def streamed(stream: BinaryIO, info: ImageInfo, options: WriteOptions, kind: str) -> Iterator[PixelTarget]:
     """A TIFF that is whole at the end of the block, when all windows have been written."""
-    places, order = stored_order(info)
+    places, order = stored_order(banded(info, kind))
     dtype = np.dtype(info.dtype).newbyteorder("<")
     described = {"shape": order.shape, "dtype": dtype, "returnoffset": True}
     if is_segmented(order, options):
