@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import NoReturn
@@ -16,7 +17,7 @@ from typing import NoReturn
 from convcli.commands import COMMANDS, command_function
 from convcli.errors import ConvError
 from convcli.signals import Interrupted, catch_signals, raise_waiting, release_signals
-from convcli.streams import STREAM, drop, open_closed_streams, say
+from convcli.streams import STRAYS, STREAM, drop, open_closed_streams, say
 
 THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 CLOSED_PIPE = 141  # what a shell reports for a process that SIGPIPE ended
@@ -28,6 +29,9 @@ def main() -> None:
     gc.freeze()  # nothing imported so far will ever be garbage
     gc.set_threshold(SELDOM)
     open_closed_streams()
+    STRAYS.split()
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")  # of libraries, to their callers; what a user should know is in the report
     for name in THREAD_VARIABLES:
         os.environ.setdefault(name, "1")  # read when NumPy is imported; the engine has its own threads
     try:

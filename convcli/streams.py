@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
+from _thread import allocate_lock  # threading takes milliseconds to import
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import BinaryIO, TextIO
@@ -18,6 +19,8 @@ from convcli.tables import visible
 
 STREAM = "-"
 """What stands for standard input and output in place of a file's name."""
+STANDARD_ERROR = 2
+"""The descriptor that C code prints on."""
 
 
 def open_closed_streams() -> None:
@@ -25,6 +28,49 @@ def open_closed_streams() -> None:
     for name, access, flag in (("stdin", "r", os.O_RDONLY), ("stdout", "w", os.O_WRONLY), ("stderr", "w", os.O_WRONLY)):
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, flag), access, closefd=False))
+
+
+class Strays:
+    """What libraries print on standard error by themselves, which nobody is to see.
+
+    `ours` is the descriptor of this program's messages, once these have one of their own; until then nothing is muted,
+    as in somebody else's program. `inside` are the threads that are in code which may print.
+    """
+
+    def __init__(self) -> None:
+        self.ours, self.inside, self.lock = -1, 0, allocate_lock()
+
+    def split(self) -> None:
+        """Give the messages of this program a descriptor of their own."""
+        with suppress(OSError, ValueError):
+            self.ours = os.dup(STANDARD_ERROR)
+            sys.stderr = os.fdopen(self.ours, "w", 1, sys.stderr.encoding, "backslashreplace")
+
+    @contextmanager
+    def muted(self) -> Iterator[None]:
+        """Nothing that C code prints in this block comes out; the messages of this program do, from all threads."""
+        if self.ours < 0:
+            yield
+            return
+        self._change(1)
+        try:
+            yield
+        finally:
+            self._change(-1)
+
+    def _change(self, step: int) -> None:
+        """One thread more, or less: the first points standard error at the null device, the last opens it again."""
+        with self.lock:
+            before, self.inside = self.inside, self.inside + step
+            if not before:
+                null = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(null, STANDARD_ERROR)
+                os.close(null)
+            elif not self.inside:
+                os.dup2(self.ours, STANDARD_ERROR)
+
+
+STRAYS = Strays()
 
 
 def say(*lines: str) -> None:
@@ -48,11 +94,16 @@ def read_input() -> bytes:
         return stream.read()
 
 
+def check_output() -> None:
+    """Refuse a standard output that takes nothing."""
+    if sys.__stdout__ is None:
+        raise ConvError("standard output is closed; use -o FILE", "write-failed", where=STREAM)
+
+
 @contextmanager
 def binary_output() -> Iterator[BinaryIO]:
     """Standard output for pixels."""
-    if sys.__stdout__ is None:
-        raise ConvError("standard output is closed; use -o FILE", "write-failed", where=STREAM)
+    check_output()
     try:
         with os.fdopen(os.dup(1), "wb") as stream:  # sys.stdout, unbuffered, loses what a pipe does not take at once
             yield stream

@@ -7,11 +7,13 @@ colours, and pays nothing for importing rich.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from convcli.errors import UsageError
+from convcli.numerals import DECIMAL
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
@@ -19,6 +21,11 @@ if TYPE_CHECKING:
 GAP = "  "
 RULES = 3
 """Columns of a terminal that rich puts between two columns of a table."""
+
+FORMULA = re.compile(r"\s*[=+\-@＝＋－＠]")
+"""How a cell begins that spreadsheets run (OWASP, CSV injection; tabs and line breaks are made visible before)."""
+MARKUP = re.compile(r"[|<`]|(?<=\])\(")
+"""What ends a cell of Markdown, or begins a tag, code or the target of a link in it."""
 
 FOLDED = 15
 """How narrow a column of words may become."""
@@ -141,7 +148,7 @@ def pad(text: str, width: int, right: bool) -> str:
 
 
 def markdown(table: Table) -> str:
-    """A table for a Markdown document; `|` inside a cell is escaped.
+    """A table for a Markdown document; what would be markup inside a cell is escaped.
 
     >>> print(markdown(Table(["a", "b"], [["x|y", 1]])), end="")
     | a | b |
@@ -157,19 +164,33 @@ def markdown(table: Table) -> str:
 
 def markdown_row(cells: Sequence[str]) -> str:
     """One line of a Markdown table."""
-    return "| " + " | ".join(text.replace("|", "\\|") for text in cells) + " |"
+    return "| " + " | ".join(MARKUP.sub(r"\\\g<0>", text) for text in cells) + " |"
 
 
 def show_csv(table: Table) -> None:
-    """Print columns and rows (no title, no notes) as comma-separated values: numbers ungrouped, None empty."""
+    """Print columns and rows (no title, no notes) as comma-separated values: numbers ungrouped, None empty.
+
+    No text is a formula to a spreadsheet: an apostrophe before it says so.
+    """
     import csv
     import io
 
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(table.columns)
-    writer.writerows(table.all_rows)
+    writer.writerows([harmless(value) for value in row] for row in (table.columns, *table.all_rows))
     write(text.getvalue())
+
+
+def harmless(value: object) -> object:
+    """A value as a cell of data: a text that a spreadsheet would run is marked as text.
+
+    >>> harmless("=1+1"), harmless("-1"), harmless(-1), harmless("-1 0 1")
+    ("'=1+1", '-1', -1, "'-1 0 1")
+    """
+    if not isinstance(value, str):
+        return value
+    text = visible(value)
+    return f"'{text}" if FORMULA.match(text) and not DECIMAL.fullmatch(text) else text
 
 
 def draw(table: Table) -> None:

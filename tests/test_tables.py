@@ -41,7 +41,7 @@ def test_piped_text_is_never_cut_however_wide(capsys: pytest.CaptureFixture[str]
 def test_csv_reads_back_as_the_plain_values(capsys: pytest.CaptureFixture[str]) -> None:
     show(TABLE, "csv")
     rows = list(csv.reader(io.StringIO(capsys.readouterr().out)))
-    assert [["layer", "MACs", "share %"], [TABLE.rows[0][0], "86704128", "75.5"], ["a\nb,c", "", "0.25"]] == rows[:3]
+    assert [["layer", "MACs", "share %"], [TABLE.rows[0][0], "86704128", "75.5"], ["a\\nb,c", "", "0.25"]] == rows[:3]
 
 
 def test_markdown_escapes_bars_and_aligns_numbers(capsys: pytest.CaptureFixture[str]) -> None:

@@ -29,7 +29,7 @@ from convcli.operations.operation import Operation
 from convcli.records import record, replace
 from convcli.report import Report, failure, show_rows
 from convcli.signals import Interrupted, release_signals
-from convcli.streams import STREAM, is_terminal, say
+from convcli.streams import STREAM, check_output, is_terminal, say
 
 if TYPE_CHECKING:
     from convcli.batches.journal import Journal
@@ -315,6 +315,8 @@ def _targets(batch: Batch) -> list[str]:
         raise UsageError("where should the result go? Give -o FILE, -o FOLDER/, -o - or --in-place")
     if batch.output == STREAM and batch.json:
         raise UsageError("standard output carries the pixels; use --report FILE for JSON")
+    if batch.output == STREAM:
+        check_output()
     if is_terminal(batch.output):
         raise UsageError("pixels are not for a terminal; use -o FILE, or send them into a pipe")
     if not batch.output:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from convcli.batches.selection import Input
 from convcli.errors import ConvError, UsageError
-from convcli.formats.atomic import destination, is_special, same_file
+from convcli.formats.atomic import destination, is_special, same_file, try_output
 from convcli.formats.failures import told
 from convcli.streams import STREAM
 
@@ -131,5 +131,14 @@ def check_target(
         place = destination(Path(target), force or in_place)
     except OSError as error:
         raise told(error, target) from error
-    if not os.access(place if is_special(place) else place.parent, os.W_OK):
-        raise ConvError(f"nothing may be written in {str(place.parent)!r}", "permission", where=target)
+    if is_special(place):
+        if not os.access(place, os.W_OK):
+            raise ConvError("nothing may be written there", "permission", where=target)
+        return
+    try:
+        try_output(Path(target), force=force or in_place)
+    except ConvError as error:
+        code = error.code if error.code in ("disk-full", "exists") else "permission"
+        raise ConvError(
+            f"nothing may be written in {str(place.parent)!r}: {error.message}", code, where=target
+        ) from None

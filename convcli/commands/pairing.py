@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from zipfile import BadZipFile, ZipFile
 
+from convcli.batches.names import check_target
 from convcli.commands.building import build_kernel, build_numbers, measured
 from convcli.commands.options import DilatedOptions, KernelOptions, NumberOptions
 from convcli.commands.separable import PairOptions
@@ -19,7 +20,7 @@ from convcli.kernels.pairs import Pair, pair_of
 from convcli.numerals import whole
 from convcli.operations.depthwise import DepthwiseSeparable
 from convcli.records import replace
-from convcli.streams import read_input
+from convcli.streams import STREAM, read_input
 
 if TYPE_CHECKING:
     from convcli.kernels.factoring import Rank
@@ -179,16 +180,18 @@ def keyed(text: str, key: str) -> str:
     return f"{text}:{key}" if f"{key}.npy" in names else text
 
 
-def save_factors(path: str, operation: DepthwiseSeparable, *, force: bool, write: bool) -> None:
-    """Both steps as an archive of two arrays, `depthwise` (C R, 1, ...) and `pointwise` (O, C R); or a mere check."""
-    from convcli.formats.atomic import atomic_output, destination
-    from convcli.kernels.saving import pair_npz
-
+def check_factors(path: str, *, force: bool) -> None:
+    """Refuse, before a bank is factored, a file that cannot hold its factors, or cannot be written."""
     if Path(path).suffix.lower() != ".npz":
         raise UsageError(f"{path!r} does not end in .npz, the format that holds both steps", where="--save-factors")
+    check_target(STREAM, path, frozenset(), force=force)
+
+
+def save_factors(path: str, operation: DepthwiseSeparable, *, force: bool) -> None:
+    """Both steps as an archive of two arrays, `depthwise` (C R, 1, ...) and `pointwise` (O, C R)."""
+    from convcli.formats.atomic import atomic_output
+    from convcli.kernels.saving import pair_npz
+
     assert operation.factors is not None
-    if not write:
-        destination(Path(path), force)
-        return
     with atomic_output(Path(path), force=force) as stream:
         stream.write(pair_npz(operation.factors))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -12,7 +11,8 @@ from convcli.commands.listing import (
     comparison_table,
 )
 from convcli.errors import UsageError
-from convcli.tables import Table, chosen_style, show, write
+from convcli.streams import say
+from convcli.tables import Table, chosen_style, show, visible, write
 
 
 class View(NamedTuple):
@@ -48,7 +48,7 @@ def print_tables(listings: Sequence[Listing], view: View, style: str, *, explain
     titles = ("A", "B") if len(listings) > 1 else ("",)
     for listing, title in zip(listings, titles, strict=True):
         if explain:
-            write("".join(f"{line}\n" for line in view.explain(listing)) + "\n")
+            write("".join(f"{visible(line)}\n" for line in view.explain(listing)) + "\n")
         show(view.table(listing, title), style)
         if view.algorithms:
             write("\n")
@@ -75,7 +75,7 @@ def print_csv(listings: Sequence[Listing], view: View) -> None:
     else:
         rows = [[name, *row] for name, table in zip("AB", tables, strict=True) for row in table.all_rows]
         show(Table(["design", *tables[0].columns], rows), "csv")
-    print(f"convcli: {whole[0].sentence}", file=sys.stderr)
+    say(f"convcli: {whole[0].sentence}")
 
 
 def designs_dict(listings: Sequence[Listing], view: View, *, explain: bool) -> dict[str, Any]:
@@ -103,4 +103,4 @@ def print_json(data: dict[str, Any]) -> None:
     """Print one JSON object on a line."""
     import json
 
-    write(json.dumps(data, ensure_ascii=False) + "\n")
+    write(json.dumps(data) + "\n")

@@ -84,10 +84,12 @@ def separable(
     """
     from convcli.batches.batch import run_batch
     from convcli.commands.building import build_batch
-    from convcli.commands.pairing import build_separable, save_factors
+    from convcli.commands.pairing import build_separable, check_factors, save_factors
 
+    if pair.save_factors:
+        check_factors(pair.save_factors, force=files.force)
     operation, name, notes = build_separable(pair, placement, numbers, run.tolerance)
     batch = build_batch(inputs, files, run, report, notes, numbers, kernel=name, command="separable")
-    if pair.save_factors:
-        save_factors(pair.save_factors, operation, force=files.force, write=not report.explain)
+    if pair.save_factors and not (report.explain or run.dry_run):
+        save_factors(pair.save_factors, operation, force=files.force)
     return run_batch(operation, batch)

@@ -78,12 +78,12 @@ def measured(path: Path | None) -> tuple[Machine, list[str]]:
         why = f"{PROFILE} is empty" if PROFILE in os.environ else "no home folder is known"
         raise UsageError(f"{why}: there is no file to keep the numbers in; name one by {PROFILE}=FILE")
     before = Machine()
-    after, timings = tune(before, progress)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConvError(f"the folder cannot be made: {error.strerror}", "permission", where=str(path)) from None
-    with atomic_output(path, force=True) as file:
+    with atomic_output(path, force=True) as file:  # opened first: measuring would be in vain where it cannot be
+        after, timings = tune(before, progress)
         file.write(profile_text(after).encode() + b"\n")
     return after, [
         f"{len(timings)} timings; prices are off by {100 * relative_error(timings, after):.0f} % in the median, "

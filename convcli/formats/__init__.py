@@ -48,6 +48,7 @@ from convcli.formats.options import ReadOptions, WriteOptions
 from convcli.formats.source import Readable, Source, source_of
 from convcli.image import Image, ImageInfo, PixelSource, PixelTarget, Spans
 from convcli.records import replace
+from convcli.streams import STRAYS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -207,9 +208,10 @@ def streamed(
 
 @contextmanager
 def reading(source: Source) -> Iterator[None]:
-    """What goes wrong inside the block is told as an error of the file."""
+    """What goes wrong inside the block is told as an error of the file; what decoders print is not."""
     try:
-        yield
+        with STRAYS.muted():
+            yield
     except ConvError as error:
         raise error.at(source.name) from error.__cause__
     except MemoryError as error:
@@ -371,7 +373,7 @@ def write(
     path = Path(target)
     entry = format if isinstance(format, Format) else format_for(str(path), format)
     check_writable(entry, image.info)
-    with atomic_output(path, force=force or in_place) as stream:
+    with atomic_output(path, force=force or in_place) as stream, STRAYS.muted():
         if stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
             entry.load().write(stream, image, options, entry.name)
         else:

@@ -161,6 +161,19 @@ def link(draft: Draft, path: Path) -> None:
         os.close(folder)
 
 
+class Discarded(Exception):  # noqa: N818 -- no error: the way out of a block whose draft nobody wants
+    """Leaves the block of an output without making it."""
+
+
+def try_output(path: Path, *, force: bool) -> None:
+    """Open an output and discard it: what may be written in a folder, rights alone do not tell.
+
+    Raises ConvError as `atomic_output` does.
+    """
+    with contextlib.suppress(Discarded), atomic_output(path, force=force):
+        raise Discarded
+
+
 def same_file(first: Path, second: Path) -> bool:
     """True where two paths lead to one file, by whatever links; False where either does not exist."""
     try:

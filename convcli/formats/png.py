@@ -26,7 +26,7 @@ from convcli.formats.png_stream import Reader, Writer
 from convcli.formats.png_validity import Layout, sorted_out
 from convcli.formats.source import Source
 from convcli.image import Image, ImageInfo, PixelSource, PixelTarget
-from convcli.records import record
+from convcli.records import record, replace
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PALETTE = 3
@@ -93,11 +93,15 @@ def read(source: Source, options: ReadOptions) -> Image:
             return Image(info, data)
     from imagecodecs import png_decode
 
-    with decoding("PNG", RuntimeError, ValueError):
+    from convcli.formats.tiff_damage import listening
+
+    with decoding("PNG", RuntimeError, ValueError), listening() as heard:
         data = png_decode(critical(source.read(), found))
+    if heard and not options.lenient:
+        raise corrupt("PNG", heard[0].removeprefix("PNG warning: "))
     if data.shape != info.shape or data.dtype.name != info.dtype:
         raise corrupt("PNG", f"it decodes to {data.shape} {data.dtype}, not to {info.shape} {info.dtype}")
-    return Image(info, data)
+    return Image(replace(info, notes=(*info.notes, *heard)), data)
 
 
 @contextmanager
@@ -195,7 +199,7 @@ def describe(found: Scan) -> ImageInfo:
     samples = COLOURS[found.colour]
     transparent = [data for kind, data, _ in found.chunks if kind == b"tRNS"]
     if transparent:
-        check_transparency(found.colour, transparent[0])
+        check_transparency(found, transparent[0])
         samples += "+alpha"
     count = COUNTS[samples]
     size = (found.height, found.width)
@@ -215,10 +219,12 @@ def describe(found: Scan) -> ImageInfo:
     )
 
 
-def check_transparency(colour: int, data: bytes) -> None:
+def check_transparency(found: Scan, data: bytes) -> None:
     """A transparency chunk has one size for each colour type, and none where the pixels have an alpha."""
-    if not {0: len(data) == 2, 2: len(data) == 6, PALETTE: 0 < len(data) <= 256}.get(colour, False):
-        raise corrupt("PNG", f"{len(data)} bytes of transparency do not fit colour type {colour}")
+    colours = sum(end - start - 12 for kind, start, end in found.decoded if kind == b"PLTE") // 3
+    if not {0: len(data) == 2, 2: len(data) == 6, PALETTE: 0 < len(data) <= colours}.get(found.colour, False):
+        kind = f"a palette of {colours} colours" if found.colour == PALETTE else f"colour type {found.colour}"
+        raise corrupt("PNG", f"{len(data)} bytes of transparency do not fit {kind}")
 
 
 def metadata_of(found: Scan) -> dict[str, Any]:

@@ -22,7 +22,7 @@ UNHEARD = ("GDAL_NODATA",)  # what tifffile logs of tags that are read here, by 
 
 @contextmanager
 def listening() -> Iterator[list[str]]:
-    """What tifffile logs in this thread from warnings on, as a growing list of lines."""
+    """What tifffile and imagecodecs log in this thread from warnings on, as a growing list of lines."""
     heard: list[str] = []
     thread = threading.get_ident()
 
@@ -32,12 +32,14 @@ def listening() -> Iterator[list[str]]:
                 heard.append(record.getMessage())
 
     listener = Listener(logging.WARNING)
-    logger = logging.getLogger("tifffile")
-    logger.addHandler(listener)
+    loggers = [logging.getLogger(name) for name in ("tifffile", "imagecodecs")]
+    for logger in loggers:
+        logger.addHandler(listener)
     try:
         yield heard
     finally:
-        logger.removeHandler(listener)
+        for logger in loggers:
+            logger.removeHandler(listener)
 
 
 def judged(heard: list[str], options: ReadOptions) -> tuple[str, ...]:

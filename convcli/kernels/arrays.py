@@ -22,6 +22,7 @@ from convcli.errors import ConvError, KernelError
 from convcli.formats.npy import UNPACKING, parsed_header
 from convcli.kernels.kernel import Kernel
 from convcli.kernels.rows import MOST_BYTES, layout
+from convcli.streams import STRAYS
 
 Array: TypeAlias = np.ndarray[Any, Any]
 
@@ -119,7 +120,7 @@ def read_png(data: bytes, ndim: int) -> Kernel:
 
     from convcli.formats import png
 
-    with decoding("PNG", imagecodecs.PngError):
+    with decoding("PNG", imagecodecs.PngError), logged_damage("imagecodecs"):
         width, height, depth, colour = struct.unpack_from(">IIBB", data, 16)
         if not data.startswith(b"\x89PNG\r\n\x1a\n"):
             raise ConvError("is not a PNG", "corrupt")
@@ -135,7 +136,8 @@ def decoding(title: str, *raised: type[Exception]) -> Iterator[None]:
     """Turn what decoders raise on damaged data into one error."""
     expected = DAMAGE + raised
     try:
-        yield
+        with STRAYS.muted():
+            yield
     except expected as error:
         raise ConvError(f"is no {title}, or a damaged one ({' '.join(str(error).split())[:120]})", "corrupt") from error
 
