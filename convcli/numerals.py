@@ -14,7 +14,7 @@ WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
 DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 UNKNOWN = ("nan", "inf", "-inf")
 """What is no number, and yet may be a sample's value."""
-LONGEST = 18  # digits: what fits into 64 bits
+LONGEST = 100  # digits: int() takes long for thousands of them
 
 
 def whole(text: str) -> int:

@@ -22,7 +22,7 @@ GAP = "  "
 RULES = 3
 """Columns of a terminal that rich puts between two columns of a table."""
 
-FORMULA = re.compile(r"\s*[=+\-@＝＋－＠]")
+FORMULA = re.compile(r"\s*[=+\-@＝＋－＠]\s*\S")
 """How a cell begins that spreadsheets run (OWASP, CSV injection; tabs and line breaks are made visible before)."""
 MARKUP = re.compile(r"[|<`]|(?<=\])\(")
 """What ends a cell of Markdown, or begins a tag, code or the target of a link in it."""

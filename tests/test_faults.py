@@ -153,7 +153,8 @@ SLIPS = [
     ("box:99999999999999999999", "kernel"),
     ("1 nan 1", "kernel"),
     ("9" * 400, "kernel"),
-    ("", "kernel"),
+    (";", "kernel"),
+    ("", "usage"),
 ]
 
 

@@ -401,7 +401,7 @@ main()
 
 @pytest.mark.parametrize(
     "module",
-    "convcli.cli convcli.commands.calling convcli.parser typer numpy convcli.engine.loop scipy.fft tifffile".split(),
+    "convcli.cli convcli.commands.calling numpy convcli.engine.loop scipy.fft tifffile".split(),
 )
 def test_ctrl_c_while_modules_are_loaded_shows_no_traceback(pictures, tmp_path, module):
     words = ("conv2d", pictures / "large.tif", "-k", "gaussian:30", "-m", "fft", "-o", tmp_path / "out.tif")
@@ -411,10 +411,10 @@ def test_ctrl_c_while_modules_are_loaded_shows_no_traceback(pictures, tmp_path, 
             "-c",
             WHILE_LOADING.format(module=module),
             *words,
-            "-qf",
+            "-q",
             "--precision",
             "double",
-        ],  # -qf is for the parser
+        ],
         capture_output=True,
         env=environment(),
         check=False,

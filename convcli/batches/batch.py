@@ -112,8 +112,8 @@ class Run:
     journal: Journal | None = None
     finished: Set[int] = frozenset()
 
-    def answers(self) -> Generator[Answer]:
-        """One for each input, in their order."""
+    def answers(self, idle: Callable[[], object] = tuple) -> Generator[Answer]:
+        """One for each input, in their order; `idle` is called now and then while many are at work."""
         if not self.batch.many:
             yield self.answer(0)
             return
@@ -121,7 +121,7 @@ class Run:
 
         count = len(self.targets)
         todo = (i for i in range(count) if i not in self.finished)
-        with closing(run_jobs(self.work, todo, self.jobs, 1 if self.batch.fail_fast else AHEAD)) as answers:
+        with closing(run_jobs(self.work, todo, self.jobs, 1 if self.batch.fail_fast else AHEAD, idle)) as answers:
             for i in range(count):
                 yield self.passed_over(i) if i in self.finished else self.received(*next(answers))
 
@@ -196,7 +196,7 @@ def tell_all(run: Run, summary: Summary, record: Record) -> Interrupted | None:
     batch = run.batch
     line = ProgressLine(summary, quiet=batch.settings.quiet or not batch.many)
     try:
-        with closing(run.answers()) as answers:
+        with closing(run.answers(line.show)) as answers:
             line.show()
             for answer in answers:
                 summary.add(answer.facts, answer.exit_code)

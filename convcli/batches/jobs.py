@@ -29,6 +29,8 @@ WAITING = 512
 """Answers that wait for that of an earlier task, at most: an answer is some kilobytes."""
 PATIENCE = 2.0
 """Seconds that a worker has to clean up once it is told to stop."""
+PULSE = 0.2
+"""Seconds of silence after which one may look around."""
 PREFERRED = "500"
 """What makes the system, when memory runs out, end a worker rather than this process or one of another program."""
 
@@ -82,9 +84,12 @@ class Worker:
         return said, Died(os.waitstatus_to_exitcode(found[1]))
 
 
-def run_jobs(work: Work, tasks: Iterable[int], jobs: int, ahead: int = AHEAD) -> Generator[tuple[int, Any]]:
+def run_jobs(
+    work: Work, tasks: Iterable[int], jobs: int, ahead: int = AHEAD, idle: Callable[[], object] = tuple
+) -> Generator[tuple[int, Any]]:
     """(task, answer) for each task in their order, by up to `jobs` workers; an answer is anything that JSON holds.
 
+    `idle` is called now and then while no answer comes.
     When a signal stops this process, the answers that are there come first, then the exception.
     """
     crew = Crew(work)
@@ -96,7 +101,7 @@ def run_jobs(work: Work, tasks: Iterable[int], jobs: int, ahead: int = AHEAD) ->
                 crew.add(task, jobs, ahead)
             if not order:
                 return
-            answered.update(crew.wait())
+            answered.update(crew.wait(idle))
             while order and order[0] in answered:
                 yield order[0], answered.pop(order[0])
                 order.popleft()
@@ -129,12 +134,14 @@ class Crew:
         assert len(least.pending) < ahead
         least.give(task)
 
-    def wait(self) -> list[tuple[int, Any]]:
+    def wait(self, idle: Callable[[], object]) -> list[tuple[int, Any]]:
         """The next answers; in place of a worker that died comes a new one, and its first task is lost."""
         with selectors.DefaultSelector() as ready:
             for worker in self.workers:
                 ready.register(worker.answers, selectors.EVENT_READ, worker)
-            chosen: list[Worker] = [key.data for key, _ in ready.select()]
+            while not (events := ready.select(PULSE)):
+                idle()
+            chosen: list[Worker] = [key.data for key, _ in events]
         found = []
         for worker in chosen:
             answers = worker.take()

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import field
 from math import prod
 from pathlib import Path
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from convcli.batches.names import FileId, check_target
+from convcli.batches.progress import Progress, progress_of
 from convcli.engine.samples import Counts
 from convcli.errors import ConvError, UsageError
 from convcli.formats import (
@@ -42,8 +42,6 @@ from convcli.wording import share_of
 
 LONG = 2**25
 """Bytes of pixels, read and written, from which reading, computing and writing overlap."""
-SLOW = 2.0
-"""Predicted seconds from which a progress bar is worth its import."""
 
 
 @record
@@ -67,6 +65,12 @@ class Settings:
 
 def process(operation: Operation, settings: Settings, source: str, target: str) -> Report:
     """One input into one output, or only planned."""
+    with progress_of(source, quiet=settings.quiet) as progress:
+        return processed(operation, settings, source, target, progress)
+
+
+def processed(operation: Operation, settings: Settings, source: str, target: str, progress: Progress) -> Report:
+    """The same, telling how far it is."""
     started = perf_counter()
     content: Path | bytes = read_input() if source == STREAM else Path(source)
     info = probe(content, options=settings.reading)
@@ -82,7 +86,7 @@ def process(operation: Operation, settings: Settings, source: str, target: str) 
     if settings.explain or settings.dry_run:
         return replace(report, warnings=settings.notes + info.notes + notes, status="skipped")
     assert format_ is not None
-    course = Course(content, target, format_, settings, info, work, notes)
+    course = Course(content, target, format_, settings, info, work, notes, progress)
     outcome = course.by_windows() if course.is_long else None
     counts, times_taken, warnings = outcome or course.at_once()
     return replace(
@@ -112,17 +116,20 @@ class Course(NamedTuple):
     before: ImageInfo
     work: Work
     notes: tuple[str, ...]
+    progress: Progress
 
     def at_once(self) -> Outcome:
         """Read everything, compute everything, write everything."""
         check_size(self.work.after)
         begun = perf_counter()
+        self.progress.enter("reading")
         image = read(self.content, options=self.settings.reading)
         read_at = perf_counter()
-        with _progress(self.settings, self.work) as progress:
-            result, counts = self.work.run(image, verify=self.settings.verify, progress=progress)
+        self.progress.enter("computing", self.work.outputs)
+        result, counts = self.work.run(image, verify=self.settings.verify, progress=self.progress.add)
         computed_at = perf_counter()
         warnings = self.warnings(image.info, counts)
+        self.progress.enter("writing")
         _write(result, self.target, self.format, self.settings)
         taken = {"read": read_at - begun, "compute": computed_at - read_at, "write": perf_counter() - computed_at}
         return counts, taken, warnings
@@ -150,11 +157,11 @@ class Course(NamedTuple):
             if (info.shape, info.axes, info.dtype) != (self.before.shape, self.before.axes, self.before.dtype):
                 raise ConvError("was replaced while it was looked at; run again", "corrupt", where=str(self.content))
             self.check_room()
-            with (
-                streamed(Path(self.target), after, format=self.format, force=force, options=settings.writing) as target,
-                _progress(settings, self.work) as progress,
-            ):
-                counts, busy = self.work.stream(source, target, verify=settings.verify, progress=progress)
+            target_path = Path(self.target)
+            with streamed(target_path, after, format=self.format, force=force, options=settings.writing) as target:
+                self.progress.enter("computing", self.work.outputs)
+                counts, busy = self.work.stream(source, target, verify=settings.verify, progress=self.progress.add)
+                self.progress.enter("writing")
                 warnings = self.warnings(info, counts)
         return counts, busy, warnings
 
@@ -259,20 +266,6 @@ def _write(image: Image, target: str, format_: Format, settings: Settings) -> No
             pixels.write(encode(image, format_, settings.writing))
         return
     write(Path(target), image, format=format_, force=settings.force or settings.in_place, options=settings.writing)
-
-
-@contextmanager
-def _progress(settings: Settings, work: Work) -> Iterator[Any]:
-    """A bar on a terminal for work that takes long; elsewhere nothing."""
-    if settings.quiet or not sys.stderr.isatty() or work.seconds < SLOW:
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(work.method, total=work.outputs)
-        yield lambda count: bar.advance(task, count)
 
 
 def _peak_memory() -> int:

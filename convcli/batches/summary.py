@@ -6,18 +6,15 @@ It keeps counts and a few names, so that it stays small however many files there
 from __future__ import annotations
 
 import re
-import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import field
-from os import environ
 from time import perf_counter
 from typing import Any
 
+from convcli.batches.progress import OFTEN, bar, duration, is_shown, redraw
 from convcli.records import record
 from convcli.report import SCHEMA
-from convcli.streams import tell
-from convcli.tables import visible
 from convcli.wording import seconds
 
 PARTLY_FAILED = 3
@@ -25,8 +22,6 @@ PARTLY_FAILED = 3
 SLOWEST = 3
 NAMED = 10
 """Failed inputs that are named."""
-OFTEN = 0.1
-"""Seconds between two looks of the progress line."""
 NUMBER = re.compile(r"\d[\d,.]*")
 
 
@@ -128,23 +123,12 @@ def speed(rate: float) -> str:
     return f"{rate:.3g} a second" if rate >= 1 else f"{60 * rate:.3g} a minute"
 
 
-def duration(left: float) -> str:
-    """
-    >>> duration(7.2), duration(95), duration(7300)
-    ('8 s', '1:35 min', '2:01 h')
-    """
-    whole = int(left) + 1 if left % 1 else int(left)
-    if whole < 60:
-        return f"{whole} s"
-    return f"{whole // 60}:{whole % 60:02} min" if whole < 3600 else f"{whole // 3600}:{whole % 3600 // 60:02} h"
-
-
 class ProgressLine:
     """One line on a terminal that says how far a batch is and how long it will take; elsewhere nothing."""
 
     def __init__(self, summary: Summary, *, quiet: bool) -> None:
         self.summary = summary
-        self.shown = not quiet and sys.stderr.isatty() and environ.get("TERM") != "dumb"
+        self.shown = is_shown(quiet=quiet)
         self.last = 0.0
 
     def show(self) -> None:
@@ -152,20 +136,19 @@ class ProgressLine:
         now = perf_counter()
         if self.shown and now - self.last > OFTEN:
             self.last = now
-            tell(f"\r\x1b[K{visible(self.text())}")
+            redraw(self.text())
 
     def clear(self) -> None:
         """Make room for another line."""
         if self.shown and self.last:
             self.last = 0.0
-            tell("\r\x1b[K")
+            redraw("")
 
     def text(self) -> str:
         """How far, how fast, how long."""
         summary = self.summary
-        left = summary.inputs - summary.told
         failed = f", {summary.counts['failed']:,} failed" if summary.counts["failed"] else ""
+        far = f"{summary.told:,} of {summary.inputs:,} {bar(summary.told / summary.inputs)}{failed}"
         if not summary.rate:
-            return f"{summary.told:,} of {summary.inputs:,}"
-        time = duration(left / summary.rate)
-        return f"{summary.told:,} of {summary.inputs:,}, {speed(summary.rate)}, {time} left{failed}"
+            return f"{far}, {duration(int(summary.elapsed))}"
+        return f"{far}, {speed(summary.rate)}, {duration((summary.inputs - summary.told) / summary.rate)} left"

@@ -35,6 +35,8 @@ DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), PALETTE: (1, 2, 4, 8), 4: (8, 16), 6:
 STORED = {0: 1, 2: 3, PALETTE: 1, 4: 2, 6: 4}  # numbers per pixel in the file
 COUNTS = {"grey": 1, "grey+alpha": 2, "rgb": 3, "rgb+alpha": 4}
 LONGEST_SIDE = 1_000_000  # libpng's own limit
+FORGIVEN = ("Extra compressed data", "Too much image data")
+"""What libpng says of bytes behind the last row, which change no pixel."""
 DECODED = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 COMMON = {b"iCCP", b"eXIf", b"pHYs"}  # held under the keys that all formats share
 VOID = {b"tRNS", b"hIST", b"sPLT", b"acTL", b"fcTL", b"fdAT"}  # of palettes, expanded, and animations, not read
@@ -97,11 +99,12 @@ def read(source: Source, options: ReadOptions) -> Image:
 
     with decoding("PNG", RuntimeError, ValueError), listening() as heard:
         data = png_decode(critical(source.read(), found))
-    if heard and not options.lenient:
-        raise corrupt("PNG", heard[0].removeprefix("PNG warning: "))
+    serious = [line.removeprefix("PNG warning: ") for line in heard if not line.endswith(FORGIVEN)]
+    if serious and not options.lenient:
+        raise corrupt("PNG", serious[0])
     if data.shape != info.shape or data.dtype.name != info.dtype:
         raise corrupt("PNG", f"it decodes to {data.shape} {data.dtype}, not to {info.shape} {info.dtype}")
-    return Image(replace(info, notes=(*info.notes, *heard)), data)
+    return Image(replace(info, notes=(*info.notes, *serious)), data)
 
 
 @contextmanager
