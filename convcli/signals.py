@@ -12,8 +12,6 @@ import sys
 import warnings
 from types import FrameType
 
-from convcli.records import record
-
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 AGAIN = 0.5
 """Seconds until a stop is asked for anew: finalisers, and C code that calls Python, swallow exceptions."""
@@ -76,11 +74,11 @@ def interrupt(number: int, frame: FrameType | None) -> None:
         raise Interrupted(number)
 
 
-@record
 class Again:
     """The handler of the alarm after a signal: the same once more."""
 
-    number: int
+    def __init__(self, number: int) -> None:
+        self.number = number
 
     def __call__(self, _alarm: int, frame: FrameType | None) -> None:
         """Stop as the signal asked."""
