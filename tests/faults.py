@@ -380,7 +380,7 @@ FAULTS = [
     fault("TIFF uint32 above 2^31", lambda: tiff(GREY.astype(np.uint32) + 2**31), None, ".tif"),
     fault("TIFF int8", lambda: tiff(GREY.view(np.int8)), None, ".tif"),
     fault("TIFF complex", lambda: tiff(GREY.astype(np.complex64)), "dtype", ".tif"),
-    fault("TIFF CIELAB", lambda: tiff(RGB, photometric="cielab"), "dtype", ".tif"),
+    fault("TIFF of raw colours", lambda: tiff(RGB, photometric="linear_raw"), "dtype", ".tif"),
     fault("TIFF of nameless dimensions", lambda: tiff(STACK.reshape(3, 4, 64, 64), metadata={}), "ambiguous", ".tif"),
     # NumPy
     fault("npy with a pickle", pickled_npy, "unsafe", ".npy"),

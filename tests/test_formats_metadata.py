@@ -233,7 +233,7 @@ def test_white_as_zero_is_turned_where_black_is_zero(tmp_path):
 def test_one_bit_is_read_as_black_and_white(tmp_path):
     image = read(put(tmp_path, "a.tif", tiff(GREY > 99)))
     assert np.array_equal(np.where(GREY > 99, 255, 0), image.data)
-    assert ("uint8", ("1-bit samples are read as 8-bit 0 and 255",)) == (image.info.dtype, image.info.notes)
+    assert ("uint8", ("1-bit samples are scaled to 8 bits, 0 to 255",)) == (image.info.dtype, image.info.notes)
 
 
 @pytest.mark.parametrize(("scale", "dtype"), [(257, "uint8"), (256, "uint8"), (255, "uint16")])
@@ -412,3 +412,26 @@ def test_steps_of_resolution_are_exact():
         found = read(stream.getvalue()).info.metadata["resolution"]
         assert found[0] == pytest.approx(value, rel=1e-9)
         assert Fraction(found[0]).limit_denominator(10**6) == Fraction(value).limit_denominator(10**6)
+
+
+@pytest.mark.parametrize("unit", ["um", "nm", "mm", "cm"])
+@pytest.mark.parametrize("resolution", [(1, 1), None], ids=["1 pixel per unit", "nothing"])
+def test_imagej_pixels_of_exactly_one_unit_have_their_size(tmp_path, unit, resolution):
+    more = {} if resolution is None else {"resolution": resolution}
+    metadata = {"axes": "ZYX", "unit": unit, "spacing": 1.0}
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((2, 4, 5), "u2"), imagej=True, metadata=metadata, **more)
+    assert dict.fromkeys("XYZ", (1.0, unit)) == dict(probe(tmp_path / "a.tif").spacing)
+
+
+@pytest.mark.parametrize("unit", ["inch", "cm"])
+def test_one_pixel_per_unit_is_a_resolution(tmp_path, unit):
+    code = {"inch": 2, "cm": 3}[unit]
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((4, 5), "u1"), resolution=(1, 1), resolutionunit=code, metadata=None)
+    assert {"X": (1.0, unit), "Y": (1.0, unit)} == probe(tmp_path / "a.tif").steps
+
+
+def test_ome_pixels_of_exactly_one_unit_have_their_size(tmp_path):
+    metadata = {"axes": "ZYX"} | {f"PhysicalSize{axis}": 1.0 for axis in "XYZ"}
+    metadata |= {f"PhysicalSize{axis}Unit": "\u00b5m" for axis in "XYZ"}
+    tifffile.imwrite(tmp_path / "a.ome.tif", np.zeros((2, 4, 5), "u2"), ome=True, metadata=metadata)
+    assert dict.fromkeys("XYZ", (1.0, "um")) == dict(probe(tmp_path / "a.ome.tif").spacing)

@@ -14,6 +14,7 @@ from convcli.formats.ifd import Directory, Tag
 from convcli.image import ImageInfo, as_sample
 
 SCALE, TIES, MATRIX, KEYS = 33550, 33922, 34264, 34735
+PLACES = (SCALE, TIES, MATRIX, KEYS)
 RASTER_TYPE, IS_POINT = 1025, 2
 NODATA = 42113  # GDAL's, https://gdal.org/en/stable/drivers/raster/gtiff.html
 GEOGRAPHY = (SCALE, TIES, MATRIX, KEYS, 34736, 34737, 42112, NODATA)

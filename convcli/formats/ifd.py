@@ -96,13 +96,15 @@ def header(layout: Layout) -> bytes:
     )
 
 
-def page_offsets(stream: BinaryIO, size: int) -> list[int]:
-    """The offsets of all pages, in order; a chain that is empty, broken or circular is an error."""
+def page_offsets(stream: BinaryIO, size: int, *, lenient: bool = False) -> list[int]:
+    """The offsets of all pages, in order; a chain that is empty, broken or (if not `lenient`) circular is an error."""
     layout, offset = layout_of(stream)
     if offset == 0:
         raise corrupt("TIFF", "it has a header and no image")
     offsets: dict[int, None] = {}
     while offset:
+        if offset in offsets and lenient:
+            break
         if offset in offsets:
             raise corrupt("TIFF", f"its list of pages runs in a circle at page {len(offsets)}")
         if offset >= size:

@@ -31,7 +31,7 @@ def kept(metadata: Metadata) -> dict[str, Any]:
 def spacing(metadata: Metadata, resolution: tuple[float, float, str] | None) -> dict[str, tuple[float, str]]:
     """The step along each axis: from the resolution in pixels per unit, `spacing` and `finterval`."""
     unit = metadata.get("unit", "")
-    x, y = (1 / density if density else 0 for density in resolution[:2]) if resolution else (0, 0)
+    x, y = (1 / density if density else 0 for density in resolution[:2]) if resolution else (1, 1)  # ImageJ's
     steps = {
         "X": physical(x, unit),
         "Y": physical(y, metadata.get("yunit", unit)),

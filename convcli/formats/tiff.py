@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
+from functools import cached_property
 from math import prod
 from typing import Any, BinaryIO
 
@@ -19,9 +20,9 @@ from convcli.errors import ConvError
 from convcli.formats import exif_directories, imagej, ome
 from convcli.formats.failures import corrupt, decoding
 from convcli.formats.flat import Flat
-from convcli.formats.geotiff import GEOGRAPHY, missing_notes, missing_value
-from convcli.formats.ifd import Directory, layout_of, page_offsets, read_directory
-from convcli.formats.layout import DTYPES, MAPPED_FROM, check_axes, check_series, with_axes
+from convcli.formats.geotiff import GEOGRAPHY, PLACES, missing_notes, missing_value
+from convcli.formats.ifd import Directory, layout_of, next_offset, page_offsets, read_directory
+from convcli.formats.layout import MAPPED_FROM, check_axes, check_series, with_axes
 from convcli.formats.limits import (
     DEFLATE_RATIO,
     LZW_RATIO,
@@ -32,25 +33,33 @@ from convcli.formats.limits import (
     times,
 )
 from convcli.formats.options import ReadOptions
-from convcli.formats.pixels import Array, mapped, native
+from convcli.formats.pixels import Array, mapped
 from convcli.formats.source import Source
+from convcli.formats.tiff_colours import CONTIGUOUS, JPEG, OLD_JPEG, YCBCR
 from convcli.formats.tiff_damage import DAMAGE, judged, listening
 from convcli.formats.tiff_output import write
+from convcli.formats.tiff_samples import (
+    ASSOCIATED,
+    PHOTOMETRICS,
+    Meaning,
+    dtype_of,
+    expanded,
+    meaning_of,
+    packed_bits,
+    sample_names,
+)
 from convcli.formats.tiff_stream import streamed
+from convcli.formats.tiff_whole import decoded
 from convcli.formats.tiff_windows import Careful, Paged, refuses
 from convcli.image import AXES, Image, ImageInfo, PixelSource, as_sample
 from convcli.records import record, replace
 
 __all__ = ["probe", "read", "streamed", "windows", "write"]
 
-MINISWHITE, MINISBLACK, RGB, PALETTE, MASK, SEPARATED, YCBCR = range(7)
-PHOTOMETRICS = {MINISWHITE: "miniswhite", MINISBLACK: "minisblack", RGB: "rgb", SEPARATED: "separated"}
-ASSOCIATED, UNASSOCIATED = 1, 2  # alpha: colours multiplied by it, or not
-NONE, JPEG = 1, 7
 RATIOS = {
-    NONE: 1,
+    1: 1,
     5: LZW_RATIO,
-    6: DEFLATE_RATIO,
+    OLD_JPEG: DEFLATE_RATIO,
     JPEG: DEFLATE_RATIO,
     8: DEFLATE_RATIO,
     32946: DEFLATE_RATIO,
@@ -65,7 +74,10 @@ KEPT_TAGS = (269, 271, 272, 285, 305, 306, 315, 316, 332, 333, 334, 700, 33432, 
 
 @record
 class Opened:
-    """An open TIFF, the series of pages that is to be read, and what there is to say of it."""
+    """An open TIFF, the series of pages that is to be read, and what there is to say of it.
+
+    `circle` is the number of its pages where the last one leads back to another, else 0.
+    """
 
     stream: BinaryIO
     size: int
@@ -74,11 +86,17 @@ class Opened:
     series: TiffPageSeries
     tags: Directory
     heard: list[str]
+    circle: int
 
     @property
     def page(self) -> Any:
         """The first page, which the others resemble."""
         return self.series.keyframe
+
+    @cached_property
+    def meaning(self) -> Meaning:
+        """What its samples stand for."""
+        return meaning_of(self.page, container(self))
 
 
 def probe(source: Source, options: ReadOptions) -> ImageInfo:
@@ -111,11 +129,12 @@ def windows(source: Source, options: ReadOptions) -> Iterator[tuple[ImageInfo, P
 
 def windowed(tiff: Opened, info: ImageInfo) -> PixelSource | None:
     """The pixels of the series by windows, expanded as `describe` says."""
-    series = tiff.series
-    if series.dataoffset is not None and series.shape == info.shape and series.dtype != bool:
+    series, meaning = tiff.series, tiff.meaning
+    if series.dataoffset is not None and series.shape == info.shape and type(meaning) is Meaning:
         dtype = series.dtype.newbyteorder(tiff.file.byteorder)
         return Flat(tiff.stream, series.dataoffset, dtype, series.shape, "TIFF")
-    return None if refuses(series) else Paged(tiff.stream, series, lambda samples: expanded_pixels(tiff, samples))
+    apart = meaning.gathers and tiff.page.samplesperpixel > 1 and tiff.page.planarconfig != CONTIGUOUS
+    return None if apart or refuses(series) else Paged(tiff.stream, series, meaning.pixels)
 
 
 def with_remarks(info: ImageInfo, tiff: Opened, options: ReadOptions) -> ImageInfo:
@@ -127,7 +146,8 @@ def with_remarks(info: ImageInfo, tiff: Opened, options: ReadOptions) -> ImageIn
 def opened(source: Source, options: ReadOptions) -> Iterator[Opened]:
     """A TIFF whose pages have been walked and whose series is chosen."""
     with source.open() as stream, decoding("TIFF", *DAMAGE), listening() as heard:
-        page_offsets(stream, source.size)
+        offsets = page_offsets(stream, source.size, lenient=options.lenient)
+        circle = next_offset(stream, layout_of(stream)[0], offsets[-1]) != 0
         with tiff_file(stream) as first:
             xml = first.ome_metadata if first.is_ome else None
         with tiff_file(stream, omexml=checked_ome(xml, options)) as file:
@@ -136,7 +156,7 @@ def opened(source: Source, options: ReadOptions) -> Iterator[Opened]:
             number = check_series(options.series, len(file.series))
             series = file.series[number]
             tags = read_directory(stream, layout_of(stream)[0], series.keyframe.offset)
-            yield Opened(stream, source.size, file, number, series, tags, heard)
+            yield Opened(stream, source.size, file, number, series, tags, heard, len(offsets) if circle else 0)
 
 
 def tiff_file(stream: BinaryIO, omexml: str | None = None) -> TiffFile:
@@ -168,9 +188,14 @@ def check_imagej(file: TiffFile) -> None:
         raise corrupt("TIFF", f"ImageJ's description declares {promised} planes, {held} are there")
 
 
-def series_notes(file: TiffFile, series: TiffPageSeries, options: ReadOptions) -> tuple[str, ...]:
+def series_notes(tiff: Opened, options: ReadOptions) -> tuple[str, ...]:
     """What of a file is left unread."""
+    file, series = tiff.file, tiff.series
     notes = []
+    if tiff.circle:
+        notes.append(
+            f"damage: its list of pages runs in a circle behind page {tiff.circle}; {len(file.pages)} are read"
+        )
     if len(file.series) > 1 and options.series is None:
         notes.append(
             f"holds {len(file.series)} images; the first ({times(series.shape)}) is read; --series N picks another"
@@ -183,7 +208,8 @@ def series_notes(file: TiffFile, series: TiffPageSeries, options: ReadOptions) -
 def describe(tiff: Opened, options: ReadOptions) -> ImageInfo:
     """The chosen series as an image, as it will be read: bits and palettes expanded."""
     page, series = tiff.page, tiff.series
-    dtype = supported_dtype(series)
+    meaning, dtype = tiff.meaning, dtype_of(page)
+    number = "uint8" if dtype == "bool" else dtype
     axes, remarks = named_axes(tiff, options)
     kind = container(tiff)
     metadata = metadata_of(tiff, kind)
@@ -195,13 +221,13 @@ def describe(tiff: Opened, options: ReadOptions) -> ImageInfo:
         samples=sample_names(page) if "S" in series.axes else "",
         premultiplied=ASSOCIATED in page.extrasamples,
         spacing={axis: step for axis, step in spacing_of(tiff, kind, metadata).items() if axis in axes},
-        missing=as_sample(missing_value(tiff.tags), dtype),
+        missing=as_sample(missing_value(tiff.tags), number),
         metadata=metadata,
-        notes=series_notes(tiff.file, series, options),
-        remarks=remarks + missing_notes(tiff.tags, dtype),
+        notes=series_notes(tiff, options),
+        remarks=remarks + missing_notes(tiff.tags, number),
     )
-    check_places(tiff, info, options)
-    return with_bands(with_axes(expanded(info, tiff), options.axes), tiff)
+    info = replace(info, notes=(*info.notes, *check_places(tiff, info, options)))
+    return with_bands(with_axes(meaning.described(info), options.axes), tiff)
 
 
 def with_bands(info: ImageInfo, tiff: Opened) -> ImageInfo:
@@ -209,33 +235,18 @@ def with_bands(info: ImageInfo, tiff: Opened) -> ImageInfo:
 
     That is so of data in several samples, and of what lies on Earth, unless C names something else.
     """
-    place, located = tiff.series.axes.find("S"), not tiff.tags.keys().isdisjoint(GEOGRAPHY[:4])
+    place = -1 if tiff.meaning.gathers else tiff.series.axes.find("S")
+    located = not tiff.tags.keys().isdisjoint(PLACES)
     named = info.axes[place] if place >= 0 else "S"
     data = located or named == "C" or (place >= 0 and not sample_names(tiff.page))
     bands = data and named in "CS" and ("C" not in info.axes or named == "C")
     return replace(info, metadata={**info.metadata, "tiff": {**info.metadata["tiff"], "bands": bands}})
 
 
-def supported_dtype(series: TiffPageSeries) -> str:
-    """The dtype of the pixels; refused where a filter can mean nothing, or the colours are not RGB or ink."""
-    page: Any = series.keyframe
-    name = "" if page.dtype is None else np.dtype(page.dtype).name
-    if name not in DTYPES:
-        bits = f"{page.bitspersample}-bit samples of kind {page.sampleformat}"
-        raise ConvError(
-            f"holds {name or bits}, which cannot be filtered; convert it to integers or floats first", "dtype"
-        )
-    jpeg = page.photometric == YCBCR and page.compression in (6, JPEG)
-    if page.photometric not in (*PHOTOMETRICS, PALETTE, MASK) and not jpeg:
-        colours = getattr(page.photometric, "name", page.photometric)
-        raise ConvError(f"stores its colours as {colours}, which is not supported; convert it to RGB first", "dtype")
-    return name
-
-
 def named_axes(tiff: Opened, options: ReadOptions) -> tuple[str, tuple[str, ...]]:
     """A letter for each dimension: as declared, as the user says, or Z for the pages of a plain file, with a remark."""
     axes, shape = tiff.series.axes, tiff.series.shape
-    if options.axes is not None and len(options.axes) == len(axes) and not is_palette(tiff):
+    if options.axes is not None and len(options.axes) == len(axes) and not tiff.meaning.gathers:
         return check_axes(options.axes, shape), ()
     if not {"Y", "X"} <= set(axes):
         raise ConvError(f"holds no image: its dimensions are {axes or 'none'} ({times(shape)})", "shape")
@@ -252,43 +263,6 @@ def named_axes(tiff: Opened, options: ReadOptions) -> tuple[str, tuple[str, ...]
 def container(tiff: Opened) -> str:
     """The kind of TIFF: "ome", "imagej" or "tiff"."""
     return tiff.series.kind if tiff.series.kind in ("ome", "imagej") else "tiff"
-
-
-def is_palette(tiff: Opened) -> bool:
-    """True for indices into a palette; ImageJ's are intensities with a colour table for the screen."""
-    return tiff.page.photometric == PALETTE and container(tiff) != "imagej"
-
-
-def sample_names(page: Any) -> str:
-    """What the samples of a pixel mean."""
-    alpha = "+alpha" if page.extrasamples and page.extrasamples[0] in (ASSOCIATED, UNASSOCIATED) else ""
-    count = page.samplesperpixel - bool(alpha)
-    if page.photometric in (RGB, YCBCR) and count == 3:
-        return "rgb" + alpha
-    if page.photometric == SEPARATED and count == 4 and not alpha:
-        return "cmyk"
-    return "grey" + alpha if count == 1 else ""
-
-
-def expanded(info: ImageInfo, tiff: Opened) -> ImageInfo:
-    """The image once its palette is applied, or its bits are bytes."""
-    if is_palette(tiff):
-        dtype = palette(tiff).dtype.name
-        return replace(info, shape=(*info.shape, 3), axes=info.axes + "S", samples="rgb", dtype=dtype)
-    if info.dtype == "bool":
-        return replace(info, dtype="uint8", notes=(*info.notes, "1-bit samples are read as 8-bit 0 and 255"))
-    return info
-
-
-def palette(tiff: Opened) -> Array:
-    """The palette as (colours, 3), in 8 bits where its 16-bit values say no more."""
-    table: Array | None = tiff.page.colormap
-    if table is None or table.ndim != 2 or table.shape[0] != 3:
-        raise corrupt("TIFF", "its palette is missing")
-    for scale in (257, 256):
-        if not (table % scale).any():
-            return (table // scale).astype(np.uint8).T
-    return (table.astype(np.uint8) if table.max() < 256 else table.astype(np.uint16)).T
 
 
 def metadata_of(tiff: Opened, kind: str) -> dict[str, Any]:
@@ -363,24 +337,32 @@ def spacing_of(tiff: Opened, kind: str, metadata: dict[str, Any]) -> dict[str, t
     return {}
 
 
-def check_places(tiff: Opened, info: ImageInfo, options: ReadOptions) -> None:
-    """Every strip or tile of every page lies inside the file and could hold what is declared for it."""
+def check_places(tiff: Opened, info: ImageInfo, options: ReadOptions) -> tuple[str, ...]:
+    """Every strip or tile of every page lies inside the file and could hold what is declared for it.
+
+    A note where some are absent, and the reading is lenient.
+    """
     series = tiff.series
     check_some(info)
+    if tiff.page.compression == OLD_JPEG:  # its places are in tags of many kinds, which libtiff looks after
+        check_ratio(series.size, tiff.size, DEFLATE_RATIO)
+        return ()
     if series.dataoffset is not None:
         missing = series.dataoffset + series.nbytes - tiff.size
         if missing > 0:
             raise corrupt("TIFF", f"it is cut short: {missing:,} bytes of pixels are missing")
-        return
-    sizes = [stored_bytes(tiff, page, number, options) for number, page in enumerate(series, 1)]
+        return ()
+    found = [stored_bytes(tiff, page, number, options) for number, page in enumerate(series, 1)]
+    sizes, absent = [size for size, _ in found], sum(count for _, count in found)
     if len(sizes) * tiff.page.size != series.size:
         raise corrupt("TIFF", f"{series.size // tiff.page.size} pages are declared, {len(sizes)} are there")
-    bits = tiff.page.bitspersample if isinstance(tiff.page.bitspersample, int) else 8 * series.dtype.itemsize
-    check_ratio(series.size * bits // 8, sum(sizes), RATIOS.get(int(tiff.page.compression), UNBOUNDED_RATIO))
+    ratio = RATIOS.get(int(tiff.page.compression), UNBOUNDED_RATIO) * (3 if tiff.page.is_subsampled else 1)
+    check_ratio(series.size * packed_bits(tiff.page) // 8, sum(sizes), ratio)
+    return (f"damage: {absent} strips or tiles are absent, and read as {tiff.page.nodata:g}",) if absent else ()
 
 
-def stored_bytes(tiff: Opened, page: Any, number: int, options: ReadOptions) -> int:
-    """The bytes of one page's pixels in the file; an error where some are not there."""
+def stored_bytes(tiff: Opened, page: Any, number: int, options: ReadOptions) -> tuple[int, int]:
+    """The bytes of one page's pixels in the file, and how many strips or tiles are absent: an error if not lenient."""
     if page is None:
         raise corrupt("TIFF", f"page {number} of the stack is missing")
     offsets, counts, parts = page.dataoffsets, page.databytecounts, prod(tiff.page.chunked)
@@ -390,9 +372,10 @@ def stored_bytes(tiff: Opened, page: Any, number: int, options: ReadOptions) -> 
         raise corrupt("TIFF", f"it is cut short: pixels of page {number} lie past its end")
     absent = sum(not (offset and count) for offset, count in zip(offsets, counts, strict=True))
     if absent and not options.lenient:
-        reason = f"{absent} strips or tiles of page {number} are absent; --lenient reads them as zeros"
+        filled = "missing" if tiff.page.nodata else "zeros"  # as GDAL has it
+        reason = f"{absent} strips or tiles of page {number} are absent; --lenient reads them as {filled}"
         raise corrupt("TIFF", reason)
-    return sum(counts)
+    return sum(counts), absent
 
 
 def pixels(tiff: Opened, info: ImageInfo, options: ReadOptions, *, mappable: bool) -> Array:
@@ -401,19 +384,10 @@ def pixels(tiff: Opened, info: ImageInfo, options: ReadOptions, *, mappable: boo
     place = series.dataoffset
     aligned = place is not None and place % series.dtype.itemsize == 0
     dtype = series.dtype.newbyteorder(tiff.file.byteorder)
-    if mappable and place is not None and aligned and series.nbytes >= MAPPED_FROM and series.shape == info.shape:
+    if mappable and place is not None and aligned and series.nbytes >= MAPPED_FROM and type(tiff.meaning) is Meaning:
         return mapped(tiff.stream, dtype, place, series.shape)
     check_declared(info, np.dtype(info.dtype).itemsize, options.max_pixels)
-    data = series.asarray()
+    data = decoded(tiff.stream, series)
     if data.shape != series.shape:
         raise corrupt("TIFF", f"it decodes to {times(data.shape)} samples, not to {times(series.shape)}")
-    return expanded_pixels(tiff, data)
-
-
-def expanded_pixels(tiff: Opened, data: Array) -> Array:
-    """Samples as pixels: with a palette applied, bits as bytes, in the machine's byte order."""
-    is_bits = data.dtype == bool
-    data = data.view(np.uint8) if is_bits else data
-    if is_palette(tiff):
-        return np.take(palette(tiff), data, axis=0)
-    return data * np.uint8(255) if is_bits else native(data)
+    return expanded(tiff.meaning, data, series.axes)

@@ -28,6 +28,7 @@ LOSSLESS = {1: 1, 5: 5, 8: 8, 32946: 8, 32773: 32773, 34925: 34925, 50000: 50000
 DEFLATE = 8
 PREDICTABLE = frozenset({5, 8, 34925, 50000})
 PHOTOMETRICS = {"rgb": "rgb", "rgb+alpha": "rgb", "cmyk": "separated"}
+COLOURED = {"rgb": 3, "separated": 4}
 ALPHA = {True: "assocalpha", False: "unassalpha"}
 RESOLUTION_UNITS = {"none": 1, "inch": 2, "cm": 3}
 ORIENTATION = 274
@@ -150,11 +151,14 @@ def structure(info: ImageInfo, options: WriteOptions) -> dict[str, Any]:
 def samples(info: ImageInfo) -> dict[str, Any]:
     """Photometric interpretation, and what the samples of a pixel are."""
     white = info.metadata.get("tiff", {}).get("photometric") == "miniswhite"
-    arguments: dict[str, Any] = {"photometric": PHOTOMETRICS.get(info.samples, "miniswhite" if white else "minisblack")}
-    count = info.size("S")
+    usual, count = "miniswhite" if white else "minisblack", info.size("S")
+    own = info.metadata.get("tiff", {}).get("photometric", usual)
+    if info.samples == "" and count > COLOURED.get(own, count):  # colours with data beside them
+        usual = own
+    arguments: dict[str, Any] = {"photometric": PHOTOMETRICS.get(info.samples, usual)}
     if count > 1:
         arguments["planarconfig"] = "separate" if info.axes.endswith("SYX") else "contig"
-        coloured = {"rgb": 3, "cmyk": 4}.get(info.samples.removesuffix("+alpha"), 1)
+        coloured = COLOURED.get(arguments["photometric"], 1)
         extra = [ALPHA[info.premultiplied]] if info.has_alpha else []
         arguments["extrasamples"] = extra + ["unspecified"] * (count - coloured - len(extra))
     return arguments

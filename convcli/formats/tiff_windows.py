@@ -19,6 +19,8 @@ from convcli.formats.failures import corrupt, decoding
 from convcli.formats.limits import memory
 from convcli.formats.options import ReadOptions
 from convcli.formats.pixels import Array
+from convcli.formats.tiff_codecs import trimmed
+from convcli.formats.tiff_colours import OLD_JPEG, subsampling
 from convcli.formats.tiff_damage import DAMAGE, judged, listening
 from convcli.image import PixelSource, Spans
 from convcli.records import record
@@ -102,7 +104,12 @@ class Paged:
         if len(content) < count:
             raise corrupt("TIFF", f"it is cut short: pixels of page {number + 1} lie past its end")
         tables = {"jpegtables": held.jpegtables, "jpegheader": self.page.jpegheader}
-        pixels, _, shape = self.page.decode(content or None, index, **tables, _fullsize=False)
+        try:
+            pixels, _, shape = self.page.decode(content or None, index, **tables, _fullsize=False)
+        except RuntimeError:
+            if (whole := trimmed(self.page, content, index)) is None:
+                raise
+            pixels, _, shape = self.page.decode(whole, index, **tables, _fullsize=False)
         if pixels is None:
             return np.full(shape[1:], self.page.nodata, self.page.dtype)
         decoded: Array = pixels[0]
@@ -133,5 +140,5 @@ def refuses(series: TiffPageSeries) -> bool:
     huge = height * page.imagewidth * page.shaped[-1] * page.dtype.itemsize > memory() // 8
     deep = page.imagedepth > 1 or (page.is_tiled and page.tiledepth > 1)
     slide = page.jpegheader is not None and 273 in page.tags and page.is_tiled
-    odd = page.is_subsampled or series.transform is not None
+    odd = subsampling(page) != (1, 1) or page.compression == OLD_JPEG or series.transform is not None
     return bool(huge or deep or slide or odd or prod(page.shaped) * len(series) != series.size)
