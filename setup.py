@@ -20,6 +20,7 @@ PARTS = {
     "_fourier": ("versions",),
     "_copies": ("axis", "versions"),
     "_deflate": ("versions",),
+    "_entropy": (),
     "_rows": ("versions",),
 }
 """Modules of compiled code, each with its headers; its source is named alike."""

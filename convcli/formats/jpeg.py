@@ -18,6 +18,7 @@ import numpy as np
 from imagecodecs import jpeg8_decode, jpeg8_encode
 
 from convcli.errors import ConvError
+from convcli.formats import jpeg_entropy
 from convcli.formats.exif import orientation
 from convcli.formats.failures import corrupt, decoding
 from convcli.formats.layout import fitting_profile
@@ -26,6 +27,7 @@ from convcli.formats.options import ReadOptions, WriteOptions
 from convcli.formats.pixels import Array, picture
 from convcli.formats.source import Source
 from convcli.image import Image, ImageInfo
+from convcli.native import scans as native_scans
 from convcli.records import record, replace
 
 START, END, SCAN = b"\xff\xd8", b"\xff\xd9", 0xDA
@@ -39,6 +41,7 @@ FRAMES = {
     0xC9: "arithmetic",
     0xCA: "arithmetic",
 }
+WALKED = {"baseline", "extended", "progressive", "lossless"}  # by Huffman codes
 OTHER_FRAMES = {0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF, 0xF7}  # hierarchical and the like, JPEG-LS
 BARE = {0x01, *range(0xD0, 0xD8)}  # markers without a length
 EXIF, ICC, XMP, ADOBE, JFIF = b"Exif\0\0", b"ICC_PROFILE\0", b"http://ns.adobe.com/xap/1.0/\0", b"Adobe", b"JFIF\0"
@@ -106,15 +109,20 @@ def read(source: Source, options: ReadOptions) -> Image:
     itemsize = np.dtype(info.dtype).itemsize
     check_declared(info, itemsize, options.max_pixels)
     check_ratio(found.width * found.height * len(found.factors), len(content), DEFLATE_RATIO)
-    scans = scan_places(content, found.data_start)
+    is_walked = native_scans.AVAILABLE and found.frame in WALKED
+    scans = [] if is_walked else scan_places(content, found.data_start)
     with ThreadPoolExecutor(1) as helper:  # libjpeg decodes on one core; another checks
-        needs_tail = helper.submit(is_tail_needed, content, scans, found)
+        walked = helper.submit(jpeg_entropy.check, content) if is_walked else None
+        needs_tail = None if is_walked else helper.submit(is_tail_needed, content, scans, found)
         with decoding("JPEG", RuntimeError, ValueError):
             data = jpeg8_decode(content)
     if data.shape != info.shape or data.dtype.name != info.dtype:
         raise corrupt("JPEG", f"it decodes to {data.shape} {data.dtype}, not to {info.shape} {info.dtype}")
     try:
-        check_whole(content, found, scans, data, needs_tail.result)
+        if walked is not None:
+            walked.result()
+        if needs_tail is not None:
+            check_whole(content, found, scans, data, needs_tail.result)
     except ConvError as error:
         if not options.lenient:
             raise
@@ -250,8 +258,10 @@ def is_inverted(found: Scan) -> bool:
 def check_whole(content: bytes, found: Scan, scans: Places, data: Array, needs_tail: Callable[[], bool]) -> None:
     """The data end with the picture: neither cut short nor followed by more than the header declares.
 
-    Restart markers can be counted. Without them, bytes added after honest data change nothing, and bytes taken from
-    the end of every scan change something; `needs_tail` knows where that shows already.
+    This is for files whose codes are not walked through, as `jpeg_entropy` does where it can: for want of the compiled
+    code, or since they are arithmetic. Restart markers can be counted. Without them, bytes added after honest data
+    change nothing, and bytes taken from the end of every scan change something; `needs_tail` knows where that shows
+    already.
     """
     if not scans:
         raise corrupt("JPEG", "it is cut short: it has no end marker")
@@ -261,6 +271,8 @@ def check_whole(content: bytes, found: Scan, scans: Places, data: Array, needs_t
     if found.restart:
         missing = (found.units - 1) // found.restart - len(RESTART.findall(content, start, end))
         ends_early, goes_on = missing > 0, missing < 0
+        if not missing and found.bits == 8 and len(found.factors) != 4 and is_refused_by_jpegxl(content):
+            raise corrupt("JPEG", "the data between two restart markers are not those of as many units")
     elif is_undecoded(data):
         ends_early, goes_on = not is_same(content[: scans[-1][1]] + FILLER + END, data), False
     else:
@@ -270,6 +282,19 @@ def check_whole(content: bytes, found: Scan, scans: Places, data: Array, needs_t
         raise corrupt("JPEG", "its data end before the picture that its header declares")
     if goes_on:
         raise corrupt("JPEG", "it holds more data than the picture that its header declares")
+
+
+def is_refused_by_jpegxl(content: bytes) -> bool:
+    """True where JPEG XL, which packs a JPEG losslessly, finds that its codes are not those of a picture."""
+    import imagecodecs
+
+    if not imagecodecs.JPEGXL.available:
+        return False
+    try:
+        imagecodecs.jpegxl_encode_jpeg(content)
+    except RuntimeError:
+        return True
+    return False
 
 
 def scan_places(content: bytes, start: int) -> Places:

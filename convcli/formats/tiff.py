@@ -17,7 +17,7 @@ import numpy as np
 from tifffile import TiffFile, TiffPageSeries
 
 from convcli.errors import ConvError
-from convcli.formats import exif_directories, imagej, ome
+from convcli.formats import exif_directories, fax, imagej, ome, tiff_jpeg
 from convcli.formats.failures import corrupt, decoding
 from convcli.formats.flat import Flat
 from convcli.formats.geotiff import GEOGRAPHY, PLACES, missing_notes, missing_value
@@ -65,6 +65,8 @@ RATIOS = {
     32946: DEFLATE_RATIO,
     32773: 70,
 }
+STRICTLY = ((fax.is_fax, fax.decode_strictly), (tiff_jpeg.is_jpeg, tiff_jpeg.decode_strictly))
+"""Compressions whose decoders guess at what is damaged, and what they are made to do."""
 RESOLUTION_UNITS = {1: "none", 2: "inch", 3: "cm"}
 DESCRIPTION, PREDICTOR, PROFILE = 270, 317, 34675
 X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT, ORIENTATION = 282, 283, 296, 274
@@ -121,7 +123,8 @@ def windows(source: Source, options: ReadOptions) -> Iterator[tuple[ImageInfo, P
         info = with_remarks(describe(tiff, options), tiff, options)
         if options.max_pixels is not None:
             check_declared(info, np.dtype(info.dtype).itemsize, options.max_pixels)
-        pixels = windowed(tiff, info)
+        told = options.lenient and any(applies(tiff.page) for applies, _ in STRICTLY)  # damage, together with the image
+        pixels = None if told else windowed(tiff, info)
         kept = opening.pop_all()  # what happens in the block is no fault of the file
     with closing(kept):
         yield None if pixels is None else (info, Careful(pixels, options))
@@ -155,6 +158,9 @@ def opened(source: Source, options: ReadOptions) -> Iterator[Opened]:
             judged(heard if file.series else [*heard, "it holds no image"], options)
             number = check_series(options.series, len(file.series))
             series = file.series[number]
+            for applies, decode_strictly in STRICTLY:
+                if applies(series.keyframe):
+                    decode_strictly(series.keyframe, heard if options.lenient else None)
             tags = read_directory(stream, layout_of(stream)[0], series.keyframe.offset)
             yield Opened(stream, source.size, file, number, series, tags, heard, len(offsets) if circle else 0)
 
