@@ -35,8 +35,8 @@ DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), PALETTE: (1, 2, 4, 8), 4: (8, 16), 6:
 STORED = {0: 1, 2: 3, PALETTE: 1, 4: 2, 6: 4}  # numbers per pixel in the file
 COUNTS = {"grey": 1, "grey+alpha": 2, "rgb": 3, "rgb+alpha": 4}
 LONGEST_SIDE = 1_000_000  # libpng's own limit
-FORGIVEN = ("Extra compressed data", "Too much image data")
-"""What libpng says of bytes behind the last row, which change no pixel."""
+FORGIVEN = ("Extra compressed data", "Too much image data", "when using png_read_image")
+"""What libpng says of bytes behind the last row, which change no pixel, and of how it is called for interlaced rows."""
 DECODED = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 COMMON = {b"iCCP", b"eXIf", b"pHYs"}  # held under the keys that all formats share
 VOID = {b"tRNS", b"hIST", b"sPLT", b"acTL", b"fcTL", b"fdAT"}  # of palettes, expanded, and animations, not read
