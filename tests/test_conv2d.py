@@ -219,9 +219,8 @@ def test_clipping_is_counted_and_said(tmp_path):
     )
     report = json.loads(done.stdout)
     assert {"below": 1, "above": 0} == report["clipped"]
-    assert ["50 % of samples were below 0 and were set to 0; use --dtype float32 with a .tif, or --bias 128"] == report[
-        "warnings"
-    ]
+    way = "use --dtype float32 with a .tif, or --range rescale"
+    assert [f"50 % of samples were below 0 and were set to 0; {way}"] == report["warnings"]
 
 
 def test_strict_turns_a_warning_into_a_failure_and_writes_nothing(tmp_path):

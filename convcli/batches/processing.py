@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
 from dataclasses import field
 from math import prod
 from pathlib import Path
@@ -33,12 +32,12 @@ from convcli.formats import (
 from convcli.formats.atomic import is_special
 from convcli.formats.limits import memory, times
 from convcli.image import Image, ImageInfo
+from convcli.operations.advice import count_warnings
 from convcli.operations.operation import Limits, Operation, Streaming, Work
 from convcli.planner import DEFAULT_MEMORY
 from convcli.records import record, replace
 from convcli.report import Report
 from convcli.streams import STREAM, binary_output, read_input
-from convcli.wording import share_of
 
 LONG = 2**25
 """Bytes of pixels, read and written, from which reading, computing and writing overlap."""
@@ -175,7 +174,7 @@ class Course(NamedTuple):
 
     def warnings(self, info: ImageInfo, counts: Counts) -> tuple[str, ...]:
         """What a user should know; with --strict, the first of them is an error, before anything is there to see."""
-        found = (*self.settings.notes, *info.notes, *self.notes, *count_warnings(counts, self.work.after))
+        found = (*self.settings.notes, *info.notes, *self.notes, *count_warnings(counts, self.before, self.work))
         if self.settings.strict and found:
             raise ConvError(f"--strict: {found[0]}", "strict")
         return found
@@ -235,29 +234,6 @@ def sample_bytes(dtype: str) -> int:
     2
     """
     return int(dtype.lstrip("uintfloa")) // 8
-
-
-def count_warnings(counts: Counts, info: ImageInfo) -> Iterator[str]:
-    """What a user should know about samples that could not be stored as computed, and what to do."""
-    whole = not info.dtype.startswith("float")
-    if counts.below:
-        share, low = share_of(counts.below, counts.samples), "0" if info.dtype.startswith("u") else "the least value"
-        way = (
-            "use --dtype float32 with a .tif, or --bias 128"
-            if info.dtype == "uint8"
-            else "use --dtype float32 with a .tif"
-        )
-        yield f"{share} of samples were below {low} and were set to {low}; {way}"
-    if counts.above:
-        share = share_of(counts.above, counts.samples)
-        way = "use --dtype float32 with a .tif, or --range rescale"
-        yield f"{share} of samples were above what {info.dtype} holds and were set to the most; {way}"
-    if counts.nan and whole and info.missing is None:
-        way = "use --dtype float32, or --nan ignore"
-        yield f"{counts.nan:,} results were NaN, which {info.dtype} cannot hold, and became 0; {way}"
-    if counts.mistaken:
-        way = "use another --dtype, or --nodata none"
-        yield f"{counts.mistaken:,} results are {info.missing:.15g}, which also marks what is missing; {way}"
 
 
 def _write(image: Image, target: str, format_: Format, settings: Settings) -> None:

@@ -30,10 +30,19 @@ def store_fused(job: Job, compiled: Compiled, task: Task, target: Array) -> Coun
     pixels = job.source[task.loop][..., *parts]
     for channels, results, step in _planes(_samples_last(pixels), _samples_last(target)):
         counts = compiled(channels, results, step=step, **told)
-        if counts is None or counts.nan or (results.dtype.kind == "f" and (counts.below or counts.above)):
+        beyond = counts and (counts.below or counts.above)
+        if counts is None or counts.nan or (beyond and not is_clipped(job, pixels, results)):
             return None
         total.add(Counts(results.size, counts.below, counts.above))
     return total
+
+
+def is_clipped(job: Job, pixels: Array, results: Array) -> bool:
+    """Whether results beyond a type are truly so: whole numbers, from sums that did not overflow on their way."""
+    if results.dtype.kind == "f":
+        return False
+    safe = job.setup.method.safe
+    return pixels.dtype.kind != "f" or bool(-safe <= pixels.min() and pixels.max() <= safe)
 
 
 def _samples_last(planes: Array) -> Array:

@@ -63,8 +63,10 @@ class Work:
         shape = (self.planned.plan.problem.channels_out, *task.shape, outer.shape[0])
         with self.planned.memory.borrow(shape, target.dtype) as block:
             results = np.moveaxis(block, -1, 0)  # in which the samples of a pixel are neighbours
-            counts = store_tile(self.job, self.job.setup.method, task, results)
-            places = list(self.planned.part.places(task.tile))
+            places, method = list(self.planned.part.places(task.tile)), self.job.setup.method
+            counts = store_tile(self.job, method, task, results)
+            if self.planned.part.spare and (counts.below or counts.above):
+                counts = store_tile(self.job, method, task, results, spare=without_place(results[0], places))
             put_phases(results, places, outer)
             return _placed(results, places, counts) if self.planned.part.spare else counts
 
@@ -146,7 +148,16 @@ def _working_shape(setup: Setup) -> tuple[int, ...]:
 def _placed(results: Array, places: Sequence[Place], counts: Counts) -> Counts:
     """The counts of those floating-point results, (samples, O phases, *tile), that have a place."""
     kept = [results[:, phase :: len(places)][_at(cells)] for phase, (_, cells) in enumerate(places)]
-    return Counts(sum(part.size for part in kept), nan=sum(map(count_nan, kept)) if counts.nan else 0)
+    nan = sum(map(count_nan, kept)) if counts.nan else 0
+    return Counts(sum(part.size for part in kept), counts.below, counts.above, nan)
+
+
+def without_place(results: Array, places: Sequence[Place]) -> Array:
+    """Which results (O phases, *tile) have no place."""
+    spare = np.ones(results.shape, bool)
+    for phase, (_, cells) in enumerate(places):
+        spare[phase :: len(places)][_at(cells)] = False
+    return spare
 
 
 def put_phases(results: Array, places: Sequence[Place], target: Array) -> None:

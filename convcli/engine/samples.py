@@ -95,6 +95,8 @@ LARGEST_SQUARED = 1e150
 
 def store(result: Array, target: Array, numbers: Numbers, bias: float, missing: float | None = None) -> Counts:
     """Scale, add the bias, round half to even, clip, and put a block of results into its place in the target."""
+    if target.dtype.kind == "f" and (numbers.scale != 1 or bias):
+        result = result.astype(np.float64, copy=False)  # what leaves float32 is counted
     if numbers.scale != 1:
         result *= numbers.scale
     if bias:
@@ -109,6 +111,15 @@ def count_nan(values: Array) -> int:
     """How many values are not numbers."""
     with np.errstate(over="ignore", invalid="ignore"):  # a sum may overflow, or meet both infinities
         return int(np.count_nonzero(np.isnan(values))) if np.isnan(values.sum()) else 0
+
+
+def narrow(results: Array, target: Array) -> Counts:
+    """Store results of float64 in a smaller type; those beyond it become infinite, as sums in that type do."""
+    with np.errstate(over="ignore"):
+        target[...] = results
+    lost = np.isinf(target) & np.isfinite(results)
+    above = int(np.count_nonzero(lost & (results > 0)))
+    return Counts(results.size, int(np.count_nonzero(lost)) - above, above, count_nan(results))
 
 
 def put(result: Array, target: Array, missing: float | None = None) -> Counts:

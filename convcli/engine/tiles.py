@@ -15,6 +15,7 @@ from convcli.engine.samples import (
     combine,
     count_nan,
     full_scale,
+    narrow,
     premultiply,
     put,
     store,
@@ -33,12 +34,29 @@ ZERO_SUM = 1e-6
 """A kernel whose sum is smaller than this share of its absolute sum counts as zero-sum."""
 
 
-def store_tile(job: Job, method: Method, task: Task, target: Array) -> Counts:
-    """Compute one tile and put its samples into `target` (samples, filters, *tile)."""
-    if method.fused is not None and (counts := store_fused(job, method.fused, task, target)):
+class OverflowsError(Exception):
+    """Results of finite numbers that float32 cannot hold."""
+
+
+def store_tile(job: Job, method: Method, task: Task, target: Array, spare: Array | None = None) -> Counts:
+    """Compute one tile and put its samples into `target` (samples, filters, *tile).
+
+    Where float32 overflows the tile is computed in float64, up to its samples: what these cannot hold is counted.
+    Results where `spare` (filters, *tile) is true have no place, and do not count then.
+    """
+    if spare is None and method.fused is not None and (counts := store_fused(job, method.fused, task, target)):
         return counts
-    block = tile_block(job, task, job.plan.problem.dtype)
-    if job.filter.keeps_results(job.info, job.plan.problem.dtype):
+    try:
+        return _store_as(job.plan.problem.dtype, job, method, task, target, spare)
+    except OverflowsError:
+        return _store_as("float64", job, method, task, target, spare)
+
+
+def _store_as(dtype: str, job: Job, method: Method, task: Task, target: Array, spare: Array | None) -> Counts:
+    """The same by arithmetic of a floating-point type."""
+    block, planned = tile_block(job, task, dtype), job.plan.problem.dtype
+    keeps = job.filter.keeps_results(job.info, planned)
+    if keeps and dtype == planned:
         finite = filter_block(job, method, block, target)
         holes = put_holes(job, block, task, target)
         return Counts(target.size, nan=0 if finite and not holes else count_nan(target))
@@ -46,7 +64,9 @@ def store_tile(job: Job, method: Method, task: Task, target: Array) -> Counts:
     results = np.empty((block.shape[0], job.plan.problem.channels_out, *task.shape), block.dtype)
     filter_block(job, method, block, results)
     put_holes(job, block, task, results)
-    return finish(job, results, opacity, target)
+    if spare is not None:
+        results[:, spare] = 0
+    return narrow(results, target) if keeps else finish(job, results, opacity, target)
 
 
 def tile_block(job: Job, task: Task, dtype: str) -> Array:
@@ -129,15 +149,16 @@ def _filter_any(job: Job, method: Method, channels: Array, result: Array) -> boo
 
     No method loses what a tap meets: where all results are finite, all that was read is.
     """
+    apply = method.apply if result.dtype == method.plan.problem.dtype else method.wide
     with np.errstate(over="ignore", invalid="ignore"):
-        method.apply(channels, result)
+        apply(channels, result)
         shown = _all_safe(channels, result, method.safe) or _all_finite(result)
         if shown and not (method.hides and not _all_finite(channels)):
             return True
         if not (known := _all_finite(channels)):
-            method.apply(np.where(np.isfinite(channels), channels, 0), result)
-        if not _all_finite(result):
-            _filter_wide(method, channels, result)
+            apply(np.where(np.isfinite(channels), channels, 0), result)
+        if result.dtype == np.float32 and not _all_finite(result):
+            raise OverflowsError
         if not known:
             _put_back(job, method, channels, result)
     return False
@@ -151,13 +172,6 @@ def _all_finite(values: Array) -> bool:
 def _all_safe(channels: Array, result: Array, size: float) -> bool:
     """Whether no pixel is larger, or NaN; looked for only where results are so many that these take longer."""
     return 2 * channels.size <= result.size and bool(-size <= channels.min() and channels.max() <= size)
-
-
-def _filter_wide(method: Method, channels: Array, result: Array) -> None:
-    """The same in float64, where float32 overflowed."""
-    wide = np.empty(result.shape, np.float64)
-    method.wide(np.where(np.isfinite(channels), channels, 0).astype(np.float64), wide)
-    result[...] = wide
 
 
 def _put_back(job: Job, method: Method, channels: Array, result: Array) -> None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import field
 from functools import lru_cache
-from math import isfinite, prod, sqrt
+from math import prod, sqrt
 from typing import Any, NamedTuple
 
 from convcli.arithmetic.geometry import Geometry, padded
@@ -24,6 +24,8 @@ SEPARATOR = re.compile("[,x×]")
 """What stands between the numbers of axes."""
 WIDE = ("uint32", "uint64", "int32", "int64", "float64")
 """Sample types whose values float32 cannot hold exactly: they are computed in float64."""
+LARGE = 1e10
+"""Constants of a border from here on may make an overflow of float32."""
 TIE = 1e-3
 """How near to a tie, in output units, rounding may go either way."""
 LEAVING_OUT = ("ignore", "preserve")
@@ -246,7 +248,7 @@ class Filter:
 
     def meets_unknown(self, info: ImageInfo) -> bool:
         """True where NaN or infinities may come under the taps: from the pixels, missing ones too, or a border."""
-        constants = all(isfinite(border.value) for border in self.borders)
+        constants = all(abs(border.value) < LARGE for border in self.borders)
         return info.dtype.startswith("float") or info.missing is not None or not constants
 
     def keeps_results(self, info: ImageInfo, working: str) -> bool:
@@ -267,7 +269,8 @@ class Filter:
             changed["scaling"] = (slope, inter and inter * (self._gain() or 0.0))
         return changed
 
-    def _sums(self) -> set[float]:
+    @property
+    def sums(self) -> set[float]:
         """The sum of each filter, told apart where they differ by more than rounding."""
         kernel = self.kernel
         each = kernel.array().reshape(kernel.outputs, -1).sum(axis=1).tolist() if kernel.bank else [kernel.sum()]
@@ -276,7 +279,7 @@ class Filter:
 
     def _gain(self) -> float | None:
         """What becomes of a constant added to the image; None where that depends on the pixels or the filter."""
-        sums, added = self._sums(), {"sum": self.kernel.outputs, "mean": 1}.get(self.combine, 0)
+        sums, added = self.sums, {"sum": self.kernel.outputs, "mean": 1}.get(self.combine, 0)
         linear = self.numbers.range == "clip" and (self.combine == "stack" or added) and not self.numbers.linear
         if sums == {0.0}:
             return 0.0
@@ -299,7 +302,7 @@ class Filter:
         size = self.kernel.absolute_sum()
         wide = info.dtype in WIDE or self.output_dtype(info) in WIDE[:4]
         extreme = size != 0 and not 1e-20 < size < 1e20  # the taps themselves would leave float32
-        rescaled = self.numbers.range == "rescale" and _is_integer(self.output_dtype(info))
+        rescaled = self.numbers.range == "rescale"  # what is spread over a range must not be clipped before
         return 8 if self.numbers.precision == "double" or wide or extreme or rescaled else 4
 
     def _tolerance(self, info: ImageInfo) -> float:

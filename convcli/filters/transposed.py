@@ -53,7 +53,7 @@ class Part:
     def spare(self) -> bool:
         """Whether some results have no place."""
         return any(
-            (phase.first, phase.last) != (piece.first, piece.last) for piece in self.pieces for phase in piece.phases
+            phase.first > piece.first or phase.last < piece.last for piece in self.pieces for phase in piece.phases
         )
 
 

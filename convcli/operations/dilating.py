@@ -284,7 +284,8 @@ def between(filters: Sequence[Filter], info: ImageInfo) -> Numbers:
     output = last.output_dtype(info)
     gain = prod(max(1.0, filter_.gain) for filter_ in filters) * abs(last.numbers.scale)
     largest = 0 if output.startswith("float") else 2.0 ** int(output.lstrip("uint"))
-    double = last.numbers.precision == "double" or info.dtype in WIDE or output in WIDE
+    grows = info.dtype.startswith("float") and gain > 1  # a step may leave float32 where the last one does not
+    double = last.numbers.precision == "double" or info.dtype in WIDE or output in WIDE or grows
     rough = ROUNDING * len(filters) * gain * largest > TIE
     dtype = "float64" if double or rough else "float32"
     return replace(last.numbers, dtype=dtype, range="clip", scale=1.0, bias=0.0)

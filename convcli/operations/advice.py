@@ -1,0 +1,105 @@
+"""What to do about results that their sample type cannot hold: only advice that helps, whatever the image.
+
+Another type, or --range rescale, clips nothing. A bias is for filters of sum 0, whose results lie around 0; with the
+scale that goes with it, no image leaves the range. For any other filter it would bleach the picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import floor, log10
+from typing import TYPE_CHECKING, Any
+
+from convcli.filters.filter import WIDE, Filter
+from convcli.image import ImageInfo
+from convcli.operations.filtering import FilterWork
+from convcli.operations.operation import Work
+from convcli.wording import share_of
+
+if TYPE_CHECKING:
+    from convcli.engine.samples import Counts
+
+UNSIGNED = {"uint8": 2**8, "uint16": 2**16}
+"""Sample types of pictures: how many values they have."""
+
+
+def count_warnings(counts: Counts, before: ImageInfo, work: Work) -> Iterator[str]:
+    """What a user should know about samples that could not be stored as computed, and what to do."""
+    after, filters = work.after, filters_of(work)
+    if counts.below:
+        share, way = share_of(counts.below, counts.samples), ways(before, work, bias_for(before, work))
+        yield f"{share} of samples were below {least(after)}; {way}"
+    if counts.above:
+        share, most = share_of(counts.above, counts.samples), " and were set to the most" * whole(after)
+        yield f"{share} of samples were above what {after.dtype} holds{most}; {ways(before, work)}"
+    if counts.nan and whole(after) and after.missing is None:
+        rule = "ignore" if all(map(is_weight, filters)) else "zero"
+        other = f", or --nan {rule} where the image holds NaN"
+        way = "use --dtype float32" + other * (not any(getattr(each, "overlap", False) for each in filters))
+        yield f"{counts.nan:,} results were NaN, which {after.dtype} cannot hold, and became 0; {way}"
+    if counts.mistaken:
+        way = "use another --dtype, or --nodata none"
+        yield f"{counts.mistaken:,} results are {after.missing:.15g}, which also marks what is missing; {way}"
+
+
+def least(info: ImageInfo) -> str:
+    """What is at the lower end of a type, and what became of results below it."""
+    if not whole(info):
+        return f"what {info.dtype} holds"
+    end = "0" if info.dtype.startswith("u") else "the least value"
+    return f"{end} and were set to {end}"
+
+
+def ways(before: ImageInfo, work: Work, bias: str = "") -> str:
+    """What would hold the results: a wider type, or their place in the range of the type."""
+    after = work.after
+    wider = "float32" if after.dtype not in (*WIDE, "float32") and before.dtype != "float64" else "float64"
+    if after.dtype == wider:
+        return "use a smaller kernel, or scale the image before"
+    other = bias or ("--range rescale" if work.numbers.range != "rescale" and whole(after) else "")
+    return f"use --dtype {wider} with a .tif" + (f", or {other}" if other else "")
+
+
+def bias_for(before: ImageInfo, work: Work) -> str:
+    """The options by which results of a filter of sum 0 stay in the range, for any image; empty where there are none.
+
+    With P the sum of the positive taps, results of pixels up to M lie between -P M and P M.
+    """
+    if type(work).run is not FilterWork.run or work.after.dtype not in UNSIGNED or before.dtype not in UNSIGNED:
+        return ""
+    (filter_,) = filters_of(work)
+    middle, most = UNSIGNED[work.after.dtype] // 2, UNSIGNED[before.dtype] - 1
+    numbers, outside = filter_.numbers, [abs(border.value) for border in filter_.borders]
+    plain = numbers.range == "clip" and not (numbers.linear or numbers.offset or filter_.premultiplies(before))
+    if not plain or filter_.combine != "stack" or filter_.sums != {0.0} or max(outside) > most:
+        return ""
+    room = (middle - 1) / (filter_.kernel.absolute_sum() / 2 * most)
+    scale = "" if 0 < numbers.scale <= room else f"--scale {rounded_down(room)} "
+    return f"{scale}--bias {middle}"
+
+
+def rounded_down(value: float) -> str:
+    """A number of two digits that is not above `value`, to be typed.
+
+    >>> rounded_down(0.0829), rounded_down(0.99), rounded_down(123)
+    ('0.082', '0.99', '120')
+    """
+    unit = 10.0 ** (floor(log10(value)) - 1)
+    return f"{floor(value / unit) * unit:.2g}" if value < 10 else str(int(floor(value / unit) * unit))
+
+
+def filters_of(work: Work) -> tuple[Filter, ...]:
+    """The filters that an operation consists of."""
+    steps: Any = getattr(work, "works", (work,))
+    return tuple(step.filter for step in steps)
+
+
+def is_weight(filter_: Filter) -> bool:
+    """Whether a filter's taps can weigh known pixels: none is negative, and no filter without any."""
+    taps = filter_.kernel.as_bank()
+    return bool((taps >= 0).all() and taps.reshape(len(taps), -1).sum(axis=1).min() > 0)
+
+
+def whole(info: ImageInfo) -> bool:
+    """Whether samples are whole numbers."""
+    return not info.dtype.startswith("float")
