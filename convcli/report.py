@@ -47,6 +47,7 @@ class Report:
     nan: int = 0
     memory: int = 0
     verified: int = 0
+    remarks: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
@@ -70,7 +71,7 @@ class Report:
             "verified": self.verified,
             "memory": self.memory,
             "spacing": {"input": spacing(self.before), "output": spacing(self.after)},
-            "remarks": list(self.before.remarks) if self.before else [],
+            "remarks": [*(self.before.remarks if self.before else ()), *self.remarks],
             "warnings": list(self.warnings),
         }
 
@@ -80,6 +81,7 @@ class Report:
             yield "input", f"{self.source}  {describe(self.before)}"
             yield from (("", remark) for remark in self.before.remarks)
             yield "output", f"{self.target or '(not written)'}  {describe(self.after)}"
+            yield from (("", remark) for remark in self.remarks)
         if self.work:
             yield from self.work.rows()
         if self.times:

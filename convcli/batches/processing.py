@@ -22,6 +22,7 @@ from convcli.formats import (
     check_writable,
     encode,
     format_for,
+    left_out,
     probe,
     read,
     remarks,
@@ -75,13 +76,15 @@ def processed(operation: Operation, settings: Settings, source: str, target: str
     info = probe(content, options=settings.reading)
     work = operation.on(info, settings.limits)
     after, notes = work.after, work.notes
+    minor: tuple[str, ...] = ()
     format_ = _output_format(target, info, settings)
     if format_:
-        after = replace(after, format=format_.name)
         notes += _before_work(after, target, format_, settings)
+        minor = left_out(format_, after)
+        after = replace(after, format=format_.name)
         if target != STREAM and not settings.explain:
             check_target(source, target, settings.sources, force=settings.force, in_place=settings.in_place)
-    report = Report(source, target, before=info, after=after, work=work)
+    report = Report(source, target, before=info, after=after, work=work, remarks=minor)
     if settings.explain or settings.dry_run:
         return replace(report, warnings=settings.notes + info.notes + notes, status="skipped")
     assert format_ is not None

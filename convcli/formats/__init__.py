@@ -12,9 +12,12 @@ and, where images may be larger than the memory,
     streamed(stream, info, options, name)       a context: what takes pixels window by window
 
 A file is known by its first bytes; its name only chooses what is written. Metadata that formats share stands under
-`icc` (bytes), `exif` (bytes, a TIFF structure), `orientation` (2 to 8), `resolution` (x, y, "inch", "cm" or "none"
-(pixels per unit, or just their ratio)), `description` (text, or bytes that are no UTF-8) and `scaling` (slope, inter:
-what makes measurements of samples); the rest under the name of the format that it came from.
+`icc` (bytes), `exif` (bytes, a TIFF structure), `xmp` and `xmp_more` (bytes; JPEG has two parts), `iptc`, `photoshop`
+(bytes), `orientation` (2 to 8), `resolution` (x, y, "inch", "cm" or "none" (pixels per unit, or just their ratio)),
+`description` (text, or bytes that are no UTF-8), `comments` (several of these), `background` (numbers from 0 to 1) and
+`scaling` (slope, inter: what makes measurements of samples); `dropped` names what is not even read. The rest stands
+under the name of the format that it came from. A module tells what it finds; `formats.metadata` makes sure of it, and
+fits it to the format that is written; `formats.kinds` has the table of what each format holds.
 """
 
 from __future__ import annotations
@@ -62,6 +65,7 @@ __all__ = [
     "check_writable",
     "encode",
     "format_for",
+    "left_out",
     "probe",
     "read",
     "remarks",
@@ -146,7 +150,7 @@ def probe(source: Readable, *, axes: str | None = None, options: ReadOptions = R
     opened, options = source_of(source), named(options, axes)
     with reading(opened):
         found = recognised(opened)
-        return finished(found.load().probe(opened, options), opened, options)
+        return finished(understood(found.load().probe(opened, options)), opened, options)
 
 
 def read(source: Readable, *, axes: str | None = None, options: ReadOptions = READ) -> Image:
@@ -160,8 +164,9 @@ def read(source: Readable, *, axes: str | None = None, options: ReadOptions = RE
     opened, options = source_of(source), named(options, axes)
     with reading(opened):
         image: Image = recognised(opened).load().read(opened, options)
-        info = finished(image.info, opened, options)
-        turn = image.info.metadata.get("orientation", 1) if options.auto_orient else 1
+        found = understood(image.info)
+        info = finished(found, opened, options)
+        turn = found.metadata.get("orientation", 1) if options.auto_orient else 1
         data = image.data if turn == 1 else import_module("convcli.formats.pixels").turned(image.data, info.axes, turn)
         return Image(info, data)
 
@@ -174,8 +179,9 @@ def windows(source: Path, *, options: ReadOptions = READ) -> Iterator[tuple[Imag
         with reading(opened):
             module = recognised(opened).load()
             found = stack.enter_context(module.windows(opened, options)) if hasattr(module, "windows") else None
-            turned = found and options.auto_orient and found[0].metadata.get("orientation", 1) != 1
-            result = (finished(found[0], opened, options), Windows(opened, found[1])) if found and not turned else None
+            result = None
+            if found and not (turns(info := understood(found[0])) and options.auto_orient):
+                result = finished(info, opened, options), Windows(opened, found[1])
         yield result
 
 
@@ -202,7 +208,8 @@ def streamed(
 ) -> Iterator[PixelTarget]:
     """A file that takes pixels window by window and appears at the end of the block, whole or not at all."""
     check_writable(format, info)
-    with atomic_output(target, force=force) as stream, format.load().streamed(stream, info, options, format.name) as to:
+    held = fitted(format, info)
+    with atomic_output(target, force=force) as stream, format.load().streamed(stream, held, options, format.name) as to:
         yield to
 
 
@@ -333,20 +340,38 @@ def misfit(entry: Format, info: ImageInfo, samples: str | None) -> str:
 
 def remarks(entry: Format, info: ImageInfo, options: WriteOptions = WRITE) -> tuple[str, ...]:
     """What writing in this format will change beside the pixels; warnings for the report, known before any work."""
+    notes: tuple[str, ...] = import_module("convcli.formats.kinds").lost(entry, info)
     if "scaling" in info.metadata and entry.module != "nifti":
         slope, inter = info.metadata["scaling"]
-        return (f"{entry.title} holds no scaling ({slope:g} x {inter:+g}): the samples are the stored numbers alone",)
-    if entry.module != "tiff":
-        return lost_marks(entry, info)
-    notes: tuple[str, ...] = import_module("convcli.formats.tiff_output").remarks(info, options, entry.name)
+        line = f"{entry.title} holds no scaling ({slope:g} x {inter:+g}): the samples are the stored numbers alone"
+        notes = (line, *notes)
+    if entry.module == "tiff":
+        notes = (*import_module("convcli.formats.tiff_output").remarks(info, options, entry.name), *notes)
     return notes
 
 
-def lost_marks(entry: Format, info: ImageInfo) -> tuple[str, ...]:
-    """A word where a TIFF declared which samples are missing and the result cannot."""
-    if info.missing is None or "tiff" not in info.metadata:
-        return ()
-    return (f"{entry.title} does not say that samples of {info.missing:.15g} are missing; a .tif output does",)
+def left_out(entry: Format, info: ImageInfo) -> tuple[str, ...]:
+    """What hardly matters and is lost in this format; remarks for the report."""
+    found: tuple[str, ...] = import_module("convcli.formats.kinds").lost_quietly(entry, info)
+    return found
+
+
+def turns(info: ImageInfo) -> bool:
+    """True for a picture that lies on its side or is mirrored."""
+    return bool(info.metadata.get("orientation", 1) != 1)
+
+
+def understood(info: ImageInfo) -> ImageInfo:
+    """What a module found, with what it says beside the pixels made sure of."""
+    found: ImageInfo = import_module("convcli.formats.metadata").understood(info)
+    return found
+
+
+def fitted(entry: Format, info: ImageInfo) -> ImageInfo:
+    """The image with what it says beside the pixels in the form that a format has."""
+    place = import_module("convcli.formats.kinds").place_of(entry, info)
+    found: ImageInfo = import_module("convcli.formats.metadata").fitted(info, place)
+    return found
 
 
 def write(
@@ -373,9 +398,10 @@ def write(
     path = Path(target)
     entry = format if isinstance(format, Format) else format_for(str(path), format)
     check_writable(entry, image.info)
+    held = Image(fitted(entry, image.info), image.data)
     with atomic_output(path, force=force or in_place) as stream, STRAYS.muted():
         if stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-            entry.load().write(stream, image, options, entry.name)
+            entry.load().write(stream, held, options, entry.name)
         else:
             stream.write(encode(image, entry, options))  # a pipe cannot go back to fill in offsets
 
@@ -399,5 +425,5 @@ def encode(image: Image, format: Format | str, options: WriteOptions = WRITE) ->
     entry = format if isinstance(format, Format) else format_for("-", format)
     check_writable(entry, image.info)
     stream = io.BytesIO()
-    entry.load().write(stream, image, options, entry.name)
+    entry.load().write(stream, Image(fitted(entry, image.info), image.data), options, entry.name)
     return stream.getvalue()

@@ -5,14 +5,33 @@ from __future__ import annotations
 import io
 from typing import BinaryIO, NamedTuple
 
-from convcli.formats.exif import ORDERS
-from convcli.formats.ifd import Directory, Layout, Tag, header, read_directory, write_directory
+from convcli.formats.exif import EXIF_POINTER, GPS_POINTER, is_sound
+from convcli.formats.ifd import ORDERS, Directory, Layout, Tag, header, read_directory, write_directory
 
-EXIF_POINTER, GPS_POINTER, INTEROPERABILITY_POINTER = 34665, 34853, 40965
+INTEROPERABILITY_POINTER = 40965
 POINTERS = (EXIF_POINTER, GPS_POINTER, INTEROPERABILITY_POINTER)
 LONG, LONG8 = 4, 18  # the types of an offset
-SHARED = (271, 272, 274, 305, 306, 315, 33432)
-"""Tags both EXIF and TIFF keep in the main directory: maker, model, orientation, software, date, author, rights."""
+SHARED = (271, 272, 305, 306, 315, 316, 18246, 18249, 33432, *range(40091, 40096), 50341)
+"""Tags both EXIF and TIFF keep in the main directory: maker, model, software, date, author, computer, ratings, rights,
+Windows' texts, printing. The orientation, the resolution and the description go their own ways."""
+STRUCTURE = frozenset(
+    {
+        *(
+            *range(254, 269),
+            270,
+            *range(273, 285),
+            *range(288, 293),
+            296,
+            297,
+            301,
+            317,
+            *range(320, 331),
+            *range(336, 348),
+        ),
+        *(*range(512, 522), *range(529, 533), 559, 700, 32781, 33421, 33422, 33723, 34377, 34675, 65000, 65001),
+    }
+)
+"""Tags about how pixels are stored, and those that go their own ways."""
 
 
 class File(NamedTuple):
@@ -40,12 +59,12 @@ def from_tiff(stream: BinaryIO, layout: Layout, main: Directory) -> bytes | None
 
 def into_tiff(payload: bytes, target: BinaryIO, layout: Layout) -> Directory:
     """Append EXIF's sub-directories to a TIFF file; the tags that its main directory needs then."""
-    order = ORDERS.get(payload[:2])
-    if order is None:
+    if not is_sound(payload):
         return {}
+    order = ORDERS[payload[:2]]
     source = File(io.BytesIO(payload), Layout(order, big=False))
     main = read_directory(*source, int.from_bytes(payload[4:8], order))
-    wanted = {code: tag for code, tag in main.items() if code in (EXIF_POINTER, GPS_POINTER, *SHARED)}
+    wanted = {code: tag for code, tag in main.items() if code not in STRUCTURE}
     return copy_pointed(source, wanted, File(target, layout))
 
 

@@ -13,10 +13,10 @@ from functools import cached_property
 from typing import BinaryIO, Literal
 
 from convcli.errors import ConvError
-from convcli.formats.exif import ORDERS
 from convcli.formats.failures import corrupt
 from convcli.records import record
 
+ORDERS: dict[bytes, Literal["little", "big"]] = {b"II": "little", b"MM": "big"}
 SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 """Bytes of one value of each type."""
 RATIONALS = (5, 10)  # pairs of 4-byte numbers
@@ -150,6 +150,14 @@ def read_directory(stream: BinaryIO, layout: Layout, offset: int) -> Directory:
             if len(data) == length:
                 directory[code] = Tag(kind, swapped(data, kind) if layout.order == "big" else data)
     return directory
+
+
+def codes(stream: BinaryIO, layout: Layout, offset: int) -> set[int]:
+    """The codes of the tags of one directory."""
+    stream.seek(offset)
+    count = read_number(stream, layout, layout.count)
+    table, size = stream.read(layout.entry.size * count), layout.entry.size
+    return set(struct.unpack_from(layout.mark + f"H{size - 2}x" * (len(table) // size), table))
 
 
 def value_places(stream: BinaryIO, layout: Layout, offset: int) -> dict[int, tuple[int, int, int]]:

@@ -11,6 +11,8 @@ from convcli.formats.units import physical
 from convcli.image import ImageInfo
 
 DERIVED = frozenset({"images", "channels", "slices", "frames"})  # tifffile writes them from the shape
+OUTSIDE = ("Info", "Labels", "Ranges", "LUTs", "Plot", "ROI", "Overlays", "Properties", "colormap")
+"""What does not stand in the text of the description."""
 DTYPES = ("uint8", "uint16", "float32")
 ORDER = "TZCYXS"
 UNITS = {"X": "unit", "Y": "yunit", "Z": "zunit"}  # the last two where they differ from the first
@@ -60,10 +62,20 @@ def described(info: ImageInfo) -> dict[str, Any]:
     held |= renewed_units(held, info.spacing)
     if "LUTs" in held:
         held["LUTs"] = [np.frombuffer(lut, np.uint8).reshape(3, -1) for lut in held["LUTs"]]
-    planes = info.size("T") * info.size("Z") * info.size("C")
-    if isinstance(held.get("Labels"), list) and len(held["Labels"]) != planes:
+    planes, labels = info.size("T") * info.size("Z") * info.size("C"), held.get("Labels")
+    if labels is not None and (1 if isinstance(labels, str) else len(labels)) != planes:
         del held["Labels"]  # they name planes, one each
-    return {**held, "axes": info.axes}
+    lines = {key: plain(value) for key, value in held.items() if key not in OUTSIDE and key.isascii()}
+    return {**{key: held[key] for key in OUTSIDE if key in held}, **lines, "axes": info.axes}
+
+
+def plain(value: Any) -> Any:
+    """A value whose letters beyond ASCII are written as ImageJ writes them in its description, where it is text.
+
+    >>> plain("µm"), plain(2.0)
+    ('\\\\u00B5m', 2.0)
+    """
+    return "".join(c if c.isascii() else f"\\u{ord(c):04X}" for c in value) if isinstance(value, str) else value
 
 
 def renewed_units(held: Metadata, steps: Mapping[str, tuple[float, str]]) -> dict[str, Any]:

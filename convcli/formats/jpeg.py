@@ -12,16 +12,15 @@ import struct
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from math import ceil
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 from imagecodecs import jpeg8_decode, jpeg8_encode
 
 from convcli.errors import ConvError
 from convcli.formats import jpeg_entropy
-from convcli.formats.exif import orientation
 from convcli.formats.failures import corrupt, decoding
-from convcli.formats.layout import fitting_profile
+from convcli.formats.jpeg_segments import START, metadata_of, segment, segments_of
 from convcli.formats.limits import DEFLATE_RATIO, check_declared, check_ratio
 from convcli.formats.options import ReadOptions, WriteOptions
 from convcli.formats.pixels import Array, picture
@@ -30,9 +29,9 @@ from convcli.image import Image, ImageInfo
 from convcli.native import scans as native_scans
 from convcli.records import record, replace
 
-START, END, SCAN = b"\xff\xd8", b"\xff\xd9", 0xDA
+END, SCAN = b"\xff\xd9", 0xDA
 RESTART, RESTART_INTERVAL = re.compile(rb"\xff[\xd0-\xd7]"), 0xDD
-APP0, APP1, APP2, APP14, COMMENT, TABLES = 0xE0, 0xE1, 0xE2, 0xEE, 0xFE, 0xDB
+APP0, APP14, TABLES = 0xE0, 0xEE, 0xDB
 FRAMES = {
     0xC0: "baseline",
     0xC1: "extended",
@@ -44,13 +43,9 @@ FRAMES = {
 WALKED = {"baseline", "extended", "progressive", "lossless"}  # by Huffman codes
 OTHER_FRAMES = {0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF, 0xF7}  # hierarchical and the like, JPEG-LS
 BARE = {0x01, *range(0xD0, 0xD8)}  # markers without a length
-EXIF, ICC, XMP, ADOBE, JFIF = b"Exif\0\0", b"ICC_PROFILE\0", b"http://ns.adobe.com/xap/1.0/\0", b"Adobe", b"JFIF\0"
-KEPT = {(APP1, XMP), (0xED, b"Photoshop 3.0\0"), (COMMENT, b"")}
-SQUARE_PIXELS = (0, 1, 1)  # unit and densities that say nothing more
-UNITS = {0: "none", 1: "inch", 2: "cm"}
+ADOBE = b"Adobe"
 SAMPLES = {1: "grey", 3: "rgb", 4: "cmyk"}
 SUBSAMPLINGS = {(1, 1): "444", (2, 1): "422", (2, 2): "420", (1, 2): "440", (4, 1): "411"}
-LARGEST_PART = 65519  # bytes of profile in one segment
 DEFAULT_QUALITY = 95
 AFTER_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")  # the next marker after entropy-coded data
 TAIL, SHORTEST_TAIL = 128, 8  # bytes at the end of a scan: some of the last blocks
@@ -198,29 +193,11 @@ def describe(found: Scan) -> ImageInfo:
         axes="YX" if count == 1 else "YXS",
         format="jpeg",
         samples=SAMPLES[count] if count > 1 else "",
-        metadata=metadata_of(found),
+        metadata={
+            **metadata_of(found.segments),
+            "jpeg": {"quality": quality(found), "subsampling": subsampling(found)},
+        },
     )
-
-
-def metadata_of(found: Scan) -> dict[str, Any]:
-    """The segments to keep: shared keys, and under "jpeg" the others with quality and subsampling."""
-    metadata: dict[str, Any] = {}
-    own: dict[str, Any] = {"quality": quality(found), "subsampling": subsampling(found)}
-    profile: dict[int, bytes] = {}
-    for marker, data in found.segments:
-        if marker == APP1 and data.startswith(EXIF):
-            metadata["exif"] = data.removeprefix(EXIF)
-            metadata |= {"orientation": turn} if (turn := orientation(metadata["exif"])) != 1 else {}
-        elif marker == APP2 and data.startswith(ICC) and len(data) > len(ICC) + 2:
-            profile[data[len(ICC)]] = data[len(ICC) + 2 :]
-        elif marker == APP0 and data.startswith(JFIF) and len(data) >= 12:
-            unit, x, y = struct.unpack(">BHH", data[7:12])
-            if (unit, x, y) != SQUARE_PIXELS:
-                metadata["resolution"] = (float(x), float(y), UNITS.get(unit, "none"))
-    if profile:
-        metadata["icc"] = b"".join(part for _, part in sorted(profile.items()))
-    own["segments"] = tuple((m, d) for m, d in found.segments if any(m == k and d.startswith(s) for k, s in KEPT))
-    return metadata | {"jpeg": own}
 
 
 def quality(found: Scan) -> int | None:
@@ -374,36 +351,3 @@ def body_start(encoded: bytes | bytearray) -> int:
     while encoded[place + 1] in (APP0, APP14):
         place += 2 + int.from_bytes(encoded[place + 2 : place + 4], "big")
     return place
-
-
-def segments_of(info: ImageInfo) -> Iterator[tuple[int, bytes]]:
-    """The segments that go before the encoder's."""
-    metadata = info.metadata
-    if info.samples == "cmyk":
-        yield APP14, ADOBE + struct.pack(">HHHB", 100, 0, 0, 0)
-    else:
-        yield APP0, JFIF + b"\1\1" + density(*metadata.get("resolution", (1.0, 1.0, "none"))) + b"\0\0"
-    if "exif" in metadata and len(metadata["exif"]) <= LARGEST_PART:
-        yield APP1, EXIF + metadata["exif"]
-    profile = fitting_profile(info) or b""
-    parts = [profile[i : i + LARGEST_PART] for i in range(0, len(profile), LARGEST_PART)]
-    for number, part in enumerate(parts, 1):
-        yield APP2, ICC + bytes((number, len(parts))) + part
-    yield from metadata.get("jpeg", {}).get("segments", ())
-
-
-def density(x: float, y: float, unit: str) -> bytes:
-    """Unit and densities as JFIF holds them: whole numbers, so of inch and centimetre the unit that loses less.
-
-    >>> density(78.74, 39.37, "cm") == density(200, 100, "inch")
-    True
-    """
-    scales = {"inch": {1: 1.0, 2: 1 / 2.54}, "cm": {1: 2.54, 2: 1.0}, "none": {0: 1.0}}[unit]
-    code, scale = min(scales.items(), key=lambda pair: sum(abs(v * pair[1] - round(v * pair[1])) for v in (x, y)))
-    values = [min(max(round(value * scale), 1), 65535) for value in (x, y)]
-    return struct.pack(">BHH", code, *values)
-
-
-def segment(marker: int, data: bytes) -> bytes:
-    """A segment as it stands in the file."""
-    return bytes((0xFF, marker)) + struct.pack(">H", len(data) + 2) + data

@@ -12,7 +12,6 @@ DTYPES = frozenset(
 """What the samples of an image may be in a file; bool is read as 0 and 255."""
 MAPPED_FROM = 2**24  # bytes: larger arrays without compression are mapped, smaller ones read
 SAMPLES = {1: "grey", 2: "grey+alpha", 3: "rgb", 4: "rgb+alpha"}
-PROFILES = {b"GRAY": "grey", b"RGB ": "rgb", b"CMYK": "cmyk"}
 TURNS = {2: "X", 3: "XY", 4: "Y", 5: "t", 6: "tX", 7: "tXY", 8: "tY"}
 """What makes a picture of each EXIF orientation upright: swap rows and columns (t), then reverse an axis."""
 
@@ -60,22 +59,22 @@ def check_series(series: int | None, count: int) -> int:
 
 def upright(info: ImageInfo) -> ImageInfo:
     """The image as it is once its EXIF orientation is applied."""
-    from convcli.formats import exif
+    from convcli.formats import metadata as said
 
     turn = info.metadata.get("orientation", 1)
     if turn not in TURNS:
         return info
-    metadata = {key: value for key, value in info.metadata.items() if key != "orientation"}
-    if "exif" in metadata:
-        metadata["exif"] = exif.with_orientation(metadata["exif"], 1)
+    metadata = said.turned(info.metadata)
+    lay = "the EXIF thumbnail shows the picture before it was turned, and was left out"
+    remarks = (*info.remarks, lay) if said.has_thumbnail(info.metadata) else info.remarks
     if "t" not in TURNS[turn]:
-        return replace(info, metadata=metadata)
+        return replace(info, metadata=metadata, remarks=remarks)
     if "resolution" in metadata:
         x, y, unit = metadata["resolution"]
         metadata["resolution"] = (y, x, unit)
     swapped = {"Y": info.size("X"), "X": info.size("Y")}
     shape = tuple(swapped.get(axis, size) for axis, size in zip(info.axes, info.shape, strict=True))
-    return replace(info, shape=shape, metadata=metadata)
+    return replace(info, shape=shape, metadata=metadata, remarks=remarks)
 
 
 def with_missing(info: ImageInfo, asked: float | str) -> ImageInfo:
@@ -97,13 +96,3 @@ def picture_samples(info: ImageInfo) -> str | None:
     if any(info.size(axis) > 1 for axis in "TZC"):
         return None
     return "grey" if info.size("S") == 1 else info.samples or None
-
-
-def fitting_profile(info: ImageInfo) -> bytes | None:
-    """The ICC profile, unless it describes other samples than the image has (colour where grey is left)."""
-    profile: bytes | None = info.metadata.get("icc")
-    samples = picture_samples(info)
-    if profile is None or samples is None:
-        return profile
-    described = PROFILES.get(profile[16:20])
-    return profile if described in (None, samples.removesuffix("+alpha")) else None

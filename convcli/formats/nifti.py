@@ -26,6 +26,7 @@ from convcli.formats.nifti_geometry import mended
 from convcli.formats.options import ReadOptions, WriteOptions
 from convcli.formats.pixels import mapped
 from convcli.formats.source import Source
+from convcli.formats.units import LENGTHS
 from convcli.image import Image, ImageInfo
 from convcli.records import record
 
@@ -37,7 +38,6 @@ SIZES = {348: "Nifti1Header", 540: "Nifti2Header"}  # bytes of a header: nibabel
 MOST_EXTENSIONS = 2**25  # bytes: the headers of a thousand DICOM files
 FLAG = 4  # bytes behind the header that tell of extensions
 UNITS = {"meter": "m", "mm": "mm", "micron": "um", "sec": "s", "msec": "ms", "usec": "us"}
-LENGTHS = {"nm": 1e-6, "um": 1e-3, "mm": 1.0, "cm": 10.0, "m": 1e3, "in": 25.4, "inch": 25.4}  # in millimetres
 
 
 @record
@@ -156,7 +156,7 @@ def describe(file: Opened) -> ImageInfo:
         raise ConvError(f"holds {file.dtype.name}, which cannot be filtered; convert it to numbers first", "dtype")
     scaling = scaling_of(file.header)
     colours = COLOURS.get(file.code, "")
-    header = {"header": file.header.binaryblock, "extensions": file.extensions}
+    header = {"header": file.header.binaryblock, "extensions": file.extensions, "says": told(file)}
     line = scaling_text(scaling) if scaling else ""
     return ImageInfo(
         shape=file.shape,
@@ -169,6 +169,17 @@ def describe(file: Opened) -> ImageInfo:
         metadata={"nifti": header} | ({"scaling": scaling} if scaling else {}),
         remarks=(f"the stored numbers are filtered; {line} makes measurements of them, as before",) if scaling else (),
     )
+
+
+def told(file: Opened) -> tuple[str, ...]:
+    """What the header says that no other format has a place for."""
+    facts = {
+        "affine": file.header["sform_code"] or file.header["qform_code"],
+        "description": bytes(file.header["descrip"]).strip(b"\0 "),
+        "intent": file.header["intent_code"],
+        "extensions": file.extensions,
+    }
+    return tuple(name for name, fact in facts.items() if fact)
 
 
 def held_types() -> tuple[str, ...]:

@@ -20,10 +20,9 @@ import PIL.Image
 import PIL.WebPImagePlugin  # registers itself: Pillow would load all of its formats to find it
 
 from convcli.errors import ConvError
-from convcli.formats import gif
-from convcli.formats.exif import orientation
+from convcli.formats import gif, gif_blocks
 from convcli.formats.failures import corrupt, decoding
-from convcli.formats.layout import check_series, fitting_profile
+from convcli.formats.layout import check_series
 from convcli.formats.limits import LZW_RATIO, RUN_RATIO, UNBOUNDED_RATIO, check_declared, check_ratio
 from convcli.formats.options import ReadOptions, WriteOptions
 from convcli.formats.pixels import picture
@@ -44,6 +43,7 @@ MODES = {
 """What the samples are of each way in which Pillow holds pixels."""
 READ_AS = {"": "L", "grey+alpha": "LA", "rgb": "RGB", "rgb+alpha": "RGBA"}
 COUNTS = {"grey": 1, "grey+alpha": 2, "rgb": 3, "rgb+alpha": 4}
+BMP_5, EMBEDDED = b"\x7c\0\0\0", b"DEBM"  # a header of 124 bytes, and a profile in the file
 RATIOS = {"webp": UNBOUNDED_RATIO, "bmp": RUN_RATIO, "gif": LZW_RATIO}
 DAMAGE = (
     *(OSError, SyntaxError, ValueError, RuntimeError, EOFError, struct.error),
@@ -92,8 +92,19 @@ def opened(source: Source, options: ReadOptions) -> Iterator[tuple[Any, ImageInf
         iio.imopen(io.BytesIO(content), "r", plugin="pillow", extension=f".{name}") as file,
     ):
         info = describe(file, name, options.series)
+        info = replace(info, metadata={**info.metadata, **own_metadata(content, name)})
         grey = name == "gif" and gif.is_grey(content, options.series or 0)
         yield file, without_colour(info) if grey else info
+
+
+def own_metadata(content: bytes, name: str) -> dict[str, Any]:
+    """What Pillow does not tell of a file: the blocks of a GIF, the profile of a BMP."""
+    if name == "gif":
+        return gif_blocks.metadata_of(content)
+    if name == "bmp" and content[14:18] == BMP_5 and content[70:74] == EMBEDDED:
+        place, size = struct.unpack_from("<II", content, 126)
+        return {"icc": content[14 + place : 14 + place + size]}
+    return {}
 
 
 def webp_canvas(content: bytes) -> tuple[int, int]:
@@ -183,7 +194,8 @@ def metadata_of(found: dict[str, Any]) -> dict[str, Any]:
         metadata["icc"] = found["icc_profile"]
     if found.get("exif"):
         metadata["exif"] = found["exif"].removeprefix(b"Exif\0\0")
-        metadata |= {"orientation": turn} if (turn := orientation(metadata["exif"])) != 1 else {}
+    if isinstance(found.get("xmp"), bytes):
+        metadata["xmp"] = found["xmp"]
     if "dpi" in found:
         x, y = found["dpi"]
         metadata["resolution"] = (float(x), float(y), "inch")
@@ -195,7 +207,8 @@ def write(stream: BinaryIO, image: Image, options: WriteOptions, kind: str) -> N
     encoded = io.BytesIO()
     with pillow_tamed(), iio.imopen(encoded, "w", plugin="pillow", extension=f".{kind}") as file:
         file.write(picture(image), **settings(image.info, options, kind))
-    stream.write(encoded.getbuffer())
+    content = encoded.getvalue()
+    stream.write(gif_blocks.with_metadata(content, image.info.metadata) if kind == "gif" else content)
 
 
 def settings(info: ImageInfo, options: WriteOptions, kind: str) -> dict[str, Any]:
@@ -203,8 +216,8 @@ def settings(info: ImageInfo, options: WriteOptions, kind: str) -> dict[str, Any
     chosen: dict[str, Any] = {}
     if kind == "webp":
         chosen = {"lossless": True, "exact": True} if options.quality is None else {"quality": options.quality}
-        chosen["icc_profile"] = fitting_profile(info) or b""
-        chosen["exif"] = info.metadata.get("exif", b"")
+        chosen |= {"icc_profile": info.metadata.get("icc", b""), "exif": info.metadata.get("exif", b"")}
+        chosen["xmp"] = info.metadata.get("xmp", b"")
     elif kind == "bmp" and "resolution" in info.metadata:
         x, y, unit = info.metadata["resolution"]
         scale = {"inch": 1.0, "cm": 2.54, "none": 0.0}[unit]

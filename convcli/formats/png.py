@@ -11,17 +11,16 @@ import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 
 from convcli import native
 from convcli.errors import ConvError
-from convcli.formats.exif import orientation
 from convcli.formats.failures import corrupt, decoding
-from convcli.formats.layout import fitting_profile, picture_samples
 from convcli.formats.limits import DEFLATE_RATIO, check_declared, check_ratio
 from convcli.formats.options import ReadOptions, WriteOptions
+from convcli.formats.png_chunks import Chunk, chunks_of, layout_of, metadata_of
 from convcli.formats.png_stream import Reader, Writer
 from convcli.formats.png_validity import Layout, sorted_out
 from convcli.formats.source import Source
@@ -37,18 +36,8 @@ COUNTS = {"grey": 1, "grey+alpha": 2, "rgb": 3, "rgb+alpha": 4}
 LONGEST_SIDE = 1_000_000  # libpng's own limit
 FORGIVEN = ("Extra compressed data", "Too much image data", "when using png_read_image")
 """What libpng says of bytes behind the last row, which change no pixel, and of how it is called for interlaced rows."""
-DECODED = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
-COMMON = {b"iCCP", b"eXIf", b"pHYs"}  # held under the keys that all formats share
-VOID = {b"tRNS", b"hIST", b"sPLT", b"acTL", b"fcTL", b"fdAT"}  # of palettes, expanded, and animations, not read
-OF_ONE_LAYOUT = {b"bKGD", b"sBIT"}  # their meaning depends on depth and colour
-UNSAFE_BUT_TRUE = {b"gAMA", b"cHRM", b"sRGB", b"cICP", b"mDCV", b"cLLI", b"tIME", b"oFFs", b"pCAL", b"sCAL", b"sTER"}
-"""Chunks marked as not safe to copy by who does not know them; they hold for filtered pixels too."""
-DESCRIPTION = {b"tEXt": b"Description\0", b"iTXt": b"Description\0\0\0\0\0"}  # iTXt: not compressed, no language
-LARGEST_PROFILE = 2**24  # bytes, decompressed
-METRE = 1
-
-Chunk = tuple[bytes, bytes, bool]
-"""Type, data, and whether it came after the pixels."""
+OF_COLOURS = (b"PLTE", b"tRNS")
+DECODED = (b"IHDR", *OF_COLOURS, b"IDAT", b"IEND")
 
 
 @record
@@ -153,8 +142,8 @@ def scan(stream: BinaryIO, size: int) -> Scan:
             header = chunk_data(stream, kind, length)
         elif kind == b"IDAT":
             pixels = True
-        elif kind not in DECODED or kind == b"tRNS":
-            if not kind[0] & 0x20:
+        elif kind not in DECODED or kind in OF_COLOURS:
+            if kind not in DECODED and not kind[0] & 0x20:
                 raise corrupt("PNG", f"it needs the unknown chunk {kind.decode('latin-1')}")
             chunks.append((kind, chunk_data(stream, kind, length), pixels))
     if not pixels:
@@ -217,7 +206,7 @@ def describe(found: Scan) -> ImageInfo:
         axes="YX" if count == 1 else "YXS",
         format="png",
         samples=samples if count > 1 else "",
-        metadata=metadata_of(found),
+        metadata=metadata_of(found.chunks, (found.depth, found.colour)),
         notes=(*animated, *left_out),
     )
 
@@ -230,47 +219,6 @@ def check_transparency(found: Scan, data: bytes) -> None:
         raise corrupt("PNG", f"{len(data)} bytes of transparency do not fit {kind}")
 
 
-def metadata_of(found: Scan) -> dict[str, Any]:
-    """The chunks to keep: shared keys, and the others under "png" with the layout that they were made for."""
-    metadata: dict[str, Any] = {}
-    for kind, data, _ in found.chunks:
-        if kind == b"iCCP":
-            metadata |= {"icc": profile} if (profile := inflated_profile(data)) else {}
-        elif kind == b"pHYs" and len(data) == 9:
-            metadata["resolution"] = resolution(data)
-        elif kind == b"eXIf":
-            metadata["exif"] = data
-            metadata |= {"orientation": turn} if (turn := orientation(data)) != 1 else {}
-        elif is_description(kind, data):
-            metadata["description"] = described(kind, data)
-    kept = tuple(chunk for chunk in found.chunks if is_kept(chunk))
-    layout = (found.depth, found.colour)
-    return metadata | ({"png": {"chunks": kept, "layout": layout}} if kept else {})
-
-
-def is_kept(chunk: Chunk) -> bool:
-    """True for chunks that still hold for filtered pixels: known ones, and those marked as safe to copy."""
-    kind, data, _ = chunk
-    if kind in VOID | COMMON or is_description(kind, data):
-        return False
-    return kind in UNSAFE_BUT_TRUE | OF_ONE_LAYOUT or bool(kind[3] & 0x20)
-
-
-def inflated_profile(data: bytes) -> bytes | None:
-    """The ICC profile of an iCCP chunk: a name, NUL, 0, a zlib stream; None where it is damaged."""
-    _, _, packed = data.partition(b"\0")
-    try:
-        return zlib.decompressobj().decompress(packed[1:], LARGEST_PROFILE)
-    except zlib.error:
-        return None
-
-
-def resolution(data: bytes) -> tuple[float, float, str]:
-    """Pixels per centimetre, or the shape of a pixel where no unit is given."""
-    x, y, unit = struct.unpack(">IIB", data)
-    return (x / 100, y / 100, "cm") if unit == METRE else (float(x), float(y), "none")
-
-
 def write(stream: BinaryIO, image: Image, options: WriteOptions, kind: str) -> None:
     """Encode a picture of 8 or 16 bits."""
     with streamed(stream, image.info, options, kind) as target:
@@ -281,7 +229,7 @@ def write(stream: BinaryIO, image: Image, options: WriteOptions, kind: str) -> N
 def streamed(stream: BinaryIO, info: ImageInfo, options: WriteOptions, _kind: str) -> Iterator[PixelTarget]:
     """A PNG that is whole at the end of the block, when all rows have been written; its kept chunks around them."""
     depth, colour = layout_of(info)
-    chunks = chunks_of(info)
+    chunks = chunks_of(info, (depth, colour))
     stream.write(SIGNATURE)
     stream.write(chunk(b"IHDR", struct.pack(">IIBBBBB", info.size("X"), info.size("Y"), depth, colour, 0, 0, 0)))
     stream.writelines(chunk(kind, content) for kind, content, after in chunks if not after)
@@ -289,56 +237,6 @@ def streamed(stream: BinaryIO, info: ImageInfo, options: WriteOptions, _kind: st
         yield rows
     stream.writelines(chunk(kind, content) for kind, content, after in chunks if after)
     stream.write(chunk(b"IEND", b""))
-
-
-def chunks_of(info: ImageInfo) -> list[Chunk]:
-    """The ancillary chunks to write for an image that came from any format."""
-    metadata = info.metadata
-    profile = fitting_profile(info)
-    chunks: list[Chunk] = []
-    if profile:
-        chunks.append((b"iCCP", b"icc\0\0" + zlib.compress(profile), False))
-    if "resolution" in metadata:
-        chunks.append((b"pHYs", density(*metadata["resolution"]), False))
-    if "exif" in metadata:
-        chunks.append((b"eXIf", metadata["exif"], False))
-    if "description" in metadata:
-        chunks.append(description(metadata["description"]))
-    kept = metadata.get("png", {"chunks": (), "layout": None})
-    same = kept["layout"] == layout_of(info)
-    return chunks + [chunk for chunk in kept["chunks"] if same or chunk[0] not in OF_ONE_LAYOUT]
-
-
-def layout_of(info: ImageInfo) -> tuple[int, int]:
-    """Depth and colour type that an image is written with."""
-    colour = {"grey": 0, "rgb": 2, "grey+alpha": 4, "rgb+alpha": 6}[picture_samples(info) or "grey"]
-    return 16 if info.dtype == "uint16" else 8, colour
-
-
-def density(x: float, y: float, unit: str) -> bytes:
-    """The data of a pHYs chunk."""
-    scale = {"cm": 100.0, "inch": 100 / 2.54, "none": 1.0}[unit]
-    values = [min(max(round(value * scale), 0), 2**31 - 1) for value in (x, y)]
-    return struct.pack(">IIB", *values, 0 if unit == "none" else METRE)
-
-
-def description(text: str | bytes) -> Chunk:
-    """A text chunk that describes the picture; international text where Latin-1 does not hold it."""
-    line = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
-    try:
-        return b"tEXt", DESCRIPTION[b"tEXt"] + line.encode("latin-1"), False
-    except UnicodeEncodeError:
-        return b"iTXt", DESCRIPTION[b"iTXt"] + line.encode(), False
-
-
-def is_description(kind: bytes, data: bytes) -> bool:
-    """True for a plain text chunk that describes the picture."""
-    return kind in DESCRIPTION and data.startswith(DESCRIPTION[kind])
-
-
-def described(kind: bytes, data: bytes) -> str:
-    """The text of such a chunk."""
-    return data.removeprefix(DESCRIPTION[kind]).decode("latin-1" if kind == b"tEXt" else "utf-8", "replace")
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:

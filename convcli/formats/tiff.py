@@ -14,14 +14,15 @@ from math import prod
 from typing import Any, BinaryIO
 
 import numpy as np
-from tifffile import TiffFile, TiffPageSeries
+from tifffile import TIFF, TiffFile, TiffPageSeries
 
 from convcli.errors import ConvError
 from convcli.formats import exif_directories, fax, imagej, ome, tiff_jpeg
+from convcli.formats.exif import EXIF_POINTER, GPS_POINTER
 from convcli.formats.failures import corrupt, decoding
 from convcli.formats.flat import Flat
 from convcli.formats.geotiff import GEOGRAPHY, PLACES, missing_notes, missing_value
-from convcli.formats.ifd import Directory, layout_of, next_offset, page_offsets, read_directory
+from convcli.formats.ifd import Directory, Tag, codes, layout_of, next_offset, page_offsets, read_directory, swapped
 from convcli.formats.layout import MAPPED_FROM, check_axes, check_series, with_axes
 from convcli.formats.limits import (
     DEFLATE_RATIO,
@@ -37,7 +38,7 @@ from convcli.formats.pixels import Array, mapped
 from convcli.formats.source import Source
 from convcli.formats.tiff_colours import CONTIGUOUS, JPEG, OLD_JPEG, YCBCR
 from convcli.formats.tiff_damage import DAMAGE, judged, listening
-from convcli.formats.tiff_output import write
+from convcli.formats.tiff_output import PACKETS, write
 from convcli.formats.tiff_samples import (
     ASSOCIATED,
     PHOTOMETRICS,
@@ -70,8 +71,10 @@ STRICTLY = ((fax.is_fax, fax.decode_strictly), (tiff_jpeg.is_jpeg, tiff_jpeg.dec
 RESOLUTION_UNITS = {1: "none", 2: "inch", 3: "cm"}
 DESCRIPTION, PREDICTOR, PROFILE = 270, 317, 34675
 X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT, ORIENTATION = 282, 283, 296, 274
-KEPT_TAGS = (269, 271, 272, 285, 305, 306, 315, 316, 332, 333, 334, 700, 33432, 33723, 34377, *GEOGRAPHY)
-"""Names, origin, dates, authors, inks, rights, XMP, IPTC and Photoshop's notes, places on Earth."""
+IMAGEJ_TAGS, NAMING = frozenset({50838, 50839}), frozenset({270, 285})
+IPTC_MARK = b"\x1c"
+KEPT_TAGS = frozenset({269, 285, 318, 319, 332, 333, 334, *exif_directories.SHARED, *GEOGRAPHY})
+"""Names, colours, inks, what EXIF has too (makers, authors, dates, rights), places on Earth."""
 
 
 @record
@@ -83,6 +86,7 @@ class Opened:
 
     stream: BinaryIO
     size: int
+    offsets: list[int]
     file: TiffFile
     number: int
     series: TiffPageSeries
@@ -162,7 +166,7 @@ def opened(source: Source, options: ReadOptions) -> Iterator[Opened]:
                 if applies(series.keyframe):
                     decode_strictly(series.keyframe, heard if options.lenient else None)
             tags = read_directory(stream, layout_of(stream)[0], series.keyframe.offset)
-            yield Opened(stream, source.size, file, number, series, tags, heard, len(offsets) if circle else 0)
+            yield Opened(stream, source.size, offsets, file, number, series, tags, heard, len(offsets) if circle else 0)
 
 
 def tiff_file(stream: BinaryIO, omexml: str | None = None) -> TiffFile:
@@ -277,9 +281,10 @@ def metadata_of(tiff: Opened, kind: str) -> dict[str, Any]:
     metadata: dict[str, Any] = {"tiff": own_metadata(tiff)}
     if PROFILE in tags:
         metadata["icc"] = tags[PROFILE].data
+    metadata |= {key: packet(tags[code]) for key, (code, _) in PACKETS.items() if code in tags}
     if (payload := exif_directories.from_tiff(tiff.stream, layout_of(tiff.stream)[0], tags)) is not None:
         metadata["exif"] = payload
-    if (turn := int(page.tags.valueof(ORIENTATION, default=1))) in range(2, 9):
+    if (turn := int(page.tags.valueof(ORIENTATION, default=0))) in range(1, 9):
         metadata["orientation"] = turn
     if (resolution := resolution_of(tags)) is not None:
         metadata["resolution"] = resolution
@@ -289,7 +294,23 @@ def metadata_of(tiff: Opened, kind: str) -> dict[str, Any]:
         metadata["imagej"] = imagej.kept(tiff.file.imagej_metadata or {}) | color_table(page)
     if kind == "ome" and len(tiff.file.series) == 1 and DESCRIPTION in tags:
         metadata["ome"] = tags[DESCRIPTION].data.rstrip(b"\0").decode("utf-8", "replace")
-    return metadata
+    return metadata | ({"dropped": dropped} if (dropped := tuple(dropped_parts(tiff, kind))) else {})
+
+
+def packet(tag: Tag) -> bytes:
+    """The bytes of a tag, also where some program took them for numbers and turned them to the file's byte order."""
+    turned = swapped(tag.data, tag.kind)
+    return turned if turned.startswith(IPTC_MARK) and not tag.data.startswith(IPTC_MARK) else tag.data
+
+
+def dropped_parts(tiff: Opened, kind: str) -> Iterator[str]:
+    """What nobody can know to hold for other pixels, or has a place for: tags of others, the names of further pages."""
+    unknown = tiff.tags.keys() - KEPT_TAGS - exif_directories.STRUCTURE - {EXIF_POINTER, GPS_POINTER} - IMAGEJ_TAGS
+    yield from (f"TIFF tag {code} {TIFF.TAGS.get(code, '')}".rstrip() for code in sorted(unknown))
+    if kind == "tiff" and not tiff.page.is_shaped and len(tiff.series) > 1:
+        layout = layout_of(tiff.stream)[0]
+        if any(NAMING & codes(tiff.stream, layout, offset) for offset in tiff.offsets[1:]):
+            yield "the names of all pages but the first"
 
 
 def own_metadata(tiff: Opened) -> dict[str, Any]:

@@ -6,6 +6,7 @@ go into OME, which names them, and where OME has no such dtype into tifffile's o
 
 from __future__ import annotations
 
+import struct
 from math import prod
 from typing import Any, BinaryIO
 
@@ -15,8 +16,7 @@ from tifffile import FileHandle, TiffWriter
 from convcli.errors import ConvError
 from convcli.formats import exif_directories, imagej, ome
 from convcli.formats.geotiff import GEOGRAPHY, marking, placed
-from convcli.formats.ifd import add_to_first_page, layout_of
-from convcli.formats.layout import fitting_profile
+from convcli.formats.ifd import RATIONALS, Tag, add_to_first_page, layout_of
 from convcli.formats.options import WriteOptions
 from convcli.image import Image, ImageInfo
 from convcli.records import replace
@@ -32,7 +32,9 @@ COLOURED = {"rgb": 3, "separated": 4}
 ALPHA = {True: "assocalpha", False: "unassalpha"}
 RESOLUTION_UNITS = {"none": 1, "inch": 2, "cm": 3}
 ORIENTATION = 274
-SHORT = 3
+BYTE, SHORT, UNDEFINED = 1, 3, 7
+PACKETS = {"xmp": (700, BYTE), "iptc": (33723, UNDEFINED), "photoshop": (34377, BYTE)}
+"""The tag of each, and its type."""
 MOST_SAMPLES = 2**16 - 1
 
 
@@ -135,7 +137,7 @@ def structure(info: ImageInfo, options: WriteOptions) -> dict[str, Any]:
         "resolutionunit": RESOLUTION_UNITS[unit],
         "software": False,
         "extratags": [
-            (code, tag.kind, tag.count, tag.data, code not in GEOGRAPHY)
+            (code, tag.kind, tag.count, given(tag), code not in GEOGRAPHY)
             for code, tag in marking(placed(own.get("tags", {}), info.grid), info).items()
         ],
     }
@@ -143,9 +145,20 @@ def structure(info: ImageInfo, options: WriteOptions) -> dict[str, Any]:
         arguments["extratags"].append((ORIENTATION, SHORT, 1, info.metadata["orientation"], True))
     if own.get("tile") and all(side % 16 == 0 for side in own["tile"]):
         arguments["tile"] = own["tile"]
-    if (profile := fitting_profile(info)) is not None:
-        arguments["iccprofile"] = profile
+    if "icc" in info.metadata:
+        arguments["iccprofile"] = info.metadata["icc"]
+    packets = [(code, kind, info.metadata[key]) for key, (code, kind) in PACKETS.items() if key in info.metadata]
+    arguments["extratags"] += [(code, kind, len(content), content, True) for code, kind, content in packets]
     return arguments
+
+
+def given(tag: Tag) -> bytes | tuple[int, ...]:
+    """A value as tifffile takes it: it counts the bytes of ratios twice."""
+    return (
+        struct.unpack(f"<{2 * tag.count}{'I' if tag.kind == RATIONALS[0] else 'i'}", tag.data)
+        if tag.kind in RATIONALS
+        else tag.data
+    )
 
 
 def samples(info: ImageInfo) -> dict[str, Any]:

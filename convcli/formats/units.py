@@ -14,6 +14,7 @@ SPELLINGS = dict.fromkeys(MICROMETRE, "um") | {
     "sec": "s",
     "second": "s",
 }
+LENGTHS = {"nm": 1e-6, "um": 1e-3, "mm": 1.0, "cm": 10.0, "m": 1e3, "in": 25.4, "inch": 25.4}  # in millimetres
 NO_UNITS = frozenset({"", "pixel", "pixels", "reference frame"})
 
 
