@@ -95,7 +95,7 @@ class ImageInfo:
 
 @record
 class Image:
-    """Pixels (an array, or a read-only memory map) with what is known of them."""
+    """Pixels with what is known of them."""
 
     info: ImageInfo
     data: np.ndarray[Any, Any]

@@ -422,20 +422,20 @@ def test_tiles_are_kept(tmp_path):
         assert np.array_equal(data, file.asarray())
 
 
-def test_large_plain_files_are_mapped_and_small_ones_read(tmp_path):
+def test_large_plain_files_are_read_and_never_mapped(tmp_path):
+    """A map of a file that is cut short kills the process."""
     big = np.arange(2**22, dtype=np.float32).reshape(2048, 2048)
     tifffile.imwrite(tmp_path / "a.tif", big, photometric="minisblack", byteorder=">")
     np.save(tmp_path / "a.npy", big)
 
     for name in ("a.tif", "a.npy"):
         image = read(tmp_path / name)
-        assert isinstance(image.data, np.memmap)
-        assert not image.data.flags.writeable
+        assert not isinstance(image.data, np.memmap)
+        assert image.data.dtype.isnative
         assert (image.info.dtype, image.info.dtype) == (image.data.dtype.name, "float32")
         assert np.array_equal(big, image.data)
         again = written(image, f"again-{name}", tmp_path)
         assert np.array_equal(big, read(again).data)
-    assert not isinstance(read(SAMPLES_FOLDER / "stack.tif").data, np.memmap)
 
 
 def test_writing_a_tiff_copies_no_array(tmp_path):

@@ -81,7 +81,7 @@ def test_every_phase_of_every_command_is_told_of(command, phase, monkeypatch):
     patched = {
         "looking": (processing, "probe"),
         "reading": (processing, "read"),
-        "writing": (processing, "_write"),
+        "writing": (processing.Course, "write"),
     }
     if phase == "computing":
         monkeypatch.setattr(processing, "check_size", lambda _: None)

@@ -23,6 +23,7 @@ from convcli.batches.summary import ProgressLine, Summary
 from convcli.engine.workers import core_count
 from convcli.errors import ConvError, UsageError
 from convcli.formats import atomic_output, format_for
+from convcli.formats.atomic import open_folder, sync_folder
 from convcli.formats.failures import told
 from convcli.formats.limits import memory
 from convcli.operations.operation import Operation
@@ -181,6 +182,8 @@ def run_batch(operation: Operation, batch: Batch) -> int:
     summary = Summary(len(batch.inputs), run.jobs)
     with report_lines(batch.report) as record, closing(run):
         stop = tell_all(run, summary, record)
+        if batch.many and batch.makes_files:
+            sync_folders(run.targets)
         if batch.many:
             conclude(summary, batch, record)
         elif stop:
@@ -215,6 +218,21 @@ def tell_all(run: Run, summary: Summary, record: Record) -> Interrupted | None:
     return None
 
 
+def sync_folders(targets: Iterable[str]) -> None:
+    """See to it that the names of all outputs outlast a power cut."""
+    for folder in {os.path.dirname(os.path.realpath(name)) for name in targets if not is_stream(name)}:  # noqa: PTH120
+        try:
+            opened = open_folder(Path(folder))
+        except OSError:  # not made, where all that should be in it failed
+            continue
+        try:
+            sync_folder(opened)
+        except OSError as error:
+            raise told(error, folder) from error
+        finally:
+            os.close(opened)
+
+
 def settled(operation: Operation, batch: Batch) -> Run:
     """Everything about a batch that can be wrong whatever the files hold, found out; and its journal opened."""
     targets = _targets(batch)
@@ -225,7 +243,8 @@ def settled(operation: Operation, batch: Batch) -> Run:
     jobs = min(batch.jobs or affordable_jobs(batch), len(batch.inputs))
     limits = settings.limits
     shared = replace(limits, threads=limits.threads or max(1, core_count() // jobs), memory=limits.memory // jobs)
-    settings = replace(settings, limits=shared, quiet=True)  # workers say nothing; their answers do
+    # Workers say nothing; their answers do. Folders are synced once: for each file it would take as long as its own.
+    settings = replace(settings, limits=shared, quiet=True, synced=False)
     if not batch.makes_files:
         return Run(operation, batch, settings, targets, jobs)
     return journaled(Run(operation, batch, settings, targets, jobs))

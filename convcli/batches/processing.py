@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import field
 from math import prod
 from pathlib import Path
 from time import perf_counter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from convcli.batches.names import FileId, check_target
 from convcli.batches.progress import Progress, progress_of
@@ -17,12 +19,14 @@ from convcli.errors import ConvError, UsageError
 from convcli.formats import (
     FORMATS,
     Format,
+    Place,
     ReadOptions,
     WriteOptions,
     check_writable,
     encode,
     format_for,
     left_out,
+    placed,
     probe,
     read,
     remarks,
@@ -32,6 +36,7 @@ from convcli.formats import (
 )
 from convcli.formats.atomic import is_special
 from convcli.formats.limits import memory, times
+from convcli.formats.source import Source, changed, source_of
 from convcli.image import Image, ImageInfo
 from convcli.operations.advice import count_warnings
 from convcli.operations.operation import Limits, Operation, Streaming, Work
@@ -46,7 +51,10 @@ LONG = 2**25
 
 @record
 class Settings:
-    """How every input is treated. `sources` are the files that a run reads, which no output may replace unasked."""
+    """How every input is treated. `sources` are the files that a run reads, which no output may replace unasked.
+
+    The name of an output is on the disk when it is done if it is to be `synced`; else a batch sees to that at its end.
+    """
 
     format: str = ""
     force: bool = False
@@ -61,6 +69,7 @@ class Settings:
     dry_run: bool = False
     notes: tuple[str, ...] = ()
     sources: frozenset[FileId] = frozenset()
+    synced: bool = True
 
 
 def process(operation: Operation, settings: Settings, source: str, target: str) -> Report:
@@ -72,7 +81,7 @@ def process(operation: Operation, settings: Settings, source: str, target: str) 
 def processed(operation: Operation, settings: Settings, source: str, target: str, progress: Progress) -> Report:
     """The same, telling how far it is."""
     started = perf_counter()
-    content: Path | bytes = read_input() if source == STREAM else Path(source)
+    content = source_of(read_input() if source == STREAM else Path(source))
     info = probe(content, options=settings.reading)
     work = operation.on(info, settings.limits)
     after, notes = work.after, work.notes
@@ -88,9 +97,10 @@ def processed(operation: Operation, settings: Settings, source: str, target: str
     if settings.explain or settings.dry_run:
         return replace(report, warnings=settings.notes + info.notes + notes, status="skipped")
     assert format_ is not None
-    course = Course(content, target, format_, settings, info, work, notes, progress)
-    outcome = course.by_windows() if course.is_long else None
-    counts, times_taken, warnings = outcome or course.at_once()
+    with placed_at(target, settings) as place:
+        course = Course(content, place, format_, settings, info, work, notes, progress)
+        outcome = course.by_windows() if course.is_long else None
+        counts, times_taken, warnings = outcome or course.at_once()
     return replace(
         report,
         times={**times_taken, "total": perf_counter() - started},
@@ -111,8 +121,8 @@ Outcome = tuple[Counts, dict[str, float], tuple[str, ...]]
 class Course(NamedTuple):
     """Work on its way from an image's content to a target; `notes` are known before."""
 
-    content: Path | bytes
-    target: str
+    content: Source
+    target: Path | Place
     format: Format
     settings: Settings
     before: ImageInfo
@@ -132,7 +142,7 @@ class Course(NamedTuple):
         computed_at = perf_counter()
         warnings = self.warnings(image.info, counts)
         self.progress.enter("writing")
-        _write(result, self.target, self.format, self.settings)
+        self.write(result)
         taken = {"read": read_at - begun, "compute": computed_at - read_at, "write": perf_counter() - computed_at}
         return counts, taken, warnings
 
@@ -141,7 +151,7 @@ class Course(NamedTuple):
         """True where it pays, or is necessary, to read, compute and write at the same time, and that is possible."""
         size = sum(prod(info.shape) * sample_bytes(info.dtype) for info in (self.before, self.work.after))
         long = size >= min(LONG, self.settings.limits.memory // 4)
-        files = isinstance(self.content, Path) and self.target != STREAM and not is_special(Path(self.target))
+        files = self.content.path is not None and isinstance(self.target, Place)
         if not (long and files and isinstance(self.work, Streaming) and self.format.takes(self.work.after)):
             return False
         picture = FORMATS[self.before.format].samples  # decoded from its first row on, every time that one is asked for
@@ -149,7 +159,7 @@ class Course(NamedTuple):
 
     def by_windows(self) -> Outcome | None:
         """Read, compute and write window by window; None where the file is only read as a whole."""
-        assert isinstance(self.content, Path) and isinstance(self.work, Streaming)
+        assert isinstance(self.target, Place) and isinstance(self.work, Streaming)
         settings, force = self.settings, self.settings.force or self.settings.in_place
         with windows(self.content, options=settings.reading) as found:
             if found is None:
@@ -157,23 +167,33 @@ class Course(NamedTuple):
             info, source = found
             after = self.work.after
             if (info.shape, info.axes, info.dtype) != (self.before.shape, self.before.axes, self.before.dtype):
-                raise ConvError("was replaced while it was looked at; run again", "corrupt", where=str(self.content))
-            self.check_room()
-            target_path = Path(self.target)
-            with streamed(target_path, after, format=self.format, force=force, options=settings.writing) as target:
+                raise changed(self.content.name)
+            self.check_room(self.target.path)
+            arguments: Any = {"force": force, "synced": settings.synced, "options": settings.writing}
+            with streamed(self.target, after, format=self.format, **arguments) as target:
                 self.progress.enter("computing", self.work.outputs)
                 counts, busy = self.work.stream(source, target, verify=settings.verify, progress=self.progress.add)
                 self.progress.enter("writing")
                 warnings = self.warnings(info, counts)
+                source.check()
         return counts, busy, warnings
 
-    def check_room(self) -> None:
+    def write(self, image: Image) -> None:
+        """Write a whole result."""
+        settings, force = self.settings, self.settings.force or self.settings.in_place
+        if self.target == Path(STREAM):
+            with binary_output() as pixels:
+                pixels.write(encode(image, self.format, settings.writing))
+            return
+        write(self.target, image, format=self.format, force=force, synced=settings.synced, options=settings.writing)
+
+    def check_room(self, target: Path) -> None:
         """Refuse a result that the disk has no room for, or that a picture makes, or should be, and no memory holds."""
         after = self.work.after
         if self.format.samples or FORMATS[self.before.format].samples:
             check_size(after)
         if not self.format.samples:  # pictures are compressed
-            check_space(after, Path(self.target), self.settings.writing)
+            check_space(after, target, self.settings.writing)
 
     def warnings(self, info: ImageInfo, counts: Counts) -> tuple[str, ...]:
         """What a user should know; with --strict, the first of them is an error, before anything is there to see."""
@@ -239,12 +259,14 @@ def sample_bytes(dtype: str) -> int:
     return int(dtype.lstrip("uintfloa")) // 8
 
 
-def _write(image: Image, target: str, format_: Format, settings: Settings) -> None:
+@contextmanager
+def placed_at(target: str, settings: Settings) -> Iterator[Path | Place]:
+    """The place of an output, its folder open from now on; standard output is itself."""
     if target == STREAM:
-        with binary_output() as pixels:
-            pixels.write(encode(image, format_, settings.writing))
+        yield Path(STREAM)
         return
-    write(Path(target), image, format=format_, force=settings.force or settings.in_place, options=settings.writing)
+    with placed(Path(target), settings.force or settings.in_place) as place:
+        yield place
 
 
 def _peak_memory() -> int:

@@ -35,7 +35,7 @@ from types import ModuleType
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from convcli.errors import ConvError, UsageError
-from convcli.formats.atomic import atomic_output, same_file
+from convcli.formats.atomic import Place, atomic_output, placed, same_file
 from convcli.formats.failures import told
 from convcli.formats.layout import (
     check_axes,
@@ -48,7 +48,7 @@ from convcli.formats.layout import (
 )
 from convcli.formats.limits import check_some, times
 from convcli.formats.options import ReadOptions, WriteOptions
-from convcli.formats.source import Readable, Source, source_of
+from convcli.formats.source import Readable, Source, changed, kept_open, source_of
 from convcli.image import Image, ImageInfo, PixelSource, PixelTarget, Spans
 from convcli.records import replace
 from convcli.streams import STRAYS
@@ -59,6 +59,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FORMATS",
     "Format",
+    "Place",
     "ReadOptions",
     "WriteOptions",
     "atomic_output",
@@ -66,6 +67,7 @@ __all__ = [
     "encode",
     "format_for",
     "left_out",
+    "placed",
     "probe",
     "read",
     "remarks",
@@ -142,7 +144,7 @@ ONE_IMAGE = ("png", "jpeg", "pnm")  # modules whose files hold a single one; the
 HEAD = 16  # bytes that are enough to tell the formats apart
 
 
-def probe(source: Readable, *, axes: str | None = None, options: ReadOptions = READ) -> ImageInfo:
+def probe(source: Readable | Source, *, axes: str | None = None, options: ReadOptions = READ) -> ImageInfo:
     """What a file, or the bytes from standard input, say of the image in them; no pixel is decoded.
 
     Raises ConvError, with the file as its place: see `read`.
@@ -153,13 +155,12 @@ def probe(source: Readable, *, axes: str | None = None, options: ReadOptions = R
         return finished(understood(found.load().probe(opened, options)), opened, options)
 
 
-def read(source: Readable, *, axes: str | None = None, options: ReadOptions = READ) -> Image:
-    """An image with its pixels: an array, or a read-only memory map for a large file without compression.
+def read(source: Readable | Source, *, axes: str | None = None, options: ReadOptions = READ) -> Image:
+    """An image with its pixels, in the machine's byte order.
 
     `source` is a name, a file's content as bytes, or a file opened for reading; `axes` names the dimensions, as --axes.
-    The memory map has the file's byte order; else arrays are in the machine's.
     Raises ConvError: not-found, permission, is-directory, not-regular, empty, unknown-format, corrupt, too-large, bomb,
-    memory, empty-image, ambiguous, shape, dtype, unsafe, codec-missing.
+    memory, empty-image, ambiguous, shape, dtype, unsafe, codec-missing, changed.
     """
     opened, options = source_of(source), named(options, axes)
     with reading(opened):
@@ -172,7 +173,7 @@ def read(source: Readable, *, axes: str | None = None, options: ReadOptions = RE
 
 
 @contextmanager
-def windows(source: Path, *, options: ReadOptions = READ) -> Iterator[tuple[ImageInfo, PixelSource] | None]:
+def windows(source: Path | Source, *, options: ReadOptions = READ) -> Iterator[tuple[ImageInfo, Windows] | None]:
     """An image whose pixels are read a window at a time; None where its file is only read as a whole."""
     opened = source_of(source)
     with ExitStack() as stack:
@@ -182,6 +183,8 @@ def windows(source: Path, *, options: ReadOptions = READ) -> Iterator[tuple[Imag
             result = None
             if found and not (turns(info := understood(found[0])) and options.auto_orient):
                 result = finished(info, opened, options), Windows(opened, found[1])
+        kept = stack.pop_all()
+    with kept_open(kept):
         yield result
 
 
@@ -196,20 +199,28 @@ class Windows(NamedTuple):
         with reading(self.source):
             self.pixels.read(spans, out)
 
+    def check(self) -> None:
+        """Refuse, once all is read, a file that has changed meanwhile: what was made of it is mixed."""
+        self.source.check()
+
 
 @contextmanager
 def streamed(
-    target: Path,
+    target: Path | Place,
     info: ImageInfo,
     *,
     format: Format,  # noqa: A002
     force: bool = False,
+    synced: bool = True,
     options: WriteOptions = WRITE,
 ) -> Iterator[PixelTarget]:
     """A file that takes pixels window by window and appears at the end of the block, whole or not at all."""
     check_writable(format, info)
     held = fitted(format, info)
-    with atomic_output(target, force=force) as stream, format.load().streamed(stream, held, options, format.name) as to:
+    with (
+        atomic_output(target, force=force, synced=synced) as stream,
+        format.load().streamed(stream, held, options, format.name) as to,
+    ):
         yield to
 
 
@@ -220,11 +231,12 @@ def reading(source: Source) -> Iterator[None]:
         with STRAYS.muted():
             yield
     except ConvError as error:
-        raise error.at(source.name) from error.__cause__
+        found = changed(source.name) if error.code == "corrupt" and source.has_changed() else error
+        raise found.at(source.name) from error.__cause__
     except MemoryError as error:
         raise ConvError("needs more memory than there is", "memory", where=source.name) from error
     except OSError as error:
-        raise told(error, source.name) from error
+        raise told(error, source.name, unknown="corrupt") from error
 
 
 def named(options: ReadOptions, axes: str | None) -> ReadOptions:
@@ -375,31 +387,33 @@ def fitted(entry: Format, info: ImageInfo) -> ImageInfo:
 
 
 def write(
-    target: Writable,
+    target: Writable | Place,
     image: Image | Any,
     *,
     axes: str | None = None,
     format: Format | str | None = None,  # noqa: A002 - the word of the command line
     force: bool = False,
     in_place: bool = False,
+    synced: bool = True,
     options: WriteOptions = WRITE,
 ) -> None:
     """Write an image whole or not at all; `in_place` allows, like `force`, to replace the file that was read.
 
     `target` is a name, or a file opened for writing, which needs a `format` where its name tells none. `image` is an
-    `Image`, or an array whose dimensions `axes` names (YX where it has two).
+    `Image`, or an array whose dimensions `axes` names (YX where it has two). The new name is on the disk when this
+    returns, unless it is not to be `synced` yet.
     Raises ConvError: exists, is-directory, not-found, permission, disk-full, and those of `check_writable`.
     """
     image = image if isinstance(image, Image) and axes is None else as_image(image, axes)
-    if not isinstance(target, (str, os.PathLike)):
+    if not isinstance(target, (str, os.PathLike, Place)):
         name = getattr(target, "name", None)
         target.write(encode(image, format or format_for(name if isinstance(name, str) else "-"), options))
         return
-    path = Path(target)
+    path = target if isinstance(target, Place) else Path(target)
     entry = format if isinstance(format, Format) else format_for(str(path), format)
     check_writable(entry, image.info)
     held = Image(fitted(entry, image.info), image.data)
-    with atomic_output(path, force=force or in_place) as stream, STRAYS.muted():
+    with atomic_output(path, force=force or in_place, synced=synced) as stream, STRAYS.muted():
         if stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
             entry.load().write(stream, held, options, entry.name)
         else:

@@ -1,10 +1,11 @@
 """Output that appears whole or not at all.
 
 The bytes go to a draft in the folder of the target, which takes the target's name in one step once it is complete and
-on the disk. Whatever stops the program before leaves what was there. On Linux the draft has no name at all until then,
-so that even a killed process leaves nothing behind; elsewhere it is a hidden `.NAME.PID-XXXX.part`. One moment is left:
-a file without a name can take a free one only, so one that replaces another has a hidden name between its last two
-steps; killed just there (nothing else stops it there), the process leaves the whole new file under that name.
+on the disk. That folder is looked up once: what takes its name meanwhile gets nothing. Whatever stops the program
+before leaves what was there. On Linux the draft has no name at all until then, so that even a killed process leaves
+nothing behind; elsewhere it is a hidden `.NAME.PID-XXXX.part`. One moment is left: a file without a name can take a
+free one only, so one that replaces another has a hidden name between its last two steps; killed just there (nothing
+else stops it there), the process leaves the whole new file under that name.
 """
 
 from __future__ import annotations
@@ -19,36 +20,102 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from convcli.errors import ConvError
+from convcli.formats.attributes import take_over
 from convcli.formats.failures import told
 
 LONGEST_NAME = 255  # bytes, of one part of a path
 NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV)
+NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)  # no folders' fsync there, or a folder that we may not read
 OPEN_FILES = "/proc/self/fd"
 
 
-class Draft(NamedTuple):
-    """An open file that is to become `target`; `path` is None while it has no name."""
+class Place(NamedTuple):
+    """Where an output goes: `path`, links followed, of what was `given`, in an open folder.
 
-    target: Path
+    The folder stays the same whatever becomes of its own name.
+    """
+
+    given: Path
+    path: Path
+    folder: int
+
+    @property
+    def name(self) -> str:
+        """The name in the folder."""
+        return self.path.name
+
+    @property
+    def reached(self) -> str:
+        """A path to it through the open folder, where the system has such."""
+        opened = f"{OPEN_FILES}/{self.folder}"
+        return f"{opened}/{self.name}" if os.path.isdir(opened) else str(self.path)  # noqa: PTH112 -- once a file
+
+
+class Draft(NamedTuple):
+    """An open file that is to become what is at `place`; `name` is None while it has none."""
+
+    place: Place
     descriptor: int
-    path: Path | None
+    name: str | None
 
 
 @contextmanager
-def atomic_output(path: Path, *, force: bool = False) -> Iterator[BinaryIO]:
-    """A binary stream whose content becomes `path` when the block ends well; on any exception nothing changes.
+def atomic_output(target: Path | Place, *, force: bool = False, synced: bool = True) -> Iterator[BinaryIO]:
+    """A binary stream whose content becomes `target` when the block ends well; on any exception nothing changes.
 
-    A symbolic link keeps pointing, an old file's mode is kept, devices and pipes are written directly.
+    A symbolic link keeps pointing, an old file's attributes are kept (`convcli.formats.attributes`), devices and pipes
+    are written directly. The new name is on the disk, too, unless it is not to be `synced` yet (see `sync_folder`).
     Raises ConvError: exists (without `force`), is-directory, not-found (the folder), permission, disk-full.
     """
+    given = target.given if isinstance(target, Place) else target
+    with placed(target, force) as place:
+        try:
+            with drafted(place, force, synced) if isinstance(place, Place) else direct(place) as stream:
+                yield stream
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise told(error, str(given)) from error
+
+
+@contextmanager
+def placed(target: Path | Place, force: bool) -> Iterator[Path | Place]:
+    """An output's place, with its folder open; a device or pipe is its own place.
+
+    Raises ConvError: exists (without `force`), is-directory, not-found (the folder), permission.
+    """
+    if isinstance(target, Place) or is_special(target):
+        yield target
+        return
     try:
-        target = destination(path, force)
-        with direct(target) if is_special(target) else drafted(target, force) as stream:
-            yield stream
-    except BrokenPipeError:
-        raise
+        path = destination(target, force)
+        folder = open_folder(path.parent)
     except OSError as error:
-        raise told(error, str(path)) from error
+        raise told(error, str(target)) from error
+    try:
+        yield Place(target, path, folder)
+    finally:
+        os.close(folder)
+
+
+def open_folder(path: Path) -> int:
+    """A folder, opened to name files in it: even one in which we may write and not look."""
+    flags = os.O_DIRECTORY | os.O_CLOEXEC
+    try:
+        return os.open(path, os.O_RDONLY | flags)
+    except PermissionError:
+        if not hasattr(os, "O_PATH"):
+            raise
+        return os.open(path, os.O_PATH | flags)
+
+
+def sync_folder(folder: int) -> None:
+    """See to it that the names in an open folder outlast a power cut, where the file system can."""
+    try:
+        os.fsync(folder)
+    except OSError as error:
+        if error.errno not in NO_SYNC:
+            raise
 
 
 def destination(path: Path, force: bool) -> Path:
@@ -88,77 +155,97 @@ def direct(target: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def drafted(target: Path, force: bool) -> Iterator[BinaryIO]:
+def drafted(place: Place, force: bool, synced: bool) -> Iterator[BinaryIO]:
     """A stream into a draft that is published at the end of the block, or discarded."""
-    name = draft_path(target)  # known before the draft is, so that an interrupt just then leaves nothing either
+    name = draft_name(place.name)  # known before the draft is, so that an interrupt just then leaves nothing either
     try:
-        draft = open_draft(target, name)
+        draft = open_draft(place, name)
         with os.fdopen(draft.descriptor, "w+b") as stream:
-            with contextlib.suppress(FileNotFoundError):
-                os.fchmod(draft.descriptor, stat.S_IMODE(target.stat().st_mode))
             yield stream
             stream.flush()
+            if force:
+                take_over(draft.descriptor, place.reached)
             os.fsync(draft.descriptor)
             publish(draft, force)
+            if synced:
+                sync_folder(place.folder)
     finally:
-        name.unlink(missing_ok=True)
+        remove(place.folder, name)
 
 
-def open_draft(target: Path, name: Path) -> Draft:
-    """A new file in the target's folder: without a name where the system can, else with a hidden one, ours alone."""
-    if hasattr(os, "O_TMPFILE") and Path(OPEN_FILES).is_dir():
+def open_draft(place: Place, name: str) -> Draft:
+    """A new file in the target's folder: without a name where the system can, else with a hidden one, ours alone.
+
+    What replaces a file is for us alone until it has that file's rights.
+    """
+    flags, mode = os.O_RDWR | os.O_CLOEXEC, 0o600 if os.path.lexists(place.reached) else 0o666
+    if hasattr(os, "O_TMPFILE") and os.path.isdir(OPEN_FILES):  # noqa: PTH112
         with contextlib.suppress(OSError):  # this file system has no unnamed files; a real fault shows below
-            return Draft(target, os.open(target.parent, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o666), None)
-    return Draft(target, os.open(name, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o666), name)
+            return Draft(place, os.open(".", os.O_TMPFILE | flags, mode, dir_fd=place.folder), None)
+    return Draft(place, os.open(name, os.O_CREAT | os.O_EXCL | flags, mode, dir_fd=place.folder), name)
 
 
-def draft_path(target: Path) -> Path:
-    """A hidden name beside the target that no other process uses.
+def draft_name(name: str) -> str:
+    """A hidden name beside another that no other process uses.
 
-    >>> draft_path(Path("out/a.tif")).name.startswith(".a.tif.")
+    >>> draft_name("a.tif").startswith(".a.tif.")
     True
     """
     ending = os.fsencode(f".{os.getpid()}-{os.urandom(4).hex()}.part")
-    name = b"." + os.fsencode(target.name)[: LONGEST_NAME - 1 - len(ending)] + ending
-    return target.with_name(os.fsdecode(name))
+    return os.fsdecode(b"." + os.fsencode(name)[: LONGEST_NAME - 1 - len(ending)] + ending)
 
 
 def publish(draft: Draft, force: bool) -> None:
     """Give the finished draft its name; without `force` exactly one of many writers succeeds."""
+    folder, name = draft.place.folder, draft.place.name
     if not force:
         publish_new(draft)
-    elif draft.path is not None:
-        draft.path.replace(draft.target)
+    elif draft.name is not None:
+        move(folder, draft.name, name)
     else:
-        named = draft_path(draft.target)
+        named = draft_name(name)
         try:
             link(draft, named)
-            named.replace(draft.target)
+            move(folder, named, name)
         finally:
-            named.unlink(missing_ok=True)
+            remove(folder, named)
 
 
 def publish_new(draft: Draft) -> None:
     """Give the draft a name that must be free."""
+    folder, name = draft.place.folder, draft.place.name
     try:
-        link(draft, draft.target)
+        link(draft, name)
     except OSError as error:
-        if error.errno not in NO_HARD_LINKS or draft.path is None:
+        if error.errno not in NO_HARD_LINKS or draft.name is None:
             raise
-        os.close(os.open(draft.target, os.O_CREAT | os.O_EXCL | os.O_WRONLY))  # claims the name: fails if it is taken
-        draft.path.replace(draft.target)
+        os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, dir_fd=folder))  # fails if the name is taken
+        move(folder, draft.name, name)
 
 
-def link(draft: Draft, path: Path) -> None:
+def link(draft: Draft, name: str) -> None:
     """A (second) name for the draft's file; fails where the name is taken."""
-    if draft.path is not None:
-        os.link(draft.path, path)
+    folder = draft.place.folder
+    if draft.name is not None:
+        os.link(draft.name, name, src_dir_fd=folder, dst_dir_fd=folder)
         return
-    folder = os.open(OPEN_FILES, os.O_RDONLY | os.O_DIRECTORY)
+    opened = os.open(OPEN_FILES, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.link(str(draft.descriptor), path, src_dir_fd=folder)  # with a folder given, the link there is followed
+        # With a folder given, the link there is followed.
+        os.link(str(draft.descriptor), name, src_dir_fd=opened, dst_dir_fd=folder)
     finally:
-        os.close(folder)
+        os.close(opened)
+
+
+def move(folder: int, old: str, new: str) -> None:
+    """Give a file in a folder another name there, whoever had that."""
+    os.replace(old, new, src_dir_fd=folder, dst_dir_fd=folder)
+
+
+def remove(folder: int, name: str) -> None:
+    """Remove a file in a folder, if it is there."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=folder)
 
 
 class Discarded(Exception):  # noqa: N818 -- no error: the way out of a block whose draft nobody wants

@@ -29,15 +29,15 @@ SYSTEM = {
 }
 
 
-def told(error: OSError, where: str) -> ConvError:
-    """What the operating system refused, as one of our errors.
+def told(error: OSError, where: str, unknown: str = "write-failed") -> ConvError:
+    """What the operating system refused, as one of our errors; the code `unknown` where no other fits.
 
     >>> print(told(OSError(errno.ENOSPC, "No space left on device"), "out.tif"))
     'out.tif': no space left to write; free some, or write elsewhere [disk-full]
     """
     if error.errno in OUT_OF_SPACE or (error.errno is None and SHORT_WRITE.search(str(error))):
         return ConvError("no space left to write; free some, or write elsewhere", "disk-full", where=where)
-    message, code = SYSTEM.get(error.errno or 0, (error.strerror or str(error), "write-failed"))
+    message, code = SYSTEM.get(error.errno or 0, (error.strerror or str(error), unknown))
     return ConvError(message, code, where=where)
 
 

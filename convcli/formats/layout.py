@@ -10,7 +10,6 @@ DTYPES = frozenset(
     {"bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64", "float16", "float32", "float64"}
 )
 """What the samples of an image may be in a file; bool is read as 0 and 255."""
-MAPPED_FROM = 2**24  # bytes: larger arrays without compression are mapped, smaller ones read
 SAMPLES = {1: "grey", 2: "grey+alpha", 3: "rgb", 4: "rgb+alpha"}
 TURNS = {2: "X", 3: "XY", 4: "Y", 5: "t", 6: "tX", 7: "tXY", 8: "tY"}
 """What makes a picture of each EXIF orientation upright: swap rows and columns (t), then reverse an axis."""

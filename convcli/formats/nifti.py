@@ -11,7 +11,7 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from math import isfinite, prod
 from typing import Any, BinaryIO, cast
@@ -20,14 +20,15 @@ import numpy as np
 
 from convcli.errors import ConvError
 from convcli.formats.failures import corrupt, decoding
-from convcli.formats.layout import MAPPED_FROM, check_series
+from convcli.formats.flat import Flat
+from convcli.formats.layout import check_series
 from convcli.formats.limits import DEFLATE_RATIO, check_declared, check_ratio, times
 from convcli.formats.nifti_geometry import mended
 from convcli.formats.options import ReadOptions, WriteOptions
-from convcli.formats.pixels import mapped
-from convcli.formats.source import Source
+from convcli.formats.pixels import filled
+from convcli.formats.source import Source, kept_open
 from convcli.formats.units import LENGTHS
-from convcli.image import Image, ImageInfo
+from convcli.image import Image, ImageInfo, PixelSource
 from convcli.records import record
 
 DAMAGE = (ValueError, TypeError, KeyError, ArithmeticError, EOFError, OSError, zlib.error)
@@ -87,20 +88,31 @@ def probe(source: Source, options: ReadOptions) -> ImageInfo:
 
 
 def read(source: Source, options: ReadOptions) -> Image:
-    """The stored numbers: a memory map where they are many and not compressed, in the file's byte order then."""
+    """The stored numbers."""
     with opened(source, options) as file:
         info, dtype, size = describe(file), file.dtype, prod(file.shape) * file.dtype.itemsize
         if not file.packed:
             check_length(file.start + size, source.size)
-            if source.path is not None and size >= MAPPED_FROM:
-                return Image(info, mapped(file.stream, dtype, file.start, file.shape))
         check_declared(info, dtype.itemsize, options.max_pixels)
         check_ratio(size, source.size, DEFLATE_RATIO)
         file.stream.seek(file.start)
-        content = file.stream.read(size)
-        check_length(size, len(content))
-        data = np.frombuffer(content, dtype).reshape(file.shape)
-        return Image(info, np.ascontiguousarray(data, dtype.newbyteorder("=")))
+        return Image(info, filled(file.stream, dtype, file.shape, "NIfTI"))
+
+
+@contextmanager
+def windows(source: Source, options: ReadOptions) -> Iterator[tuple[ImageInfo, PixelSource] | None]:
+    """A volume whose numbers are read a window at a time; None where it is compressed."""
+    with ExitStack() as opening:
+        file = opening.enter_context(opened(source, options))
+        info = describe(file)
+        if options.max_pixels is not None:
+            check_declared(info, file.dtype.itemsize, options.max_pixels)
+        if not file.packed:
+            check_length(file.start + prod(file.shape) * file.dtype.itemsize, source.size)
+        pixels = Flat(file.stream, file.start, file.dtype, file.shape, "NIfTI")
+        kept = opening.pop_all()
+    with kept_open(kept):
+        yield None if file.packed or source.path is None else (info, pixels)
 
 
 def check_length(needed: int, there: int) -> None:

@@ -18,10 +18,10 @@ from numpy.lib import format as npy_format
 from convcli.errors import ConvError
 from convcli.formats.failures import corrupt, decoding, error_named
 from convcli.formats.flat import Flat
-from convcli.formats.layout import DTYPES, MAPPED_FROM, check_axes, check_series, samples_named
+from convcli.formats.layout import DTYPES, check_axes, check_series, samples_named
 from convcli.formats.limits import BZIP2_RATIO, DEFLATE_RATIO, UNBOUNDED_RATIO, check_declared, check_ratio, times
 from convcli.formats.options import ReadOptions, WriteOptions
-from convcli.formats.pixels import Array, mapped, native
+from convcli.formats.pixels import Array, filled, native
 from convcli.formats.source import Source
 from convcli.image import Image, ImageInfo, PixelSource, PixelTarget
 from convcli.records import record
@@ -66,12 +66,9 @@ def probe(source: Source, options: ReadOptions) -> ImageInfo:
 
 
 def read(source: Source, options: ReadOptions) -> Image:
-    """The array: a memory map where it is large and in a file of its own, in the file's byte order then."""
+    """The array."""
     with opened(source, options) as (stream, header, name):
         info = describe(header, options, name)
-        mappable = name == "npy" and source.path is not None and header.dtype != bool and not header.fortran
-        if mappable and header.size >= MAPPED_FROM:
-            return Image(info, mapped(stream, header.dtype, header.start, header.shape))
         return Image(info, numbers(stream, header, info, options))
 
 
@@ -184,11 +181,9 @@ def describe(header: Header, options: ReadOptions, name: str) -> ImageInfo:
 def numbers(stream: BinaryIO, header: Header, info: ImageInfo, options: ReadOptions) -> Array:
     """The numbers of an array, in native byte order and C order."""
     check_declared(info, header.dtype.itemsize, options.max_pixels)
-    content = stream.read(header.size)
-    if len(content) < header.size:
-        raise corrupt("NPY", f"{header.size:,} bytes are declared, {len(content):,} are there")
-    data = np.frombuffer(content, header.dtype).reshape(header.shape, order="F" if header.fortran else "C")
-    data = np.ascontiguousarray(native(data))
+    shape = header.shape[::-1] if header.fortran else header.shape
+    data = filled(stream, header.dtype, shape, "NPY")
+    data = np.ascontiguousarray(data.T) if header.fortran else data
     return data.view(np.uint8) * np.uint8(255) if data.dtype == bool else data
 
 

@@ -1,11 +1,13 @@
-"""Arrays of pixels on their way in and out: mapped, turned, and brought into the form that pictures are stored in."""
+"""Arrays of pixels on their way in and out: read, turned, and brought into the form that pictures are stored in."""
 
 from __future__ import annotations
 
+import io
 from typing import Any, BinaryIO, cast
 
 import numpy as np
 
+from convcli.formats.failures import corrupt
 from convcli.formats.layout import TURNS
 from convcli.image import Image
 
@@ -24,9 +26,19 @@ def native(data: Array) -> Array:
     return data.view(data.dtype.name) if data.dtype.isnative else data.astype(data.dtype.name)
 
 
-def mapped(stream: BinaryIO, dtype: np.dtype[Any], offset: int, shape: tuple[int, ...]) -> Array:
-    """Numbers in an open file as an array that is read page by page as it is used, and cannot be written."""
-    return np.memmap(cast(Any, stream), dtype, "r", offset, shape)  # it needs the descriptor alone, which outlives this
+def filled(stream: BinaryIO, dtype: np.dtype[Any], shape: tuple[int, ...], title: str) -> Array:
+    """The next numbers of a stream, in the machine's byte order; an error where it ends too early.
+
+    They are read, never mapped: a map of a file that is cut short kills the process that looks at it.
+    """
+    data = np.empty(shape, dtype)
+    buffer = data.reshape(-1).view(np.uint8).data
+    while buffer:
+        count = cast(io.BufferedIOBase, stream).readinto(buffer)
+        if not count:
+            raise corrupt(title, f"it is cut short: {len(buffer):,} bytes of pixels are missing")
+        buffer = buffer[count:]
+    return native(data if dtype.isnative else data.byteswap(inplace=True).view(dtype.newbyteorder("=")))
 
 
 def picture(image: Image) -> Array:

@@ -1,15 +1,23 @@
-"""Where an image comes from: a regular file, or bytes that came through a pipe; checked before anything is opened."""
+"""Where an image comes from: a regular file, or bytes that came through a pipe; checked before anything is opened.
+
+A file is looked at when it is first named, and again whenever it is opened and closed: one that somebody writes to
+meanwhile would come out as parts of two pictures, and is refused.
+"""
 
 from __future__ import annotations
 
 import io
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import field
 from pathlib import Path
-from typing import IO, BinaryIO, NamedTuple
+from typing import IO, BinaryIO
 
 from convcli.errors import ConvError, UsageError
 from convcli.formats.failures import told
+from convcli.records import record
 
 Readable = str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes]
 """An image file: its name, its content, or a file opened for reading."""
@@ -20,25 +28,61 @@ KINDS = {
     stat.S_IFCHR: ("is a device, not a file", "not-regular"),
     stat.S_IFBLK: ("is a device, not a file", "not-regular"),
 }
+CONTENT = ("st_dev", "st_ino", "st_size", "st_mtime_ns")
+LABELS = ("st_mode", "st_uid", "st_gid", "st_nlink")
+"""Fields of a file's status that tell of its content, and what else changes its st_ctime."""
 
 
-class Source(NamedTuple):
-    """A readable image file: `path`, or `content` where there is no path; `size` in bytes."""
+@record
+class Source:
+    """A readable image file: `path`, or `content` where there is no path; `size` in bytes.
+
+    `seen` is what the system said of the file when it was first looked at; `streams` are those that are open on it.
+    """
 
     name: str
     path: Path | None
     content: bytes
     size: int
+    seen: os.stat_result | None = None
+    streams: list[BinaryIO] = field(default_factory=list)
 
-    def open(self) -> BinaryIO:
-        """A new seekable stream at the start."""
-        return io.BytesIO(self.content) if self.path is None else self.path.open("rb")
+    @contextmanager
+    def open(self) -> Iterator[BinaryIO]:
+        """A new seekable stream at the start. ConvError: changed, at the beginning or at the end of the block."""
+        if self.path is None:
+            yield io.BytesIO(self.content)
+            return
+        with self.path.open("rb") as stream:
+            self.streams.append(stream)
+            try:
+                self.check()
+                yield stream
+                self.check()
+            finally:
+                self.streams.remove(stream)
+
+    def check(self) -> None:
+        """Refuse a file that has changed since it was first looked at: the one that is open, whatever has its name now.
+
+        Raises ConvError: changed.
+        """
+        for stream in self.streams:
+            if has_changed(self.seen, os.fstat(stream.fileno())):
+                raise changed(self.name)
+
+    def has_changed(self) -> bool:
+        """Whether another file has the name now, or the same with other content."""
+        try:
+            return self.path is not None and has_changed(self.seen, self.path.stat())
+        except OSError:
+            return True
 
     def read(self) -> bytes:
         """All bytes."""
         if self.path is None:
             return self.content
-        with self.path.open("rb") as stream:
+        with self.open() as stream:
             return stream.read()
 
     def head(self, count: int) -> bytes:
@@ -47,12 +91,43 @@ class Source(NamedTuple):
             return stream.read(count)
 
 
-def source_of(given: Readable) -> Source:
+@contextmanager
+def kept_open(opened: ExitStack) -> Iterator[None]:
+    """What was opened stays so in the block; what happens there is no fault of the file."""
+    try:
+        yield
+    finally:
+        with suppress(ConvError):  # that it has changed: whoever reads in the block looks at its end
+            opened.close()
+
+
+def changed(name: str) -> ConvError:
+    """The error for a file that was written to, or replaced, while it was read."""
+    return ConvError("changed while it was read; run again once it is complete", "changed", where=name)
+
+
+def has_changed(before: os.stat_result | None, after: os.stat_result) -> bool:
+    """Whether a file may hold something else than before, or is another one.
+
+    A write changes the size or the time of change. Where only the time of change in the file system did, because the
+    other was set back, there is a change too; but a new link, owner or mode, or a lost name, explains it as well.
+    """
+    if before is None:
+        return False
+    if any(getattr(before, name) != getattr(after, name) for name in CONTENT):
+        return True
+    explained = any(getattr(before, name) != getattr(after, name) for name in LABELS)
+    return before.st_ctime_ns != after.st_ctime_ns and not explained
+
+
+def source_of(given: Readable | Source) -> Source:
     """What was given, found to be a regular file with content; nothing else is ever opened (a pipe would block).
 
     A text is a name; bytes are a file's content, and so is what an open file has from where it stands.
     Raises ConvError: not-found, permission, is-directory, not-regular, empty.
     """
+    if isinstance(given, Source):
+        return given
     if isinstance(given, (str, os.PathLike)):
         source = from_path(Path(given))
     elif isinstance(given, (bytes, bytearray, memoryview)):
@@ -76,7 +151,7 @@ def from_file(file: IO[bytes]) -> Source:
     content = file.read()
     if not isinstance(content, bytes):
         raise UsageError("the file was opened as text; open it in binary, as by open(name, 'rb')")
-    return from_bytes(content)._replace(name=str(getattr(file, "name", "-")))
+    return Source(str(getattr(file, "name", "-")), None, content, len(content))
 
 
 def from_path(path: Path) -> Source:
@@ -92,7 +167,7 @@ def from_path(path: Path) -> Source:
         raise ConvError(*kind, where=str(path))
     if not os.access(path, os.R_OK):
         raise ConvError("permission denied", "permission", where=str(path))
-    return Source(str(path), path, b"", status.st_size)
+    return Source(str(path), path, b"", status.st_size, status)
 
 
 def missing(path: Path, error: OSError) -> ConvError:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from math import prod
 from typing import Any, BinaryIO
@@ -23,7 +23,7 @@ from convcli.formats.failures import corrupt, decoding
 from convcli.formats.flat import Flat
 from convcli.formats.geotiff import GEOGRAPHY, PLACES, missing_notes, missing_value
 from convcli.formats.ifd import Directory, Tag, codes, layout_of, next_offset, page_offsets, read_directory, swapped
-from convcli.formats.layout import MAPPED_FROM, check_axes, check_series, with_axes
+from convcli.formats.layout import check_axes, check_series, with_axes
 from convcli.formats.limits import (
     DEFLATE_RATIO,
     LZW_RATIO,
@@ -34,8 +34,8 @@ from convcli.formats.limits import (
     times,
 )
 from convcli.formats.options import ReadOptions
-from convcli.formats.pixels import Array, mapped
-from convcli.formats.source import Source
+from convcli.formats.pixels import Array
+from convcli.formats.source import Source, kept_open
 from convcli.formats.tiff_colours import CONTIGUOUS, JPEG, OLD_JPEG, YCBCR
 from convcli.formats.tiff_damage import DAMAGE, judged, listening
 from convcli.formats.tiff_output import PACKETS, write
@@ -112,10 +112,10 @@ def probe(source: Source, options: ReadOptions) -> ImageInfo:
 
 
 def read(source: Source, options: ReadOptions) -> Image:
-    """A TIFF with its pixels: a memory map where they lie in one piece and are many, in the file's byte order then."""
+    """A TIFF with its pixels."""
     with opened(source, options) as tiff:
         info = describe(tiff, options)
-        data = pixels(tiff, info, options, mappable=source.path is not None)
+        data = pixels(tiff, info, options)
         return Image(with_remarks(info, tiff, options), data)
 
 
@@ -129,8 +129,8 @@ def windows(source: Source, options: ReadOptions) -> Iterator[tuple[ImageInfo, P
             check_declared(info, np.dtype(info.dtype).itemsize, options.max_pixels)
         told = options.lenient and any(applies(tiff.page) for applies, _ in STRICTLY)  # damage, together with the image
         pixels = None if told else windowed(tiff, info)
-        kept = opening.pop_all()  # what happens in the block is no fault of the file
-    with closing(kept):
+        kept = opening.pop_all()
+    with kept_open(kept):
         yield None if pixels is None else (info, Careful(pixels, options))
 
 
@@ -405,14 +405,9 @@ def stored_bytes(tiff: Opened, page: Any, number: int, options: ReadOptions) -> 
     return sum(counts), absent
 
 
-def pixels(tiff: Opened, info: ImageInfo, options: ReadOptions, *, mappable: bool) -> Array:
+def pixels(tiff: Opened, info: ImageInfo, options: ReadOptions) -> Array:
     """The samples of the series, expanded as `describe` says."""
     series = tiff.series
-    place = series.dataoffset
-    aligned = place is not None and place % series.dtype.itemsize == 0
-    dtype = series.dtype.newbyteorder(tiff.file.byteorder)
-    if mappable and place is not None and aligned and series.nbytes >= MAPPED_FROM and type(tiff.meaning) is Meaning:
-        return mapped(tiff.stream, dtype, place, series.shape)
     check_declared(info, np.dtype(info.dtype).itemsize, options.max_pixels)
     data = decoded(tiff.stream, series)
     if data.shape != series.shape:

@@ -73,6 +73,8 @@ def standard_input(stdin: Callable[[], bytes] | None) -> bytes:
 
 def contents(path: str) -> bytes:
     """The bytes of a regular file; anything else is refused unopened, because opening a pipe may wait for ever."""
+    from convcli.formats.source import Source
+
     try:
         about = Path(path).stat()
         if stat.S_ISDIR(about.st_mode):
@@ -81,7 +83,7 @@ def contents(path: str) -> bytes:
             raise ConvError("is not a regular file; -k - reads a kernel as text from a pipe", "not-regular")
         if about.st_size > MOST_BYTES:
             raise ConvError(f"has {about.st_size:,} bytes; a kernel file has at most {MOST_BYTES:,}", "too-large")
-        data = Path(path).read_bytes()
+        data = Source(path, Path(path), b"", about.st_size, about).read()
     except PermissionError:
         raise ConvError("permission denied", "permission") from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
