@@ -19,6 +19,8 @@ from convcli.records import record, replace
 DEFAULT_MEMORY = 2**28
 WORTH_A_THREAD = 1e-3
 """Seconds of work that pay for starting one more thread."""
+EXACT = ("direct", "gemm")
+"""Methods that make nothing but sums of products: exact where all sums are whole numbers of float64."""
 FEW = 4
 """Tiles for each thread, of a method whose tiles can be shared: where there are fewer, all threads share each tile."""
 WORKSPACE = 4
@@ -110,6 +112,8 @@ def _ask(name: str, problem: Problem, threads: int, machine: Machine, memory: in
     single = problem.itemsize == 4 and method.rounding(problem.depthwise) <= problem.tolerance
     working = replace(problem, itemsize=4 if single else 8)
     step = working.depthwise
+    if problem.halves and name not in EXACT:
+        return Candidate(name, working.itemsize, refused="only direct and gemm add up 64-bit integers without rounding")
     if reason := method.refuse(step):
         return Candidate(name, working.itemsize, refused=reason)
     if getattr(method, "WHOLE", False) and (needed := threads * _workspace(method.tile(step), working)) > memory:

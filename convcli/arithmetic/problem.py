@@ -23,7 +23,8 @@ class Problem:
     terms to leave of the kernel, relative to sum|k|. `together` of the planes are the samples of one image, computed at
     the same time. `stored` results are of the type computed with, as they are; so are the pixels of a `plain` problem,
     too. `multiplier` is m where the bank is a depthwise separable pair: m kernels for each channel alone, whose results
-    are mixed; `rank` is that of these kernels.
+    are mixed; `rank` is that of these kernels. With `halves`, pixels are 64-bit integers in two parts, whose
+    sums must be exact.
     """
 
     axes: tuple[Geometry, ...]
@@ -41,6 +42,7 @@ class Problem:
     stored: bool = False
     plain: bool = False
     multiplier: int = 0
+    halves: bool = False
 
     @property
     def between(self) -> int:

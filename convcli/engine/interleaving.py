@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from convcli import native
+from convcli.engine.integers import check_pixels
 from convcli.engine.job import Job
 from convcli.engine.loop import run_tiles
 from convcli.engine.memory import empty
@@ -97,6 +98,7 @@ def apply(
 
     The frame is set up with the plan of its first part.
     """
+    check_pixels(setup.filter, setup.info, image.data)
     info, frame = setup.after, Job(setup, image.data)
     rescaled = setup.filter.numbers.range == "rescale"
     values = empty(_working_shape(setup), setup.plan.problem.dtype if rescaled else info.dtype)

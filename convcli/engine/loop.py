@@ -19,6 +19,7 @@ from convcli.arithmetic.problem import Problem
 from convcli.arrays import as_pixels
 from convcli.engine.arguments import Padding, Taps, as_kernel, default_axes, named_axes, paddings, per_axis, sample_type
 from convcli.engine.fused import store_fused
+from convcli.engine.integers import check_pixels
 from convcli.engine.job import Job
 from convcli.engine.memory import empty
 from convcli.engine.samples import Counts, extremes, spread
@@ -168,6 +169,7 @@ def apply(
 
 def run(setup: Setup, data: Array, *, verify: int = 0, progress: Progress | None = None) -> tuple[Array, Counts]:
     """The same for pixels alone."""
+    check_pixels(setup.filter, setup.info, data)
     job, info = Job(setup, data), setup.after
     rescaled = setup.filter.numbers.range == "rescale"
     values = empty(job.slab.working_shape, setup.plan.problem.dtype if rescaled else info.dtype)

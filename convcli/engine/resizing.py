@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from convcli.engine.integers import check_pixels
 from convcli.engine.job import Job
 from convcli.engine.loop import Progress
 from convcli.engine.memory import empty
@@ -160,6 +161,7 @@ def apply(
     filter_: ResampledFilter, image: Image, plan: Plan, *, verify: int = 0, progress: Progress | None = None
 ) -> tuple[Image, Counts]:
     """The enlarged image, and what was clipped; `verify` points are computed again one by one, in float64."""
+    check_pixels(filter_, image.info, image.data)
     info = filter_.output_info(image.info)
     job = Job(Setup(filter_, image.info, plan), image.data)
     rescaled = filter_.numbers.range == "rescale"

@@ -134,8 +134,11 @@ def put(result: Array, target: Array, missing: float | None = None) -> Counts:
         if unknown is not None:
             result[unknown] = 0
         np.rint(result, out=result)
-    _clip(result, target.dtype, counts)
-    for plane, values in zip(target, result.astype(target.dtype, copy=False), strict=True):
+    beyond = _clip(result, target.dtype, counts)
+    stored = result.astype(target.dtype, copy=False)
+    if beyond is not None:
+        stored[beyond] = np.iinfo(target.dtype).max  # float64 has no such number of 64 bits
+    for plane, values in zip(target, stored, strict=True):
         plane[...] = values  # samples may be interleaved: one after the other, NumPy's inner loop is a row, not a pixel
     if missing is not None:
         counts.mistaken = int(np.count_nonzero(target == missing))
@@ -145,21 +148,25 @@ def put(result: Array, target: Array, missing: float | None = None) -> Counts:
     return counts
 
 
-def _clip(result: Array, dtype: np.dtype[Any], counts: Counts) -> None:
-    """Set what the type cannot hold to the nearest value that it can. Infinities stay in floating point."""
+def _clip(result: Array, dtype: np.dtype[Any], counts: Counts) -> Array | None:
+    """Set what the type cannot hold to the nearest value that it can. Infinities stay in floating point.
+
+    Which integers become the largest, where that is no number of the result's type.
+    """
     if np.can_cast(result.dtype, dtype):
-        return
+        return None
     low, high = limits(dtype, result.dtype)
     if not result.size or (result.min() >= low and result.max() <= high):
-        return
+        return None
     finite = np.isfinite(result) if dtype.kind == "f" else True
     below, above = (result < low) & finite, (result > high) & finite
     counts.below = int(np.count_nonzero(below))
     counts.above = int(np.count_nonzero(above))
     if dtype.kind == "f":
         result[below], result[above] = low, high
-    else:
-        np.clip(result, low, high, out=result)
+        return None
+    np.clip(result, low, high, out=result)
+    return above if counts.above and high < np.iinfo(dtype).max else None
 
 
 def limits(dtype: np.dtype[Any], working: np.dtype[Any]) -> tuple[float, float]:

@@ -16,12 +16,14 @@ from typing import Any
 
 import numpy as np
 
+from convcli.engine.integers import bounds
 from convcli.engine.job import Job
 from convcli.engine.loop import Progress, run_tiles
 from convcli.engine.samples import Counts, extremes, spread
 from convcli.engine.slabs import SHARE, Setup, Slab
 from convcli.engine.tiling import Task
 from convcli.engine.verify import check_points, points_inside, random_points
+from convcli.filters.exactness import check_exact, exact_up_to
 from convcli.filters.filter import Filter
 from convcli.image import ImageInfo, PixelSource, PixelTarget
 from convcli.planner import Plan
@@ -73,6 +75,7 @@ class Stream:
 
     def run(self) -> Counts:
         """Filter everything; what was clipped. Rescaling computes twice: its range is known at the end."""
+        self.check_pixels()
         if self.filter.numbers.range != "rescale":
             return self.flow(self.write, self.progress)
         ranges: list[tuple[float, float]] = []
@@ -87,6 +90,12 @@ class Stream:
 
         self.flow(write_spread, self.progress)
         return counts
+
+    def check_pixels(self) -> None:
+        """Refuse 64-bit integers beyond what the filter is exact for, by reading all of them first."""
+        if (limit := exact_up_to(self.filter, self.info)) is not None:
+            for slab in self.slabs:
+                check_exact(limit, *bounds(self.read(slab, None)), self.info)
 
     def flow(self, store: Store, progress: Progress | None) -> Counts:
         """Compute every slab and hand it over, with the next one being read and the last one stored meanwhile."""

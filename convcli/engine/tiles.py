@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from convcli.engine.fused import store_fused
+from convcli.engine.integers import store_halves
 from convcli.engine.job import Job
 from convcli.engine.prepared import Apply, Method
 from convcli.engine.samples import (
@@ -44,6 +45,8 @@ def store_tile(job: Job, method: Method, task: Task, target: Array, spare: Array
     Where float32 overflows the tile is computed in float64, up to its samples: what these cannot hold is counted.
     Results where `spare` (filters, *tile) is true have no place, and do not count then.
     """
+    if job.plan.problem.halves:
+        return store_halves(job, method, task, target)
     if spare is None and method.fused is not None and (counts := store_fused(job, method.fused, task, target)):
         return counts
     try:

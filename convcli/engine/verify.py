@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from convcli.arithmetic.problem import ACCURACY
+from convcli.engine.integers import window_of
 from convcli.engine.job import Job
 from convcli.engine.samples import limits
 from convcli.engine.tiles import centre_opacity, finish, put_holes, tile_block
@@ -29,6 +30,9 @@ def check_points(job: Job, values: Array, points: Sequence[Task]) -> None:
     target = job.target(values)
     allowed = slack(job, values.dtype)
     for task in points:
+        if job.plan.problem.halves:
+            check_whole(job, target[job.place(task)], task)
+            continue
         expected = point(job, task)
         found = target[job.place(task)].astype(np.float64)
         if not agrees(found, expected, allowed, values.dtype):
@@ -37,6 +41,22 @@ def check_points(job: Job, values: Array, points: Sequence[Task]) -> None:
                 f"output ({place}) is {found.ravel()} by {job.plan.method}, {expected.ravel()} by the definition",
                 "verify",
             )
+
+
+def check_whole(job: Job, found: Array, task: Task) -> None:
+    """Compare one output (samples, filters, 1, 1) of 64-bit integers with the definition in Python's integers."""
+    under: Any = (..., *(slice(None, None, d) for d in job.plan.problem.dilation))
+    pixels = window_of(job, task)[under]
+    held, filters = np.iinfo(found.dtype), len(job.taps) // job.plan.problem.groups
+    expected = []
+    for channels, (number, taps) in product(pixels, enumerate(job.taps)):
+        first = number // filters * len(taps)
+        pairs = zip(taps.ravel().tolist(), channels[first : first + len(taps)].ravel().tolist(), strict=True)
+        total = sum(int(tap) * pixel for tap, pixel in pairs) + int(job.filter.bias)
+        expected.append(min(held.max, max(held.min, abs(total) if job.filter.numbers.range == "abs" else total)))
+    if found.ravel().tolist() != expected:
+        place = ", ".join(str(start) for start, _ in task.tile)
+        raise ConvError(f"output ({place}) is {found.ravel()}, {expected} by the definition", "verify")
 
 
 def random_points(job: Job, count: int) -> list[Task]:

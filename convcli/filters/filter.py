@@ -13,6 +13,7 @@ from convcli.arithmetic.geometry import Geometry, padded
 from convcli.arithmetic.problem import ACCURACY, Problem
 from convcli.errors import ConvError, UsageError
 from convcli.filters.borders import Border
+from convcli.filters.exactness import halves
 from convcli.image import ImageInfo, as_sample
 from convcli.kernels.kernel import Kernel
 from convcli.kernels.pairs import Pair
@@ -129,6 +130,16 @@ class Filter:
         return self.kernel.absolute_sum() * times.get(self.combine, 1.0)
 
     @property
+    def size(self) -> float:
+        """The most that any step makes of pixels of size 1: of a pair both steps, though their product may be less."""
+        return max(self.gain, self.pair.absolute_sum if self.pair else 0.0)
+
+    @property
+    def whole_taps(self) -> bool:
+        """Whether all taps, of every step, are whole numbers."""
+        return self.pair.is_whole if self.pair else bool((self.kernel.array() % 1 == 0).all())
+
+    @property
     def bias(self) -> float:
         """What is added to samples in the end; an offset has been added before, where results were combined."""
         numbers = self.numbers
@@ -194,6 +205,7 @@ class Filter:
             together=prod(info.size(letter) for letter in layout.samples),
             plain=info.dtype == working and self.keeps_results(info, working),
             multiplier=self.pair.multiplier if self.pair else 0,
+            halves=halves(self, info),
         )
 
     def output_info(self, info: ImageInfo) -> ImageInfo:

@@ -129,6 +129,16 @@ class ResampledFilter(Filter):
         taps = 1 if self.name == "nearest" else ceil(2 * curve.reach * stretch)
         return Resampled(size, taps, wanted=wanted, name=self.name, inside=self.inside)
 
+    @property
+    def whole_taps(self) -> bool:
+        """Whether pixels come back as they are."""
+        return self.name == "nearest"
+
+    @property
+    def size(self) -> float:
+        """The most that the weights make of pixels of size 1: they sum to 1, but Lanczos has negative ones."""
+        return 1.0 if self.name == "nearest" else 2.0**self.ndim
+
     def output_info(self, info: ImageInfo) -> ImageInfo:
         """What the result will be: other distances between pixels."""
         axes = dict(zip(self.spatial, self.geometry(info), strict=True))

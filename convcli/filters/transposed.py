@@ -81,6 +81,11 @@ class TransposedFilter(Filter):
             return self.kernel.spatial
         return self.kernel.inputs * self.groups, self.kernel.outputs // self.groups, *self.kernel.spatial
 
+    @property
+    def whole_taps(self) -> bool:
+        """Whether all taps are whole, and stay so."""
+        return super().whole_taps and not self.overlap
+
     def axes(self, info: ImageInfo) -> tuple[Transposed, ...]:
         """Sizes, strides, dilations, padding and output padding along each spatial axis."""
         self.layout(info)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from convcli.arithmetic.gridding import reach
 from convcli.errors import ConvError, UsageError
 from convcli.filters.combining import joined
+from convcli.filters.exactness import LONG, check_exact, most_exact
 from convcli.filters.filter import TIE, WIDE, Filter, Numbers
 from convcli.image import Image, ImageInfo, as_sample
 from convcli.kernels.kernel import stack_kernels
@@ -347,10 +348,20 @@ class ChainWork(Several):
 
     def run(self, image: Image, *, verify: int = 0, progress: Progress | None = None) -> tuple[Image, Counts]:
         """Samples to numbers, every step, and numbers to samples once."""
+        self.check_pixels(image)
         now = self.entered(image)
         for work in self.works:
             now, _ = work.run(now, verify=verify, progress=progress)
         return self.left(now)
+
+    def check_pixels(self, image: Image) -> None:
+        """Refuse 64-bit integers beyond what float64 takes through all steps."""
+        from convcli.engine.integers import bounds
+
+        whole = not self.after.dtype.startswith("float") and self.numbers.range != "rescale"
+        if whole and self.before.dtype in LONG:
+            gain = prod(max(1.0, work.filter.size) for work in self.works) * self.numbers.scale
+            check_exact(most_exact(gain), *bounds(image.data), self.before)
 
     def entered(self, image: Image) -> Image:
         """The image as floating point, what is unknown as NaN."""
