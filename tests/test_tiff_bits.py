@@ -40,9 +40,9 @@ def scaled(samples, bits):
     return np.floor(samples * full / (2**bits - 1) + 0.5).astype("u1" if bits <= 8 else "u2")
 
 
-def through_windows(path):
+def through_windows(path, **options):
     """A file's pixels, seven rows at a time; None where they are read as a whole only."""
-    with windows(path) as found:
+    with windows(path, **options) as found:
         if found is None:
             return None
         info, source = found

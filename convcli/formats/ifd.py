@@ -114,6 +114,17 @@ def page_offsets(stream: BinaryIO, size: int, *, lenient: bool = False) -> list[
     return list(offsets)
 
 
+def straightened(stream: BinaryIO, last: int) -> BinaryIO:
+    """A copy of a file in memory in which the page at `last` is the last one, so that its list has an end."""
+    layout, _ = layout_of(stream)
+    next_offset(stream, layout, last)
+    width = struct.calcsize(layout.mark + layout.offset)
+    place = stream.tell() - width
+    stream.seek(0)
+    content = stream.read()
+    return io.BytesIO(content[:place] + bytes(width) + content[place + width :])
+
+
 def next_offset(stream: BinaryIO, layout: Layout, offset: int) -> int:
     """The offset of the page after the one at `offset`, 0 after the last."""
     stream.seek(offset)

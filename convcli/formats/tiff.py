@@ -22,7 +22,17 @@ from convcli.formats.exif import EXIF_POINTER, GPS_POINTER
 from convcli.formats.failures import corrupt, decoding
 from convcli.formats.flat import Flat
 from convcli.formats.geotiff import GEOGRAPHY, PLACES, missing_notes, missing_value
-from convcli.formats.ifd import Directory, Tag, codes, layout_of, next_offset, page_offsets, read_directory, swapped
+from convcli.formats.ifd import (
+    Directory,
+    Tag,
+    codes,
+    layout_of,
+    next_offset,
+    page_offsets,
+    read_directory,
+    straightened,
+    swapped,
+)
 from convcli.formats.layout import check_axes, check_series, with_axes
 from convcli.formats.limits import (
     DEFLATE_RATIO,
@@ -137,6 +147,8 @@ def windows(source: Source, options: ReadOptions) -> Iterator[tuple[ImageInfo, P
 def windowed(tiff: Opened, info: ImageInfo) -> PixelSource | None:
     """The pixels of the series by windows, expanded as `describe` says."""
     series, meaning = tiff.series, tiff.meaning
+    if tiff.circle:  # a copy in memory
+        return None
     if series.dataoffset is not None and series.shape == info.shape and type(meaning) is Meaning:
         dtype = series.dtype.newbyteorder(tiff.file.byteorder)
         return Flat(tiff.stream, series.dataoffset, dtype, series.shape, "TIFF")
@@ -152,9 +164,10 @@ def with_remarks(info: ImageInfo, tiff: Opened, options: ReadOptions) -> ImageIn
 @contextmanager
 def opened(source: Source, options: ReadOptions) -> Iterator[Opened]:
     """A TIFF whose pages have been walked and whose series is chosen."""
-    with source.open() as stream, decoding("TIFF", *DAMAGE), listening() as heard:
-        offsets = page_offsets(stream, source.size, lenient=options.lenient)
-        circle = next_offset(stream, layout_of(stream)[0], offsets[-1]) != 0
+    with source.open() as given, decoding("TIFF", *DAMAGE), listening() as heard:
+        offsets = page_offsets(given, source.size, lenient=options.lenient)
+        circle = next_offset(given, layout_of(given)[0], offsets[-1]) != 0
+        stream = straightened(given, offsets[-1]) if circle else given
         with tiff_file(stream) as first:
             xml = first.ome_metadata if first.is_ome else None
         with tiff_file(stream, omexml=checked_ome(xml, options)) as file:
@@ -203,9 +216,7 @@ def series_notes(tiff: Opened, options: ReadOptions) -> tuple[str, ...]:
     file, series = tiff.file, tiff.series
     notes = []
     if tiff.circle:
-        notes.append(
-            f"damage: its list of pages runs in a circle behind page {tiff.circle}; {len(file.pages)} are read"
-        )
+        notes.append(f"damage: its list of pages runs in a circle behind page {tiff.circle}; each is read once")
     if len(file.series) > 1 and options.series is None:
         notes.append(
             f"holds {len(file.series)} images; the first ({times(series.shape)}) is read; --series N picks another"
