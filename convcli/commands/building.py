@@ -28,6 +28,7 @@ from convcli.formats import ReadOptions, WriteOptions
 from convcli.image import ImageInfo
 from convcli.kernels import is_measured, parse_kernel, stack_kernels
 from convcli.kernels.kernel import Kernel
+from convcli.kernels.parameters import read_lengths
 from convcli.numerals import UNKNOWN, WHOLE, decimal
 from convcli.operations.filtering import Filtering
 from convcli.operations.operation import Limits
@@ -202,6 +203,7 @@ def build_batch(
             auto_orient=files.auto_orient,
             axes=files.axes and files.axes.strip().upper(),
             missing=parse_missing(samples.nodata),
+            spacing=parse_spacing(files.spacing),
         ),
         writing=WriteOptions(png=files.png, quality=files.quality, compression=files.compression),
         limits=Limits(run.method, run.threads, parse_bytes(run.memory, "--memory")),
@@ -225,6 +227,23 @@ def build_batch(
         journal=run.journal,
         fields=fields,
     )
+
+
+def parse_spacing(text: str) -> tuple[tuple[float, str], ...]:
+    """How far apart samples are: one length, or those along Y and X, or Z, Y and X.
+
+    >>> parse_spacing("2,0.2,0.2um")
+    ((2.0, 'um'), (0.2, 'um'), (0.2, 'um'))
+    """
+    if not text:
+        return ()
+    try:
+        lengths = read_lengths(text)
+    except KernelError as error:
+        raise UsageError(error.message, where="--spacing") from None
+    if len(lengths) > len("ZYX"):
+        raise UsageError(f"{text!r} has {len(lengths)} lengths; give 1, 2 (Y,X) or 3 (Z,Y,X)", where="--spacing")
+    return tuple(lengths)
 
 
 def parse_missing(text: str | None) -> float | Literal["declared", "none"]:

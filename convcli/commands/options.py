@@ -265,6 +265,13 @@ class FileOptions(Options):
         ),
     ] = None
     axes: Annotated[str | None, Option(metavar="LETTERS", help="Axes of the input, such as CYX or TZCYX.")] = None
+    spacing: Annotated[
+        str,
+        Option(
+            metavar="[Z,]Y,X",
+            help="How far apart samples are, in place of what the file says: 0.5um, or 2,0.2,0.2um per axis.",
+        ),
+    ] = ""
     series: Annotated[int | None, Option(metavar="N", help="Which series of a TIFF, from 0.")] = None
     lenient: Annotated[bool, Option("--lenient", help="Damage that can be read around is a warning.")] = False
     auto_orient: Annotated[bool, Option("--auto-orient", help="Turn the picture as its EXIF orientation says.")] = False

@@ -49,6 +49,7 @@ from convcli.formats.layout import (
 from convcli.formats.limits import check_some, times
 from convcli.formats.options import ReadOptions, WriteOptions
 from convcli.formats.source import Readable, Source, changed, kept_open, source_of
+from convcli.formats.units import with_spacing
 from convcli.image import Image, ImageInfo, PixelSource, PixelTarget, Spans
 from convcli.records import replace
 from convcli.streams import STRAYS
@@ -265,7 +266,7 @@ def finished(info: ImageInfo, source: Source, options: ReadOptions) -> ImageInfo
         check_series(options.series, 1)
     info = with_axes(info, options.axes)
     info = upright(info) if options.auto_orient else info
-    info = with_missing(info, options.missing)
+    info = with_spacing(with_missing(info, options.missing), options.spacing)
     named = None if source.path is None else by_suffix(source.name)
     if named is None or named.module == entry.module:
         return info

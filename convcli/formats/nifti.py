@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from importlib import import_module
-from math import isfinite, prod
+from math import isclose, isfinite, prod
 from typing import Any, BinaryIO, cast
 
 import numpy as np
@@ -274,6 +274,7 @@ def renewed(info: ImageInfo, block: bytes | None) -> Any:
         set_spacing(header, info)
     else:
         set_grid(header, info)
+        set_given(header, info)
     return header
 
 
@@ -292,6 +293,27 @@ def set_spacing(header: Any, info: ImageInfo) -> None:
     time, second = info.steps.get("T", (1.0, ""))
     header["pixdim"][4] = time
     header.set_xyzt_units(names[unit] if steps else "unknown", names.get(second, "unknown"))
+
+
+def set_given(header: Any, info: ImageInfo) -> None:
+    """Steps that are not the header's own, where the user gave others; affines keep their directions and origins."""
+    there, given = spacing_of(header, 3), {axis: step for axis, step in info.spacing.items() if step[1] in LENGTHS}
+    steps = {axis: step * LENGTHS[unit] for axis, (step, unit) in given.items()}
+    held = {axis: step * LENGTHS[unit] for axis, (step, unit) in there.items()}
+    if all(isclose(step, held.get(axis, 0), rel_tol=1e-6) for axis, step in steps.items()):
+        return
+    length, time = header.get_xyzt_units()
+    unit = UNITS.get(length, "mm")
+    header.set_xyzt_units({own: name for name, own in UNITS.items()}[unit], time)
+    sform, qform = header.get_sform(coded=True), header.get_qform(coded=True)
+    scale = np.ones(3)
+    for axis, step in steps.items():
+        place = "XYZ".index(axis)
+        scale[place] = step / LENGTHS[unit] / (header["pixdim"][place + 1] or 1.0)
+    header["pixdim"][1:4] *= scale
+    for (affine, code), put in ((sform, header.set_sform), (qform, header.set_qform)):
+        if code:
+            put(np.hstack([affine[:, :3] * scale, affine[:, 3:]]), int(code))
 
 
 def set_grid(header: Any, info: ImageInfo) -> None:

@@ -17,7 +17,8 @@ class ReadOptions:
 
     `lenient` turns damage that leaves pixels readable into notes; `max_pixels` bounds the samples that a file may
     declare; `series` picks one image of several; `auto_orient` turns the picture upright; `axes` names the dimensions;
-    `missing` is the value of samples that nobody measured: the one that the file declares, none, or a number.
+    `missing` is the value of samples that nobody measured: the one that the file declares, none, or a number; `spacing`
+    holds, in place of what the file says, the distance between samples along all spatial axes, or along the last ones.
     """
 
     lenient: bool = False
@@ -26,6 +27,7 @@ class ReadOptions:
     auto_orient: bool = False
     axes: str | None = None
     missing: float | Literal["declared", "none"] = "declared"
+    spacing: tuple[tuple[float, str], ...] = ()
 
 
 @record

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import isfinite
+
+from convcli.errors import ConvError
+from convcli.image import ImageInfo
+from convcli.records import replace
 
 MICROMETRE = ("µm", "μm", "\\u00B5m", "\\u00b5m", "micron", "microns", "micrometer", "micrometre")
 SPELLINGS = dict.fromkeys(MICROMETRE, "um") | {
@@ -14,7 +19,8 @@ SPELLINGS = dict.fromkeys(MICROMETRE, "um") | {
     "sec": "s",
     "second": "s",
 }
-LENGTHS = {"nm": 1e-6, "um": 1e-3, "mm": 1.0, "cm": 10.0, "m": 1e3, "in": 25.4, "inch": 25.4}  # in millimetres
+LENGTHS = {"pm": 1e-9, "nm": 1e-6, "um": 1e-3, "mm": 1.0, "cm": 10.0, "m": 1e3, "in": 25.4, "inch": 25.4}
+"""Millimetres of each unit."""
 NO_UNITS = frozenset({"", "pixel", "pixels", "reference frame"})
 
 
@@ -31,6 +37,21 @@ def physical(value: object, unit: object) -> tuple[float, str] | None:
         return None
     name = SPELLINGS.get(str(unit), str(unit))
     return (step, name) if isfinite(step) and step > 0 and name not in NO_UNITS else None
+
+
+def with_spacing(info: ImageInfo, given: Sequence[tuple[float, str]]) -> ImageInfo:
+    """The image with its samples as far apart as given: one length for all spatial axes, or those of the last ones.
+
+    >>> with_spacing(ImageInfo((4, 6), "uint8", "YX"), [(0.5, "um")]).spacing
+    {'Y': (0.5, 'um'), 'X': (0.5, 'um')}
+    """
+    if not given:
+        return info
+    axes = [axis for axis in "ZYX" if axis in info.axes]
+    if len(given) > len(axes):
+        raise ConvError(f"--spacing gives {len(given)} lengths, the image has {', '.join(axes)}", "shape")
+    every = [given[0]] * len(axes) if len(given) == 1 else given
+    return replace(info, spacing={**info.spacing, **dict(zip(axes[-len(every) :], every, strict=True))})
 
 
 def plain_unit(unit: str, micro: str = "u") -> str:

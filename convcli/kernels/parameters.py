@@ -120,14 +120,26 @@ def read_spacing(text: str, axes: str) -> dict[str, tuple[float, str]]:
     >>> read_spacing("2um,500nm,500nm", "ZYX")["Z"]
     (2.0, 'um')
     """
+    known = read_lengths(text)
+    if len(known) not in (1, len(axes)):
+        raise KernelError(f"takes 1 length or {len(axes)} ({','.join(axes.lower())}), not {len(known)}")
+    return dict(zip(axes, on_axes(known, len(axes)), strict=True))
+
+
+def read_lengths(text: str) -> list[tuple[float, str]]:
+    """Lengths with their units; that of the last one is the unit of all that have none.
+
+    >>> read_lengths("2,0.2,0.2um"), read_lengths("1mm,500um")
+    ([(2.0, 'um'), (0.2, 'um'), (0.2, 'um')], [(1.0, 'mm'), (500.0, 'um')])
+    """
     words = [word.strip() for word in text.split(",")]
-    if len(words) not in (1, len(axes)):
-        raise KernelError(f"takes 1 length or {len(axes)} ({','.join(axes.lower())}), not {len(words)}")
-    matches = [LENGTH.fullmatch(word) if has_unit(word) else None for word in on_axes(words, len(axes))]
+    last = LENGTH.fullmatch(words[-1]) if has_unit(words[-1]) else None
+    named = [word if has_unit(word) or last is None or word[-1:].isalpha() else word + last[2] for word in words]
+    matches = [LENGTH.fullmatch(word) if has_unit(word) else None for word in named]
     known = [(positive(match[1]), UNIT_NAMES.get(match[2], match[2])) for match in matches if match]
-    if len(known) < len(axes):
-        raise KernelError(f"{text!r} is no length in a unit, such as 0.5um or 2um,0.5um,0.5um")
-    return dict(zip(axes, known, strict=True))
+    if len(known) < len(words):
+        raise KernelError(f"{text!r} is no length in a unit, such as 0.5um or 2,0.5,0.5um")
+    return known
 
 
 def real(word: str, _axis: str = "", _space: Space | None = None) -> float:
