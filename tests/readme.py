@@ -9,6 +9,7 @@ from pathlib import Path
 from convcli.commands import COMMANDS
 from convcli.filters.borders import ALIASES, BORDERS
 from convcli.formats import FORMATS
+from convcli.formats.kinds import KINDS, TIFFS
 from convcli.kernels import KERNELS
 from convcli.methods import METHODS
 from convcli.planner import load
@@ -99,4 +100,31 @@ def first_line(thing):
     return thing.__doc__.strip().splitlines()[0]
 
 
-TABLES = {"commands": commands, "kernels": kernels, "borders": borders, "formats": formats, "methods": methods}
+def metadata():
+    held = {}
+    for kind in KINDS:
+        held.setdefault(kind.held, []).append(kind.name)
+    rows = [[", ".join(names), ", ".join(dict.fromkeys(holders(places)))] for places, names in held.items()]
+    return ["what a file says beside its pixels", "held by"], rows
+
+
+def holders(places):
+    """Formats by the names of the places that metadata goes to, in the order of the table of formats."""
+    if places.issuperset(TIFFS):
+        yield "every TIFF"
+    elif "tiff" in places:
+        yield "TIFF without dimensions to name"
+    others = places - set(TIFFS if places.issuperset(TIFFS) else ["tiff"])
+    for name, entry in FORMATS.items():
+        if {name, entry.module} & others:
+            yield "NIfTI" if entry.module == "nifti" else "PNM" if entry.module == "pnm" else entry.title
+
+
+TABLES = {
+    "commands": commands,
+    "kernels": kernels,
+    "borders": borders,
+    "formats": formats,
+    "methods": methods,
+    "metadata": metadata,
+}

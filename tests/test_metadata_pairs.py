@@ -7,6 +7,7 @@ import zlib
 
 import numpy as np
 import pytest
+import tifffile
 
 from command import InProcess
 from convcli.batches import processing
@@ -17,6 +18,7 @@ from convcli.formats.units import LENGTHS
 from told import (
     COLOUR,
     ENDINGS,
+    GREY,
     MAIN,
     MORE,
     NAME,
@@ -145,6 +147,31 @@ def test_what_is_said_twice_is_changed_twice(run, tmp_path):
     assert (100.0, 50.0) == tuple(seen.info["photoshop"][0x03ED][key] for key in ("XResolution", "YResolution"))
     for said in (b'XResolution="1000000/10000"', b'ImageWidth="4"', b'PixelYDimension="3"'):
         assert said in seen.info["xmp"]
+
+
+LONG = b"w" * 70000
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [
+        ("description", tiff("tiff", tag(270, 2, LONG + b"\0"), tag(315, 2, b"Ada\0"))),
+        ("comments", png((b"tEXt", b"Comment\0" + LONG))),
+        ("EXIF", png((b"eXIf", exif(_271="Maker", _700=LONG, _274=6).tobytes()[6:]))),
+        ("XMP", png((b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + XMP.replace(b"keep", LONG)))),
+    ],
+)
+@pytest.mark.parametrize("ending", [".jpg", ".pgm", ".gif", ".webp", ".tif", ".png"])
+def test_what_is_longer_than_a_segment_is_whole_or_named(run, tmp_path, kind, content, ending):
+    source, target = tmp_path / f"in.{content[:2].hex()}", tmp_path / f"out{ending}"
+    source.write_bytes(content)
+    said = told(run, source, target)
+    whole = target.read_bytes().count(b"w") >= len(LONG)  # formats cut it into pieces
+    assert said is not None
+    assert whole != (kind in said) or kind == "EXIF"
+    if kind == "EXIF" and ending == ".jpg":
+        assert "EXIF" in said
+        assert 6 == exif_of(target)[274]
 
 
 def turned_sources():
@@ -287,3 +314,11 @@ def test_damage_to_what_is_said_never_ends_in_a_traceback(tmp_path, kind, name):
                 remarks(entry, image.info)
                 left_out(entry, image.info)
                 encode(image, entry)
+
+
+def test_names_of_further_pages_are_told_as_lost(run, tmp_path):
+    with tifffile.TiffWriter(tmp_path / "in.tif") as file:
+        for number in range(3):
+            name = [tag(285, 2, b"second\0")] if number == 1 else []
+            file.write(GREY, photometric="minisblack", metadata=None, extratags=name, software=False)
+    assert "the names of all pages but the first" in told(run, tmp_path / "in.tif", tmp_path / "out.tif")

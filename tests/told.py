@@ -250,6 +250,10 @@ SAYING = {
         "png": lambda: png((b"tEXt", b"Comment\0" + COMMENT.encode())),
         "jpeg": lambda: jpeg(comment=COMMENT.encode()),
         "gif": lambda: gif(block(b"\xfe", COMMENT.encode())),
+        "pnm": lambda: b"P5\n# " + COMMENT.encode() + b"\n8 6\n255\n" + GREY.tobytes(),
+        "pam": lambda: (
+            b"P7\n# " + COMMENT.encode() + b"\nWIDTH 8\nHEIGHT 6\nDEPTH 1\nMAXVAL 255\nENDHDR\n" + GREY.tobytes()
+        ),
     },
     "resolution": {
         "png": lambda: png(dpi=(200, 100)),
@@ -399,7 +403,7 @@ def description_of(path):
     """Looks for a description."""
     if path.suffix == ".png":
         return picture(path).text.get("Description") == TEXT
-    return path.suffix in (".jpg", ".webp", ".tif", ".gif") and TEXT.encode() in path.read_bytes()
+    return path.suffix in (".jpg", ".webp", ".tif", ".gif", ".pgm", ".pam") and TEXT.encode() in path.read_bytes()
 
 
 def comment_of(path):
@@ -408,6 +412,8 @@ def comment_of(path):
         return picture(path).text.get("Comment") == COMMENT
     if is_tiff(path):
         return tag_of(path, 270) == COMMENT
+    if path.suffix in (".pgm", ".pam"):
+        return b"\n# " + COMMENT.encode() + b"\n" in path.read_bytes()
     return picture_like(path) and picture(path).info.get("comment") == COMMENT.encode()
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import array
 import io
 import struct
+from collections.abc import Sequence
 from functools import cached_property
 from typing import BinaryIO, Literal
 
@@ -163,12 +164,17 @@ def read_directory(stream: BinaryIO, layout: Layout, offset: int) -> Directory:
     return directory
 
 
-def codes(stream: BinaryIO, layout: Layout, offset: int) -> set[int]:
-    """The codes of the tags of one directory."""
-    stream.seek(offset)
-    count = read_number(stream, layout, layout.count)
-    table, size = stream.read(layout.entry.size * count), layout.entry.size
-    return set(struct.unpack_from(layout.mark + f"H{size - 2}x" * (len(table) // size), table))
+def codes(stream: BinaryIO, layout: Layout, offsets: Sequence[int]) -> set[int]:
+    """The codes of all tags of some directories, of which there may be many."""
+    width, size, order = struct.calcsize(layout.mark + layout.count), layout.entry.size, layout.order
+    tables: dict[bytes, None] = {}
+    for offset in offsets:
+        stream.seek(offset)
+        head = stream.read(width + 32 * size)
+        end = width + int.from_bytes(head[:width], order) * size
+        head += stream.read(end - len(head)) if end > len(head) else b""
+        tables[b"".join([head[place : place + 2] for place in range(width, min(end, len(head) - 1), size)])] = None
+    return {int.from_bytes(table[place : place + 2], order) for table in tables for place in range(0, len(table), 2)}
 
 
 def value_places(stream: BinaryIO, layout: Layout, offset: int) -> dict[int, tuple[int, int, int]]:

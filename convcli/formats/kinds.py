@@ -20,7 +20,6 @@ AUTHORS = frozenset(SHARED) - DATES
 OF_THE_PICTURE = {exif.DESCRIPTION, exif.ORIENTATION, exif.X_RESOLUTION, exif.Y_RESOLUTION, exif.RESOLUTION_UNIT, 531}
 SHOWN_BY_IMAGEJ = {"Info": "notes", "Labels": "labels", "LUTs": "colours", "colormap": "colours"}
 DRAWN_BY_IMAGEJ = {"Overlays": "overlays", "Overlay": "overlays", "ROI": "selection", "Properties": "properties"}
-LARGEST_COMMENT = 65533  # bytes in one segment of a JPEG
 MOST_NAMED = 6
 TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 
@@ -154,15 +153,19 @@ def joinable(info: ImageInfo) -> bool:
     return xmp.joined(info.metadata["xmp"], info.metadata["xmp_more"]) is not None
 
 
-def too_long(info: ImageInfo, place: str) -> str:
-    """Why EXIF does not go into a JPEG."""
-    return "JPEG holds 64 kB of it" if place == "jpeg" and len(info.metadata["exif"]) > 65000 else ""
+def too_long(key: str) -> Callable[[ImageInfo, str], str]:
+    """Why EXIF, or the description in it, does not go into a JPEG."""
+
+    def misfit(info: ImageInfo, place: str) -> str:
+        without = metadata.fitting_exif(info.metadata, info, place)[1] if place == "jpeg" else ()
+        return "JPEG holds 64 kB of it" if key in without else ""
+
+    return misfit
 
 
-def long_comment(info: ImageInfo, place: str) -> str:
-    """Why a comment does not go into a JPEG."""
-    longest = max(len(metadata.as_bytes(comment)) for comment in info.metadata["comments"])
-    return "JPEG holds 64 kB of it" if place == "jpeg" and longest > LARGEST_COMMENT else ""
+def too_long_text(info: ImageInfo, place: str) -> str:
+    """Why a description is lost: it stands in EXIF, or among the comments."""
+    return metadata.long_comment(info, place) if place == "pnm" else too_long("description")(info, place)
 
 
 def coarse(info: ImageInfo, place: str) -> str:
@@ -228,7 +231,7 @@ def everywhere(*more: str) -> frozenset[str]:
 KINDS = (
     Kind("orientation", has("orientation", "orientation"), everywhere(*EXIFS)),
     Kind("ICC profile", has("icc", "ICC profile"), everywhere(*EXIFS, "gif"), metadata.profile_misfit),
-    Kind("EXIF", exif_of, everywhere(*EXIFS), too_long),
+    Kind("EXIF", exif_of, everywhere(*EXIFS), too_long("exif")),
     Kind(
         "EXIF thumbnail", lambda i: "EXIF thumbnail" * metadata.has_thumbnail(i.metadata), frozenset(EXIFS), minor=True
     ),
@@ -236,8 +239,10 @@ KINDS = (
     Kind("extended XMP", has("xmp_more", "extended XMP"), everywhere(*EXIFS, "gif"), lost_extension),
     Kind("IPTC", has("iptc", "IPTC"), everywhere("png", "jpeg")),
     Kind("Photoshop's data", has("photoshop", "Photoshop's data"), everywhere("png", "jpeg")),
-    Kind("description", has("description", "description"), frozenset({"tiff", *EXIFS, "gif"})),
-    Kind("comments", has("comments", "comments"), frozenset({"tiff", "png", "jpeg", "gif"}), long_comment),
+    Kind("description", has("description", "description"), frozenset({"tiff", *EXIFS, "gif", "pnm"}), too_long_text),
+    Kind(
+        "comments", has("comments", "comments"), frozenset({"tiff", "png", "jpeg", "gif", "pnm"}), metadata.long_comment
+    ),
     Kind("resolution", resolution_of, everywhere(*EXIFS, "bmp"), coarse, minor=True),
     Kind("spacing", spacing_of, everywhere(*EXIFS, "bmp", "nifti"), beyond_resolution),
     Kind("names of the dimensions", axes_of, everywhere("nifti", *EXIFS, "gif", "bmp", "pnm"), minor=True),

@@ -26,6 +26,8 @@ ROUNDING = 2e-3
 LEAST, MOST = 1e-6, 4e9  # pixels per unit, as ratios of numbers with 32 bits hold them
 ICC_HEADER, ICC_SIGNATURE = 128, b"acsp"
 LARGEST_IN_JPEG = 65527  # bytes of EXIF in one segment, which it must fit
+COMMENTED = {"jpeg": 65533, "pnm": 60000, "gif": 2**31}
+"""Formats with comments, and bytes of the longest."""
 PROFILES = {b"GRAY": "grey", b"RGB ": "rgb", b"CMYK": "cmyk"}
 OF_COLOUR = frozenset({"webp", "gif"})
 """Formats that store grey as colours."""
@@ -114,21 +116,35 @@ def fitted(info: ImageInfo, place: str) -> ImageInfo:
     if profile_misfit(info, place):
         held.pop("icc", None)
     if place in WITH_EXIF:
-        payload = with_facts(held, info, place)
-        if place == "jpeg" and len(payload) > LARGEST_IN_JPEG:
-            payload = with_facts({key: held[key] for key in held.keys() - {"exif", "description"}}, info, place)
+        payload, _ = fitting_exif(held, info, place)
         held |= {"exif": payload} if payload else {}
         if "resolution" in held and is_rounded(held["resolution"], place):
             del held["resolution"]  # EXIF has it
-    if place in ("jpeg", "gif"):
+    if place in COMMENTED:
         comments = tuple(as_bytes(comment) for comment in held.get("comments", ()))
-        if place == "gif" and "description" in held:
+        if place != "jpeg" and "description" in held:
             comments = (as_bytes(held["description"]), *comments)
-        held |= {"comments": comments} if comments else {}
+        held["comments"] = () if long_comment(info, place) else comments
     if place == "tiff" and "comments" in held:
         texts = [held[key] for key in ("description",) if key in held] + list(held["comments"])
         held["description"] = b"\n".join(as_bytes(text) for text in texts)
     return replace(info, metadata=held)
+
+
+def fitting_exif(held: Mapping[str, Any], info: ImageInfo, place: str) -> tuple[bytes, frozenset[str]]:
+    """The EXIF to write, and which keys it must leave out: a JPEG has 64 kB for it."""
+    for without in (frozenset[str](), frozenset({"description"}), frozenset({"description", "exif"})):
+        payload = with_facts({key: held[key] for key in held.keys() - without}, info, place)
+        if place != "jpeg" or len(payload) <= LARGEST_IN_JPEG:
+            break
+    return payload, without
+
+
+def long_comment(info: ImageInfo, place: str) -> str:
+    """Why comments do not go into a JPEG, or a PNM, whose header is read in one piece."""
+    texts = [*info.metadata.get("comments", ()), "" if place == "jpeg" else info.metadata.get("description", "")]
+    size = sum(len(as_bytes(text)) for text in texts)
+    return "64 kB are held" if place in COMMENTED and size > COMMENTED[place] else ""
 
 
 def profile_misfit(info: ImageInfo, place: str) -> str:

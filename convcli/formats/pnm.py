@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -15,13 +15,14 @@ from convcli.formats.options import ReadOptions, WriteOptions
 from convcli.formats.pixels import Array, picture
 from convcli.formats.source import Source
 from convcli.image import Image, ImageInfo
-from convcli.records import record
+from convcli.records import record, replace
 
 KINDS = {b"1": "pbm", b"2": "pgm", b"3": "ppm", b"4": "pbm", b"5": "pgm", b"6": "ppm", b"7": "pam"}
 PLAIN = b"123"  # numbers as text
 LONGEST_HEADER = 65536
 FIELD = re.compile(rb"(?:\s|#[^\n\r]*[\n\r])+(\d{1,10})")  # a number after white space and comments
 SPACE = re.compile(rb"(?:#[^\n\r]*)?\s")
+COMMENT, PAM_COMMENT = re.compile(rb"#([^\n\r]*)"), re.compile(rb"^[ \t]*#([^\n]*)", re.MULTILINE)
 PAM_LINE = re.compile(rb"[ \t]*(?:#[^\n]*|(\w+)(?:[ \t]+([^\n]*?))?)[ \t\r]*\n")
 
 TUPLES = b"TUPLTYPE"
@@ -46,6 +47,7 @@ class Header:
     most: int
     start: int
     samples: str
+    comments: tuple[bytes, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -95,7 +97,9 @@ def read(source: Source, options: ReadOptions) -> Image:
 def parsed(head: bytes) -> Header:
     """The header of any kind; the first bytes are "P" and a digit."""
     number = head[1:2]
-    return parsed_pam(head) if number == b"7" else parsed_pnm(head, number)
+    header = parsed_pam(head) if number == b"7" else parsed_pnm(head, number)
+    found = (PAM_COMMENT if number == b"7" else COMMENT).findall(head[: header.start])
+    return replace(header, comments=tuple(comment.strip() for comment in found if comment.strip()))
 
 
 def parsed_pnm(head: bytes, number: bytes) -> Header:
@@ -162,7 +166,8 @@ def describe(header: Header, length: int) -> ImageInfo:
     size = (header.height, header.width)
     behind = 0 if header.is_plain else length - header.start - header.row * header.height
     wide = header.most > 255
-    metadata = {} if header.most in (1, 255, 65535) else {"pnm": {"maxval": header.most}}
+    metadata: dict[str, Any] = {} if header.most in (1, 255, 65535) else {"pnm": {"maxval": header.most}}
+    metadata |= {"comments": header.comments} if header.comments else {}
     return ImageInfo(
         shape=size if header.depth == 1 else (*size, header.depth),
         dtype="uint16" if wide else "uint8",
@@ -205,10 +210,11 @@ def write(stream: BinaryIO, image: Image, _options: WriteOptions, kind: str) -> 
     if kind == "pam":
         names = {samples: name.decode() for name, samples in TUPLE_NAMES.items()}
         tuples = names[picture_samples(image.info) or "grey"]
-        head = f"P7\nWIDTH {width}\nHEIGHT {height}\nDEPTH {depth}\nMAXVAL {most}\nTUPLTYPE {tuples}\nENDHDR\n"
+        head = f"P7\n%sWIDTH {width}\nHEIGHT {height}\nDEPTH {depth}\nMAXVAL {most}\nTUPLTYPE {tuples}\nENDHDR\n"
     else:
-        head = f"P{6 if depth == 3 else 5}\n{width} {height}\n{most}\n"
-    stream.write(head.encode())
+        head = f"P{6 if depth == 3 else 5}\n%s{width} {height}\n{most}\n"
+    lines = [line for comment in image.info.metadata.get("comments", ()) for line in comment.splitlines()]
+    stream.write(head.encode() % b"".join(b"# " + line + b"\n" for line in lines))
     stream.write(data.data if most < 256 else data.astype(">u2").data)
 
 

@@ -318,10 +318,9 @@ def dropped_parts(tiff: Opened, kind: str) -> Iterator[str]:
     """What nobody can know to hold for other pixels, or has a place for: tags of others, the names of further pages."""
     unknown = tiff.tags.keys() - KEPT_TAGS - exif_directories.STRUCTURE - {EXIF_POINTER, GPS_POINTER} - IMAGEJ_TAGS
     yield from (f"TIFF tag {code} {TIFF.TAGS.get(code, '')}".rstrip() for code in sorted(unknown))
-    if kind == "tiff" and not tiff.page.is_shaped and len(tiff.series) > 1:
-        layout = layout_of(tiff.stream)[0]
-        if any(NAMING & codes(tiff.stream, layout, offset) for offset in tiff.offsets[1:]):
-            yield "the names of all pages but the first"
+    plain = kind == "tiff" and not tiff.page.is_shaped and len(tiff.series) > 1
+    if plain and NAMING & codes(tiff.stream, layout_of(tiff.stream)[0], tiff.offsets[1:]):
+        yield "the names of all pages but the first"
 
 
 def own_metadata(tiff: Opened) -> dict[str, Any]:
