@@ -213,6 +213,7 @@ def stored(values, dtype, *, scale=1.0, bias=0.0, range_="clip", nodata=None, wh
     """Results as samples of a type; `whole`: they come of integers, and may be off by a tie only."""
     value, slack = values.value * scale + bias, values.slack * abs(scale)
     kind = np.dtype(dtype)
+    finest = 0.0
     if range_ == "abs":
         value = np.abs(value)
     limits = np.iinfo(kind) if kind.kind in "iu" else np.finfo(kind)
@@ -224,13 +225,14 @@ def stored(values, dtype, *, scale=1.0, bias=0.0, range_="clip", nodata=None, wh
         bottom, top = (0.0, 1.0) if kind.kind == "f" else (low, high)
         slope = (top - bottom) / (last - first) if last > first else 0.0
         slack = 4 * slack.max(initial=0.0) * slope + np.zeros_like(value)
-        slack += 1e-15 * (abs(top) + abs(bottom))
+        finest = 1e-15 * (abs(top) + abs(bottom))
+        slack += finest
         value = (value - first) * slope + bottom
     unknown = np.isnan(value)
     slack = slack + ROUNDING * np.abs(np.where(np.isfinite(value), value, 0))
     with np.errstate(over="ignore", invalid="ignore"):
         if kind.kind in "iu":
-            slack = np.full_like(value, TIE) if whole else slack + TIE
+            slack = np.full_like(value, TIE) + finest if whole else slack + TIE
             least, most = np.rint(value - slack), np.rint(value + slack)
         else:
             slack = (

@@ -228,3 +228,11 @@ def test_the_advice_for_nan_is_one_that_the_kernel_allows(run, kernel, rule):
     assert f"--nan {rule} where" in warning
     followed, _ = filtered(run, "conv2d", "a.npy", "-k", kernel, "-t", "uint8", "--nan", rule)
     assert 0 == followed["nan"]
+
+
+@pytest.mark.parametrize("dtype", [dtype for dtype in DTYPES if dtype.startswith(("int", "uint"))])
+def test_what_fills_the_range_of_a_type_is_not_clipped(run, dtype):
+    np.save("a.npy", np.random.default_rng(1).standard_normal((9, 11)))
+    report, found = filtered(run, "conv2d", "a.npy", "-k", "identity", "--range", "rescale", "-t", dtype)
+    assert {"below": 0, "above": 0} == report["clipped"]
+    assert (np.iinfo(dtype).min, np.iinfo(dtype).max) == (found.min(), found.max())

@@ -198,4 +198,6 @@ def spread(values: Array, low: float, high: float, target: Array, missing: float
     low, high = (low, high) if low <= high else (0.0, 0.0)
     bottom, top = (0.0, 1.0) if target.dtype.kind == "f" else limits(target.dtype, np.dtype("float64"))
     slope = (top - bottom) / (high - low) if high > low else 0.0
-    return put((values - low) * slope + bottom, target, missing)
+    placed = (values - low) * slope + bottom
+    np.clip(placed, bottom, top, out=placed, where=np.isfinite(values))  # rounding puts the largest beyond int64
+    return put(placed, target, missing)
