@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import field
-from math import prod
+from math import isfinite, prod
 from typing import Any
 
 from convcli.errors import ConvError
@@ -178,9 +178,10 @@ def spacing(info: ImageInfo | None) -> dict[str, list[object]] | None:
     return {axis: list(step) for axis, step in info.steps.items()} if info else None
 
 
-def missing(info: ImageInfo | None) -> float | None:
-    """The value that marks missing samples, where there is one."""
-    return info.missing if info else None
+def missing(info: ImageInfo | None) -> float | str | None:
+    """The value that marks missing samples, where there is one; as text where JSON has no such number."""
+    value = info.missing if info else None
+    return value if value is None or isfinite(value) else str(value)
 
 
 def dtype(info: ImageInfo | None) -> str | None:

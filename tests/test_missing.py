@@ -252,6 +252,30 @@ def test_each_file_of_a_batch_has_its_own_missing_value(tmp_path, run):
         assert (str(value), {10, value}) == (declared(tmp_path / f"{value}-o.tif"), set(found.ravel().tolist()))
 
 
+@pytest.mark.parametrize("dtype", ["uint64", "int64"])
+@pytest.mark.parametrize("memory", ["1MiB", "1GiB"])
+def test_a_mark_of_64_bits_is_no_pixel_too_large_to_be_exact(tmp_path, run, dtype, memory):
+    mark = 2**64 - 1 if dtype == "uint64" else -(2**63)
+    image = np.full((200, 300), 5, dtype)
+    image[20, 30] = mark
+    save(tmp_path / "in.tif", image, mark)
+    for words in ("conv2d -k box:3", "conv2d -k identity", "dilate --chain 1,1 -k box:3"):
+        name, *rest = words.split()
+        options = ("--nan", "preserve", "--memory", memory, "-o", tmp_path / "o.tif", "-f", "-q")
+        assert 0 == run(name, tmp_path / "in.tif", *rest, *options)[0]
+        np.testing.assert_array_equal(image, tifffile.imread(tmp_path / "o.tif"))
+    assert str(mark) == declared(tmp_path / "o.tif")
+
+
+def test_an_infinite_mark_is_json_too(tmp_path, run):
+    image = np.full((5, 6), 1, "float32")
+    image[2, 2] = -np.inf
+    save(tmp_path / "in.tif", image, "-inf")
+    assert 0 == run("conv2d", tmp_path / "in.tif", "-k", "box:3", "-o", tmp_path / "o.tif", "--json", "-q")[0]
+    told = json.loads(run.output, parse_constant=pytest.fail)
+    assert ({"input": "-inf", "output": "-inf"}, 9) == (told["missing"], told["nan"])
+
+
 def test_results_that_happen_to_be_the_mark_are_counted(tmp_path, run):
     image = np.zeros((5, 6), "uint8")
     image[:, 3:] = 20

@@ -73,9 +73,11 @@ def put_halves(high: Array, low: Array, target: Array, *, absolute: bool) -> Cou
 def check_pixels(filter_: Filter, info: ImageInfo, pixels: Array) -> None:
     """Refuse 64-bit integers beyond what a filter is exact for; only where there is a limit are they looked through."""
     if (limit := exact_up_to(filter_, info)) is not None:
-        check_exact(limit, *bounds(pixels), info)
+        check_exact(limit, *bounds(pixels, info), info)
 
 
-def bounds(pixels: Array) -> tuple[int, int]:
-    """The smallest and the largest of whole numbers."""
-    return int(pixels.min()), int(pixels.max())
+def bounds(pixels: Array, info: ImageInfo) -> tuple[int, int]:
+    """The smallest and the largest of whole numbers that are not missing."""
+    if info.missing is not None:
+        pixels = pixels[pixels != info.missing]
+    return (int(pixels.min()), int(pixels.max())) if pixels.size else (0, 0)

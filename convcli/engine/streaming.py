@@ -95,7 +95,7 @@ class Stream:
         """Refuse 64-bit integers beyond what the filter is exact for, by reading all of them first."""
         if (limit := exact_up_to(self.filter, self.info)) is not None:
             for slab in self.slabs:
-                check_exact(limit, *bounds(self.read(slab, None)), self.info)
+                check_exact(limit, *bounds(self.read(slab, None), self.info), self.info)
 
     def flow(self, store: Store, progress: Progress | None) -> Counts:
         """Compute every slab and hand it over, with the next one being read and the last one stored meanwhile."""

@@ -361,7 +361,7 @@ class ChainWork(Several):
         whole = not self.after.dtype.startswith("float") and self.numbers.range != "rescale"
         if whole and self.before.dtype in LONG:
             gain = prod(max(1.0, work.filter.size) for work in self.works) * self.numbers.scale
-            check_exact(most_exact(gain), *bounds(image.data), self.before)
+            check_exact(most_exact(gain), *bounds(image.data, self.before), self.before)
 
     def entered(self, image: Image) -> Image:
         """The image as floating point, what is unknown as NaN."""
