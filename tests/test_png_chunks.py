@@ -28,11 +28,13 @@ SOUND = {
     b"tEXt": b"Author\0Ada",
     b"zTXt": b"Author\0\0" + zlib.compress(b"Ada"),
     b"iTXt": b"Author\0\0\0en\0Autor\0\xc3\x84da",
-    b"eXIf": b"II*\0\x08\0\0\0\0\0\0\0\0\0",
+    b"eXIf": b"II*\0\x08\0\0\0\1\0" + struct.pack("<HHII", 274, 3, 1, 1) + bytes(4),
     b"cICP": b"\1\x0d\0\1",
     b"mDCV": struct.pack(">8HII", *range(1, 9), 10000000, 1),
     b"cLLI": struct.pack(">II", 10000000, 1),
     b"acTL": struct.pack(">II", 1, 0),
+    b"fcTL": struct.pack(">IIIIIHHBB", 0, 8, 8, 0, 0, 1, 10, 0, 0),
+    b"fdAT": bytes(4) + zlib.compress(bytes(72)),
     b"oFFs": bytes(9),
     b"pCAL": b"name\0" + struct.pack(">iiBB", 0, 255, 0, 2) + b"K\0" + b"1\0" + b"2",
     b"sCAL": b"\1" + b"0.5\0" + b"2e3",
@@ -46,14 +48,18 @@ DAMAGES = {
     "all ones": lambda data: b"\xff" * len(data),
     "begins with NUL": lambda data: b"\0" + data[1:],
 }
-STILL_SOUND = {("one byte short", kind) for kind in (b"tEXt", b"pCAL", b"iTXt", b"eXIf")} | {
+STILL_SOUND = {("one byte short", kind) for kind in (b"tEXt", b"pCAL", b"iTXt", b"eXIf", b"fdAT")} | {
     ("one byte more", b"eXIf"),
     ("one byte more", b"iCCP"),
     ("one byte more", b"zTXt"),
     ("one byte more", b"iTXt"),
+    ("one byte more", b"fdAT"),
 }
 STILL_SOUND |= {("begins with NUL", kind) for kind in (b"gAMA", b"cHRM", b"sRGB", b"bKGD", b"pHYs", b"tIME")}
-STILL_SOUND |= {("begins with NUL", kind) for kind in (b"cICP", b"mDCV", b"cLLI", b"acTL", b"oFFs", b"sTER", b"hIST")}
+STILL_SOUND |= {
+    ("begins with NUL", kind)
+    for kind in (b"cICP", b"mDCV", b"cLLI", b"acTL", b"oFFs", b"sTER", b"hIST", b"fcTL", b"fdAT")
+}
 STILL_SOUND |= {("all ones", kind) for kind in (b"hIST",)}
 """What other bytes may stand for: a shorter text, a smaller number."""
 

@@ -187,6 +187,7 @@ def describe(found: Scan) -> ImageInfo:
     """A scanned JPEG as an image."""
     count = len(found.factors)
     size = (found.height, found.width)
+    blind = ("its codes are arithmetic ones, in which damage is not found everywhere",) * (found.frame == "arithmetic")
     return ImageInfo(
         shape=size if count == 1 else (*size, count),
         dtype="uint8" if found.bits <= 8 else "uint16",
@@ -197,6 +198,7 @@ def describe(found: Scan) -> ImageInfo:
             **metadata_of(found.segments),
             "jpeg": {"quality": quality(found), "subsampling": subsampling(found)},
         },
+        notes=blind,
     )
 
 

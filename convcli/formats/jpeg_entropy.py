@@ -26,8 +26,8 @@ BARE = {0x01, *range(0xD0, 0xD8)}
 NO_TABLE = bytes(16 + 256)
 
 
-def check(content: bytes, tables: bytes = b"") -> None:
-    """Raise what is wrong with the scans of a JPEG; frames with other codes are passed over.
+def check(content: bytes, tables: bytes = b"") -> Walk:
+    """Walk through the scans of a JPEG; frames with other codes are passed over. Raises what is wrong.
 
     `tables` is a JPEG without a picture, in which the Huffman tables may stand, as in TIFF.
     """
@@ -35,6 +35,7 @@ def check(content: bytes, tables: bytes = b"") -> None:
     if tables:
         walk.tables = Walk(tables).tables_alone()
     walk.check()
+    return walk
 
 
 @record
@@ -132,6 +133,8 @@ class Walk:
         self.drawn |= {number for number, _ in parts}
         low, high, refined = data[-3], data[-2], data[-1] >> 4
         kind = self._kind(low, refined)
+        if kind == SEQUENTIAL and (low, high, data[-1]) != (0, 63, 0):
+            raise corrupt("JPEG", f"scan {self.scans} is of some coefficients, which its frame does not allow")
         units, blocks = self._units([number for number, _ in parts], kind)
         tables = b"".join(bytes((held >> 4, held & 15)) * blocks[number] for number, held in parts)
         walked = self._walked(place, (kind, low, high), units, tables, parts)

@@ -37,6 +37,7 @@ AXES = "CTZYX"  # the dimensions of a file, the slowest first; the last ones whe
 COLOURS = {128: "rgb", 2304: "rgb+alpha"}
 SIZES = {348: "Nifti1Header", 540: "Nifti2Header"}  # bytes of a header: nibabel's name of its version
 MOST_EXTENSIONS = 2**25  # bytes: the headers of a thousand DICOM files
+REST = 2**20  # bytes that are read at a time of what lies behind the pixels
 FLAG = 4  # bytes behind the header that tell of extensions
 UNITS = {"meter": "m", "mm": "mm", "micron": "um", "sec": "s", "msec": "ms", "usec": "us"}
 
@@ -96,7 +97,10 @@ def read(source: Source, options: ReadOptions) -> Image:
         check_declared(info, dtype.itemsize, options.max_pixels)
         check_ratio(size, source.size, DEFLATE_RATIO)
         file.stream.seek(file.start)
-        return Image(info, filled(file.stream, dtype, file.shape, "NIfTI"))
+        data = filled(file.stream, dtype, file.shape, "NIfTI")
+        while file.packed and file.stream.read(REST):  # the checksum stands at the end
+            pass
+        return Image(info, data)
 
 
 @contextmanager

@@ -19,7 +19,8 @@ Chunk = tuple[bytes, bytes, bool]
 GREY, RGB, PALETTE, GREY_ALPHA, RGB_ALPHA = 0, 2, 3, 4, 6
 MOST = 2**31 - 1  # of PNG's four-byte numbers
 LARGEST = 2**24  # bytes that a compressed text or profile may have; more is a bomb
-ANYWHERE = {b"tEXt", b"zTXt", b"iTXt", b"tIME", b"eXIf"}  # before the pixels or behind
+ANYWHERE = {b"tEXt", b"zTXt", b"iTXt", b"tIME", b"eXIf", b"fcTL", b"fdAT"}  # before the pixels or behind
+NUMBERED = {b"fcTL", b"fdAT"}  # frames of an animation and their data, counted together
 MANY = {b"tEXt", b"zTXt", b"iTXt", b"sPLT", b"fcTL", b"fdAT"}  # as often as one likes
 
 
@@ -34,12 +35,15 @@ def sorted_out(chunks: list[Chunk], layout: Layout) -> tuple[tuple[Chunk, ...], 
     """The chunks that are as they should be, and the others in words."""
     kept: list[Chunk] = []
     seen: set[bytes] = set()
-    dropped = []
+    dropped, frames = [], 0
     for chunk in chunks:
         kind, data, after = chunk
         reason = fault(kind, data, layout)
         if after and kind in CHECKS and kind not in ANYWHERE:
             reason = "behind the pixels"
+        elif kind in NUMBERED and not reason:
+            reason = "" if int.from_bytes(data[:4], "big") == frames else "out of sequence"
+            frames += 1
         elif kind in seen and kind not in MANY and kind in CHECKS:
             reason = "a second one"
         seen.add(kind)
@@ -167,6 +171,15 @@ def is_animation(data: bytes, _layout: Layout) -> bool:
     return len(data) == 8 and 0 < numbers(data)[0] <= MOST and numbers(data)[1] <= MOST
 
 
+def is_frame(data: bytes, _layout: Layout) -> bool:
+    """Number, size, place, times, and how it is drawn."""
+    return len(data) == 26 and all(numbers(data[4:12])) and data[24] <= 2 and data[25] <= 1
+
+
+def is_frame_data(data: bytes, _layout: Layout) -> bool:
+    return len(data) > 4
+
+
 def is_offset(data: bytes, _layout: Layout) -> bool:
     return len(data) == 9 and data[8] <= 1
 
@@ -241,6 +254,8 @@ CHECKS: dict[bytes, Callable[[bytes, Layout], bool]] = {
     b"mDCV": is_mastering,
     b"cLLI": is_light,
     b"acTL": is_animation,
+    b"fcTL": is_frame,
+    b"fdAT": is_frame_data,
     b"oFFs": is_offset,
     b"pCAL": is_calibration,
     b"sCAL": is_scale,

@@ -47,7 +47,7 @@ from convcli.formats.options import ReadOptions
 from convcli.formats.pixels import Array
 from convcli.formats.source import Source, kept_open
 from convcli.formats.tiff_colours import CONTIGUOUS, JPEG, OLD_JPEG, YCBCR
-from convcli.formats.tiff_damage import DAMAGE, judged, listening
+from convcli.formats.tiff_damage import DAMAGE, check_page, judged, listening
 from convcli.formats.tiff_output import PACKETS, write
 from convcli.formats.tiff_samples import (
     ASSOCIATED,
@@ -175,6 +175,7 @@ def opened(source: Source, options: ReadOptions) -> Iterator[Opened]:
             judged(heard if file.series else [*heard, "it holds no image"], options)
             number = check_series(options.series, len(file.series))
             series = file.series[number]
+            check_page(series.keyframe)
             for applies, decode_strictly in STRICTLY:
                 if applies(series.keyframe):
                     decode_strictly(series.keyframe, heard if options.lenient else None)

@@ -8,8 +8,10 @@ import threading
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from convcli.formats.failures import ADDRESS, corrupt
+from convcli.formats.limits import SMALL
 from convcli.formats.options import ReadOptions
 
 DAMAGE = (
@@ -18,6 +20,12 @@ DAMAGE = (
 )
 """What tifffile and the codecs raise on broken files: they trust what the tags say of each other."""
 UNHEARD = ("GDAL_NODATA",)  # what tifffile logs of tags that are read here, by other rules
+
+ONE_NUMBER = (256, 257, 259, 262, 277, 278, 284, 317, 322, 323)
+"""Tags of sizes, compression, colours, layout and prediction."""
+WHOLE = (1, 3, 4, 6, 8, 9, 13, 16, 17, 18)  # types of integers
+OF_FLOATS, FLOATS = 3, 3  # a predictor, and a format of samples
+FAXES = (2, 3, 4)
 
 
 @contextmanager
@@ -48,3 +56,24 @@ def judged(heard: list[str], options: ReadOptions) -> tuple[str, ...]:
     if serious and not options.lenient:
         raise corrupt("TIFF", serious[0])
     return tuple(f"tifffile says: {ADDRESS.sub('', line).strip()}" for line in serious)
+
+
+def check_page(page: Any) -> None:
+    """Refuse a page whose tags contradict themselves or each other, as libtiff does.
+
+    tifffile takes the first of several numbers, of whatever type, and memory for a tile as it is declared.
+    """
+    for code in ONE_NUMBER:
+        if code in page.tags and (page.tags[code].count != 1 or page.tags[code].dtype not in WHOLE):
+            raise corrupt("TIFF", f"tag {code} is not one whole number")
+    if page.is_tiled and page.tilewidth * page.tilelength > max(4 * page.imagewidth * page.imagelength, SMALL):
+        tile = f"{page.tilewidth:,} x {page.tilelength:,}"
+        raise corrupt(
+            "TIFF", f"its tiles ({tile}) are larger than its {page.imagewidth:,} x {page.imagelength:,} pixels"
+        )
+    if page.predictor == OF_FLOATS and page.sampleformat != FLOATS:
+        raise corrupt("TIFF", "a predictor of floating-point numbers is declared for other samples")
+    if page.compression in FAXES and (page.bitspersample, page.samplesperpixel) != (1, 1):
+        raise corrupt(
+            "TIFF", f"fax data are declared to be {page.samplesperpixel} samples of {page.bitspersample} bits"
+        )

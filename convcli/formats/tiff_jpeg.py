@@ -6,9 +6,10 @@ from typing import Any
 
 from convcli.errors import ConvError
 from convcli.formats import jpeg_entropy
+from convcli.formats.failures import corrupt
 from convcli.native import scans
 
-JPEG = 7
+JPEG, YCBCR, SUBSAMPLING = 7, 6, 530
 
 
 def is_jpeg(page: Any) -> bool:
@@ -26,7 +27,7 @@ def decode_strictly(page: Any, heard: list[str] | None) -> None:
     def decode(data: bytes | None, index: int, *, jpegheader: bytes | None = None, **more: Any) -> Any:
         if data is not None and jpegheader is None:  # a header is what slides have instead of whole JPEGs
             try:
-                jpeg_entropy.check(data, more.get("jpegtables") or b"")
+                check_frame(jpeg_entropy.check(data, more.get("jpegtables") or b""), page, original(None, index)[2])
             except ConvError as error:
                 if heard is None:
                     raise
@@ -34,3 +35,20 @@ def decode_strictly(page: Any, heard: list[str] | None) -> None:
         return original(data, index, jpegheader=jpegheader, **more)
 
     page.decode = decode
+
+
+def check_frame(found: jpeg_entropy.Walk, page: Any, shape: tuple[int, ...]) -> None:
+    """Refuse a JPEG that is not of the size, samples or sampling of its strip or tile, (depth, rows, columns, samples).
+
+    The last strip may have the rows of a whole one, which lie below the picture.
+    """
+    if not found.components:
+        return
+    rows, columns = (page.tilelength, page.tilewidth) if page.is_tiled else shape[1:3]
+    whole = page.tilelength if page.is_tiled else page.rowsperstrip or page.imagelength
+    if found.width != columns or not rows <= found.height <= max(whole, rows) or len(found.components) != shape[3]:
+        size = f"{found.width} x {found.height} x {len(found.components)}"
+        raise corrupt("TIFF", f"a JPEG of {size} lies in a strip or tile of {columns} x {rows} x {shape[3]}")
+    first, tag = found.components[0], page.tags.valueof(SUBSAMPLING)
+    if page.photometric == YCBCR and tag is not None and tuple(tag) != (first.across, first.down):
+        raise corrupt("TIFF", f"a JPEG has {first.across} x {first.down} pixels for a colour, not {tag[0]} x {tag[1]}")

@@ -1,0 +1,199 @@
+"""Small sound files of every format and of many of its kinds, to be damaged."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from functools import cache
+
+import numpy as np
+import PIL.Image
+import tifffile
+
+from convcli.formats import encode
+from convcli.image import Image, ImageInfo
+from faults import imagej, ome
+from test_formats_colours import COLOURS, GREYS, INDICES, frame, gif
+from test_png_chunks import SOUND, chunk, png
+
+SUFFIXES = {
+    "tiff": ".tif",
+    "png": ".png",
+    "jpeg": ".jpg",
+    "gif": ".gif",
+    "pnm": ".pnm",
+    "nifti": ".nii",
+    "bmp": ".bmp",
+    "webp": ".webp",
+    "npy": ".npy",
+    "npz": ".npz",
+}
+RNG = np.random.default_rng(5)
+GREY = np.clip(np.add.outer(np.arange(24) * 5, np.arange(32) * 3) + RNG.integers(0, 40, (24, 32)), 0, 255).astype(
+    np.uint8
+)
+RGB = np.stack([GREY, GREY[::-1], 255 - GREY], -1)
+ALPHA = np.concatenate([RGB, GREY[..., None]], -1)
+STACK = np.stack([GREY, GREY[::-1], GREY[:, ::-1]]).astype(np.uint16) * 200
+GEO = [(33550, "d", 3, (10.0, 10.0, 0.0), True), (33922, "d", 6, (0.0, 0, 0, 5, 6, 0), True)]
+
+
+def saved(pixels, kind, **options):
+    """What Pillow writes."""
+    picture = pixels if isinstance(pixels, PIL.Image.Image) else PIL.Image.fromarray(pixels)
+    stream = io.BytesIO()
+    picture.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def tiff(pixels, **options):
+    """What tifffile writes."""
+    stream = io.BytesIO()
+    tifffile.imwrite(
+        stream, pixels, **{"photometric": "minisblack" if pixels.ndim == 2 else "rgb", "metadata": None, **options}
+    )
+    return stream.getvalue()
+
+
+def indexed(colours=16):
+    """A picture of indices into a palette."""
+    picture = PIL.Image.fromarray((GREY.astype(int) * colours // 256).astype(np.uint8), "P")
+    picture.putpalette(COLOURS[: 3 * colours])
+    return picture
+
+
+def npz(packing):
+    """An archive of one array."""
+    inner, outer = io.BytesIO(), io.BytesIO()
+    np.save(inner, GREY)
+    with zipfile.ZipFile(outer, "w", packing) as archive:
+        archive.writestr("a.npy", inner.getvalue())
+    return outer.getvalue()
+
+
+def tiffs():
+    marks = GREY > 120
+    found = {f"fax {name}": saved(marks, "TIFF", compression=name) for name in ("group3", "group4", "tiff_ccitt")}
+    found |= {
+        f"two-dimensional fax {code}": saved(marks, "TIFF", compression="group3", tiffinfo={292: code})
+        for code in (1, 5)
+    }
+    found |= {name: tiff(RGB, compression=name) for name in ("zlib", "lzw", "packbits", "jpeg", "zstd")}
+    return found | {
+        "plain": tiff(GREY, resolution=(300, 300), resolutionunit=2, software="s", description="d"),
+        "colour": tiff(RGB, rowsperstrip=5),
+        "big-endian": tiff(GREY.astype(">u2"), byteorder=">"),
+        "big": tiff(GREY, bigtiff=True),
+        "planar": tiff(RGB.transpose(2, 0, 1), planarconfig="separate"),
+        "predicted": tiff(RGB, compression="zlib", predictor=True),
+        "float predicted": tiff(GREY.astype("f4"), compression="zlib", predictor=True),
+        "tiles": tiff(GREY, tile=(16, 16), compression="zlib"),
+        "palette": tiff(GREY, photometric="palette", colormap=np.arange(768, dtype=np.uint16).reshape(3, 256) * 80),
+        "bits": tiff(marks),
+        "white is zero": tiff(GREY, photometric="miniswhite"),
+        "alpha": tiff(ALPHA, extrasamples=["unassalpha"]),
+        "inks": tiff(np.concatenate([RGB, GREY[..., None]], -1), photometric="separated"),
+        "four bits": tiff(GREY >> 4, bitspersample=4),
+        "on Earth": tiff(GREY, extratags=[*GEO, (42113, "s", 0, "7", True)]),
+        "turned": tiff(RGB, extratags=[(274, 3, 1, 6, True)]),
+        "pages": tiff(STACK, photometric="minisblack"),
+        "ImageJ": imagej(),
+        "OME": ome(),
+    }
+
+
+def pngs():
+    """Colour types, depths, interlacing, and every chunk."""
+    chunks = b"".join(chunk(kind, data) for kind, data in SOUND.items() if kind not in (b"hIST", b"acTL", b"iCCP"))
+    rgb16 = encode(Image(ImageInfo(RGB.shape, "uint16", "YXS", samples="rgb"), RGB.astype(np.uint16) * 257), "png")
+    return {
+        "grey": saved(GREY, "PNG", dpi=(300, 300)),
+        "colour": saved(RGB, "PNG"),
+        "alpha": saved(ALPHA, "PNG"),
+        "deep": rgb16,
+        "palette": saved(indexed(), "PNG", bits=4, transparency=bytes([0, 128])),
+        "bits": saved(GREY > 120, "PNG"),
+        "transparent grey": saved(GREY, "PNG", transparency=99),
+        "chunks": png(chunks),
+        "profile": png(chunk(b"iCCP", SOUND[b"iCCP"])),
+    }
+
+
+def jpegs():
+    options = {
+        "grey": (GREY, {}),
+        "colour": (RGB, {"dpi": (72, 72), "comment": b"hello"}),
+        "fine": (RGB, {"subsampling": 0, "quality": 98}),
+        "rows": (RGB, {"restart_marker_rows": 1}),
+        "blocks": (RGB, {"restart_marker_blocks": 1, "optimize": True}),
+        "progressive": (RGB, {"progressive": True}),
+        "progressive with restarts": (GREY, {"progressive": True, "restart_marker_blocks": 2}),
+    }
+    found = {name: saved(pixels, "JPEG", **more) for name, (pixels, more) in options.items()}
+    found["inks"] = saved(PIL.Image.fromarray(ALPHA, "CMYK"), "JPEG")
+    exif = PIL.Image.Exif()
+    exif[274] = 6
+    found["EXIF"] = saved(RGB, "JPEG", exif=exif)
+    return found
+
+
+def gifs():
+    frames = (frame(INDICES, 50, COLOURS, 2), frame(INDICES, None, b"", 3), frame(INDICES[:1], 0, GREYS, 1))
+    return {
+        "grey": saved(GREY, "GIF"),
+        "palette": saved(indexed(256), "GIF", interlace=1, comment=b"hello"),
+        "transparent": gif(COLOURS, frame(INDICES, 50)),
+        "grey ramp": gif(GREYS, frame(INDICES, 50)),
+        "no table": gif(b"", frame(INDICES)),
+        "frames": gif(COLOURS, *frames),
+    }
+
+
+def pnms():
+    rows = "\n".join(" ".join(map(str, row)) for row in GREY[:6, :7].tolist())
+    bits = "\n".join("".join(map(str, row)) for row in (GREY[:6, :7] > 120).astype(int).tolist())
+    return {
+        "P1": f"P1\n# comment\n7 6\n{bits}\n".encode(),
+        "P2": f"P2\n7 6\n255\n{rows}\n".encode(),
+        "P3": f"P3 # comment\n7 2 255\n{rows}\n".encode(),
+        "P4": b"P4 16 4\n" + bytes(range(8)),
+        "P5": b"P5 8 4 255\n" + bytes(range(32)),
+        "P5 deep": b"P5 8 4 65535\n" + bytes(range(64)),
+        "P6": b"P6\n4 4\n255\n" + bytes(range(48)),
+        "P7": b"P7\nWIDTH 4\nHEIGHT 4\nDEPTH 4\nMAXVAL 255\nTUPLTYPE RGB_ALPHA\nENDHDR\n" + bytes(range(64)),
+    }
+
+
+def others():
+    volume = Image(
+        ImageInfo(STACK.shape, "uint16", "ZYX", spacing={"Z": (2.0, "mm"), "Y": (1.0, "mm"), "X": (1.0, "mm")}), STACK
+    )
+    return {
+        "nifti": {"plain": encode(volume, "nifti"), "packed": encode(volume, "nifti-gz")},
+        "bmp": {
+            "grey": saved(GREY, "BMP"),
+            "colour": saved(RGB, "BMP"),
+            "palette": saved(indexed(), "BMP"),
+            "bits": saved(GREY > 120, "BMP"),
+        },
+        "webp": {
+            "lossless": saved(RGB, "WEBP", lossless=True),
+            "lossy": saved(RGB, "WEBP"),
+            "alpha": saved(ALPHA, "WEBP", exif=b"Exif\0\0II*\0\x08\0\0\0\0\0\0\0\0\0"),
+            "frames": saved(RGB, "WEBP", save_all=True, append_images=[PIL.Image.fromarray(RGB[::-1])]),
+        },
+        "npy": {
+            "bytes": encode(Image(ImageInfo(GREY.shape, "uint8", "YX"), GREY), "npy"),
+            "floats": encode(Image(ImageInfo(GREY.shape, "float32", "YX"), GREY.astype("f4")), "npy"),
+        },
+        "npz": {str(packing): npz(packing) for packing in (0, 8, 12, 14)},
+    }
+
+
+@cache
+def sound_files():
+    """Name to kind and content; a name ends in the kind's suffix."""
+    kinds = {"tiff": tiffs(), "png": pngs(), "jpeg": jpegs(), "gif": gifs(), "pnm": pnms(), **others()}
+    return {
+        f"{name}{SUFFIXES[kind]}": (kind, content) for kind, files in kinds.items() for name, content in files.items()
+    }
