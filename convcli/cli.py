@@ -93,6 +93,10 @@ def dispatch(arguments: Sequence[str]) -> int:
         values = plain_values(declared(command), words)
         if values is not None:
             return call(command, values) or 0
+    else:
+        from convcli.commands.slips import no_such_command
+
+        raise no_such_command(name, words, COMMANDS)
     from convcli.parser import invoke
 
     return invoke(arguments)

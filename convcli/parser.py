@@ -27,9 +27,20 @@ def invoke(arguments: Sequence[str]) -> int:
             result = command.invoke(context)
     except typer.Exit as done:
         return done.exit_code
+    except click.exceptions.MissingParameter as error:
+        raise lacking(error, line) from None
     except click.exceptions.ClickException as error:
         raise UsageError(error.format_message()) from None
     return result if isinstance(result, int) else 0
+
+
+def lacking(error: Any, line: Sequence[str]) -> UsageError:
+    """What to say where something that must be given is not."""
+    from convcli.commands.slips import missing
+
+    option = next((name for name in error.param.opts if name.startswith("-")), "")
+    words = line[line.index("--") + 1 :] if "--" in line else []
+    return missing(line[0], option, words) if option else UsageError(error.format_message())
 
 
 def build(arguments: Sequence[str] = ()) -> Any:

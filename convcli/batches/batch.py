@@ -24,7 +24,7 @@ from convcli.engine.workers import core_count
 from convcli.errors import ConvError, UsageError
 from convcli.formats import atomic_output, format_for
 from convcli.formats.atomic import open_folder, sync_folder
-from convcli.formats.failures import told
+from convcli.formats.failures import is_address, told
 from convcli.formats.limits import memory
 from convcli.operations.operation import Operation
 from convcli.records import record, replace
@@ -331,11 +331,16 @@ def _targets(batch: Batch) -> list[str]:
         refuse_collisions(batch.names, batch.names)
         return batch.names
     if not batch.output and not batch.settings.explain:
-        raise UsageError("where should the result go? Give -o FILE, -o FOLDER/, -o - or --in-place")
+        last = batch.names[-1]
+        meant = len(batch.names) > 1 and not os.path.lexists(last)
+        way = f"If to {last!r}: -o {last}" if meant else "Give -o FILE, -o FOLDER/, -o - or --in-place"
+        raise UsageError(f"where should the result go? {way}")
     if batch.output == STREAM and batch.json:
         raise UsageError("standard output carries the pixels; use --report FILE for JSON")
     if batch.output == STREAM:
         check_output()
+    if is_address(batch.output):
+        raise UsageError("is an address; results are written to files: -o FILE or -o FOLDER/", where=batch.output)
     if is_terminal(batch.output):
         raise UsageError("pixels are not for a terminal; use -o FILE, or send them into a pipe")
     if not batch.output:

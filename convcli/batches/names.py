@@ -31,7 +31,7 @@ def output_names(inputs: Sequence[Input], output: str, fields: Mapping[str, str]
     elif FIELD.search(output):
         names = [fill(output, one, index, fields) for index, one in enumerate(inputs)]
     elif output.endswith("/"):
-        names = [str(Path(output, one.folder, _in_folder(one.name, suffix))) for one in inputs]
+        names = [os.path.join(output, one.folder, _in_folder(one.name, suffix)) for one in inputs]  # noqa: PTH118 -- as typed
     elif Path(output).is_dir():
         raise ConvError("is a folder; end it in '/' to write into it", "is-directory", where=output)
     else:
@@ -131,6 +131,9 @@ def check_target(
         place = destination(Path(target), force or in_place)
     except OSError as error:
         raise told(error, target) from error
+    except ConvError as error:
+        error.where = target  # as it was typed
+        raise
     if is_special(place):
         if not os.access(place, os.W_OK):
             raise ConvError("nothing may be written there", "permission", where=target)

@@ -81,7 +81,7 @@ def process(operation: Operation, settings: Settings, source: str, target: str) 
 def processed(operation: Operation, settings: Settings, source: str, target: str, progress: Progress) -> Report:
     """The same, telling how far it is."""
     started = perf_counter()
-    content = source_of(read_input() if source == STREAM else Path(source))
+    content = source_of(read_input() if source == STREAM else source)
     info = probe(content, options=settings.reading)
     work = operation.on(info, settings.limits)
     after, notes = work.after, work.notes

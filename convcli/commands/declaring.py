@@ -238,7 +238,8 @@ def choose(value: str, choices: Sequence[str], option: str, meant: Mapping[str, 
     if word not in choices:
         from difflib import get_close_matches
 
-        near = [meant[word]] if word in meant else [repr(each) for each in get_close_matches(word, choices, 1)]
+        bare = word.rpartition(".")[2].lstrip("<>=|")  # np.uint8, <f4
+        near = [meant[bare]] if bare in meant else list(map(repr, get_close_matches(bare, choices, 1)))
         hint = f"did you mean {near[0]}?" if near else f"use {', '.join(choices)}"
         raise UsageError(f"unknown value {value!r}; {hint}", where=option)
     return word

@@ -1,5 +1,6 @@
 """What `shapes` and `flops` are given: one or two designs, from words, a file or a printout, and their rules."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
@@ -18,6 +19,9 @@ from convcli.streams import STREAM, read_input
 if TYPE_CHECKING:
     from convcli.arithmetic.netfile import Design
 
+SIZE = re.compile(r"[(\[]?\d+(?:\s*[x×,]\s*\d+){2,3}[)\]]?|\d{2,}\s*[x×,]\s*\d{2,}", re.ASCII)
+"""A size with no @ in it: 3x224x224, (3, 224, 224), 224x224; a kernel is smaller."""
+MOST_COLOURS = 4
 BLANKS = str.maketrans("\t\r\n", "   ")
 """A quoted design may run over several lines; characters keep their places."""
 
@@ -172,6 +176,8 @@ def first_design(shape: Shape | None, text: str, options: DesignOptions) -> Give
     if options.file:
         return from_file(shape, text, options)
     if shape is None:
+        if size := SIZE.match(text):
+            raise UsageError(f"channels stand before an @: {size_meant(size[0])}", "shape", where=size[0])
         raise UsageError(
             "the input comes first, as channels@size: 3@224x224 conv7-64/2p3",
             "shape",
@@ -182,6 +188,22 @@ def first_design(shape: Shape | None, text: str, options: DesignOptions) -> Give
             "no layers behind the input; write some, such as conv3-64p1, or give --file", "layer", where=str(shape)
         )
     return Given(parse(text), shape, options.settings().rules())
+
+
+def size_meant(text: str) -> str:
+    """A size as other tools write it, as an input here.
+
+    >>> size_meant("3x224x224"), size_meant("(224, 224, 3)"), size_meant("1x3x224x224"), size_meant("224x224")
+    ('3@224x224', '3@224x224', '3@224x224', '3@224x224 (colour), 1@224x224 (grey)')
+    """
+    sizes = re.findall(r"\d+", text)
+    if len(sizes) == 2:
+        size = "x".join(sizes)
+        return f"3@{size} (colour), 1@{size} (grey)"
+    batch, sizes = (sizes[0], sizes[1:]) if len(sizes) == 4 else ("1", sizes)
+    first, last = int(sizes[0]), int(sizes[-1])
+    channels, *space = [sizes[-1], *sizes[:-1]] if last <= MOST_COLOURS < first else sizes
+    return f"{channels}@{'x'.join(space)}" + (f" with --batch {batch}" if batch != "1" else "")
 
 
 def from_file(shape: Shape | None, text: str, options: DesignOptions) -> Given:

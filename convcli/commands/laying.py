@@ -17,7 +17,7 @@ from convcli.filters.filter import SEPARATOR, Numbers, parse_padding, parse_spat
 from convcli.filters.resampled import ResampledFilter
 from convcli.filters.transposed import TransposedFilter, forward
 from convcli.image import ImageInfo
-from convcli.kernels import is_measured, parse_kernel
+from convcli.kernels import is_measured, meant_by, parse_kernel
 from convcli.kernels.kernel import Kernel
 from convcli.kernels.resampling import CURVES
 from convcli.operations.enlarging import Enlarging
@@ -104,9 +104,10 @@ def build_enlarging(
 ) -> tuple[Enlarging, Notes]:
     """The enlargement that the options describe; `explain` adds nothing to what is told of it."""
     del explain
-    name, ndim = only_kernel(laid).strip(), 3 if laid.three else 2
+    name, ndim = only_kernel(laid).strip().lower(), 3 if laid.three else 2
     if name not in CURVES:
-        raise UsageError(f"--scale takes {', '.join(CURVES)}, not {name!r}; give a --stride for others", where="-k")
+        way = meant_by(name) or "; give a --stride for others"
+        raise UsageError(f"--scale takes {', '.join(CURVES)}, not {name!r}{way}", where="-k")
     meaningless = {
         "--stride": laid.stride,
         "--padding": laid.padding,

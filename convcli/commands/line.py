@@ -79,6 +79,8 @@ def short(argument: str, rest: list[str], named: Named) -> Iterator[Given]:
     if NEGATIVE.match(argument) and argument[:2] not in named:
         raise UsageError("looks like an option; if it is a word, put -- before it", where=argument)
     letters = argument[1:]
+    if len(letters) > 2 and is_foreign(argument):
+        known(named, f"-{argument}".partition("=")[0])
     while letters:
         name, letters = f"-{letters[0]}", letters[1:]
         each = known(named, name, argument)
@@ -87,6 +89,13 @@ def short(argument: str, rest: list[str], named: Named) -> Iterator[Given]:
             continue
         yield valued(each, name, letters.removeprefix("=") if letters else None, rest, named)
         return
+
+
+def is_foreign(argument: str) -> bool:
+    """True for another tool's long option with one dash: -blur."""
+    from convcli.commands.slips import ELSEWHERE
+
+    return f"-{argument}".partition("=")[0] in ELSEWHERE
 
 
 def known(named: Named, name: str, argument: str = "") -> Declared:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from convcli.errors import UsageError
+from convcli.errors import ConvError, UsageError
 
 ELSEWHERE = {
     "--sigma": "a Gaussian of that width is -k gaussian:2",
@@ -74,6 +75,72 @@ def no_such_option(name: str, argument: str, named: Mapping[str, Any]) -> UsageE
         hint = f"; did you mean {' or '.join(near[:3])}?" if near else ""
     inside = f" in {argument!r}" if argument.partition("=")[0] != name else ""
     return UsageError(f"no such option{inside}{hint}", where=name)
+
+
+COMMANDS_ELSEWHERE = {
+    "convolve": "conv2d",
+    "conv": "conv2d",
+    "conv1d": "conv2d",
+    "filter": "conv2d",
+    "blur": "conv2d -k gaussian:2",
+    "gaussian": "conv2d -k gaussian:2",
+    "sharpen": "conv2d -k sharpen",
+    "sobel": "conv2d -k sobel:x",
+    "edge": "conv2d -k sobel:x",
+    "resize": "upsample --scale",
+    "scale": "upsample --scale",
+    "deconv": "upsample",
+    "transpose": "upsample",
+    "convtranspose2d": "upsample",
+    "depthwise": "separable",
+    "atrous": "dilate",
+    "dilated": "dilate",
+    "cost": "flops",
+    "macs": "flops",
+    "params": "flops",
+    "summary": "shapes",
+    "size": "shapes",
+    "list": "kernels",
+    "benchmark": "tune",
+    "help": "COMMAND --help",
+    "version": "--version",
+    "-V": "--version",
+    "-v": "--version",
+}
+"""What others call what a command does."""
+
+
+def no_such_command(name: str, words: Sequence[str], commands: Sequence[str] | Mapping[str, str]) -> UsageError:
+    """The error for a word that is no command, with what comes near."""
+    from difflib import get_close_matches
+
+    plain = name.lower().replace("-", "").replace("_", "") if not name.startswith("-") else name
+    near = [plain] if plain in commands else get_close_matches(plain, list(commands), 1, 0.7)
+    if plain in COMMANDS_ELSEWHERE:
+        near = [COMMANDS_ELSEWHERE[plain]]
+    if name == "help" and words and words[0] in commands:
+        near = [f"{words[0]} --help"]
+    hint = f"did you mean: convcli {near[0]}" if near else f"commands are {', '.join(commands)}"
+    if not near and ("." in name or name.startswith("-")):
+        hint = f"the command comes first: convcli conv2d {name} ..."
+    return UsageError(f"no such command; {hint}", where=name)
+
+
+def missing(command: str, option: str, words: Sequence[str]) -> UsageError:
+    """The error for the kernel that must be given; it may stand among the words."""
+    from convcli.kernels import parse_kernel
+
+    def is_kernel(text: str) -> bool:
+        try:
+            parse_kernel(text)
+        except ConvError:
+            return False
+        return True
+
+    given = [text for text in words if not os.path.lexists(text) and text != "-" and is_kernel(text)]
+    example = "bilinear" if command == "upsample" else "gaussian:2"
+    hint = f"if it is {given[0]!r}: {option} {given[0]}" if given else f"such as {option} {example}"
+    return UsageError(f"the kernel is missing; {hint}", where=option)
 
 
 def joined(value: str, numbers: Sequence[str]) -> str:

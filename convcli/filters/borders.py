@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from convcli.errors import UsageError
@@ -33,6 +34,35 @@ ALIASES = {
     "tile": "wrap",
 }
 """What other tools call them. scipy.ndimage's `reflect` is our `symmetric`; its `mirror` is our `reflect`."""
+
+
+VALUE = re.compile(r"(?:constant)?[\s:(]*([+-]?\d+\.?\d*)\)?", re.ASCII)
+"""A constant that is written otherwise: constant:5, constant(5), 5."""
+ELSEWHERE = {
+    "border_replicate": "edge",
+    "border_reflect": "symmetric",  # OpenCV's fedcba|abcdefgh|hgfedcb
+    "border_reflect_101": "reflect",
+    "border_reflect101": "reflect",
+    "border_default": "reflect",
+    "border_wrap": "wrap",
+    "border_constant": "constant=0",
+    "border_isolated": "zero",
+    "reflect_101": "reflect",
+    "grid_wrap": "wrap",
+    "grid_constant": "constant=0",
+    "grid_mirror": "symmetric",
+    "half_sample_symmetric": "symmetric",
+    "white": "constant=255 (or what is white in the samples)",
+    "background": "zero",
+    "transparent": "zero",
+    "fill": "constant=0",
+    "pad": "zero",
+    "zero_padding": "zero",
+    "none": "--padding valid, which needs no border",
+    "ignore": "--padding valid, which needs no border",
+    **dict.fromkeys(("same", "valid", "full"), "--padding, which says how much comes back"),
+}
+"""What is meant by the constants and names of other tools, which are not accepted: some are like ours and differ."""
 
 
 @record
@@ -88,7 +118,11 @@ def _rule(text: str) -> Border:
     name, _, value = text.strip().partition("=")
     name = ALIASES.get(name.lower(), name.lower())
     if name not in BORDERS or (value and name != "constant"):
-        raise UsageError(f"unknown border {text!r}; use {', '.join(BORDERS)} (constant=V)", where="--border")
+        number = VALUE.fullmatch(text.strip().lower())
+        known = ELSEWHERE.get(name.removeprefix("cv2.").replace("-", "_"))
+        meant = f"constant={number[1]}" if number else known
+        way = f"did you mean {meant}?" if meant else f"use {', '.join(BORDERS)} (constant=V)"
+        raise UsageError(f"unknown border {text!r}; {way}", where="--border")
     if name == "zero":
         return Border("constant", 0.0)
     return Border(name, _number(value)) if name == "constant" else Border(name)

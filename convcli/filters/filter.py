@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from convcli.arithmetic.geometry import Geometry, padded
 from convcli.arithmetic.problem import ACCURACY, Problem
 from convcli.errors import ConvError, UsageError
-from convcli.filters.borders import Border
+from convcli.filters.borders import ALIASES, BORDERS, Border
 from convcli.filters.exactness import halves
 from convcli.image import ImageInfo, as_sample
 from convcli.kernels.kernel import Kernel
@@ -21,6 +21,20 @@ from convcli.numerals import whole
 from convcli.records import record, replace
 
 PADDINGS = ("same", "tf-same", "valid", "full")
+PADDINGS_ELSEWHERE = {
+    "same_upper": "tf-same",
+    "same-upper": "tf-same",
+    "tf": "tf-same",
+    "tensorflow": "tf-same",
+    "half": "same",
+    "auto": "same",
+    "none": "valid",
+    "no": "valid",
+    "causal": "numbers, such as 0,2:0 for three columns",
+}
+"""What is meant by the paddings of other tools."""
+OUTSIDE = {*BORDERS, *ALIASES} - {"constant"}
+"""What frameworks call a padding, too, and is a border here."""
 SEPARATOR = re.compile("[,x×]")
 """What stands between the numbers of axes."""
 WIDE = ("uint32", "uint64", "int32", "int64", "float64")
@@ -373,9 +387,9 @@ def parse_padding(text: str, ndim: int) -> str | tuple[tuple[int, int], ...]:
         except ValueError:
             pair = -1, -1
         if min(pair) < 0:
-            raise UsageError(
-                f"{text!r} is not {', '.join(PADDINGS)}, or numbers like 1 or 1,2 or 0:1,0:1", where="--padding"
-            )
+            meant = f"--border {rule}" if rule in OUTSIDE else PADDINGS_ELSEWHERE.get(rule, "")
+            way = f"; did you mean {meant}?" if meant else ", or numbers like 1 or 1,2 or 0:1,0:1"
+            raise UsageError(f"{text!r} is not {', '.join(PADDINGS)}{way}", where="--padding")
         pairs.append(pair)
     if len(pairs) not in (1, ndim):
         raise UsageError(f"{text!r} has {len(pairs)} entries; give 1 or {ndim}", where="--padding")

@@ -136,7 +136,7 @@ FORMATS = {
         Format(
             "nifti", "NIfTI", "nifti", (".nii",), rb"\x5c\x01\0\0|\0\0\x01\x5c|\x1c\x02\0\0|\0\0\x02\x1c", HELD_BY_NIFTI
         ),
-        Format("nifti-gz", "NIfTI, compressed", "nifti", (".nii.gz",), rb"\x1f\x8b", HELD_BY_NIFTI),
+        Format("nifti-gz", "compressed NIfTI", "nifti", (".nii.gz",), rb"\x1f\x8b", HELD_BY_NIFTI),
         Format("npy", "NumPy array", "npy", (".npy",), rb"\x93NUMPY", streams=True),
         Format("npz", "NumPy archive", "npy", (".npz",), rb"PK\x03\x04"),
     )
@@ -174,7 +174,9 @@ def read(source: Readable | Source, *, axes: str | None = None, options: ReadOpt
 
 
 @contextmanager
-def windows(source: Path | Source, *, options: ReadOptions = READ) -> Iterator[tuple[ImageInfo, Windows] | None]:
+def windows(
+    source: str | Path | Source, *, options: ReadOptions = READ
+) -> Iterator[tuple[ImageInfo, Windows] | None]:
     """An image whose pixels are read a window at a time; None where its file is only read as a whole."""
     opened = source_of(source)
     with ExitStack() as stack:
@@ -251,7 +253,7 @@ def recognised(source: Source) -> Format:
     for entry in FORMATS.values():
         if re.match(entry.magic, head, re.DOTALL):
             return entry
-    known = ", ".join(entry.title for entry in FORMATS.values() if entry.magic != Format.magic)
+    known = ", ".join(entry.title for entry in FORMATS.values() if entry.magic != Format._field_defaults["magic"])
     shown = "text" if head.isascii() and head.decode().isprintable() else "data"
     raise ConvError(
         f"is no image that is known here, but {shown} beginning {head[:8]!r}; known are {known}", "unknown-format"
@@ -302,7 +304,11 @@ def format_for(name: str, override: str | None = None) -> Format:
             "standard output has no name to tell the format: add --format png, tiff, npy ...", "unknown-format"
         )
     suffix = Path(name).suffix
-    given = f"no format is known by the ending {suffix!r}" if suffix else "the name has no ending that tells the format"
+    given = (
+        f"no format is known by the ending {suffix!r}"
+        if suffix
+        else f"the name has no ending that tells the format; add one ({name}.png), or --format"
+    )
     raise unknown_format(given, suffix.removeprefix("."), name)
 
 

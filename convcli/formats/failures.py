@@ -10,6 +10,7 @@ from importlib import import_module
 
 from convcli.errors import ConvError
 
+URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.ASCII | re.IGNORECASE)
 OUT_OF_SPACE = frozenset({errno.ENOSPC, errno.EFBIG, errno.EDQUOT})
 SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")  # NumPy reports a full disk so, without an errno
 
@@ -37,8 +38,26 @@ def told(error: OSError, where: str, unknown: str = "write-failed") -> ConvError
     """
     if error.errno in OUT_OF_SPACE or (error.errno is None and SHORT_WRITE.search(str(error))):
         return ConvError("no space left to write; free some, or write elsewhere", "disk-full", where=where)
+    if error.errno == errno.ENOENT and is_address(where):
+        return ConvError(no_address(where), "not-found", where=where)
     message, code = SYSTEM.get(error.errno or 0, (error.strerror or str(error), unknown))
     return ConvError(message, code, where=where)
+
+
+def is_address(name: str) -> bool:
+    """True for what a browser opens and no file is called.
+
+    >>> is_address("https://example.org/a.png"), is_address("a:b.png")
+    (True, False)
+    """
+    return URL.match(name) is not None
+
+
+def no_address(name: str) -> str:
+    """What to do instead of giving an address."""
+    if name.startswith("file://"):
+        return f"is an address; give the path alone: {name.removeprefix('file://')}"
+    return "is an address, and only files are read: download it, or pipe it in: curl ADDRESS | convcli COMMAND -"
 
 
 def error_named(module: str, name: str) -> tuple[type[Exception], ...]:

@@ -129,7 +129,7 @@ def source_of(given: Readable | Source) -> Source:
     if isinstance(given, Source):
         return given
     if isinstance(given, (str, os.PathLike)):
-        source = from_path(Path(given))
+        source = from_path(Path(given), os.fspath(given))
     elif isinstance(given, (bytes, bytearray, memoryview)):
         source = from_bytes(bytes(given))
     else:
@@ -154,24 +154,24 @@ def from_file(file: IO[bytes]) -> Source:
     return Source(str(getattr(file, "name", "-")), None, content, len(content))
 
 
-def from_path(path: Path) -> Source:
-    """A path as a source, looked at without opening it."""
+def from_path(path: Path, name: str) -> Source:
+    """A path as a source, under the name as it was given, looked at without opening it."""
     try:
         status = path.stat()
     except OSError as error:
-        raise missing(path, error) from error
+        raise missing(path, name, error) from error
     except ValueError as error:  # a NUL in the name, which no file can have
-        raise ConvError("no such file or folder", "not-found", where=str(path)) from error
+        raise ConvError("no such file or folder", "not-found", where=name) from error
     kind = KINDS.get(stat.S_IFMT(status.st_mode))
     if kind is not None:
-        raise ConvError(*kind, where=str(path))
+        raise ConvError(*kind, where=name)
     if not os.access(path, os.R_OK):
-        raise ConvError("permission denied", "permission", where=str(path))
-    return Source(str(path), path, b"", status.st_size, status)
+        raise ConvError("permission denied", "permission", where=name)
+    return Source(name, path, b"", status.st_size, status)
 
 
-def missing(path: Path, error: OSError) -> ConvError:
+def missing(path: Path, name: str, error: OSError) -> ConvError:
     """Why a path leads nowhere; a link whose target is gone is said to be one."""
     if isinstance(error, FileNotFoundError) and path.is_symlink():
-        return ConvError(f"is a link to {str(path.readlink())!r}, which does not exist", "not-found", where=str(path))
-    return told(error, str(path))
+        return ConvError(f"is a link to {str(path.readlink())!r}, which does not exist", "not-found", where=name)
+    return told(error, name)

@@ -13,9 +13,10 @@ from convcli.errors import KernelError
 from convcli.kernels.inline import is_inline, parse_inline
 from convcli.kernels.kernel import Kernel, stack_kernels
 from convcli.kernels.named import KERNELS, NamedKernel, parse_named, suggestion
+from convcli.kernels.nested import is_list, parse_list
 from convcli.kernels.parameters import Space, has_unit
 
-__all__ = ["KERNELS", "Kernel", "NamedKernel", "is_measured", "parse_kernel", "stack_kernels"]
+__all__ = ["KERNELS", "Kernel", "NamedKernel", "is_measured", "meant_by", "parse_kernel", "stack_kernels"]
 
 FILE = re.compile(r"-|.*\.(txt|csv|tsv|mat|json|npy|npz|tiff?|png|npz:.*)", re.IGNORECASE | re.DOTALL)
 PUNCTUATION = re.compile(r"[\s,;|^]")
@@ -29,7 +30,7 @@ def parse_kernel(
     stdin: Callable[[], bytes] | None = None,
     stride: Sequence[int] = (),
 ) -> Kernel:
-    """The kernel that `text` stands for: `0 -1 0; ...`, `3x3:...`, `gaussian:2`, `weights.npy` or `-`.
+    """The kernel that `text` stands for: `0 -1 0; ...`, `[[0,-1,0],...]`, `3x3:...`, `gaussian:2`, `weights.npy`, `-`.
 
     `ndim` is the number of spatial axes, 2 or 3. `spacing` holds the distance between samples, (2.0, "um"), for each
     axis letter; lengths with a unit need it. `stdin` reads what `-` stands for. `stride`, one for all axes or one for
@@ -43,9 +44,11 @@ def parse_kernel(
         return read_file(text, ndim, stdin)
     if is_inline(bare):
         return parse_inline(bare, ndim)
-    if bare.partition(":")[0].strip() in KERNELS:
-        return parse_named(bare, Space(ndim, spacing or {}), stride)
-    if "/" in text or os.path.lexists(text):
+    if is_list(bare):
+        return parse_list(bare, ndim)
+    if name_of(bare) in KERNELS:
+        return parse_named(bare.lower(), Space(ndim, spacing or {}), stride)
+    if os.path.lexists(text) or ("/" in text and not meant_by(bare)):
         return read_file(text, ndim, stdin)
     return parse_unknown(bare, ndim)
 
@@ -56,8 +59,17 @@ def is_measured(text: str) -> bool:
     >>> is_measured("gaussian:2um"), is_measured("gaussian:size=5,sigma=2px"), is_measured("2um.txt")
     (True, False, False)
     """
-    name, _, rest = text.partition(":")
-    return name.strip() in KERNELS and any(has_unit(word.rpartition("=")[2].strip()) for word in rest.split(","))
+    rest = text.lower().partition(":")[2]
+    return name_of(text) in KERNELS and any(has_unit(word.rpartition("=")[2].strip()) for word in rest.split(","))
+
+
+def name_of(text: str) -> str:
+    """What stands before the colon, in any case.
+
+    >>> name_of("Gaussian:2")
+    'gaussian'
+    """
+    return text.partition(":")[0].strip().lower()
 
 
 def read_file(text: str, ndim: int, stdin: Callable[[], bytes] | None) -> Kernel:
@@ -67,14 +79,24 @@ def read_file(text: str, ndim: int, stdin: Callable[[], bytes] | None) -> Kernel
     return read_kernel(text, ndim, stdin)
 
 
+def meant_by(text: str) -> str:
+    """What other programs' users mean by a text that is no kernel here."""
+    from convcli.kernels.meant import meant
+
+    return meant(text, KERNELS)
+
+
 def parse_unknown(text: str, ndim: int) -> Kernel:
     """Say what is wrong with a text that is no kernel: a misspelled name, or something among numbers."""
     if not text:
         raise KernelError("the kernel is empty; give numbers, a name such as gaussian:2, or a file")
     before = text.partition(":")[0]
     name = PUNCTUATION.split(before)[0]
-    if name in KERNELS:
-        raise KernelError(f"unknown kernel {before!r}; parameters follow a colon, as in {KERNELS[name].example}")
+    if answer := meant_by(text):
+        raise KernelError(f"unknown kernel {text!r}{answer}")
+    if name.lower() in KERNELS:
+        example = KERNELS[name.lower()].example
+        raise KernelError(f"unknown kernel {before!r}; parameters follow a colon, as in {example}")
     near = suggestion(name, KERNELS)
     if name != before and not near:
         return parse_inline(text, ndim)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from convcli.errors import ConvError, KernelError
+from convcli.formats.failures import is_address, no_address
 from convcli.kernels.inline import SEPARATORS
 from convcli.kernels.kernel import LARGEST_TAP, Kernel
 from convcli.kernels.numerals import number_at, number_text
@@ -88,7 +89,7 @@ def contents(path: str) -> bytes:
         raise ConvError("permission denied", "permission") from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = "" if isinstance(error, FileNotFoundError) else f" ({getattr(error, 'strerror', None) or error})"
-        raise ConvError(f"no such kernel file{reason}", "not-found") from None
+        raise ConvError(no_address(path) if is_address(path) else f"no such kernel file{reason}", "not-found") from None
     if not data:
         raise ConvError("is empty", "empty")
     return data

@@ -6,6 +6,7 @@ the parameters with types of `convcli.kernels.parameters`, and give it a line in
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from inspect import Parameter, signature
@@ -17,6 +18,7 @@ from convcli.kernels.kernel import Kernel
 from convcli.kernels.parameters import Reader, Space, value_text
 from convcli.records import record
 
+SIZE = re.compile(r"(\d+\.?\d*)x(\d+\.?\d*)", re.ASCII)
 Words = dict[str, list[str]]
 
 
@@ -170,7 +172,18 @@ def read(name: str, reader: Reader, words: Sequence[str], space: Space) -> Any:
     try:
         return reader.read(words, space)
     except KernelError as error:
-        raise KernelError(f"{name} {error.message}") from None
+        size = SIZE.fullmatch(",".join(words))
+        way = f"; write {kernel_values(size[1], size[2])}" if size else ""
+        raise KernelError(f"{name} {error.message}{way}") from None
+
+
+def kernel_values(first: str, second: str) -> str:
+    """Two numbers that somebody wrote as a size, or as ImageMagick's radius x sigma with a radius of 0.
+
+    >>> kernel_values("3", "5"), kernel_values("0", "2")
+    ('3,5', '2')
+    """
+    return second if float(first) == 0 else f"{first},{second}"
 
 
 def spelled(kernel: NamedKernel, values: Mapping[str, Any]) -> str:
