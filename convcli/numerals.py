@@ -10,8 +10,9 @@ import re
 from math import isinf
 
 BLANKS = " \t"
-WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
-DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+WHOLE = r"[+-]?[0-9]+"
+DECIMAL = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
+"""Patterns, compiled on first use: that takes as long as a small answer."""
 UNKNOWN = ("nan", "inf", "-inf")
 """What is no number, and yet may be a sample's value."""
 LONGEST = 100  # digits: int() takes long for thousands of them
@@ -24,7 +25,7 @@ def whole(text: str) -> int:
     (12, -3)
     """
     word = text.strip(BLANKS)
-    if not WHOLE.fullmatch(word):
+    if not is_whole(word):
         raise ValueError("not a whole number")
     if len(word) > LONGEST:
         raise ValueError("too large")
@@ -38,12 +39,22 @@ def decimal(text: str) -> float:
     (-0.5, 0.001)
     """
     word = text.strip(BLANKS)
-    if not DECIMAL.fullmatch(word):
+    if not is_decimal(word):
         raise ValueError("not a number")
     value = float(word)
     if isinf(value):
         raise ValueError("too large for a number")
     return value
+
+
+def is_whole(word: str) -> bool:
+    """True for a whole number."""
+    return re.fullmatch(WHOLE, word) is not None
+
+
+def is_decimal(word: str) -> bool:
+    """True for a number."""
+    return re.fullmatch(DECIMAL, word) is not None
 
 
 def is_number(text: str) -> bool:
@@ -52,4 +63,4 @@ def is_number(text: str) -> bool:
     >>> is_number("2,1"), is_number("2.png")
     (True, False)
     """
-    return all(DECIMAL.fullmatch(part.strip(BLANKS)) for part in text.split(","))
+    return all(is_decimal(part.strip(BLANKS)) for part in text.split(","))

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from convcli.errors import UsageError
-from convcli.numerals import DECIMAL
+from convcli.numerals import is_decimal
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
@@ -22,9 +22,9 @@ GAP = "  "
 RULES = 3
 """Columns of a terminal that rich puts between two columns of a table."""
 
-FORMULA = re.compile(r"\s*[=+\-@＝＋－＠]\s*\S")
+FORMULA = r"\s*[=+\-@＝＋－＠]\s*\S"
 """How a cell begins that spreadsheets run (OWASP, CSV injection; tabs and line breaks are made visible before)."""
-MARKUP = re.compile(r"[|<`]|(?<=\])\(")
+MARKUP = r"[|<`]|(?<=\])\("
 """What ends a cell of Markdown, or begins a tag, code or the target of a link in it."""
 
 FOLDED = 15
@@ -164,7 +164,7 @@ def markdown(table: Table) -> str:
 
 def markdown_row(cells: Sequence[str]) -> str:
     """One line of a Markdown table."""
-    return "| " + " | ".join(MARKUP.sub(r"\\\g<0>", text) for text in cells) + " |"
+    return "| " + " | ".join(re.sub(MARKUP, r"\\\g<0>", text) for text in cells) + " |"
 
 
 def show_csv(table: Table) -> None:
@@ -190,7 +190,7 @@ def harmless(value: object) -> object:
     if not isinstance(value, str):
         return value
     text = visible(value)
-    return f"'{text}" if FORMULA.match(text) and not DECIMAL.fullmatch(text) else text
+    return f"'{text}" if re.match(FORMULA, text) and not is_decimal(text) else text
 
 
 def draw(table: Table) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from command import convcli
-from convcli.numerals import DECIMAL
+from convcli.numerals import is_decimal
 from convcli.tables import Table, show
 
 STARTS = ("=1+1", "+1+1", "-1+1", "@SUM(A1)", "=cmd|' -C calc'!A0", "＝1+1", " =1+1")
@@ -19,7 +19,7 @@ PRINTED = ["kernels", "shapes", "flops"]
 
 def is_formula(text):
     """True for a cell that a spreadsheet would run."""
-    return text.strip()[:1] in tuple("=+-@＝＋－＠") and not DECIMAL.fullmatch(text.strip())
+    return text.strip()[:1] in tuple("=+-@＝＋－＠") and not is_decimal(text.strip())
 
 
 def check_clean(output):

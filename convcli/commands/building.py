@@ -29,7 +29,7 @@ from convcli.image import ImageInfo
 from convcli.kernels import is_measured, parse_kernel, stack_kernels
 from convcli.kernels.kernel import Kernel
 from convcli.kernels.parameters import read_lengths
-from convcli.numerals import UNKNOWN, WHOLE, decimal
+from convcli.numerals import UNKNOWN, decimal, is_whole
 from convcli.operations.filtering import Filtering
 from convcli.operations.operation import Limits
 from convcli.records import replace
@@ -263,7 +263,7 @@ def parse_missing(text: str | None) -> float | Literal["declared", "none"]:
         value = decimal(word)
     except ValueError as error:
         raise UsageError(f"{text!r} is {error}; give one, or none", where="--nodata") from None
-    return int(word) if WHOLE.fullmatch(word) else value
+    return int(word) if is_whole(word) else value
 
 
 def parse_bytes(text: str, option: str) -> int:

@@ -19,7 +19,7 @@ from convcli.streams import STREAM, read_input
 if TYPE_CHECKING:
     from convcli.arithmetic.netfile import Design
 
-SIZE = re.compile(r"[(\[]?\d+(?:\s*[x×,]\s*\d+){2,3}[)\]]?|\d{2,}\s*[x×,]\s*\d{2,}", re.ASCII)
+SIZE = r"[(\[]?[0-9]+(?:\s*[x×,]\s*[0-9]+){2,3}[)\]]?|[0-9]{2,}\s*[x×,]\s*[0-9]{2,}"
 """A size with no @ in it: 3x224x224, (3, 224, 224), 224x224; a kernel is smaller."""
 MOST_COLOURS = 4
 BLANKS = str.maketrans("\t\r\n", "   ")
@@ -176,7 +176,7 @@ def first_design(shape: Shape | None, text: str, options: DesignOptions) -> Give
     if options.file:
         return from_file(shape, text, options)
     if shape is None:
-        if size := SIZE.match(text):
+        if size := re.match(SIZE, text):
             raise UsageError(f"channels stand before an @: {size_meant(size[0])}", "shape", where=size[0])
         raise UsageError(
             "the input comes first, as channels@size: 3@224x224 conv7-64/2p3",

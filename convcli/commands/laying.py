@@ -13,7 +13,7 @@ from convcli.commands.pairing import axes_of
 from convcli.commands.upsample import LaidOptions
 from convcli.errors import UsageError
 from convcli.filters.borders import parse_border
-from convcli.filters.filter import SEPARATOR, Numbers, parse_padding, parse_spatial
+from convcli.filters.filter import Numbers, parse_padding, parse_spatial, per_axis
 from convcli.filters.resampled import ResampledFilter
 from convcli.filters.transposed import TransposedFilter, forward
 from convcli.image import ImageInfo
@@ -28,7 +28,7 @@ from convcli.streams import read_input
 Spacing = Mapping[str, tuple[float, str]]
 Notes = tuple[str, ...]
 MOST_TIMES = 10**4
-FACTOR = re.compile(r"[+-]?(?:\d{1,15}\.?\d{0,15}|\.\d{1,15})(?:/\d{1,15})?", re.ASCII)
+FACTOR = r"[+-]?(?:[0-9]{1,15}\.?[0-9]{0,15}|\.[0-9]{1,15})(?:/[0-9]{1,15})?"
 
 
 def build_transposing(
@@ -171,7 +171,7 @@ def fraction(text: str) -> Fraction:
     """
     word = text.strip()
     below = word.partition("/")[2]
-    if not FACTOR.fullmatch(word) or (below and not int(below)):
+    if not re.fullmatch(FACTOR, word) or (below and not int(below)):
         raise ValueError("not a number or a fraction")
     return Fraction(word.partition("/")[0]) / int(below or 1)
 
@@ -183,7 +183,7 @@ def parse_scale(text: str, ndim: int) -> tuple[Fraction, ...]:
     ((Fraction(3, 2), Fraction(3, 2)), (Fraction(2, 1), Fraction(4, 3)))
     """
     try:
-        scales = tuple(map(fraction, SEPARATOR.split(text)))
+        scales = tuple(map(fraction, per_axis(text)))
     except ValueError:
         way = f"give 2, 1.5 or 4/3, or {ndim} of them with commas"
         raise UsageError(f"{text!r} is not a factor; {way}", where="--scale") from None

@@ -14,26 +14,20 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
 
 from convcli.commands.declaring import Declared, Option
 from convcli.errors import UsageError
 from convcli.numerals import is_number
 
 HELP = Declared("help", Option("-h", "--help"), bool, False)
-NEGATIVE = re.compile(r"-(?:\.?\d|inf)", re.ASCII | re.IGNORECASE)
+NEGATIVE = r"(?i:-(?:\.?[0-9]|inf))"
 """How a value begins that starts with a minus and yet is no option."""
 ANSWERS = frozenset("true false yes no on off".split())
 """What other tools take behind a flag."""
 Named = Mapping[str, Declared]
-
-
-class Given(NamedTuple):
-    """An option as it was typed, with its value, or a word, without a name."""
-
-    each: Declared
-    text: str = ""
-    name: str = ""
+Given = tuple[Declared, str, str]
+"""An option with its value, "" for a flag, and its name as it was typed; or a word, which has no name."""
 
 
 def read_line(taken: Sequence[Declared], arguments: Sequence[str]) -> list[Given]:
@@ -69,14 +63,14 @@ def word(words: Declared | None, text: str) -> Given:
     """A word, where the command takes any."""
     if words is None:
         raise UsageError("this command takes options only", where=text)
-    return Given(words, text)
+    return words, text, ""
 
 
 def short(argument: str, rest: list[str], named: Named) -> Iterator[Given]:
     """The options of one letter in an argument: flags, and at the end one that takes the rest as its value."""
     if f"-{argument}".partition("=")[0] in named:
         raise UsageError(f"has two dashes: -{argument}", where=argument)
-    if NEGATIVE.match(argument) and argument[:2] not in named:
+    if re.match(NEGATIVE, argument) and argument[:2] not in named:
         raise UsageError("looks like an option; if it is a word, put -- before it", where=argument)
     letters = argument[1:]
     if len(letters) > 2 and is_foreign(argument):
@@ -85,7 +79,7 @@ def short(argument: str, rest: list[str], named: Named) -> Iterator[Given]:
         name, letters = f"-{letters[0]}", letters[1:]
         each = known(named, name, argument)
         if each.is_flag and not letters.startswith("="):
-            yield Given(each, "", name)
+            yield each, "", name
             continue
         yield valued(each, name, letters.removeprefix("=") if letters else None, rest, named)
         return
@@ -112,7 +106,7 @@ def valued(each: Declared, name: str, joined: str | None, rest: list[str], named
     if each.is_flag:
         if joined is not None:
             raise UsageError("takes no value", where=name)
-        return Given(each, "", name)
+        return each, "", name
     if joined is None and each.is_optional:
         if rest and is_number(rest[-1]) and not os.path.lexists(rest[-1]):
             raise UsageError(f"takes its value joined: {name}={rest[-1]}", where=name)
@@ -120,7 +114,7 @@ def valued(each: Declared, name: str, joined: str | None, rest: list[str], named
     text = following(name, rest, named) if joined is None else joined
     if not text.strip():
         raise UsageError("its value is empty; is a variable unset?", where=name)
-    return Given(each, text, name)
+    return each, text, name
 
 
 def following(name: str, rest: list[str], named: Named) -> str:
@@ -128,7 +122,7 @@ def following(name: str, rest: list[str], named: Named) -> str:
     if not rest:
         raise UsageError("needs a value", where=name)
     text = rest.pop()
-    if text in named or not (is_word(text) or NEGATIVE.match(text)):
+    if text in named or not (is_word(text) or re.match(NEGATIVE, text)):
         equals = f"{name}={text}" if text != "--" else f"{name}=VALUE"
         raise UsageError(f"needs a value, and {text!r} looks like an option; if it is the value: {equals}", where=name)
     return text
@@ -136,23 +130,23 @@ def following(name: str, rest: list[str], named: Named) -> str:
 
 def check_once(found: Sequence[Given]) -> None:
     """Refuse two values for what can have only one."""
-    first: dict[str, Given] = {}
+    first: dict[str, str] = {}
     for each, text, name in found:
         if each.is_flag or each.is_list:
             continue
         if each.field in first:
             place = name or each.metavar
-            raise UsageError(f"is given twice: {first[each.field].text!r} and {text!r}; leave one out", where=place)
-        first[each.field] = Given(each, text, name)
+            raise UsageError(f"is given twice: {first[each.field]!r} and {text!r}; leave one out", where=place)
+        first[each.field] = text
 
 
 def check_number(text: str, rest: Sequence[str], words: Declared | None, found: Sequence[Given]) -> None:
     """Refuse a bare number, or true, for the name of a file where it was meant for the option before it."""
-    before = found[-1] if found and found[-1].name else None
-    if words is None or not words.is_file or before is None or os.path.lexists(text):
+    if words is None or not words.is_file or not found or os.path.lexists(text):
         return
-    if is_number(text) or (before.each.is_flag and text.lower() in ANSWERS):
-        stray(text, rest, before)
+    each, _, name = found[-1]
+    if name and (is_number(text) or (each.is_flag and text.lower() in ANSWERS)):
+        stray(text, rest, found[-1])
 
 
 def stray(text: str, rest: Sequence[str], before: Given) -> NoReturn:

@@ -19,7 +19,7 @@ from convcli.commands.options import (
 )
 from convcli.commands.pairing import axes_of
 from convcli.errors import UsageError
-from convcli.filters.filter import SEPARATOR, parse_spatial
+from convcli.filters.filter import parse_spatial, per_axis
 from convcli.operations.dilating import Chain, Dilating, Joined, Rate, SideBySide, named
 from convcli.operations.filtering import Filtering
 from convcli.operations.operation import Operation
@@ -43,7 +43,7 @@ def run_dilations(
     report: ReportOptions,
 ) -> int:
     """Run what the options describe; with {rate} in the output's name, once for each rate."""
-    ndim = 3 if len(SEPARATOR.split(rates.rate)) == 3 else axes_of(kernels.kernel, three=rates.three)
+    ndim = 3 if len(per_axis(rates.rate)) == 3 else axes_of(kernels.kernel, three=rates.three)
     geometry = GeometryOptions(**vars(placement))
     chosen = parse_rates(rates, ndim)
 

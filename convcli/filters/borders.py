@@ -36,7 +36,7 @@ ALIASES = {
 """What other tools call them. scipy.ndimage's `reflect` is our `symmetric`; its `mirror` is our `reflect`."""
 
 
-VALUE = re.compile(r"(?:constant)?[\s:(]*([+-]?\d+\.?\d*)\)?", re.ASCII)
+VALUE = r"(?:constant)?[\s:(]*([+-]?[0-9]+\.?[0-9]*)\)?"
 """A constant that is written otherwise: constant:5, constant(5), 5."""
 ELSEWHERE = {
     "border_replicate": "edge",
@@ -118,7 +118,7 @@ def _rule(text: str) -> Border:
     name, _, value = text.strip().partition("=")
     name = ALIASES.get(name.lower(), name.lower())
     if name not in BORDERS or (value and name != "constant"):
-        number = VALUE.fullmatch(text.strip().lower())
+        number = re.fullmatch(VALUE, text.strip().lower())
         known = ELSEWHERE.get(name.removeprefix("cv2.").replace("-", "_"))
         meant = f"constant={number[1]}" if number else known
         way = f"did you mean {meant}?" if meant else f"use {', '.join(BORDERS)} (constant=V)"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import field
 from functools import lru_cache
@@ -35,8 +34,6 @@ PADDINGS_ELSEWHERE = {
 """What is meant by the paddings of other tools."""
 OUTSIDE = {*BORDERS, *ALIASES} - {"constant"}
 """What frameworks call a padding, too, and is a border here."""
-SEPARATOR = re.compile("[,x×]")
-"""What stands between the numbers of axes."""
 WIDE = ("uint32", "uint64", "int32", "int64", "float64")
 """Sample types whose values float32 cannot hold exactly: they are computed in float64."""
 LARGE = 1e10
@@ -354,6 +351,15 @@ class Filter:
         )
 
 
+def per_axis(text: str) -> list[str]:
+    """The words for each axis: commas between them, or x, as sizes are printed.
+
+    >>> per_axis("2,1"), per_axis("200x300")
+    (['2', '1'], ['200', '300'])
+    """
+    return text.replace("x", ",").replace("×", ",").split(",")
+
+
 def parse_spatial(text: str, ndim: int, option: str, least: int = 1) -> tuple[int, ...]:
     """One whole number for all axes, or one per axis: "2" or "1,2", also "1x2", as sizes are printed.
 
@@ -361,7 +367,7 @@ def parse_spatial(text: str, ndim: int, option: str, least: int = 1) -> tuple[in
     ((2, 2), (1, 2, 2))
     """
     try:
-        numbers = [whole(part) for part in SEPARATOR.split(text)]
+        numbers = [whole(part) for part in per_axis(text)]
     except ValueError:
         raise UsageError(f"{text!r} is not a whole number, or {ndim} of them with commas", where=option) from None
     if len(numbers) not in (1, ndim):
@@ -380,7 +386,7 @@ def parse_padding(text: str, ndim: int) -> str | tuple[tuple[int, int], ...]:
     if (rule := text.strip().lower()) in PADDINGS:
         return rule
     pairs = []
-    for part in SEPARATOR.split(text):
+    for part in per_axis(text):
         begin, colon, end = part.partition(":")
         try:
             pair = whole(begin), whole(end if colon else begin)

@@ -10,7 +10,7 @@ from importlib import import_module
 
 from convcli.errors import ConvError
 
-URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.ASCII | re.IGNORECASE)
+URL = r"[A-Za-z][A-Za-z0-9+.-]*://"
 OUT_OF_SPACE = frozenset({errno.ENOSPC, errno.EFBIG, errno.EDQUOT})
 SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")  # NumPy reports a full disk so, without an errno
 
@@ -50,7 +50,7 @@ def is_address(name: str) -> bool:
     >>> is_address("https://example.org/a.png"), is_address("a:b.png")
     (True, False)
     """
-    return URL.match(name) is not None
+    return "://" in name and re.match(URL, name) is not None
 
 
 def no_address(name: str) -> str:

@@ -22,7 +22,7 @@ SEPARATORS = {
     "value": re.compile(r"\s*,\s*|\s+"),
 }
 JOINTS = {"channel": " ^ ", "slice": " | ", "row": "; ", "value": " "}
-SIZE = re.compile(r"(\d{1,4})[x×](\d{1,4})", re.ASCII)
+SIZE = r"([0-9]{1,4})[x×]([0-9]{1,4})"
 SIZED = re.compile(r"(\d{1,9}(?:x\d{1,9}){1,2})((?:\+\d{1,9})*):(.*)", re.ASCII | re.DOTALL)
 STARTS_LIKE_NUMBERS = re.compile(r"[+-]?(\.?\d|(nan|inf(inity)?)\b)", re.ASCII | re.IGNORECASE)
 
@@ -45,7 +45,7 @@ def parse_inline(text: str, ndim: int) -> Kernel:
     sized = SIZED.fullmatch(text)
     if sized:
         return parse_sized(sized[1], sized[2], sized[3], ndim)
-    if size := SIZE.fullmatch(text):
+    if size := re.fullmatch(SIZE, text):
         wide, high = size[1], size[2]
         raise KernelError(
             f"{text!r} is a size, not a kernel; box:{high},{wide} is the mean over it, {text}:1,2,... lists its values"

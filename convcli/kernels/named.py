@@ -18,7 +18,7 @@ from convcli.kernels.kernel import Kernel
 from convcli.kernels.parameters import Reader, Space, value_text
 from convcli.records import record
 
-SIZE = re.compile(r"(\d+\.?\d*)x(\d+\.?\d*)", re.ASCII)
+SIZE = r"([0-9]+\.?[0-9]*)x([0-9]+\.?[0-9]*)"
 Words = dict[str, list[str]]
 
 
@@ -172,7 +172,7 @@ def read(name: str, reader: Reader, words: Sequence[str], space: Space) -> Any:
     try:
         return reader.read(words, space)
     except KernelError as error:
-        size = SIZE.fullmatch(",".join(words))
+        size = re.fullmatch(SIZE, ",".join(words))
         way = f"; write {kernel_values(size[1], size[2])}" if size else ""
         raise KernelError(f"{name} {error.message}{way}") from None
 
