@@ -174,9 +174,7 @@ def read(source: Readable | Source, *, axes: str | None = None, options: ReadOpt
 
 
 @contextmanager
-def windows(
-    source: str | Path | Source, *, options: ReadOptions = READ
-) -> Iterator[tuple[ImageInfo, Windows] | None]:
+def windows(source: str | Path | Source, *, options: ReadOptions = READ) -> Iterator[tuple[ImageInfo, Windows] | None]:
     """An image whose pixels are read a window at a time; None where its file is only read as a whole."""
     opened = source_of(source)
     with ExitStack() as stack:
