@@ -2,6 +2,8 @@
 
 import errno
 import os
+from contextlib import nullcontext
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -124,6 +126,7 @@ def test_a_file_that_changes_while_it_is_read_by_windows_is_refused(name, change
 @pytest.mark.parametrize("name", ["tif", "npy", "nii"])
 def test_a_large_file_that_is_cut_short_while_it_is_read_at_once_is_refused(name, tmp_path, run, monkeypatch):
     """Read, not mapped: a process that looks at a map of what is gone is killed."""
+    monkeypatch.setattr(processing.Course, "is_long", False)
     path = large(tmp_path, name)
     when(monkeypatch, processing, "read", lambda: os.truncate(path, 1000), before=True)
     check_refused(run, path, "-o", tmp_path / "out.webp")
@@ -133,6 +136,35 @@ def test_a_large_file_that_is_cut_short_while_it_is_read_at_once_is_refused(name
     os.truncate(path, 1000)
     assert (2500, 2000) == pixels.shape
     assert 0 < int(pixels.sum())
+
+
+@pytest.mark.parametrize("name", ["tif", "npy", "nii"])
+@pytest.mark.parametrize("target", ["o.jpg", "o.webp", "o.bmp", "o.pgm", "o.nii", "o.npz", "-"])
+def test_what_is_written_as_a_whole_is_the_same_read_by_windows(name, target, tmp_path, run, monkeypatch):
+    """An input larger than the memory becomes any file that is not."""
+    path, outs = large(tmp_path, name), []
+    words = (
+        "conv2d",
+        path,
+        "-k",
+        "gaussian:2",
+        "--stride",
+        4,
+        "-q",
+        "--format",
+        "npz" if target == "-" else target[2:],
+    )
+    for memory in ("16MiB", "4GiB"):  # by windows; at once
+        out = tmp_path / memory / target
+        out.parent.mkdir()
+        sent = BytesIO()
+        monkeypatch.setattr(processing, "binary_output", lambda sent=sent: nullcontext(sent))
+        assert (0, []) == run(*words, "--memory", memory, "-o", "-" if target == "-" else out)
+        outs.append(sent.getvalue() if target == "-" else out.read_bytes())
+    monkeypatch.setattr(processing, "read", None)
+    assert (0, []) == run(*words, *LITTLE, "-f", "-o", tmp_path / "again")
+    assert outs[0] == outs[1]
+    assert outs[0]
 
 
 def test_of_a_batch_only_the_file_that_changes_fails(tmp_path, run, monkeypatch):

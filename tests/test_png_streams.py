@@ -121,7 +121,7 @@ def test_other_files_become_png_slab_by_slab(name, tmp_path, thin, monkeypatch):
 def test_planes_that_come_one_by_one_are_written_at_once(tmp_path, thin, monkeypatch):
     planes = np.moveaxis(RGB, 2, 0)
     tifffile.imwrite(tmp_path / "in.tif", planes, photometric="rgb", planarconfig="separate")
-    assert 0 == check_as_whole(tmp_path / "in.tif", tmp_path, monkeypatch)
+    assert check_as_whole(tmp_path / "in.tif", tmp_path, monkeypatch) > 0  # as for being read
     assert not FORMATS["png"].takes(ImageInfo((3, 9, 9), "uint8", "SYX", samples="rgb"))
     assert FORMATS["tiff"].takes(ImageInfo((3, 9, 9), "uint8", "SYX", samples="rgb"))
     assert not FORMATS["jpeg"].takes(ImageInfo((9, 9), "uint8", "YX"))

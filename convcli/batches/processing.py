@@ -21,6 +21,7 @@ from convcli.formats import (
     Format,
     Place,
     ReadOptions,
+    Windows,
     WriteOptions,
     check_writable,
     encode,
@@ -37,7 +38,7 @@ from convcli.formats import (
 from convcli.formats.atomic import is_special
 from convcli.formats.limits import memory, times
 from convcli.formats.source import Source, changed, source_of
-from convcli.image import Image, ImageInfo
+from convcli.image import Image, ImageInfo, PixelTarget
 from convcli.operations.advice import count_warnings
 from convcli.operations.operation import Limits, Operation, Streaming, Work
 from convcli.planner import DEFAULT_MEMORY
@@ -148,34 +149,57 @@ class Course(NamedTuple):
 
     @property
     def is_long(self) -> bool:
-        """True where it pays, or is necessary, to read, compute and write at the same time, and that is possible."""
+        """True where it pays, or is necessary, to read and compute at the same time, and that is possible."""
         size = sum(prod(info.shape) * sample_bytes(info.dtype) for info in (self.before, self.work.after))
         long = size >= min(LONG, self.settings.limits.memory // 4)
-        files = self.content.path is not None and isinstance(self.target, Place)
-        if not (long and files and isinstance(self.work, Streaming) and self.format.takes(self.work.after)):
+        if not (long and self.content.path is not None and isinstance(self.work, Streaming)):
             return False
         picture = FORMATS[self.before.format].samples  # decoded from its first row on, every time that one is asked for
-        return self.work.streams and (self.work.in_order or not picture)
+        return self.work.streams and ((self.work.in_order and self.is_written_by_windows) or not picture)
+
+    @property
+    def is_written_by_windows(self) -> bool:
+        """True where the output, too, takes its pixels as they come."""
+        return isinstance(self.target, Place) and self.format.takes(self.work.after)
 
     def by_windows(self) -> Outcome | None:
-        """Read, compute and write window by window; None where the file is only read as a whole."""
-        assert isinstance(self.target, Place) and isinstance(self.work, Streaming)
-        settings, force = self.settings, self.settings.force or self.settings.in_place
-        with windows(self.content, options=settings.reading) as found:
+        """Read, compute and, if possible, write window by window; None where the file is only read as a whole."""
+        with windows(self.content, options=self.settings.reading) as found:
             if found is None:
                 return None
             info, source = found
-            after = self.work.after
             if (info.shape, info.axes, info.dtype) != (self.before.shape, self.before.axes, self.before.dtype):
                 raise changed(self.content.name)
-            self.check_room(self.target.path)
-            arguments: Any = {"force": force, "synced": settings.synced, "options": settings.writing}
-            with streamed(self.target, after, format=self.format, **arguments) as target:
-                self.progress.enter("computing", self.work.outputs)
-                counts, busy = self.work.stream(source, target, verify=settings.verify, progress=self.progress.add)
-                self.progress.enter("writing")
-                warnings = self.warnings(info, counts)
-                source.check()
+            return self.streamed(info, source) if self.is_written_by_windows else self.collected(info, source)
+
+    def streamed(self, info: ImageInfo, source: Windows) -> Outcome:
+        """Compute and write window by window, from such a source."""
+        assert isinstance(self.target, Place)
+        settings, force = self.settings, self.settings.force or self.settings.in_place
+        self.check_room(self.target.path)
+        arguments: Any = {"force": force, "synced": settings.synced, "options": settings.writing}
+        with streamed(self.target, self.work.after, format=self.format, **arguments) as target:
+            return self.through(info, source, target)
+
+    def collected(self, info: ImageInfo, source: Windows) -> Outcome:
+        """Compute window by window, so that the input is never in memory as a whole; then write."""
+        from convcli.formats.pixels import Collected
+
+        check_size(self.work.after)
+        target = Collected.of(self.work.after)
+        counts, busy, warnings = self.through(info, source, target)
+        begun = perf_counter()
+        self.write(Image(self.work.after, target.data))
+        return counts, {**busy, "write": busy["write"] + perf_counter() - begun}, warnings
+
+    def through(self, info: ImageInfo, source: Windows, target: PixelTarget) -> Outcome:
+        """Everything from a source to a target; refused where the source has changed meanwhile."""
+        assert isinstance(self.work, Streaming)
+        self.progress.enter("computing", self.work.outputs)
+        counts, busy = self.work.stream(source, target, verify=self.settings.verify, progress=self.progress.add)
+        self.progress.enter("writing")
+        warnings = self.warnings(info, counts)
+        source.check()
         return counts, busy, warnings
 
     def write(self, image: Image) -> None:

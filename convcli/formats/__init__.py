@@ -62,6 +62,7 @@ __all__ = [
     "Format",
     "Place",
     "ReadOptions",
+    "Windows",
     "WriteOptions",
     "atomic_output",
     "check_writable",

@@ -9,7 +9,8 @@ import numpy as np
 
 from convcli.formats.failures import corrupt
 from convcli.formats.layout import TURNS
-from convcli.image import Image
+from convcli.image import Image, ImageInfo, Spans
+from convcli.records import record
 
 Array = np.ndarray[Any, Any]
 
@@ -39,6 +40,22 @@ def filled(stream: BinaryIO, dtype: np.dtype[Any], shape: tuple[int, ...], title
             raise corrupt(title, f"it is cut short: {len(buffer):,} bytes of pixels are missing")
         buffer = buffer[count:]
     return native(data if dtype.isnative else data.byteswap(inplace=True).view(dtype.newbyteorder("=")))
+
+
+@record
+class Collected:
+    """Pixels that are kept in memory, for a format that is written as a whole."""
+
+    data: Array
+
+    @classmethod
+    def of(cls, info: ImageInfo) -> Collected:
+        """Room for an image."""
+        return cls(np.empty(info.shape, info.dtype))
+
+    def write(self, spans: Spans, pixels: Array) -> None:
+        """Put a window of pixels into its place."""
+        self.data[tuple(slice(*span) for span in spans)] = pixels
 
 
 def picture(image: Image) -> Array:
