@@ -25,6 +25,11 @@ conv2D in.npy -k box:3 -o o.npy              | convcli conv2d
 convolve in.npy -k box:3 -o o.npy            | convcli conv2d
 blur in.npy -o o.npy                         | conv2d -k gaussian:2
 resize in.npy                                | upsample --scale
+gaussianblur in.npy -o o.npy                 | gaussian:2
+filter2D in.npy -k box:3 -o o.npy            | convcli conv2d
+median in.npy -o o.npy                       | not a convolution
+conv2d in.npy -k gaussian:2 --truncate 3     | truncate=4
+conv2d in.npy -k box:3 --normalize           | none or sum
 deconv in.npy                                | convcli upsample
 in.npy -k box:3 -o o.npy                     | convcli conv2d in.npy
 help conv2d                                  | convcli conv2d --help
@@ -236,6 +241,27 @@ def test_a_list_that_is_none_is_refused_with_its_place(text, message):
     with pytest.raises(UsageError) as caught:
         parse_kernel(text)
     assert message in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[0 -1 0; -1 5 -1; 0 -1 0]",
+        "[0, -1, 0; -1, 5, -1; 0, -1, 0;]",
+        "{{0, -1, 0}, {-1, 5, -1}, {0, -1, 0}}",
+        "{ {0,-1,0},\n  {-1,5,-1},\n  {0,-1,0}, }",
+        "[(0, -1, 0), (-1, 5, -1), (0, -1, 0)]",
+        "torch.tensor([[0., -1., 0.], [-1., 5., -1.], [0., -1., 0.]], device='cpu')",
+    ],
+)
+def test_lists_of_other_languages_are_read(text):
+    assert "0 -1 0; -1 5 -1; 0 -1 0" == parse_kernel(text).name
+
+
+@pytest.mark.parametrize("dash", "−–—")
+def test_a_dash_for_a_minus_is_told(dash):
+    with pytest.raises(UsageError, match="write -"):
+        parse_kernel(f"0 {dash}1 0")
 
 
 def test_rows_alone_are_no_volume():

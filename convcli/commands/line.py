@@ -120,7 +120,8 @@ def valued(each: Declared, name: str, joined: str | None, rest: list[str], named
 def following(name: str, rest: list[str], named: Named) -> str:
     """The value that follows an option."""
     if not rest:
-        raise UsageError("needs a value", where=name)
+        each = named[name]
+        raise UsageError(f"needs a value: {' or '.join(each.mark.choices) or each.metavar}", where=name)
     text = rest.pop()
     if text in named or not (is_word(text) or re.match(NEGATIVE, text)):
         equals = f"{name}={text}" if text != "--" else f"{name}=VALUE"

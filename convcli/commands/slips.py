@@ -21,6 +21,12 @@ ELSEWHERE = {
     "--weights": "weights are a kernel: -k weights.npy",
     "--weight": "weights are a kernel: -k weights.npy",
     "--filter": "that is -k: a name, numbers or a file",
+    "--truncate": "that belongs to the kernel: -k gaussian:2,truncate=4",
+    "--order": "that belongs to the kernel: -k gaussian:2,order=1",
+    "--angle": "that belongs to the kernel: -k motion:9,45",
+    "--direction": "that belongs to the kernel: -k sobel:x",
+    "--in-channels": "a filter bank says how many: -k weights.npy of (O, I, kh, kw)",
+    "--out-channels": "a filter bank says how many: -k weights.npy of (O, I, kh, kw)",
     "--cval": "the value belongs to the border: --border constant=0",
     "--fill": "the value belongs to the border: --border constant=0",
     "--value": "the value belongs to the border: --border constant=0",
@@ -78,7 +84,7 @@ def no_such_option(name: str, argument: str, named: Mapping[str, Any]) -> UsageE
 
 
 COMMANDS_ELSEWHERE = {
-    "convolve": "conv2d",
+    **dict.fromkeys("convolve convolve2d correlate correlate2d filter2d sepfilter2d imfilter".split(), "conv2d"),
     "conv": "conv2d",
     "conv1d": "conv2d",
     "filter": "conv2d",
@@ -114,6 +120,8 @@ def no_such_command(name: str, words: Sequence[str], commands: Sequence[str] | M
     """The error for a word that is no command, with what comes near."""
     from difflib import get_close_matches
 
+    from convcli.kernels import meant_by
+
     plain = name.lower().replace("-", "").replace("_", "") if not name.startswith("-") else name
     near = [plain] if plain in commands else get_close_matches(plain, list(commands), 1, 0.7)
     if plain in COMMANDS_ELSEWHERE:
@@ -121,6 +129,8 @@ def no_such_command(name: str, words: Sequence[str], commands: Sequence[str] | M
     if name == "help" and words and words[0] in commands:
         near = [f"{words[0]} --help"]
     hint = f"did you mean: convcli {near[0]}" if near else f"commands are {', '.join(commands)}"
+    if not near and (kernel := meant_by(name)):
+        hint = f"kernels are given to conv2d by -k{kernel}"
     if not near and ("." in name or name.startswith("-")):
         hint = f"the command comes first: convcli conv2d {name} ..."
     return UsageError(f"no such command; {hint}", where=name)

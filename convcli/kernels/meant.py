@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 
 ELSEWHERE = {
-    "box:3": "mean average avg uniform boxfilter boxblur blurmore movingaverage flat ones",
+    "box:3": "mean average avg uniform square rectangle boxfilter boxblur blurmore movingaverage flat ones",
     "box:3|gaussian:1": "blur smooth smoothing lowpass soften antialias",
     "gaussian:2": "gauss gaussianblur gaussianfilter gaussblur gaussiansmooth normal",
     "sobel:x|sobel:y|laplacian|log:2": "edge edges findedges edgedetect edgedetection outline highpass contour",
@@ -21,7 +21,7 @@ ELSEWHERE = {
     "unsharp:2,0.5": "unsharpmask usm unsharpen",
     "disk:4": "circle disc pillbox defocus bokeh lens circular",
     "ball:4": "sphere",
-    "identity": "delta dirac impulse unit noop none copy",
+    "identity": "delta dirac impulse unit unity noop none copy",
     "motion:9,45": "motionblur directional",
     "gabor:8,45": "wavelet morlet",
     "binomial:5": "pascal pyramid pyrdown",

@@ -1,6 +1,7 @@
 """Kernels as Python and NumPy print lists: `[[0, -1, 0], [-1, 5, -1]]`, `[[ 0. -1.]\\n [ 1.  0.]]`, `array([...])`.
 
-Lists are shaped like the arrays of a file; none is ever padded, and no list is run as code.
+MATLAB's matrices and C's braces are read, too. Lists are shaped like the arrays of a file; none is ever padded, and no
+list is run as code.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from convcli.errors import KernelError
-from convcli.kernels.inline import spelled
+from convcli.kernels.inline import parse_inline, spelled
 from convcli.kernels.kernel import Kernel
 from convcli.kernels.numerals import number_at, number_text
 from convcli.kernels.rows import flatten, layout, shape_of
@@ -19,8 +20,10 @@ CALL = re.compile(
     r"(?:(?:np|numpy|torch)\.)?(?:array|asarray|tensor)\s*\((.*?)(?:,\s*(?:dtype|device)\s*=[^\[\](),]+)*\s*,?\s*\)",
     re.DOTALL,
 )
-TOKEN = re.compile(r"[\[\](),]|[^\s\[\](),]+")
-CLOSING = {"[": "]", "(": ")"}
+TOKEN = re.compile(r"[\[\](){},]|[^\s\[\](){},]+")
+MATRIX = re.compile(r"\[([^\[\](){}]*;[^\[\](){}]*)\]")
+"""MATLAB's rows in one pair of brackets: [0 -1 0; -1 5 -1; 0 -1 0]."""
+CLOSING = {"[": "]", "(": ")", "{": "}"}
 DEEPEST = 5  # (O, I/g, kd, kh, kw)
 LEVELS = {2: ("filter", "channel", "row", "value"), 3: ("filter", "channel", "slice", "row", "value")}
 
@@ -31,7 +34,7 @@ def is_list(text: str) -> bool:
     >>> is_list("[[1, 2]]"), is_list("np.array([1])"), is_list("1 2"), is_list("array")
     (True, True, False, False)
     """
-    return text.startswith(("[", "(")) or CALL.fullmatch(text) is not None
+    return text.startswith(tuple(CLOSING)) or CALL.fullmatch(text) is not None
 
 
 def parse_list(text: str, ndim: int) -> Kernel:
@@ -40,6 +43,8 @@ def parse_list(text: str, ndim: int) -> Kernel:
     >>> parse_list("[[0,-1,0],[-1,5,-1],[0,-1,0]]", 2).name
     '0 -1 0; -1 5 -1; 0 -1 0'
     """
+    if matrix := MATRIX.fullmatch(text):
+        return parse_inline(matrix[1].strip().removesuffix(";"), ndim)
     call = CALL.fullmatch(text)
     nested = read_list(call[1].strip() if call else text)
     depth, first = 0, nested

@@ -9,6 +9,8 @@ from convcli.kernels.kernel import LARGEST_TAP
 
 DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 LONGEST_SHOWN = 40  # characters of what is no number, in an error
+DASHES = tuple("−–—‐‑")
+"""What copied text has for a minus."""
 NOT_FINITE = re.compile(r"[+-]?(?:nan|inf|infinity)", re.IGNORECASE)
 
 
@@ -23,7 +25,8 @@ def read_number(word: str) -> float:
         raise KernelError(f"{shown} is not a finite number")
     parts = word.split("/")
     if len(parts) > 2 or not all(map(DECIMAL.fullmatch, parts)):
-        raise KernelError(f"{shown} is not a number")
+        dash = "; its minus is a dash: write -" if word[:1] in DASHES else ""
+        raise KernelError(f"{shown} is not a number{dash}")
     above, below = float(parts[0]), float(parts[1] if len(parts) > 1 else 1)
     if below == 0:
         raise KernelError(f"{shown} divides by zero")
