@@ -588,7 +588,7 @@ def test_a_terminal_shows_how_far_it_is(slow):
             break
     os.close(ours)
     assert 0 == process.wait()
-    assert b"1 of 3, " in shown
+    assert b"1 of 3 [" in shown
     assert b" left" in shown
     assert b"3 of 3 in" in shown.rpartition(b"\x1b[K")[2]
 
