@@ -28,13 +28,17 @@ WORKSPACE = 4
 
 
 class Candidate(NamedTuple):
-    """One method's answer: a cost, or the reason why it cannot. `itemsize` 8 means that it would need float64."""
+    """One method's answer: a cost, or the reason why it cannot. `itemsize` 8 means that it would need float64.
+
+    `needed` are the bytes of memory that a single output takes, where these are too many.
+    """
 
     method: str
     itemsize: int
     cost: Cost | None = None
     refused: str | None = None
     threads: int = 1
+    needed: int = 0
 
 
 @record
@@ -82,15 +86,14 @@ def make_plan(
         raise UsageError(f"unknown method {method!r}; use auto, {', '.join(METHODS)}", where="--method")
     if prod(problem.output) == 0:
         raise ConvError(_does_not_fit(problem), "shape")
-    least = _workspace((1,) * len(problem.axes), problem)
-    if least > memory:
-        extent = "x".join(str(axis.extent) for axis in problem.axes)
-        raise ConvError(
-            f"one output reads {extent} pixels, {least:,} bytes of working memory; raise --memory", "memory"
-        )
     candidates = tuple(_ask(name, problem, threads, machine or known().machine, memory) for name in METHODS)
     priced = [c for c in candidates if c.cost is not None and method in ("auto", c.method)]
     if not priced:
+        needed = [c.needed for c in candidates if c.needed and method in ("auto", c.method)]
+        if needed:
+            extent = "x".join(str(axis.extent) for axis in problem.axes)
+            what = f"one output reads {extent} pixels, {min(needed):,} bytes of working memory"
+            raise ConvError(f"{what}; raise --memory", "memory")
         reason = next(c.refused for c in candidates if c.method == method)
         raise UsageError(f"{method} cannot do this: {reason}", where="--method")
     best = min(priced, key=lambda candidate: candidate.cost.seconds if candidate.cost else 0.0)
@@ -116,7 +119,13 @@ def _ask(name: str, problem: Problem, threads: int, machine: Machine, memory: in
         return Candidate(name, working.itemsize, refused="only direct and gemm add up 64-bit integers without rounding")
     if reason := method.refuse(step):
         return Candidate(name, working.itemsize, refused=reason)
-    if getattr(method, "WHOLE", False) and (needed := threads * _workspace(method.tile(step), working)) > memory:
+    if (least := _workspace(method, _least(method, step), working)) > memory:
+        what = f"one output takes {least:,} bytes, more than --memory"
+        return Candidate(name, working.itemsize, refused=what, needed=least)
+    if (
+        getattr(method, "WHOLE", False)
+        and (needed := threads * _workspace(method, method.tile(step), working)) > memory
+    ):
         return Candidate(name, working.itemsize, refused=f"its tiles need {needed:,} bytes, more than --memory")
     pieces = problem.images * problem.output[0] if hasattr(method, "grain") else _tiles(method, step)
     startup = getattr(method, "startup", _free)(step, machine)
@@ -181,8 +190,11 @@ def _never(_problem: Problem) -> bool:
 
 
 def _bounded(method: Any, tile: tuple[int, ...], problem: Problem, memory: int) -> tuple[int, ...]:
-    """Halve the longest side of a tile until its workspace fits."""
-    while _workspace(tile, problem) > memory and max(tile) > 1:
+    """Halve the longest side of a tile until its workspace fits; a method may know better which."""
+    if hasattr(method, "bounded"):
+        bounded: tuple[int, ...] = method.bounded(problem, tile, memory)
+        return bounded
+    while _workspace(method, tile, problem) > memory and max(tile) > 1:
         tile = halved(method, problem, tile, tile.index(max(tile)))
     return tile
 
@@ -196,7 +208,17 @@ def halved(method: Any, problem: Problem, tile: tuple[int, ...], axis: int) -> t
     return *tile[:axis], half, *tile[axis + 1 :]
 
 
-def _workspace(tile: tuple[int, ...], problem: Problem) -> int:
+def _least(method: Any, problem: Problem) -> tuple[int, ...]:
+    """The smallest tile that there may be."""
+    one = (1,) * len(problem.axes)
+    return method.bounded(problem, method.tile(problem), 0) if hasattr(method, "bounded") else one
+
+
+def _workspace(method: Any, tile: tuple[int, ...], problem: Problem) -> int:
+    """Bytes that a thread holds at a time: each pixel of the window once where the method looks it up."""
+    if hasattr(method, "workspace"):
+        known: int = method.workspace(problem, tile)
+        return known
     window = prod((t - 1) * a.stride + a.extent for t, a in zip(tile, problem.axes, strict=True))
     outputs = problem.between + problem.channels_out
     return WORKSPACE * problem.itemsize * (problem.channels_in * window + outputs * prod(tile))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property, lru_cache
+from itertools import product
+from math import prod
+from operator import gt, lt
 from typing import Any
 
 import numpy as np
@@ -14,9 +17,10 @@ from convcli.engine.workers import Team
 from convcli.filters.combining import signs
 from convcli.filters.filter import LEAVING_OUT, Filter
 from convcli.image import ImageInfo
-from convcli.kernels.kernel import Kernel
+from convcli.kernels.kernel import MOST_SUMMED, Kernel, Term
 from convcli.kernels.pairs import Pair
-from convcli.methods import pointwise
+from convcli.methods import pointwise, separable
+from convcli.methods.terms import factor, most_terms
 from convcli.planner import Plan, load
 from convcli.records import record, replace
 
@@ -25,6 +29,9 @@ Apply = Callable[[Array, Array], None]
 Compiled = Callable[..., native.Counts | None]
 """(channels of source rows, target rows of each filter, what stands beyond, scale and bias and step) -> counts, or None
 where the method cannot do these."""
+SIGNS: dict[str, Callable[[Any, Any], Any]] = {">": gt, "<": lt}
+LEAST_MARK = 0.25
+"""What terms may leave of marks, of all together: counts are told from none."""
 SAFE = 1e30
 """Sums up to this size are far from an overflow of float32, inside any method too."""
 
@@ -95,23 +102,38 @@ class Method:
     @cached_property
     def reach(self) -> Apply:
         """Counts the marked pixels that each output looks at."""
-        return self.marks(self.signs[0] | self.signs[1])
+        return self.marks("!=")
 
     @cached_property
     def reach_positive(self) -> Apply:
         """Counts the marked pixels under a positive tap."""
-        return self.marks(self.signs[0])
+        return self.marks(">")
 
     @cached_property
     def reach_negative(self) -> Apply:
         """Counts the marked pixels under a negative tap."""
-        return self.marks(self.signs[1])
+        return self.marks("<")
 
-    def marks(self, taps: Array) -> Apply:
-        """A filter of ones where `taps` are true, by the planned method; that of a pair is no pair."""
-        plan = self.plan
-        method = "direct" if plan.problem.multiplier else plan.method
-        made: Apply = load(method).prepare(taps.astype(float), replace(plan.problem, itemsize=4, multiplier=0))
+    def marks(self, sign: str) -> Apply:
+        """A filter of ones where taps are `!=` 0, `>` or `<`, by the planned method if it can; that of a pair is none.
+
+        Where taps would be too many, what their terms add up to is not looked at: a place counts where one has a tap.
+        """
+        plan, kernel = self.plan, self.filter.kernel
+        problem, method = replace(plan.problem, itemsize=4, multiplier=0), plan.method
+        if kernel.terms and prod(kernel.shape) > MOST_SUMMED:
+            terms = signed(kernel.terms, sign)
+            return separable.prepare_terms([[terms]], replace(problem, rank=len(terms)))
+        plus, minus = self.signs
+        taps = {"!=": plus | minus, ">": plus, "<": minus}[sign].astype(float)
+        if method == "separable":
+            limit, most = LEAST_MARK / prod(problem.kernel), most_terms(problem.kernel)
+            found = [[factor(each, limit, most + 1) for each in filter_] for filter_ in taps]
+            count = max(len(each) for filter_ in found for each in filter_)
+            if count <= most:
+                return separable.prepare_terms(found, replace(problem, rank=max(1, count)))
+            method = "direct"
+        made: Apply = load("direct" if plan.problem.multiplier else method).prepare(taps, problem)
         return made
 
 
@@ -120,13 +142,35 @@ def ready(kernel: Kernel | Pair, method: str, problem: Problem) -> Apply:
     """A method with a kernel's taps, kept for the next image: transforms of a bank cost as much as using it once."""
     if isinstance(kernel, Pair):
         return pointwise.prepare(kernel.depthwise.array(), kernel.pointwise.array(), problem, load(method))
+    if method == "separable" and kernel.terms:  # which say more than taps, and may be far fewer
+        return separable.prepare_terms([[kernel.terms]], problem)
     made: Apply = load(method).prepare(kernel.as_bank(), problem)
     return made
 
 
 def without_taps(kernel: Kernel) -> list[int]:
     """The filters of a kernel whose taps are all 0."""
+    if kernel.terms:
+        return [] if kernel.absolute_sum() else [0]
     return [number for number, taps in enumerate(kernel.as_bank()) if not taps.any()]
+
+
+def signed(terms: Sequence[Term], sign: str) -> list[Term]:
+    """Terms that are not 0 where one of the given terms is `!=` 0, `>` or `<`: a product of an even number of negative
+    factors is positive.
+
+    >>> signed([((1.0, -2.0), (0.0, 3.0))], "<")
+    [((0.0, 1.0), (0.0, 1.0))]
+    """
+    if sign == "!=":
+        return [tuple(tuple(float(tap != 0) for tap in vector) for vector in term) for term in terms]
+    made = []
+    for term in terms:
+        for ways in product("><", repeat=len(term)):
+            each = tuple(tuple(float(SIGNS[way](tap, 0)) for tap in v) for way, v in zip(ways, term, strict=True))
+            if (ways.count("<") % 2 == 1) == (sign == "<") and all(map(any, each)):
+                made.append(each)
+    return made or [tuple((0.0,) * len(vector) for vector in terms[0])]
 
 
 def fits(filter_: Filter, info: ImageInfo, plan: Plan) -> bool:

@@ -25,7 +25,7 @@ from convcli.engine.samples import (
     unpremultiply,
 )
 from convcli.engine.tiling import Task
-from convcli.engine.windows import read_window
+from convcli.engine.windows import WINDOW, Look, lean_window, looks_up, read_window
 from convcli.errors import ConvError
 from convcli.filters.combining import ADDED
 from convcli.filters.filter import LEAVING_OUT, Filter
@@ -57,16 +57,17 @@ def store_tile(job: Job, method: Method, task: Task, target: Array, spare: Array
 
 def _store_as(dtype: str, job: Job, method: Method, task: Task, target: Array, spare: Array | None) -> Counts:
     """The same by arithmetic of a floating-point type."""
-    block, planned = tile_block(job, task, dtype), job.plan.problem.dtype
+    block, look = lean_block(job, task, dtype) if looks_up(method.apply) else (tile_block(job, task, dtype), WINDOW)
+    planned = job.plan.problem.dtype
     keeps = job.filter.keeps_results(job.info, planned)
     if keeps and dtype == planned:
-        finite = filter_block(job, method, block, target)
-        holes = put_holes(job, block, task, target)
+        finite = filter_block(job, method, block, target, look)
+        holes = put_holes(job, block, task, target, look)
         return Counts(target.size, nan=0 if finite and not holes else count_nan(target))
-    opacity = centre_opacity(job, block, task)
+    opacity = centre_opacity(job, block, task, look)
     results = np.empty((block.shape[0], job.plan.problem.channels_out, *task.shape), block.dtype)
-    filter_block(job, method, block, results)
-    put_holes(job, block, task, results)
+    filter_block(job, method, block, results, look)
+    put_holes(job, block, task, results, look)
     if spare is not None:
         results[:, spare] = 0
     return narrow(results, target) if keeps else finish(job, results, opacity, target)
@@ -74,16 +75,32 @@ def _store_as(dtype: str, job: Job, method: Method, task: Task, target: Array, s
 
 def tile_block(job: Job, task: Task, dtype: str) -> Array:
     """The window of a tile (samples, channels, *window): missing as NaN, light linear, colour premultiplied."""
+    window = _window(job, task)
+    pixels = read_window(job.source[task.loop], window, job.filter.borders, dtype, job.slab.held)
+    return _with_colour(job, pixels, inside(job, window))
+
+
+def lean_block(job: Job, task: Task, dtype: str) -> tuple[Array, Look]:
+    """The same with each pixel once, however often the window has it, and how the window is looked up."""
+    pixels, reads = lean_window(job.source[task.loop], _window(job, task), job.filter.borders, dtype, job.slab.held)
+    return _with_colour(job, pixels, _inside_lean(job, pixels.shape, reads)), Look(reads)
+
+
+def _window(job: Job, task: Task) -> list[tuple[int, int]]:
+    """What a tile reads of each axis."""
+    return [axis.window(*span) for axis, span in zip(job.plan.problem.axes, task.tile, strict=True)]
+
+
+def _with_colour(job: Job, block: Array, within: Array | bool) -> Array:
+    """Pixels (samples, channels, ...): missing ones `within` as NaN, light linear, colour premultiplied."""
     filter_, info = job.filter, job.info
-    window = [axis.window(*span) for axis, span in zip(job.plan.problem.axes, task.tile, strict=True)]
-    block = read_window(job.source[task.loop], window, filter_.borders, dtype, job.slab.held)
     numbers = filter_.numbers
     if info.missing is None and not numbers.linear and not filter_.premultiplies(info):
         return block
     block = block.copy() if np.may_share_memory(block, job.data) else block
     colour = block[:-1] if info.has_alpha and filter_.each else block
     if info.missing is not None:
-        colour[(colour == info.missing) & inside(job, window)] = np.nan
+        colour[(colour == info.missing) & within] = np.nan
     if numbers.linear:
         colour /= full_scale(info.dtype)
         to_linear(colour)
@@ -103,67 +120,76 @@ def inside(job: Job, window: Sequence[tuple[int, int]]) -> Array | bool:
     return found
 
 
-def centre_opacity(job: Job, block: Array, task: Task) -> Array | None:
-    """The opacity of the pixel under each output's centre, where colours have one: (*tile)."""
-    if not (job.filter.each and job.info.has_alpha):
-        return None
-    return under_centre(job, block[-1, 0], task)
-
-
-def under_centre(job: Job, pixels: Array, task: Task) -> Array:
-    """The pixel under each output's centre: (..., *tile) of (..., *window)."""
-    places = zip(job.plan.problem.axes, job.filter.kernel.centre, task.tile, strict=True)
-    index: tuple[Any, ...] = np.ix_(*(axis.under(tap, *span) for axis, tap, span in places))
-    found: Array = pixels[(..., *index)]
+def _inside_lean(job: Job, shape: tuple[int, ...], reads: Sequence[Array | None]) -> Array | bool:
+    """The same of pixels of which each is there once, and a constant last."""
+    found: Array | bool = True
+    for number, (read, border) in enumerate(zip(reads, job.filter.borders, strict=True)):
+        if read is not None and border.rule == "constant" and border.value == job.info.missing:
+            size = shape[number - len(reads)]
+            found = found & (np.arange(size) < size - 1).reshape(-1, *(1,) * (len(reads) - number - 1))
     return found
 
 
-def put_holes(job: Job, block: Array, task: Task, results: Array) -> bool:
+def centre_opacity(job: Job, block: Array, task: Task, look: Look = WINDOW) -> Array | None:
+    """The opacity of the pixel under each output's centre, where colours have one: (*tile)."""
+    if not (job.filter.each and job.info.has_alpha):
+        return None
+    return under_centre(job, block[-1, 0], task, look)
+
+
+def under_centre(job: Job, pixels: Array, task: Task, look: Look) -> Array:
+    """The pixel under each output's centre: (..., *tile) of (..., *window)."""
+    places = zip(job.plan.problem.axes, job.filter.kernel.centre, task.tile, strict=True)
+    return look.at(pixels, [axis.under(tap, *span) for axis, tap, span in places])
+
+
+def put_holes(job: Job, block: Array, task: Task, results: Array, look: Look = WINDOW) -> bool:
     """With `--nan preserve`, leave an output missing whose own pixel is, in all channels that it sums over.
 
     True where there was one.
     """
     if job.filter.numbers.nan != "preserve" or not job.filter.meets_unknown(job.info):
         return False
-    unknown, problem = np.isnan(under_centre(job, block, task)), job.plan.problem
+    unknown, problem = np.isnan(under_centre(job, block, task, look)), job.plan.problem
     groups = unknown.reshape(len(unknown), problem.groups, -1, *unknown.shape[2:]).all(axis=2)
     holes = groups.repeat(problem.channels_out // problem.groups, axis=1)
     results[holes] = np.nan
     return bool(holes.any())
 
 
-def filter_block(job: Job, method: Method, block: Array, results: Array) -> bool:
+def filter_block(job: Job, method: Method, block: Array, results: Array, look: Look = WINDOW) -> bool:
     """Filter a block into (samples, filters, *tile), with NaN and infinities only where taps meet them.
 
     True where all results are known to be finite.
     """
     if not job.filter.meets_unknown(job.info):
         for channels, result in zip(block, results, strict=True):
-            method.apply(channels, result)
+            look(method.apply, channels, result)
         finite = [True]
     else:
-        finite = [_filter_any(job, method, channels, result) for channels, result in zip(block, results, strict=True)]
+        each = zip(block, results, strict=True)
+        finite = [_filter_any(job, method, channels, result, look) for channels, result in each]
     results[:, method.weightless] = np.nan
     return all(finite) and not method.weightless
 
 
-def _filter_any(job: Job, method: Method, channels: Array, result: Array) -> bool:
+def _filter_any(job: Job, method: Method, channels: Array, result: Array, look: Look) -> bool:
     """Filter channels that may hold NaN, infinities, or numbers too large for float32; True where none showed.
 
     No method loses what a tap meets: where all results are finite, all that was read is.
     """
     apply = method.apply if result.dtype == method.plan.problem.dtype else method.wide
     with np.errstate(over="ignore", invalid="ignore"):
-        apply(channels, result)
+        look(apply, channels, result)
         shown = _all_safe(channels, result, method.safe) or _all_finite(result)
         if shown and not (method.hides and not _all_finite(channels)):
             return True
         if not (known := _all_finite(channels)):
-            apply(np.where(np.isfinite(channels), channels, 0), result)
+            look(apply, np.where(np.isfinite(channels), channels, 0), result)
         if result.dtype == np.float32 and not _all_finite(result):
             raise OverflowsError
         if not known:
-            _put_back(job, method, channels, result)
+            _put_back(job, method, channels, result, look)
     return False
 
 
@@ -177,46 +203,50 @@ def _all_safe(channels: Array, result: Array, size: float) -> bool:
     return 2 * channels.size <= result.size and bool(-size <= channels.min() and channels.max() <= size)
 
 
-def _put_back(job: Job, method: Method, channels: Array, result: Array) -> None:
+def _put_back(job: Job, method: Method, channels: Array, result: Array, look: Look) -> None:
     """Let NaN and infinities act on the outputs whose taps look at them, by the rule for NaN."""
     unknown, rule = np.isnan(channels), job.filter.numbers.nan
     if unknown.any():
         if rule == "error":
             raise ConvError(f"{np.count_nonzero(unknown)} NaN in a tile; --nan keep, ignore or zero would go on", "nan")
         if rule in LEAVING_OUT:
-            _reweigh(job, method, unknown, result)
+            _reweigh(job, method, unknown, result, look)
         elif rule == "keep":
-            result[_meets(method.reach, unknown, result)] = np.nan
+            result[_meets(method.reach, unknown, result, look)] = np.nan
     if np.isinf(channels).any():
-        _put_infinities(method, channels, result)
+        _put_infinities(method, channels, result, look)
 
 
-def _put_infinities(method: Method, channels: Array, result: Array) -> None:
+def _put_infinities(method: Method, channels: Array, result: Array, look: Look) -> None:
     plus, minus = channels == np.inf, channels == -np.inf
-    up = _meets(method.reach_positive, plus, result) | _meets(method.reach_negative, minus, result)
-    down = _meets(method.reach_positive, minus, result) | _meets(method.reach_negative, plus, result)
+    met = {
+        (sign, way): _meets(reach, marked, result, look)
+        for sign, marked in (("+", plus), ("-", minus))
+        for way, reach in (("+", method.reach_positive), ("-", method.reach_negative))
+    }
+    up, down = met["+", "+"] | met["-", "-"], met["-", "+"] | met["+", "-"]
     known = ~np.isnan(result)
     result[up & known] = np.inf
     result[down & known] = -np.inf
     result[up & down] = np.nan
 
 
-def _reweigh(job: Job, method: Method, unknown: Array, result: Array) -> None:
+def _reweigh(job: Job, method: Method, unknown: Array, result: Array, look: Look) -> None:
     """Normalised convolution: divide by the share of the kernel that met a known pixel (Knutsson and Westin, 1993)."""
     share = np.empty_like(result)
-    method.apply((~unknown).astype(result.dtype), share)
+    look(method.apply, (~unknown).astype(result.dtype), share)
     share /= job.taps.sum(axis=tuple(range(1, job.taps.ndim))).reshape(-1, *(1,) * (share.ndim - 1))
-    nothing = ~_meets(method.reach, ~unknown, result)
+    nothing = ~_meets(method.reach, ~unknown, result, look)
     share[nothing] = 1
     # where all is known the share is 1 but for its rounding, which other tiles do not have
-    np.divide(result, share, out=result, where=_meets(method.reach, unknown, result))
+    np.divide(result, share, out=result, where=_meets(method.reach, unknown, result, look))
     result[nothing] = np.nan
 
 
-def _meets(reach: Apply, marked: Array, result: Array) -> Array:
+def _meets(reach: Apply, marked: Array, result: Array, look: Look) -> Array:
     """Which outputs look at a marked pixel."""
     count = np.empty(result.shape, np.float32)
-    reach(marked.astype(np.float32), count)
+    look(reach, marked.astype(np.float32), count)
     return count > 0.5
 
 

@@ -61,6 +61,85 @@ def read_window(
     return block
 
 
+def lean_window(
+    image: Array, window: Window, borders: Sequence[Border], dtype: Any, held: Sequence[Held] | None = None
+) -> tuple[Array, tuple[Array | None, ...]]:
+    """The pixels that a window of the last axes reads, each once, and for each axis which of them stands where.
+
+    An axis on which a constant stands has one pixel more, the last, which holds it. None: each stands for itself.
+
+    >>> lean_window(np.array([[1, 2, 3]]), [(0, 1), (-2, 2)], [Border("edge")] * 2, "f4")
+    (array([[1., 2.]], dtype=float32), (None, array([0, 0, 0, 1], dtype=int32)))
+    """
+    outer, axes = image.ndim - len(window), held or [Held(size) for size in image.shape[-len(window) :]]
+    if all(start >= 0 and stop <= axis.size for (start, stop), axis in zip(window, axes, strict=True)):
+        return read_window(image, window, borders, dtype, held), (None,) * len(window)
+    found = [_leanly(*each) for each in zip(window, borders, axes, strict=True)]
+    for place, ((positions, _), axis) in enumerate(zip(found, axes, strict=True), outer):
+        image = image[(slice(None),) * place + (axis.place(_as_slice(positions)),)]
+    sizes = image.shape[outer:]
+    more = [int(read is not None and read.max() == size) for (_, read), size in zip(found, sizes, strict=True)]
+    block = np.empty((*image.shape[:outer], *map(sum, zip(sizes, more, strict=True))), dtype)
+    inside: tuple[Any, ...] = (..., *map(slice, sizes))
+    block[inside] = image
+    for place, (border, size, there) in enumerate(zip(borders, sizes, more, strict=True), outer):
+        if there:  # where two constants meet, that of the later axis
+            block[(slice(None),) * place + (size,)] = border.value
+    return block, tuple(read for _, read in found)
+
+
+@record(eq=False)
+class Look:
+    """How a window is looked up in a block that has each of its pixels once; `reads` is None where it is the window."""
+
+    reads: tuple[Array | None, ...] | None = None
+
+    def __call__(self, apply: Any, channels: Array, result: Array) -> None:
+        """Apply a method to channels of the block; one that cannot look up is given the whole window."""
+        if self.reads is None:
+            apply(channels, result)
+        elif looks_up(apply):
+            apply(channels, result, reads=self.reads)
+        else:
+            apply(np.ascontiguousarray(self.at(channels)), result)
+
+    def at(self, channels: Array, places: Sequence[Sequence[int]] | None = None) -> Array:
+        """The pixels that stand at places of the window, all by default."""
+        reads = self.reads or (None,) * len(places or ())
+        for axis, read in enumerate(reads, channels.ndim - len(reads)):
+            place = None if places is None else np.asarray(places[axis - channels.ndim])
+            which = read if place is None or read is None else read[place]
+            which = place if read is None else which
+            channels = channels if which is None else np.take(channels, which, axis=axis)
+        return channels
+
+
+WINDOW = Look()
+"""Where a block is the window itself."""
+
+
+def looks_up(apply: Any) -> bool:
+    """Whether a method, ready for tiles, can look a window up."""
+    return bool(getattr(apply, "looks_up", False))
+
+
+def _leanly(span: tuple[int, int], border: Border, axis: Held) -> tuple[Array, Array | None]:
+    """The positions of an axis that a window reads, in order, and which of them stands at each of its own."""
+    places = _pixels_at(*span, border.rule, axis.size)
+    positions = np.unique(places[places >= 0])
+    if span[0] >= 0 and span[1] <= axis.size:
+        return positions, None
+    read = np.searchsorted(positions, places)
+    read[places < 0] = len(positions)
+    return positions, read.astype(np.int32)
+
+
+def _as_slice(positions: Array) -> slice | Array:
+    """Positions that follow each other as a slice: what they hold is then no copy."""
+    whole = len(positions) and positions[-1] - positions[0] + 1 == len(positions)
+    return slice(int(positions[0]), int(positions[-1]) + 1) if whole else positions
+
+
 def look_up(span: tuple[int, int], border: Border, axis: Held) -> tuple[slice, Array | None]:
     """The part of an axis that a window [start, stop) reads, and which of its pixels stands at each of its positions.
 

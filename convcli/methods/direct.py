@@ -56,6 +56,24 @@ def grain(problem: Problem) -> int:
     return TOGETHER if len(problem.axes) > 2 else TOGETHER * problem.dilation[0]
 
 
+def workspace(problem: Problem, tile: tuple[int, ...]) -> int:
+    """Bytes: the pixels that a tile reads, as floats, and again where some are missing, and its results."""
+    held = 2 if compiled(problem) else 4  # bands and shifted sums
+    return held * problem.itemsize * (pixels_read(problem, tile) + results_made(problem, tile))
+
+
+def pixels_read(problem: Problem, tile: tuple[int, ...]) -> int:
+    """Pixels of a tile's window: each once where it is looked up, and a constant beside each axis."""
+    reads = ((t - 1) * a.stride + a.extent for a, t in zip(problem.axes, tile, strict=True))
+    most = (a.size + 1 for a in problem.axes)
+    return problem.channels_in * prod(map(min, reads, most) if compiled(problem) else reads)
+
+
+def results_made(problem: Problem, tile: tuple[int, ...]) -> int:
+    """Results of a tile, those of the first step of a pair with them."""
+    return (problem.between + problem.channels_out) * prod(tile)
+
+
 def compiled(problem: Problem) -> bool:
     """Whether the native extension computes this problem."""
     return native.AVAILABLE if problem.itemsize == 4 else native.WIDE
@@ -107,13 +125,14 @@ class Compiled:
 
     blas: ClassVar = False
     shares: ClassVar = True
+    looks_up: ClassVar = True
     problem: Problem
     taps: Array
     team: Alone = ALONE
 
-    def __call__(self, block: Array, out: Array) -> None:
-        """Fill `out` (O, *tile) from `block` (I, *window)."""
-        self._sum(block, out)
+    def __call__(self, block: Array, out: Array, reads: Sequence[Array | None] | None = None) -> None:
+        """Fill `out` (O, *tile) from `block` (I, *window), or from the pixels that `reads` looks up for the window."""
+        self._sum(block, out, **({"reads": reads} if reads else {}))
 
     def fused(self, source: Array, target: Array, **more: Any) -> native.Counts:
         """The same on samples as they lie in an image: channels and filters of [slices,] rows and columns."""

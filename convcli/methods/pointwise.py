@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from convcli.machine import Machine
 
     Array = np.ndarray[Any, Any]
-    Apply = Callable[[Array, Array], None]
+    Apply = Callable[..., None]
 
 
 ROUNDING = 1e-6
@@ -51,12 +51,17 @@ class Mixed:
     first: Apply
     mix: Array
 
-    def __call__(self, block: Array, out: Array) -> None:
-        """Fill `out` (O, *tile) from `block` (C, *window)."""
+    @property
+    def looks_up(self) -> bool:
+        """Whether the first step can look its window up."""
+        return getattr(self.first, "looks_up", False)
+
+    def __call__(self, block: Array, out: Array, **reads: Any) -> None:
+        """Fill `out` (O, *tile) from `block` (C, *window), or from the pixels that `reads` looks up for the window."""
         import numpy as np
 
         between = np.empty((self.mix.shape[1], *out.shape[1:]), block.dtype)
-        self.first(block, between)
+        self.first(block, between, **reads)
         flat = out.reshape(len(out), -1)  # a view where the tile's rows follow each other
         np.matmul(self.mix, between.reshape(len(between), -1), out=flat)
         if not np.may_share_memory(flat, out):

@@ -5,9 +5,10 @@ The terms come with a named kernel or from the singular value decomposition of i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import field
-from functools import partial
+from itertools import pairwise
 from math import ceil, prod
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,6 +17,7 @@ from convcli.arithmetic.geometry import Geometry
 from convcli.arithmetic.problem import ACCURACY, Cost, Problem
 from convcli.methods import direct
 from convcli.methods.banded import band, band_rows, phases, strips
+from convcli.methods.passes import Matrix, Pass, Product, Reads, Sliding, Strips, folds, weights
 from convcli.methods.team import ALONE, Alone
 from convcli.methods.terms import factor, most_terms
 from convcli.methods.workspace import Workspace
@@ -30,6 +32,17 @@ if TYPE_CHECKING:
 
 RESIDUAL = {4: 2e-7, 8: 1e-14}
 """What may be left of the taps, relative to their absolute sum, by item size: the rounding of the numbers."""
+
+
+TILE = 2**21
+"""Values between two passes: tiles of a volume, and a quarter of it for those of a plane."""
+STRIP, RING, AGAIN = 144, 2**16, 6
+"""Columns of the narrowest strip, values of its rows under a kernel (native/direct.c), and taps' worth of what the halo
+of its rows may cost at an output: beyond, passes of their own are faster (2026-11)."""
+LARGE = 2**16
+"""Results of a slice from which a call for each is worth a pass that is saved."""
+CALLS = 6
+"""What a compiled pass costs before its first output, in NumPy calls."""
 
 
 def residual(problem: Problem) -> float:
@@ -60,21 +73,44 @@ def compiled(problem: Problem) -> bool:
 
 
 def tile(problem: Problem) -> tuple[int, ...]:
-    """Blocks that stay in the second-level cache between two passes; compiled ones find their own inside a strip."""
+    """Blocks whose values between two passes stay in a cache; compiled ones as long as the passes along the rows."""
     *deep, rows, columns = problem.output
-    if compiled(problem) and deep:
-        return _volume_tile(problem)
-    if compiled(problem):
-        block = direct.grain(problem)
-        return min(rows, ceil(max(64, 2**19 // columns) / block) * block), columns
-    return (*(min(d, 32) for d in deep), min(rows, 128 if not deep else 32), min(columns, 1024))
+    if not compiled(problem):
+        return (*(min(d, 32) for d in deep), min(rows, 128 if not deep else 32), min(columns, 1024))
+    across, step, first = prod(problem.output[1:]), grain(problem), problem.axes[0]
+    most = max(64 if not deep else 1, (TILE if deep else TILE // 4) // across)
+    long = min(first.extent // 2, 8 * TILE // across)  # as much is read anew for each tile
+    return min(problem.output[0], ceil(max(most, long) / step) * step), *problem.output[1:]
 
 
-def _volume_tile(problem: Problem) -> tuple[int, ...]:
-    """As deep as possible, because slices beyond are computed again; rows so few that 8 MB lie between passes."""
-    slices, rows, columns = (min(n, most) for n, most in zip(problem.output, (128, 64, 1024), strict=True))
-    between = (problem.rank or 1) * _read(problem.axes[0], slices) * columns * problem.itemsize
-    return slices, min(rows, max(8, 2**23 // between)), columns
+def grain(problem: Problem) -> int:
+    """Outputs along the first axis that share what they read: cut between such, results are the same."""
+    first = problem.axes[0]
+    return (direct.TOGETHER if compiled(problem) else band_rows(first.kernel)) * first.dilation
+
+
+def bounded(problem: Problem, tile: tuple[int, ...], memory: int) -> tuple[int, ...]:
+    """A tile whose workspace fits: cut along the first axis at no cost, then down the columns; never across rows."""
+    step = grain(problem)
+    for axis in range(len(tile) - 1):
+        least = min(tile[axis], step if axis == 0 else direct.TOGETHER * problem.dilation[axis])
+        while tile[axis] > least and workspace(problem, tile) > memory:
+            half = max(least, ceil(tile[axis] / 2 / least) * least)
+            tile = *tile[:axis], half if half < tile[axis] else least, *tile[axis + 1 :]
+    return tile
+
+
+def workspace(problem: Problem, tile: tuple[int, ...]) -> int:
+    """Bytes: the pixels that a tile reads, as floats, twice where some are missing; what lies between two passes."""
+    read = problem.channels_in
+    for axis, outputs in zip(problem.axes, tile, strict=True):
+        read *= min(_read(axis, outputs), axis.size + 1)
+    sizes = [min(_read(a, t), a.size + 1) for a, t in zip(problem.axes, tile, strict=True)]
+    passed = 0
+    for place, outputs_along in enumerate(tile[:-1]):
+        sizes[place] = outputs_along
+        passed += (problem.rank or 1) * prod(sizes)
+    return problem.itemsize * (2 * read + passed + 2 * direct.results_made(problem, tile))
 
 
 def _read(axis: Geometry, outputs: int) -> int:
@@ -88,71 +124,120 @@ def price(problem: Problem, machine: Machine) -> Cost:
 
 
 def _compiled_price(problem: Problem, machine: Machine) -> Cost:
-    """A multiply-add for each tap of each pass, and a store after each; planes come before slices."""
-    outputs = problem.planes * problem.channels_out * prod(problem.output)
-    terms, deep = problem.rank or 1, problem.axes[:-2]
-    again = prod(_read(axis, n) / n for axis, n in zip(deep, tile(problem), strict=False))
-    taps = again * sum(problem.kernel[-2:]) + sum(problem.kernel[:-2])
-    macs = int(outputs * terms * taps)
-    slower, more = (1, 0.0) if problem.stride[-1] == 1 else (2, machine.gap)
-    stores = (1 + terms) * (1 + len(deep) * again)
-    return Cost(macs, seconds=slower * macs * machine.pass_tap + outputs * (stores * machine.store + more))
+    """A multiply-add for each tap of each pass, or for each pixel of an axis, and a store after each."""
+    images, terms = problem.planes * problem.channels_out, problem.rank or 1
+    sizes, macs, seconds = [axis.size for axis in problem.axes], 0, 0.0
+    for place in places(problem):
+        axis = problem.axes[place]
+        sizes[place] = axis.output
+        values, last = images * terms * prod(sizes), place == len(sizes) - 1
+        matrix = is_matrix(problem, place)
+        taps = axis.size if matrix else axis.kernel
+        slower = 2 if last and axis.stride > 1 and not matrix else 1
+        macs += values * taps
+        seconds += values * (slower * taps * machine.pass_tap + machine.store)
+        seconds += values * machine.gap * (last and (matrix or axis.stride > 1))
+        seconds += matrix * terms * axis.output * axis.kernel * 4 * machine.add
+    calls = CALLS * len(sizes) * problem.images * problem.channels_out
+    calls *= problem.output[0] if len(sizes) > 2 and in_strips(problem) else 1
+    return Cost(macs, seconds=seconds + calls * machine.call)
+
+
+def places(problem: Problem) -> list[int]:
+    """The axes along which there is anything to do: one at least."""
+    busy = [
+        place
+        for place, axis in enumerate(problem.axes)
+        if (axis.kernel, axis.stride, axis.begin, axis.end) != (1, 1, 0, 0)
+    ]
+    return busy or [len(problem.axes) - 1]
+
+
+def in_strips(problem: Problem) -> bool:
+    """Whether the last two passes are one, over strips that stay in the cache, at each of which the halo of the rows is
+    computed anew: of short kernels, in float32, of terms that read the same.
+    """
+    down, along = problem.axes[-2:]
+    if problem.itemsize == 8 or places(problem)[-2:] != [len(problem.axes) - 2, len(problem.axes) - 1]:
+        return False
+    if len(places(problem)) > 2 and ((problem.rank or 1) > 1 or down.output * along.output < LARGE):
+        return False
+    if any(is_matrix(problem, place) for place in places(problem)[-2:]):
+        return False
+    wide = min(along.output, max(STRIP, RING // down.extent))
+    return down.kernel * (along.extent - 1) <= AGAIN * max(1, wide)
+
+
+def is_matrix(problem: Problem, place: int) -> bool:
+    """Whether the pass along an axis is the product with a matrix."""
+    axis = problem.axes[place]
+    return folds(axis, prod(problem.output) // max(1, axis.output))
 
 
 def _banded_price(problem: Problem, machine: Machine) -> Cost:
-    """The banded products of every pass; earlier passes still have the halo of later axes."""
-    sizes = [axis.size + axis.begin + axis.end for axis in problem.axes]
-    block = [t * a.stride + a.extent for t, a in zip(tile(problem), problem.axes, strict=True)]
-    halo = prod(b / max(1, t) for b, t in zip(block[1:], tile(problem)[1:], strict=True))
-    work, values, calls = 0.0, 0.0, 0.0
-    for place, axis in enumerate(problem.axes):
+    """The banded products of every pass, or those of whole axes, with the gathering of what they read."""
+    sizes, macs, work, moved, calls = [axis.size for axis in problem.axes], 0, 0, 0.0, 0
+    passes = problem.planes * problem.channels_out * problem.fan_in * (problem.rank or 1)
+    tiles = problem.images * ceil(problem.output[0] / tile(problem)[0])
+    for place in places(problem):
+        axis = problem.axes[place]
         sizes[place] = axis.output
         rows = min(band_rows(axis.kernel), max(1, axis.output))
         dilation = axis.dilation if axis.stride > 1 else 1
         span = axis.stride * (rows - 1) + dilation * (axis.kernel - 1) + 1
-        work += prod(sizes) * span * halo
-        values += prod(sizes) * halo
-        calls += prod(ceil(n / t) for n, t in zip(problem.output, tile(problem), strict=True)) * ceil(
-            tile(problem)[place] / rows
-        )
-    passes = problem.planes * problem.channels_out * problem.fan_in * (problem.rank or 1)
-    macs = passes * prod(problem.output) * sum(problem.kernel)
-    return Cost(macs=macs, seconds=passes * (work * machine.band + 2 * values * machine.add + calls * machine.call))
+        matrix = is_matrix(problem, place)
+        macs += prod(sizes) * (axis.size if matrix else axis.kernel)
+        work += prod(sizes) * (axis.size if matrix else span)
+        moved += prod(sizes) * (2 + (axis.size + axis.begin + axis.end) / max(1, axis.output))
+        calls += tiles * (2 if matrix else ceil(axis.output / rows))
+    seconds = work * machine.band + moved * machine.add
+    return Cost(macs=passes * macs, seconds=passes * seconds + calls * (problem.rank or 1) * machine.call)
 
 
 def prepare(taps: Array, problem: Problem) -> Compiled | Banded:
     """Factor every filter; `taps` are (O, I/g, *kernel)."""
+    most, limit = problem.rank or most_terms(problem.kernel), residual(problem)
+    return prepare_terms([[factor(each, limit, most) for each in filter_] for filter_ in taps], problem)
+
+
+def prepare_terms(terms: Sequence[Sequence[Sequence[Sequence[Any]]]], problem: Problem) -> Compiled | Banded:
+    """The same for terms that are known: for each filter and each channel that it reads, vectors for each axis."""
     import numpy as np
 
-    most = problem.rank or most_terms(problem.kernel)
-    limit = residual(problem)
     if compiled(problem):
         nothing = [tuple(map(np.zeros, problem.kernel))]  # a filter without taps still has a result
-        factors = [factor(filter_[0], limit, most) or nothing for filter_ in taps]
-        sides = (zip(*terms, strict=True) for terms in factors)
-        return Compiled(problem, tuple(tuple(np.array(side, problem.dtype) for side in each) for each in sides))
+        sides = (zip(*(filter_[0] or nothing), strict=True) for filter_ in terms)
+        return Compiled(problem, tuple(_chain([np.array(side) for side in each], problem) for each in sides))
     passes = {
-        (o, i): [
-            tuple(_one_pass(f.astype(problem.dtype), axis) for f, axis in zip(term, problem.axes, strict=True))
-            for term in factor(taps[o, i], limit, most)
-        ]
-        for o in range(taps.shape[0])
-        for i in range(taps.shape[1])
+        (o, i): [_bands(term, problem) for term in channel]
+        for o, filter_ in enumerate(terms)
+        for i, channel in enumerate(filter_)
     }
     return Banded(problem, passes)
 
 
 @record
-class Pass:
-    """A 1-D kernel along one axis, as a band of `rows` outputs."""
+class Bands:
+    """A 1-D kernel along axis `place`, as a band of some outputs, or as the matrix of all where it `folds`."""
 
     axis: Geometry
+    place: int
+    taps: Array
     matrix: Array
+    folds: bool
 
-    def along(self, pixels: Array, place: int) -> Array:
-        """`pixels` with axis `place` replaced by its outputs."""
+    def along(self, pixels: Array, read: Array | None) -> Array:
+        """`pixels` with their axis replaced by its outputs; `read` says which stands where in the window."""
         import numpy as np
 
+        place = self.place
+        if self.folds:
+            window = pixels.shape[place] if read is None else len(read)
+            outputs = (window - self.axis.extent) // self.axis.stride + 1
+            matrix = weights(self.taps, self.axis, read, outputs, pixels.shape[place]).astype(pixels.dtype)
+            return np.ascontiguousarray(np.moveaxis(np.tensordot(matrix, pixels, (1, place)), 0, place))
+        if read is not None:
+            pixels = np.take(pixels, read, axis=place)
         outputs = (pixels.shape[place] - self.axis.extent) // self.axis.stride + 1
         result = np.empty((*pixels.shape[:place], outputs, *pixels.shape[place + 1 :]), pixels.dtype)
         last = place == pixels.ndim - 1
@@ -183,113 +268,128 @@ class Pass:
 
 @record
 class Compiled:
-    """Applies terms by the native extension: down the columns, then along the rows, then through the slices."""
+    """Applies terms by the native extension, one axis after the other, the first one first: a tile that is cut along it
+    computes nothing twice. `chains` are the passes of each filter.
+    """
 
-    blas: ClassVar = False
+    looks_up: ClassVar = True
     problem: Problem
-    terms: tuple[tuple[Array, ...], ...]
-    planes: Workspace = field(default_factory=Workspace)
-    volumes: Workspace = field(default_factory=Workspace)
+    chains: tuple[tuple[Pass, ...], ...]
+    between: Workspace = field(default_factory=Workspace)
     team: Alone = ALONE
 
-    def __call__(self, block: Array, out: Array) -> None:
-        """Fill `out` (O, *tile) from `block` (I, *window)."""
-        self.fused(block, out)
+    def __call__(self, block: Array, out: Array, reads: Reads | None = None) -> None:
+        """Fill `out` (O, *tile) from `block` (I, *window), or from the pixels that `reads` looks up for the window."""
+        self.fused(block, out, reads=reads or (None,) * len(self.problem.axes))
+
+    @property
+    def blas(self) -> bool:
+        """Whether threads of BLAS would come on top of those that call it."""
+        return any(isinstance(each, Product) for chain in self.chains for each in chain)
 
     @property
     def shares(self) -> bool:
         """Whether threads can share a call: one that makes both passes."""
-        return len(self.problem.axes) == 2 and self.problem.itemsize == 4
+        return len(self.problem.axes) == 2 and in_strips(self.problem)
 
-    def fused(self, source: Array, target: Array, **more: Any) -> native.Counts:
-        """The same on samples as they lie in an image: channels and filters of [slices,] rows and columns."""
+    def fused(
+        self, source: Array, target: Array, *, reads: Reads, outside: Sequence[float] = (0, 0, 0), **more: Any
+    ) -> native.Counts | None:
+        """The same on samples as they lie in an image: channels and filters of [slices,] rows and columns.
+
+        None where several passes would meet a constant that is not zero: they know of pixels only.
+        """
+        if self.shares:
+            more |= {"outside": outside, "team": self.team}
+        elif any(value != 0 and _is_met(read) for value, read in zip(outside, reads, strict=False)):
+            return None
         per_group = self.problem.channels_out // self.problem.groups
-        counts = [
-            self._sum(number, source[number // per_group], result, **more) for number, result in enumerate(target)
-        ]
-        return native.total(counts)
+        filters = (
+            (source[number // per_group], each, chain)
+            for number, (each, chain) in enumerate(zip(target, self.chains, strict=True))
+        )
+        return native.total([self._run(chain, pixels, each, reads, **more) for pixels, each, chain in filters])
 
-    def _sum(self, number: int, source: Array, target: Array, **more: Any) -> native.Counts:
-        """One filter on a plane or a volume."""
-        *deep, down, along = self.terms[number]
-        if not deep:
-            return self._plane(source, down, along, target, **more)
-        return self._volume(source, deep[0], down, along, target, **more)
-
-    def _plane(self, source: Array, down: Array, along: Array, target: Array, **more: Any) -> native.Counts:
-        """Terms on a plane; in float32 both passes over a strip that is in the cache."""
-        rows, columns = self.problem.axes[-2:]
-        if self.problem.itemsize == 4:
-            both: native.Steps = {
-                "stride": (rows.stride, columns.stride),
-                "dilation": (rows.dilation, columns.dilation),
-                "team": native.team_of(self.team.size),
-            }
-            passes = partial(native.separable, source, down, along, target, **both, **more)
-            return native.total(self.team.together(passes))
-        reads, outside = more.pop("reads", (None, None)), more.pop("outside", (0.0, 0.0))
-        step = more.get("step", 1)
-        first: native.Steps = {"stride": (rows.stride, 1), "dilation": (rows.dilation, 1)}
-        first |= {"step": step, "reads": reads, "outside": outside}
-        then: native.Steps = {"stride": (1, columns.stride), "dilation": (1, columns.dilation)}
-        wide = source.shape[1] if reads[1] is None else len(reads[1]) * step
-        with self.planes.borrow((len(down), len(target), wide), "float64") as between:
-            for taps, sums in zip(down, between, strict=True):
-                native.correlate_wide(source, taps[:, None], sums, **first)
-            return native.correlate_wide(between, along[:, None], target, **then, **more)
-
-    def _volume(
-        self, source: Array, deep: Array, down: Array, along: Array, target: Array, *, step: int = 1, **more: Any
+    def _run(
+        self, chain: Sequence[Pass], source: Array, target: Array, reads: Reads, *, step: int = 1, **more: Any
     ) -> native.Counts:
-        """Terms on every slice, then each row of the results as a plane of slices and columns."""
-        slices = self.problem.axes[0]
-        (places, *reads), (constant, *outside) = more.pop("reads", (None,) * 3), more.pop("outside", (0.0,) * 3)
-        correlate = native.correlate if self.problem.itemsize == 4 else native.correlate_wide
-        steps: native.Steps = {"stride": (slices.stride, 1), "dilation": (slices.dilation, 1)}
-        counts = native.Counts(0, 0, 0)
-        planes = list(_slices(source, places, constant, self.problem.dtype))
-        with self.volumes.borrow((len(deep), len(planes), *target.shape[1:]), self.problem.dtype) as between:
-            for term, results in enumerate(between):
-                both = (down[term : term + 1], along[term : term + 1])
-                for plane, result in zip(planes, results, strict=True):
-                    self._plane(plane, *both, result, step=step, reads=reads, outside=outside)
-            for row in range(target.shape[1]):
-                counts = counts.plus(correlate(between[:, :, row], deep[:, :, None], target[:, row], **steps, **more))
-        return counts
+        """One filter on a plane, as a volume of one slice, or on a volume."""
+        flat = source.ndim == 2
+        pixels, results = (source[None, None], target[None, None]) if flat else (source[None], target[None])
+        reads = (None, *reads) if flat else reads
+        with ExitStack() as memory:
+            for each, following in pairwise(chain):
+                made = memory.enter_context(self._lent(each.makes(pixels, results), following.layout()))
+                each.run(pixels, made, reads, step)
+                pixels = made
+            return chain[-1].run(pixels, results, reads, step, **more)
+
+    @contextmanager
+    def _lent(self, shape: Sequence[int], order: Sequence[int]) -> Iterator[Array]:
+        """Memory for what lies between two passes, its axes in an order."""
+        inverse = [order.index(axis) for axis in range(len(order))]
+        with self.between.borrow(tuple(shape[axis] for axis in order), self.problem.dtype) as lent:
+            yield lent.transpose(inverse)
 
 
-def _slices(source: Array, places: Array | None, constant: float, dtype: str) -> Iterator[Array]:
-    """The slice at each position of a window; -1 is one of a constant."""
-    import numpy as np
+def _is_met(read: Array | None) -> bool:
+    """Whether what stands outside is read."""
+    return read is not None and bool((read < 0).any())
 
-    if places is None:
-        yield from source
-        return
-    outside = np.broadcast_to(np.asarray(constant, dtype), source.shape[1:])
-    for place in places:
-        yield outside if place < 0 else source[place]
+
+def _chain(factors: Sequence[Array], problem: Problem) -> tuple[Pass, ...]:
+    """The passes of one filter; `factors` are, for each axis, the taps of all terms (terms, K)."""
+    busy, skipped = places(problem), 3 - len(problem.axes)
+    factors = list(factors)
+    for place in set(range(len(factors))) - set(busy):  # a tap for each term
+        factors[busy[-1]] = factors[busy[-1]] * factors[place]
+    if len(busy) == 1:
+        factors[busy[0]] = factors[busy[0]].sum(axis=0, keepdims=True)
+    factors = [each.astype(problem.dtype) for each in factors]
+    strips: tuple[Strips, ...] = ()
+    if in_strips(problem):
+        strips = (Strips(problem.axes[-1], 2, factors[-1], problem.axes[-2], factors[-2]),)
+        busy = busy[:-2]
+    whole = Matrix if problem.itemsize == 4 else Product
+    kinds: list[type[Pass]] = [whole if is_matrix(problem, place) else Sliding for place in busy]
+    made = [kind(problem.axes[p], p + skipped, factors[p]) for kind, p in zip(kinds, busy, strict=True)]
+    return (*made, *strips)
 
 
 @record
 class Banded:
     """Applies prepared passes to a block."""
 
+    looks_up: ClassVar = True
     problem: Problem
-    passes: dict[tuple[int, int], list[tuple[Pass, ...]]]
+    passes: dict[tuple[int, int], list[tuple[Bands, ...]]]
 
-    def __call__(self, block: Array, out: Array) -> None:
-        """Fill `out` (O, *tile) from `block` (I, *window)."""
+    def __call__(self, block: Array, out: Array, reads: Reads | None = None) -> None:
+        """Fill `out` (O, *tile) from `block` (I, *window), or from the pixels that `reads` looks up for the window."""
         out.fill(0)
+        looked = reads or (None,) * len(self.problem.axes)
         per_group = self.problem.channels_out // self.problem.groups
         for (filter_, channel), terms in self.passes.items():
             source = block[filter_ // per_group * self.problem.fan_in + channel]
             for term in terms:
                 pixels = source
-                for place, step in enumerate(term):
-                    pixels = step.along(pixels, place)
+                for step in term:
+                    pixels = step.along(pixels, looked[step.place])
                 out[filter_] += pixels
 
 
-def _one_pass(taps: Array, axis: Geometry) -> Pass:
+def _bands(term: Sequence[Any], problem: Problem) -> tuple[Bands, ...]:
+    """The passes of one term; axes of a single tap are left to another's."""
+    import numpy as np
+
+    busy, vectors = places(problem), [np.asarray(each, np.float64) for each in term]
+    for place in set(range(len(vectors))) - set(busy):
+        vectors[busy[-1]] = vectors[busy[-1]] * vectors[place]
+    return tuple(_one_pass(vectors[place], problem, place) for place in busy)
+
+
+def _one_pass(taps: Array, problem: Problem, place: int) -> Bands:
+    axis = problem.axes[place]
     dilation = axis.dilation if axis.stride > 1 else 1
-    return Pass(axis, band(taps, band_rows(axis.kernel), axis.stride, dilation))
+    banded = band(taps.astype(problem.dtype), band_rows(axis.kernel), axis.stride, dilation)
+    return Bands(axis, place, taps, banded, is_matrix(problem, place))

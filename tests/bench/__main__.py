@@ -20,7 +20,7 @@ for variable in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
     os.environ.pop(variable, None)  # a foreign setting would slow the BLAS that is measured
 
 from convcli.machine import processor  # noqa: E402 -- after the environment is set
-from tests.bench import batches, commands, engine, regret, steps, upsampling, volumes  # noqa: E402
+from tests.bench import batches, cliffs, commands, engine, regret, steps, upsampling, volumes  # noqa: E402
 from tests.bench.turns import Measured, markdown_row  # noqa: E402
 
 PARTS = {
@@ -30,6 +30,7 @@ PARTS = {
     "commands": commands.rows,
     "volumes": volumes.rows,
     "regret": regret.rows,
+    "cliffs": cliffs.rows,
     "batches": batches.rows,
 }
 """Each yields measured jobs, or lines that are tables already."""
