@@ -300,7 +300,7 @@ def test_a_format_that_cannot_declare_it_is_told_of(tmp_path, run):
     save(tmp_path / "in.tif", np.full((5, 6), 10, "uint8"), 50)
     errors = run("conv2d", tmp_path / "in.tif", "-k", "box:3", "-o", tmp_path / "o.png")[1]
     assert any(
-        "metadata lost: value of missing samples, 50 (PNG does not hold it; a .tif output does)" in line
+        "metadata lost: value of missing samples 50 (PNG does not hold it; a .tif output does)" in line
         for line in errors
     )
 

@@ -427,6 +427,10 @@ def dots_of(path, across=200, down=100):
         held = exif_of(path)
         unit = {2: 1, 3: 2.54}.get(held.get(296), 0)
         return (across, down) == tuple(round(float(held.get(code, 0)) * unit, 1) for code in (282, 283))
+    if path.name.endswith((".nii", ".nii.gz")):
+        import nibabel
+
+        return (across, down) == tuple(round(25.4 / float(step)) for step in nibabel.load(path).header.get_zooms()[:2])
     dots = picture(path).info.get("dpi", (0, 0)) if picture_like(path) else (0, 0)
     return (across, down) == tuple(round(float(value)) for value in dots)
 

@@ -36,6 +36,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from convcli.errors import ConvError, UsageError
 from convcli.formats.atomic import Place, atomic_output, placed, same_file
+from convcli.formats.carried import fitted, left_out, lost, understood
 from convcli.formats.failures import told
 from convcli.formats.layout import (
     check_axes,
@@ -183,7 +184,8 @@ def windows(source: str | Path | Source, *, options: ReadOptions = READ) -> Iter
             module = recognised(opened).load()
             found = stack.enter_context(module.windows(opened, options)) if hasattr(module, "windows") else None
             result = None
-            if found and not (turns(info := understood(found[0])) and options.auto_orient):
+            info = understood(found[0]) if found else None
+            if found and info and not ("orientation" in info.metadata and options.auto_orient):
                 result = finished(info, opened, options), Windows(opened, found[1])
         kept = stack.pop_all()
     with kept_open(kept):
@@ -358,7 +360,7 @@ def misfit(entry: Format, info: ImageInfo, samples: str | None) -> str:
 
 def remarks(entry: Format, info: ImageInfo, options: WriteOptions = WRITE) -> tuple[str, ...]:
     """What writing in this format will change beside the pixels; warnings for the report, known before any work."""
-    notes: tuple[str, ...] = import_module("convcli.formats.kinds").lost(entry, info)
+    notes: tuple[str, ...] = lost(entry, info)
     if "scaling" in info.metadata and entry.module != "nifti":
         slope, inter = info.metadata["scaling"]
         line = f"{entry.title} holds no scaling ({slope:g} x {inter:+g}): the samples are the stored numbers alone"
@@ -366,30 +368,6 @@ def remarks(entry: Format, info: ImageInfo, options: WriteOptions = WRITE) -> tu
     if entry.module == "tiff":
         notes = (*import_module("convcli.formats.tiff_output").remarks(info, options, entry.name), *notes)
     return notes
-
-
-def left_out(entry: Format, info: ImageInfo) -> tuple[str, ...]:
-    """What hardly matters and is lost in this format; remarks for the report."""
-    found: tuple[str, ...] = import_module("convcli.formats.kinds").lost_quietly(entry, info)
-    return found
-
-
-def turns(info: ImageInfo) -> bool:
-    """True for a picture that lies on its side or is mirrored."""
-    return bool(info.metadata.get("orientation", 1) != 1)
-
-
-def understood(info: ImageInfo) -> ImageInfo:
-    """What a module found, with what it says beside the pixels made sure of."""
-    found: ImageInfo = import_module("convcli.formats.metadata").understood(info)
-    return found
-
-
-def fitted(entry: Format, info: ImageInfo) -> ImageInfo:
-    """The image with what it says beside the pixels in the form that a format has."""
-    place = import_module("convcli.formats.kinds").place_of(entry, info)
-    found: ImageInfo = import_module("convcli.formats.metadata").fitted(info, place)
-    return found
 
 
 def write(

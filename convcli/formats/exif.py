@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import struct
 from collections.abc import Mapping
-from fractions import Fraction
 
 from convcli.formats.ifd import (
     ORDERS,
@@ -179,6 +178,8 @@ def rational(value: float) -> Tag:
     >>> ratio(rational(118.11))
     118.11
     """
+    from fractions import Fraction  # it loads decimal, which takes as long as all of this
+
     near = Fraction(min(max(value, 0), LARGEST)).limit_denominator(10**6 if value < 4000 else 1)
     return Tag(RATIONAL, struct.pack("<II", near.numerator, near.denominator))
 

@@ -21,6 +21,13 @@ OF_THE_PICTURE = {exif.DESCRIPTION, exif.ORIENTATION, exif.X_RESOLUTION, exif.Y_
 SHOWN_BY_IMAGEJ = {"Info": "notes", "Labels": "labels", "LUTs": "colours", "colormap": "colours"}
 DRAWN_BY_IMAGEJ = {"Overlays": "overlays", "Overlay": "overlays", "ROI": "selection", "Properties": "properties"}
 MOST_NAMED = 6
+TITLES = {
+    "tiff": "plain TIFF",
+    "shaped": "plain TIFF",
+    "ome": "OME-TIFF",
+    "imagej": "ImageJ TIFF",
+    "npy": "a NumPy file",
+}
 TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 
 TIFFS = ("tiff", "shaped", "imagej", "ome")
@@ -30,9 +37,17 @@ EXIFS = ("png", "jpeg", "webp")
 class Format(Protocol):
     """What this table needs of an entry of `convcli.formats.FORMATS`."""
 
-    name: str
-    title: str
-    module: str
+    @property
+    def name(self) -> str:
+        """As --format takes it."""
+
+    @property
+    def title(self) -> str:
+        """As people call it."""
+
+    @property
+    def module(self) -> str:
+        """What reads and writes it."""
 
 
 class Kind(NamedTuple):
@@ -132,7 +147,7 @@ def nifti_of(info: ImageInfo) -> str:
 def missing_of(info: ImageInfo) -> str:
     """The value that marks missing samples, where a TIFF declared one."""
     return (
-        "" if info.missing is None or "tiff" not in info.metadata else f"value of missing samples, {info.missing:.15g}"
+        "" if info.missing is None or "tiff" not in info.metadata else f"value of missing samples {info.missing:.15g}"
     )
 
 
@@ -170,6 +185,8 @@ def too_long_text(info: ImageInfo, place: str) -> str:
 
 def coarse(info: ImageInfo, place: str) -> str:
     """Why the resolution is lost."""
+    if place == "nifti" and info.metadata["resolution"][2] == "none":
+        return "it has no unit"
     return unheld(info.metadata["resolution"], place)
 
 
@@ -243,7 +260,7 @@ KINDS = (
     Kind(
         "comments", has("comments", "comments"), frozenset({"tiff", "png", "jpeg", "gif", "pnm"}), metadata.long_comment
     ),
-    Kind("resolution", resolution_of, everywhere(*EXIFS, "bmp"), coarse, minor=True),
+    Kind("resolution", resolution_of, everywhere(*EXIFS, "bmp", "nifti"), coarse, minor=True),
     Kind("spacing", spacing_of, everywhere(*EXIFS, "bmp", "nifti"), beyond_resolution),
     Kind("names of the dimensions", axes_of, everywhere("nifti", *EXIFS, "gif", "bmp", "pnm"), minor=True),
     Kind("background", has("background", "background colour"), frozenset({"png"}), coloured),
@@ -312,16 +329,17 @@ def lost(entry: Format, info: ImageInfo) -> tuple[str, ...]:
     parts = [f"{name} ({why})" for _, name, why in found if why]
     if absent:
         names = ", ".join(name for _, name in absent)
-        parts.insert(0, f"{names} ({'; '.join(reasons(entry, info, [kind for kind, _ in absent]))})")
+        them = "them" if "," in names else "it"
+        why = f"{TITLES.get(place_of(entry, info), entry.title)} does not hold {them}"
+        parts.insert(0, f"{names} ({'; '.join([why, *ways(entry, info, [kind for kind, _ in absent])])})")
     if dropped := info.metadata.get("dropped"):
         more = f" and {len(dropped) - MOST_NAMED} more" if len(dropped) > MOST_NAMED else ""
-        parts.append(f"{', '.join(dropped[:MOST_NAMED])}{more} (nobody knows whether they hold for other pixels)")
+        parts.append(f"{', '.join(dropped[:MOST_NAMED])}{more} (may not hold for other pixels)")
     return (f"metadata lost: {'; '.join(parts)}",) if parts else ()
 
 
-def reasons(entry: Format, info: ImageInfo, kinds: list[Kind]) -> Iterator[str]:
-    """Why kinds are lost, and what would keep them."""
-    yield f"{entry.title} does not hold {'it' if len(kinds) == 1 else 'them'}"
+def ways(entry: Format, info: ImageInfo, kinds: list[Kind]) -> Iterator[str]:
+    """What would keep kinds that are lost."""
     formats = import_module("convcli.formats").FORMATS
     for name in ("png", "tiff"):
         held = place_of(formats[name], info)

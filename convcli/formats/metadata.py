@@ -152,7 +152,8 @@ def profile_misfit(info: ImageInfo, place: str) -> str:
     described = PROFILES.get(info.metadata.get("icc", b"")[16:20])
     samples = (picture_samples(info) or "").removesuffix("+alpha")
     stored = "rgb" if place in OF_COLOUR and samples == "grey" else samples
-    return f"it describes {described}, the result is {samples}" if stored and described not in (None, stored) else ""
+    what = f"the result is {samples}" if stored == samples else "colours are stored"
+    return f"it describes {described}, {what}" if stored and described not in (None, stored) else ""
 
 
 def density_of(info: ImageInfo) -> Resolution | None:

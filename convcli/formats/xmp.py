@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from hashlib import md5
 from typing import Any
 
 TIFF, EXIF, NOTE = "http://ns.adobe.com/tiff/1.0/", "http://ns.adobe.com/exif/1.0/", "http://ns.adobe.com/xmp/note/"
@@ -172,6 +171,8 @@ def parted(packet: bytes) -> tuple[bytes, bytes]:
     """A packet as JPEG holds it: the main part, and the other where one segment is too small for all."""
     if len(packet) <= LARGEST_SEGMENT:
         return packet, b""
+    from hashlib import md5
+
     other = WRAPPER.sub(b"", packet).strip()
     return (POINTER % md5(other, usedforsecurity=False).hexdigest().upper()).encode(), other
 
