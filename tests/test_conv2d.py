@@ -348,7 +348,7 @@ SLIPS = [
     (("-k", "box:3", "--groups", "2"), 2, "groups need a filter bank", "usage"),
     (("-k", "box:3", "--origin", "5,5"), 2, "is not a tap of a 3x3 kernel", "usage"),
     (("-k", "box:3", "--nope"), 2, "no such option", "usage"),
-    ((), 2, "Missing option", "usage"),
+    ((), 2, "the kernel is missing", "usage"),
 ]
 
 
