@@ -48,7 +48,7 @@ complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilat
 complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilate' -l bias -r -f -d 'Add to results'
 complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilate' -l nan -r -f -a 'keep ignore preserve zero error' -d 'keep (NaN where a tap meets one), ignore, preserve ...'
 complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilate' -l nodata -r -f -a 'none nan inf -inf' -d 'Samples of this value are missing, like NaN; none: nor ...'
-complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilate' -l alpha -r -f -a 'premultiply straight keep drop' -d 'premultiply, straight, keep or drop the opacity'
+complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilate' -l alpha -r -f -a 'premultiply straight keep drop' -d 'premultiply, straight, keep or drop the opacity (arrays: ...'
 complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilate' -l linear -d 'Filter sRGB samples in linear light'
 complete -c convcli -n '__convcli_command conv2d conv3d separable dilate' -l scale -r -f -d 'Multiply results'
 complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilate' -s o -l output -r -F -d 'File, folder/, template with {stem} {name} {ext} ...'

@@ -184,3 +184,27 @@ def test_a_picture_without_a_place_gives_channels_as_before(run):
     done(run, "conv2d", "s.tif", "-k", "bank.npy", "-o", "o.tif")
     with tifffile.TiffFile("o.tif") as file:
         assert ("CYX", 6) == (file.series[0].axes, len(file.pages))
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz"])
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("words", [("conv2d", "-k", "identity"), ("dilate", "-k", "identity", "--rate", "2")])
+def test_samples_of_an_array_are_data_until_somebody_says_alpha(run, suffix, count, words):
+    """Nothing is guessed from a number of samples: a bias reaches all of them, but never an opacity."""
+    image = np.full((4, 4, count), 100, "u1")
+    save = np.save if suffix == ".npy" else np.savez
+    save(f"a{suffix}", image)
+    told = words[0], f"a{suffix}", "--axes", "YXS", *words[1:], "--bias", "10"
+    done(run, *told, "-o", "o.npy")
+    np.testing.assert_array_equal(image + 10, np.load("o.npy"))
+    for rule in ("premultiply", "straight", "keep"):
+        done(run, *told, "--alpha", rule, "-o", "o.npy")
+        opaque = count in (2, 4)
+        assert [110] * (count - opaque) + [100] * opaque == np.load("o.npy")[0, 0].tolist()
+
+
+def test_a_picture_of_four_samples_needs_a_word_on_the_fourth(run):
+    np.save("a.npy", np.full((4, 4, 4), 100, "u1"))
+    code, errors = run("conv2d", "a.npy", "--axes", "YXS", "-k", "identity", "-o", "o.png", "-q")
+    assert (2, True) == (code, "say --alpha premultiply where the last sample is an opacity" in errors[0])
+    done(run, "conv2d", "a.npy", "--axes", "YXS", "-k", "identity", "--alpha", "premultiply", "-o", "o.png")

@@ -77,7 +77,7 @@ def _with_nibabel(request):
 
 def with_names(entry, info):
     """Reading options that tell arrays' axes, which their files do not."""
-    return ReadOptions(axes=info.axes) if entry.module == "npy" else ReadOptions()
+    return ReadOptions(axes=info.axes, alpha=info.has_alpha) if entry.module == "npy" else ReadOptions()
 
 
 CASES = [

@@ -246,6 +246,13 @@ def test_an_array_of_three_dimensions_needs_names(tmp_path):
         assert "RGB" == picture.mode
 
 
+@pytest.mark.parametrize(("count", "mode"), [(1, "L"), (2, "LA"), (3, "RGB"), (4, "RGBA")])
+def test_a_picture_format_tells_what_samples_are(count, mode, tmp_path):
+    convcli.write(tmp_path / "a.png", np.full((4, 5, count), 7, np.uint8), axes="YXS")
+    with Picture.open(tmp_path / "a.png") as picture:
+        assert mode == picture.mode
+
+
 @pytest.mark.parametrize("image", [np.zeros((4, 4), complex), np.zeros((0, 4)), [[1, 2], [3]]])
 def test_what_is_no_image_is_not_written(image, tmp_path):
     with pytest.raises(ConvError):

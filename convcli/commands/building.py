@@ -174,7 +174,7 @@ def build_numbers(options: NumberOptions, kernel: Kernel) -> Numbers:
         bias=options.bias,
         offset=kernel.offset,
         nan=options.nan,
-        alpha=options.alpha,
+        alpha=options.alpha or "premultiply",
         linear=options.linear,
     )
 
@@ -204,6 +204,7 @@ def build_batch(
             axes=files.axes and files.axes.strip().upper(),
             missing=parse_missing(samples.nodata),
             spacing=parse_spacing(files.spacing),
+            alpha=bool(samples.alpha),
         ),
         writing=WriteOptions(png=files.png, quality=files.quality, compression=files.compression),
         limits=Limits(run.method, run.threads, parse_bytes(run.memory, "--memory")),

@@ -227,9 +227,9 @@ class SampleOptions(Options):
         Option(
             metavar="RULE",
             choices=("premultiply", "straight", "keep", "drop"),
-            help="premultiply, straight, keep or drop the opacity.",
+            help="premultiply, straight, keep or drop the opacity (arrays: if given).  [default: premultiply]",
         ),
-    ] = "premultiply"
+    ] = ""
     linear: Annotated[bool, Option("--linear", help="Filter sRGB samples in linear light.")] = False
 
 

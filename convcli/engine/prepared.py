@@ -178,7 +178,7 @@ def fits(filter_: Filter, info: ImageInfo, plan: Plan) -> bool:
     numbers = filter_.numbers
     plain = numbers.range == "clip" and info.missing is None and not numbers.linear and filter_.combine == "stack"
     looks = numbers.nan == "preserve" and filter_.meets_unknown(info)  # at pixels that no tap may meet
-    bare = numbers.alpha == "straight" and (numbers.scale, numbers.bias) == (1, 0)
+    bare = numbers.alpha == "straight" and (numbers.scale, filter_.bias) == (1, 0)
     colours = not info.has_alpha or bare
     weighed = numbers.nan in LEAVING_OUT and without_taps(filter_.kernel)
     held = native.TYPES if plan.itemsize == 4 else native.WIDE_TYPES

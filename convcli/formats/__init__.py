@@ -32,17 +32,15 @@ from importlib import import_module
 from math import prod
 from pathlib import Path
 from types import ModuleType
-from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, cast
 
 from convcli.errors import ConvError, UsageError
 from convcli.formats.atomic import Place, atomic_output, placed, same_file
 from convcli.formats.carried import fitted, left_out, lost, understood
 from convcli.formats.failures import told
 from convcli.formats.layout import (
-    check_axes,
     check_series,
     picture_samples,
-    samples_named,
     upright,
     with_axes,
     with_missing,
@@ -267,7 +265,7 @@ def finished(info: ImageInfo, source: Source, options: ReadOptions) -> ImageInfo
     entry = FORMATS[info.format]
     if entry.module in ONE_IMAGE:
         check_series(options.series, 1)
-    info = with_axes(info, options.axes)
+    info = with_axes(info, options.axes, alpha=options.alpha)
     info = upright(info) if options.auto_orient else info
     info = with_spacing(with_missing(info, options.missing), options.spacing)
     named = None if source.path is None else by_suffix(source.name)
@@ -352,7 +350,9 @@ def misfit(entry: Format, info: ImageInfo, samples: str | None) -> str:
     held = ", ".join(entry.samples)
     if samples is None:
         found = f"one picture ({held}), not {info.axes} of {times(info.shape)}"
-        return f"{entry.title} holds {found}; use a .tif or .npy output"
+        unsaid = info.size("S") in (2, 4) and all(info.size(axis) == 1 for axis in "TZC")
+        opaque = "say --alpha premultiply where the last sample is an opacity, or " * unsaid
+        return f"{entry.title} holds {found}; {opaque}use a .tif or .npy output"
     if samples.endswith("+alpha") and samples.removesuffix("+alpha") in entry.samples:
         return f"{entry.title} holds no transparency; use --alpha drop, or a .png output"
     return f"{entry.title} holds {held}, not {samples}; use a .{'tif' if samples == 'cmyk' else 'png'} output"
@@ -388,13 +388,14 @@ def write(
     returns, unless it is not to be `synced` yet.
     Raises ConvError: exists, is-directory, not-found, permission, disk-full, and those of `check_writable`.
     """
-    image = image if isinstance(image, Image) and axes is None else as_image(image, axes)
-    if not isinstance(target, (str, os.PathLike, Place)):
-        name = getattr(target, "name", None)
-        target.write(encode(image, format or format_for(name if isinstance(name, str) else "-"), options))
+    path = target if isinstance(target, Place) else Path(target) if isinstance(target, (str, os.PathLike)) else None
+    name = str(path) if path else getattr(target, "name", None)
+    entry = format if isinstance(format, Format) else format_for(name if isinstance(name, str) else "-", format)
+    made = import_module("convcli.formats.pixels").as_image
+    image = image if isinstance(image, Image) and axes is None else made(image, axes, alpha=bool(entry.samples))
+    if path is None:
+        cast("IO[bytes]", target).write(encode(image, entry, options))
         return
-    path = target if isinstance(target, Place) else Path(target)
-    entry = format if isinstance(format, Format) else format_for(str(path), format)
     check_writable(entry, image.info)
     held = Image(fitted(entry, image.info), image.data)
     with atomic_output(path, force=force or in_place, synced=synced) as stream, STRAYS.muted():
@@ -402,20 +403,6 @@ def write(
             entry.load().write(stream, held, options, entry.name)
         else:
             stream.write(encode(image, entry, options))  # a pipe cannot go back to fill in offsets
-
-
-def as_image(image: Any, axes: str | None) -> Image:
-    """An array, or an image, with its dimensions named; two are rows and columns."""
-    from convcli.arrays import as_pixels
-
-    if isinstance(image, Image):
-        return Image(with_axes(image.info, axes), image.data)
-    pixels = as_pixels(image)
-    if axes is None and pixels.ndim != 2:
-        raise UsageError(f"an array of {pixels.ndim} dimensions needs axes, such as axes='YXS'", "ambiguous")
-    plain = ImageInfo(pixels.shape, pixels.dtype.name, check_axes(axes or "YX", pixels.shape))
-    check_some(plain)
-    return Image(replace(plain, samples=samples_named(plain.axes, plain.shape)), pixels)
 
 
 def encode(image: Image, format: Format | str, options: WriteOptions = WRITE) -> bytes:  # noqa: A002

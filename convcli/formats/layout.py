@@ -29,23 +29,24 @@ def check_axes(axes: str, shape: tuple[int, ...]) -> str:
     return axes
 
 
-def with_axes(info: ImageInfo, axes: str | None) -> ImageInfo:
-    """The image with its dimensions named by the user; S then means grey, grey+alpha, rgb or rgb+alpha."""
+def with_axes(info: ImageInfo, axes: str | None, *, alpha: bool = False) -> ImageInfo:
+    """The image with its dimensions named by the user; see `samples_named`."""
     if axes is None or axes == info.axes:
         return info
     check_axes(axes, info.shape)
-    samples = samples_named(axes, info.shape)
+    samples = samples_named(axes, info.shape, alpha=alpha)
     spacing = {axis: step for axis, step in info.spacing.items() if axis in axes}
     return replace(info, axes=axes, samples=samples, spacing=spacing)
 
 
-def samples_named(axes: str, shape: tuple[int, ...]) -> str:
-    """What samples mean that only the user named S.
+def samples_named(axes: str, shape: tuple[int, ...], *, alpha: bool = False) -> str:
+    """What samples mean that only the user named S: a colour; with an opacity where somebody says `alpha`, else none.
 
-    >>> samples_named("YXS", (4, 6, 3)), samples_named("YX", (4, 6))
-    ('rgb', '')
+    >>> samples_named("YXS", (4, 6, 3)), samples_named("YXS", (4, 6, 4)), samples_named("YXS", (4, 6, 4), alpha=True)
+    ('rgb', '', 'rgb+alpha')
     """
-    return SAMPLES.get(shape[axes.index("S")], "") if "S" in axes else ""
+    count = shape[axes.index("S")] if "S" in axes else 0
+    return SAMPLES.get(count, "") if alpha or count % 2 else ""
 
 
 def check_series(series: int | None, count: int) -> int:

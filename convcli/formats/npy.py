@@ -173,7 +173,7 @@ def describe(header: Header, options: ReadOptions, name: str) -> ImageInfo:
         dtype="uint8" if is_bool else header.dtype.name,
         axes=axes,
         format=name,
-        samples=samples_named(axes, header.shape),
+        samples=samples_named(axes, header.shape, alpha=options.alpha),
         notes=("true and false are read as 255 and 0",) if is_bool else (),
     )
 

@@ -18,7 +18,8 @@ class ReadOptions:
     `lenient` turns damage that leaves pixels readable into notes; `max_pixels` bounds the samples that a file may
     declare; `series` picks one image of several; `auto_orient` turns the picture upright; `axes` names the dimensions;
     `missing` is the value of samples that nobody measured: the one that the file declares, none, or a number; `spacing`
-    holds, in place of what the file says, the distance between samples along all spatial axes, or along the last ones.
+    holds, in place of what the file says, the distance between samples along all spatial axes, or along the last ones;
+    `alpha` says that the last of samples is an opacity where the file, an array, says nothing of them.
     """
 
     lenient: bool = False
@@ -28,6 +29,7 @@ class ReadOptions:
     axes: str | None = None
     missing: float | Literal["declared", "none"] = "declared"
     spacing: tuple[tuple[float, str], ...] = ()
+    alpha: bool = False
 
 
 @record

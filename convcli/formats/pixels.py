@@ -7,10 +7,13 @@ from typing import Any, BinaryIO, cast
 
 import numpy as np
 
+from convcli.arrays import as_pixels
+from convcli.errors import UsageError
 from convcli.formats.failures import corrupt
-from convcli.formats.layout import TURNS
+from convcli.formats.layout import TURNS, check_axes, samples_named, with_axes
+from convcli.formats.limits import check_some
 from convcli.image import Image, ImageInfo, Spans
-from convcli.records import record
+from convcli.records import record, replace
 
 Array = np.ndarray[Any, Any]
 
@@ -56,6 +59,21 @@ class Collected:
     def write(self, spans: Spans, pixels: Array) -> None:
         """Put a window of pixels into its place."""
         self.data[tuple(slice(*span) for span in spans)] = pixels
+
+
+def as_image(image: Any, axes: str | None, *, alpha: bool) -> Image:
+    """An array, or an image, with its dimensions named; two are rows and columns.
+
+    The last of 2 or 4 samples is an opacity where the format, a picture's, knows no other such samples (`alpha`).
+    """
+    if isinstance(image, Image):
+        return Image(with_axes(image.info, axes, alpha=alpha), image.data)
+    pixels = as_pixels(image)
+    if axes is None and pixels.ndim != 2:
+        raise UsageError(f"an array of {pixels.ndim} dimensions needs axes, such as axes='YXS'", "ambiguous")
+    plain = ImageInfo(pixels.shape, pixels.dtype.name, check_axes(axes or "YX", pixels.shape))
+    check_some(plain)
+    return Image(replace(plain, samples=samples_named(plain.axes, plain.shape, alpha=alpha)), pixels)
 
 
 def picture(image: Image) -> Array:

@@ -249,7 +249,7 @@ def describe(tiff: Opened, options: ReadOptions) -> ImageInfo:
         remarks=remarks + missing_notes(tiff.tags, number),
     )
     info = replace(info, notes=(*info.notes, *check_places(tiff, info, options)))
-    return with_bands(with_axes(meaning.described(info), options.axes), tiff)
+    return with_bands(with_axes(meaning.described(info), options.axes, alpha=options.alpha), tiff)
 
 
 def with_bands(info: ImageInfo, tiff: Opened) -> ImageInfo:
