@@ -63,3 +63,14 @@ def test_sound_numbers_leave_no_note_and_a_distance_of_0_none_without_a_rotation
     unturned = bytearray(nifti(**{f"_{PIXDIM + 12}": 0.0}))
     struct.pack_into("<h", unturned, CODES, 0)
     assert () == read(bytes(unturned)).info.notes
+
+
+@pytest.mark.parametrize("metadata", [{}, read(nifti()).info.metadata], ids=["new", "from NIfTI-1"])
+def test_more_samples_a_side_than_nifti_1_counts_become_nifti_2(metadata, tmp_path):
+    long = np.arange(40_000 * 2, dtype=np.uint16).reshape(2, 40_000)
+    path = tmp_path / "a.nii"
+    path.write_bytes(encode(Image(ImageInfo(long.shape, "uint16", "YX", metadata=metadata), long), "nifti"))
+    volume = nibabel.load(path)
+    assert (nibabel.Nifti2Image, (40_000, 2)) == (type(volume), volume.shape)
+    assert np.array_equal(long.T, np.asarray(volume.dataobj))
+    assert np.array_equal(long, read(path).data)

@@ -37,6 +37,7 @@ AXES = "CTZYX"  # the dimensions of a file, the slowest first; the last ones whe
 COLOURS = {128: "rgb", 2304: "rgb+alpha"}
 SIZES = {348: "Nifti1Header", 540: "Nifti2Header"}  # bytes of a header: nibabel's name of its version
 MOST_EXTENSIONS = 2**25  # bytes: the headers of a thousand DICOM files
+LONGEST_SIDE = 2**15 - 1  # samples of a dimension in NIfTI-1
 REST = 2**20  # bytes that are read at a time of what lies behind the pixels
 FLAG = 4  # bytes behind the header that tell of extensions
 UNITS = {"meter": "m", "mm": "mm", "micron": "um", "sec": "s", "msec": "ms", "usec": "us"}
@@ -267,6 +268,9 @@ def renewed(info: ImageInfo, block: bytes | None) -> Any:
     """The header of the file that was read, or a new one, with all that describes the pixels as it is now."""
     nibabel = library()
     header = nibabel.Nifti1Header() if block is None else getattr(nibabel, SIZES[len(block)])(block, check=False)
+    if max(info.shape) > LONGEST_SIDE and header["sizeof_hdr"] != 540:
+        header = nibabel.Nifti2Header.from_header(header, check=False)
+        header["sizeof_hdr"] = 540
     colours = {name: code for code, name in COLOURS.items()}
     header.set_data_dtype(colours[info.samples] if "S" in info.axes else np.dtype(info.dtype))
     old = np.array(header["pixdim"])

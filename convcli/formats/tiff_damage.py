@@ -23,6 +23,8 @@ UNHEARD = ("GDAL_NODATA",)  # what tifffile logs of tags that are read here, by 
 
 ONE_NUMBER = (256, 257, 259, 262, 277, 278, 284, 317, 322, 323)
 """Tags of sizes, compression, colours, layout and prediction."""
+TILE_WIDTH, TILE_LENGTH = 322, 323
+SIZES = (256, 257, 277, 278, TILE_WIDTH, TILE_LENGTH)
 WHOLE = (1, 3, 4, 6, 8, 9, 13, 16, 17, 18)  # types of integers
 OF_FLOATS, FLOATS = 3, 3  # a predictor, and a format of samples
 FAXES = (2, 3, 4)
@@ -66,6 +68,10 @@ def check_page(page: Any) -> None:
     for code in ONE_NUMBER:
         if code in page.tags and (page.tags[code].count != 1 or page.tags[code].dtype not in WHOLE):
             raise corrupt("TIFF", f"tag {code} is not one whole number")
+        if code in page.tags and code in SIZES and not 0 < page.tags[code].value < 2**32:
+            raise corrupt("TIFF", f"tag {code} declares a size of {page.tags[code].value}")
+    if (TILE_WIDTH in page.tags) != (TILE_LENGTH in page.tags):
+        raise corrupt("TIFF", "of its tiles only one side is declared")
     if page.is_tiled and page.tilewidth * page.tilelength > max(4 * page.imagewidth * page.imagelength, SMALL):
         tile = f"{page.tilewidth:,} x {page.tilelength:,}"
         raise corrupt(

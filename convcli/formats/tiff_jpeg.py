@@ -9,7 +9,8 @@ from convcli.formats import jpeg_entropy
 from convcli.formats.failures import corrupt
 from convcli.native import scans
 
-JPEG, YCBCR, SUBSAMPLING = 7, 6, 530
+JPEG, YCBCR = 7, 6
+ROWS_PER_STRIP, SUBSAMPLING = 278, 530
 
 
 def is_jpeg(page: Any) -> bool:
@@ -45,7 +46,7 @@ def check_frame(found: jpeg_entropy.Walk, page: Any, shape: tuple[int, ...]) -> 
     if not found.components:
         return
     rows, columns = (page.tilelength, page.tilewidth) if page.is_tiled else shape[1:3]
-    whole = page.tilelength if page.is_tiled else page.rowsperstrip or page.imagelength
+    whole = page.tilelength if page.is_tiled else page.tags.valueof(ROWS_PER_STRIP, rows)  # tifffile's own is cut
     if found.width != columns or not rows <= found.height <= max(whole, rows) or len(found.components) != shape[3]:
         size = f"{found.width} x {found.height} x {len(found.components)}"
         raise corrupt("TIFF", f"a JPEG of {size} lies in a strip or tile of {columns} x {rows} x {shape[3]}")
