@@ -1,6 +1,7 @@
 """Missing samples: what a file declares as missing (GDAL_NODATA) is NaN to every command, and is declared again."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -130,6 +131,63 @@ def test_holes_that_no_tap_meets_are_preserved_too(tmp_path, run, taps, dtype):
     found = tifffile.imread(tmp_path / "o.tif")
     assert (200, 1) == (found[4, 4], (found == 200).sum())
     assert {7, 200} == set(found.ravel().tolist())
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        "-k 4x2:1,2,3,4,5,6,7,8",
+        "-k box:5 --origin 0,4",
+        "-k gaussian:1 -s 2,3 -p tf-same -b wrap",
+        "-k box:3 -d 2,3 -p full -b reflect",
+        "-k disk:3 -p 0:3,1:0",
+        "-k box:3 -k gaussian:1",
+    ],
+)
+def test_what_is_preserved_lies_under_the_centre(tmp_path, run, options):
+    """A kernel of one tap at the centre, alone, shows what lies there."""
+    image, holes = holed(shape=(21, 26))
+    np.save(tmp_path / "in.npy", np.where(holes, np.nan, image))
+    words = options.split()
+    size = [int(part) for part in re.search(r"(\d+)x(\d+)", kernel_size(run, words[1])).groups()]
+    origin = words[words.index("--origin") + 1] if "--origin" in words else ",".join(str(k // 2) for k in size)
+    y, x = map(int, origin.split(","))
+    single = np.zeros(size)
+    single[y, x] = 1
+    np.save(tmp_path / "one.npy", single)
+    results = {}
+    for name, kernels, rule in (("ignore", words, "ignore"), ("preserve", words, "preserve"), ("centre", None, "keep")):
+        used = kernels or ["-k", str(tmp_path / "one.npy"), *words[2:]]
+        used = used if kernels or words.count("-k") == 1 else used[:2]
+        target = tmp_path / f"{name}.npy"
+        assert 0 == run("conv2d", tmp_path / "in.npy", *used, "--nan", rule, "-o", target, "-q")[0]
+        results[name] = np.load(target)
+    expected = np.where(np.isnan(results["centre"]), np.nan, results["ignore"])
+    np.testing.assert_array_equal(expected, results["preserve"])
+
+
+def kernel_size(run, text):
+    """The size of a kernel as `convcli kernels` prints it."""
+    run("kernels", text)
+    return run.output
+
+
+@pytest.mark.parametrize("stride", [(2, 2), (3, 2), (1, 4)])
+@pytest.mark.parametrize("kernel", ["nearest", "bilinear", "box:4", "box:5", "gaussian:1"])
+def test_a_hole_that_is_enlarged_stays_where_it_was(tmp_path, run, kernel, stride):
+    """Those outputs are missing that lie nearer to a missing pixel's middle than to any other's."""
+    image, holes = holed(shape=(9, 11))
+    np.save(tmp_path / "in.npy", np.where(holes, np.nan, image))
+    words = ("-k", kernel, "-s", ",".join(map(str, stride)), "--nan", "preserve", "-o", tmp_path / "o.npy", "--json")
+    assert 0 == run("upsample", tmp_path / "in.npy", *words)[0]
+    told = json.loads(run.output)
+    found = np.isnan(np.load(tmp_path / "o.npy"))
+    nearest = []
+    axes = zip((9, 11), found.shape, stride, told["kernel"]["shape"], told["padding"], strict=True)
+    for n, size, s, k, (begin, _) in axes:
+        middle = (np.arange(size) + begin - (k - 1) / 2) / s
+        nearest.append(np.clip(np.floor(middle + 0.5).astype(int), 0, n - 1))
+    np.testing.assert_array_equal(holes[np.ix_(*nearest)], found)
 
 
 def test_a_bank_keeps_a_hole_where_every_channel_it_sums_over_has_one(tmp_path, run):

@@ -52,6 +52,17 @@ class Piece:
         end = self.last - self.first + dilation * (taps - 1) - axis.size - begin
         return Geometry(axis.size, taps, 1, dilation, begin, end)
 
+    def middle(self, phase: Phase) -> int:
+        """Where in a cell's window of inputs the one is whose kernel has its middle nearest to the output of a phase.
+
+        >>> [piece.middle(phase) for piece in pieces(Transposed(8, 4, 2), whole=True) for phase in piece.phases]
+        [0, 1]
+        """
+        axis = self.axis
+        nearest = (2 * phase.residue - (axis.extent - 1) + axis.stride) // (2 * axis.stride)
+        spread = axis.dilation // gcd(axis.stride, axis.dilation) * (max(1, len(phase.taps)) - 1)
+        return min(max(nearest - phase.lowest, 0), spread)
+
     def places(self, phase: Phase, first: int, last: int) -> tuple[slice, slice]:
         """Where the outputs of a phase lie for the cells [first, last), counted from the first of the piece.
 

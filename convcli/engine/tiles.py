@@ -131,16 +131,20 @@ def _inside_lean(job: Job, shape: tuple[int, ...], reads: Sequence[Array | None]
 
 
 def centre_opacity(job: Job, block: Array, task: Task, look: Look = WINDOW) -> Array | None:
-    """The opacity of the pixel under each output's centre, where colours have one: (*tile)."""
+    """The opacity of the pixel that each output stands for, where colours have one: (1 or phases, *tile)."""
     if not (job.filter.each and job.info.has_alpha):
         return None
     return under_centre(job, block[-1, 0], task, look)
 
 
 def under_centre(job: Job, pixels: Array, task: Task, look: Look) -> Array:
-    """The pixel under each output's centre: (..., *tile) of (..., *window)."""
-    places = zip(job.plan.problem.axes, job.filter.kernel.centre, task.tile, strict=True)
-    return look.at(pixels, [axis.under(tap, *span) for axis, tap, span in places])
+    """The pixel that each output stands for: (1 or phases, ..., *tile) of (..., *window)."""
+    axes = job.plan.problem.axes
+    taps = (0,) * len(axes) if job.filter.middles else job.filter.kernel.centre
+    unders = [axis.under(tap, *span) for axis, tap, span in zip(axes, taps, task.tile, strict=True)]
+    starts = job.filter.middles or ((0,) * len(axes),)
+    every = [[[start + place for place in under] for under, start in zip(unders, each, strict=True)] for each in starts]
+    return np.stack([look.at(pixels, each) for each in every])
 
 
 def put_holes(job: Job, block: Array, task: Task, results: Array, look: Look = WINDOW) -> bool:
@@ -150,9 +154,11 @@ def put_holes(job: Job, block: Array, task: Task, results: Array, look: Look = W
     """
     if job.filter.numbers.nan != "preserve" or not job.filter.meets_unknown(job.info):
         return False
-    unknown, problem = np.isnan(under_centre(job, block, task, look)), job.plan.problem
-    groups = unknown.reshape(len(unknown), problem.groups, -1, *unknown.shape[2:]).all(axis=2)
-    holes = groups.repeat(problem.channels_out // problem.groups, axis=1)
+    unknown, groups = np.isnan(under_centre(job, block, task, look)), job.plan.problem.groups
+    own: Array = np.all(unknown.reshape(*unknown.shape[:2], groups, -1, *unknown.shape[3:]), axis=3)
+    phases = np.moveaxis(own, 0, 2)[:, :, None]  # (samples, groups, 1, phases, *tile): those of each filter
+    shape = (*phases.shape[:2], results.shape[1] // groups // phases.shape[3], *phases.shape[3:])
+    holes = np.broadcast_to(phases, shape).reshape(results.shape)
     results[holes] = np.nan
     return bool(holes.any())
 

@@ -99,7 +99,8 @@ class Filter:
     Sequences have one entry per spatial axis. `padding` is a rule or (begin, end) pairs. `approximation` is how much of
     the kernel, relative to sum|k|, separable terms may leave out. `pair` holds the two steps whose product a bank is,
     where it is computed by them; `steps` holds the filters whose results the kernel adds up, where it stands for
-    several. `warnings` and `remarks` tell how it was built.
+    several. `middles` are the places, in an output's window, of the pixel that it stands for, one for each phase;
+    without them that is the one under the kernel's centre. `warnings` and `remarks` tell how it was built.
     """
 
     kernel: Kernel
@@ -115,6 +116,7 @@ class Filter:
     numbers: Numbers = field(default_factory=Numbers)
     pair: Pair | None = None
     steps: Folded | None = None
+    middles: tuple[tuple[int, ...], ...] = ()
     warnings: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
 

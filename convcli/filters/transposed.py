@@ -127,6 +127,7 @@ class TransposedFilter(Filter):
             groups=self.groups,
             approximation=self.approximation,
             numbers=replace(self.numbers, nan="ignore") if self.overlap else self.numbers,
+            middles=tuple(product(*([piece.middle(phase) for phase in piece.phases] for piece in each))),
         )
 
     def _bank(self, combined: list[tuple[Phase, ...]]) -> Kernel:
