@@ -128,6 +128,14 @@ def test_distances_of_every_size_are_held_or_named(run, tmp_path, steps, ending)
     assert ("spacing" in said) != (lengths == pytest.approx([x * LENGTHS[unit], y * LENGTHS[unit]], rel=2e-3))
 
 
+def test_a_jpeg_of_inks_has_dots_per_inch_though_jfif_is_not_for_inks(run, tmp_path):
+    inks = np.dstack([GREY] * 4)
+    dots = {"resolution": (200, 100), "resolutionunit": "INCH"}
+    (tmp_path / "in.tif").write_bytes(tiff("tiff", image=inks, **dots, photometric="separated"))
+    told(run, tmp_path / "in.tif", tmp_path / "out.jpg")
+    assert (200, 100, 2) == tuple(exif_of(tmp_path / "out.jpg")[code] for code in (282, 283, 296))
+
+
 def test_what_is_said_twice_is_changed_twice(run, tmp_path):
     dots = b"8BIM\x03\xed\0\0" + struct.pack(">IIHHIHH", 16, 200 << 16, 1, 1, 100 << 16, 1, 1)
     packet = PACKET % (
@@ -236,7 +244,7 @@ def test_a_background_is_white_in_any_number_of_bits(run, tmp_path, layout, dtyp
 @pytest.mark.parametrize(("kind", "name"), SOURCES)
 def test_what_goes_through_in_windows_says_the_same(run, tmp_path, monkeypatch, kind, name):
     source = source_of(tmp_path, kind, name)
-    for ending in (".png", ".tif", ".npy"):
+    for ending in (".png", ".tif", ".npy", ".jpg", ".gif", ".nii"):
         first, second = tmp_path / f"first{ending}", tmp_path / f"second{ending}"
         said = told(run, source, first)
         with monkeypatch.context() as patch:

@@ -118,8 +118,8 @@ def fitted(info: ImageInfo, place: str) -> ImageInfo:
     if place in WITH_EXIF:
         payload, _ = fitting_exif(held, info, place)
         held |= {"exif": payload} if payload else {}
-        if "resolution" in held and is_rounded(held["resolution"], place):
-            del held["resolution"]  # EXIF has it
+        if "resolution" in held and is_for_exif(held["resolution"], info, place):
+            del held["resolution"]
     if place in COMMENTED:
         comments = tuple(as_bytes(comment) for comment in held.get("comments", ()))
         if place != "jpeg" and "description" in held:
@@ -181,6 +181,11 @@ def is_rounded(density: Resolution, place: str) -> bool:
     return place == "webp"
 
 
+def is_for_exif(density: Resolution, info: ImageInfo, place: str) -> bool:
+    """True where only EXIF has a place for a resolution: JFIF, which has one in a JPEG, is not for inks."""
+    return is_rounded(density, place) or (place == "jpeg" and info.samples == "cmyk")
+
+
 def is_whole(value: float, most: int) -> bool:
     """True for what a whole number up to `most` holds well enough."""
     return 0 < round(value) <= most and abs(round(value) - value) <= ROUNDING * value
@@ -214,7 +219,7 @@ def with_facts(held: Mapping[str, Any], info: ImageInfo, place: str) -> bytes:
     turn = held.get("orientation", 1)
     if turn != (exif.orientation(payload) or 1):
         tags[exif.ORIENTATION] = exif.number(turn)
-    if "resolution" in held and (is_rounded(held["resolution"], place) or exif.resolution(payload)):
+    if "resolution" in held and (is_for_exif(held["resolution"], info, place) or exif.resolution(payload)):
         near = is_near(exif.resolution(payload), held["resolution"])
         tags |= exif.density(*held["resolution"]) if not near else {}
     text = as_bytes(held.get("description", b""))
