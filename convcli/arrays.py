@@ -10,6 +10,8 @@ import numpy as np
 from convcli.errors import ConvError
 
 Array = np.ndarray[Any, Any]
+LARGEST = 8
+"""Bytes of a sample."""
 
 
 def as_pixels(image: Any) -> Array:
@@ -17,6 +19,8 @@ def as_pixels(image: Any) -> Array:
 
     Takes whatever NumPy makes an array of, in any byte order and layout. Raises ConvError: dtype.
     """
+    if type(image) is np.ndarray and image.dtype.kind in "iuf" and image.dtype.itemsize <= LARGEST:
+        return in_order(image)
     if isinstance(image, (str, bytes, os.PathLike)):
         raise ConvError(f"{image!r} is a name, not pixels; convcli.read(name).data has those of a file", "dtype")
     if isinstance(image, np.ma.MaskedArray) and np.ma.is_masked(image):
@@ -28,7 +32,7 @@ def as_pixels(image: Any) -> Array:
     kind, size = pixels.dtype.kind, pixels.dtype.itemsize
     if kind == "b":
         return pixels.view(np.uint8) * np.uint8(255)
-    if kind not in "iuf" or size > 8:
+    if kind not in "iuf" or size > LARGEST:
         way = "convert it to integers, float32 or float64 first, as by image.astype('float64')"
         raise ConvError(f"the image holds {pixels.dtype}, which cannot be filtered; {way}", "dtype")
     return in_order(pixels)

@@ -28,6 +28,9 @@ _KERNELS: dict[int, tuple[Array, Kernel]] = {}
 
 def as_kernel(given: Taps) -> tuple[Kernel, bool]:
     """A kernel, and whether it acts on each channel alone; several plain ones are stacked."""
+    if isinstance(given, np.ndarray):
+        kernel = _from_array(given)
+        return kernel, not kernel.bank
     if isinstance(given, Kernel):
         return given, not given.bank
     if isinstance(given, (str, os.PathLike)):
@@ -96,6 +99,8 @@ def per_axis(value: int | Sequence[int], ndim: int, name: str, least: int = 1) -
     >>> per_axis(2, 2, "stride"), per_axis([1, 2], 2, "stride")
     ((2, 2), (1, 2))
     """
+    if type(value) is int and value >= least:
+        return (value,) * ndim
     given = value if isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, str) else (value,)
     try:
         numbers = tuple(index(each) for each in given)
