@@ -253,10 +253,7 @@ def _explained(
 
     The extension checks all numbers before it touches memory. What it refuses is looked at here again, to say why.
     """
-    import numpy as np
-
-    if np.may_share_memory(source, target):
-        raise ValueError("source and target share memory; the target needs memory of its own")
+    _check_apart(target, source)
     try:
         if target.size:
             return call()
@@ -266,6 +263,15 @@ def _explained(
         raise
     _check_arrays(source, taps, target, types)
     return _check_extent(source.shape[1:], target.shape[1:], taps[2:], axes, step)
+
+
+def _check_apart(target: Array, *sources: Array) -> None:
+    """What is written lies apart from what is read: else pixels would be read that are written already."""
+    import numpy as np
+
+    for source in sources:
+        if np.may_share_memory(source, target):
+            raise ValueError("source and target share memory; the target needs memory of its own")
 
 
 def _told(
@@ -340,11 +346,13 @@ def to_components(
     Patches begin at every fourth pixel of the window that `reads` and `outside` describe, as for `correlate`; where it
     ends early, zeros follow. Both are float32; the patches of a component lie side by side in memory.
     """
+    _check_apart(components, block)
     _patches.forward(block, components, *zip(reads, outside, strict=True))
 
 
 def from_components(components: Array, target: Array) -> None:
     """Fill `target` (O, rows, columns) with the 4x4 results of `components` (36, O, down, across), cut at its ends."""
+    _check_apart(target, components)
     _patches.backward(target, components)
 
 
@@ -353,6 +361,7 @@ def unfold(image: Array, columns: Array, stride: tuple[int, int], dilation: tupl
 
     The columns of the image lie side by side in memory, the target is C-contiguous.
     """
+    _check_apart(columns, image)
     _copies.unfold(image, columns, stride, dilation)
 
 
@@ -361,6 +370,7 @@ def shuffle(phases: Array, target: Array) -> None:
 
     Rows lie side by side in memory.
     """
+    _check_apart(target, phases)
     _copies.shuffle(phases, target)
 
 
@@ -370,11 +380,15 @@ def predict(rows: Array, above: Array, pixel: int, kind: int, target: Array) -> 
     All are uint8 and C-contiguous; `above` is the row before the first, `pixel` the bytes of a pixel: 1, 2, 3, 4, 6 or
     8. `kind` is one of PNG's five, or -1 for the one of each row that leaves the least.
     """
+    _check_apart(target, rows, above)
     _rows.predict(rows, above, pixel, kind, target)
 
 
 def restore(predicted: bytes, above: Array, pixel: int, rows: Array) -> bool:
     """Fill `rows` (rows, size) from what `predict` made of them; False where a row tells of no known kind."""
+    import numpy as np
+
+    _check_apart(rows, above, np.frombuffer(predicted, np.uint8))
     known: bool = _rows.restore(predicted, above, pixel, rows)
     return known
 
@@ -407,6 +421,7 @@ class Spectrum:
 
         `tile` is what one transform yields. The target is up to two tiles high, and as many wide as it needs.
         """
+        _check_apart(target, block)
         memory = self._borrow()
         _fourier.correlate(block, self._values, memory, target, *self.shape, tile)
         self._spare.append(memory)
