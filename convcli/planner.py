@@ -119,7 +119,7 @@ def _ask(name: str, problem: Problem, threads: int, machine: Machine, memory: in
         return Candidate(name, working.itemsize, refused="only direct and gemm add up 64-bit integers without rounding")
     if reason := method.refuse(step):
         return Candidate(name, working.itemsize, refused=reason)
-    if (least := _workspace(method, _least(method, step), working)) > memory:
+    if (least := _least(method, working)) > memory:
         what = f"one output takes {least:,} bytes, more than --memory"
         return Candidate(name, working.itemsize, refused=what, needed=least)
     if (
@@ -203,15 +203,20 @@ def halved(method: Any, problem: Problem, tile: tuple[int, ...], axis: int) -> t
     """A tile half as long along an axis, still cut between whole blocks of the method where these are not longer."""
     half = ceil(tile[axis] / 2)
     grain = method.grain(problem.depthwise) if axis == 0 and hasattr(method, "grain") else 1
+    if hasattr(method, "bounded") and axis < len(tile) - 1:  # whole blocks, or results would not be the same
+        half = min(tile[axis], ceil(half / grain) * grain)
     if half > grain:
         half = ceil(half / grain) * grain
     return *tile[:axis], half, *tile[axis + 1 :]
 
 
-def _least(method: Any, problem: Problem) -> tuple[int, ...]:
-    """The smallest tile that there may be."""
-    one = (1,) * len(problem.axes)
-    return method.bounded(problem, method.tile(problem), 0) if hasattr(method, "bounded") else one
+def _least(method: Any, problem: Problem) -> int:
+    """Bytes that a thread holds at a time for a single output, or the fewest that a method makes at a time."""
+    if hasattr(method, "bounded"):
+        tile = method.bounded(problem, method.tile(problem.depthwise), 0)
+        between: int = method.between(problem, tile)
+        return between
+    return _workspace(method, (1,) * len(problem.axes), problem)
 
 
 def _workspace(method: Any, tile: tuple[int, ...], problem: Problem) -> int:

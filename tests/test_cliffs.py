@@ -16,6 +16,7 @@ from convcli.arithmetic.geometry import padded
 from convcli.arithmetic.problem import Problem
 from convcli.engine.loop import apply
 from convcli.engine.prepared import signed
+from convcli.engine.slabs import narrowed
 from convcli.engine.windows import Held, lean_window, read_window
 from convcli.filters.borders import Border, parse_border
 from convcli.filters.filter import Filter, Numbers
@@ -25,6 +26,7 @@ from convcli.kernels.named import parse_named
 from convcli.kernels.parameters import Space
 from convcli.methods import METHODS, separable
 from convcli.planner import make_plan
+from convcli.records import replace
 
 SHAPES = [(1, 60), (50, 1), (40, 50), (5, 70), (3, 24, 28), (20, 22, 18), (1, 1, 9)]
 SIGMAS = (0.3, 1, 4, 12, 30, 80)
@@ -121,6 +123,17 @@ def test_memory_and_threads_change_no_bit(shape, dtype, sigma, monkeypatch):
                 continue
             np.testing.assert_array_equal(expected, found)
     planner.make_plan.cache_clear()
+
+
+@pytest.mark.parametrize("memory", [2**14, 2**16, 2**20])
+def test_slabs_of_a_volume_are_cut_between_blocks(memory):
+    """Slices one by one would change last bits, and read their halo more often."""
+    filter_, info = filter_of(kernel_of("gaussian", 9, 3)), ImageInfo((90, 24, 20), "float32", "ZYX")
+    image = Image(info, np.random.default_rng(9).random(info.shape).astype("f4"))
+    plan = make_plan(filter_.problem(info), method="separable")
+    thin = narrowed(filter_, info, replace(plan, memory=memory))
+    assert thin.tile[0] == (90 if memory == 2**20 else 4)
+    np.testing.assert_array_equal(*(apply(filter_, image, each)[0].data for each in (plan, thin)))
 
 
 @pytest.mark.parametrize("damage", [np.nan, np.inf, 3e38])

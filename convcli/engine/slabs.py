@@ -26,6 +26,8 @@ from convcli.records import record, replace
 Array = np.ndarray[Any, Any]
 PATIENCE = 0.25
 """Seconds that a plane may take at once: nobody hears of progress, or a signal, before it is done."""
+WORTH = 0.9
+"""Share of a slab that half its outputs may still take: beyond, it is the halo, which no cut makes smaller."""
 SHARE = 3
 """The least slab, read and computed, may take this part of the memory: two are alive, and there is other work."""
 
@@ -254,8 +256,11 @@ def narrowed(filter_: Filter, info: ImageInfo, plan: Plan) -> Plan:
     setup, most = Setup(filter_, info, plan), plan.memory // SHARE
     if setup.whole.size <= most:
         return plan
-    while plan.tile[setup.axis] > 1 and _thick(setup, plan.tile[setup.axis]).size > most:
-        plan = replace(plan, tile=halved(load(plan.method), plan.problem, plan.tile, setup.axis))
+    while plan.tile[setup.axis] > 1 and (size := _thick(setup, plan.tile[setup.axis]).size) > most:
+        thinner = replace(plan, tile=halved(load(plan.method), plan.problem, plan.tile, setup.axis))
+        if thinner.tile == plan.tile or _thick(setup, thinner.tile[setup.axis]).size > WORTH * size:
+            break
+        plan = thinner
     return plan
 
 

@@ -90,27 +90,43 @@ def grain(problem: Problem) -> int:
 
 
 def bounded(problem: Problem, tile: tuple[int, ...], memory: int) -> tuple[int, ...]:
-    """A tile whose workspace fits: cut along the first axis at no cost, then down the columns; never across rows."""
-    step = grain(problem)
+    """A tile whose workspace fits: cut along the first axis at no cost, then down the columns, never across rows.
+
+    What it reads counts as long as a cut spares at least as much as it adds: a halo is read however small the tile.
+    """
+    least = [grain(problem), *(direct.TOGETHER * axis.dilation for axis in problem.axes[1:])]
     for axis in range(len(tile) - 1):
-        least = min(tile[axis], step if axis == 0 else direct.TOGETHER * problem.dilation[axis])
-        while tile[axis] > least and workspace(problem, tile) > memory:
-            half = max(least, ceil(tile[axis] / 2 / least) * least)
-            tile = *tile[:axis], half if half < tile[axis] else least, *tile[axis + 1 :]
+        while between(problem, tile) > memory and (thinner := _halved(tile, axis, least[axis])) != tile:
+            tile = thinner
+    for axis in range(len(tile) - 1):
+        far = max(least[axis], problem.axes[axis].extent)
+        while tile[axis] > far and workspace(problem, tile) > memory:
+            tile = _halved(tile, axis, least[axis])
     return tile
 
 
+def _halved(tile: tuple[int, ...], axis: int, step: int) -> tuple[int, ...]:
+    """A tile about half as long along an axis, cut at a multiple of `step`; itself where it is no longer than that."""
+    half = ceil(tile[axis] / 2 / step) * step
+    return (*tile[:axis], half, *tile[axis + 1 :]) if half < tile[axis] else tile
+
+
 def workspace(problem: Problem, tile: tuple[int, ...]) -> int:
-    """Bytes: the pixels that a tile reads, as floats, twice where some are missing; what lies between two passes."""
+    """Bytes: the pixels that a tile reads, as floats, twice where some are missing; what lies between, and results."""
     read = problem.channels_in
     for axis, outputs in zip(problem.axes, tile, strict=True):
         read *= min(_read(axis, outputs), axis.size + 1)
+    return 2 * problem.itemsize * read + between(problem, tile)
+
+
+def between(problem: Problem, tile: tuple[int, ...]) -> int:
+    """Bytes that lie between the passes of a tile, and those of its results: what is left where it is small."""
     sizes = [min(_read(a, t), a.size + 1) for a, t in zip(problem.axes, tile, strict=True)]
     passed = 0
-    for place, outputs_along in enumerate(tile[:-1]):
-        sizes[place] = outputs_along
+    for place, outputs in enumerate(tile[:-1]):
+        sizes[place] = outputs
         passed += (problem.rank or 1) * prod(sizes)
-    return problem.itemsize * (2 * read + passed + 2 * direct.results_made(problem, tile))
+    return problem.itemsize * (passed + 2 * direct.results_made(problem, tile))
 
 
 def _read(axis: Geometry, outputs: int) -> int:
