@@ -225,7 +225,7 @@ def stored(values, dtype, *, scale=1.0, bias=0.0, range_="clip", nodata=None, wh
         bottom, top = (0.0, 1.0) if kind.kind == "f" else (low, high)
         slope = (top - bottom) / (last - first) if last > first else 0.0
         slack = 4 * slack.max(initial=0.0) * slope + np.zeros_like(value)
-        finest = 1e-15 * (abs(top) + abs(bottom))
+        finest = 4e-15 * (abs(top) + abs(bottom))
         slack += finest
         value = (value - first) * slope + bottom
     unknown = np.isnan(value)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from command import convcli, limited_file_size, start
+from command import InProcess, convcli, limited_file_size, start
 from convcli import formats
 from convcli.batches import processing
 from convcli.engine import streaming
@@ -393,3 +393,16 @@ def test_a_signal_in_the_middle_leaves_nothing(number, tmp_path):
 
 def test_every_format_that_streams_can_be_read_by_windows():
     assert {"tiff", "ome", "imagej", "npy"} <= {name for name, entry in FORMATS.items() if entry.streams}
+
+
+@pytest.mark.parametrize(
+    ("axes", "shape"), [("TYXC", (1, 542, 228, 1)), ("YXC", (600, 400, 1)), ("YCX", (542, 1, 228))]
+)
+@pytest.mark.parametrize("layout", [{}, {"compression": "zlib"}, {"tile": (64, 64)}])
+def test_axes_of_length_1_in_a_tiff_are_read_by_windows_as_well(axes, shape, layout, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    image = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
+    tifffile.imwrite("in.tif", image, photometric="minisblack", **layout)
+    command = ("conv2d", "in.tif", "--axes", axes, "-k", "identity", "--memory", "1MiB", "-o", "out.npy")
+    assert (0, []) == InProcess(capfd)(*command, "-q")
+    np.testing.assert_array_equal(image, np.load("out.npy"))

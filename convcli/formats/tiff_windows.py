@@ -47,8 +47,9 @@ class Paged:
 
     @property
     def rows(self) -> int:
-        """The place of the axis that runs along rows."""
-        return len(self.series.shape) - (3 if self.page.shaped[-1] > 1 else 2)
+        """The place of the axis that runs along rows; the samples of a pixel, even a single one, may be an axis."""
+        pixels = self.page.imagelength, self.page.imagewidth, self.page.shaped[-1]
+        return len(self.series.shape) - (3 if pixels == self.series.shape[-3:] else 2)
 
     @property
     def height(self) -> int:
@@ -70,7 +71,8 @@ class Paged:
             target = out[inside]
             for first, pixels in self._bands(plane, start, stop):
                 low, high = max(start, first), min(stop, first + len(pixels))
-                target[low - start : high - start] = self.expand(pixels[low - first : high - first])
+                window = target[low - start : high - start]
+                window[...] = self.expand(pixels[low - first : high - first]).reshape(window.shape)
 
     def _bands(self, plane: int, start: int, stop: int) -> Iterator[tuple[int, Array]]:
         """The rows of strips or tiles that hold the rows from `start` to `stop`: the first of each, and its pixels."""
