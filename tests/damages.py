@@ -25,6 +25,7 @@ import zipfile
 from contextlib import redirect_stderr, redirect_stdout
 from functools import cache
 from importlib.util import find_spec
+from math import prod
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -41,6 +42,7 @@ from mutations import LONGEST, bound_memory
 
 DJPEG = shutil.which("djpeg")
 NIBABEL = find_spec("nibabel") is not None
+SAMPLE = 1e-6  # seconds that a sample of the result may take besides: a damaged file may declare many soundly
 FILTERS = (
     "conv2d -k identity",
     "conv2d -k box:3 -s 2",
@@ -64,11 +66,14 @@ ACCEPTED = (
 
 
 class Verdict(NamedTuple):
-    """What a command made of a file: its exit code, what it printed, whether it said that something is amiss."""
+    """What a command made of a file: its exit code, what it printed, whether it said that something is amiss, and of
+    how many samples the result is.
+    """
 
     code: int
     errors: str
     told: bool
+    samples: int
 
 
 def run(words):
@@ -77,7 +82,8 @@ def run(words):
     with redirect_stdout(out), redirect_stderr(errors):
         code = cli.run([str(word) for word in words])
     lines = [json.loads(line) for line in out.getvalue().splitlines()]
-    return Verdict(code, errors.getvalue(), any(line.get("warnings") for line in lines))
+    shapes = [line["shape"]["output"] or [] for line in lines if line.get("shape")]
+    return Verdict(code, errors.getvalue(), any(line.get("warnings") for line in lines), sum(map(prod, shapes)))
 
 
 def refusal(kind, content):
@@ -172,7 +178,7 @@ def problem(number, seed, folder):
         verdict = run([command, source, *options, "-o", target, "--json", "-q", "--force"])
     except BaseException as error:  # noqa: BLE001 -- any error at all is what is looked for
         return f"{type(error).__name__}: {error}"
-    if (taken := time.process_time() - start) > LONGEST:
+    if (taken := time.process_time() - start) > LONGEST + SAMPLE * verdict.samples:
         return f"took {taken:.1f} s"
     lines = verdict.errors.splitlines()
     if verdict.code not in (0, 1, 2) or "Traceback" in verdict.errors or (verdict.code and len(lines) != 1):

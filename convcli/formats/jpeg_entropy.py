@@ -49,7 +49,10 @@ class Component:
 
 @record(frozen=False)
 class Walk:
-    """A JPEG that is walked through: its frame, and the tables and the restart interval as they stand at a scan."""
+    """A JPEG that is walked through: its frame, and the tables and the restart interval as they stand at a scan.
+
+    `seen` has the coefficients of each component that are not zero, `known` the lowest bit of each that has come.
+    """
 
     content: bytes
     kind: int = SEQUENTIAL
@@ -60,6 +63,7 @@ class Walk:
     tables: dict[int, bytes] = field(default_factory=dict)
     seen: dict[int, Any] = field(default_factory=dict)
     drawn: set[int] = field(default_factory=set)
+    known: dict[tuple[int, int], int] = field(default_factory=dict)
     scans: int = 0
 
     def tables_alone(self) -> dict[int, bytes]:
@@ -135,6 +139,8 @@ class Walk:
         kind = self._kind(low, refined)
         if kind == SEQUENTIAL and (low, high, data[-1]) != (0, 63, 0):
             raise corrupt("JPEG", f"scan {self.scans} is of some coefficients, which its frame does not allow")
+        if self.kind == DC_FIRST:
+            self._progress([number for number, _ in parts], (low, high), data[-1])
         units, blocks = self._units([number for number, _ in parts], kind)
         tables = b"".join(bytes((held >> 4, held & 15)) * blocks[number] for number, held in parts)
         walked = self._walked(place, (kind, low, high), units, tables, parts)
@@ -152,6 +158,16 @@ class Walk:
         return {(True, True): DC_FIRST, (True, False): DC_REFINED, (False, True): AC_FIRST}.get(
             (low == 0, refined == 0), AC_REFINED
         )
+
+    def _progress(self, numbers: list[int], span: tuple[int, int], bits: int) -> None:
+        """Note to which bit a scan has brought the coefficients; each scan goes on where the one before it ended."""
+        for number in numbers:
+            if span[0] and (number, 0) not in self.known:
+                raise corrupt("JPEG", f"scan {self.scans} comes before the first coefficients")
+            for coefficient in range(span[0], min(span[1], 63) + 1):
+                if self.known.get((number, coefficient), 0) != bits >> 4:
+                    raise corrupt("JPEG", f"scan {self.scans} does not go on where the one before it ended")
+                self.known[number, coefficient] = bits & 15
 
     def _units(self, numbers: list[int], kind: int) -> tuple[int, dict[int, int]]:
         """Units of a scan, and the blocks of each component in one: of a scan of a single component, one."""

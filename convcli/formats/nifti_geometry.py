@@ -18,6 +18,7 @@ OFFSETS = ("qoffset_x", "qoffset_y", "qoffset_z")
 def mended(header: Any) -> tuple[str, ...]:
     """Set aside, in a header that nibabel has read, what cannot be calculated with; in words."""
     faults = []
+    header["pixdim"][1:] = np.where(is_near(header["pixdim"][1:]) | is_used(header), header["pixdim"][1:], 0)
     steps = header["pixdim"][1 : header["dim"][0] + 1]
     if (wrong := ~is_near(steps) | (steps < 0)).any():
         faults.append(f"distances between samples of {', '.join(f'{step:g}' for step in steps[wrong])}")
@@ -32,6 +33,11 @@ def mended(header: Any) -> tuple[str, ...]:
         faults.append(f"a beginning of the time axis at {float(header['toffset']):g}")
         header["toffset"] = 0
     return tuple(faults)
+
+
+def is_used(header: Any) -> Any:
+    """True for each of the seven dimensions that the volume has."""
+    return np.arange(1, 8) <= header["dim"][0]
 
 
 def is_near(values: Any) -> Any:

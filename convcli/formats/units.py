@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import isfinite
 
 from convcli.errors import ConvError
 from convcli.image import ImageInfo
@@ -21,6 +20,8 @@ SPELLINGS = dict.fromkeys(MICROMETRE, "um") | {
 }
 LENGTHS = {"pm": 1e-9, "nm": 1e-6, "um": 1e-3, "mm": 1.0, "cm": 10.0, "m": 1e3, "in": 25.4, "inch": 25.4}
 """Millimetres of each unit."""
+LEAST, MOST = 1e-30, 1e30
+"""Lengths and times beyond these say nothing, and formats that hold them as float32 could not."""
 NO_UNITS = frozenset({"", "pixel", "pixels", "reference frame"})
 
 
@@ -36,7 +37,7 @@ def physical(value: object, unit: object) -> tuple[float, str] | None:
     except ValueError:
         return None
     name = SPELLINGS.get(str(unit), str(unit))
-    return (step, name) if isfinite(step) and step > 0 and name not in NO_UNITS else None
+    return (step, name) if LEAST < step < MOST and name not in NO_UNITS else None
 
 
 def with_spacing(info: ImageInfo, given: Sequence[tuple[float, str]]) -> ImageInfo:
