@@ -9,6 +9,7 @@ from convcli.arithmetic.geometry import Geometry
 from convcli.arithmetic.problem import Problem
 from convcli.filters.filter import ACCURACY
 from convcli.methods import fft, fourier
+from convcli.native.spectra import Spectrum
 from oracle import correlate
 
 pytestmark = pytest.mark.skipif(not native.FOURIER, reason="the native extension is not built here")
@@ -22,7 +23,7 @@ def test_a_pair_of_tiles_of_every_length_is_a_correlation(rows, columns):
     half, wide = rows - taps.shape[0] + 1, columns - taps.shape[1] + 1
     pixels = rng.standard_normal((half + rows, columns + wide + 3)).astype(np.float32)
     found = np.empty((2 * half, 2 * wide + 3), np.float32)
-    native.Spectrum(taps, (rows, columns)).correlate(pixels, found, (half, wide))
+    Spectrum(taps, (rows, columns)).correlate(pixels, found, (half, wide))
     truth = scipy.signal.correlate(pixels.astype(float), taps.astype(float), "valid", method="direct")
     assert np.abs(truth - found).max() <= 1e-6 * np.abs(taps).sum() * np.abs(pixels).max()
 
@@ -93,7 +94,7 @@ def test_what_the_loops_cannot_do_goes_to_scipy():
     ],
 )
 def test_nothing_outside_the_buffers_is_touched(pixels, results, half):
-    spectrum = native.Spectrum(np.ones((3, 3), np.float32), (16, 16))
+    spectrum = Spectrum(np.ones((3, 3), np.float32), (16, 16))
     with pytest.raises(ValueError, match=r"plane|axis|tile"):
         spectrum.correlate(pixels, results, (half, 14))
 
@@ -101,9 +102,9 @@ def test_nothing_outside_the_buffers_is_touched(pixels, results, half):
 @pytest.mark.parametrize("shape", [(12, 16), (16, 4), (2048, 16)])
 def test_lengths_that_are_no_powers_of_two_are_refused(shape):
     with pytest.raises(ValueError, match="powers of two"):
-        native.Spectrum(np.ones((3, 3), np.float32), shape)
+        Spectrum(np.ones((3, 3), np.float32), shape)
 
 
 def test_taps_larger_than_a_tile_are_refused():
     with pytest.raises(ValueError, match="taps are larger"):
-        native.Spectrum(np.ones((17, 3), np.float32), (16, 16))
+        Spectrum(np.ones((17, 3), np.float32), (16, 16))

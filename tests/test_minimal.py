@@ -10,13 +10,21 @@ from hypothesis import strategies as st
 from convcli import convolve, native
 from convcli.arithmetic.geometry import Geometry
 from convcli.arithmetic.problem import Problem
-from convcli.filters.filter import Numbers
+from convcli.filters.filter import Filter, Numbers
 from convcli.methods import minimal
 from convcli.planner import make_plan
 from oracle import PAD, correlate
 
 pytestmark = pytest.mark.skipif(not native.MINIMAL, reason="the native extension is not built")
 HEIGHTS = range(minimal.SHORTEST, minimal.TALLEST + 1)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _anywhere():
+    """Plain kernels here are held to the promise of banks, or the planner would not let this method near them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Filter, "promises_each", lambda *_: False)
+        yield
 
 
 def problem_of(rows, columns, kernel, **more):

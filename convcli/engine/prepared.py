@@ -20,6 +20,7 @@ from convcli.image import ImageInfo
 from convcli.kernels.kernel import MOST_SUMMED, Kernel, Term
 from convcli.kernels.pairs import Pair
 from convcli.methods import pointwise, separable
+from convcli.methods.cutting import Cut, cut
 from convcli.methods.terms import factor, most_terms
 from convcli.planner import Plan, load
 from convcli.records import record, replace
@@ -30,6 +31,8 @@ Compiled = Callable[..., native.Counts | None]
 """(channels of source rows, target rows of each filter, what stands beyond, scale and bias and step) -> counts, or None
 where the method cannot do these."""
 SIGNS: dict[str, Callable[[Any, Any], Any]] = {">": gt, "<": lt}
+MOST_COUNTED = 10_000
+"""Marked pixels that are counted in float32: their sum is off by far less than a half."""
 LEAST_MARK = 0.25
 """What terms may leave of marks, of all together: counts are told from none."""
 SAFE = 1e30
@@ -74,9 +77,12 @@ class Method:
 
     @cached_property
     def wide(self) -> Apply:
-        """The filter in float64."""
+        """The filter in float64, in tiles of its own."""
         plan, filter_ = self.plan, self.filter
-        return ready(filter_.pair or filter_.kernel, plan.method, replace(plan.problem, itemsize=8))
+        problem = replace(plan.problem, itemsize=8)
+        made = ready(filter_.pair or filter_.kernel, plan.method, problem)
+        looks_up = getattr(made, "looks_up", False)  # such are of any size
+        return made if looks_up else Cut(problem, load(plan.method).tile(problem.depthwise), made)
 
     @cached_property
     def safe(self) -> float:
@@ -120,7 +126,7 @@ class Method:
         Where taps would be too many, what their terms add up to is not looked at: a place counts where one has a tap.
         """
         plan, kernel = self.plan, self.filter.kernel
-        problem, method = replace(plan.problem, itemsize=4, multiplier=0), plan.method
+        problem, method = replace(plan.problem, itemsize=4, multiplier=0, local=False), plan.method
         if kernel.terms and prod(kernel.shape) > MOST_SUMMED:
             terms = signed(kernel.terms, sign)
             return separable.prepare_terms([[terms]], replace(problem, rank=len(terms)))
@@ -133,8 +139,8 @@ class Method:
             if count <= most:
                 return separable.prepare_terms(found, replace(problem, rank=max(1, count)))
             method = "direct"
-        made: Apply = load("direct" if plan.problem.multiplier else method).prepare(taps, problem)
-        return made
+        wide = replace(problem, itemsize=4 if prod(problem.kernel) * problem.fan_in <= MOST_COUNTED else 8)
+        return cut(load("direct" if plan.problem.multiplier else method), taps, wide)
 
 
 @lru_cache(maxsize=16)

@@ -240,7 +240,8 @@ def _put_infinities(method: Method, channels: Array, result: Array, look: Look) 
 def _reweigh(job: Job, method: Method, unknown: Array, result: Array, look: Look) -> None:
     """Normalised convolution: divide by the share of the kernel that met a known pixel (Knutsson and Westin, 1993)."""
     share = np.empty_like(result)
-    look(method.apply, (~unknown).astype(result.dtype), share)
+    apply = method.apply if result.dtype == method.plan.problem.dtype else method.wide
+    look(apply, (~unknown).astype(result.dtype), share)
     share /= job.taps.sum(axis=tuple(range(1, job.taps.ndim))).reshape(-1, *(1,) * (share.ndim - 1))
     nothing = ~_meets(method.reach, ~unknown, result, look)
     share[nothing] = 1

@@ -219,7 +219,12 @@ class Filter:
             plain=info.dtype == working and self.keeps_results(info, working),
             multiplier=self.pair.multiplier if self.pair else 0,
             halves=halves(self, info),
+            local=self.promises_each(info),
         )
+
+    def promises_each(self, info: ImageInfo) -> bool:
+        """True where the promised accuracy holds at each output: floating-point results of each channel alone."""
+        return self.pair is None and self.kernel.inputs == 1 and not _is_integer(self.output_dtype(info))
 
     def output_info(self, info: ImageInfo) -> ImageInfo:
         """What the result will be, before any pixel is read."""

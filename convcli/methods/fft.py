@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from convcli.arithmetic.geometry import Geometry
 from convcli.arithmetic.problem import Cost, Problem
 from convcli.methods import fourier
-from convcli.records import record
+from convcli.methods.promise import Kept, of_transform
+from convcli.records import record, replace
 
 if TYPE_CHECKING:
     import numpy as np
@@ -110,15 +111,30 @@ def _per_output(shape: tuple[int, ...], axes: tuple[Geometry, ...], most: int) -
     return tiles * (values * sum(log2(n) + 2 for n in shape) * (2 if values > most else 1) + 4000)
 
 
-def prepare(taps: Array, problem: Problem) -> Fft | fourier.Fourier:
+def prepare(taps: Array, problem: Problem) -> Fft | fourier.Fourier | Kept:
     """The conjugate spectra of the filters (O, I/g, *lengths), once."""
-    spread = dilated(taps.astype(problem.dtype), problem.dilation)
-    if fourier.able(problem):
-        return fourier.prepare(spread, problem)
-    from scipy import fft
+    import numpy as np
 
-    shape = lengths(problem.axes)
-    return Fft(problem, shape, fft.rfftn(spread, shape, axes=_last(shape)).conj())
+    spread = dilated(taps.astype(problem.dtype), problem.dilation)
+    made: Fft | fourier.Fourier
+    if fourier.able(problem):
+        made = fourier.prepare(spread, problem)
+        gains, values = [spectrum.gain() for spectrum in made.spectra], prod(made.shape)
+        yielded = fourier.pair(problem)
+    else:
+        from scipy import fft
+
+        shape = lengths(problem.axes)
+        made = Fft(problem, shape, fft.rfftn(spread, shape, axes=_last(shape)).conj())
+        gains, values = [float(np.abs(spectrum).max()) for spectrum in made.spectra], prod(shape)
+        yielded = tile(problem)
+    if not problem.local:
+        return made
+    each = zip(taps, gains, strict=True)
+    promises = tuple(of_transform(problem, filter_[0], gain, values, yielded) for filter_, gain in each)
+    if isinstance(made, fourier.Fourier):  # which judges pair by pair
+        return replace(made, promises=promises)
+    return Kept(problem, made, promises)
 
 
 def dilated(taps: Array, dilation: tuple[int, ...]) -> Array:

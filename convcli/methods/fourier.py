@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from convcli import native
 from convcli.arithmetic.geometry import Geometry
 from convcli.arithmetic.problem import Cost, Problem
+from convcli.methods.promise import Promise
+from convcli.native.spectra import Seen, Spectrum
 from convcli.records import record
 
 if TYPE_CHECKING:
@@ -39,8 +41,13 @@ def able(problem: Problem) -> bool:
 
 def tile(problem: Problem) -> tuple[int, ...]:
     """The outputs of a strip of pairs of tiles, which the loops take one after the other."""
+    return pair(problem, ABREAST)
+
+
+def pair(problem: Problem, abreast: int = 1) -> tuple[int, ...]:
+    """The outputs of a pair of tiles, or of several side by side."""
     high, wide = _yield(lengths(problem.axes), problem.axes)
-    most = 2 * high, ABREAST * wide
+    most = 2 * high, abreast * wide
     return tuple(min(a.output, (n - 1) // a.stride + 1) for n, a in zip(most, problem.axes, strict=True))
 
 
@@ -91,7 +98,7 @@ def prepare(taps: Array, problem: Problem) -> Fourier:
 
     shape = lengths(problem.axes)
     planes = np.ascontiguousarray(taps[:, 0], np.float32)
-    return Fourier(problem, shape, tuple(native.Spectrum(plane, shape) for plane in planes))
+    return Fourier(problem, shape, tuple(Spectrum(plane, shape) for plane in planes))
 
 
 @record
@@ -100,7 +107,8 @@ class Fourier:
 
     problem: Problem
     shape: tuple[int, int]
-    spectra: tuple[native.Spectrum, ...]
+    spectra: tuple[Spectrum, ...]
+    promises: tuple[Promise, ...] = ()
 
     def __call__(self, block: Array, out: Array) -> None:
         """Fill `out` (O, *tile) from `block` (I, *window)."""
@@ -113,6 +121,19 @@ class Fourier:
         high, wide = (s * (n - 1) + 1 for n, s in zip(out.shape[1:], (down.stride, across.stride), strict=True))
         for number, spectrum in enumerate(self.spectra):
             target = out[number] if plain else np.empty((high, wide), np.float32)
-            spectrum.correlate(block[number // per_group], target, tile)
+            pixels, watch = block[number // per_group], self.promises[number].watch if self.promises else None
+            pairs = spectrum.correlate(pixels, target, tile, watch)
             if not plain:
                 out[number] = target[:: down.stride, :: across.stride]
+            for place, seen in enumerate(pairs):
+                self._judge(self.promises[number], pixels, out[number], (place * tile[1], (place + 1) * tile[1]), seen)
+
+    def _judge(self, promise: Promise, pixels: Array, out: Array, made: tuple[int, int], seen: Seen) -> None:
+        """See to the outputs of a pair of tiles, whose columns at stride 1 are [first, last)."""
+        axis = self.problem.axes[1]
+        first, last = (-(-column // axis.stride) for column in made)
+        results = out[:, first:last]
+        if results.size:
+            start = first * axis.stride
+            stop = start + (results.shape[1] - 1) * axis.stride + axis.extent
+            promise.judge(pixels[:, start:stop], results, seen)

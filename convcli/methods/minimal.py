@@ -56,6 +56,8 @@ def refuse(problem: Problem) -> str | None:
         return "only in a plane, for dilation 1 down the columns"
     if reason := _refuse_bank(problem) if _is_bank(problem) else _refuse_kernel(problem):
         return reason
+    if problem.local:
+        return "it mixes rows, whose rounding would show where pixels are far apart in size"
     if problem.itemsize == 8:
         return "only in float32"
     return None if native.MINIMAL and native.LAYERS else "only in compiled code"

@@ -11,6 +11,8 @@
 #include <Python.h>
 #include <math.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #if !defined(__GNUC__)
@@ -47,6 +49,38 @@ struct plane {
     char *data;
     ptrdiff_t rows, columns, step;
 };
+
+/* What a tile was seen to hold: the sum of its squared pixels, the largest pixel and the smallest result without their
+ * signs, lane by lane. Floats without signs are ordered as their bits are. */
+typedef int32_t bits __attribute__((vector_size(LANES * sizeof(int32_t))));
+struct seen {
+    vector energy;
+    bits largest, smallest;
+    double root, most, limit, small; /* see judge */
+    int32_t few, reached;
+};
+
+/* What results are judged by: for the limit that they are to reach, factors of the root of the energy, of the largest
+ * pixel, and again of the root, whichever of these is smaller; the share of the mean pixel that counts as small; the pixels
+ * that an output reads; and memory to count in. */
+struct watch {
+    double random, sum, norm, share;
+    ptrdiff_t high, wide;
+    int32_t *cells;
+};
+enum { NO_SIGN = 0x7fffffff };
+
+INLINE bits larger_bits(bits a, bits b)
+{
+    bits more = a > b;
+    return (a & more) | (b & ~more);
+}
+
+INLINE bits smaller_bits(bits a, bits b)
+{
+    bits less = a < b;
+    return (a & less) | (b & ~less);
+}
 
 INLINE struct point turned(struct point p, struct turn by)
 {
@@ -139,7 +173,8 @@ INLINE void transpose(vector v[LANES])
 }
 
 /* Eight rows of pixels from `row` on as points of eight lines; zeros where there are none. */
-INLINE void load_pixels(const struct plane *from, ptrdiff_t row, ptrdiff_t count, struct point *line, int imaginary)
+INLINE void load_pixels(const struct plane *from, ptrdiff_t row, ptrdiff_t count, struct point *line, int imaginary,
+                        struct seen *seen)
 {
     static const float none[LANES];
     float edge[LANES][LANES];
@@ -157,6 +192,10 @@ INLINE void load_pixels(const struct plane *from, ptrdiff_t row, ptrdiff_t count
             }
             block[i] = *(const loose *)pixels;
         }
+        for (int i = 0; seen && i < LANES; i++) {
+            seen->energy += block[i] * block[i];
+            seen->largest = larger_bits(seen->largest, (bits)block[i] & NO_SIGN);
+        }
         transpose(block);
         for (int i = 0; i < LANES; i++)
             if (imaginary)
@@ -167,8 +206,10 @@ INLINE void load_pixels(const struct plane *from, ptrdiff_t row, ptrdiff_t count
 }
 
 /* The other way; what lies outside the plane is dropped. */
-INLINE void store_pixels(const struct plane *to, ptrdiff_t row, const struct point *line, int imaginary)
+INLINE void store_pixels(const struct plane *to, ptrdiff_t row, const struct point *line, int imaginary,
+                         struct seen *seen)
 {
+    int32_t edge[LANES];
     for (ptrdiff_t x = 0; x < to->columns; x += LANES) {
         vector block[LANES];
         ptrdiff_t there = to->columns - x < LANES ? to->columns - x : LANES;
@@ -177,21 +218,28 @@ INLINE void store_pixels(const struct plane *to, ptrdiff_t row, const struct poi
         transpose(block);
         for (int i = 0; i < LANES && row + i < to->rows; i++) {
             float *pixels = (float *)(to->data + (row + i) * to->step) + x;
+            bits size = (bits)block[i] & NO_SIGN;
             if (there == LANES)
                 *(loose *)pixels = block[i];
-            else
+            else {
                 memcpy(pixels, &block[i], (size_t)there * sizeof(float));
+                for (ptrdiff_t j = there; seen && j < LANES; j++)
+                    edge[j] = NO_SIGN;
+                memcpy(edge, &size, (size_t)there * sizeof *edge), memcpy(&size, edge, sizeof size);
+            }
+            if (seen)
+                seen->smallest = smaller_bits(seen->smallest, size);
         }
     }
 }
 
 /* Along the rows: pixels to the tile between passes. `second` may be NULL. */
-INLINE void forward_rows(const struct tile *tile, const struct plane *first, const struct plane *second)
+INLINE void forward_rows(const struct tile *tile, const struct plane *first, const struct plane *second, struct seen *seen)
 {
     for (ptrdiff_t y = 0; y < tile->rows; y += LANES) {
-        load_pixels(first, y, tile->columns, tile->line, 0);
+        load_pixels(first, y, tile->columns, tile->line, 0, seen);
         if (second)
-            load_pixels(second, y, tile->columns, tile->line, 1);
+            load_pixels(second, y, tile->columns, tile->line, 1, seen);
         else
             for (ptrdiff_t x = 0; x < tile->columns; x++)
                 tile->line[x].im = (vector){0};
@@ -203,7 +251,7 @@ INLINE void forward_rows(const struct tile *tile, const struct plane *first, con
     }
 }
 
-INLINE void backward_rows(const struct tile *tile, const struct plane *first, const struct plane *second)
+INLINE void backward_rows(const struct tile *tile, const struct plane *first, const struct plane *second, struct seen *seen)
 {
     ptrdiff_t rows = first->rows > second->rows ? first->rows : second->rows;
     for (ptrdiff_t y = 0; y < rows; y += LANES) {
@@ -212,8 +260,8 @@ INLINE void backward_rows(const struct tile *tile, const struct plane *first, co
             tile->line[x].im = *(const loose *)(tile->im + x * tile->pitch + y);
         }
         backward(tile->line, tile->columns, tile->row_turns);
-        store_pixels(first, y, tile->line, 0);
-        store_pixels(second, y, tile->line, 1);
+        store_pixels(first, y, tile->line, 0, seen);
+        store_pixels(second, y, tile->line, 1, seen);
     }
 }
 
@@ -239,10 +287,11 @@ INLINE void move_columns(const struct tile *tile, ptrdiff_t x, int imaginary, in
 }
 
 /* Two planes of pixels to two of results: the real and the imaginary part of one transform. */
-INLINE void correlate_tile_body(const struct tile *tile, const struct plane pixels[2], const struct plane results[2])
+INLINE void correlate_pair(const struct tile *tile, const struct plane pixels[2], const struct plane results[2],
+                                struct seen *seen)
 {
     const struct point *spectrum = tile->spectrum;
-    forward_rows(tile, pixels, pixels + 1);
+    forward_rows(tile, pixels, pixels + 1, seen);
     for (ptrdiff_t x = 0; x < tile->columns; x += LANES) {
         move_columns(tile, x, 0, 0);
         move_columns(tile, x, 1, 0);
@@ -255,7 +304,20 @@ INLINE void correlate_tile_body(const struct tile *tile, const struct plane pixe
         move_columns(tile, x, 0, 1);
         move_columns(tile, x, 1, 1);
     }
-    backward_rows(tile, results, results + 1);
+    backward_rows(tile, results, results + 1, seen);
+}
+
+INLINE void correlate_tile_body(const struct tile *tile, const struct plane pixels[2], const struct plane results[2])
+{
+    correlate_pair(tile, pixels, results, NULL);
+}
+
+INLINE void watch_tile_body(const struct tile *tile, const struct plane pixels[2], const struct plane results[2],
+                            struct seen *seen)
+{
+    struct seen here = *seen; /* in registers: nothing else is written through it */
+    correlate_pair(tile, pixels, results, &here);
+    *seen = here;
 }
 
 /* The conjugate spectrum of taps, which makes a product a correlation, over the number of points. */
@@ -263,7 +325,7 @@ INLINE void find_spectrum_body(const struct tile *tile, const struct plane *taps
 {
     struct point *spectrum = tile->spectrum;
     float scale = (float)(1 / ((double)tile->rows * (double)tile->columns));
-    forward_rows(tile, taps, NULL);
+    forward_rows(tile, taps, NULL, NULL);
     for (ptrdiff_t x = 0; x < tile->columns; x += LANES) {
         move_columns(tile, x, 0, 0);
         move_columns(tile, x, 1, 0);
@@ -275,6 +337,9 @@ INLINE void find_spectrum_body(const struct tile *tile, const struct plane *taps
 
 VERSIONS(correlate_tile, (const struct tile *tile, const struct plane pixels[2], const struct plane results[2]),
          (tile, pixels, results))
+VERSIONS(watch_tile,
+         (const struct tile *tile, const struct plane pixels[2], const struct plane results[2], struct seen *seen),
+         (tile, pixels, results, seen))
 VERSIONS(find_spectrum, (const struct tile *tile, const struct plane *taps), (tile, taps))
 
 static void find_turns(struct turn *turns, ptrdiff_t length)
@@ -359,8 +424,93 @@ static struct plane beside(struct plane plane, ptrdiff_t first, ptrdiff_t most)
     return plane;
 }
 
-/* Pairs of tiles side by side, each with results of 2 `half` x `wide`. */
-static const char *filter_pixels(const struct tile *tile, const Py_buffer *buffers, ptrdiff_t half, ptrdiff_t wide)
+/* The number of pixels between -limit and limit in each cell of LANES x LANES. */
+INLINE void count_small_body(const struct plane *pixels, float limit, int32_t *counts)
+{
+    for (ptrdiff_t y = 0; y < pixels->rows; y += LANES)
+        for (ptrdiff_t x = 0; x < pixels->columns; x += LANES) {
+            ptrdiff_t rows = pixels->rows - y < LANES ? pixels->rows - y : LANES;
+            ptrdiff_t columns = pixels->columns - x < LANES ? pixels->columns - x : LANES;
+            const char *from = pixels->data + y * pixels->step + x * (ptrdiff_t)sizeof(float);
+            bits small = {0};
+            int32_t count = 0;
+            for (ptrdiff_t i = 0; i < rows; i++, from += pixels->step)
+                if (columns == LANES) {
+                    vector values = *(const loose *)from;
+                    small -= (values < limit) & (values > -limit);
+                } else
+                    for (ptrdiff_t j = 0; j < columns; j++)
+                        count += fabsf(((const float *)from)[j]) < limit;
+            for (int i = 0; i < LANES; i++)
+                count += small[i];
+            *counts++ = count;
+        }
+}
+VERSIONS(count_small, (const struct plane *pixels, float limit, int32_t *counts), (pixels, limit, counts))
+
+/* The most pixels between -limit and limit that a window of high x wide pixels may hold, anywhere in a plane: those of
+ * all cells that it touches. Cells are turned into sums over all cells before them, and a window is four of these. */
+static int32_t most_small(const struct plane *pixels, float limit, const struct watch *watch)
+{
+    ptrdiff_t rows = (pixels->rows + LANES - 1) / LANES, columns = (pixels->columns + LANES - 1) / LANES;
+    ptrdiff_t down = (watch->high + LANES - 2) / LANES + 1, across = (watch->wide + LANES - 2) / LANES + 1;
+    int32_t *sums = watch->cells, *cells = sums + (rows + 1) * (columns + 1), most = 0;
+    count_small(pixels, limit, cells);
+    memset(sums, 0, (size_t)(columns + 1) * sizeof *sums);
+    for (ptrdiff_t y = 0; y < rows; y++) {
+        int32_t *above = sums + y * (columns + 1), *here = above + columns + 1, run = 0;
+        here[0] = 0;
+        for (ptrdiff_t x = 0; x < columns; x++)
+            here[x + 1] = above[x + 1] + (run += cells[y * columns + x]);
+    }
+    for (ptrdiff_t y = 0; y < rows; y++)
+        for (ptrdiff_t x = 0; x < columns; x++) {
+            const int32_t *top = sums + y * (columns + 1), *left = top + x;
+            const int32_t *bottom = sums + (y + down < rows ? y + down : rows) * (columns + 1);
+            ptrdiff_t right = x + across < columns ? x + across : columns;
+            int32_t inside = bottom[right] - bottom[x] - top[right] + *left;
+            most = inside > most ? inside : most;
+        }
+    return most;
+}
+
+/* Where results are not all larger than rounding allows for, look how evenly large pixels are spread: `limit` is what
+ * results, or sums of absolute products, are to reach; `small` the size below which the pixels of `few` are. */
+static void judge(struct seen *seen, const struct plane pixels[2], const struct plane results[2],
+                  const struct watch *watch)
+{
+    double energy = 0;
+    int32_t largest = 0, smallest = NO_SIGN;
+    float most, least;
+    for (int i = 0; i < LANES; i++) {
+        energy += (double)seen->energy[i];
+        largest = seen->largest[i] > largest ? seen->largest[i] : largest;
+        smallest = seen->smallest[i] < smallest ? seen->smallest[i] : smallest;
+    }
+    memcpy(&most, &largest, sizeof most), memcpy(&least, &smallest, sizeof least);
+    double root = sqrt(energy), peak = watch->norm * root, sum = watch->sum * (double)most;
+    seen->root = root, seen->most = most, seen->limit = watch->random * root + (sum < peak ? sum : peak);
+    seen->small = 0, seen->few = 0;
+    seen->reached = (double)least >= seen->limit;
+    if (seen->reached || !isfinite(energy))
+        return;
+    double there = 0;
+    for (int i = 0; i < 2; i++)
+        there += (double)results[i].rows * (double)results[i].columns;
+    seen->small = watch->share * root / sqrt(there);
+    for (int i = 0; i < 2 && results[i].rows; i++) {
+        struct plane seen_by = pixels[i];
+        ptrdiff_t rows = results[i].rows + watch->high - 1, columns = results[i].columns + watch->wide - 1;
+        seen_by.rows = seen_by.rows < rows ? seen_by.rows : rows;
+        seen_by.columns = seen_by.columns < columns ? seen_by.columns : columns;
+        int32_t few = most_small(&seen_by, (float)seen->small, watch);
+        seen->few = few > seen->few ? few : seen->few;
+    }
+}
+
+/* Pairs of tiles side by side, each with results of 2 `half` x `wide`; what each was `seen` to hold, or NULL. */
+static const char *filter_pixels(const struct tile *tile, const Py_buffer *buffers, ptrdiff_t half, ptrdiff_t wide,
+                                 struct seen *seen, const struct watch *watch)
 {
     struct plane pixels[2], results[2];
     const char *wrong = as_plane(&buffers[PIXELS], pixels);
@@ -376,31 +526,70 @@ static const char *filter_pixels(const struct tile *tile, const Py_buffer *buffe
     for (ptrdiff_t x = 0; x < results->columns; x += wide) {
         struct plane from[2] = {beside(pixels[0], x, tile->columns), beside(pixels[1], x, tile->columns)};
         struct plane to[2] = {beside(results[0], x, wide), beside(results[1], x, wide)};
-        correlate_tile(tile, from, to);
+        if (!seen) {
+            correlate_tile(tile, from, to);
+            continue;
+        }
+        watch_tile(tile, from, to, seen);
+        judge(seen++, from, to, watch);
     }
     Py_END_ALLOW_THREADS
     return NULL;
 }
 
+/* (reached, energy, largest, limit, small, few) of all pairs of a strip. */
+static PyObject *as_list(const struct seen *seen, Py_ssize_t pairs)
+{
+    PyObject *list = PyList_New(pairs);
+    for (Py_ssize_t i = 0; list && i < pairs; i++, seen++) {
+        PyObject *one = Py_BuildValue("(Nddddi)", PyBool_FromLong(seen->reached), seen->root, seen->most, seen->limit,
+                                      seen->small, seen->few);
+        if (!one || PyList_SetItem(list, i, one))
+            Py_CLEAR(list);
+    }
+    return list;
+}
+
 /* The buffers of a call, checked and used; `half` is 0 for taps. */
-static PyObject *called(PyObject *const *objects, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t half, Py_ssize_t wide)
+static PyObject *called(PyObject *const *objects, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t half, Py_ssize_t wide,
+                        struct watch *watch)
 {
     Py_buffer buffers[BUFFERS] = {{0}};
     int flags[BUFFERS] = {PyBUF_RECORDS_RO, half ? PyBUF_SIMPLE : PyBUF_WRITABLE, PyBUF_WRITABLE, PyBUF_RECORDS};
     const char *wrong = NULL;
+    struct seen *seen = NULL;
     struct tile tile;
+    PyObject *result = NULL;
+    Py_ssize_t pairs = 0;
     int ready = 1;
     for (int i = 0; i < BUFFERS && ready; i++)
         ready = !objects[i] || !PyObject_GetBuffer(objects[i], &buffers[i], flags[i]);
+    if (ready && watch && buffers[RESULTS].ndim == 2) {
+        size_t cells = 2 * (LONGEST / LANES + 1) * (LONGEST / LANES + 1);
+        pairs = (buffers[RESULTS].shape[1] + wide - 1) / wide;
+        seen = aligned_alloc(64, (size_t)pairs * ((sizeof *seen + 63) / 64 * 64) + 64);
+        watch->cells = malloc(cells * sizeof *watch->cells);
+        if (!seen || !watch->cells) {
+            PyErr_NoMemory();
+            ready = 0;
+        }
+    }
+    for (Py_ssize_t i = 0; ready && i < pairs; i++)
+        seen[i] = (struct seen){.smallest = (bits){0} + NO_SIGN};
     if (ready) {
         wrong = lay_out(&buffers[KERNEL], &buffers[MEMORY], rows, columns, &tile);
-        wrong = wrong ? wrong : half ? filter_pixels(&tile, buffers, half, wide) : transform_taps(&tile, buffers);
+        wrong = wrong ? wrong : half ? filter_pixels(&tile, buffers, half, wide, seen, watch) : transform_taps(&tile, buffers);
     }
     if (wrong)
         PyErr_SetString(PyExc_ValueError, wrong);
+    else if (ready)
+        result = as_list(seen, pairs);
+    free(seen);
+    if (watch)
+        free(watch->cells);
     for (int i = 0; i < BUFFERS; i++)
         PyBuffer_Release(&buffers[i]);
-    return ready && !wrong ? Py_NewRef(Py_None) : NULL;
+    return result;
 }
 
 static PyObject *spectrum(PyObject *module, PyObject *args)
@@ -410,25 +599,29 @@ static PyObject *spectrum(PyObject *module, PyObject *args)
     (void)module;
     if (!PyArg_ParseTuple(args, "OOOnn", &objects[PIXELS], &objects[KERNEL], &objects[MEMORY], &rows, &columns))
         return NULL;
-    return called(objects, rows, columns, 0, 0);
+    return called(objects, rows, columns, 0, 0, NULL);
 }
 
 static PyObject *correlate(PyObject *module, PyObject *args)
 {
     PyObject *objects[BUFFERS];
     Py_ssize_t rows, columns, half, wide;
+    struct watch watch = {0};
     (void)module;
-    if (!PyArg_ParseTuple(args, "OOOOnn(nn)", &objects[PIXELS], &objects[KERNEL], &objects[MEMORY], &objects[RESULTS],
-                          &rows, &columns, &half, &wide))
+    if (!PyArg_ParseTuple(args, "OOOOnn(nn)|(dddd)(nn)", &objects[PIXELS], &objects[KERNEL], &objects[MEMORY], &objects[RESULTS],
+                          &rows, &columns, &half, &wide, &watch.random, &watch.sum, &watch.norm, &watch.share,
+                          &watch.high, &watch.wide))
         return NULL;
     if (half < 1 || wide < 1)
         return PyErr_Format(PyExc_ValueError, "a tile of %zd x %zd results", half, wide);
-    return called(objects, rows, columns, half, wide);
+    if (watch.high < 0 || watch.wide < 0 || watch.high > LONGEST || watch.wide > LONGEST)
+        return PyErr_Format(PyExc_ValueError, "a kernel of %zd x %zd", watch.high, watch.wide);
+    return called(objects, rows, columns, half, wide, watch.high ? &watch : NULL);
 }
 
 static PyMethodDef METHODS[] = {
     {"spectrum", spectrum, METH_VARARGS, "spectrum(taps, spectrum, memory, rows, columns)"},
-    {"correlate", correlate, METH_VARARGS, "correlate(pixels, spectrum, memory, results, rows, columns, (half, wide))"},
+    {"correlate", correlate, METH_VARARGS, "correlate(pixels, spectrum, memory, results, rows, columns, (half, wide)[, watch]) -> what pairs were seen to hold"},
     {NULL, NULL, 0, NULL},
 };
 
