@@ -77,7 +77,10 @@ def test_a_special_pixel_acts_where_a_tap_meets_it(name, dtype, layout):
             except ConvError as error:
                 assert "cannot do this" in str(error)
                 continue
-            check(*expected, found)
+            truth, size = expected
+            finite = np.abs(image[np.isfinite(image)].astype(float)).max()
+            terms = method == "separable" and name != "box"  # several cancel, in float64, in relation to the largest
+            check(truth, size + 1e-7 * finite * terms, found)
             done.add(method)
     assert done >= {"direct", "fft", "gemm"}
 

@@ -1,0 +1,87 @@
+"""The promise at each output: |error| <= 2e-5 (|k| * |x|) there, whatever else is in the image, by every method."""
+
+import numpy as np
+import pytest
+from scipy import signal
+
+from convcli import convolve
+from convcli.arithmetic.problem import ACCURACY
+from convcli.errors import ConvError
+from convcli.methods import METHODS
+
+SHAPE = (110, 160)
+GRID = np.mgrid[-14:15, -14:15]
+KERNELS = {
+    "disk": ((GRID**2).sum(axis=0) <= 196) / 613.0,
+    "box": np.full((21, 21), 1 / 441),
+    "signed": np.random.default_rng(1).standard_normal((27, 31)),
+    "gabor": np.exp(-(GRID**2).sum(axis=0) / 50.0) * np.cos(GRID[1] * 0.9),
+}
+SPIKES = (1e4, 1e8, 1e12, 1e20, 1e30)
+
+
+def pictures(rng):
+    """Pixels that differ as much as pixels can: spots, masks, stars, halves, decay, signs, the smallest numbers."""
+    plain = 1 + rng.random(SHAPE)
+    for spike in SPIKES:
+        image = plain.copy()
+        image[tuple(rng.integers(n) for n in SHAPE)] = spike
+        yield f"spot of {spike:g}", image
+    yield "mask", rng.random(SHAPE) < 0.002
+    yield "half black", np.where(np.arange(SHAPE[1]) < 75, plain, 0)
+    yield "stars", np.where(rng.random(SHAPE) < 0.001, 10.0 ** rng.uniform(0, 12, SHAPE), 0)
+    yield "decay", np.exp(-np.arange(SHAPE[1]) / 4.0) * plain
+    yield "signs", rng.standard_normal(SHAPE)
+    yield "constant", np.full(SHAPE, 1000.5)
+    yield "smallest", plain * 1e-37
+    yield "black", np.zeros(SHAPE)
+
+
+PICTURES = dict(pictures(np.random.default_rng(0)))
+
+
+def definition(image, taps):
+    """'valid' correlation in float64 by the definition, and of the absolute values; both with no transform."""
+    wide = image.astype(np.float64)
+    return tuple(
+        signal.correlate(x, k, "valid", method="direct") for x, k in ((wide, taps), (np.abs(wide), np.abs(taps)))
+    )
+
+
+@pytest.mark.parametrize("name", KERNELS)
+@pytest.mark.parametrize("picture", PICTURES)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_each_output_is_as_accurate_as_what_it_reads(picture, name, dtype):
+    image, taps = PICTURES[picture].astype(dtype), KERNELS[name]
+    truth, size = definition(image, taps)
+    for method in METHODS:
+        if method == "separable" and name != "box":
+            continue  # several terms are accurate in relation to the largest pixel
+        try:
+            found = convolve(image, taps, method=method, padding="valid", threads=1).astype(np.float64)
+        except ConvError as error:
+            assert "cannot do this" in str(error)
+            continue
+        error = np.abs(truth - found)
+        assert (error <= ACCURACY * size + 4 * float(np.finfo(dtype).smallest_subnormal) * taps.size).all(), method
+        assert (found[size == 0] == 0).all(), method
+        if (image >= 0).all() and (taps >= 0).all():
+            assert (found >= 0).all(), method
+
+
+@pytest.mark.parametrize("spike", SPIKES)
+def test_a_bright_voxel_reaches_no_further_than_the_kernel(spike):
+    rng = np.random.default_rng(3)
+    image, taps = 1 + rng.random((40, 50, 60)), rng.standard_normal((5, 5, 5))
+    image[20, 25, 30] = spike
+    image = image.astype(np.float32)
+    truth, size = definition(image, taps)
+    for method in ("direct", "fft", "gemm"):
+        found = convolve(image, taps, axes="ZYX", padding="valid", method=method)
+        assert (np.abs(truth - found) <= ACCURACY * size).all(), method
+
+
+def test_the_same_bits_come_out_whatever_the_threads():
+    image = PICTURES["stars"].astype(np.float32)
+    one, two = (convolve(image, KERNELS["disk"], method="fft", threads=n) for n in (1, 2))
+    np.testing.assert_array_equal(one, two)
