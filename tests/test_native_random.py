@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from convcli import native
-from convcli.native import scans
+from convcli.native import scans, spectra
 
 pytestmark = pytest.mark.skipif(not native.INSTRUCTIONS, reason="the native extension is not built")
 
@@ -144,7 +144,7 @@ def by_spectrum():
         return [block, rng.random(kernel, np.float32)], shape, "float32", {"tile": tile}
 
     def call(arrays, target, options):
-        native.Spectrum(np.ascontiguousarray(arrays[1]), (16, 32)).correlate(arrays[0], target, options["tile"])
+        spectra.Spectrum(np.ascontiguousarray(arrays[1]), (16, 32)).correlate(arrays[0], target, options["tile"])
 
     return Entry(draw, call)
 
@@ -208,10 +208,11 @@ def tried(name, arrays, target, options):
 def test_every_entry_that_writes_is_tried():
     public = {
         name
-        for name, value in vars(native).items()
-        if callable(value) and getattr(value, "__module__", "") == native.__name__
+        for module in (native, spectra)
+        for name, value in vars(module).items()
+        if callable(value) and getattr(value, "__module__", "") == module.__name__
     }
-    classes = {"Counts", "Steps", "Options"}
+    classes = {"Counts", "Steps", "Options", "Watch", "Seen"}
     assert {name for name in public if not name.startswith("_")} - classes - OF_ONE_RESULT == ENTRIES.keys()
 
 
