@@ -25,7 +25,7 @@ ONE_NUMBER = (256, 257, 259, 262, 277, 278, 284, 317, 322, 323)
 """Tags of sizes, compression, colours, layout and prediction."""
 TILE_WIDTH, TILE_LENGTH = 322, 323
 SIZES = (256, 257, 277, 278, TILE_WIDTH, TILE_LENGTH)
-WHOLE = (1, 3, 4, 6, 8, 9, 13, 16, 17, 18)  # types of integers
+WHOLE = (1, 3, 4, 6, 8, 9, 16, 17)  # types of integers
 OF_FLOATS, FLOATS = 3, 3  # a predictor, and a format of samples
 FAXES = (2, 3, 4)
 
