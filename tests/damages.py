@@ -60,6 +60,7 @@ ACCEPTED = (
     ("tiff", r"Metadata Warning, tag \d+ had too many entries", "libtiff takes the first, or refuses them with us"),
     ("tiff", r"bytes pattern|bytes-like object|cannot be interpreted|decoder error -9", "Pillow's own errors"),
     ("tiff", rf"Skipping tag (?!({PIXELS})\b)", "the same"),
+    ("pnm", r"Channel value too large", "Pillow joins the two numbers that a comment parts"),
     ("npy", r"created on Python 2", "an old way to write the header, which is read all the same"),
 )
 """Kind, what the peer says, and why it is no reason to refuse the file."""

@@ -250,7 +250,7 @@ def check_whole(content: bytes, found: Scan, scans: Places, data: Array, needs_t
     if found.restart:
         missing = (found.units - 1) // found.restart - len(RESTART.findall(content, start, end))
         ends_early, goes_on = missing > 0, missing < 0
-        if not missing and found.bits == 8 and len(found.factors) != 4 and is_refused_by_jpegxl(content):
+        if not missing and found.frame == "baseline" and len(found.factors) != 4 and is_refused_by_jpegxl(content):
             raise corrupt("JPEG", "the data between two restart markers are not those of as many units")
     elif is_undecoded(data):
         ends_early, goes_on = not is_same(content[: scans[-1][1]] + FILLER + END, data), False

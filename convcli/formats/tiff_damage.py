@@ -24,7 +24,7 @@ UNHEARD = ("GDAL_NODATA",)  # what tifffile logs of tags that are read here, by 
 ONE_NUMBER = (256, 257, 259, 262, 277, 278, 284, 317, 322, 323)
 """Tags of sizes, compression, colours, layout and prediction."""
 TILE_WIDTH, TILE_LENGTH = 322, 323
-SIZES = (256, 257, 277, 278, TILE_WIDTH, TILE_LENGTH)
+SIZES = (277, 278, TILE_WIDTH, TILE_LENGTH)  # a page without rows or columns is called empty elsewhere
 WHOLE = (1, 3, 4, 6, 8, 9, 16, 17)  # types of integers
 OF_FLOATS, FLOATS = 3, 3  # a predictor, and a format of samples
 FAXES = (2, 3, 4)
