@@ -4,10 +4,13 @@ import io
 import struct
 from itertools import product
 
+import imagecodecs
 import numpy as np
 import PIL.Image
 import pytest
+import tifffile
 
+from command import InProcess
 from convcli.formats import ReadOptions, encode, read
 from convcli.image import Image, ImageInfo
 
@@ -144,3 +147,47 @@ def test_what_is_written_as_ink_is_read_as_the_same_ink():
         ImageInfo((16, 16, 4), "uint8", "YXS", samples="cmyk"), np.full((16, 16, 4), (20, 100, 60, 30), np.uint8)
     )
     assert np.abs(read(encode(image, "jpeg")).data.astype(int) - image.data).max() < 3
+
+
+@pytest.mark.parametrize(("bits", "lossless"), [(12, False), *((bits, True) for bits in range(2, 17))])
+def test_a_jpeg_of_other_bits_than_its_type_fills_the_range_and_says_so(bits, lossless):
+    most, dtype = 2**bits - 1, np.uint8 if bits <= 8 else np.uint16
+    pixels = np.linspace(0, most, 12 * 16).round().astype(dtype).reshape(12, 16)
+    try:
+        content = imagecodecs.jpeg8_encode(pixels, 100, lossless=lossless, bitspersample=bits)
+    except ValueError:
+        pytest.skip("the encoder makes no such file")
+    stored, full = imagecodecs.jpeg8_decode(content), np.iinfo(dtype).max
+    image = read(content)
+    np.testing.assert_array_equal(np.floor(stored / most * full + 0.5), image.data)
+    told = [note for note in image.info.notes if note.startswith(f"{bits}-bit samples are scaled")]
+    assert (bits not in (8, 16)) == bool(told)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("ending", ["png", "webp", "pam"])
+@pytest.mark.parametrize("memory", ["1MiB", "256MiB"])
+def test_colours_multiplied_by_their_opacity_are_divided_by_it_where_a_format_holds_colours(
+    capsys, tmp_path, dtype, ending, memory
+):
+    if (dtype, ending) == (np.uint16, "webp"):
+        pytest.skip("WebP has 8 bits")
+    full = np.iinfo(dtype).max
+    rng = np.random.default_rng(3)
+    opacity = rng.integers(0, full, (30, 20, 1), endpoint=True)
+    opacity[:3], opacity[3:6] = 0, full
+    colours = rng.integers(0, opacity + 1, (30, 20, 3))
+    stored = np.concatenate([colours, opacity], axis=-1).astype(dtype)
+    tifffile.imwrite(tmp_path / "in.tif", stored, photometric="rgb", extrasamples=["assocalpha"])
+    code, lines = InProcess(capsys)(
+        *("conv2d", tmp_path / "in.tif", "-k", "identity", "--memory", memory, "-o", tmp_path / f"out.{ending}")
+    )
+    assert 0 == code, lines
+    content = (tmp_path / f"out.{ending}").read_bytes()
+    decode = {"png": imagecodecs.png_decode, "webp": imagecodecs.webp_decode}.get(ending)
+    found = decode(content) if decode else np.frombuffer(content[-stored.nbytes :], stored.dtype.newbyteorder(">"))
+    found = found.reshape(stored.shape)
+    seen = opacity[..., 0] > 0
+    np.testing.assert_array_equal(stored[..., 3], found[..., 3])
+    expected = np.floor(colours[seen] * full / opacity[seen] + 0.5)
+    np.testing.assert_array_equal(expected, found[seen][:, :3])

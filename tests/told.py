@@ -22,6 +22,8 @@ import tifffile
 from faults import chunk
 
 GREY = np.arange(0, 240, 5, dtype=np.uint8).reshape(6, 8)
+CLEAR = np.dstack([GREY, GREY, GREY, np.full_like(GREY, 51)])  # a fifth of all light
+FAINT = (CLEAR // [5, 5, 5, 1]).astype(np.uint8)
 COLOUR = PIL.ImageCms.ImageCmsProfile(PIL.ImageCms.createProfile("sRGB")).tobytes()
 PROFILE = COLOUR[:16] + b"GRAY" + COLOUR[20:]
 PACKET = (
@@ -292,6 +294,11 @@ SAYING = {
     "inks": with_tag(tag(333, 2, b"black\0")),
     "NIfTI's affine": {"nifti": nifti},
     "largest value": {"pnm": lambda: b"P5\n8 6\n1000\n" + GREY.astype(">u2").tobytes()},
+    "largest value of 1": {"pnm": lambda: b"P5\n8 6\n1\n" + (GREY > 99).tobytes()},
+    "that 0 is white": {"tiff": lambda: tiff("tiff", photometric="miniswhite")},
+    "multiplied by their opacity": {
+        "tiff": lambda: tiff("tiff", image=FAINT, photometric="rgb", extrasamples=["assocalpha"])
+    },
     "MPF": {"jpeg": lambda: jpeg(app(2, b"MPF\0" + bytes(20)))},
     "abcD": {"png": lambda: png((b"abcD", b"?"))},
     "50001": with_tag(tag(50001, 2, b"?\0")),
@@ -333,6 +340,17 @@ def in_exif(code, value):
 def picture_like(path):
     """True for formats that Pillow knows."""
     return path.suffix in (".png", ".jpg", ".webp", ".gif", ".bmp", ".tif")
+
+
+def shows(path, pixels):
+    """True where others see these pixels, the opacity last if there is one, or nearly these in a JPEG or a GIF."""
+    if path.suffix in (".pgm", ".pam"):
+        return pixels.tobytes() in path.read_bytes()
+    if not picture_like(path):
+        return False
+    seen = picture(path)
+    found = np.asarray(seen.convert("RGBA" if "A" in seen.mode else "L"))
+    return found.shape == pixels.shape and abs(found.astype(int) - pixels).max() <= 3
 
 
 def in_bytes(mark):
@@ -507,6 +525,9 @@ SEEN = {
     "inks": in_tag(333, "black"),
     "NIfTI's affine": has_affine,
     "largest value": lambda path: b"1000" in path.read_bytes()[:60],
+    "largest value of 1": lambda path: any(head in path.read_bytes()[:60] for head in (b"\n1\n", b"MAXVAL 1\n")),
+    "that 0 is white": lambda path: shows(path, 255 - GREY),
+    "multiplied by their opacity": lambda path: shows(path, CLEAR),
     "MPF": in_bytes(b"MPF\0"),
     "abcD": in_bytes(b"abcD"),
     "50001": in_tag(50001, "?"),

@@ -23,7 +23,7 @@ from convcli.formats.failures import corrupt, decoding
 from convcli.formats.jpeg_segments import START, metadata_of, segment, segments_of
 from convcli.formats.limits import DEFLATE_RATIO, check_declared, check_ratio
 from convcli.formats.options import ReadOptions, WriteOptions
-from convcli.formats.pixels import Array, picture
+from convcli.formats.pixels import Array, filling, picture
 from convcli.formats.source import Source
 from convcli.image import Image, ImageInfo
 from convcli.native import scans as native_scans
@@ -45,6 +45,7 @@ OTHER_FRAMES = {0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF, 0xF7}  # hierarchical 
 BARE = {0x01, *range(0xD0, 0xD8)}  # markers without a length
 ADOBE = b"Adobe"
 SAMPLES = {1: "grey", 3: "rgb", 4: "cmyk"}
+STORED = (8, 16)  # bits that fill their type; samples of others are scaled, as those of PNG and TIFF are
 SUBSAMPLINGS = {(1, 1): "444", (2, 1): "422", (2, 2): "420", (1, 2): "440", (4, 1): "411"}
 DEFAULT_QUALITY = 95
 AFTER_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")  # the next marker after entropy-coded data
@@ -122,6 +123,8 @@ def read(source: Source, options: ReadOptions) -> Image:
         if not options.lenient:
             raise
         info = replace(info, notes=(*info.notes, error.message))
+    if found.bits not in STORED:
+        data = filling(2**found.bits - 1)[data]
     return Image(info, ~data if is_inverted(found) else data)
 
 
@@ -187,10 +190,12 @@ def describe(found: Scan) -> ImageInfo:
     """A scanned JPEG as an image."""
     count = len(found.factors)
     size = (found.height, found.width)
+    dtype = "uint8" if found.bits <= 8 else "uint16"
     blind = ("its codes are arithmetic ones, in which damage is not found everywhere",) * (found.frame == "arithmetic")
+    scaled = f"{found.bits}-bit samples are scaled to {dtype[4:]} bits, 0 to {2 ** int(dtype[4:]) - 1}"
     return ImageInfo(
         shape=size if count == 1 else (*size, count),
-        dtype="uint8" if found.bits <= 8 else "uint16",
+        dtype=dtype,
         axes="YX" if count == 1 else "YXS",
         format="jpeg",
         samples=SAMPLES[count] if count > 1 else "",
@@ -198,7 +203,7 @@ def describe(found: Scan) -> ImageInfo:
             **metadata_of(found.segments),
             "jpeg": {"quality": quality(found), "subsampling": subsampling(found)},
         },
-        notes=blind,
+        notes=(*blind, *([] if found.bits in STORED else [scaled])),
     )
 
 

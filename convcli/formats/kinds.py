@@ -32,6 +32,7 @@ TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 
 TIFFS = ("tiff", "shaped", "imagej", "ome")
 EXIFS = ("png", "jpeg", "webp")
+PICTURES = (*EXIFS, "gif", "bmp", "pnm")
 
 
 class Format(Protocol):
@@ -157,6 +158,16 @@ def maximum_of(info: ImageInfo) -> str:
     return f"largest value of {most}" if most else ""
 
 
+def white_of(info: ImageInfo) -> str:
+    """That 0 is white, where a TIFF says so; formats of pictures hold the samples turned around."""
+    return "that 0 is white" if info.metadata.get("tiff", {}).get("photometric") == "miniswhite" else ""
+
+
+def multiplied_of(info: ImageInfo) -> str:
+    """That colours are multiplied by their opacity; formats of pictures hold the colours themselves."""
+    return "that colours are multiplied by their opacity" if info.premultiplied and info.has_alpha else ""
+
+
 def lost_extension(info: ImageInfo, place: str) -> str:
     """Why the second part of XMP is lost where all of it must be one."""
     more = info.metadata.get("xmp_more", b"")
@@ -262,7 +273,7 @@ KINDS = (
     ),
     Kind("resolution", resolution_of, everywhere(*EXIFS, "bmp", "nifti"), coarse, minor=True),
     Kind("spacing", spacing_of, everywhere(*EXIFS, "bmp", "nifti"), beyond_resolution),
-    Kind("names of the dimensions", axes_of, everywhere("nifti", *EXIFS, "gif", "bmp", "pnm"), minor=True),
+    Kind("names of the dimensions", axes_of, everywhere("nifti", *PICTURES), minor=True),
     Kind("background", has("background", "background colour"), frozenset({"png"}), coloured),
     Kind("gamma and primaries", colour_of, frozenset({"png"})),
     Kind("texts", texts_of, frozenset({"png"})),
@@ -294,6 +305,8 @@ KINDS = (
     Kind("inks", tagged(INKS, "names of inks"), everywhere()),
     Kind("NIfTI's header", nifti_of, frozenset({"nifti"})),
     Kind("largest value", maximum_of, frozenset({"pnm"})),
+    Kind("white as 0", white_of, everywhere(*PICTURES)),
+    Kind("colours multiplied by opacity", multiplied_of, everywhere(*PICTURES)),
 )
 
 

@@ -79,7 +79,8 @@ def as_image(image: Any, axes: str | None, *, alpha: bool) -> Image:
 def picture(image: Image) -> Array:
     """The pixels of a single picture as rows, columns and, for more than one, samples: contiguous, in native order.
 
-    Where the source had white as 0, values are turned around: other formats have black there.
+    Where the source had white as 0, values are turned around: other formats have black there. Where it had colours that
+    are multiplied by their opacity, they are divided by it: other formats hold the colours themselves.
     """
     info = image.info
     samples = "S" if info.size("S") > 1 else ""
@@ -88,5 +89,22 @@ def picture(image: Image) -> Array:
     data = image.data.transpose(others + places).reshape([info.shape[place] for place in places])
     data = np.ascontiguousarray(native(data))
     if info.metadata.get("tiff", {}).get("photometric") == "miniswhite":
-        return cast(Array, np.iinfo(data.dtype).max - data)
-    return data
+        data = cast(Array, np.iinfo(data.dtype).max - data)
+    return divided(data) if info.premultiplied and info.has_alpha else data
+
+
+def divided(data: Array) -> Array:
+    """Integers whose colours were multiplied by the opacity, the last sample, without it; halves are rounded up."""
+    full, opacity = int(np.iinfo(data.dtype).max), data[..., -1:].astype(np.uint32)
+    colours = (data[..., :-1].astype(np.uint32) * full + opacity // 2) // np.maximum(opacity, 1)
+    return np.concatenate([np.minimum(colours, full).astype(data.dtype), data[..., -1:]], axis=-1)
+
+
+def filling(most: int) -> Array:
+    """What each value from 0 to `most` becomes where the largest fills 8 or 16 bits; halves are rounded up.
+
+    >>> filling(3).tolist()
+    [0, 85, 170, 255]
+    """
+    full, dtype = (255, np.uint8) if most < 2**8 else (65535, np.uint16)
+    return ((np.arange(most + 1) * full + most // 2) // most).astype(dtype)

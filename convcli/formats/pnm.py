@@ -166,7 +166,8 @@ def describe(header: Header, length: int) -> ImageInfo:
     size = (header.height, header.width)
     behind = 0 if header.is_plain else length - header.start - header.row * header.height
     wide = header.most > 255
-    metadata: dict[str, Any] = {} if header.most in (1, 255, 65535) else {"pnm": {"maxval": header.most}}
+    full = header.is_bitmap or header.most in (255, 65535)
+    metadata: dict[str, Any] = {} if full else {"pnm": {"maxval": header.most}}
     metadata |= {"comments": header.comments} if header.comments else {}
     return ImageInfo(
         shape=size if header.depth == 1 else (*size, header.depth),

@@ -12,7 +12,7 @@ from convcli.formats import tiff_colours
 from convcli.formats.failures import corrupt
 from convcli.formats.geotiff import PLACES
 from convcli.formats.layout import DTYPES
-from convcli.formats.pixels import Array, native
+from convcli.formats.pixels import Array, filling, native
 from convcli.formats.tiff_colours import JPEG, OLD_JPEG, YCBCR
 from convcli.image import ImageInfo
 from convcli.records import record, replace
@@ -50,10 +50,7 @@ class Bits(Meaning):
     @cached_property
     def scaled(self) -> Array:
         """The value in the range of 8 or 16 bits of each sample."""
-        top = 2 ** self.bits[0] - 1
-        full = 2**8 - 1 if top < 2**8 else 2**16 - 1
-        found: Array = (np.arange(top + 1) * full + top // 2) // top
-        return found.astype(np.uint8 if top < 2**8 else np.uint16)
+        return filling(2 ** self.bits[0] - 1)
 
     @property
     def word(self) -> str:
