@@ -12,10 +12,10 @@ def main() -> None:
     """
     if __name__ == "__main__" and not sys.flags.safe_path:
         del sys.path[0]
-    import signal
+    import _signal  # built in: `signal` itself takes milliseconds to import, in which Ctrl-C would be a traceback
 
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+        _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
     from convcli.cli import main as command_line
 
     command_line()

@@ -424,6 +424,20 @@ def test_ctrl_c_while_modules_are_loaded_shows_no_traceback(pictures, tmp_path, 
     assert not list(tmp_path.iterdir())
 
 
+def test_nothing_is_loaded_before_ctrl_c_is_seen_to():
+    """Whatever Python itself has not loaded yet comes after the handler of SIGINT."""
+    code = """if True:
+        import sys, types
+        before = set(sys.modules)
+        sys.modules["convcli.cli"] = types.SimpleNamespace(main=lambda: print(*sorted(set(sys.modules) - before)))
+        from convcli.__main__ import main
+        main()
+    """
+    words = (sys.executable, "-c", code)
+    done = subprocess.run(words, capture_output=True, env=environment(), check=True, text=True)
+    assert {"convcli", "convcli.__main__", "convcli.cli"} == set(done.stdout.split()) - {"importlib"}
+
+
 def test_profilers_report_at_the_end():
     """The process ends at once, unless something that reports at Python's own end watches it."""
     words = (sys.executable, "-m", "cProfile", "-m", "convcli", "shapes", "3@8x8", "conv3-4")
