@@ -132,9 +132,8 @@ def explain(error: OSError) -> ConvError:
     """What the operating system says, as one of our errors."""
     from convcli.formats.failures import told
 
-    known = told(error, "")
-    known.where = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes, os.PathLike)) else None
-    return known
+    named = isinstance(error.filename, (str, bytes, os.PathLike))
+    return told(error, os.fsdecode(error.filename) if named else None)
 
 
 def stopped(stop: Interrupted) -> int:

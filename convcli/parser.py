@@ -40,7 +40,11 @@ def lacking(error: Any, line: Sequence[str]) -> UsageError:
 
     option = next((name for name in error.param.opts if name.startswith("-")), "")
     words = line[line.index("--") + 1 :] if "--" in line else []
-    return missing(line[0], option, words) if option else UsageError(error.format_message())
+    return (
+        missing(line[0], option, words)
+        if option
+        else UsageError("is missing", where=error.param.make_metavar(error.ctx))
+    )
 
 
 def build(arguments: Sequence[str] = ()) -> Any:

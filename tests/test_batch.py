@@ -546,6 +546,12 @@ def test_a_journal_may_lie_elsewhere_and_several_runs_share_it(run, folder):
     check_resumed(run, (*PICTURES, *IDENTITY, "-o", "out/", "--journal", "j"), 8, 0)
 
 
+def test_a_journal_that_is_asked_for_is_kept_of_one_input_too(run, folder):
+    words = ("conv2d", "0.png", *IDENTITY, "-o", "out/", "--journal", "j")
+    assert (0, True) == (run(*words)[0], Path("j").exists())
+    check_resumed(run, words[1:], 1, 0)
+
+
 def test_a_journal_that_cannot_be_written_is_no_failure_unless_asked_for(run, folder, monkeypatch):
     monkeypatch.setenv("XDG_STATE_HOME", str(put(folder, "file", b"")))
     words = ("conv2d", "0.png", "1.png", "-k", "box:3", "-o", "out/")

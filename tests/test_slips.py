@@ -79,6 +79,15 @@ conv2d in.npy -k box:3 -o s3://b/c.png       | is an address
 conv2d https://example.invalid/y.png -k box:3 -o o.png | 'https://example.invalid/y.png'
 conv2d file:///tmp/x.png -k box:3 -o o.png   | the path alone: /tmp/x.png
 conv2d in.npy -k https://example.invalid/k.txt -o o.npy | 'https://example.invalid/k.txt': is an address
+conv2d in.npy -k box:3 -o o.npy --report https://e.invalid/a//r.json | 'https://e.invalid/a//r.json': is an address
+conv2d in.npy -k box:3 -o o.npy --journal https://e.invalid/j | 'https://e.invalid/j': is an address
+separable in.npy -k box:3 --save-factors https://e.invalid/f.npz -o o.npy | 'https://e.invalid/f.npz': is an address
+kernels box:3 -o https://e.invalid/k.txt     | 'https://e.invalid/k.txt': is an address
+shapes --file https://e.invalid/n.toml       | 'https://e.invalid/n.toml': is an address
+kernels gaussian 2                           | gaussian:2
+kernels box:3 5                              | box:3,5
+completion                                   | 'SHELL': is missing
+--verison                                    | convcli --version
 upsample in.npy --scale 2 -k cubic -o o.npy  | bicubic
 upsample in.npy --scale 2x -k bilinear       | give 2
 shapes 3x224x224 conv3-8                     | 3@224x224

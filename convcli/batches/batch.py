@@ -24,7 +24,7 @@ from convcli.engine.workers import core_count
 from convcli.errors import ConvError, UsageError
 from convcli.formats import atomic_output, format_for
 from convcli.formats.atomic import open_folder, sync_folder
-from convcli.formats.failures import is_address, told
+from convcli.formats.failures import is_address, local_path, told
 from convcli.formats.limits import memory
 from convcli.operations.operation import Operation
 from convcli.records import record, replace
@@ -60,8 +60,8 @@ class Batch:
 
     @property
     def many(self) -> bool:
-        """True where a line for each failure and a summary say enough."""
-        return len(self.inputs) > 1 or self.resume
+        """True where a line for each failure and a summary say enough: for several inputs, or with a journal."""
+        return len(self.inputs) > 1 or self.resume or bool(self.journal)
 
     @cached_property
     def names(self) -> list[str]:
@@ -275,7 +275,7 @@ def _journal_path(run: Run) -> Path:
 
     settings = run.settings
     options = (run.operation, settings.format, settings.reading, settings.writing, settings.limits.method)
-    return Path(run.batch.journal) if run.batch.journal else journal_path((__version__, options))
+    return local_path(run.batch.journal) if run.batch.journal else journal_path((__version__, options))
 
 
 def affordable_jobs(batch: Batch) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 from convcli.batches.selection import Input
 from convcli.errors import ConvError, UsageError
 from convcli.formats.atomic import destination, is_special, same_file, try_output
-from convcli.formats.failures import told
+from convcli.formats.failures import local_path, told
 from convcli.streams import STREAM
 
 FIELD = re.compile(r"\{(\w*)\}")
@@ -128,7 +128,7 @@ def check_target(
         message = "is the input itself; --in-place replaces it" if own else "is another input; write elsewhere"
         raise ConvError(message, "exists", where=target)
     try:
-        place = destination(Path(target), force or in_place)
+        place = destination(local_path(target), force or in_place)
     except OSError as error:
         raise told(error, target) from error
     except ConvError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import islice, product
+from itertools import islice, pairwise, product
 from math import prod
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +13,7 @@ from convcli.commands.options import Csv, Json, Markdown, kernel_words
 from convcli.errors import ConvError, KernelError, UsageError
 from convcli.kernels import KERNELS, Kernel, NamedKernel, is_measured, parse_kernel
 from convcli.kernels.parameters import read_spacing
+from convcli.numerals import is_number
 from convcli.streams import read_input
 from convcli.tables import Table, chosen_style, show, visible, write
 
@@ -72,6 +73,7 @@ def kernels(
         raise UsageError("--json excludes --csv and --markdown; give one of them")
     ndim = 3 if three else 2
     steps = known_spacing(spacing, ndim, texts or ())
+    check_parted(texts or ())
     parsed = [parse_kernel(text, ndim, spacing=steps, stdin=read_input) for text in texts or ()]
     if output:
         save(parsed, output, force=force)
@@ -81,6 +83,15 @@ def kernels(
         show(table_of_names(named(ndim)), style)
     elif style != "rich" or not output:
         show_kernels(parsed, style)
+
+
+def check_parted(texts: Sequence[str]) -> None:
+    """Refuse a bare number behind a kernel's name, which is meant for its parameter, for a kernel of one tap."""
+    for name, number in pairwise(texts):
+        if name.partition(":")[0].lower() in KERNELS and is_number(number):
+            from convcli.commands.slips import joined
+
+            raise UsageError(f"parameters follow a colon: {joined(name, [number])}", where=f"{name} {number}")
 
 
 def known_spacing(text: str, ndim: int, kernels: Sequence[str]) -> dict[str, tuple[float, str]]:
@@ -231,6 +242,7 @@ def middle(length: int) -> range:
 def save(parsed: Sequence[Kernel], output: str, *, force: bool) -> None:
     """Write one kernel to a file, or as text to standard output."""
     from convcli.formats.atomic import atomic_output
+    from convcli.formats.failures import local_path
     from convcli.kernels.saving import encode
 
     if len(parsed) != 1:
@@ -243,5 +255,5 @@ def save(parsed: Sequence[Kernel], output: str, *, force: bool) -> None:
     if output == "-":
         write(data.decode())
         return
-    with atomic_output(Path(output), force=force) as stream:
+    with atomic_output(local_path(output), force=force) as stream:
         stream.write(data)

@@ -123,7 +123,7 @@ def no_such_command(name: str, words: Sequence[str], commands: Sequence[str] | M
     from convcli.kernels import meant_by
 
     plain = name.lower().replace("-", "").replace("_", "") if not name.startswith("-") else name
-    near = [plain] if plain in commands else get_close_matches(plain, list(commands), 1, 0.7)
+    near = [plain] if plain in commands else get_close_matches(plain, [*commands, "--version", "--help"], 1, 0.7)
     if plain in COMMANDS_ELSEWHERE:
         near = [COMMANDS_ELSEWHERE[plain]]
     if name == "help" and words and words[0] in commands:

@@ -7,8 +7,9 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from pathlib import Path
 
-from convcli.errors import ConvError
+from convcli.errors import ConvError, UsageError
 
 URL = r"[A-Za-z][A-Za-z0-9+.-]*://"
 OUT_OF_SPACE = frozenset({errno.ENOSPC, errno.EFBIG, errno.EDQUOT})
@@ -30,7 +31,7 @@ SYSTEM = {
 }
 
 
-def told(error: OSError, where: str, unknown: str = "write-failed") -> ConvError:
+def told(error: OSError, where: str | None, unknown: str = "write-failed") -> ConvError:
     """What the operating system refused, as one of our errors; the code `unknown` where no other fits.
 
     >>> print(told(OSError(errno.ENOSPC, "No space left on device"), "out.tif"))
@@ -38,7 +39,7 @@ def told(error: OSError, where: str, unknown: str = "write-failed") -> ConvError
     """
     if error.errno in OUT_OF_SPACE or (error.errno is None and SHORT_WRITE.search(str(error))):
         return ConvError("no space left to write; free some, or write elsewhere", "disk-full", where=where)
-    if error.errno == errno.ENOENT and is_address(where):
+    if error.errno == errno.ENOENT and where and is_address(where):
         return ConvError(no_address(where), "not-found", where=where)
     message, code = SYSTEM.get(error.errno or 0, (error.strerror or str(error), unknown))
     return ConvError(message, code, where=where)
@@ -53,11 +54,18 @@ def is_address(name: str) -> bool:
     return "://" in name and re.match(URL, name) is not None
 
 
+def local_path(name: str) -> Path:
+    """The path of a name that is a local file's; UsageError for an address, which a path would quote differently."""
+    if is_address(name):
+        raise UsageError("is an address; give the name of a local file", where=name)
+    return Path(name)
+
+
 def no_address(name: str) -> str:
     """What to do instead of giving an address."""
     if name.startswith("file://"):
         return f"is an address; give the path alone: {name.removeprefix('file://')}"
-    return "is an address, and only files are read: download it, or pipe it in: curl ADDRESS | convcli COMMAND -"
+    return "is an address, and only local files are read; download it, or pipe it in: curl ADDRESS | convcli COMMAND -"
 
 
 def error_named(module: str, name: str) -> tuple[type[Exception], ...]:
