@@ -85,7 +85,7 @@ def test_the_header_of_a_pam_declares_each_thing_once(line, reason):
 @pytest.mark.parametrize("number", [b"+3", b"-3", b"3.0", b"0x3", b"1_0", b"3 3", b"", b"\xb3", b"\xd9\xa3"])
 def test_sizes_are_digits(number):
     for content in (PAM.replace(b"WIDTH 3", b"WIDTH " + number), b"P5 " + number + b" 1 255\nabc" * (number != b"")):
-        with pytest.raises(ConvError, match=r"lacks a|is no image|cut short|3 1 255|are declared"):
+        with pytest.raises(ConvError, match=r"lacks a|is not an image|cut short|3 1 255|are declared"):
             read(content)
 
 

@@ -406,7 +406,7 @@ WRONG = {
     ("-k", "sobel", "--normalize", "overlap"): "the kernel may have no negative taps",
     ("-k", "bilinear", "-k", "bicubic"): "2 kernels; upsample lays one, or a filter bank",
     ("-k", "box:3", "--output-padding", "1", "--output-size", "9"): "the output size decides the output padding",
-    ("-k", "box:3", "-s", "0"): "0 is too small; the least is 1",
+    ("-k", "box:3", "-s", "0"): "0 is too small; it must be at least 1",
 }
 IMPOSSIBLE = {
     ("-k", "box:3", "-p", "1", "--output-size", "9"): "4 pixels along Y become 7 to 8, not 9",

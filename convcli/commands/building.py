@@ -278,5 +278,5 @@ def parse_bytes(text: str, option: str) -> int:
         raise UsageError(f"{text!r} is not a size; give bytes, or such as 256MiB or 1GB", where=option)
     size = int(float(match[1]) * UNITS[match[2].lower()])
     if option == "--memory" and size < LEAST_MEMORY:
-        raise UsageError(f"{text} is too little to compute anything; the least is 1MiB", where=option)
+        raise UsageError(f"{text} is too little to compute anything; it must be at least 1MiB", where=option)
     return size

@@ -158,7 +158,7 @@ class Declared(NamedTuple):
         except ValueError as error:
             raise UsageError(f"{text!r} is {error}", where=self.place) from None
         if not least <= value <= most:
-            bound = f"small; the least is {least:g}" if value < least else f"large; the most is {most:g}"
+            bound = f"small; it must be at least {least:g}" if value < least else f"large; it must be at most {most:g}"
             raise UsageError(f"{text} is too {bound}", where=self.place)
         return value
 

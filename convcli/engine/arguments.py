@@ -109,7 +109,7 @@ def per_axis(value: int | Sequence[int], ndim: int, name: str, least: int = 1) -
     if len(numbers) not in (1, ndim):
         raise UsageError(f"{value!r} has {len(numbers)} numbers; give 1 or {ndim}", where=name)
     if min(numbers) < least:
-        raise UsageError(f"{min(numbers)} is too small; the least is {least}", where=name)
+        raise UsageError(f"{min(numbers)} is too small; it must be at least {least}", where=name)
     return numbers * ndim if len(numbers) == 1 else numbers
 
 

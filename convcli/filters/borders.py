@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from math import isnan, nan
 
 from convcli.errors import UsageError
 from convcli.numerals import UNKNOWN, decimal
@@ -108,6 +109,8 @@ def describe_borders(borders: Sequence[Border], axes: str) -> str:
 
     >>> describe_borders([Border("edge"), Border("wrap")], "YX")
     'y=edge,x=wrap'
+    >>> describe_borders(parse_border("constant=nan", "YX"), "YX")
+    'constant=nan'
     """
     if len(set(borders)) == 1:
         return str(borders[0])
@@ -130,7 +133,8 @@ def _rule(text: str) -> Border:
 
 def _number(text: str) -> float:
     if text.strip().lower() in UNKNOWN:
-        return float(text)
+        value = float(text)
+        return nan if isnan(value) else value  # the same object: two of them are not equal
     try:
         return decimal(text)
     except ValueError:

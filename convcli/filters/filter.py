@@ -380,7 +380,7 @@ def parse_spatial(text: str, ndim: int, option: str, least: int = 1) -> tuple[in
     if len(numbers) not in (1, ndim):
         raise UsageError(f"{text!r} has {len(numbers)} numbers; give 1 or {ndim}", where=option)
     if min(numbers) < least:
-        raise UsageError(f"{min(numbers)} is too small; the least is {least}", where=option)
+        raise UsageError(f"{min(numbers)} is too small; it must be at least {least}", where=option)
     return tuple(numbers * ndim if len(numbers) == 1 else numbers)
 
 

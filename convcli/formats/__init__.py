@@ -255,7 +255,7 @@ def recognised(source: Source) -> Format:
     known = ", ".join(entry.title for entry in FORMATS.values() if entry.magic != Format._field_defaults["magic"])
     shown = "text" if head.isascii() and head.decode().isprintable() else "data"
     raise ConvError(
-        f"is no image that is known here, but {shown} beginning {head[:8]!r}; known are {known}", "unknown-format"
+        f"is not an image in a known format, but {shown} beginning {head[:8]!r}; known are {known}", "unknown-format"
     )
 
 

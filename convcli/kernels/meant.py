@@ -38,7 +38,7 @@ OTHER_FILTERS = frozenset(
     "diffusion tv totalvariation wiener threshold equalize clahe histogram local variance std entropy "
     "medianblur medianfilter bilateralfilter".split()
 )
-"""Filters whose result is no weighted sum, in letters alone."""
+"""Filters whose result is not a weighted sum, in letters alone."""
 DIRECTIONS = {**dict(zip("xyzhv", "xyzyx", strict=True)), "horizontal": "y", "vertical": "x", "dx": "x", "dy": "y"}
 """An axis as others call it; scikit-image's horizontal edges are where brightness changes along y."""
 WRITTEN = re.compile(r"\s*([a-z][a-z _-]*?)[\s=:(_,/-]*(\d[\dx.,\s×]*|\.\d[\dx.,\s×]*)?\)?\s*", re.ASCII)
@@ -66,7 +66,7 @@ def meant(text: str, known: Iterable[str]) -> str:
     if name in known:
         return f"; write {name}{':' * bool(values)}{values}"
     if name in OTHER_FILTERS:
-        return "; that is not a convolution: its results are no weighted sums of pixels, which is all that is done here"
+        return "; that is not a convolution: its results are not weighted sums of pixels"
     kernels = next((kernels for kernels, names in ELSEWHERE.items() if name in names.split()), "").split("|")
     kernel = kernels[0].partition(":")[0]
     if values and len(kernels) == 1:
