@@ -12,7 +12,8 @@ def main() -> None:
     """
     if __name__ == "__main__" and not sys.flags.safe_path:
         del sys.path[0]
-    import _signal  # built in: `signal` itself takes milliseconds to import, in which Ctrl-C would be a traceback
+    # Built in: `signal` itself takes milliseconds to import, in which Ctrl-C would be a traceback.
+    import _signal  # type: ignore[import-not-found]
 
     if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
         _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
