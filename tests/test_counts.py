@@ -9,6 +9,8 @@ import pytest
 from command import InProcess
 from convcli import native
 from convcli.commands.options import DTYPES
+from convcli.image import ImageInfo
+from convcli.operations.advice import limit
 
 PARTS = ("AVAILABLE", "MINIMAL", "LAYERS", "FOURIER", "PATCHES", "COPIES", "WIDE")
 COMMANDS = {
@@ -237,3 +239,11 @@ def test_what_fills_the_range_of_a_type_is_not_clipped(run, dtype):
     assert {"below": 0, "above": 0} == report["clipped"]
     assert np.iinfo(dtype).min == found.min()
     assert np.nextafter(float(np.iinfo(dtype).max), 0) <= found.max()  # the largest that float64 tells from overflow
+
+
+@pytest.mark.parametrize("dtype", "uint8 uint16 uint32 uint64 int8 int16 int32 int64".split())
+@pytest.mark.parametrize("end", [0, 1])
+def test_a_warning_names_the_number_that_results_beyond_a_type_became(dtype, end):
+    held = np.iinfo(dtype)
+    number = f"{(held.min, held.max)[end]:,}"
+    assert f"{number} and were set to {number}" == limit(ImageInfo((1, 1), dtype, "YX"), end)

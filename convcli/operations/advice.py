@@ -28,10 +28,10 @@ def count_warnings(counts: Counts, before: ImageInfo, work: Work) -> Iterator[st
     after, filters = work.after, filters_of(work)
     if counts.below:
         share, way = share_of(counts.below, counts.samples), ways(before, work, bias_for(before, work))
-        yield f"{share} of samples were below {least(after)}; {way}"
+        yield f"{share} of samples were below {limit(after, 0)}; {way}"
     if counts.above:
-        share, most = share_of(counts.above, counts.samples), " and were set to the most" * whole(after)
-        yield f"{share} of samples were above what {after.dtype} holds{most}; {ways(before, work)}"
+        share = share_of(counts.above, counts.samples)
+        yield f"{share} of samples were above {limit(after, 1)}; {ways(before, work)}"
     if counts.nan and whole(after) and after.missing is None:
         rule = "ignore" if all(map(is_weight, filters)) else "zero"
         other = f", or --nan {rule} where the image holds NaN"
@@ -42,12 +42,13 @@ def count_warnings(counts: Counts, before: ImageInfo, work: Work) -> Iterator[st
         yield f"{counts.mistaken:,} results are {after.missing:.15g}, which also marks what is missing; {way}"
 
 
-def least(info: ImageInfo) -> str:
-    """What is at the lower end of a type, and what became of results below it."""
+def limit(info: ImageInfo, end: int) -> str:
+    """What is at an end of a type, 0 the lower and 1 the upper, and what became of results beyond it."""
     if not whole(info):
         return f"what {info.dtype} holds"
-    end = "0" if info.dtype.startswith("u") else "the least value"
-    return f"{end} and were set to {end}"
+    bits, signed = int(info.dtype.lstrip("uint")), not info.dtype.startswith("u")
+    number = 2**bits * end - end - signed * 2 ** (bits - 1)
+    return f"{number:,} and were set to {number:,}"
 
 
 def ways(before: ImageInfo, work: Work, bias: str = "") -> str:
