@@ -11,6 +11,7 @@ import pytest
 import tifffile
 
 from command import InProcess
+from convcli.errors import ConvError
 from convcli.formats import ReadOptions, encode, read
 from convcli.image import Image, ImageInfo
 
@@ -191,3 +192,27 @@ def test_colours_multiplied_by_their_opacity_are_divided_by_it_where_a_format_ho
     np.testing.assert_array_equal(stored[..., 3], found[..., 3])
     expected = np.floor(colours[seen] * full / opacity[seen] + 0.5)
     np.testing.assert_array_equal(expected, found[seen][:, :3])
+
+
+def test_a_gif_that_ends_within_a_later_picture_is_cut_short_in_plain_words():
+    pictures = [PIL.Image.fromarray(np.full((9, 9), value, np.uint8)) for value in (0, 90, 200)]
+    stream = io.BytesIO()
+    pictures[0].save(stream, "GIF", save_all=True, append_images=pictures[1:])
+    content = stream.getvalue()
+    told = set()
+    for end in range(len(content) // 2, len(content) - 1):
+        try:
+            read(content[:end])
+        except ConvError as error:
+            told.add(error.message)
+    assert "the GIF is damaged (it is cut short)" in told
+    assert [] == [message for message in told if "unpack" in message or "index" in message]
+
+
+def test_a_bmp_of_a_kind_that_pillow_does_not_read_is_not_called_damaged():
+    masks = struct.pack("<4I", 0x0F00, 0x00F0, 0x000F, 0xF000)
+    head = struct.pack("<IiiHHIIiiII", 108, 2, 1, 1, 16, 3, 4, 0, 0, 0, 0) + masks + bytes(52)
+    content = b"BM" + struct.pack("<IHHI", 126, 0, 0, 122) + head + b"\x0f\xff\xf0\xf0"
+    with pytest.raises(ConvError, match="a kind of BMP that is not read here") as caught:
+        read(content)
+    assert "codec-missing" == caught.value.code

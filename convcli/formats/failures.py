@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import re
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -88,8 +89,19 @@ def decoding(title: str, *raised: type[Exception]) -> Iterator[None]:
     except ConvError:
         raise
     except raised as error:
-        cause = error.__cause__ or error
-        raise corrupt(title, str(cause) or type(cause).__name__) from error
+        raise refused(title, error.__cause__ or error) from error
+
+
+def refused(title: str, cause: BaseException) -> ConvError:
+    """The error for what a decoder raised: not all that it refuses is damaged, and not all of its words are for users.
+
+    >>> print(refused("GIF", IndexError("index out of range")))
+    the GIF is damaged (it is cut short) [corrupt]
+    """
+    said = str(cause) or type(cause).__name__
+    if said.startswith("Unsupported"):
+        return ConvError(f"is a kind of {title} that is not read here ({said}); convert it first", "codec-missing")
+    return corrupt(title, "it is cut short" if isinstance(cause, (IndexError, struct.error)) else said)
 
 
 def corrupt(title: str, reason: str) -> ConvError:

@@ -11,6 +11,7 @@ import re
 import struct
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from math import ceil
 from typing import BinaryIO
 
@@ -212,7 +213,12 @@ def quality(found: Scan) -> int | None:
     tables = b"".join(data for marker, data in found.segments if marker == TABLES)
     if len(tables) < 65 or tables[0] != 0:
         return None
-    steps = tables[1:65]
+    return nearest_quality(tables[1:65])
+
+
+@cache  # a picture is described more than once, and this takes longer than to decode a small one
+def nearest_quality(steps: bytes) -> int:
+    """The setting whose steps of the luminance are closest to these."""
     return min(range(1, 101), key=lambda q: sum(abs(a - b) for a, b in zip(steps, scaled_steps(q), strict=True)))
 
 
