@@ -19,6 +19,8 @@ from convcli.records import record, replace
 DEFAULT_MEMORY = 2**28
 WORTH_A_THREAD = 1e-3
 """Seconds of work that pay for starting one more thread."""
+HANDS = 4
+"""Threads that tiles are cut for where their number must not matter."""
 EXACT = ("direct", "gemm")
 """Methods that make nothing but sums of products: exact where all sums are whole numbers of float64."""
 FEW = 4
@@ -154,8 +156,12 @@ def _tiles(method: Any, problem: Problem) -> int:
 
 
 def _shared(method: Any, problem: Problem, threads: int) -> tuple[int, ...]:
-    """A method's tile, larger for a team; cut between rows, where that may be, so that threads have as many of them."""
+    """A method's tile, larger for a team; cut between rows, where that may be, so that threads have as many of them.
+
+    Where another cut would change the bits of results, it is the same for any number of threads.
+    """
     tile: tuple[int, ...] = method.tile(problem)
+    threads = HANDS if getattr(method, "FIXED", False) else threads
     if team := _few(method, _tiles(method, problem), threads):
         tile = tile[0] * threads, *tile[1:]
     elif not hasattr(method, "grain"):
@@ -190,7 +196,9 @@ def _never(_problem: Problem) -> bool:
 
 
 def _bounded(method: Any, tile: tuple[int, ...], problem: Problem, memory: int) -> tuple[int, ...]:
-    """Halve the longest side of a tile until its workspace fits; a method may know better which."""
+    """Halve the longest side of a tile until its workspace fits; a method may know better which, or allow none."""
+    if getattr(method, "FIXED", False):
+        return tile
     if hasattr(method, "bounded"):
         bounded: tuple[int, ...] = method.bounded(problem, tile, memory)
         return bounded
@@ -201,6 +209,8 @@ def _bounded(method: Any, tile: tuple[int, ...], problem: Problem, memory: int) 
 
 def halved(method: Any, problem: Problem, tile: tuple[int, ...], axis: int) -> tuple[int, ...]:
     """A tile half as long along an axis, still cut between whole blocks of the method where these are not longer."""
+    if getattr(method, "FIXED", False):
+        return tile
     half = ceil(tile[axis] / 2)
     grain = method.grain(problem.depthwise) if axis == 0 and hasattr(method, "grain") else 1
     if hasattr(method, "bounded") and axis < len(tile) - 1:  # whole blocks, or results would not be the same

@@ -22,6 +22,7 @@ from convcli.filters.filter import Filter, Numbers
 from convcli.formats import FORMATS, WriteOptions, read
 from convcli.image import Image, ImageInfo
 from convcli.kernels.kernel import Kernel
+from convcli.methods import METHODS as EVERY
 from convcli.operations.filtering import Filtering
 from convcli.operations.operation import Limits
 from convcli.planner import make_plan
@@ -406,3 +407,22 @@ def test_axes_of_length_1_in_a_tiff_are_read_by_windows_as_well(axes, shape, lay
     command = ("conv2d", "in.tif", "--axes", axes, "-k", "identity", "--memory", "1MiB", "-o", "out.npy")
     assert (0, []) == InProcess(capfd)(*command, "-q")
     np.testing.assert_array_equal(image, np.load("out.npy"))
+
+
+@pytest.mark.parametrize("method", ["auto", *EVERY])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("kernel", [(41, 41), (9, 9), (7, 1)])
+def test_no_memory_and_no_thread_changes_a_bit_of_a_picture(method, dtype, kernel, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(5)
+    np.save("in.npy", rng.random((500, 700)).astype(dtype))
+    np.save("k.npy", np.outer(*map(rng.standard_normal, kernel)) if method == "separable" else rng.random(kernel))
+    found = set()
+    for memory, threads in (("256MiB", 1), ("256MiB", 3), ("16MiB", 2), ("4MiB", 1), ("2MiB", 2)):
+        command = ("conv2d", "in.npy", "-k", "k.npy", "-m", method, "--memory", memory, "--threads", threads)
+        code, errors = InProcess(capfd)(*command, "-f", "-q", "-o", "out.npy")
+        if "cannot do this" in str(errors):
+            pytest.skip(errors[0])
+        assert 0 == code, errors
+        found.add(np.load("out.npy").tobytes())
+    assert 1 == len(found)

@@ -29,6 +29,7 @@ LENGTHS = tuple(
     sorted(2**a * 3**b * 5**c for a, b, c in product(range(13), range(3), range(2)) if 2**a * 3**b * 5**c <= 8192)
 )
 """Lengths that transform fast: few factors, all small."""
+FIXED = True
 MOST_VALUES = {1: 2**16, 2: 2**17, 3: 96**3}
 """Values of a tile by number of axes: beyond, it falls out of the second-level cache."""
 MOST_SPECTRA = 2**26

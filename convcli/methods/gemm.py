@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 COLUMNS = 2**22
 """Values of the column matrix at a time, 16 MiB of float32: they leave the near cache anyhow, and calls cost more."""
+FIXED = True
 
 
 def grain(_problem: Problem) -> int:
