@@ -195,10 +195,12 @@ def plans(shape, kind="gaussian", dtype="float32", memory=planner.DEFAULT_MEMORY
 @pytest.mark.parametrize("kind", ["gaussian", "dog", "log"])
 @pytest.mark.parametrize("shape", [(1, 300), (240, 320), (8, 96, 96), (64, 64, 64), (30, 30, 30)])
 def test_the_time_grows_no_faster_than_the_kernel(shape, kind):
-    """A tenth more taps is never twice the work (as the next length of a transform is), nor more than matrices."""
+    """A tenth more sigma is never twice the work (as the next length of a transform is), unless the taps are more than
+    twice as many; nor is it more than matrices."""
     found = list(plans(shape, kind))
     for before, after in pairwise(found):
-        assert after.cost.seconds <= 2 * before.cost.seconds
+        more = prod(after.problem.kernel) / prod(before.problem.kernel)
+        assert after.cost.seconds <= max(2, more) * before.cost.seconds
         assert after.tile == after.problem.output or prod(after.tile) >= 2**14
     dearest = max(found, key=lambda plan: plan.cost.macs)
     most = 2 * len(shape) * max(shape) * (dearest.problem.rank or 1) * prod(shape)
@@ -207,8 +209,8 @@ def test_the_time_grows_no_faster_than_the_kernel(shape, kind):
 
 @pytest.mark.parametrize("shape", [(240, 320), (8, 96, 96), (64, 64, 64), (30, 30, 30)])
 def test_no_kernel_needs_more_memory_than_some_copies_of_its_image(shape):
-    for plan in plans(shape, "dog", memory=2**24):
-        assert plan.method != "separable" or separable.workspace(plan.problem, plan.tile) <= 2**24
+    for plan in plans(shape, "dog", memory=2**25):  # of float64: two terms cancel
+        assert plan.method != "separable" or separable.workspace(plan.problem, plan.tile) <= 2**25
 
 
 def test_only_where_no_method_has_the_memory_is_a_kernel_refused():

@@ -149,7 +149,8 @@ def ready(kernel: Kernel | Pair, method: str, problem: Problem) -> Apply:
     if isinstance(kernel, Pair):
         return pointwise.prepare(kernel.depthwise.array(), kernel.pointwise.array(), problem, load(method))
     if method == "separable" and kernel.terms:  # which say more than taps, and may be far fewer
-        return separable.prepare_terms([[kernel.terms]], problem)
+        taps = kernel.as_bank() if len(kernel.terms) > 1 and prod(kernel.shape) <= MOST_SUMMED else None
+        return separable.prepare_terms([[kernel.terms]], problem, taps)
     made: Apply = load(method).prepare(kernel.as_bank(), problem)
     return made
 

@@ -223,8 +223,8 @@ class Filter:
         )
 
     def promises_each(self, info: ImageInfo) -> bool:
-        """True where the promised accuracy holds at each output: floating-point results of each channel alone."""
-        return self.pair is None and self.kernel.inputs == 1 and not _is_integer(self.output_dtype(info))
+        """True where accuracy holds at each output: of each channel alone, results or pixels in floating point."""
+        return not (self.pair or self.kernel.inputs > 1 or all(map(_is_integer, (info.dtype, self.output_dtype(info)))))
 
     def output_info(self, info: ImageInfo) -> ImageInfo:
         """What the result will be, before any pixel is read."""

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from importlib import import_module
-from math import inf, isfinite, log2, sqrt
+from math import isfinite, log2, sqrt
 from typing import TYPE_CHECKING, Any
 
 from convcli.arithmetic.geometry import Geometry
@@ -209,11 +209,6 @@ def of_transform(problem: Problem, taps: Array, gain: float, values: int, tile: 
         (problem.axes[-2].extent if len(problem.axes) > 1 else 1, problem.axes[-1].extent),
     )
     return Promise(_alone(replace(problem, axes=tuple(axes))), taps, watch, values)
-
-
-def of_sums(problem: Problem, taps: Array, error: float) -> Promise:
-    """The promise of one filter whose results may be off by an error relative to the largest pixel of a tile."""
-    return Promise(_alone(problem), taps, Watch(0.0, error / (SHARE * problem.tolerance), inf, SMALL, (1, 1)))
 
 
 def _alone(problem: Problem) -> Problem:

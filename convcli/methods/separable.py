@@ -17,6 +17,7 @@ from convcli.arithmetic.geometry import Geometry
 from convcli.arithmetic.problem import ACCURACY, Cost, Problem
 from convcli.methods import direct
 from convcli.methods.banded import band, band_rows, phases, strips
+from convcli.methods.cancelling import Rest, keep, rests_of
 from convcli.methods.passes import Matrix, Pass, Product, Reads, Sliding, Strips, folds, weights
 from convcli.methods.team import ALONE, Alone
 from convcli.methods.terms import factor, most_terms
@@ -225,23 +226,30 @@ def _banded_price(problem: Problem, machine: Machine) -> Cost:
 def prepare(taps: Array, problem: Problem) -> Compiled | Banded:
     """Factor every filter; `taps` are (O, I/g, *kernel)."""
     most, limit = problem.rank or most_terms(problem.kernel), residual(problem)
-    return prepare_terms([[factor(each, limit, most) for each in filter_] for filter_ in taps], problem)
+    return prepare_terms([[factor(each, limit, most) for each in filter_] for filter_ in taps], problem, taps)
 
 
-def prepare_terms(terms: Sequence[Sequence[Sequence[Sequence[Any]]]], problem: Problem) -> Compiled | Banded:
-    """The same for terms that are known: for each filter and each channel that it reads, vectors for each axis."""
+def prepare_terms(
+    terms: Sequence[Sequence[Sequence[Sequence[Any]]]], problem: Problem, taps: Array | None = None
+) -> Compiled | Banded:
+    """The same for terms that are known: for each filter and each channel that it reads, vectors for each axis.
+
+    With `taps`, local results are those of the taps wherever terms that cancel would leave more than is promised.
+    """
     import numpy as np
 
+    rests = rests_of(taps, terms, problem) if taps is not None else ()
     if compiled(problem):
         nothing = [tuple(map(np.zeros, problem.kernel))]  # a filter without taps still has a result
         sides = (zip(*(filter_[0] or nothing), strict=True) for filter_ in terms)
-        return Compiled(problem, tuple(_chain([np.array(side) for side in each], problem) for each in sides))
+        chains = tuple(_chain([np.array(side) for side in each], problem) for each in sides)
+        return Compiled(problem, chains, rests)
     passes = {
         (o, i): [_bands(term, problem) for term in channel]
         for o, filter_ in enumerate(terms)
         for i, channel in enumerate(filter_)
     }
-    return Banded(problem, passes)
+    return Banded(problem, passes, rests)
 
 
 @record
@@ -297,18 +305,21 @@ class Bands:
 @record
 class Compiled:
     """Applies terms by the native extension, one axis after the other, the first one first: a tile that is cut along it
-    computes nothing twice. `chains` are the passes of each filter.
+    computes nothing twice. `chains` are the passes of each filter, `rests` what they leave where any leave anything.
     """
 
     looks_up: ClassVar = True
     problem: Problem
     chains: tuple[tuple[Pass, ...], ...]
+    rests: tuple[Rest | None, ...] = ()
     between: Workspace = field(default_factory=Workspace)
     team: Alone = ALONE
 
     def __call__(self, block: Array, out: Array, reads: Reads | None = None) -> None:
         """Fill `out` (O, *tile) from `block` (I, *window), or from the pixels that `reads` looks up for the window."""
-        self.fused(block, out, reads=reads or (None,) * len(self.problem.axes))
+        looked = reads or (None,) * len(self.problem.axes)
+        self._filter(block, out, reads=looked)
+        keep(self.rests, block, out, looked)
 
     @property
     def blas(self) -> bool:
@@ -325,12 +336,22 @@ class Compiled:
     ) -> native.Counts | None:
         """The same on samples as they lie in an image: channels and filters of [slices,] rows and columns.
 
-        None where several passes would meet a constant that is not zero: they know of pixels only.
+        None where several passes would meet a constant that is not zero: they know of pixels only; and where what
+        terms leave may show.
         """
+        constants = [value for value, read in zip(outside, reads, strict=False) if _is_met(read)]
         if self.shares:
             more |= {"outside": outside, "team": self.team}
-        elif any(value != 0 and _is_met(read) for value, read in zip(outside, reads, strict=False)):
+        elif any(constants):
             return None
+        if not all(rest is None or rest.bears(source, constants) for rest in self.rests):
+            return None
+        return self._filter(source, target, reads=reads, **more)
+
+    def _filter(self, source: Array, target: Array, *, reads: Reads, **more: Any) -> native.Counts:
+        """All filters on the channels that they read."""
+        if self.shares:
+            more = {"outside": (0, 0, 0), "team": self.team} | more
         per_group = self.problem.channels_out // self.problem.groups
         filters = (
             (source[number // per_group], each, chain)
@@ -391,6 +412,7 @@ class Banded:
     looks_up: ClassVar = True
     problem: Problem
     passes: dict[tuple[int, int], list[tuple[Bands, ...]]]
+    rests: tuple[Rest | None, ...] = ()
 
     def __call__(self, block: Array, out: Array, reads: Reads | None = None) -> None:
         """Fill `out` (O, *tile) from `block` (I, *window), or from the pixels that `reads` looks up for the window."""
@@ -404,6 +426,7 @@ class Banded:
                 for step in term:
                     pixels = step.along(pixels, looked[step.place])
                 out[filter_] += pixels
+        keep(self.rests, block, out, looked)
 
 
 def _bands(term: Sequence[Any], problem: Problem) -> tuple[Bands, ...]:
