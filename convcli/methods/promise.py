@@ -107,7 +107,8 @@ class Promise:
         if trusted and self.values and self.problem.itemsize == 4 and doubtful.any():
             sizes = np.empty((1, *out.shape), out.dtype)
             self.sizes(np.abs(block)[None], sizes)
-            doubtful &= ~(sizes[0] >= NEAR * limit)
+            if np.isfinite(sizes).all():  # an overflow spreads, too
+                doubtful &= ~(sizes[0] >= NEAR * limit)
             if doubtful.any():
                 empty = self.empty(block)
                 out[empty] = 0
