@@ -161,7 +161,7 @@ def _shared(method: Any, problem: Problem, threads: int) -> tuple[int, ...]:
     Where another cut would change the bits of results, it is the same for any number of threads.
     """
     tile: tuple[int, ...] = method.tile(problem)
-    threads = HANDS if getattr(method, "FIXED", False) else threads
+    threads = HANDS if is_fixed(method, problem) else threads
     if team := _few(method, _tiles(method, problem), threads):
         tile = tile[0] * threads, *tile[1:]
     elif not hasattr(method, "grain"):
@@ -172,6 +172,11 @@ def _shared(method: Any, problem: Problem, threads: int) -> tuple[int, ...]:
     rows = ceil(outputs / ceil(rounds * hands / others)) if team or problem.images <= threads else tile[0]
     grain = method.grain(problem)
     return min(outputs, ceil(rows / grain) * grain), *tile[1:]
+
+
+def is_fixed(method: Any, problem: Problem) -> bool:
+    """Whether the bits of results depend on how a method's tiles are cut, so that only the problem may decide it."""
+    return hasattr(method, "fixed") and bool(method.fixed(problem.depthwise))
 
 
 def _few(method: Any, tiles: int, threads: int) -> bool:
@@ -197,7 +202,7 @@ def _never(_problem: Problem) -> bool:
 
 def _bounded(method: Any, tile: tuple[int, ...], problem: Problem, memory: int) -> tuple[int, ...]:
     """Halve the longest side of a tile until its workspace fits; a method may know better which, or allow none."""
-    if getattr(method, "FIXED", False):
+    if is_fixed(method, problem):
         return tile
     if hasattr(method, "bounded"):
         bounded: tuple[int, ...] = method.bounded(problem, tile, memory)
@@ -209,7 +214,7 @@ def _bounded(method: Any, tile: tuple[int, ...], problem: Problem, memory: int) 
 
 def halved(method: Any, problem: Problem, tile: tuple[int, ...], axis: int) -> tuple[int, ...]:
     """A tile half as long along an axis, still cut between whole blocks of the method where these are not longer."""
-    if getattr(method, "FIXED", False):
+    if is_fixed(method, problem):
         return tile
     half = ceil(tile[axis] / 2)
     grain = method.grain(problem.depthwise) if axis == 0 and hasattr(method, "grain") else 1

@@ -615,6 +615,7 @@ def _refusal(case, code, err, tell):
     return [f"{tell}: exit {code}: {err}"]
 
 
+@np.errstate(over="ignore")
 def _holds(dtype, value):
     """Whether a sample type has a value."""
     kind = np.dtype(dtype)
@@ -647,6 +648,9 @@ def _compare(case, found, report):
     numbers = dict(case.numbers)
     whole = case.image.dtype.kind in "iu"
     nodata = numbers.get("nodata")
+    if nodata is not None and case.image.dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            nodata = float(np.asarray(nodata).astype(case.image.dtype))  # as its samples hold it
     names = {"scale": "scale", "bias": "bias", "range": "range_"}
     more = {new: numbers[old] for old, new in names.items() if old in numbers}
     stored = d.stored(values, dtype, nodata=nodata, whole=whole, **more)

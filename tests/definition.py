@@ -224,7 +224,10 @@ def stored(values, dtype, *, scale=1.0, bias=0.0, range_="clip", nodata=None, wh
         first, last = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
         bottom, top = (0.0, 1.0) if kind.kind == "f" else (low, high)
         slope = (top - bottom) / (last - first) if last > first else 0.0
-        slack = 4 * slack.max(initial=0.0) * slope + np.zeros_like(value)
+        most = 4 * slack.max(initial=0.0)
+        alike = most > 0 and last - first <= most  # what is spread then may be nothing but rounding
+        slack = np.full_like(value, top - bottom if alike else most * slope)
+        whole = whole and not alike
         finest = 4e-15 * (abs(top) + abs(bottom))
         slack += finest
         value = (value - first) * slope + bottom

@@ -11,7 +11,7 @@ import pytest
 import tifffile
 
 from command import InProcess, convcli, limited_file_size, start
-from convcli import formats
+from convcli import formats, native
 from convcli.batches import processing
 from convcli.engine import streaming
 from convcli.engine.loop import apply, rank_of
@@ -25,7 +25,7 @@ from convcli.kernels.kernel import Kernel
 from convcli.methods import METHODS as EVERY
 from convcli.operations.filtering import Filtering
 from convcli.operations.operation import Limits
-from convcli.planner import make_plan
+from convcli.planner import is_fixed, load, make_plan
 
 LAYOUTS = [
     ("YX", (150, 130), 2),
@@ -41,6 +41,7 @@ LAYOUTS = [
     ("XY", (60, 50), 2),
 ]
 METHODS = ("direct", "separable", "gemm", "fft")
+COMPILED = pytest.mark.skipif(not native.AVAILABLE, reason="needs the native extension: else no tile is cut for memory")
 SMALL = 2**17
 """Bytes of memory that make many slabs of the images here."""
 
@@ -111,7 +112,7 @@ def test_a_stream_gives_the_bits_of_the_whole(axes, shape, ndim, method, thin):
             plan = make_plan(filter_.problem(info, rank_of(filter_.kernel)), method=method, memory=SMALL)
             plan = narrowed(filter_, info, replace(plan, memory=SMALL if turn == 1 else 2**12))
             slabs.append(check_streamed(filter_, Image(info, data), plan))
-    assert max(slabs, default=2) > 1
+    assert max(slabs, default=2) > 1 or is_fixed(load(method), plan.problem)
 
 
 def test_the_short_way_does_not_show(thin):
@@ -130,6 +131,7 @@ def test_the_short_way_does_not_show(thin):
         assert check_streamed(filter_, Image(info, data), plan) > 2
 
 
+@COMPILED
 def test_slabs_share_rows_without_reading_them_twice(thin):
     data = np.random.default_rng(2).integers(0, 255, (64, 32, 32), np.uint8)
     info = ImageInfo(data.shape, "uint8", "ZYX")
@@ -143,6 +145,7 @@ def test_slabs_share_rows_without_reading_them_twice(thin):
     assert data.size == source.count
 
 
+@COMPILED
 def test_slabs_fit_the_memory_and_cover_all():
     info = ImageInfo((2, 100, 3, 64, 64), "uint16", "TZCYX")
     kernel = Kernel.from_array("k", np.ones((5, 5, 5)), bank=False)

@@ -92,7 +92,7 @@ class Method:
     @cached_property
     def weightless(self) -> list[int]:
         """The filters without a tap, where results are divided by the weight of known pixels: 0 / 0."""
-        return without_taps(self.filter.kernel) if self.filter.numbers.nan in LEAVING_OUT else []
+        return self.filter.kernel.empty if self.filter.numbers.nan in LEAVING_OUT else []
 
     @cached_property
     def signs(self) -> tuple[Array, Array]:
@@ -155,13 +155,6 @@ def ready(kernel: Kernel | Pair, method: str, problem: Problem) -> Apply:
     return made
 
 
-def without_taps(kernel: Kernel) -> list[int]:
-    """The filters of a kernel whose taps are all 0."""
-    if kernel.terms:
-        return [] if kernel.absolute_sum() else [0]
-    return [number for number, taps in enumerate(kernel.as_bank()) if not taps.any()]
-
-
 def signed(terms: Sequence[Term], sign: str) -> list[Term]:
     """Terms that are not 0 where one of the given terms is `!=` 0, `>` or `<`: a product of an even number of negative
     factors is positive.
@@ -187,7 +180,7 @@ def fits(filter_: Filter, info: ImageInfo, plan: Plan) -> bool:
     looks = numbers.nan == "preserve" and filter_.meets_unknown(info)  # at pixels that no tap may meet
     bare = numbers.alpha == "straight" and (numbers.scale, filter_.bias) == (1, 0)
     colours = not info.has_alpha or bare
-    weighed = numbers.nan in LEAVING_OUT and without_taps(filter_.kernel)
+    weighed = numbers.nan in LEAVING_OUT and filter_.kernel.empty
     held = native.TYPES if plan.itemsize == 4 else native.WIDE_TYPES
     types = info.dtype in held and filter_.output_dtype(info) in held
     return native.AVAILABLE and plain and colours and types and not weighed and not looks

@@ -32,6 +32,7 @@ def is_whole(filter_: Filter, info: ImageInfo) -> bool:
     plain = numbers.scale == 1 and numbers.range in ("clip", "abs") and not numbers.linear
     values = [filter_.bias, *(border.value for border in filter_.borders)]
     there = plain and filter_.combine == "stack" and not info.has_alpha and info.missing is None
+    there = there and not (numbers.nan == "ignore" and filter_.kernel.empty)  # 0 / 0
     return there and all(isfinite(value) and float(value).is_integer() for value in values) and filter_.whole_taps
 
 

@@ -130,7 +130,7 @@ def joined(packet: bytes, other: bytes) -> bytes | None:
     """Both parts as one document; None where one of them is no XML.
 
     >>> rdf = '<r:RDF xmlns:r="' + RDF + '"><r:Description>%s</r:Description></r:RDF>'
-    >>> joined((rdf % "one").encode(), (rdf % "two").encode()).count(b"Description>")
+    >>> joined((rdf % "one").encode(), (rdf % "two").encode()).count(b"Description")
     4
     """
     from xml.dom.minidom import parseString

@@ -126,6 +126,17 @@ class Kernel:
         """
         return abs(self.sum()) <= ZERO_SUM * self.absolute_sum()
 
+    @property
+    def empty(self) -> list[int]:
+        """The filters whose taps are all 0.
+
+        >>> Kernel.from_values("bank", (2, 1, 1, 2), [0, 0, 0, 1], bank=True).empty
+        [0]
+        """
+        if self.terms:
+            return [] if self.absolute_sum() else [0]
+        return [number for number, taps in enumerate(self.as_bank()) if not taps.any()]
+
     def values(self) -> Sequence[float]:
         """The taps in row-major order."""
         if self.data:

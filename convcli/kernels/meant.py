@@ -51,7 +51,7 @@ def meant(text: str, known: Iterable[str]) -> str:
     """What to say of a text that is no kernel; nothing where it is like nothing that is known here.
 
     >>> meant("gaussian=2", ["gaussian"]), meant("Gauss(1.5)", ["gaussian"])
-    ("; write gaussian:2", '; did you mean gaussian:1.5?')
+    ('; write gaussian:2', '; did you mean gaussian:1.5?')
     """
     word = text.lower()
     directed = DIRECTED.fullmatch(word)

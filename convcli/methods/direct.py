@@ -51,6 +51,11 @@ def tile(problem: Problem) -> tuple[int, ...]:
     return (*slices, min(rows, max(16, 2**21 // (columns * prod(slices)))), columns)
 
 
+def fixed(problem: Problem) -> bool:
+    """Without compiled loops: BLAS adds up the last columns of a product in another order."""
+    return not compiled(problem)
+
+
 def grain(problem: Problem) -> int:
     """Blocks of rows that share what they read: wherever an image is cut between such, its results are the same."""
     return TOGETHER if len(problem.axes) > 2 else TOGETHER * problem.dilation[0]

@@ -29,7 +29,6 @@ LENGTHS = tuple(
     sorted(2**a * 3**b * 5**c for a, b, c in product(range(13), range(3), range(2)) if 2**a * 3**b * 5**c <= 8192)
 )
 """Lengths that transform fast: few factors, all small."""
-FIXED = True
 MOST_VALUES = {1: 2**16, 2: 2**17, 3: 96**3}
 """Values of a tile by number of axes: beyond, it falls out of the second-level cache."""
 MOST_SPECTRA = 2**26
@@ -47,6 +46,11 @@ def refuse(problem: Problem) -> str | None:
         return None
     values = problem.channels_out * problem.fan_in * prod(lengths(problem.axes))
     return f"the spectra of the bank need {values} values" if values > MOST_SPECTRA else None
+
+
+def fixed(_problem: Problem) -> bool:
+    """Always: what a transform makes of an output depends on where in it that lies."""
+    return True
 
 
 def tile(problem: Problem) -> tuple[int, ...]:

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 RESIDUAL = {4: 2e-7, 8: 1e-14}
 """What may be left of the taps, relative to their absolute sum, by item size: the rounding of the numbers."""
 
-
 TILE = 2**21
 """Values between two passes: tiles of a volume, and a quarter of it for those of a plane."""
 STRIP, RING, AGAIN = 144, 2**16, 6
@@ -94,6 +93,11 @@ def tile(problem: Problem) -> tuple[int, ...]:
     most = max(64 if not deep else 1, (TILE if deep else TILE // 4) // across)
     long = min(first.extent // 2, 8 * TILE // across)  # as much is read anew for each tile
     return min(problem.output[0], ceil(max(most, long) / step) * step), *problem.output[1:]
+
+
+def fixed(problem: Problem) -> bool:
+    """Without compiled loops: BLAS adds up the last columns of a product in another order."""
+    return not compiled(problem)
 
 
 def grain(problem: Problem) -> int:
