@@ -134,6 +134,15 @@ def test_what_needs_no_pixels_loads_no_pixel_library(words):
     assert not set(done.stderr.split()) & set(HEAVY)
 
 
+def test_a_picture_is_filtered_without_masked_arrays(tmp_path):
+    """They take 15 ms to load; NumPy's `unique` brings them."""
+    picture = Path(__file__).parents[1] / "samples" / "shapes.png"
+    words = ("conv2d", picture, "-k", "sobel:x", "-k", "sobel:y", "--combine", "max", "-q", "-o", tmp_path / "o.png")
+    done = subprocess.run([sys.executable, "-c", LOADED, *words], capture_output=True, text=True, check=False)
+    assert 0 == done.returncode, done.stderr
+    assert "numpy.ma" not in done.stderr.split()
+
+
 @pytest.fixture(params=COMMANDS)
 def command(request):
     return request.param

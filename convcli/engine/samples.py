@@ -67,12 +67,32 @@ def unpremultiply(colour: Array, opacity: Array) -> None:
     colour *= visible
 
 
-def combine(results: Array, how: str, offset: float) -> Array:
-    """One result of several (samples, filters, *tile), each with the offset added: (samples, 1, *tile), in float64."""
-    with np.errstate(over="ignore", invalid="ignore"):  # inf and -inf add to NaN
+def combine(results: Array, how: str, offset: float, *, rough: bool) -> Array:
+    """One result of several (samples, filters, *tile), each with the offset added: (samples, 1, *tile).
+
+    In float64; the magnitude of `rough` ones, whose rounding in float32 is too small to show, as they are.
+    """
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):  # inf and -inf add to NaN
+        if how == "magnitude" and rough and results.dtype == np.float32 and not offset:
+            return _rough_magnitude(results)
+        if how == "max" and not offset:
+            return COMBINED[how](results)
         wide = results.astype(np.float64)
         wide += offset
-        joined: Array = COMBINED[how](wide)
+        return COMBINED[how](wide)
+
+
+def _rough_magnitude(results: Array) -> Array:
+    """The root of the sum of squares in float32; of those in float64 whose squares it cannot hold, or lose bits."""
+    joined: Array = np.sqrt(np.square(results).sum(axis=1, keepdims=True))
+    if joined.min() > LEAST_ROUGH and joined.max() < MOST_ROUGH:
+        return joined
+    lost = ~((joined > LEAST_ROUGH) & (joined < MOST_ROUGH))[:, 0]
+    several = np.moveaxis(results, 1, -1)[lost].astype(np.float64)
+    if not several.any():  # what is 0 has lost nothing
+        return joined
+    joined = joined.astype(np.float64)  # which also tells what leaves float32
+    joined[:, 0][lost] = _magnitude(several.T[None])[0, 0]
     return joined
 
 
@@ -91,6 +111,10 @@ COMBINED: dict[str, Callable[[Array], Array]] = {
 }
 LARGEST_SQUARED = 1e150
 """Numbers up to here have squares that float64 holds."""
+LEAST_ROUGH, MOST_ROUGH = 1e-15, 1e18
+"""Magnitudes between these have squares that float32 holds with all of its bits."""
+ROUGH = ("uint8", "int8", "float16", "float32")
+"""Sample types that a rounding of float32 cannot take across a tie that counts, or that have it themselves."""
 
 
 def store(result: Array, target: Array, numbers: Numbers, bias: float, missing: float | None = None) -> Counts:

@@ -12,6 +12,7 @@ from convcli.engine.integers import store_halves
 from convcli.engine.job import Job
 from convcli.engine.prepared import Apply, Method
 from convcli.engine.samples import (
+    ROUGH,
     Counts,
     combine,
     count_nan,
@@ -304,7 +305,8 @@ def _of_all(filter_: Filter, opacities: Array, opacity: Array) -> Array:
 def _store_colour(job: Job, results: Array, target: Array) -> Counts:
     filter_, scale = job.filter, full_scale(job.info.dtype) if job.filter.numbers.linear else 1.0
     if filter_.combine != "stack":
-        results = combine(results, filter_.combine, filter_.numbers.offset / scale)
+        rough = target.dtype.name in ROUGH and filter_.numbers.range != "rescale" and abs(filter_.numbers.scale) <= 1
+        results = combine(results, filter_.combine, filter_.numbers.offset / scale, rough=rough)
     if filter_.numbers.linear:
         to_srgb(results)
         results *= scale

@@ -126,7 +126,7 @@ def looks_up(apply: Any) -> bool:
 def _leanly(span: tuple[int, int], border: Border, axis: Held) -> tuple[Array, Array | None]:
     """The positions of an axis that a window reads, in order, and which of them stands at each of its own."""
     places = _pixels_at(*span, border.rule, axis.size)
-    positions = np.unique(places[places >= 0])
+    positions = distinct(places[places >= 0])
     if span[0] >= 0 and span[1] <= axis.size:
         return positions, None
     read = np.searchsorted(positions, places)
@@ -179,13 +179,23 @@ class Part:
     constant: float | None = None
 
 
+def distinct(numbers: Array) -> Array:
+    """The different ones among numbers from 0 on, in order; NumPy's own function imports masked arrays, for 15 ms.
+
+    >>> distinct(np.array([3, 1, 3, 0, 1])).tolist()
+    [0, 1, 3]
+    """
+    ordered = np.sort(numbers)
+    return ordered[np.diff(ordered, prepend=-1) > 0]
+
+
 def rows_read(window: tuple[int, int], border: Border, size: int) -> Array:
     """The positions of an axis that stand for those of a window, in order.
 
     >>> rows_read((-2, 3), Border("wrap"), 9).tolist()
     [0, 1, 2, 7, 8]
     """
-    return np.unique(MAPS[border.rule](np.arange(*window), size))
+    return distinct(MAPS[border.rule](np.arange(*window), size))
 
 
 def _parts(window: tuple[int, int], border: Border, axis: Held) -> Iterator[Part]:
