@@ -429,3 +429,16 @@ def test_no_memory_and_no_thread_changes_a_bit_of_a_picture(method, dtype, kerne
         assert 0 == code, errors
         found.add(np.load("out.npy").tobytes())
     assert 1 == len(found)
+
+
+def test_a_result_beyond_float32_leaves_the_bits_of_its_neighbours(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    image = np.random.default_rng(6).random((700, 900)).astype(np.float32)
+    image[300, 400] = 3e38
+    np.save("in.npy", image)
+    found = set()
+    for memory, threads in (("256MiB", 1), ("256MiB", 2), ("8MiB", 1), ("2MiB", 2)):
+        command = ("conv2d", "in.npy", "-k", "9 9 9", "--memory", memory, "--threads", threads, "-f", "-q")
+        assert 0 == InProcess(capfd)(*command, "-o", "out.npy")[0]
+        found.add(np.load("out.npy").tobytes())
+    assert 1 == len(found)

@@ -73,7 +73,7 @@ def combine(results: Array, how: str, offset: float, *, rough: bool) -> Array:
     In float64; the magnitude of `rough` ones, whose rounding in float32 is too small to show, as they are.
     """
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):  # inf and -inf add to NaN
-        if how == "magnitude" and rough and results.dtype == np.float32 and not offset:
+        if how == "magnitude" and rough and not offset:
             return _rough_magnitude(results)
         if how == "max" and not offset:
             return COMBINED[how](results)
@@ -84,7 +84,7 @@ def combine(results: Array, how: str, offset: float, *, rough: bool) -> Array:
 
 def _rough_magnitude(results: Array) -> Array:
     """The root of the sum of squares in float32; of those in float64 whose squares it cannot hold, or lose bits."""
-    joined: Array = np.sqrt(np.square(results).sum(axis=1, keepdims=True))
+    joined: Array = np.sqrt(np.square(results.astype(np.float32, copy=False)).sum(axis=1, keepdims=True))
     if joined.min() > LEAST_ROUGH and joined.max() < MOST_ROUGH:
         return joined
     lost = ~((joined > LEAST_ROUGH) & (joined < MOST_ROUGH))[:, 0]

@@ -185,19 +185,35 @@ def _filter_any(job: Job, method: Method, channels: Array, result: Array, look: 
 
     No method loses what a tap meets: where all results are finite, all that was read is.
     """
-    apply = method.apply if result.dtype == method.plan.problem.dtype else method.wide
+    wide = result.dtype != method.plan.problem.dtype
+    apply = method.wide if wide else method.apply
     with np.errstate(over="ignore", invalid="ignore"):
         look(apply, channels, result)
         shown = _all_safe(channels, result, method.safe) or _all_finite(result)
         if shown and not (method.hides and not _all_finite(channels)):
+            if wide:
+                _keep_what_fits(method, channels, result, look)
             return True
         if not (known := _all_finite(channels)):
-            look(apply, np.where(np.isfinite(channels), channels, 0), result)
+            channels, seen = np.where(np.isfinite(channels), channels, 0), channels
+            look(apply, channels, result)
+        else:
+            seen = channels
+        if wide:
+            _keep_what_fits(method, channels, result, look)
         if result.dtype == np.float32 and not _all_finite(result):
             raise OverflowsError
         if not known:
-            _put_back(job, method, channels, result, look)
+            _put_back(job, method, seen, result, look)
     return False
+
+
+def _keep_what_fits(method: Method, channels: Array, result: Array, look: Look) -> None:
+    """Put results that float32 holds in place of those of float64: how tiles are cut must not change their bits."""
+    planned = method.plan.problem.dtype
+    narrow = np.empty(result.shape, planned)
+    look(method.apply, channels.astype(planned), narrow)
+    np.copyto(result, narrow, where=np.isfinite(narrow))
 
 
 def _all_finite(values: Array) -> bool:
@@ -305,7 +321,9 @@ def _of_all(filter_: Filter, opacities: Array, opacity: Array) -> Array:
 def _store_colour(job: Job, results: Array, target: Array) -> Counts:
     filter_, scale = job.filter, full_scale(job.info.dtype) if job.filter.numbers.linear else 1.0
     if filter_.combine != "stack":
-        rough = target.dtype.name in ROUGH and filter_.numbers.range != "rescale" and abs(filter_.numbers.scale) <= 1
+        numbers, bare = filter_.numbers, (filter_.numbers.scale, filter_.bias) == (1, 0)
+        plain = numbers.range != "rescale" and not numbers.linear and (bare or target.dtype.kind == "f")
+        rough = target.dtype.name in ROUGH and plain  # else a change in one precision or the other would show
         results = combine(results, filter_.combine, filter_.numbers.offset / scale, rough=rough)
     if filter_.numbers.linear:
         to_srgb(results)
