@@ -10,8 +10,8 @@ from importlib import import_module
 from math import ceil, prod
 from typing import Any, NamedTuple
 
-from convcli.arithmetic.problem import Cost, Problem
 from convcli.errors import ConvError, UsageError
+from convcli.geometry.problem import Cost, Problem
 from convcli.machine import Machine, known
 from convcli.methods import METHODS, pointwise
 from convcli.records import record, replace

@@ -5,10 +5,10 @@ import pytest
 from scipy import signal
 
 from convcli import convolve, native
-from convcli.arithmetic.geometry import Geometry
-from convcli.arithmetic.problem import ACCURACY, Problem
 from convcli.errors import ConvError
 from convcli.filters.filter import Numbers
+from convcli.geometry.axis import Geometry
+from convcli.geometry.problem import ACCURACY, Problem
 from convcli.kernels import parse_kernel
 from convcli.methods import METHODS
 from convcli.methods.cancelling import rest_of

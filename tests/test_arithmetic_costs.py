@@ -11,13 +11,13 @@ from convcli.arithmetic.banks import Bank
 from convcli.arithmetic.budget import parse_budget
 from convcli.arithmetic.costs import COUNTABLE, Convention, Cost, costs, parse_counted, peak_elements, together
 from convcli.arithmetic.expectations import check_expectations
-from convcli.arithmetic.geometry import Geometry
 from convcli.arithmetic.network import Shape
 from convcli.arithmetic.notation import parse
 from convcli.arithmetic.rules import Rules
-from convcli.arithmetic.sizes import Transposed
 from convcli.arithmetic.trace import trace
 from convcli.errors import ConvError, UsageError
+from convcli.geometry.axis import Geometry
+from convcli.geometry.sizes import Transposed
 from networks import PUBLISHED, Published
 
 

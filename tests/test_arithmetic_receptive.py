@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import pytest
 
 from convcli.arithmetic.advice import advice
-from convcli.arithmetic.geometry import Geometry
 from convcli.arithmetic.network import Shape
 from convcli.arithmetic.notation import parse
 from convcli.arithmetic.receptive import Field, seen_through
-from convcli.arithmetic.sizes import AdaptivelyPooled, LinearlyResized, Resized, whole
 from convcli.arithmetic.trace import Trace, trace
 from convcli.errors import UsageError
+from convcli.geometry.axis import Geometry
+from convcli.geometry.sizes import AdaptivelyPooled, LinearlyResized, Resized, whole
 
 # --- the oracle: each output holds the set of inputs that it depends on, as the bits of an integer
 

@@ -6,13 +6,13 @@ from math import prod
 
 import pytest
 
-from convcli.arithmetic.geometry import Geometry
 from convcli.arithmetic.network import Shape
 from convcli.arithmetic.notation import parse
 from convcli.arithmetic.rules import Rules
-from convcli.arithmetic.sizes import Transposed
 from convcli.arithmetic.trace import Step, trace
 from convcli.errors import UsageError
+from convcli.geometry.axis import Geometry
+from convcli.geometry.sizes import Transposed
 
 
 def only_step(word: str, shape: Shape, rules: Rules | None = None) -> Step:

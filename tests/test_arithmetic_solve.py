@@ -5,7 +5,6 @@ from itertools import product
 
 import pytest
 
-from convcli.arithmetic.geometry import Geometry
 from convcli.arithmetic.lossless import lossless_sizes
 from convcli.arithmetic.network import Shape
 from convcli.arithmetic.notation import parse, parse_shape
@@ -13,6 +12,7 @@ from convcli.arithmetic.rules import Rules
 from convcli.arithmetic.solve import Answer, ask, interval, solve
 from convcli.arithmetic.trace import trace
 from convcli.errors import UsageError
+from convcli.geometry.axis import Geometry
 from networks import PUBLISHED
 
 

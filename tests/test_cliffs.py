@@ -12,14 +12,14 @@ from scipy import ndimage
 
 from command import InProcess
 from convcli import native, planner
-from convcli.arithmetic.geometry import padded
-from convcli.arithmetic.problem import Problem
 from convcli.engine.loop import apply
 from convcli.engine.prepared import signed
 from convcli.engine.slabs import narrowed
 from convcli.engine.windows import Held, lean_window, read_window
 from convcli.filters.borders import Border, parse_border
 from convcli.filters.filter import Filter, Numbers
+from convcli.geometry.axis import padded
+from convcli.geometry.problem import Problem
 from convcli.image import Image, ImageInfo
 from convcli.kernels.kernel import Kernel
 from convcli.kernels.named import parse_named

@@ -12,8 +12,8 @@ from skimage import data
 import oracle
 from command import InProcess
 from convcli import convolve
-from convcli.arithmetic.geometry import effective_kernel
-from convcli.arithmetic.gridding import reach
+from convcli.geometry.axis import effective_kernel
+from convcli.geometry.gridding import reach
 from convcli.kernels import parse_kernel
 
 

@@ -5,9 +5,9 @@ import pytest
 import scipy.signal
 
 from convcli import convolve, native
-from convcli.arithmetic.geometry import Geometry
-from convcli.arithmetic.problem import Problem
 from convcli.filters.filter import ACCURACY
+from convcli.geometry.axis import Geometry
+from convcli.geometry.problem import Problem
 from convcli.methods import fft, fourier
 from convcli.native.spectra import Spectrum
 from oracle import correlate

@@ -268,8 +268,8 @@ def test_what_lies_outside_may_be_unknown(method):
 
 
 def test_work_is_counted_exactly():
-    from convcli.arithmetic.geometry import Geometry
-    from convcli.arithmetic.problem import Problem
+    from convcli.geometry.axis import Geometry
+    from convcli.geometry.problem import Problem
 
     problem = Problem((Geometry(7, 3), Geometry(7, 3)), channels_in=3, channels_out=128)
     assert math.prod((5, 5, 128, 3, 3, 3)) == problem.macs == 86_400

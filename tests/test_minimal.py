@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from convcli import convolve, native
-from convcli.arithmetic.geometry import Geometry
-from convcli.arithmetic.problem import Problem
 from convcli.filters.filter import Filter, Numbers
+from convcli.geometry.axis import Geometry
+from convcli.geometry.problem import Problem
 from convcli.methods import minimal
 from convcli.planner import make_plan
 from oracle import PAD, correlate

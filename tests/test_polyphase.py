@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from convcli.arithmetic.geometry import padded
-from convcli.arithmetic.problem import Problem
 from convcli.engine.loop import convolve
+from convcli.geometry.axis import padded
+from convcli.geometry.problem import Problem
 from convcli.methods import polyphase
 from convcli.planner import make_plan
 from test_methods import check_close, draw_problem, engine, expected, fits

@@ -8,9 +8,9 @@ import pytest
 
 from command import InProcess
 from convcli import convolve
-from convcli.arithmetic.problem import ACCURACY
 from convcli.errors import ConvError
 from convcli.filters.filter import Numbers
+from convcli.geometry.problem import ACCURACY
 from convcli.methods import METHODS
 from oracle import correlate, pads_of, transposed
 

@@ -8,8 +8,8 @@ import pytest
 
 from command import convcli
 from convcli import tuning
-from convcli.arithmetic.geometry import Geometry
-from convcli.arithmetic.problem import Problem
+from convcli.geometry.axis import Geometry
+from convcli.geometry.problem import Problem
 from convcli.machine import MEASURED_ALONE, PROFILE, Machine, known, profile_text, read_profile, unit_names
 from convcli.planner import make_plan, price_alone
 

@@ -15,9 +15,6 @@ import oracle
 import upsampled
 from command import InProcess
 from convcli import convolve
-from convcli.arithmetic.geometry import Geometry
-from convcli.arithmetic.phases import pieces
-from convcli.arithmetic.sizes import Transposed
 from convcli.commands.laying import build_transposing
 from convcli.commands.options import SampleOptions
 from convcli.commands.upsample import LaidOptions
@@ -25,6 +22,9 @@ from convcli.engine import interleaving, resizing
 from convcli.filters.resampled import Resampled
 from convcli.filters.transposed import crops
 from convcli.formats import read
+from convcli.geometry.axis import Geometry
+from convcli.geometry.phases import pieces
+from convcli.geometry.sizes import Transposed
 from convcli.image import Image, ImageInfo
 from convcli.kernels.resampling import CURVES
 from convcli.operations.operation import Limits

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from convcli.arithmetic.sizes import Transposed
 from convcli.arithmetic.trace import Step, Trace
+from convcli.geometry.sizes import Transposed
 
 NAMED = 3
 """Layers that one line of advice names; the others are counted."""

@@ -13,7 +13,7 @@ from math import log2, prod
 from typing import NamedTuple
 
 from convcli.arithmetic.banks import Bank
-from convcli.arithmetic.geometry import Geometry
+from convcli.geometry.axis import Geometry
 
 FLOPS_ARE_NOT_TIME = "FLOPs are not time: memory traffic and how well a loop fits the machine decide as much"
 

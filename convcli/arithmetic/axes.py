@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from convcli.arithmetic.geometry import Geometry
 from convcli.arithmetic.network import Layer, Padding, Pads, Shape, wrong
 from convcli.arithmetic.rules import NO_PADDING, Framework, Rules
-from convcli.arithmetic.sizes import Transposed, keras_valid_extra, rounded_up, rule_padding, undo_same
+from convcli.geometry.axis import Geometry
+from convcli.geometry.sizes import Transposed, keras_valid_extra, rounded_up, rule_padding, undo_same
 
 AxisPadding = tuple[int, int] | str
 

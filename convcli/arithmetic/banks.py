@@ -9,8 +9,8 @@ from __future__ import annotations
 from math import prod
 from typing import NamedTuple
 
-from convcli.arithmetic.geometry import Geometry
-from convcli.arithmetic.sizes import Transposed
+from convcli.geometry.axis import Geometry
+from convcli.geometry.sizes import Transposed
 
 Sliding = Geometry | Transposed
 

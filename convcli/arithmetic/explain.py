@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 
 from convcli.arithmetic.banks import Bank
 from convcli.arithmetic.costs import Convention
-from convcli.arithmetic.geometry import Geometry
 from convcli.arithmetic.receptive import Field
-from convcli.arithmetic.sizes import AdaptivelyPooled, Transposed
 from convcli.arithmetic.trace import Fields, Step, Trace
+from convcli.geometry.axis import Geometry
+from convcli.geometry.sizes import AdaptivelyPooled, Transposed
 
 Lines = Iterator[str]
 

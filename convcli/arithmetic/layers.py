@@ -9,10 +9,10 @@ from typing import Literal, NamedTuple
 
 from convcli.arithmetic.axes import convolution_axes, pooling_axes, spread, transposed_axes
 from convcli.arithmetic.banks import Bank
-from convcli.arithmetic.geometry import Geometry
 from convcli.arithmetic.network import Layer, Pads, Shape, wrong
 from convcli.arithmetic.rules import Rules
-from convcli.arithmetic.sizes import AdaptivelyPooled, Axis, LinearlyResized, Resized, whole
+from convcli.geometry.axis import Geometry
+from convcli.geometry.sizes import AdaptivelyPooled, Axis, LinearlyResized, Resized, whole
 
 Counted = Literal["bias", "bn", "act", "pool", "add"]
 Work = tuple[Counted, int]

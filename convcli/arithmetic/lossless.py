@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from convcli.arithmetic.network import Network, Shape
 from convcli.arithmetic.rules import Rules
-from convcli.arithmetic.sizes import Whole
 from convcli.arithmetic.trace import Step, steps_of
 from convcli.arithmetic.trials import along, cube, drops_nothing, largest_useful
 from convcli.errors import UsageError
+from convcli.geometry.sizes import Whole
 
 SHOWN = 8
 """Sizes that are listed; the rule says the rest."""

@@ -13,7 +13,7 @@ from functools import lru_cache
 from math import gcd, lcm
 from typing import NamedTuple
 
-from convcli.arithmetic.sizes import Axis
+from convcli.geometry.sizes import Axis
 
 Interval = tuple[int, int]
 """First and last pixel, both counted."""
@@ -76,7 +76,7 @@ class Field(NamedTuple):
 def seen_through(field: Field, axis: Axis) -> Field | None:
     """The field of a layer's outputs, from the field of its inputs; None where the pattern is too long to follow.
 
-    >>> from convcli.arithmetic.geometry import Geometry
+    >>> from convcli.geometry.axis import Geometry
     >>> seen_through(Field(4, ((-5, 5),)), Geometry(56, 3, begin=1, end=1))
     Field(step=4, intervals=((-9, 9),))
     """

@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from itertools import product
 from typing import Any, NamedTuple
 
-from convcli.arithmetic.geometry import Geometry
 from convcli.arithmetic.layers import KINDS
 from convcli.arithmetic.network import Layer, Network, Shape
 from convcli.arithmetic.rules import Rules
@@ -19,6 +18,7 @@ from convcli.arithmetic.trace import steps_of
 from convcli.arithmetic.trials import along, cube, drops_nothing, largest_useful, mapped, outcome
 from convcli.arithmetic.words import MAXIMUM_KERNEL, format_layer
 from convcli.errors import UsageError
+from convcli.geometry.axis import Geometry
 
 MAXIMUM_MIXED = 64
 LEAST_ZERO = ("pad", "output_padding")

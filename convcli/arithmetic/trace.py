@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from typing import NamedTuple
 
-from convcli.arithmetic.geometry import Geometry
 from convcli.arithmetic.layers import KINDS, Applied, apply, central_cut
 from convcli.arithmetic.network import MAXIMUM_LAYERS, Branches, Layer, Network, Place, Repeat, Shape, wrong
 from convcli.arithmetic.receptive import Field, misaligned, seen_through, union
 from convcli.arithmetic.rules import Rules
-from convcli.arithmetic.sizes import Axis
 from convcli.arithmetic.words import format_layer
 from convcli.errors import UsageError
+from convcli.geometry.axis import Geometry
+from convcli.geometry.sizes import Axis
 
 Fields = tuple[Field | None, ...]
 

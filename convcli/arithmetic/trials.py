@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from convcli.arithmetic.geometry import Geometry, effective_kernel
 from convcli.arithmetic.network import Branches, Layer, Network, Repeat, Shape, Unit
 from convcli.arithmetic.rules import Rules
 from convcli.arithmetic.trace import Step, steps_of
 from convcli.errors import UsageError
+from convcli.geometry.axis import Geometry, effective_kernel
 
 STEPS = 50_000
 """Layers that trying every number may walk; some 30 us each."""

@@ -7,11 +7,11 @@ from functools import cached_property
 
 from convcli.arithmetic.advice import advice
 from convcli.arithmetic.costs import Convention, Cost, costs, peak_elements, together
-from convcli.arithmetic.geometry import Geometry
 from convcli.arithmetic.network import Pads, Shape
 from convcli.arithmetic.receptive import Field
-from convcli.arithmetic.sizes import Transposed, Whole
 from convcli.arithmetic.trace import Fields, Step, Trace
+from convcli.geometry.axis import Geometry
+from convcli.geometry.sizes import Transposed, Whole
 from convcli.tables import Table
 
 FOLDED_FROM = 20

@@ -6,11 +6,11 @@ from typing import Any
 
 from convcli.arithmetic.advice import advice
 from convcli.arithmetic.costs import Cost
-from convcli.arithmetic.geometry import Geometry
 from convcli.arithmetic.receptive import Field
-from convcli.arithmetic.sizes import Transposed
 from convcli.arithmetic.trace import Fields
 from convcli.commands.listing import Listing, peak, starts
+from convcli.geometry.axis import Geometry
+from convcli.geometry.sizes import Transposed
 
 SCHEMA = 1
 

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from convcli.arithmetic.problem import Problem
 from convcli.arrays import as_pixels
 from convcli.engine.arguments import Padding, Taps, as_kernel, default_axes, named_axes, paddings, per_axis, sample_type
 from convcli.engine.fused import store_fused
@@ -31,6 +30,7 @@ from convcli.errors import UsageError
 from convcli.filters.borders import parse_border
 from convcli.filters.combining import check_combination, joined
 from convcli.filters.filter import Filter, Numbers
+from convcli.geometry.problem import Problem
 from convcli.image import Image, ImageInfo
 from convcli.kernels.kernel import Kernel
 from convcli.methods.separable import RESIDUAL, residual

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from convcli import native
-from convcli.arithmetic.problem import Problem
 from convcli.engine.workers import Team
 from convcli.filters.combining import signs
 from convcli.filters.filter import LEAVING_OUT, Filter
+from convcli.geometry.problem import Problem
 from convcli.image import ImageInfo
 from convcli.kernels.kernel import MOST_SUMMED, Kernel, Term
 from convcli.kernels.pairs import Pair

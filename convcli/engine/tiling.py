@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import product
 
-from convcli.arithmetic.geometry import Geometry
+from convcli.geometry.axis import Geometry
 from convcli.records import record
 
 Span = tuple[int, int]

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from convcli.arithmetic.problem import ACCURACY
 from convcli.engine.integers import window_of
 from convcli.engine.job import Job
 from convcli.engine.samples import limits
@@ -17,6 +16,7 @@ from convcli.engine.tiles import centre_opacity, finish, put_holes, tile_block
 from convcli.engine.tiling import Task
 from convcli.errors import ConvError
 from convcli.filters.filter import LEAVING_OUT, TIE
+from convcli.geometry.problem import ACCURACY
 from convcli.records import replace
 
 Array = np.ndarray[Any, Any]

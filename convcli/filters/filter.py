@@ -8,11 +8,11 @@ from functools import lru_cache
 from math import prod, sqrt
 from typing import Any, NamedTuple
 
-from convcli.arithmetic.geometry import Geometry, padded
-from convcli.arithmetic.problem import ACCURACY, Problem
 from convcli.errors import ConvError, UsageError
 from convcli.filters.borders import ALIASES, BORDERS, Border
 from convcli.filters.exactness import halves
+from convcli.geometry.axis import Geometry, padded
+from convcli.geometry.problem import ACCURACY, Problem
 from convcli.image import ImageInfo, as_sample
 from convcli.kernels.kernel import Kernel
 from convcli.kernels.pairs import Pair

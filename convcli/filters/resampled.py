@@ -10,10 +10,10 @@ from __future__ import annotations
 from fractions import Fraction
 from math import ceil, floor, fsum
 
-from convcli.arithmetic.geometry import Geometry
 from convcli.errors import ConvError
 from convcli.filters.filter import Filter
 from convcli.filters.transposed import denser
+from convcli.geometry.axis import Geometry
 from convcli.image import ImageInfo
 from convcli.kernels.resampling import CURVES, Curve
 from convcli.records import record

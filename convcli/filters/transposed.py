@@ -1,7 +1,7 @@
 """Transposed convolution as a user asked for it, and what it makes of an image; then as ordinary filters.
 
 Every pixel lays the kernel, times its value, on the output: out[i s + t d - p] += x[i] k[t]. Computed the other way
-round, each output phase is an ordinary convolution with its own taps (`convcli.arithmetic.phases`).
+round, each output phase is an ordinary convolution with its own taps (`convcli.geometry.phases`).
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from itertools import product
 from math import nan, prod
 from typing import TYPE_CHECKING, Any
 
-from convcli.arithmetic.geometry import tf_same_padding
-from convcli.arithmetic.phases import Phase, Piece, phases, pieces
-from convcli.arithmetic.sizes import Transposed
 from convcli.errors import ConvError
 from convcli.filters.borders import Border
 from convcli.filters.filter import Filter
+from convcli.geometry.axis import tf_same_padding
+from convcli.geometry.phases import Phase, Piece, phases, pieces
+from convcli.geometry.sizes import Transposed
 from convcli.image import ImageInfo
 from convcli.kernels.kernel import Kernel
 from convcli.records import record, replace

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
-from convcli.arithmetic.problem import Problem
+from convcli.geometry.problem import Problem
 from convcli.records import record
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from convcli.arithmetic.problem import Problem
+from convcli.geometry.problem import Problem
 from convcli.records import record
 
 if TYPE_CHECKING:

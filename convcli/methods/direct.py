@@ -13,7 +13,7 @@ from math import ceil, prod
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from convcli import native
-from convcli.arithmetic.problem import Cost, Problem
+from convcli.geometry.problem import Cost, Problem
 from convcli.methods.banded import band, band_rows, phases, strips
 from convcli.methods.team import ALONE, Alone
 from convcli.records import record

@@ -12,8 +12,8 @@ from itertools import product
 from math import ceil, log2, prod
 from typing import TYPE_CHECKING, Any
 
-from convcli.arithmetic.geometry import Geometry
-from convcli.arithmetic.problem import Cost, Problem
+from convcli.geometry.axis import Geometry
+from convcli.geometry.problem import Cost, Problem
 from convcli.methods import fourier
 from convcli.methods.promise import Kept, of_transform
 from convcli.records import record, replace

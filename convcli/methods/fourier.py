@@ -11,8 +11,8 @@ from math import ceil, log2, prod
 from typing import TYPE_CHECKING, Any
 
 from convcli import native
-from convcli.arithmetic.geometry import Geometry
-from convcli.arithmetic.problem import Cost, Problem
+from convcli.geometry.axis import Geometry
+from convcli.geometry.problem import Cost, Problem
 from convcli.methods.promise import Promise
 from convcli.native.spectra import Seen, Spectrum
 from convcli.records import record

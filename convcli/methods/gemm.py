@@ -13,7 +13,7 @@ from math import ceil, prod
 from typing import TYPE_CHECKING, Any
 
 from convcli import native
-from convcli.arithmetic.problem import Cost, Problem
+from convcli.geometry.problem import Cost, Problem
 from convcli.methods.workspace import Workspace
 from convcli.records import record
 

@@ -12,7 +12,7 @@ from math import ceil, prod
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from convcli import native
-from convcli.arithmetic.problem import Cost, Problem
+from convcli.geometry.problem import Cost, Problem
 from convcli.methods import direct
 from convcli.methods.team import ALONE, Alone
 from convcli.records import record
@@ -114,7 +114,7 @@ def price(problem: Problem, machine: Machine) -> Cost:
 def _rows(problem: Problem) -> int:
     """Rows of products of two outputs: a three needs four, a two three, a single row two.
 
-    >>> from convcli.arithmetic.geometry import Geometry
+    >>> from convcli.geometry.axis import Geometry
     >>> _rows(Problem((Geometry(40, 9),) * 2)), _rows(Problem((Geometry(40, 7, stride=2),) * 2, channels_out=2))
     (12, 10)
     """

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from convcli import native
-from convcli.arithmetic.geometry import Geometry
+from convcli.geometry.axis import Geometry
 from convcli.methods.team import ALONE, Alone
 from convcli.records import record
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from convcli.arithmetic.problem import Cost, Problem
+from convcli.geometry.problem import Cost, Problem
 from convcli.records import record
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from itertools import product
 from math import ceil, gcd, prod
 from typing import TYPE_CHECKING, Any
 
-from convcli.arithmetic.geometry import Geometry
-from convcli.arithmetic.problem import Cost, Problem
+from convcli.geometry.axis import Geometry
+from convcli.geometry.problem import Cost, Problem
 from convcli.machine import Machine
 from convcli.records import record, replace
 

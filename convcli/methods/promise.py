@@ -21,8 +21,8 @@ from importlib import import_module
 from math import isfinite, log2, sqrt
 from typing import TYPE_CHECKING, Any
 
-from convcli.arithmetic.geometry import Geometry
-from convcli.arithmetic.problem import Problem
+from convcli.geometry.axis import Geometry
+from convcli.geometry.problem import Problem
 from convcli.methods.cutting import cut
 from convcli.native.spectra import Seen, Watch
 from convcli.records import record, replace

@@ -13,8 +13,8 @@ from math import ceil, inf, prod
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from convcli import native
-from convcli.arithmetic.geometry import Geometry
-from convcli.arithmetic.problem import ACCURACY, Cost, Problem
+from convcli.geometry.axis import Geometry
+from convcli.geometry.problem import ACCURACY, Cost, Problem
 from convcli.methods import direct
 from convcli.methods.banded import band, band_rows, phases, strips
 from convcli.methods.cancelling import Rest, keep, rests_of

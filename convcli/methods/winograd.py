@@ -13,7 +13,7 @@ from math import ceil, prod
 from typing import TYPE_CHECKING, Any
 
 from convcli import native
-from convcli.arithmetic.problem import Cost, Problem
+from convcli.geometry.problem import Cost, Problem
 from convcli.methods.team import ALONE, Alone
 from convcli.methods.workspace import Workspace
 from convcli.records import record
@@ -94,7 +94,7 @@ TRANSFORMS = (
 def transform_for(problem: Problem) -> Transform:
     """The largest transform that the tolerance and the size of the outputs allow.
 
-    >>> from convcli.arithmetic.geometry import Geometry
+    >>> from convcli.geometry.axis import Geometry
     >>> transform_for(Problem((Geometry(56, 3), Geometry(56, 3)))).outputs_at_once
     4
     """

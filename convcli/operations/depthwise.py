@@ -10,8 +10,8 @@ from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from convcli.arithmetic.problem import Problem
 from convcli.filters.filter import Filter
+from convcli.geometry.problem import Problem
 from convcli.image import ImageInfo
 from convcli.kernels.pairs import ROUNDING, Pair
 from convcli.methods import pointwise

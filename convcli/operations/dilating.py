@@ -7,11 +7,11 @@ from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from convcli.arithmetic.gridding import reach
 from convcli.errors import ConvError, UsageError
 from convcli.filters.combining import joined
 from convcli.filters.exactness import LONG, check_exact, most_exact
 from convcli.filters.filter import TIE, WIDE, Filter, Numbers
+from convcli.geometry.gridding import reach
 from convcli.image import Image, ImageInfo, as_sample
 from convcli.kernels.kernel import stack_kernels
 from convcli.operations.filtering import Filtering, FilterWork

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from convcli.arithmetic.problem import Cost, Problem
 from convcli.errors import UsageError
 from convcli.filters.borders import describe_borders
 from convcli.filters.resampled import BLOCK, ResampledFilter
+from convcli.geometry.problem import Cost, Problem
 from convcli.image import Image, ImageInfo
 from convcli.machine import Machine
 from convcli.operations.filtering import FilterWork, candidate_facts, method_lines, spacing_lines

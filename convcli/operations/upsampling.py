@@ -8,11 +8,11 @@ from itertools import product
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from convcli.arithmetic.problem import Problem
-from convcli.arithmetic.sizes import Transposed
 from convcli.filters.borders import describe_borders
 from convcli.filters.filter import Numbers
 from convcli.filters.transposed import TransposedFilter
+from convcli.geometry.problem import Problem
+from convcli.geometry.sizes import Transposed
 from convcli.image import Image, ImageInfo
 from convcli.operations.filtering import candidate_facts, kernel_facts, method_lines, spacing_lines
 from convcli.operations.operation import Limits, Progress

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from itertools import groupby, pairwise
 from math import gcd
 
-from convcli.arithmetic.geometry import Geometry
-from convcli.arithmetic.sizes import Transposed
+from convcli.geometry.axis import Geometry
+from convcli.geometry.sizes import Transposed
 from convcli.records import record
 
 ENDS = 4

@@ -11,7 +11,7 @@ from __future__ import annotations
 from math import gcd
 from typing import NamedTuple, Protocol
 
-from convcli.arithmetic.geometry import Geometry, effective_kernel, tf_same_padding
+from convcli.geometry.axis import Geometry, effective_kernel, tf_same_padding
 
 
 class Axis(Protocol):

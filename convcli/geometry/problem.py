@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import prod
 
-from convcli.arithmetic.geometry import Geometry
+from convcli.geometry.axis import Geometry
 from convcli.records import record, replace
 
 ACCURACY = 2e-5
