@@ -22,13 +22,13 @@ import numpy as np
 
 import printouts
 from convcli.commands.designs import DesignOptions, read_designs
-from convcli.commands.listing import Listing
 from convcli.errors import ConvError
 from convcli.formats import FORMATS, WriteOptions, check_writable, encode, probe, read
 from convcli.image import Image, ImageInfo
 from convcli.kernels import files, parse_kernel
 from convcli.kernels.saving import FORMATS as KERNEL_FORMATS
 from convcli.kernels.saving import encode as encode_kernel
+from convcli.networks.told.tables import Listing
 from faults import GREY, RGB, STACK, imagej, jpeg, ome, pillow, tiff
 
 SEED = 20261122

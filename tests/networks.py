@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from convcli.arithmetic.notation import parse, parse_shape
-from convcli.arithmetic.rules import Rules
-from convcli.arithmetic.trace import Trace, trace
+from convcli.networks.notation import parse, parse_shape
+from convcli.networks.rules import Rules
+from convcli.networks.trace import Trace, trace
 
 
 @dataclass(frozen=True)

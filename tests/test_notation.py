@@ -9,13 +9,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from convcli.arithmetic.layers import KINDS
-from convcli.arithmetic.network import Branches, Layer, Network, Place, Repeat, Shape
-from convcli.arithmetic.notation import format_network, parse, parse_shape
-from convcli.arithmetic.rules import Rules
-from convcli.arithmetic.trace import trace
-from convcli.arithmetic.words import MAXIMUM_KERNEL, format_layer, parse_word
 from convcli.errors import ConvError, UsageError
+from convcli.networks.layers import KINDS
+from convcli.networks.network import Branches, Layer, Network, Place, Repeat, Shape
+from convcli.networks.notation import format_network, parse, parse_shape
+from convcli.networks.rules import Rules
+from convcli.networks.trace import trace
+from convcli.networks.words import MAXIMUM_KERNEL, format_layer, parse_word
 
 # --- random networks of every kind, made of every field
 

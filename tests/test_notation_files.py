@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from convcli.arithmetic.costs import Convention, costs, together
-from convcli.arithmetic.expectations import check_expectations
-from convcli.arithmetic.netfile import Design, looks_like_toml, read_design
-from convcli.arithmetic.network import Shape
-from convcli.arithmetic.notation import parse
-from convcli.arithmetic.rules import Rules, Settings
-from convcli.arithmetic.trace import trace
 from convcli.errors import UsageError
+from convcli.networks.costs import Convention, costs, together
+from convcli.networks.expectations import check_expectations
+from convcli.networks.network import Shape
+from convcli.networks.notation import parse
+from convcli.networks.readers.toml import Design, looks_like_toml, read_design
+from convcli.networks.rules import Rules, Settings
+from convcli.networks.trace import trace
 
 NETWORKS = sorted((Path(__file__).parent.parent / "samples" / "networks").iterdir())
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from convcli.arithmetic.network import Shape
-from convcli.arithmetic.notation import format_network, parse
-from convcli.arithmetic.trace import trace
 from convcli.errors import UsageError
+from convcli.networks.network import Shape
+from convcli.networks.notation import format_network, parse
+from convcli.networks.trace import trace
 
 
 @pytest.mark.parametrize(

@@ -427,8 +427,8 @@ def test_a_deep_network_takes_less_time_than_starting_python_takes() -> None:
     """ResNet-152: 150 layers with weights. Measured: 12 ms to read and 25 ms to walk on two shared cores."""
     import time
 
-    from convcli.arithmetic.notation import parse, parse_shape
-    from convcli.arithmetic.trace import trace
+    from convcli.networks.notation import parse, parse_shape
+    from convcli.networks.trace import trace
 
     words = (
         "conv7-64/2p3 max3/2p1 { conv1-64 conv3-64p1 conv1-256 | conv1-256 } 2*{ conv1-64 conv3-64p1 conv1-256 | id } "

@@ -2,11 +2,11 @@
 
 import pytest
 
-from convcli.arithmetic.costs import Convention, costs, together
-from convcli.arithmetic.network import Shape
-from convcli.arithmetic.torch_printout import read_printout
-from convcli.arithmetic.trace import trace
 from convcli.errors import UsageError
+from convcli.networks.costs import Convention, costs, together
+from convcli.networks.network import Shape
+from convcli.networks.readers.torch_printout import read_printout
+from convcli.networks.trace import trace
 from printouts import ALEXNET, DCGAN, RESIDUAL
 
 

@@ -4,13 +4,13 @@ import random
 
 import pytest
 
-from convcli.arithmetic.costs import Convention, costs, together
-from convcli.arithmetic.network import Shape
-from convcli.arithmetic.notation import parse
-from convcli.arithmetic.rules import Rules
-from convcli.arithmetic.torch_printout import read_printout
-from convcli.arithmetic.trace import trace
 from convcli.errors import UsageError
+from convcli.networks.costs import Convention, costs, together
+from convcli.networks.network import Shape
+from convcli.networks.notation import parse
+from convcli.networks.readers.torch_printout import read_printout
+from convcli.networks.rules import Rules
+from convcli.networks.trace import trace
 from printouts import ALEXNET, DCGAN
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: sizes cannot be compared with it")

@@ -6,18 +6,18 @@ from contextlib import contextmanager
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
-from convcli.arithmetic.costs import ITEM_SIZES, Convention, parse_counted
-from convcli.arithmetic.network import Network, Place, Shape
-from convcli.arithmetic.notation import parse, parse_shape
-from convcli.arithmetic.rules import FRAMEWORKS, Rules, Settings, parse_framework
-from convcli.arithmetic.trace import Trace, trace
-from convcli.arithmetic.words import parse_padding
 from convcli.commands.declaring import Argument, Option, Options
 from convcli.errors import ConvError, UsageError
+from convcli.networks.costs import ITEM_SIZES, Convention, parse_counted
+from convcli.networks.network import Network, Place, Shape
+from convcli.networks.notation import parse, parse_shape
+from convcli.networks.rules import FRAMEWORKS, Rules, Settings, parse_framework
+from convcli.networks.trace import Trace, trace
+from convcli.networks.words import parse_padding
 from convcli.streams import STREAM, read_input
 
 if TYPE_CHECKING:
-    from convcli.arithmetic.netfile import Design
+    from convcli.networks.readers.toml import Design
 
 SIZE = r"[(\[]?[0-9]+(?:\s*[x×,]\s*[0-9]+){2,3}[)\]]?|[0-9]{2,}\s*[x×,]\s*[0-9]{2,}"
 """A size with no @ in it: 3x224x224, (3, 224, 224), 224x224; a kernel is smaller."""
@@ -28,7 +28,7 @@ BLANKS = str.maketrans("\t\r\n", "   ")
 
 def layer_words() -> Iterable[str]:
     """A layer of each kind, as an example; `vs` stands between two designs."""
-    from convcli.arithmetic.layers import KINDS
+    from convcli.networks.layers import KINDS
 
     return (*(kind.example for kind in KINDS.values()), "vs")
 
@@ -223,7 +223,7 @@ def from_file(shape: Shape | None, text: str, options: DesignOptions) -> Given:
 
 def design_of(path: str) -> "Design":
     """The design in a file."""
-    from convcli.arithmetic.netfile import looks_like_toml, read_design
+    from convcli.networks.readers.toml import looks_like_toml, read_design
 
     text = read_text(path)
     return read_design(text, toml=path.endswith(".toml") or (path == "-" and looks_like_toml(text)))
@@ -231,7 +231,7 @@ def design_of(path: str) -> "Design":
 
 def from_printout(shape: Shape | None, path: str, options: DesignOptions) -> Given:
     """The design of a printed model, which says biases, normalisations and paddings itself."""
-    from convcli.arithmetic.torch_printout import read_printout
+    from convcli.networks.readers.torch_printout import read_printout
 
     if options.source != "torch":
         raise UsageError(f"{options.source!r} is not known; use --from torch", where="--from")

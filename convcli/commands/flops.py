@@ -3,14 +3,14 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
-from convcli.arithmetic.costs import COUNTABLE
 from convcli.commands.declaring import Option
 from convcli.commands.designs import DesignOptions, TableOptions, Words, read_designs
-from convcli.commands.listing import Listing, cost_table
 from convcli.commands.printing import View, check_expected, print_designs
+from convcli.networks.costs import COUNTABLE
+from convcli.networks.told.tables import Listing, cost_table
 
 if TYPE_CHECKING:
-    from convcli.arithmetic.budget import Budget
+    from convcli.networks.budget import Budget
 
 
 def countable() -> tuple[str, ...]:
@@ -58,13 +58,13 @@ def flops(
 
 def explained(listing: Listing) -> Iterator[str]:
     """The formulas of every layer, filled in."""
-    from convcli.arithmetic.explain import explain_costs
+    from convcli.networks.explain import explain_costs
 
     return explain_costs(listing.trace, listing.convention)
 
 
 def parsed_budget(text: str) -> "Budget":
     """The limit that --budget sets."""
-    from convcli.arithmetic.budget import parse_budget
+    from convcli.networks.budget import parse_budget
 
     return parse_budget(text)

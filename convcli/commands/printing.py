@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from convcli.commands.designs import Given, TableOptions, errors_in
-from convcli.commands.listing import (
+from convcli.errors import UsageError
+from convcli.networks.told.tables import (
     Listing,
     comparison_table,
 )
-from convcli.errors import UsageError
 from convcli.streams import say
 from convcli.tables import Table, chosen_style, show, visible, write
 
@@ -61,7 +61,7 @@ def print_tables(listings: Sequence[Listing], view: View, style: str, *, explain
 
 def priced(listing: Listing) -> Table:
     """The price of each algorithm."""
-    from convcli.commands.pricing import algorithm_table
+    from convcli.networks.told.algorithms import algorithm_table
 
     return algorithm_table(listing)
 
@@ -80,7 +80,7 @@ def print_csv(listings: Sequence[Listing], view: View) -> None:
 
 def designs_dict(listings: Sequence[Listing], view: View, *, explain: bool) -> dict[str, Any]:
     """One design or two as plain data."""
-    from convcli.commands.records import comparison_dict, listing_dict
+    from convcli.networks.told.json import comparison_dict, listing_dict
 
     designs = [listing_dict(listing, with_algorithms=view.algorithms) for listing in listings]
     if explain:
@@ -93,7 +93,7 @@ def check_expected(given: Sequence[Given], listings: Sequence[Listing]) -> None:
     """Hold each design against what its file expects of it."""
     for each, listing in zip(given, listings, strict=True):
         if each.expect:
-            from convcli.arithmetic.expectations import check_expectations
+            from convcli.networks.expectations import check_expectations
 
             with errors_in(each.source):
                 check_expectations(each.expect, listing.trace, listing.total)

@@ -5,8 +5,8 @@ from typing import Annotated
 
 from convcli.commands.declaring import Option
 from convcli.commands.designs import DesignOptions, Given, TableOptions, Words, read_designs
-from convcli.commands.listing import Listing, shape_table
 from convcli.commands.printing import View, check_expected, print_designs
+from convcli.networks.told.tables import Listing, shape_table
 
 Want = Annotated[str, Option("--want", metavar="SIZE", help="Solve for the ? of a layer or the input: 112x112.")]
 Inputs = Annotated[bool, Option("--inputs", help="List the input sizes that drop no column.")]
@@ -44,7 +44,7 @@ def shapes(
 
 def explained(listing: Listing) -> Iterator[str]:
     """The formulas of every layer, filled in."""
-    from convcli.arithmetic.explain import explain_shapes
+    from convcli.networks.explain import explain_shapes
 
     return explain_shapes(listing.trace)
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from convcli.arithmetic.lossless import Sizes, lossless_sizes
-from convcli.arithmetic.network import Shape
-from convcli.arithmetic.notation import parse_shape
-from convcli.arithmetic.solve import Answer, ask, solve
 from convcli.commands.designs import Given, TableOptions, errors_in
 from convcli.commands.printing import print_json, style_of
-from convcli.commands.records import SCHEMA
 from convcli.errors import UsageError
+from convcli.networks.lossless import Sizes, lossless_sizes
+from convcli.networks.network import Shape
+from convcli.networks.notation import parse_shape
+from convcli.networks.solve import Answer, ask, solve
+from convcli.networks.told.json import SCHEMA
 from convcli.tables import Table, show
 
 

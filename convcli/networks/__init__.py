@@ -1,0 +1,1 @@
+"""Networks of layers: read from text and files; their sizes, receptive fields and costs, exactly and without NumPy."""

@@ -1,0 +1,59 @@
+"""What a traced network should make its author think of: lost columns, shifted padding, checkerboards."""
+
+from __future__ import annotations
+
+from convcli.geometry.sizes import Transposed
+from convcli.networks.trace import Step, Trace
+
+NAMED = 3
+"""Layers that one line of advice names; the others are counted."""
+
+
+def advice(trace: Trace) -> list[str]:
+    """One line for each thing, naming its first layers; what the walk itself remarked comes first.
+
+    >>> from convcli.networks.notation import parse
+    >>> from convcli.networks.network import Shape
+    >>> from convcli.networks.trace import trace
+    >>> advice(trace(parse("2*{ conv2-1p0:1 | id }"), Shape(1, (9,))))
+    ['layers 1 to 2 (0.5 px): the branches do not align, their centres differ']
+    """
+    found: dict[str, list[str]] = {}
+    for text, where, amount in trace.remarks:
+        found.setdefault(text, []).append(f"{where} ({amount})" if amount else where)
+    for text, question in QUESTIONS:
+        found[text] = [step.word for step in trace.steps if question(step)]
+    return [f"{named(places)}: {text}" for text, places in found.items() if places]
+
+
+def named(places: list[str]) -> str:
+    """The first of several places, and how many more there are; each counts once.
+
+    >>> named(["a", "b", "a"]), named(["a", "b", "c", "d", "e"])
+    ('a, b', 'a, b, c and 2 more')
+    """
+    words = list(dict.fromkeys(places))
+    more = f" and {len(words) - NAMED} more" if len(words) > NAMED else ""
+    return ", ".join(words[:NAMED]) + more
+
+
+def drops(step: Step) -> bool:
+    """True where columns at the end are never read."""
+    return any(step.dropped)
+
+
+def shifts(step: Step) -> bool:
+    """True where SAME pads one side more than the other."""
+    return step.layer.pad in ("s", "l") and any(begin != end for begin, end in step.applied.pads)
+
+
+def overlaps_unevenly(step: Step) -> bool:
+    """True where a transposed kernel is no multiple of its stride."""
+    return any(isinstance(axis, Transposed) and axis.kernel % axis.stride for axis in step.applied.axes)
+
+
+QUESTIONS = (
+    ("columns at the end are never read (an odd size); --inputs lists the sizes that lose nothing", drops),
+    ("SAME pads one side more here: padding k//2 makes the same size, but shifted by a pixel", shifts),
+    ("the kernel is no multiple of the stride: outputs overlap unevenly (checkerboard)", overlaps_unevenly),
+)

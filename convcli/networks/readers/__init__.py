@@ -1,0 +1,1 @@
+"""Networks as others write them: files, printouts, and calls of other libraries."""

@@ -1,0 +1,1 @@
+"""What was found out about networks, told: as tables for people, as plain data for programs."""
