@@ -17,19 +17,9 @@ import pytest
 import tifffile
 
 from convcli.errors import ConvError, UsageError
-from convcli.formats import (
-    FORMATS,
-    ReadOptions,
-    WriteOptions,
-    check_writable,
-    encode,
-    format_for,
-    probe,
-    read,
-    tiff_output,
-    write,
-)
+from convcli.formats import FORMATS, ReadOptions, WriteOptions, check_writable, encode, format_for, probe, read, write
 from convcli.formats.limits import check_declared, memory
+from convcli.formats.tiff import write as tiff_output
 from convcli.image import Image, ImageInfo
 from make_samples import SAMPLES
 from make_samples import main as draw_samples
@@ -77,7 +67,7 @@ def _with_nibabel(request):
 
 def with_names(entry, info):
     """Reading options that tell arrays' axes, which their files do not."""
-    return ReadOptions(axes=info.axes, alpha=info.has_alpha) if entry.module == "npy" else ReadOptions()
+    return ReadOptions(axes=info.axes, alpha=info.has_alpha) if entry.family == "npy" else ReadOptions()
 
 
 CASES = [
@@ -88,7 +78,7 @@ CASES = [
     if not (entry.name == "imagej" and (dtype not in ("uint8", "uint16", "float32") or samples not in ("grey", "rgb")))
     if not (entry.name == "imagej" and samples == "rgb" and dtype != "uint8")
     if not (entry.name == "ome" and dtype in ("uint64", "int64", "float16"))
-    if not (entry.module == "nifti" and samples != "grey" and (samples[:3] != "rgb" or dtype != "uint8"))
+    if not (entry.family == "nifti" and samples != "grey" and (samples[:3] != "rgb" or dtype != "uint8"))
 ]
 
 
@@ -111,7 +101,7 @@ def test_what_is_written_is_read_back(name, dtype, samples, tmp_path):
         assert np.array_equal(image.data[..., 1:], again.data[..., 3:]) or samples == "grey"
     else:
         assert np.array_equal(image.data, again.data)
-        assert again.info.samples == image.info.samples or (entry.module == "npy" and samples == "cmyk")
+        assert again.info.samples == image.info.samples or (entry.family == "npy" and samples == "cmyk")
 
 
 @pytest.mark.parametrize(

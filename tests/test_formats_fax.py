@@ -8,7 +8,8 @@ import PIL.Image
 import pytest
 
 from convcli.errors import ConvError
-from convcli.formats import ReadOptions, fax, read, windows
+from convcli.formats import ReadOptions, read, windows
+from convcli.formats.tiff import fax
 
 ENCODINGS = {
     "runs": ("tiff_ccitt", 0),

@@ -16,7 +16,7 @@ import pytest
 import tifffile
 
 from convcli.formats import FORMATS, WriteOptions, probe, read, remarks, write
-from convcli.formats.exif import ORIENTATION, number, orientation, with_tags
+from convcli.formats.tiff.exif import ORIENTATION, number, orientation, with_tags
 from convcli.image import Image, ImageInfo
 from faults import GREY, RGB, STACK, chunk, png, put, tiff
 

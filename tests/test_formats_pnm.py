@@ -7,7 +7,8 @@ import PIL.Image
 import pytest
 
 from convcli.errors import ConvError
-from convcli.formats import pnm_text, read
+from convcli.formats import read
+from convcli.formats.pnm import text as pnm_text
 
 HEADS = {b"P1": b"P1 3 2\n", b"P2": b"P2 3 2 9\n", b"P3": b"P3 1 2 9\n"}
 SIX = b"1 0 1\n0 0 1\n"

@@ -41,7 +41,7 @@ JOBS = {
 MODULES = [
     ("image", "datetime"),  # by NumPy's C code, while NumPy is imported
     *(("image", name) for name in ("numpy", "numpy.linalg", "scipy.fft", "tifffile", "concurrent")),
-    *(("picture", name) for name in ("imagecodecs", "imagecodecs._jpeg8", "convcli.formats.jpeg")),
+    *(("picture", name) for name in ("imagecodecs", "imagecodecs._jpeg8", "convcli.formats.jpeg.whole")),
     ("table", "numpy._core.multiarray"),
     *(("parser", name) for name in ("convcli.parser", "typer")),
     ("refusal", "difflib"),

@@ -11,7 +11,8 @@ import pytest
 import tifffile
 
 from convcli.errors import ConvError
-from convcli.formats import ReadOptions, encode, jpeg_entropy, read
+from convcli.formats import ReadOptions, encode, read
+from convcli.formats.jpeg import entropy as jpeg_entropy
 from convcli.image import Image, ImageInfo
 from convcli.native import scans as native_scans
 

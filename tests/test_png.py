@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from convcli import native
 from convcli.errors import ConvError
-from convcli.formats import WriteOptions, encode, png_stream, read
-from convcli.formats.png_rows import predicted
+from convcli.formats import WriteOptions, encode, read
+from convcli.formats.png import stream as png_stream
+from convcli.formats.png.rows import predicted
 from convcli.image import Image, ImageInfo
 from faults import chunk, flipped
 

@@ -11,7 +11,7 @@ import PIL.ImageCms
 import pytest
 
 from convcli.formats import encode, read
-from convcli.formats.png_validity import ANYWHERE, CHECKS, MANY, Layout, fault
+from convcli.formats.png.validity import ANYWHERE, CHECKS, MANY, Layout, fault
 
 PROFILE = PIL.ImageCms.ImageCmsProfile(PIL.ImageCms.createProfile("sRGB")).tobytes()
 SOUND = {

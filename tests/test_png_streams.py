@@ -18,7 +18,8 @@ from convcli.engine import streaming
 from convcli.errors import ConvError
 from convcli.filters.borders import parse_border
 from convcli.filters.filter import Filter, Numbers
-from convcli.formats import FORMATS, ReadOptions, WriteOptions, encode, png_stream, read
+from convcli.formats import FORMATS, ReadOptions, WriteOptions, encode, read
+from convcli.formats.png import stream as png_stream
 from convcli.image import Image, ImageInfo
 from convcli.kernels.kernel import Kernel
 from convcli.operations.filtering import Filtering

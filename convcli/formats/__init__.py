@@ -112,6 +112,15 @@ class Format(NamedTuple):
         """True where such an image is written as its pixels come: a picture if these come row by row."""
         return self.streams and (not self.samples or prod(info.shape[: info.axes.index("Y")]) == 1)
 
+    @property
+    def family(self) -> str:
+        """What formats of one module share.
+
+        >>> FORMATS["pgm"].family
+        'pnm'
+        """
+        return self.module.partition(".")[0]
+
     def load(self) -> ModuleType:
         """The format's module."""
         return import_module(f"convcli.formats.{self.module}")
@@ -120,23 +129,28 @@ class Format(NamedTuple):
 FORMATS = {
     entry.name: entry
     for entry in (
-        Format("png", "PNG", "png", (".png",), rb"\x89PNG\r\n\x1a\n", INTEGERS, TRANSPARENT, 1_000_000, True),
-        Format("jpeg", "JPEG", "jpeg", (".jpg", ".jpeg"), rb"\xff\xd8\xff", ("uint8",), (*COLOUR, "cmyk"), 65500),
-        Format("tiff", "TIFF", "tiff", (".tif", ".tiff"), rb"II[\*+]\0|MM\0[\*+]", streams=True),
-        Format("ome", "OME-TIFF", "tiff", (".ome.tif", ".ome.tiff"), streams=True),
-        Format("imagej", "ImageJ TIFF", "tiff", (), streams=True),
+        Format("png", "PNG", "png.whole", (".png",), rb"\x89PNG\r\n\x1a\n", INTEGERS, TRANSPARENT, 1_000_000, True),
+        Format("jpeg", "JPEG", "jpeg.whole", (".jpg", ".jpeg"), rb"\xff\xd8\xff", ("uint8",), (*COLOUR, "cmyk"), 65500),
+        Format("tiff", "TIFF", "tiff.read", (".tif", ".tiff"), rb"II[\*+]\0|MM\0[\*+]", streams=True),
+        Format("ome", "OME-TIFF", "tiff.read", (".ome.tif", ".ome.tiff"), streams=True),
+        Format("imagej", "ImageJ TIFF", "tiff.read", (), streams=True),
         Format("webp", "WebP", "pillow", (".webp",), rb"RIFF....WEBP", ("uint8",), TRANSPARENT, 16383),
         Format("bmp", "BMP", "pillow", (".bmp",), rb"BM", ("uint8",), COLOUR),
         Format("gif", "GIF", "pillow", (".gif",), rb"GIF8[79]a", ("uint8",), GREY, 65535),
-        Format("pgm", "PGM", "pnm", (".pgm",), rb"P[25]\s", INTEGERS, GREY),
-        Format("ppm", "PPM", "pnm", (".ppm",), rb"P[36]\s", INTEGERS, ("rgb",)),
-        Format("pnm", "PNM", "pnm", (".pnm",), dtypes=INTEGERS, samples=COLOUR),
-        Format("pam", "PAM", "pnm", (".pam",), rb"P7\s", INTEGERS, TRANSPARENT),
-        Format("pbm", "PBM", "pnm", (".pbm",), rb"P[14]\s", ()),
+        Format("pgm", "PGM", "pnm.whole", (".pgm",), rb"P[25]\s", INTEGERS, GREY),
+        Format("ppm", "PPM", "pnm.whole", (".ppm",), rb"P[36]\s", INTEGERS, ("rgb",)),
+        Format("pnm", "PNM", "pnm.whole", (".pnm",), dtypes=INTEGERS, samples=COLOUR),
+        Format("pam", "PAM", "pnm.whole", (".pam",), rb"P7\s", INTEGERS, TRANSPARENT),
+        Format("pbm", "PBM", "pnm.whole", (".pbm",), rb"P[14]\s", ()),
         Format(
-            "nifti", "NIfTI", "nifti", (".nii",), rb"\x5c\x01\0\0|\0\0\x01\x5c|\x1c\x02\0\0|\0\0\x02\x1c", HELD_BY_NIFTI
+            "nifti",
+            "NIfTI",
+            "nifti.whole",
+            (".nii",),
+            rb"\x5c\x01\0\0|\0\0\x01\x5c|\x1c\x02\0\0|\0\0\x02\x1c",
+            HELD_BY_NIFTI,
         ),
-        Format("nifti-gz", "compressed NIfTI", "nifti", (".nii.gz",), rb"\x1f\x8b", HELD_BY_NIFTI),
+        Format("nifti-gz", "compressed NIfTI", "nifti.whole", (".nii.gz",), rb"\x1f\x8b", HELD_BY_NIFTI),
         Format("npy", "NumPy array", "npy", (".npy",), rb"\x93NUMPY", streams=True),
         Format("npz", "NumPy archive", "npy", (".npz",), rb"PK\x03\x04"),
     )
@@ -263,13 +277,13 @@ def finished(info: ImageInfo, source: Source, options: ReadOptions) -> ImageInfo
     """What a module found, with the user's wishes and a note on a misleading name applied."""
     check_some(info)
     entry = FORMATS[info.format]
-    if entry.module in ONE_IMAGE:
+    if entry.family in ONE_IMAGE:
         check_series(options.series, 1)
     info = with_axes(info, options.axes, alpha=options.alpha)
     info = upright(info) if options.auto_orient else info
     info = with_spacing(with_missing(info, options.missing), options.spacing)
     named = None if source.path is None else by_suffix(source.name)
-    if named is None or named.module == entry.module:
+    if named is None or named.family == entry.family:
         return info
     return replace(info, notes=(*info.notes, f"is named {Path(source.name).suffix} but is {entry.title}"))
 
@@ -339,9 +353,9 @@ def check_writable(entry: Format, info: ImageInfo) -> None:
         raise ConvError(
             f"{entry.title} holds at most {entry.side:,} pixels a side, not {size}; use a .tif output", "too-large"
         )
-    if entry.module == "tiff":
-        import_module("convcli.formats.tiff_output").check(info, entry.name)
-    if entry.module == "nifti":
+    if entry.family == "tiff":
+        import_module("convcli.formats.tiff.write").check(info, entry.name)
+    if entry.family == "nifti":
         entry.load().check(info)
 
 
@@ -361,12 +375,12 @@ def misfit(entry: Format, info: ImageInfo, samples: str | None) -> str:
 def remarks(entry: Format, info: ImageInfo, options: WriteOptions = WRITE) -> tuple[str, ...]:
     """What writing in this format will change beside the pixels; warnings for the report, known before any work."""
     notes: tuple[str, ...] = lost(entry, info)
-    if "scaling" in info.metadata and entry.module != "nifti":
+    if "scaling" in info.metadata and entry.family != "nifti":
         slope, inter = info.metadata["scaling"]
         line = f"{entry.title} holds no scaling ({slope:g} x {inter:+g}): the samples are the stored numbers alone"
         notes = (line, *notes)
-    if entry.module == "tiff":
-        notes = (*import_module("convcli.formats.tiff_output").remarks(info, options, entry.name), *notes)
+    if entry.family == "tiff":
+        notes = (*import_module("convcli.formats.tiff.write").remarks(info, options, entry.name), *notes)
     return notes
 
 

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from typing import Any, NamedTuple, Protocol
 
-from convcli.formats import exif, metadata, xmp
-from convcli.formats.exif_directories import SHARED
+from convcli.formats import metadata, xmp
+from convcli.formats.tiff import exif
+from convcli.formats.tiff.exif_directories import SHARED
 from convcli.image import ImageInfo
 
 GEOTIFF, GDAL = frozenset({33550, 33922, 34264, 34735, 34736, 34737}), 42112
@@ -47,7 +48,7 @@ class Format(Protocol):
         """As people call it."""
 
     @property
-    def module(self) -> str:
+    def family(self) -> str:
         """What reads and writes it."""
 
 
@@ -107,7 +108,7 @@ def axes_of(info: ImageInfo) -> str:
 
 def colour_of(info: ImageInfo) -> str:
     """What a PNG says of its colours, where no profile says it better."""
-    from convcli.formats.png_chunks import tells_colour
+    from convcli.formats.png.chunks import tells_colour
 
     told = "icc" not in info.metadata and tells_colour(info.metadata.get("png", {}).get("chunks", ()))
     return "gamma and primaries" if told else ""
@@ -122,7 +123,7 @@ def texts_of(info: ImageInfo) -> str:
 
 def other_chunks_of(info: ImageInfo) -> str:
     """Chunks of a PNG that are none of the kinds of their own."""
-    from convcli.formats.png_chunks import COLOUR
+    from convcli.formats.png.chunks import COLOUR
 
     names = [kind.decode() for kind in chunks_of(info) if kind not in COLOUR | {*TEXTS, b"tIME", b"sBIT"}]
     return f"PNG's {', '.join(names)}" if names else ""
@@ -220,7 +221,7 @@ def unheld(density: metadata.Resolution, place: str) -> str:
 
 def other_depth(info: ImageInfo, place: str) -> str:
     """Why significant bits no longer hold."""
-    from convcli.formats.png_chunks import layout_of
+    from convcli.formats.png.chunks import layout_of
 
     return (
         "they were those of another depth"
@@ -231,7 +232,7 @@ def other_depth(info: ImageInfo, place: str) -> str:
 
 def coloured(info: ImageInfo, place: str) -> str:
     """Why a background does not fit."""
-    from convcli.formats.png_chunks import background_data, layout_of
+    from convcli.formats.png.chunks import background_data, layout_of
 
     fits = place != "png" or background_data(info.metadata["background"], layout_of(info))
     return "" if fits else "it has a colour, the result is grey"
@@ -247,7 +248,7 @@ def other_planes(info: ImageInfo, _place: str) -> str:
 
 def other_channels(info: ImageInfo, _place: str) -> str:
     """Why an OME-XML is written anew."""
-    renewed = import_module("convcli.formats.ome").renewed(info.metadata["ome"], info)
+    renewed = import_module("convcli.formats.tiff.ome").renewed(info.metadata["ome"], info)
     return "" if renewed is not None else "it describes other channels: a new one is written"
 
 
@@ -312,10 +313,10 @@ KINDS = (
 
 def place_of(entry: Format, info: ImageInfo) -> str:
     """Where metadata goes: the format, or the kind of TIFF that an image becomes."""
-    if entry.module == "tiff":
-        chosen: str = import_module("convcli.formats.tiff_output").container(info, entry.name)
+    if entry.family == "tiff":
+        chosen: str = import_module("convcli.formats.tiff.write").container(info, entry.name)
         return "tiff" if chosen == "plain" else chosen
-    return entry.name if entry.module == "pillow" else entry.module
+    return entry.name if entry.family == "pillow" else entry.family
 
 
 def losses(entry: Format, info: ImageInfo) -> Iterator[tuple[Kind, str, str]]:

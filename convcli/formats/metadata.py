@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from convcli.formats import exif, photoshop, xmp
-from convcli.formats.exif_directories import SHARED
+from convcli.formats import photoshop, xmp
 from convcli.formats.layout import picture_samples
+from convcli.formats.tiff import exif
+from convcli.formats.tiff.exif_directories import SHARED
 from convcli.formats.units import LENGTHS
 from convcli.image import ImageInfo
 from convcli.records import replace

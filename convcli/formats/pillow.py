@@ -20,8 +20,9 @@ import PIL.Image
 import PIL.WebPImagePlugin  # registers itself: Pillow would load all of its formats to find it
 
 from convcli.errors import ConvError
-from convcli.formats import gif, gif_blocks
 from convcli.formats.failures import corrupt, decoding
+from convcli.formats.gif import blocks as gif
+from convcli.formats.gif import metadata as gif_metadata
 from convcli.formats.layout import check_series
 from convcli.formats.limits import LZW_RATIO, RUN_RATIO, UNBOUNDED_RATIO, check_declared, check_ratio
 from convcli.formats.options import ReadOptions, WriteOptions
@@ -100,7 +101,7 @@ def opened(source: Source, options: ReadOptions) -> Iterator[tuple[Any, ImageInf
 def own_metadata(content: bytes, name: str) -> dict[str, Any]:
     """What Pillow does not tell of a file: the blocks of a GIF, the profile of a BMP."""
     if name == "gif":
-        return gif_blocks.metadata_of(content)
+        return gif_metadata.metadata_of(content)
     if name == "bmp" and content[14:18] == BMP_5 and content[70:74] == EMBEDDED:
         place, size = struct.unpack_from("<II", content, 126)
         return {"icc": content[14 + place : 14 + place + size]}
@@ -208,7 +209,7 @@ def write(stream: BinaryIO, image: Image, options: WriteOptions, kind: str) -> N
     with pillow_tamed(), iio.imopen(encoded, "w", plugin="pillow", extension=f".{kind}") as file:
         file.write(picture(image), **settings(image.info, options, kind))
     content = encoded.getvalue()
-    stream.write(gif_blocks.with_metadata(content, image.info.metadata) if kind == "gif" else content)
+    stream.write(gif_metadata.with_metadata(content, image.info.metadata) if kind == "gif" else content)
 
 
 def settings(info: ImageInfo, options: WriteOptions, kind: str) -> dict[str, Any]:

@@ -99,7 +99,7 @@ def read_tiff(data: bytes, ndim: int) -> Kernel:
     """A kernel from a grey TIFF: one page, or for three axes a stack of pages."""
     import tifffile
 
-    from convcli.formats import tiff
+    from convcli.formats.tiff import read as tiff
 
     check_sound(tiff, data)
     with decoding("TIFF", tifffile.TiffFileError), logged_damage("tifffile"), tifffile.TiffFile(BytesIO(data)) as file:
@@ -118,7 +118,7 @@ def read_png(data: bytes, ndim: int) -> Kernel:
     """A kernel from a grey PNG of 8 or 16 bits."""
     import imagecodecs
 
-    from convcli.formats import png
+    from convcli.formats.png import whole as png
 
     with decoding("PNG", imagecodecs.PngError), logged_damage("imagecodecs"):
         width, height, depth, colour = struct.unpack_from(">IIBB", data, 16)

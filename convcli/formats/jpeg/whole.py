@@ -19,9 +19,9 @@ import numpy as np
 from imagecodecs import jpeg8_decode, jpeg8_encode
 
 from convcli.errors import ConvError
-from convcli.formats import jpeg_entropy
 from convcli.formats.failures import corrupt, decoding
-from convcli.formats.jpeg_segments import START, metadata_of, segment, segments_of
+from convcli.formats.jpeg import entropy as jpeg_entropy
+from convcli.formats.jpeg.segments import START, metadata_of, segment, segments_of
 from convcli.formats.limits import DEFLATE_RATIO, check_declared, check_ratio
 from convcli.formats.options import ReadOptions, WriteOptions
 from convcli.formats.pixels import Array, filling, picture

@@ -21,10 +21,10 @@ from tifffile import TIFF
 
 from convcli.errors import ConvError
 from convcli.formats.flat import Flat
-from convcli.formats.ifd import SIZES, Layout, layout_of, page_offsets, read_directory, value_places
 from convcli.formats.options import WriteOptions
 from convcli.formats.pixels import Array
-from convcli.formats.tiff_output import banded, in_order, save, stored_order, structure
+from convcli.formats.tiff.ifd import SIZES, Layout, layout_of, page_offsets, read_directory, value_places
+from convcli.formats.tiff.write import banded, in_order, save, stored_order, structure
 from convcli.image import ImageInfo, PixelTarget, Spans
 from convcli.records import record
 

@@ -23,7 +23,7 @@ from convcli.formats.failures import corrupt, decoding
 from convcli.formats.flat import Flat
 from convcli.formats.layout import check_series
 from convcli.formats.limits import DEFLATE_RATIO, check_declared, check_ratio, times
-from convcli.formats.nifti_geometry import mended
+from convcli.formats.nifti.geometry import mended
 from convcli.formats.options import ReadOptions, WriteOptions
 from convcli.formats.pixels import filled
 from convcli.formats.source import Source, kept_open

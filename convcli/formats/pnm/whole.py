@@ -7,12 +7,12 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from convcli.formats import pnm_text
 from convcli.formats.failures import corrupt
 from convcli.formats.layout import SAMPLES, picture_samples
 from convcli.formats.limits import check_declared
 from convcli.formats.options import ReadOptions, WriteOptions
 from convcli.formats.pixels import Array, picture
+from convcli.formats.pnm import text as pnm_text
 from convcli.formats.source import Source
 from convcli.image import Image, ImageInfo
 from convcli.records import record, replace

@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 from typing import BinaryIO, NamedTuple
 
-from convcli.formats.exif import EXIF_POINTER, GPS_POINTER, is_sound
-from convcli.formats.ifd import ORDERS, Directory, Layout, Tag, header, read_directory, write_directory
+from convcli.formats.tiff.exif import EXIF_POINTER, GPS_POINTER, is_sound
+from convcli.formats.tiff.ifd import ORDERS, Directory, Layout, Tag, header, read_directory, write_directory
 
 INTEROPERABILITY_POINTER = 40965
 POINTERS = (EXIF_POINTER, GPS_POINTER, INTEROPERABILITY_POINTER)

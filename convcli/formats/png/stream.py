@@ -20,7 +20,7 @@ import numpy as np
 from convcli import native
 from convcli.formats.failures import corrupt
 from convcli.formats.pixels import Array, picture
-from convcli.formats.png_rows import BEST, SUB, predicted, restore
+from convcli.formats.png.rows import BEST, SUB, predicted, restore
 from convcli.image import Image, ImageInfo, Spans
 from convcli.records import record, replace
 

@@ -19,9 +19,9 @@ from convcli.formats.failures import corrupt, decoding
 from convcli.formats.limits import memory
 from convcli.formats.options import ReadOptions
 from convcli.formats.pixels import Array
-from convcli.formats.tiff_codecs import trimmed
-from convcli.formats.tiff_colours import OLD_JPEG, subsampling
-from convcli.formats.tiff_damage import DAMAGE, judged, listening
+from convcli.formats.tiff.codecs import trimmed
+from convcli.formats.tiff.colours import OLD_JPEG, subsampling
+from convcli.formats.tiff.damage import DAMAGE, judged, listening
 from convcli.image import PixelSource, Spans
 from convcli.records import record
 

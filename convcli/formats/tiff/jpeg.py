@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from convcli.errors import ConvError
-from convcli.formats import jpeg_entropy
 from convcli.formats.failures import corrupt
+from convcli.formats.jpeg import entropy as jpeg_entropy
 from convcli.native import scans
 
 JPEG, YCBCR = 7, 6

@@ -11,9 +11,9 @@ from tifffile import TiffPageSeries
 
 from convcli.formats.failures import corrupt
 from convcli.formats.pixels import Array, native
-from convcli.formats.tiff_codecs import INFLATERS, decompressed
-from convcli.formats.tiff_colours import OLD_JPEG, subsampling
-from convcli.formats.tiff_windows import Paged, refuses
+from convcli.formats.tiff.codecs import INFLATERS, decompressed
+from convcli.formats.tiff.colours import OLD_JPEG, subsampling
+from convcli.formats.tiff.windows import Paged, refuses
 
 ORIENTATION = 274
 TURNED = {2: "X", 6: "X", 3: "YX", 7: "YX", 4: "Y", 8: "Y"}

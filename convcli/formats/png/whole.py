@@ -20,9 +20,9 @@ from convcli.errors import ConvError
 from convcli.formats.failures import corrupt, decoding
 from convcli.formats.limits import DEFLATE_RATIO, check_declared, check_ratio
 from convcli.formats.options import ReadOptions, WriteOptions
-from convcli.formats.png_chunks import Chunk, chunks_of, layout_of, metadata_of
-from convcli.formats.png_stream import Reader, Writer
-from convcli.formats.png_validity import Layout, sorted_out
+from convcli.formats.png.chunks import Chunk, chunks_of, layout_of, metadata_of
+from convcli.formats.png.stream import Reader, Writer
+from convcli.formats.png.validity import Layout, sorted_out
 from convcli.formats.source import Source
 from convcli.image import Image, ImageInfo, PixelSource, PixelTarget
 from convcli.records import record, replace
@@ -84,7 +84,7 @@ def read(source: Source, options: ReadOptions) -> Image:
             return Image(info, data)
     from imagecodecs import png_decode
 
-    from convcli.formats.tiff_damage import listening
+    from convcli.formats.tiff.damage import listening
 
     with decoding("PNG", RuntimeError, ValueError), listening() as heard:
         data = png_decode(critical(source.read(), found))

@@ -14,10 +14,10 @@ import numpy as np
 from tifffile import FileHandle, TiffWriter
 
 from convcli.errors import ConvError
-from convcli.formats import exif_directories, imagej, ome
-from convcli.formats.geotiff import GEOGRAPHY, marking, placed
-from convcli.formats.ifd import RATIONALS, Tag, add_to_first_page, layout_of
 from convcli.formats.options import WriteOptions
+from convcli.formats.tiff import exif_directories, imagej, ome
+from convcli.formats.tiff.geotiff import GEOGRAPHY, marking, placed
+from convcli.formats.tiff.ifd import RATIONALS, Tag, add_to_first_page, layout_of
 from convcli.image import Image, ImageInfo
 from convcli.records import replace
 

@@ -17,22 +17,8 @@ import numpy as np
 from tifffile import TIFF, TiffFile, TiffPageSeries
 
 from convcli.errors import ConvError
-from convcli.formats import exif_directories, fax, imagej, ome, tiff_jpeg
-from convcli.formats.exif import EXIF_POINTER, GPS_POINTER
 from convcli.formats.failures import corrupt, decoding
 from convcli.formats.flat import Flat
-from convcli.formats.geotiff import GEOGRAPHY, PLACES, missing_notes, missing_value
-from convcli.formats.ifd import (
-    Directory,
-    Tag,
-    codes,
-    layout_of,
-    next_offset,
-    page_offsets,
-    read_directory,
-    straightened,
-    swapped,
-)
 from convcli.formats.layout import check_axes, check_series, with_axes
 from convcli.formats.limits import (
     DEFLATE_RATIO,
@@ -46,10 +32,24 @@ from convcli.formats.limits import (
 from convcli.formats.options import ReadOptions
 from convcli.formats.pixels import Array
 from convcli.formats.source import Source, kept_open
-from convcli.formats.tiff_colours import CONTIGUOUS, JPEG, OLD_JPEG, YCBCR
-from convcli.formats.tiff_damage import DAMAGE, check_page, judged, listening
-from convcli.formats.tiff_output import PACKETS, write
-from convcli.formats.tiff_samples import (
+from convcli.formats.tiff import exif_directories, fax, imagej, ome
+from convcli.formats.tiff import jpeg as tiff_jpeg
+from convcli.formats.tiff.colours import CONTIGUOUS, JPEG, OLD_JPEG, YCBCR
+from convcli.formats.tiff.damage import DAMAGE, check_page, judged, listening
+from convcli.formats.tiff.exif import EXIF_POINTER, GPS_POINTER
+from convcli.formats.tiff.geotiff import GEOGRAPHY, PLACES, missing_notes, missing_value
+from convcli.formats.tiff.ifd import (
+    Directory,
+    Tag,
+    codes,
+    layout_of,
+    next_offset,
+    page_offsets,
+    read_directory,
+    straightened,
+    swapped,
+)
+from convcli.formats.tiff.samples import (
     ASSOCIATED,
     PHOTOMETRICS,
     Meaning,
@@ -59,9 +59,10 @@ from convcli.formats.tiff_samples import (
     packed_bits,
     sample_names,
 )
-from convcli.formats.tiff_stream import streamed
-from convcli.formats.tiff_whole import decoded
-from convcli.formats.tiff_windows import Careful, Paged, refuses
+from convcli.formats.tiff.stream import streamed
+from convcli.formats.tiff.whole import decoded
+from convcli.formats.tiff.windows import Careful, Paged, refuses
+from convcli.formats.tiff.write import PACKETS, write
 from convcli.image import AXES, Image, ImageInfo, PixelSource, as_sample
 from convcli.records import record, replace
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from convcli.formats import gif
+from convcli.formats.gif import blocks as gif
 
 APPLICATION, COMMENT, PLAIN_TEXT = 0xFF, 0xFE, 0x01
 ICC, XMP = b"ICCRGBG1012", b"XMP DataXMP"

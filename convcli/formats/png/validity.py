@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable
 from typing import NamedTuple
 
-from convcli.formats.ifd import ORDERS
+from convcli.formats.tiff.ifd import ORDERS
 
 Chunk = tuple[bytes, bytes, bool]
 """Type, data, and whether it came after the pixels."""

@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from convcli.errors import ConvError
-from convcli.formats import tiff_colours
 from convcli.formats.failures import corrupt
-from convcli.formats.geotiff import PLACES
 from convcli.formats.layout import DTYPES
 from convcli.formats.pixels import Array, filling, native
-from convcli.formats.tiff_colours import JPEG, OLD_JPEG, YCBCR
+from convcli.formats.tiff import colours as tiff_colours
+from convcli.formats.tiff.colours import JPEG, OLD_JPEG, YCBCR
+from convcli.formats.tiff.geotiff import PLACES
 from convcli.image import ImageInfo
 from convcli.records import record, replace
 

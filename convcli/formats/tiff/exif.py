@@ -10,7 +10,7 @@ import io
 import struct
 from collections.abc import Mapping
 
-from convcli.formats.ifd import (
+from convcli.formats.tiff.ifd import (
     ORDERS,
     Directory,
     Layout,

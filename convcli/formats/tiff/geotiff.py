@@ -10,7 +10,7 @@ import struct
 from collections.abc import Mapping
 from math import isnan, nan
 
-from convcli.formats.ifd import Directory, Tag
+from convcli.formats.tiff.ifd import Directory, Tag
 from convcli.image import ImageInfo, as_sample
 
 SCALE, TIES, MATRIX, KEYS = 33550, 33922, 34264, 34735

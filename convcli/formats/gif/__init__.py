@@ -1,0 +1,1 @@
+"""GIF: its blocks, walked through, and what they say beside the pixels."""

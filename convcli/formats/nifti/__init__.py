@@ -1,0 +1,1 @@
+"""NIfTI: pixels, headers and where its samples lie."""

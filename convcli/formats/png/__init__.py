@@ -1,0 +1,1 @@
+"""PNG: read and written whole, and as rows come."""
