@@ -73,6 +73,25 @@ def test_each_output_is_as_accurate_as_what_it_reads(picture, name, dtype):
             assert (found >= 0).all(), method
 
 
+@pytest.mark.parametrize("high", [9, 15, 31, 63])
+def test_pixels_that_are_lost_beside_a_large_one_do_not_add_up(high):
+    """Half a unit in its last place each: every sum rounds the same way, and a sum that cancels keeps what it lost."""
+    taps = np.where(np.arange(high) < 2 * (high // 3), 1, 1 / 16)[:, None] * np.linspace(1, 1.5, high)
+    taps[0, 0] = 1.25  # of rank 2
+    spots = np.zeros((80, 80))
+    spots[20::30, 20::30] = 1
+    for level in np.geomspace(1e-8, 1e-6, 12):
+        image = np.maximum(spots, level).astype(np.float32)
+        truth, size = definition(image, taps)
+        for method in METHODS:
+            try:
+                found = convolve(image, taps, method=method, padding="valid", threads=1)
+            except ConvError as error:
+                assert "cannot do this" in str(error)
+                continue
+            assert (np.abs(truth - found) <= ACCURACY * size).all(), method
+
+
 @pytest.mark.parametrize("spike", SPIKES)
 def test_a_bright_voxel_reaches_no_further_than_the_kernel(spike):
     rng = np.random.default_rng(3)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import field
 from itertools import product
-from math import ceil, prod
+from math import ceil, isqrt, prod
 from typing import TYPE_CHECKING, Any
 
 from convcli import native
@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 
 COLUMNS = 2**22
 """Values of the column matrix at a time, 16 MiB of float32: they leave the near cache anyhow, and calls cost more."""
+
+BURST = 128
+"""Products that a sum takes in a row, or the root of all, where accuracy holds at each output.
+
+Beside a large pixel each addition may lose half a unit in the last place; BLAS goes on for hundreds, or to the end.
+"""
 
 
 def grain(_problem: Problem) -> int:
@@ -99,9 +105,17 @@ class Gemm:
         for group in range(groups):
             channels = block[group * self.problem.fan_in : (group + 1) * self.problem.fan_in]
             with self.columns(channels, out.shape[1:]) as columns:
-                np.matmul(self.bank[group], columns.reshape(depth, positions), out=results[group])
+                values, step = columns.reshape(depth, positions), self._step(depth)
+                np.matmul(self.bank[group, :, :step], values[:step], out=results[group])
+                for start in range(step, depth, step):
+                    part = slice(start, start + step)
+                    results[group] += np.matmul(self.bank[group, :, part], values[part])
         if not np.may_share_memory(results, out):
             out[...] = results.reshape(out.shape)
+
+    def _step(self, depth: int) -> int:
+        """Products of a sum that BLAS adds up."""
+        return max(BURST, isqrt(depth)) if self.problem.local and self.problem.itemsize == 4 else depth
 
     @contextmanager
     def columns(self, channels: Array, tile: tuple[int, ...]) -> Iterator[Array]:
