@@ -56,10 +56,10 @@ def refuse(problem: Problem) -> str | None:
         return "only in a plane, for dilation 1 down the columns"
     if reason := _refuse_bank(problem) if _is_bank(problem) else _refuse_kernel(problem):
         return reason
-    # Taps that are alike do not help: sums of products that cancel keep what each addition lost beside a large pixel. On
-    # a spot among even pixels threes of 1, 1 and 1/16 (9x9) or 1/8 (15x15) break the promise. Sums over three columns at
-    # a time, with threes that might still break it (of random taps a tenth) left to the definition, hold it, but are 0.94
-    # (9x9) and 0.99 (15x15) times as fast as the definition of all; where no three is left to it 1.02 and 1.2 (2026-11).
+    # Taps that are alike do not help: sums of products that cancel keep what each addition lost beside a large pixel.
+    # On a spot among even pixels threes of 1, 1 and 1/16 (9x9) or 1/8 (15x15) break the promise. Sums over three
+    # columns, and the definition for threes that might still break it (of random taps a tenth), hold it, but are 0.94
+    # (9x9) and 0.99 (15x15) times as fast as the definition of all; without such threes 1.02 and 1.2 (2026-11).
     if problem.local:
         return "it mixes rows, whose rounding would show where pixels are far apart in size"
     if problem.itemsize == 8:
