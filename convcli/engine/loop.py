@@ -33,8 +33,9 @@ from convcli.filters.filter import Filter, Numbers
 from convcli.geometry.problem import Problem
 from convcli.image import Image, ImageInfo
 from convcli.kernels.kernel import Kernel
+from convcli.methods.cancelling import is_steady
 from convcli.methods.separable import RESIDUAL, residual
-from convcli.methods.terms import rank
+from convcli.methods.terms import factor, rank
 from convcli.planner import DEFAULT_MEMORY, Plan, make_plan
 from convcli.records import replace
 
@@ -46,6 +47,8 @@ PLAIN = Numbers()
 """What becomes of results where nothing is said."""
 SMALL_KERNEL = 9
 """Taps (and filters) below (above) which nobody looks for separable terms: passes would not pay."""
+MOST_TOLD = 2**18
+"""Taps up to which each is compared with the rounding of its terms: some 10 ms."""
 
 
 def convolve(
@@ -197,9 +200,22 @@ def rank_of(kernel: Kernel, limit: float = RESIDUAL[4]) -> int | None:
     return max(known) if len(known) == len(ranks) else None
 
 
+@lru_cache(maxsize=64)
+def steady(kernel: Kernel, rank: int, tolerance: float) -> bool:
+    """Whether so many separable terms of a plain kernel keep each of its taps, in float32."""
+    if prod(kernel.shape) > MOST_TOLD:
+        return False
+    filters = kernel.array().reshape(-1, *kernel.spatial)
+    return all(is_steady(taps, kernel.terms or factor(taps, RESIDUAL[8], rank), tolerance) for taps in filters)
+
+
 def ranked(problem: Problem, kernel: Kernel) -> Problem:
     """A problem with what is known of its kernel's separable terms."""
-    return problem if problem.rank else replace(problem, rank=rank_of(kernel, residual(problem)))
+    known = problem if problem.rank else replace(problem, rank=rank_of(kernel, residual(problem)))
+    terms = known.rank or 1
+    if terms == 1 or known.itemsize == 8 or known.approximation or not known.local:
+        return known
+    return replace(known, steady=steady(kernel, terms, known.tolerance))
 
 
 def run_tiles(job: Job, values: Array, progress: Progress | None = None) -> Counts:

@@ -24,7 +24,8 @@ class Problem:
     the same time. `stored` results are of the type computed with, as they are; so are the pixels of a `plain` problem,
     too. `multiplier` is m where the bank is a depthwise separable pair: m kernels for each channel alone, whose results
     are mixed; `rank` is that of these kernels. With `halves`, pixels are 64-bit integers in two parts, whose
-    sums must be exact. `local` results keep the tolerance relative to (|k| * |x|) at each output.
+    sums must be exact. `local` results keep the tolerance relative to (|k| * |x|) at each output; those of `steady`
+    terms do so in float32, too, whatever the pixels are.
     """
 
     axes: tuple[Geometry, ...]
@@ -44,6 +45,7 @@ class Problem:
     multiplier: int = 0
     halves: bool = False
     local: bool = False
+    steady: bool = False
 
     @property
     def between(self) -> int:

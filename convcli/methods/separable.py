@@ -47,7 +47,7 @@ CALLS = 6
 
 def residual(problem: Problem) -> float:
     """What terms may leave of the taps: a user's share, else the rounding of the numbers, and little beside a tie."""
-    if _cancels(problem):
+    if _several(problem):
         return RESIDUAL[8]
     careful = problem.tolerance < ACCURACY
     rounded = min(RESIDUAL[4], problem.tolerance / 4) if careful else RESIDUAL[problem.itemsize]
@@ -57,16 +57,16 @@ def residual(problem: Problem) -> float:
 def rounding(problem: Problem) -> float:
     """The largest error seen in float32, relative to sum|k| max|x| (2026-11).
 
-    One product of passes is rounded in relation to what its taps meet; terms that cancel need float64 for that.
+    One product of passes is rounded in relation to what its taps meet; terms that cancel may need float64 for that.
     """
-    if _cancels(problem):
+    if _several(problem) and not problem.steady:
         return inf
     longest = max(problem.kernel)
     return (4e-7 if longest <= 32 else 9e-7) * max(1, problem.rank or 1)
 
 
-def _cancels(problem: Problem) -> bool:
-    """Whether an output is promised more than what is left of several terms in float32."""
+def _several(problem: Problem) -> bool:
+    """Whether an output is promised more than what may be left of several terms."""
     return problem.local and not problem.approximation and (problem.rank or 1) > 1
 
 
