@@ -5,10 +5,10 @@ import pytest
 from scipy import ndimage, signal
 
 from convcli import convolve
-from convcli.arithmetic.problem import ACCURACY
 from convcli.engine.loop import ranked
 from convcli.filters.borders import parse_border
 from convcli.filters.filter import Filter
+from convcli.geometry.problem import ACCURACY
 from convcli.image import ImageInfo
 from convcli.kernels import parse_kernel
 from convcli.kernels.kernel import Kernel
