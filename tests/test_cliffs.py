@@ -12,7 +12,6 @@ from scipy import ndimage
 
 from command import InProcess
 from convcli import native, planner
-from convcli.engine.loop import apply
 from convcli.engine.prepared import signed
 from convcli.engine.slabs import narrowed
 from convcli.engine.windows import Held, lean_window, read_window
@@ -25,6 +24,7 @@ from convcli.kernels.kernel import Kernel
 from convcli.kernels.named import parse_named
 from convcli.kernels.parameters import Space
 from convcli.methods import METHODS, separable
+from convcli.operations.filtering import FilterWork
 from convcli.planner import make_plan
 from convcli.records import replace
 
@@ -70,7 +70,7 @@ def filtered(image, kernel, border="edge", *, missing=None, method="separable", 
     filter_ = filter_of(kernel, border, **dict(numbers))
     info = ImageInfo(image.shape, image.dtype.name, axes, missing=missing)
     plan = make_plan(filter_.problem(info), method=method, **limits)
-    return apply(filter_, Image(info, image), plan)[0].data
+    return FilterWork(filter_, info, plan).run(Image(info, image))[0].data
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "uint8", "uint16"])
@@ -133,7 +133,7 @@ def test_slabs_of_a_volume_are_cut_between_blocks(memory):
     plan = make_plan(filter_.problem(info), method="separable")
     thin = narrowed(filter_, info, replace(plan, memory=memory))
     assert thin.tile[0] == (90 if memory == 2**20 else 4)
-    np.testing.assert_array_equal(*(apply(filter_, image, each)[0].data for each in (plan, thin)))
+    np.testing.assert_array_equal(*(FilterWork(filter_, image.info, each).run(image)[0].data for each in (plan, thin)))
 
 
 @pytest.mark.parametrize("damage", [np.nan, np.inf, 3e38])
@@ -290,4 +290,6 @@ def test_a_plan_says_what_is_done():
         assert ("separable", shape) == (plan.method, plan.tile)
         image = np.random.default_rng(8).random(shape).astype("f4")
         expected, sizes = by_scipy(image, filter_.kernel)
-        assert (np.abs(expected - apply(filter_, Image(info, image), plan)[0].data) <= 2e-5 * sizes).all()
+        assert (
+            np.abs(expected - FilterWork(filter_, info, plan).run(Image(info, image))[0].data) <= 2e-5 * sizes
+        ).all()

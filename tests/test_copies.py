@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from convcli import native
-from convcli.engine.interleaving import put_phases
+from convcli.engine.stages.phases import put_phases
 
 pytestmark = pytest.mark.skipif(not native.COPIES, reason="the native extension is not built")
 TYPES = st.sampled_from(["uint8", "uint16", "float32", "float64"])

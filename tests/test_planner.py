@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from convcli.engine import workers
-from convcli.engine.loop import convolve
-from convcli.engine.slabs import Setup
+from convcli.engine.convolve import convolve
+from convcli.engine.job import Setup
 from convcli.filters.borders import parse_border
 from convcli.filters.filter import Filter
 from convcli.image import ImageInfo

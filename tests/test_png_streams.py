@@ -14,7 +14,7 @@ import tifffile
 from command import convcli, limited_file_size
 from convcli import formats, native
 from convcli.batches import processing
-from convcli.engine import streaming
+from convcli.engine import run as engine
 from convcli.errors import ConvError
 from convcli.filters.borders import parse_border
 from convcli.filters.filter import Filter, Numbers
@@ -37,7 +37,7 @@ needs_rows = pytest.mark.skipif(not native.ROWS, reason="without the extension a
 @pytest.fixture(params=["streamed", "in small bands"])
 def thin(request, monkeypatch):
     """Slabs as thin as the memory asks for, images long from the first byte on; bands of a few rows, too."""
-    monkeypatch.setattr(streaming, "LEAST", 1)
+    monkeypatch.setattr(engine, "LEAST", 1)
     monkeypatch.setattr(processing, "LONG", 1)
     if request.param != "streamed":
         monkeypatch.setattr(png_stream, "BAND", 1500)
@@ -63,8 +63,8 @@ def check_as_whole(source, folder, monkeypatch, suffix=".png", **options):
     """The file that is written slab by slab is the one that is written at once, and the report tells the same."""
     found, whole = folder / f"found{suffix}", folder / f"whole{suffix}"
     slabs = []
-    flow = streaming.Stream.flow
-    monkeypatch.setattr(streaming.Stream, "flow", lambda self, *more: (slabs.append(self.slabs), flow(self, *more))[1])
+    flow = engine.Stream.flow
+    monkeypatch.setattr(engine.Stream, "flow", lambda self, *more: (slabs.append(self.slabs), flow(self, *more))[1])
     report = run(source, found, **options)
     monkeypatch.setattr(processing.Course, "is_long", False)
     expected = run(source, whole, **options)

@@ -14,7 +14,7 @@ import pytest
 from command import start
 from convcli import cli, formats
 from convcli.batches import processing, progress
-from convcli.engine import loop
+from convcli.engine.stages import filter as stage
 
 LONG = 0.3  # seconds, against a patience of some milliseconds
 PICTURE = (np.arange(120, dtype="u1").reshape(10, 12), np.arange(4000, dtype="u1").reshape(50, 80))
@@ -116,14 +116,14 @@ def test_work_by_windows_is_told_of(name, monkeypatch):
         image = Image(ImageInfo(PICTURE[1].shape, "uint8", "YX"), PICTURE[1])
         Path("in.png").write_bytes(formats.encode(image, "png"))
     monkeypatch.setattr(processing, "LONG", 1)
-    monkeypatch.setattr(loop, "store_tile", slow(loop.store_tile))
-    monkeypatch.setattr("convcli.engine.streaming.run_tiles", slow(loop.run_tiles))
+    monkeypatch.setattr(stage, "store_tile", slow(stage.store_tile))
+    monkeypatch.setattr(stage.FilterStage, "fill", slow(stage.FilterStage.fill))
     terminal = seen("conv2d", name, "-k", "box:3", "-o", "out.tif", "--threads", "1")
     assert [frame for frame in terminal.frames if f"{name}: computing" in frame]
 
 
 def test_one_long_tile_is_no_silence(monkeypatch):
-    monkeypatch.setattr(loop, "store_tile", slow(loop.store_tile))
+    monkeypatch.setattr(stage, "store_tile", slow(stage.store_tile))
     frames = run("conv2d", "--threads", "1", "-m", "gemm").frames
     assert 5 < len([frame for frame in frames if "computing" in frame and "0 %" in frame])
 

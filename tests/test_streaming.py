@@ -13,9 +13,10 @@ import tifffile
 from command import InProcess, convcli, limited_file_size, start
 from convcli import formats, native
 from convcli.batches import processing
-from convcli.engine import streaming
-from convcli.engine.loop import apply, rank_of
-from convcli.engine.slabs import SHARE, Setup, narrowed
+from convcli.engine import run as engine
+from convcli.engine.convolve import rank_of
+from convcli.engine.slabs import SHARE, narrowed
+from convcli.engine.stages.filter import FilterStage
 from convcli.errors import ConvError
 from convcli.filters.borders import BORDERS, parse_border
 from convcli.filters.filter import Filter, Numbers
@@ -64,7 +65,7 @@ class Array:
 @pytest.fixture
 def thin(monkeypatch):
     """Slabs as thin as the memory asks for, and images long from the first byte on."""
-    monkeypatch.setattr(streaming, "LEAST", 1)
+    monkeypatch.setattr(engine, "LEAST", 1)
     monkeypatch.setattr(processing, "LONG", 1)
 
 
@@ -89,12 +90,13 @@ def draw_filter(rng, axes, shape, ndim, method):
 
 
 def check_streamed(filter_, image, plan):
-    """The stream gives the array that `apply` gives, and counts the same; how many slabs it took."""
-    expected, counts = apply(filter_, image, plan)
-    source, target = Array(image.data), Array(np.zeros_like(expected.data))
-    stream = streaming.Stream(filter_, image.info, plan, source, target, verify=4)
+    """The stream gives the array that the whole gives, and counts the same; how many slabs it took."""
+    stages = (FilterStage(filter_, image.info, plan),)
+    expected, counts = engine.run(stages, image.data)
+    source, target = Array(image.data), Array(np.zeros_like(expected))
+    stream = engine.Stream(stages, plan.memory, source, target, verify=4)
     assert counts == stream.run()
-    np.testing.assert_array_equal(expected.data, target.data, strict=True)
+    np.testing.assert_array_equal(expected, target.data, strict=True)
     assert target.count == target.data.size
     return len(stream.slabs)
 
@@ -131,6 +133,47 @@ def test_the_short_way_does_not_show(thin):
         assert check_streamed(filter_, Image(info, data), plan) > 2
 
 
+UPSAMPLED = [
+    ("YX", (150, 130), "-k bilinear --stride 2"),
+    ("YX", (600, 130), "-k gaussian:2 --stride 3,2 --border wrap --padding full"),
+    ("YX", (600, 130), "-k box:5 --stride 2 --dilation 2 --border reflect --padding valid --normalize overlap"),
+    ("YX", (150, 130), "-k gaussian:1 --stride 4 --padding 1,2 --output-padding 1,3 -m fft --dtype uint8 --bias 100"),
+    ("YX", (150, 130), "-k box:3 --stride 1 --range rescale"),
+    ("YXS", (600, 60, 3), "-k bicubic --stride 2"),
+    ("CYX", (3, 150, 60), "-k box:3 --stride 2 -m gemm"),
+    ("ZYX", (20, 30, 33), "--3d -k box:4 --stride 2,1,3"),
+    ("YX", (600, 130), "-k bilinear --scale 1.5"),
+    ("YX", (600, 130), "-k lanczos --scale 2.25,0.4"),
+    ("YX", (600, 130), "-k bicubic --scale 2 --border wrap --range rescale"),
+    ("YXS", (600, 60, 3), "-k nearest --scale 3"),
+    ("ZYX", (50, 30, 33), "--3d -k bicubic --scale 0.7,2,1.1"),
+]
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+@pytest.mark.parametrize(("axes", "shape", "words"), UPSAMPLED)
+def test_what_is_upsampled_by_windows_has_the_bits_and_counts_of_the_whole(
+    axes, shape, words, dtype, tmp_path, thin, monkeypatch, capfd
+):
+    monkeypatch.chdir(tmp_path)
+    np.save("in.npy", (np.random.default_rng(7).random(shape) * 250).astype(dtype))
+    command = ("upsample", "in.npy", "--axes", axes, *words.split(), "--threads", 2, "-f", "--verify", "--json")
+    slabs, flow = [], engine.Stream.flow
+    monkeypatch.setattr(engine, "SHARE", 100)
+    monkeypatch.setattr(engine.Stream, "flow", lambda self, *more: (slabs.append(self.slabs), flow(self, *more))[1])
+    reports = []
+    for name, memory in (("thin.npy", 2**20), ("whole.npy", 2**28)):
+        run = InProcess(capfd)
+        code, errors = run(*command, "--memory", memory, "-o", name)
+        assert 0 == code, errors
+        reports.append(json.loads(run.output))
+        if name == "thin.npy":
+            assert len(slabs[0]) > 1
+            at_once(monkeypatch)
+    np.testing.assert_array_equal(np.load("whole.npy"), np.load("thin.npy"), strict=True)
+    assert reports[1]["clipped"] == reports[0]["clipped"]
+
+
 @COMPILED
 def test_slabs_share_rows_without_reading_them_twice(thin):
     data = np.random.default_rng(2).integers(0, 255, (64, 32, 32), np.uint8)
@@ -139,7 +182,7 @@ def test_slabs_share_rows_without_reading_them_twice(thin):
     filter_ = Filter(kernel, stride=(1,) * 3, dilation=(1,) * 3, borders=parse_border("edge", "ZYX"))
     plan = narrowed(filter_, info, replace(make_plan(filter_.problem(info)), memory=2**17))
     source, target = Array(data), Array(np.zeros_like(data))
-    stream = streaming.Stream(filter_, info, plan, source, target)
+    stream = engine.Stream((FilterStage(filter_, info, plan),), plan.memory, source, target)
     stream.run()
     assert len(stream.slabs) > 3
     assert data.size == source.count
@@ -152,7 +195,7 @@ def test_slabs_fit_the_memory_and_cover_all():
     filter_ = Filter(kernel, stride=(1,) * 3, dilation=(1,) * 3, borders=parse_border("wrap", "ZYX"))
     for most in (2**19, 2**21, 2**23, 2**26):
         plan = narrowed(filter_, info, replace(make_plan(filter_.problem(info)), memory=SHARE * most))
-        setup, covered = Setup(filter_, info, plan), np.zeros(info.shape, int)
+        setup, covered = FilterStage(filter_, info, plan), np.zeros(info.shape, int)
         for slab in setup.slabs(most):
             assert slab.size <= most
             covered[tuple(slice(*span) for span in slab.written)] += 1

@@ -9,13 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from convcli import convolve, native, planner
-from convcli.engine import loop, workers
+from convcli.engine import convolve as python
+from convcli.engine import workers
 from convcli.engine.slabs import PATIENCE, narrowed
 from convcli.engine.workers import Team
 from convcli.filters.borders import parse_border
 from convcli.filters.filter import Filter
 from convcli.image import Image, ImageInfo
 from convcli.kernels.kernel import Kernel
+from convcli.operations.filtering import FilterWork
 from convcli.records import replace
 from test_native import windows
 
@@ -175,10 +177,10 @@ def asked(monkeypatch):
     sizes, real = [], Team.together
     monkeypatch.setattr(Team, "together", lambda self, work: (sizes.append(self.size), real(self, work))[1])
     monkeypatch.setattr(planner, "WORTH_A_THREAD", 1e-9)
-    for kept in (planner.make_plan, loop._set_up):
+    for kept in (planner.make_plan, python._set_up):
         kept.cache_clear()
     yield sizes
-    for kept in (planner.make_plan, loop._set_up):
+    for kept in (planner.make_plan, python._set_up):
         kept.cache_clear()
 
 
@@ -213,15 +215,15 @@ def test_memory_and_narrow_slabs_cut_between_whole_blocks(size, part, monkeypatc
     plan = planner.make_plan(filter_.problem(info), method=method)
     thin = narrowed(filter_, info, planner.make_plan(filter_.problem(info), method=method, memory=2**20 // part))
     assert thin.tile[0] < plan.tile[0]
-    whole, cut = (loop.apply(filter_, Image(info, image), each)[0].data for each in (plan, thin))
+    whole, cut = (FilterWork(filter_, info, each).run(Image(info, image))[0].data for each in (plan, thin))
     np.testing.assert_array_equal(whole, cut)
 
 
 def test_what_takes_long_is_done_tile_by_tile():
     """Progress is heard of, and a signal, before it is through."""
-    setup = loop._set_up(
+    setup = python._set_up(
         *(Kernel.from_array("taps", np.ones((5, 5))), True, (2048, 2048), np.dtype("float32"), "YX", (1, 1), (1, 1)),
-        *("same", "edge", 1, "stack", False, loop.PLAIN, "direct", 2, 2**28),
+        *("same", "edge", 1, "stack", False, python.PLAIN, "direct", 2, 2**28),
     )
     slow = replace(setup, plan=replace(setup.plan, cost=replace(setup.plan.cost, seconds=2 * PATIENCE)))
     assert setup.whole.shared
@@ -236,10 +238,11 @@ def test_opacity_is_premultiplied_by_all_threads(monkeypatch, asked):
         handed_out.append((len(tasks), threads))
         real(function, tasks, threads, **more)
 
-    monkeypatch.setattr("convcli.engine.loop.run_all", run_all)
+    monkeypatch.setattr("convcli.engine.run.run_all", run_all)
     taps = np.random.default_rng(5).random((5, 7)) / 35
     steps = {"stride": (1, 1), "dilation": (1, 1), "borders": parse_border("edge", "YX")}
     filter_ = Filter(Kernel.from_array("taps", taps), each=True, **steps)
     image = Image(ImageInfo((90, 80, 4), "uint8", "YXS", samples="rgb+alpha"), np.full((90, 80, 4), 200, np.uint8))
-    loop.apply(filter_, image, planner.make_plan(filter_.problem(image.info), method="direct", threads=2))
+    plan = planner.make_plan(filter_.problem(image.info), method="direct", threads=2)
+    FilterWork(filter_, image.info, plan).run(image)
     assert ([(2, 2)], []) == (handed_out, asked)

@@ -18,7 +18,8 @@ from convcli import convolve
 from convcli.commands.laying import build_transposing
 from convcli.commands.options import SampleOptions
 from convcli.commands.upsample import LaidOptions
-from convcli.engine import interleaving, resizing
+from convcli.engine.stages import filter as filter_stage
+from convcli.engine.stages import phases
 from convcli.filters.resampled import Resampled
 from convcli.filters.transposed import crops
 from convcli.formats import read
@@ -256,7 +257,7 @@ def test_pixels_lie_closer_together(words, run):
         assert (600, 600) == pytest.approx(large.info["dpi"], rel=1e-3)
 
 
-@pytest.mark.parametrize(("words", "module"), [(("--stride", 2), interleaving), (("--scale", 2), resizing)])
+@pytest.mark.parametrize(("words", "module"), [(("--stride", 2), phases), (("--scale", 2), filter_stage)])
 def test_verify_finds_a_wrong_pixel(words, module, run, monkeypatch):
     store = module.store_tile
 

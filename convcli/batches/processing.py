@@ -40,7 +40,7 @@ from convcli.formats.limits import memory, times
 from convcli.formats.source import Source, changed, source_of
 from convcli.image import Image, ImageInfo, PixelTarget
 from convcli.operations.advice import count_warnings
-from convcli.operations.operation import Limits, Operation, Streaming, Work
+from convcli.operations.operation import Limits, Operation, Work
 from convcli.planner import DEFAULT_MEMORY
 from convcli.records import record, replace
 from convcli.report import Report
@@ -152,10 +152,10 @@ class Course(NamedTuple):
         """True where it pays, or is necessary, to read and compute at the same time, and that is possible."""
         size = sum(prod(info.shape) * sample_bytes(info.dtype) for info in (self.before, self.work.after))
         long = size >= min(LONG, self.settings.limits.memory // 4)
-        if not (long and self.content.path is not None and isinstance(self.work, Streaming)):
+        if not (long and self.content.path is not None and self.work.streams):
             return False
         picture = FORMATS[self.before.format].samples  # decoded from its first row on, every time that one is asked for
-        return self.work.streams and ((self.work.in_order and self.is_written_by_windows) or not picture)
+        return not picture or (self.work.in_order and self.is_written_by_windows)
 
     @property
     def is_written_by_windows(self) -> bool:
@@ -194,7 +194,6 @@ class Course(NamedTuple):
 
     def through(self, info: ImageInfo, source: Windows, target: PixelTarget) -> Outcome:
         """Everything from a source to a target; refused where the source has changed meanwhile."""
-        assert isinstance(self.work, Streaming)
         self.progress.enter("computing", self.work.outputs)
         counts, busy = self.work.stream(source, target, verify=self.settings.verify, progress=self.progress.add)
         self.progress.enter("writing")

@@ -15,7 +15,7 @@ import numpy as np
 from convcli.engine.job import Job
 from convcli.engine.prepared import Compiled
 from convcli.engine.samples import Counts
-from convcli.engine.tiling import Task
+from convcli.engine.slabs import Task
 
 Array = np.ndarray[Any, Any]
 

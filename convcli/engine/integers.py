@@ -9,10 +9,9 @@ import numpy as np
 from convcli.engine.job import Job
 from convcli.engine.prepared import Method
 from convcli.engine.samples import Counts
-from convcli.engine.tiling import Task
+from convcli.engine.slabs import Task
 from convcli.engine.windows import read_window
-from convcli.filters.exactness import check_exact, exact_up_to
-from convcli.filters.filter import Filter
+from convcli.filters.exactness import check_exact
 from convcli.image import ImageInfo
 
 Array = np.ndarray[Any, Any]
@@ -20,14 +19,15 @@ BITS = 32
 HALF = 2**BITS
 
 
-def store_halves(job: Job, method: Method, task: Task, target: Array) -> Counts:
-    """Compute one tile and put its samples into `target` (samples, filters, *tile)."""
+def store_halves(job: Job, method: Method, task: Task, target: Array, crop: tuple[slice, ...] | None = None) -> Counts:
+    """Compute one tile and put its samples into `target` (samples, filters, *tile), or those that `crop` leaves."""
+    part: Any = (..., *(crop or ()))
     sums = []
     for half in split(window_of(job, task)):
         results = np.empty((half.shape[0], job.plan.problem.channels_out, *task.shape))
         for channels, result in zip(half, results, strict=True):
             method.apply(channels, result)
-        sums.append(results)
+        sums.append(results[part])
     high, low = sums
     low += job.filter.bias
     return put_halves(*carried(high, low), target, absolute=job.filter.numbers.range == "abs")
@@ -70,9 +70,9 @@ def put_halves(high: Array, low: Array, target: Array, *, absolute: bool) -> Cou
     return Counts(high.size, int(np.count_nonzero(below)), int(np.count_nonzero(above)))
 
 
-def check_pixels(filter_: Filter, info: ImageInfo, pixels: Array) -> None:
-    """Refuse 64-bit integers beyond what a filter is exact for; only where there is a limit are they looked through."""
-    if (limit := exact_up_to(filter_, info)) is not None:
+def check_pixels(limit: int | None, info: ImageInfo, pixels: Array) -> None:
+    """Refuse 64-bit integers beyond a limit; only where there is one are they looked through."""
+    if limit is not None:
         check_exact(limit, *bounds(pixels, info), info)
 
 

@@ -8,14 +8,39 @@ from typing import Any
 import numpy as np
 
 from convcli.arrays import in_order
-from convcli.engine.slabs import Setup, Slab
-from convcli.engine.tiling import Task
+from convcli.engine.prepared import Method
+from convcli.engine.slabs import Frame, Slab, Task
 from convcli.filters.filter import Filter, Layout
 from convcli.image import ImageInfo
 from convcli.planner import Plan
 from convcli.records import record
 
 Array = np.ndarray[Any, Any]
+
+
+@record
+class Setup(Frame):
+    """A filter on images of one kind, with its planned method."""
+
+    @cached_property
+    def method(self) -> Method:
+        """The method, prepared."""
+        return Method(self.filter, self.info, self.plan)
+
+    @cached_property
+    def taps(self) -> Array:
+        """The kernel as float64 (O, I/g, *space)."""
+        return self.method.taps
+
+    @cached_property
+    def outside(self) -> list[float]:
+        """What stands beyond each spatial axis, where its border is a constant."""
+        return [border.value for border in self.filter.borders]
+
+    @cached_property
+    def hands(self) -> int:
+        """Threads that take tiles of their own."""
+        return self.plan.threads // self.plan.team
 
 
 @record

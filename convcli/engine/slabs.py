@@ -1,7 +1,9 @@
-"""A filter set up for images of one kind, and slabs: the stretches of an image that are in memory at a time.
+"""How the results of a step are cut: into tiles, which are computed one by one, and into slabs, which are in memory
+at a time.
 
-Outputs are cut in the order of the file: by T, C or pages as long as what is inside them fits, else along the first
-spatial axis, between tiles. A slab so has whole tiles, and its results are those of the whole image, bit by bit.
+Tiles of a plane are [start, stop) per axis, counted from its first output. Slabs are cut in the order of the file: by
+T, C or pages as long as what is inside them fits, else along the first spatial axis, between tiles. A slab so has whole
+tiles, and its results are those of the whole image, bit by bit; of a tile that it cuts it keeps its part.
 """
 
 from __future__ import annotations
@@ -15,21 +17,46 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from convcli.engine.prepared import Method
-from convcli.engine.tiling import Span, Task, Tile, cut, tiles
 from convcli.engine.windows import Held, look_up, rows_read
+from convcli.filters.exactness import exact_up_to
 from convcli.filters.filter import FILTERS, Filter, Layout
+from convcli.geometry.axis import Geometry
 from convcli.image import ImageInfo, Spans
 from convcli.planner import Plan, halved, load
 from convcli.records import record, replace
 
 Array = np.ndarray[Any, Any]
+Span = tuple[int, int]
+Tile = tuple[Span, ...]
 PATIENCE = 0.25
 """Seconds that a plane may take at once: nobody hears of progress, or a signal, before it is done."""
 WORTH = 0.9
 """Share of a slab that half its outputs may still take: beyond, it is the halo, which no cut makes smaller."""
 SHARE = 3
 """The least slab, read and computed, may take this part of the memory: two are alive, and there is other work."""
+
+
+@record
+class Task:
+    """One tile of one plane: where in the loops, and [start, stop) of the outputs per spatial axis."""
+
+    loop: tuple[int, ...]
+    tile: Tile
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Outputs per spatial axis."""
+        return tuple(stop - start for start, stop in self.tile)
+
+
+def touched(span: Span, step: int, size: int) -> list[Span]:
+    """The pieces of `step` that [0, size) is cut into, as far as they touch a span.
+
+    >>> touched((0, 5), 2, 5), touched((3, 4), 2, 5)
+    ([(0, 2), (2, 4), (4, 5)], [(2, 4)])
+    """
+    first, last = span
+    return [(start, min(start + step, size)) for start in range(first // step * step, last, step) if first < last]
 
 
 class View(NamedTuple):
@@ -50,8 +77,8 @@ def _view(order: tuple[int, ...], samples: slice | None, channels: slice | None,
 
 
 @record
-class Setup:
-    """A filter on images of one kind, as planned: the parts of their axes, how outputs are cut, the method.
+class Frame:
+    """A filter on images of one kind, as planned: the parts of their axes, and how outputs are cut.
 
     What is found once serves every image of the kind.
     """
@@ -70,20 +97,25 @@ class Setup:
         """What the result will be."""
         return self.filter.output_info(self.info)
 
-    @cached_property
-    def method(self) -> Method:
-        """The method, prepared."""
-        return Method(self.filter, self.info, self.plan)
+    @property
+    def rescaled(self) -> bool:
+        """Whether results are spread over the range of their type when all are known."""
+        return self.filter.numbers.range == "rescale"
 
-    @cached_property
-    def taps(self) -> Array:
-        """The kernel as float64 (O, I/g, *space)."""
-        return self.method.taps
+    @property
+    def working(self) -> str:
+        """The sample type of results until then."""
+        return self.plan.problem.dtype if self.rescaled else self.after.dtype
 
-    @cached_property
-    def outside(self) -> list[float]:
-        """What stands beyond each spatial axis, where its border is a constant."""
-        return [border.value for border in self.filter.borders]
+    @property
+    def limit(self) -> int | None:
+        """The largest 64-bit integer that results are exact for, where there is one."""
+        return exact_up_to(self.filter, self.info)
+
+    @property
+    def wraps(self) -> bool:
+        """Whether rows at one end of the image are read for results at the other."""
+        return self.filter.borders[self.axis].rule == "wrap"
 
     @cached_property
     def letter(self) -> str:
@@ -94,6 +126,16 @@ class Setup:
     def axis(self) -> int:
         """Its place among the spatial axes."""
         return self.layout.spatial.index(self.letter)
+
+    @cached_property
+    def outputs(self) -> tuple[int, ...]:
+        """Results along each spatial axis."""
+        return tuple(self.after.size(letter) for letter in self.layout.spatial)
+
+    @property
+    def axes(self) -> tuple[Geometry, ...]:
+        """What each of these reads."""
+        return self.plan.problem.axes
 
     @cached_property
     def source_view(self) -> View:
@@ -110,27 +152,39 @@ class Setup:
         order = tuple(map(layout.outputs.index, letters))
         return _view(order, slice(None) if layout.samples else None, slice(None) if there else None, layout)
 
-    @cached_property
-    def hands(self) -> int:
-        """Threads that take tiles of their own."""
-        return self.plan.threads // self.plan.team
-
     @property
     def outer(self) -> int:
         """How many of the loops are before it in the file."""
         return sum(self.info.axes.index(letter) < self.info.axes.index(self.letter) for letter in self.layout.loops)
 
+    @property
+    def cuts(self) -> Sequence[Span]:
+        """Stretches of results along it that are computed together: tiles."""
+        size = self.outputs[self.axis]
+        return touched((0, size), self.plan.tile[self.axis], size)
+
     @cached_property
     def whole(self) -> Slab:
         """All at once."""
         loops = tuple((0, self.info.size(letter)) for letter in self.layout.loops)
-        size = self.plan.problem.axes[self.axis].size
-        return Slab(self, loops, (0, self.plan.problem.output[self.axis]), np.arange(size))
+        return Slab(self, loops, tuple((0, size) for size in self.outputs), (None,) * len(self.outputs))
 
     def slab(self, loops: Sequence[Span], span: Span) -> Slab:
         """A slab with the rows that its windows read."""
-        axis = self.plan.problem.axes[self.axis]
-        return Slab(self, tuple(loops), span, rows_read(axis.window(*span), self.filter.borders[self.axis], axis.size))
+        spans = tuple(span if place == self.axis else (0, size) for place, size in enumerate(self.outputs))
+        return self.box(loops, spans)
+
+    def box(self, loops: Sequence[Span], spans: Tile) -> Slab:
+        """A part of all spatial axes, with what is read of each."""
+        rows = (None if span == (0, size) and place != self.axis else self.reads(place, span)
+                for place, (span, size) in enumerate(zip(spans, self.outputs, strict=True)))  # fmt: skip
+        return Slab(self, tuple(loops), spans, tuple(rows))
+
+    def reads(self, axis: int, span: Span) -> Array:
+        """The positions of a spatial axis that the tiles of a span read, in order."""
+        tiles = touched(span, self.plan.tile[axis], self.outputs[axis])
+        window = self.axes[axis].window(tiles[0][0], tiles[-1][1])
+        return rows_read(window, self.filter.borders[axis], self.axes[axis].size)
 
     def slabs(self, most: int) -> Iterator[Slab]:
         """Slabs of at most `most` bytes each, or of the least there can be, that cover all outputs in order."""
@@ -138,7 +192,7 @@ class Setup:
         for place in range(self.outer):
             inner = (*((0, 1) for _ in range(place + 1)), *loops[place + 1 :])
             if fitting := most // replace(self.whole, loops=inner).size:
-                yield from (self.slab(spans, self.whole.span) for spans in _boxes(loops, place, fitting))
+                yield from (self.slab(spans, self.whole.spans[self.axis]) for spans in _boxes(loops, place, fitting))
                 return
         for spans in _boxes(loops, self.outer - 1, 1):
             yield from self._stretches(spans, most)
@@ -146,7 +200,7 @@ class Setup:
     def _stretches(self, loops: Sequence[Span], most: int) -> Iterator[Slab]:
         """Runs of tiles, as long as they fit."""
         begun: Slab | None = None
-        for start, stop in cut(0, self.plan.problem.output[self.axis], self.plan.tile[self.axis]):
+        for start, stop in self.cuts:
             longer = self.slab(loops, (begun.span[0] if begun else start, stop))
             if begun and longer.size > most:
                 yield begun
@@ -158,91 +212,117 @@ class Setup:
 
 @record(eq=False)
 class Slab:
-    """A span of each loop, and of the outputs along one spatial axis, for which `rows` of the input are held.
+    """A span of each loop, and of the outputs along each spatial axis, for which `rows` of the input are held, or all.
 
     What follows from it is found once: the slab of all serves every image of the kind.
     """
 
-    setup: Setup
+    frame: Frame
     loops: tuple[Span, ...]
-    span: Span
-    rows: Array
+    spans: Tile
+    rows: tuple[Array | None, ...]
     _seen: dict[Tile, tuple[tuple[slice, ...], list[Array | None]]] = field(default_factory=dict, init=False)
     _places: dict[Tile, tuple[slice, ...]] = field(default_factory=dict, init=False)
+
+    @property
+    def span(self) -> Span:
+        """That along the axis that is cut."""
+        return self.spans[self.frame.axis]
+
+    @cached_property
+    def positions(self) -> Array:
+        """The rows of that axis that are held."""
+        found = self.rows[self.frame.axis]
+        return np.arange(self.frame.info.size(self.frame.letter)) if found is None else found
 
     @cached_property
     def held(self) -> list[Held]:
         """What is held of each spatial axis."""
-        axes, cut_at = self.setup.plan.problem.axes, self.setup.axis
-        cut = len(self.rows) < axes[cut_at].size
-        return [Held(axis.size, self.rows if cut and place == cut_at else None) for place, axis in enumerate(axes)]
+        sizes = map(self.frame.info.size, self.frame.layout.spatial)
+        pairs = zip(sizes, self.rows, strict=True)
+        return [Held(size, rows if rows is not None and len(rows) < size else None) for size, rows in pairs]
 
     @cached_property
     def tasks(self) -> list[Task]:
         """Every tile of every plane."""
-        plan, axis, (first, last) = self.setup.plan, self.setup.axis, self.span
         loops = product(*(range(stop - start) for start, stop in self.loops))
-        pieces = tiles(plan.problem.axes, plan.tile)
-        inside = [tile for tile in pieces if first <= tile[axis][0] and tile[axis][1] <= last]
-        return [Task(loop, tile) for loop in loops for tile in inside]
+        tiles = list(product(*map(touched, self.spans, self.frame.plan.tile, self.frame.outputs)))
+        return [Task(loop, tile) for loop in loops for tile in tiles]
 
     @cached_property
     def shared(self) -> list[tuple[Task, list[Task]]]:
         """What all threads may compute at once: few planes, cut between rows into tiles, which come along."""
-        plan = self.setup.plan
+        plan = self.frame.plan
         whole = all(t == n for t, n in zip(plan.tile[1:], plan.problem.output[1:], strict=True))
         if not whole or plan.problem.images > plan.threads or plan.cost.seconds > PATIENCE:
             return []
         planes = [list(tasks) for _, tasks in groupby(self.tasks, lambda task: task.loop)]
-        return [(_united(tasks), tasks) for tasks in planes if len(tasks) > 1]
+        return [(_united(tasks), tasks) for tasks in planes if len(tasks) > 1 and not any(map(self.crop, tasks))]
 
     def look_up(self, tile: Tile) -> tuple[tuple[slice, ...], list[Array | None]]:
         """The part of each spatial axis that a tile reads, and which pixel stands at each position of its window."""
         if tile not in self._seen:
-            setup = self.setup
-            windows = (axis.window(*span) for axis, span in zip(setup.plan.problem.axes, tile, strict=True))
-            seen = [look_up(*axis) for axis in zip(windows, setup.filter.borders, self.held, strict=True)]
+            windows = (axis.window(*span) for axis, span in zip(self.frame.axes, tile, strict=True))
+            seen = [look_up(*axis) for axis in zip(windows, self.frame.filter.borders, self.held, strict=True)]
             self._seen[tile] = tuple(part for part, _ in seen), [places for _, places in seen]
         return self._seen[tile]
 
     def place(self, tile: Tile) -> tuple[slice, ...]:
-        """Where a tile's results go in those of the slab."""
+        """Where a tile's results go in those of the slab, as far as they are its."""
         if tile not in self._places:
-            first = [self.span[0] * (axis == self.setup.axis) for axis in range(len(tile))]
-            inside = (slice(start - f, stop - f) for (start, stop), f in zip(tile, first, strict=True))
-            self._places[tile] = tuple(inside)
+            pairs = zip(self.inside(tile), self.spans, strict=True)
+            self._places[tile] = tuple(slice(start - first, stop - first) for (start, stop), (first, _) in pairs)
         return self._places[tile]
+
+    def inside(self, tile: Tile) -> Tile:
+        """The part of a tile that is the slab's."""
+        pairs = zip(tile, self.spans, strict=True)
+        return tuple((max(first, start), min(stop, last)) for (start, stop), (first, last) in pairs)
+
+    def crop(self, task: Task) -> tuple[slice, ...] | None:
+        """Which of a tile's results are the slab's; None where all are."""
+        if (inside := self.inside(task.tile)) == task.tile:
+            return None
+        return tuple(slice(a - start, b - start) for (a, b), (start, _) in zip(inside, task.tile, strict=True))
 
     @cached_property
     def working_shape(self) -> tuple[int, ...]:
         """The shape that results are computed in: the output's, with several filters on an axis of their own."""
-        setup, layout = self.setup, self.setup.layout
-        sizes = {letter: stop - start for letter, (start, stop) in zip(layout.loops, self.loops, strict=True)}
-        sizes |= dict(zip(layout.spatial, setup.plan.problem.output, strict=True))
-        sizes |= {letter: setup.after.size(letter) for letter in layout.samples}
-        sizes |= {setup.letter: self.span[1] - self.span[0], FILTERS: setup.filter.results}
+        frame, layout = self.frame, self.frame.layout
+        sizes = {letter: stop - start for letter, (start, stop) in self.letters.items()}
+        sizes |= {letter: frame.after.size(letter) for letter in layout.samples}
+        sizes[FILTERS] = frame.filter.results
         return tuple(sizes[letter] for letter in layout.outputs)
 
+    @property
+    def letters(self) -> dict[str, Span]:
+        """The span of each loop and spatial axis by its letter."""
+        layout = self.frame.layout
+        return dict(zip(layout.loops + layout.spatial, (*self.loops, *self.spans), strict=True))
+
     def read(self, rows: Span | None = None) -> Spans:
-        """The span of each axis of the input that all or some of the rows are."""
-        setup = self.setup
-        spans = {**dict(zip(setup.layout.loops, self.loops, strict=True)), setup.letter: rows or (0, len(self.rows))}
-        return tuple(spans.get(letter, (0, setup.info.size(letter))) for letter in setup.info.axes)
+        """The span of each axis of the input that all or some of the rows are; along others that are cut, all there is.
+
+        What is held of an axis need not be a stretch of it: this is for those that are cut along one.
+        """
+        frame = self.frame
+        spans = dict(zip(frame.layout.loops, self.loops, strict=True))
+        spans[frame.letter] = rows or (0, len(self.positions))
+        return tuple(spans.get(letter, (0, frame.info.size(letter))) for letter in frame.info.axes)
 
     @property
     def written(self) -> Spans:
         """The span of each axis of the result that it fills."""
-        setup = self.setup
-        spans = {**dict(zip(setup.layout.loops, self.loops, strict=True)), setup.letter: self.span}
-        if setup.filter.each and "C" in spans:  # results of each channel follow it
-            spans["C"] = (spans["C"][0] * setup.filter.results, spans["C"][1] * setup.filter.results)
-        return tuple(spans.get(letter, (0, setup.after.size(letter))) for letter in setup.after.axes)
+        frame, spans = self.frame, self.letters
+        if frame.filter.each and "C" in spans:  # results of each channel follow it
+            spans["C"] = (spans["C"][0] * frame.filter.results, spans["C"][1] * frame.filter.results)
+        return tuple(spans.get(letter, (0, frame.after.size(letter))) for letter in frame.after.axes)
 
     @property
     def size(self) -> int:
         """Bytes: what is read for it, and its results."""
         read = prod(stop - start for start, stop in self.read())
-        return read * _itemsize(self.setup.info) + prod(self.working_shape) * _itemsize(self.setup.after)
+        return read * _itemsize(self.frame.info) + prod(self.working_shape) * _itemsize(self.frame.after)
 
 
 def _united(tasks: list[Task]) -> Task:
@@ -253,22 +333,21 @@ def _united(tasks: list[Task]) -> Task:
 
 def narrowed(filter_: Filter, info: ImageInfo, plan: Plan) -> Plan:
     """The plan with tiles so thin that slabs of one fit its memory, as far as that is possible."""
-    setup, most = Setup(filter_, info, plan), plan.memory // SHARE
-    if setup.whole.size <= most:
+    frame, most = Frame(filter_, info, plan), plan.memory // SHARE
+    if frame.whole.size <= most:
         return plan
-    while plan.tile[setup.axis] > 1 and (size := _thick(setup, plan.tile[setup.axis]).size) > most:
-        thinner = replace(plan, tile=halved(load(plan.method), plan.problem, plan.tile, setup.axis))
-        if thinner.tile == plan.tile or _thick(setup, thinner.tile[setup.axis]).size > WORTH * size:
+    while plan.tile[frame.axis] > 1 and (size := _least(frame).size) > most:
+        thinner = replace(plan, tile=halved(load(plan.method), plan.problem, plan.tile, frame.axis))
+        if thinner.tile == plan.tile or _least(replace(frame, plan=thinner)).size > WORTH * size:
             break
-        plan = thinner
+        plan, frame = thinner, replace(frame, plan=thinner)
     return plan
 
 
-def _thick(setup: Setup, step: int) -> Slab:
+def _least(frame: Frame) -> Slab:
     """The first of the least slabs: a tile in one of each of the loops outside."""
-    outer = setup.outer
-    loops = (*((0, 1) for _ in range(outer)), *setup.whole.loops[outer:])
-    return setup.slab(loops, (0, min(step, setup.whole.span[1])))
+    outer = frame.outer
+    return frame.slab((*((0, 1) for _ in range(outer)), *frame.whole.loops[outer:]), frame.cuts[0])
 
 
 def _boxes(loops: Sequence[Span], place: int, step: int) -> Iterator[tuple[Span, ...]]:

@@ -25,13 +25,15 @@ from convcli.engine.samples import (
     to_srgb,
     unpremultiply,
 )
-from convcli.engine.tiling import Task
+from convcli.engine.slabs import Task
 from convcli.engine.windows import WINDOW, Look, lean_window, looks_up, read_window
 from convcli.errors import ConvError
 from convcli.filters.combining import ADDED
 from convcli.filters.filter import LEAVING_OUT, Filter
 
 Array = np.ndarray[Any, Any]
+Crop = tuple[slice, ...]
+"""Which results of a tile are wanted, along each spatial axis."""
 ZERO_SUM = 1e-6
 """A kernel whose sum is smaller than this share of its absolute sum counts as zero-sum."""
 
@@ -41,27 +43,31 @@ class OverflowsError(Exception):
 
 
 def store_tile(job: Job, method: Method, task: Task, target: Array, spare: Array | None = None) -> Counts:
-    """Compute one tile and put its samples into `target` (samples, filters, *tile).
+    """Compute one tile and put its samples into `target` (samples, filters, *tile), as far as they are the slab's.
 
     Where float32 overflows the tile is computed in float64, up to its samples: what these cannot hold is counted.
     Results where `spare` (filters, *tile) is true have no place, and do not count then.
     """
+    crop = job.slab.crop(task)
     if job.plan.problem.halves:
-        return store_halves(job, method, task, target)
-    if spare is None and method.fused is not None and (counts := store_fused(job, method.fused, task, target)):
+        return store_halves(job, method, task, target, crop)
+    fused = method.fused if spare is None and crop is None else None
+    if fused is not None and (counts := store_fused(job, fused, task, target)):
         return counts
     try:
-        return _store_as(job.plan.problem.dtype, job, method, task, target, spare)
+        return _store_as(job.plan.problem.dtype, job, method, task, target, spare, crop)
     except OverflowsError:
-        return _store_as("float64", job, method, task, target, spare)
+        return _store_as("float64", job, method, task, target, spare, crop)
 
 
-def _store_as(dtype: str, job: Job, method: Method, task: Task, target: Array, spare: Array | None) -> Counts:
+def _store_as(
+    dtype: str, job: Job, method: Method, task: Task, target: Array, spare: Array | None, crop: Crop | None
+) -> Counts:
     """The same by arithmetic of a floating-point type."""
     block, look = lean_block(job, task, dtype) if looks_up(method.apply) else (tile_block(job, task, dtype), WINDOW)
     planned = job.plan.problem.dtype
     keeps = job.filter.keeps_results(job.info, planned)
-    if keeps and dtype == planned:
+    if keeps and dtype == planned and crop is None:
         finite = filter_block(job, method, block, target, look)
         holes = put_holes(job, block, task, target, look)
         return Counts(target.size, nan=0 if finite and not holes else count_nan(target))
@@ -69,6 +75,9 @@ def _store_as(dtype: str, job: Job, method: Method, task: Task, target: Array, s
     results = np.empty((block.shape[0], job.plan.problem.channels_out, *task.shape), block.dtype)
     filter_block(job, method, block, results, look)
     put_holes(job, block, task, results, look)
+    if crop is not None:
+        part: Any = (..., *crop)
+        results, opacity = results[part], None if opacity is None else opacity[part]
     if spare is not None:
         results[:, spare] = 0
     return narrow(results, target) if keeps else finish(job, results, opacity, target)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 Place = tuple[tuple[slice, ...], tuple[slice, ...]]
 """Where the results of a phase lie in the output, and which cells of a tile have them."""
+Tile = tuple[tuple[int, int], ...]
 Pads = str | tuple[tuple[int, int], ...]
 
 
@@ -42,11 +43,12 @@ class Part:
     pieces: tuple[Piece, ...]
     filter: Filter
 
-    def places(self, tile: tuple[tuple[int, int], ...]) -> Iterator[Place]:
-        """Where in the output the results of a tile of cells belong, phase by phase."""
+    def places(self, tile: Tile, outputs: Tile) -> Iterator[Place]:
+        """Where in a box of outputs the results of a tile of cells belong, phase by phase."""
         for combination in product(*(piece.phases for piece in self.pieces)):
-            steps = zip(self.pieces, combination, tile, strict=True)
-            there, cells = zip(*(piece.places(phase, *span) for piece, phase, span in steps), strict=True)
+            steps = zip(self.pieces, combination, tile, outputs, strict=True)
+            each = (piece.places(phase, *span, box) for piece, phase, span, box in steps)
+            there, cells = zip(*each, strict=True)
             yield there, cells
 
     @property

@@ -63,16 +63,30 @@ class Piece:
         spread = axis.dilation // gcd(axis.stride, axis.dilation) * (max(1, len(phase.taps)) - 1)
         return min(max(nearest - phase.lowest, 0), spread)
 
-    def places(self, phase: Phase, first: int, last: int) -> tuple[slice, slice]:
+    def cells(self, outputs: tuple[int, int]) -> tuple[int, int]:
+        """The cells, counted from the first of the piece, that have any of the outputs [start, stop).
+
+        >>> [piece.cells((3, 6)) for piece in pieces(Transposed(8, 4, 2, begin=1, end=1), whole=True)]
+        [(2, 4)]
+        """
+        start, stop = ((output + self.axis.begin) // self.axis.stride for output in (outputs[0], outputs[1] - 1))
+        return max(start, self.first) - self.first, min(stop + 1, self.last) - self.first
+
+    def places(
+        self, phase: Phase, first: int, last: int, outputs: tuple[int, int] | None = None
+    ) -> tuple[slice, slice]:
         """Where the outputs of a phase lie for the cells [first, last), counted from the first of the piece.
 
-        Also which of these cells have them, counted from `first`.
+        Also which of these cells have them, counted from `first`. Of the outputs there may be [start, stop) only,
+        in which places are counted from `start`.
         """
-        begin = max(first, phase.first - self.first)
-        count = max(0, min(last, phase.last - self.first) - begin)
-        start = self.axis.stride * (self.first + begin) + phase.residue - self.axis.begin
-        stop = max(start, start + self.axis.stride * (count - 1) + 1)
-        return slice(start, stop, self.axis.stride), slice(begin - first, begin - first + count)
+        low, high = outputs or (0, self.axis.output)
+        offset, stride = phase.residue - self.axis.begin, self.axis.stride
+        begin = max(first, -((offset - low) // stride) - self.first)
+        count = max(0, min(last, -((offset - high) // stride) - self.first) - begin)
+        start = stride * (self.first + begin) + offset - low
+        stop = max(start, start + stride * (count - 1) + 1)
+        return slice(start, stop, stride), slice(begin - first, begin - first + count)
 
 
 def phases(axis: Transposed) -> Iterator[Phase]:

@@ -66,7 +66,7 @@ def bias_for(before: ImageInfo, work: Work) -> str:
 
     With P the sum of the positive taps, results of pixels up to M lie between -P M and P M.
     """
-    if type(work).run is not FilterWork.run or work.after.dtype not in UNSIGNED or before.dtype not in UNSIGNED:
+    if not isinstance(work, FilterWork) or work.after.dtype not in UNSIGNED or before.dtype not in UNSIGNED:
         return ""
     (filter_,) = filters_of(work)
     middle, most = UNSIGNED[work.after.dtype] // 2, UNSIGNED[before.dtype] - 1

@@ -15,11 +15,12 @@ from convcli.geometry.gridding import reach
 from convcli.image import Image, ImageInfo, as_sample
 from convcli.kernels.kernel import stack_kernels
 from convcli.operations.filtering import Filtering, FilterWork
-from convcli.operations.operation import Limits, Progress
+from convcli.operations.operation import Limits, Progress, Work
 from convcli.records import record, replace
 
 if TYPE_CHECKING:
     from convcli.engine.samples import Counts
+    from convcli.engine.stages import Stage
 
 Rate = tuple[int, ...]
 """One for each spatial axis."""
@@ -138,11 +139,26 @@ class SideBySide:
 
 
 @record
-class Several:
+class Several(Work):
     """Works on one image that are told of together."""
 
     before: ImageInfo
     works: tuple[DilatedWork, ...]
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """Those of all works."""
+        return tuple(stage for work in self.works for stage in work.stages)
+
+    @property
+    def memory(self) -> int:
+        """What they were planned for."""
+        return self.works[0].memory
+
+    @property
+    def streams(self) -> bool:
+        """They are done one after the other on the whole image."""
+        return False
 
     @property
     def numbers(self) -> Numbers:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -10,15 +11,15 @@ from convcli.errors import UsageError
 from convcli.filters.borders import describe_borders
 from convcli.filters.resampled import BLOCK, ResampledFilter
 from convcli.geometry.problem import Cost, Problem
-from convcli.image import Image, ImageInfo
+from convcli.image import ImageInfo
 from convcli.machine import Machine
 from convcli.operations.filtering import FilterWork, candidate_facts, method_lines, spacing_lines
-from convcli.operations.operation import Limits, Progress
+from convcli.operations.operation import Limits
 from convcli.planner import Candidate, Plan
 from convcli.records import record, replace
 
 if TYPE_CHECKING:
-    from convcli.engine.samples import Counts
+    from convcli.engine.stages import Stage
 
 LARGEST_WINDOW = 2**20
 """Pixels that a tile reads or writes at most."""
@@ -42,10 +43,9 @@ class Enlarging:
         problem = replace(problem, itemsize=problem.itemsize if problem.tolerance >= ROUNDING else 8)
         cost = price(problem, Machine())
         candidate = Candidate("separable", problem.itemsize, cost, threads=threads)
-        tile = largest_tile(problem, min(LARGEST_WINDOW, limits.memory // (32 * threads)))
-        return EnlargedWork(
-            self.filter, info, Plan(problem, "separable", problem.itemsize, tile, threads, cost, (candidate,))
-        )
+        tile, size = largest_tile(problem, LARGEST_WINDOW), problem.itemsize
+        plan = Plan(problem, "separable", size, tile, threads, cost, (candidate,), limits.memory)
+        return EnlargedWork(self.filter, info, plan)
 
 
 @record
@@ -54,16 +54,17 @@ class EnlargedWork(FilterWork):
 
     filter: ResampledFilter
 
+    @cached_property
+    def stages(self) -> tuple[Stage, ...]:
+        """The enlargement alone."""
+        from convcli.engine.stages.resample import ResampleStage
+
+        return (ResampleStage(self.filter, self.before, self.plan),)
+
     @property
     def macs(self) -> int:
         """Multiply-adds of the passes."""
         return self.plan.cost.macs
-
-    def run(self, image: Image, *, verify: int = 0, progress: Progress | None = None) -> tuple[Image, Counts]:
-        """Compute the pixels."""
-        from convcli.engine.resizing import apply
-
-        return apply(self.filter, image, self.plan, verify=verify, progress=progress)
 
     def facts(self) -> dict[str, Any]:
         """The keys that others rely on, and the scale."""

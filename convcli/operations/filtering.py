@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 from convcli.filters.borders import describe_borders
 from convcli.filters.combining import joined
 from convcli.filters.filter import Filter, Numbers
-from convcli.image import Image, ImageInfo, PixelSource, PixelTarget
-from convcli.operations.operation import Limits, Progress
+from convcli.image import ImageInfo
+from convcli.operations.operation import Limits, Work
 from convcli.planner import Candidate, Plan, make_plan
 from convcli.records import record
 from convcli.wording import seconds
 
 if TYPE_CHECKING:
-    from convcli.engine.samples import Counts
+    from convcli.engine.stages import Stage
 
 Build = Callable[[ImageInfo], Filter]
 
@@ -30,7 +30,7 @@ class Filtering:
 
     def on(self, info: ImageInfo, limits: Limits) -> FilterWork:
         """The filter planned for an image; NumPy is loaded only where the kernel's rank is not known by its terms."""
-        from convcli.engine.loop import ranked
+        from convcli.engine.convolve import ranked
         from convcli.engine.slabs import narrowed
         from convcli.engine.workers import core_count
 
@@ -42,12 +42,24 @@ class Filtering:
 
 
 @record
-class FilterWork:
+class FilterWork(Work):
     """A filter with the plan for one image."""
 
     filter: Filter
     before: ImageInfo
     plan: Plan
+
+    @cached_property
+    def stages(self) -> tuple[Stage, ...]:
+        """The filter alone."""
+        from convcli.engine.stages.filter import FilterStage
+
+        return (FilterStage(self.filter, self.before, self.plan),)
+
+    @property
+    def memory(self) -> int:
+        """What it was planned for."""
+        return self.plan.memory
 
     @cached_property
     def after(self) -> ImageInfo:
@@ -94,32 +106,6 @@ class FilterWork:
     def done(self) -> int:
         """Multiply-adds of the method."""
         return self.plan.cost.macs
-
-    def run(self, image: Image, *, verify: int = 0, progress: Progress | None = None) -> tuple[Image, Counts]:
-        """Filter the pixels."""
-        from convcli.engine.loop import apply
-
-        return apply(self.filter, image, self.plan, verify=verify, progress=progress)
-
-    @property
-    def streams(self) -> bool:
-        """True where slabs are whole rows, and filtering them one by one is all there is to do."""
-        return type(self).run is FilterWork.run and "X" not in self.before.axes[: self.before.axes.index("Y")]
-
-    @property
-    def in_order(self) -> bool:
-        """True where no border brings rows from the other end, and no range is looked for before it is used."""
-        borders = dict(zip(self.filter.spatial, self.filter.borders, strict=True))
-        return borders["Y"].rule != "wrap" and self.numbers.range != "rescale"
-
-    def stream(
-        self, source: PixelSource, target: PixelTarget, *, verify: int = 0, progress: Progress | None = None
-    ) -> tuple[Counts, dict[str, float]]:
-        """Filter slab by slab."""
-        from convcli.engine.streaming import Stream
-
-        stream = Stream(self.filter, self.before, self.plan, source, target, verify, progress)
-        return stream.run(), stream.busy
 
     def facts(self) -> dict[str, Any]:
         """The keys that others rely on."""

@@ -6,13 +6,14 @@ Every filtering command is an `Operation`; everything around it (files, batches,
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol
 
 from convcli.image import Image, ImageInfo, PixelSource, PixelTarget
 from convcli.records import record
 
 if TYPE_CHECKING:
     from convcli.engine.samples import Counts
+    from convcli.engine.stages import Stage
     from convcli.filters.filter import Numbers
 
 Progress = Callable[[int], None]
@@ -36,7 +37,17 @@ class Operation(Protocol):
 
 
 class Work(Protocol):
-    """An operation planned for one image."""
+    """An operation planned for one image, as stages of the engine, each on what the one before makes."""
+
+    before: ImageInfo
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The steps from pixels to pixels."""
+
+    @property
+    def memory(self) -> int:
+        """About how many bytes of workspace there may be."""
 
     @property
     def after(self) -> ImageInfo:
@@ -74,29 +85,38 @@ class Work(Protocol):
     def done(self) -> int:
         """Multiply-adds that the method really does, often fewer."""
 
-    def run(self, image: Image, *, verify: int = 0, progress: Progress | None = None) -> tuple[Image, Counts]:
-        """The result, and what was clipped; `verify` points are computed again from the definition."""
-
     def facts(self) -> dict[str, Any]:
         """What JSON says of it: raw numbers under keys that are never renamed."""
 
     def rows(self) -> Iterator[tuple[str, str]]:
         """The lines of the report: a label and what there is to say."""
 
+    def run(self, image: Image, *, verify: int = 0, progress: Progress | None = None) -> tuple[Image, Counts]:
+        """The result, and what was clipped; `verify` points are computed again from the definition."""
+        from convcli.engine.run import run
 
-@runtime_checkable
-class Streaming(Protocol):
-    """Work that need not have the whole image in memory."""
+        pixels, counts = run(self.stages, image.data, verify=verify, progress=progress)
+        return Image(self.after, pixels), counts
 
     @property
     def streams(self) -> bool:
-        """Whether that goes for this image too."""
+        """Whether the image need not be in memory as a whole: slabs are whole rows."""
+        return "X" not in self.before.axes[: self.before.axes.index("Y")]
 
     @property
     def in_order(self) -> bool:
-        """Whether rows are then read from the first to the last, once."""
+        """Whether rows are then read from the first to the last, once.
+
+        No border brings rows from the other end, and no range is looked for before it is used.
+        """
+        wraps = any(stage.wraps for stage in self.stages)
+        return not wraps and self.numbers.range != "rescale"
 
     def stream(
         self, source: PixelSource, target: PixelTarget, *, verify: int = 0, progress: Progress | None = None
     ) -> tuple[Counts, dict[str, float]]:
-        """Read, compute and write window by window: what was clipped, and the seconds that each of the three took."""
+        """Read, compute and write slab by slab: what was clipped, and the seconds that each of the three took."""
+        from convcli.engine.run import Stream
+
+        stream = Stream(self.stages, self.memory, source, target, verify, progress)
+        return stream.run(), stream.busy

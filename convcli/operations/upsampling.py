@@ -13,16 +13,15 @@ from convcli.filters.filter import Numbers
 from convcli.filters.transposed import TransposedFilter
 from convcli.geometry.problem import Problem
 from convcli.geometry.sizes import Transposed
-from convcli.image import Image, ImageInfo
+from convcli.image import ImageInfo
 from convcli.operations.filtering import candidate_facts, kernel_facts, method_lines, spacing_lines
-from convcli.operations.operation import Limits, Progress
+from convcli.operations.operation import Limits, Work
 from convcli.planner import Plan, make_plan
 from convcli.records import record, replace
 
 if TYPE_CHECKING:
-    from convcli.engine.interleaving import Planned
-    from convcli.engine.samples import Counts
-    from convcli.engine.slabs import Setup
+    from convcli.engine.stages import Stage
+    from convcli.engine.stages.phases import Planned
 
 EVEN = 1e-6
 """A ripple below this is the rounding of taps."""
@@ -49,19 +48,21 @@ class Transposing:
 @lru_cache(maxsize=16)
 def _planned(frame: TransposedFilter, info: ImageInfo, limits: Limits) -> tuple[Planned, ...]:
     """Every part, for all images of a kind."""
-    from convcli.engine.interleaving import Planned
-    from convcli.engine.loop import ranked
+    from convcli.engine.convolve import ranked
+    from convcli.engine.job import Setup
+    from convcli.engine.slabs import narrowed
+    from convcli.engine.stages.phases import Planned
 
     planned = []
     for part in frame.parts(info):
         problem = ranked(part.filter.problem(info), part.filter.kernel)
         plan = make_plan(problem, method=limits.method, threads=limits.threads, memory=limits.memory)
-        planned.append(Planned(part, plan, info))
+        planned.append(Planned(part, Setup(part.filter, info, narrowed(part.filter, info, plan))))
     return tuple(planned)
 
 
 @record
-class TransposedWork:
+class TransposedWork(Work):
     """A transposed convolution planned for one image; the part with the most work comes first."""
 
     filter: TransposedFilter
@@ -75,11 +76,16 @@ class TransposedWork:
         return self.filter.output_info(self.before)
 
     @cached_property
-    def setup(self) -> Setup:
-        """The frame that the parts fill."""
-        from convcli.engine.slabs import Setup
+    def stages(self) -> tuple[Stage, ...]:
+        """The frame, which the parts fill."""
+        from convcli.engine.stages.phases import PhasesStage
 
-        return Setup(self.filter, self.before, self.plan)
+        return (PhasesStage(self.filter, self.before, self.plan, self.parts),)
+
+    @property
+    def memory(self) -> int:
+        """What it was planned for."""
+        return self.plan.memory
 
     @property
     def numbers(self) -> Numbers:
@@ -147,12 +153,6 @@ class TransposedWork:
     def done(self) -> int:
         """Multiply-adds of the parts by their methods."""
         return sum(part.plan.cost.macs for part in self.parts)
-
-    def run(self, image: Image, *, verify: int = 0, progress: Progress | None = None) -> tuple[Image, Counts]:
-        """Compute the pixels."""
-        from convcli.engine.interleaving import apply
-
-        return apply(self.setup, self.parts, image, verify=verify, progress=progress)
 
     def facts(self) -> dict[str, Any]:
         """The keys that others rely on, and those of a transposed convolution."""

@@ -12,8 +12,9 @@ import numpy as np
 import scipy.fft  # noqa: F401 -- methods find it imported, as in a long run
 from scipy import ndimage
 
-from convcli.engine.loop import ranked, run
-from convcli.engine.slabs import Setup
+from convcli.engine.convolve import ranked
+from convcli.engine.run import run
+from convcli.engine.stages.filter import FilterStage
 from convcli.filters.borders import parse_border
 from convcli.filters.filter import Filter
 from convcli.image import ImageInfo
@@ -101,14 +102,14 @@ def judge(name, image, kernel, peer, threads: int, rounds: int) -> tuple[float, 
     axes, one = "ZYX"[-image.ndim :], (1,) * image.ndim
     info = ImageInfo(image.shape, image.dtype.name, axes)
     filter_ = Filter(kernel, stride=one, dilation=one, borders=parse_border("edge", axes))
-    setup = Setup(filter_, info, make_plan(ranked(filter_.problem(info), kernel), threads=threads))
-    runs = {"convcli": lambda: run(setup, image)}
+    stage = FilterStage(filter_, info, make_plan(ranked(filter_.problem(info), kernel), threads=threads))
+    runs = {"convcli": lambda: run((stage,), image)}
     if peer:
         runs["scipy"] = lambda: peer(image)
     turns = take_turns(runs, rounds)
-    measured, predicted = turns.milliseconds("convcli"), 1e3 * setup.plan.cost.seconds
+    measured, predicted = turns.milliseconds("convcli"), 1e3 * stage.plan.cost.seconds
     ratio = measured / predicted if max(measured, predicted) > 1e3 * SMALL else 1.0
     times = turns.milliseconds("scipy") / measured if peer else float("inf")
-    how = f"{setup.plan.method} {'x'.join(map(str, setup.plan.tile))} float{8 * setup.plan.itemsize}"
+    how = f"{stage.plan.method} {'x'.join(map(str, stage.plan.tile))} float{8 * stage.plan.itemsize}"
     cells = [name, how, f"{measured:.2f}", f"{predicted:.2f} ({measured / predicted:.2f})", f"{times:.2f}"]
     return ratio, times, markdown_row(cells)

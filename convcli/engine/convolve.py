@@ -1,46 +1,33 @@
-"""The only loop over pixels: every tile of every plane through the planned method, by several threads, or all tiles of
-a plane at once where threads can share a call.
-
-A source may be any array, also a memory map; so may a target. Where an image is larger than that, a job is a slab of
-it: see `convcli.engine.streaming`.
-"""
+"""Convolution for Python: an array and a kernel in, an array out, as the command line does it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from math import prod
-from threading import Lock
 from typing import Any
 
 import numpy as np
 
 from convcli.arrays import as_pixels
 from convcli.engine.arguments import Padding, Taps, as_kernel, default_axes, named_axes, paddings, per_axis, sample_type
-from convcli.engine.fused import store_fused
-from convcli.engine.integers import check_pixels
-from convcli.engine.job import Job
-from convcli.engine.memory import empty
-from convcli.engine.samples import Counts, extremes, spread
-from convcli.engine.slabs import Setup
-from convcli.engine.tiles import store_tile
-from convcli.engine.tiling import Task
-from convcli.engine.workers import core_count, run_all
+from convcli.engine.run import run
+from convcli.engine.stages.filter import FilterStage
+from convcli.engine.workers import core_count
 from convcli.errors import UsageError
 from convcli.filters.borders import parse_border
 from convcli.filters.combining import check_combination, joined
 from convcli.filters.filter import Filter, Numbers
 from convcli.geometry.problem import Problem
-from convcli.image import Image, ImageInfo
+from convcli.image import ImageInfo
 from convcli.kernels.kernel import Kernel
 from convcli.methods.cancelling import is_steady
 from convcli.methods.separable import RESIDUAL, residual
 from convcli.methods.terms import factor, rank
-from convcli.planner import DEFAULT_MEMORY, Plan, make_plan
+from convcli.planner import DEFAULT_MEMORY, make_plan
 from convcli.records import replace
 
 Array = np.ndarray[Any, Any]
-Progress = Callable[[int], None]
 KEPT = 16
 """What was set up for arrays that is kept for the next call."""
 PLAIN = Numbers()
@@ -114,7 +101,7 @@ def convolve(
     what = (kernel, each, pixels.shape, pixels.dtype, axes, *steps, paddings(padding, ndim), border, groups)
     hands = core_count() if threads is None else per_axis(threads, 1, "threads")[0]
     how = combine, flip, told, method, hands, memory or DEFAULT_MEMORY
-    return run(_set_up(*what, *how), pixels)[0]
+    return run((_set_up(*what, *how),), pixels)[0]
 
 
 @lru_cache(maxsize=KEPT)
@@ -135,7 +122,7 @@ def _set_up(
     method: str,
     threads: int,
     memory: int,
-) -> Setup:
+) -> FilterStage:
     """What `convolve` was asked for, planned: arrays of one kind often come in numbers."""
     info = ImageInfo(shape, dtype.name, named_axes(axes, shape))
     check_combination(combine, kernel.outputs)
@@ -155,36 +142,7 @@ def _set_up(
     )
     filter_ = joined(asked, info)
     problem = ranked(filter_.problem(info), filter_.kernel)
-    return Setup(filter_, info, make_plan(problem, method=method, threads=threads, memory=memory))
-
-
-def apply(
-    filter_: Filter, image: Image, plan: Plan, *, verify: int = 0, progress: Progress | None = None
-) -> tuple[Image, Counts]:
-    """Filter an image as planned: the new image, and what was clipped.
-
-    `verify` recomputes that many points from the definition; `progress` hears how many outputs each tile had.
-    """
-    setup = Setup(filter_, image.info, plan)
-    data, counts = run(setup, image.data, verify=verify, progress=progress)
-    return Image(setup.after, data), counts
-
-
-def run(setup: Setup, data: Array, *, verify: int = 0, progress: Progress | None = None) -> tuple[Array, Counts]:
-    """The same for pixels alone."""
-    check_pixels(setup.filter, setup.info, data)
-    job, info = Job(setup, data), setup.after
-    rescaled = setup.filter.numbers.range == "rescale"
-    values = empty(job.slab.working_shape, setup.plan.problem.dtype if rescaled else info.dtype)
-    counts = run_tiles(job, values, progress)
-    if verify:
-        from convcli.engine.verify import check_points, random_points
-
-        check_points(job, values, random_points(job, verify))
-    if not rescaled:
-        return values.reshape(info.shape), counts
-    result = np.empty(info.shape, info.dtype)
-    return result, spread(values.reshape(info.shape), *extremes(values), result, info.missing)
+    return FilterStage(filter_, info, make_plan(problem, method=method, threads=threads, memory=memory))
 
 
 @lru_cache(maxsize=64)
@@ -216,32 +174,3 @@ def ranked(problem: Problem, kernel: Kernel) -> Problem:
     if terms == 1 or known.itemsize == 8 or known.approximation or not known.local:
         return known
     return replace(known, steady=steady(kernel, terms, known.tolerance))
-
-
-def run_tiles(job: Job, values: Array, progress: Progress | None = None) -> Counts:
-    """Compute every tile of a job into `values`; what was clipped."""
-    target, total, lock, method = job.target(values), Counts(), Lock(), job.setup.method
-
-    def add(counts: Counts) -> None:
-        with lock:
-            total.add(counts)
-            if progress:
-                progress(counts.samples)
-
-    def work(task: Task) -> None:
-        add(store_tile(job, method, task, target[job.place(task)]))
-
-    if tasks := _share_planes(job, target, add):
-        threads = min(job.setup.hands, len(tasks))
-        run_all(work, tasks, threads, blas=getattr(method.apply, "blas", True))
-    return total
-
-
-def _share_planes(job: Job, target: Array, add: Callable[[Counts], None]) -> list[Task]:
-    """Compute planes by all threads at once, where that may be; the tiles that are left."""
-    tasks, united = job.slab.tasks, job.setup.method.united
-    for plane, parts in job.slab.shared if united else ():
-        if united and (counts := store_fused(job, united, plane, target[job.place(plane)])):
-            add(counts)
-            tasks = [task for task in tasks if task not in parts]
-    return tasks

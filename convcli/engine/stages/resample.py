@@ -5,7 +5,7 @@ Few of the weights in a block are not zero, but BLAS multiplies the whole of it 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from functools import cached_property, lru_cache
 from itertools import product
@@ -13,22 +13,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from convcli.engine.integers import check_pixels
 from convcli.engine.job import Job
-from convcli.engine.loop import Progress
-from convcli.engine.memory import empty
 from convcli.engine.prepared import Apply, Compiled, Method
-from convcli.engine.samples import Counts, extremes, spread
-from convcli.engine.slabs import Setup
-from convcli.engine.tiles import centre_opacity, filter_block, finish, put_holes, store_tile, tile_block
-from convcli.engine.tiling import Span, Task
-from convcli.engine.verify import agrees, random_points, slack
-from convcli.engine.workers import run_all
+from convcli.engine.slabs import Slab, Span, Task
+from convcli.engine.stages.filter import FilterStage
+from convcli.engine.tiles import centre_opacity, filter_block, finish, put_holes, tile_block
+from convcli.engine.verify import agrees, points_inside, slack
 from convcli.errors import ConvError
 from convcli.filters.resampled import BLOCK, Resampled, ResampledFilter
-from convcli.image import Image
 from convcli.methods.workspace import Workspace
-from convcli.planner import Plan
 from convcli.records import record, replace
 
 Array = np.ndarray[Any, Any]
@@ -153,52 +146,32 @@ class TileMethod(Method):
         return self.weighted(*self._signed(negative=True))
 
 
-def _method(job: Job, task: Task) -> TileMethod:
-    return TileMethod(job.filter, job.info, job.plan, task)
+@record
+class ResampleStage(FilterStage):
+    """An enlargement of images of one kind, as planned."""
 
+    @cached_property
+    def method(self) -> TileMethod:
+        """The products for all outputs."""
+        return TileMethod(self.filter, self.info, self.plan, Task((), self.whole.spans))
 
-def apply(
-    filter_: ResampledFilter, image: Image, plan: Plan, *, verify: int = 0, progress: Progress | None = None
-) -> tuple[Image, Counts]:
-    """The enlarged image, and what was clipped; `verify` points are computed again one by one, in float64."""
-    check_pixels(filter_, image.info, image.data)
-    info = filter_.output_info(image.info)
-    job = Job(Setup(filter_, image.info, plan), image.data)
-    rescaled = filter_.numbers.range == "rescale"
-    values = empty(job.slab.working_shape, plan.problem.dtype if rescaled else info.dtype)
-    target, tasks = job.target(values), job.slab.tasks
-    found: list[Counts] = []
+    def method_at(self, task: Task) -> TileMethod:
+        """The products for one tile."""
+        return TileMethod(self.filter, self.info, self.plan, task)
 
-    def work(task: Task) -> None:
-        found.append(store_tile(job, _method(job, task), task, target[job.place(task)]))
-        if progress:
-            progress(found[-1].samples)
-
-    run_all(work, tasks, min(plan.threads, len(tasks)))
-    if verify:
-        _check(job, target, verify)
-    counts = Counts()
-    for each in found:
-        counts.add(each)
-    if not rescaled:
-        return Image(info, values.reshape(info.shape)), counts
-    result = np.empty(info.shape, info.dtype)
-    return Image(info, result), spread(values.reshape(info.shape), *extremes(values), result, info.missing)
-
-
-def _check(job: Job, target: Array, count: int) -> None:
-    """Compare random outputs with what they are in float64, alone."""
-    plan = replace(job.plan, problem=replace(job.plan.problem, itemsize=8), itemsize=8)
-    wide = replace(job, setup=replace(job.setup, plan=plan))
-    allowed = slack(job, target.dtype)
-    for task in random_points(wide, count):
-        found = target[job.place(task)].astype(np.float64)
-        block = tile_block(wide, task, "float64")
-        results = np.empty((len(block), 1, *task.shape))
-        filter_block(wide, _method(wide, task), block, results)
-        put_holes(wide, block, task, results)
-        expected = np.empty_like(found)
-        finish(wide, results, centre_opacity(wide, block, task), expected)
-        if not agrees(found, expected, allowed, target.dtype):
-            place = ", ".join(str(start) for start, _ in task.tile)
-            raise ConvError(f"output ({place}) is {found.ravel()}, {expected.ravel()} by the definition", "verify")
+    def check(self, slab: Slab, pixels: Array, values: Array, points: Iterable[Task]) -> None:
+        """Compare those of the points that lie in a slab with what they are in float64, alone."""
+        plan = replace(self.plan, problem=replace(self.plan.problem, itemsize=8), itemsize=8)
+        job = Job(replace(self, plan=plan), pixels, slab)
+        target, allowed = job.target(values), slack(job, values.dtype)
+        for task in points_inside(slab, points):
+            found = target[job.place(task)].astype(np.float64)
+            block = tile_block(job, task, "float64")
+            results = np.empty((len(block), 1, *task.shape))
+            filter_block(job, TileMethod(self.filter, self.info, plan, task), block, results)
+            put_holes(job, block, task, results)
+            expected = np.empty_like(found)
+            finish(job, results, centre_opacity(job, block, task), expected)
+            if not agrees(found, expected, allowed, target.dtype):
+                place = ", ".join(str(start) for start, _ in task.tile)
+                raise ConvError(f"output ({place}) is {found.ravel()}, {expected.ravel()} by the definition", "verify")

@@ -1,150 +1,131 @@
-"""Transposed convolution over pixels: the tiles of every part through the engine, their phases put side by side."""
+"""Transposed convolution as a stage: the tiles of every part by its method, their phases put side by side."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import field
-from functools import cached_property
-from threading import Lock
-from typing import Any
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from convcli import native
-from convcli.engine.integers import check_pixels
-from convcli.engine.job import Job
-from convcli.engine.loop import run_tiles
-from convcli.engine.memory import empty
-from convcli.engine.samples import Counts, count_nan, extremes, spread
-from convcli.engine.slabs import Setup
+from convcli.engine.job import Job, Setup
+from convcli.engine.samples import Counts, count_nan
+from convcli.engine.slabs import Frame, Slab, Span, Task, Tile
+from convcli.engine.stages import Crew
 from convcli.engine.tiles import store_tile
-from convcli.engine.tiling import Task
-from convcli.engine.workers import run_all
-from convcli.filters.filter import FILTERS
+from convcli.engine.verify import check_point, points_inside, random_points
+from convcli.engine.windows import distinct
 from convcli.filters.transposed import Part, Place
-from convcli.image import Image, ImageInfo
 from convcli.methods.workspace import Workspace
 from convcli.planner import Plan
 from convcli.records import record
 
 Array = np.ndarray[Any, Any]
-Progress = Callable[[int], None]
 
 
 @record
 class Planned:
-    """A part of a transposed convolution with the plan of its filter, on images of one kind."""
+    """A part of a transposed convolution with its filter on images of one kind, as planned."""
 
     part: Part
-    plan: Plan
-    info: ImageInfo
+    setup: Setup
     memory: Workspace = field(default_factory=Workspace)
 
-    @cached_property
-    def setup(self) -> Setup:
-        """Its filter for the engine."""
-        return Setup(self.part.filter, self.info, self.plan)
+    @property
+    def plan(self) -> Plan:
+        """The plan of its filter."""
+        return self.setup.plan
+
+    def slab(self, of: Slab) -> Slab:
+        """The cells that have results in a slab of all, from the same pixels."""
+        if of.frame.whole is of:
+            return self.setup.whole
+        cells = tuple(piece.cells(span) for piece, span in zip(self.part.pieces, of.spans, strict=True))
+        return Slab(self.setup, of.loops, cells, of.rows)
+
+
+class Work(NamedTuple):
+    """A part on its way into a target (*loops, samples, filters, *space) for a box of the outputs."""
+
+    planned: Planned
+    job: Job
+    target: Array
+    box: Tile
+
+    def store(self, task: Task) -> Counts:
+        """Compute a tile of cells; put its phases into their places."""
+        outer: Array = self.target[task.loop]
+        part, cells = self.planned.part, self.job.slab.inside(task.tile)
+        shape = (self.planned.plan.problem.channels_out, *(stop - start for start, stop in cells), outer.shape[0])
+        with self.planned.memory.borrow(shape, outer.dtype) as block:
+            results = np.moveaxis(block, -1, 0)  # in which the samples of a pixel are neighbours
+            places, method = list(part.places(cells, self.box)), self.job.setup.method
+            counts = store_tile(self.job, method, task, results)
+            if part.spare and (counts.below or counts.above):
+                counts = store_tile(self.job, method, task, results, spare=without_place(results[0], places))
+            put_phases(results, places, outer)
+            return _placed(results, places, counts) if part.spare else counts
+
+    def check(self, points: Iterable[Task]) -> None:
+        """Compare those of the results at cells that have a place with the definition."""
+        for task in points:
+            places, outer = list(self.planned.part.places(task.tile, self.box)), self.target[task.loop]
+            shape = len(outer), self.planned.plan.problem.channels_out, *task.shape
+            found, known = np.zeros(shape, outer.dtype), np.zeros(shape[1], bool)
+            for phase, (place, cells) in enumerate(places):
+                if all(each.start < each.stop for each in cells):
+                    found[:, phase :: len(places)], known[phase :: len(places)] = outer[_at(place)], True
+            check_point(self.job, task, found, known)
 
 
 @record
-class Work:
-    """A planned part on an image."""
+class PhasesStage(Frame):
+    """A transposed convolution of images of one kind: the parts that fill its results, that with the most work first.
 
-    planned: Planned
-    image: Image
-
-    @cached_property
-    def job(self) -> Job:
-        """Its filter as the engine's job."""
-        return Job(self.planned.setup, self.image.data)
-
-    def store(self, task: Task, target: Array) -> Counts:
-        """Compute a tile of cells; put its phases into their places in `target` (*loops, samples, filters, *space)."""
-        outer: Array = target[task.loop]
-        shape = (self.planned.plan.problem.channels_out, *task.shape, outer.shape[0])
-        with self.planned.memory.borrow(shape, target.dtype) as block:
-            results = np.moveaxis(block, -1, 0)  # in which the samples of a pixel are neighbours
-            places, method = list(self.planned.part.places(task.tile)), self.job.setup.method
-            counts = store_tile(self.job, method, task, results)
-            if self.planned.part.spare and (counts.below or counts.above):
-                counts = store_tile(self.job, method, task, results, spare=without_place(results[0], places))
-            put_phases(results, places, outer)
-            return _placed(results, places, counts) if self.planned.part.spare else counts
-
-    def gathered(self, target: Array) -> Array:
-        """The part's results out of all, as its own job would have stored them."""
-        values = np.empty(self.job.slab.working_shape, target.dtype)
-        if self.planned.part.spare:
-            run_tiles(self.job, values)  # for the results that have no place
-        own = self.job.target(values)
-        cells = tuple((0, size) for size in self.planned.plan.problem.output)
-        places = list(self.planned.part.places(cells))
-        filters = -1 - len(cells)
-        for phase, (place, there) in enumerate(places):
-            of_phase = np.moveaxis(np.moveaxis(own, filters, 0)[phase :: len(places)], 0, filters)
-            of_phase[_at(there)] = target[_at(place)]
-        return values
-
-
-def apply(
-    setup: Setup,
-    parts: Sequence[Planned],
-    image: Image,
-    *,
-    verify: int = 0,
-    progress: Progress | None = None,
-) -> tuple[Image, Counts]:
-    """The transposed convolution, and what was clipped; `verify` points are computed again from the definition.
-
-    The frame is set up with the plan of its first part.
+    Its plan is that of the first part.
     """
-    check_pixels(setup.filter, setup.info, image.data)
-    info, frame = setup.after, Job(setup, image.data)
-    rescaled = setup.filter.numbers.range == "rescale"
-    values = empty(_working_shape(setup), setup.plan.problem.dtype if rescaled else info.dtype)
-    target = frame.target(values)
-    works = [Work(planned, image) for planned in parts]
-    counts = _run(works, target, progress)
-    if verify:
-        _check(works, target, verify)
-    if not rescaled:
-        return Image(info, values.reshape(info.shape)), counts
-    result = np.empty(info.shape, info.dtype)
-    return Image(info, result), spread(values.reshape(info.shape), *extremes(values), result, info.missing)
 
+    parts: tuple[Planned, ...]
 
-def _run(works: Sequence[Work], target: Array, progress: Progress | None) -> Counts:
-    """Every tile of every part, by one queue for all threads."""
-    total, lock = Counts(), Lock()
+    @property
+    def cuts(self) -> list[Span]:
+        """The outputs of the first part's tiles."""
+        piece, setup, size = self.parts[0].part.pieces[self.axis], self.parts[0].setup, self.outputs[self.axis]
+        ends = (piece.axis.stride * (piece.first + stop) - piece.axis.begin for _, stop in setup.cuts)
+        return list(pairwise(sorted({0, size, *(end for end in ends if 0 < end < size)})))
 
-    def work(pair: tuple[Work, Task]) -> None:
-        part, task = pair
-        counts = part.store(task, target)
-        with lock:
-            total.add(counts)
-            if progress:
-                progress(counts.samples)
+    def reads(self, axis: int, span: Span) -> Array:
+        """The positions of a spatial axis that any of the parts reads for a span of outputs."""
+        cells = ((each.setup, each.part.pieces[axis].cells(span)) for each in self.parts)
+        found = [setup.reads(axis, (start, stop)) for setup, (start, stop) in cells if start < stop]
+        return distinct(np.concatenate(found))
 
-    tasks = [(part, task) for part in works for task in part.job.slab.tasks]
-    run_all(work, tasks, min(max(part.planned.plan.threads for part in works), len(tasks)))
-    return total
+    def works(self, slab: Slab, pixels: Array, values: Array) -> list[Work]:
+        """The parts on the pixels of a slab."""
+        target = self.target_view(values)
+        return [Work(each, Job(each.setup, pixels, each.slab(slab)), target, slab.spans) for each in self.parts]
 
+    def fill(self, slab: Slab, pixels: Array, values: Array, crew: Crew) -> None:
+        """Compute every tile of every part, by one queue for all threads."""
 
-def _check(works: Sequence[Work], target: Array, count: int) -> None:
-    """Compare some points of every part with the definition."""
-    from convcli.engine.verify import check_points, random_points
+        def work(pair: tuple[Work, Task]) -> Counts:
+            each, task = pair
+            return each.store(task)
 
-    for part in works:
-        check_points(part.job, part.gathered(target), random_points(part.job, -(-count // len(works))))
+        tasks = [(each, task) for each in self.works(slab, pixels, values) for task in each.job.slab.tasks]
+        crew.run(work, tasks, max(each.plan.threads for each in self.parts))
 
+    def points(self, count: int) -> list[tuple[int, Task]]:
+        """Some cells of every part, by its number."""
+        each = -(-count // len(self.parts))
+        return [(number, task) for number, part in enumerate(self.parts) for task in random_points(part.setup, each)]
 
-def _working_shape(setup: Setup) -> tuple[int, ...]:
-    """The shape that results are computed in: with several filters on an axis of their own."""
-    after, layout = setup.after, setup.layout
-    sizes = {letter: setup.info.size(letter) for letter in layout.loops}
-    sizes |= {letter: after.size(letter) for letter in layout.spatial + layout.samples}
-    sizes[FILTERS] = setup.filter.results
-    return tuple(sizes[letter] for letter in layout.outputs)
+    def check(self, slab: Slab, pixels: Array, values: Array, points: Iterable[tuple[int, Task]]) -> None:
+        """Compare those of them that lie in a slab with the definition."""
+        for number, work in enumerate(self.works(slab, pixels, values)):
+            work.check(points_inside(work.job.slab, [task for part, task in points if part == number]))
 
 
 def _placed(results: Array, places: Sequence[Place], counts: Counts) -> Counts:

@@ -1,0 +1,237 @@
+"""The one run of stages over pixels: every image whole, or slab by slab from a source to a target.
+
+A source may be any array, also a memory map; so may a target. Where an image is larger than the memory, a slab is read
+while the one before it is computed and the one before that written. At any time two slabs of pixels and two of results
+are alive. What a slab shares with the one before it is copied, neither read nor computed again: of stages that follow
+each other, each computes whole tiles of its own, as far as the next one asks for them. An exception in any of the
+threads stops all, and is raised here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import field
+from functools import cached_property
+from itertools import pairwise
+from threading import Lock
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from convcli.engine.integers import bounds, check_pixels
+from convcli.engine.memory import empty
+from convcli.engine.samples import Counts, extremes, spread
+from convcli.engine.slabs import SHARE, Slab
+from convcli.engine.stages import Stage
+from convcli.engine.workers import run_all
+from convcli.filters.exactness import check_exact
+from convcli.image import PixelSource, PixelTarget
+from convcli.records import record, replace
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+Array = np.ndarray[Any, Any]
+Progress = Callable[[int], None]
+Store = Callable[[Slab, Array], None]
+T = TypeVar("T")
+PIECES = 16
+"""Slabs of an image, where memory does not ask for more: reading and writing overlap with the rest of them."""
+LEAST = 2**23
+"""Bytes of a slab below which more of them would not pay."""
+
+
+class Threads:
+    """A crew of this machine's threads."""
+
+    def __init__(self, progress: Progress | None = None) -> None:
+        self.total, self._progress, self._lock = Counts(), progress, Lock()
+
+    def run(self, work: Callable[[T], Counts], tasks: Sequence[T], hands: int, *, blas: bool = True) -> None:
+        """Have every task done by up to so many threads, which take one after the other."""
+        run_all(lambda task: self.add(work(task)), tasks, min(hands, len(tasks)), blas=blas)
+
+    def add(self, counts: Counts) -> None:
+        """Take in what became of samples."""
+        with self._lock:
+            self.total.add(counts)
+            if self._progress:
+                self._progress(counts.samples)
+
+
+def run(
+    stages: Sequence[Stage], pixels: Array, *, verify: int = 0, progress: Progress | None = None
+) -> tuple[Array, Counts]:
+    """What stages make of the pixels of a whole image, one after the other, and what was clipped in the last one.
+
+    `verify` points of each are computed again from the definition; `progress` hears how many outputs each tile had.
+    """
+    counts = Counts()
+    for stage in stages:
+        pixels, counts = _run(stage, pixels, verify, progress)
+    return pixels, counts
+
+
+def _run(stage: Stage, pixels: Array, verify: int, progress: Progress | None) -> tuple[Array, Counts]:
+    check_pixels(stage.limit, stage.info, pixels)
+    slab, after, crew = stage.whole, stage.after, Threads(progress)
+    values = empty(slab.working_shape, stage.working)
+    stage.fill(slab, pixels, values, crew)
+    if verify:
+        stage.check(slab, pixels, values, stage.points(verify))
+    values = values.reshape(after.shape)
+    if not stage.rescaled:
+        return values, crew.total
+    result = np.empty(after.shape, after.dtype)
+    return result, spread(values, *extremes(values), result, after.missing)
+
+
+class Step(NamedTuple):
+    """What is done at a time: a slab of one of the stages, by its number."""
+
+    number: int
+    slab: Slab
+
+
+@record
+class Stream:
+    """Stages on the way from a source to a target, slab by slab, within about `memory` bytes.
+
+    `busy` counts the seconds that reading, computing and writing took; they overlap.
+    """
+
+    stages: Sequence[Stage]
+    memory: int
+    source: PixelSource
+    target: PixelTarget
+    verify: int = 0
+    progress: Progress | None = None
+    busy: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("read", "compute", "write"), 0.0))
+
+    @property
+    def last(self) -> Stage:
+        """The stage whose results are written."""
+        return self.stages[-1]
+
+    @cached_property
+    def slabs(self) -> list[Slab]:
+        """The slabs of results in the order of the file."""
+        return list(self.last.slabs(slab_bytes(self.last.whole.size, self.memory)))
+
+    @cached_property
+    def points(self) -> list[Sequence[Any]]:
+        """What is to be verified of each stage."""
+        return [stage.points(self.verify) if self.verify else () for stage in self.stages]
+
+    def run(self) -> Counts:
+        """Compute everything; what was clipped. Rescaling computes twice: its range is known at the end."""
+        self.check_pixels()
+        if not self.last.rescaled:
+            return self.flow(self.write, self.progress)
+        ranges: list[tuple[float, float]] = []
+        counts = self.flow(lambda _, values: ranges.append(extremes(values)), None)
+        low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
+        self.points[:] = [()] * len(self.stages)
+
+        def write_spread(slab: Slab, values: Array) -> None:
+            stored = np.empty(values.shape, self.last.after.dtype)
+            counts.add(replace(spread(values, low, high, stored, self.last.after.missing), samples=0, nan=0))
+            self.write(slab, stored)
+
+        self.flow(write_spread, self.progress)
+        return counts
+
+    def check_pixels(self) -> None:
+        """Refuse 64-bit integers beyond what the first stage is exact for, by reading all of them first."""
+        first = self.stages[0]
+        if first.limit is not None:
+            for slab in first.slabs(slab_bytes(first.whole.size, self.memory)):
+                check_exact(first.limit, *bounds(self.read(slab, None), first.info), first.info)
+
+    def flow(self, store: Store, progress: Progress | None) -> Counts:
+        """Compute every slab and hand it over, with the next one being read and the last one stored meanwhile."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        total = Counts()
+        with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
+            coming: Future[Array] = reader.submit(self.read, self.slabs[0], None)
+            stored: Future[None] = writer.submit(_nothing)
+            for slab, following in pairwise([*self.slabs, None]):
+                assert slab is not None
+                pixels = coming.result()
+                if following is not None:
+                    coming = reader.submit(self.read, following, (slab, pixels))
+                values = self.compute(slab, pixels, total, progress)
+                del pixels
+                stored.result()
+                stored = writer.submit(self.timed_store, store, slab, values)
+                del values
+            stored.result()
+        return total
+
+    def read(self, slab: Slab, before: tuple[Slab, Array] | None) -> Array:
+        """The pixels of a slab: those that the slab before has are copied from there."""
+        begun = perf_counter()
+        info = slab.frame.info
+        axis = info.axes.index(slab.frame.letter)
+        shape = [stop - start for start, stop in slab.read()]
+        pixels = np.empty(shape, info.dtype)
+        positions = slab.positions
+        known, old = (
+            (before[0].positions, before[1]) if before and before[0].loops == slab.loops else (positions[:0], None)
+        )
+        for place, rows in runs(positions, np.isin(positions, known)):
+            part = pixels[(slice(None),) * axis + (slice(place, place + len(rows)),)]
+            if old is not None and rows[0] in known:
+                first = int(np.searchsorted(known, rows[0]))
+                part[...] = old[(slice(None),) * axis + (slice(first, first + len(rows)),)]
+            else:
+                self.source.read(slab.read((int(rows[0]), int(rows[-1]) + 1)), part)
+        self.busy["read"] += perf_counter() - begun
+        return pixels
+
+    def compute(self, slab: Slab, pixels: Array, total: Counts, progress: Progress | None) -> Array:
+        """The results of a slab."""
+        begun = perf_counter()
+        stage, crew = self.last, Threads(progress)
+        values = np.empty(slab.working_shape, stage.working)
+        stage.fill(slab, pixels, values, crew)
+        total.add(crew.total)
+        stage.check(slab, pixels, values, self.points[-1])
+        self.busy["compute"] += perf_counter() - begun
+        return values.reshape([stop - start for start, stop in slab.written])
+
+    def write(self, slab: Slab, values: Array) -> None:
+        """Put the results of a slab into the target."""
+        self.target.write(slab.written, values)
+
+    def timed_store(self, store: Store, slab: Slab, values: Array) -> None:
+        """Hand results over, and count the time."""
+        begun = perf_counter()
+        store(slab, values)
+        self.busy["write"] += perf_counter() - begun
+
+
+def slab_bytes(whole: int, memory: int) -> int:
+    """How large a slab should be.
+
+    >>> slab_bytes(2**32, 3 * 2**26) == 2**26
+    True
+    """
+    return min(memory // SHARE, max(LEAST, whole // PIECES))
+
+
+def runs(rows: Array, known: Array) -> Iterator[tuple[int, Array]]:
+    """Stretches of rows that follow each other and are all known or all not: where they begin, and the rows.
+
+    >>> [(place, rows.tolist()) for place, rows in runs(np.array([0, 1, 2, 8]), np.array([True, True, False, False]))]
+    [(0, [0, 1]), (2, [2]), (3, [8])]
+    """
+    ends = np.flatnonzero((np.diff(rows) != 1) | (known[1:] != known[:-1])) + 1
+    for start, stop in pairwise([0, *ends.tolist(), len(rows)]):
+        yield start, rows[start:stop]
+
+
+def _nothing() -> None:
+    """What the writer does before there is anything to write."""

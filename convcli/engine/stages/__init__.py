@@ -1,0 +1,87 @@
+"""Stages: the steps from pixels to pixels that an operation consists of. The contract, and one module for each kind.
+
+A stage says what it makes of an image, and which box of its input a box of its results needs (`convcli.engine.slabs`);
+from those pixels it computes that box, with the bits that it has in the whole. `convcli.engine.run` runs any of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from convcli.engine.slabs import Slab, Span
+from convcli.image import ImageInfo
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from convcli.engine.samples import Counts
+
+    Array = np.ndarray[Any, Any]
+
+T = TypeVar("T")
+
+
+class Crew(Protocol):
+    """Whoever executes tasks, here or elsewhere, and adds up what became of samples."""
+
+    def run(self, work: Callable[[T], Counts], tasks: Sequence[T], hands: int, *, blas: bool = True) -> None:
+        """Have every task done, by up to so many hands; the first exception stops all."""
+
+    def add(self, counts: Counts) -> None:
+        """Take in what was done at once."""
+
+
+class Stage(Protocol):
+    """A step on images of one kind, as planned; its slabs are boxes of its results with what they need of its input."""
+
+    @property
+    def info(self) -> ImageInfo:
+        """What it takes."""
+
+    @property
+    def after(self) -> ImageInfo:
+        """What it makes."""
+
+    @property
+    def rescaled(self) -> bool:
+        """Whether its results are spread over the range of their type when all are known."""
+
+    @property
+    def working(self) -> str:
+        """The sample type of its results until then."""
+
+    @property
+    def limit(self) -> int | None:
+        """The largest 64-bit integer that it is exact for, where there is one."""
+
+    @property
+    def wraps(self) -> bool:
+        """Whether rows at one end of the image are read for results at the other."""
+
+    @property
+    def axis(self) -> int:
+        """The spatial axis along which slabs are cut, by its place among them."""
+
+    @property
+    def cuts(self) -> Sequence[Span]:
+        """Stretches of results along that axis that had better be computed together."""
+
+    @property
+    def whole(self) -> Slab:
+        """All at once."""
+
+    def slab(self, loops: Sequence[Span], span: Span) -> Slab:
+        """A box of results: these spans of the loops, this one along the axis that is cut."""
+
+    def slabs(self, most: int) -> Iterator[Slab]:
+        """Slabs of at most `most` bytes each, or of the least there can be, that cover all results in order."""
+
+    def fill(self, slab: Slab, pixels: Array, values: Array, crew: Crew) -> None:
+        """Compute a slab's results from the pixels that it holds, into `values` of its working shape."""
+
+    def points(self, count: int) -> Sequence[Any]:
+        """Some of its results, to be verified."""
+
+    def check(self, slab: Slab, pixels: Array, values: Array, points: Iterable[Any]) -> None:
+        """Compute those of the points that lie in a slab from the definition; raise where a value differs."""

@@ -1,0 +1,59 @@
+"""A filter as a stage: every tile of every plane through the planned method, or all tiles of a plane at once where
+threads can share a call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from convcli.engine.fused import store_fused
+from convcli.engine.job import Job, Setup
+from convcli.engine.prepared import Method
+from convcli.engine.samples import Counts
+from convcli.engine.slabs import Slab, Task
+from convcli.engine.stages import Crew
+from convcli.engine.tiles import store_tile
+from convcli.engine.verify import check_points, points_inside, random_points
+from convcli.records import record
+
+Array = np.ndarray[Any, Any]
+
+
+@record
+class FilterStage(Setup):
+    """A filter on images of one kind, as planned."""
+
+    def fill(self, slab: Slab, pixels: Array, values: Array, crew: Crew) -> None:
+        """Compute every tile of a slab into `values`."""
+        job = Job(self, pixels, slab)
+        target = job.target(values)
+
+        def work(task: Task) -> Counts:
+            return store_tile(job, self.method_at(task), task, target[job.place(task)])
+
+        if tasks := self._share_planes(job, target, crew):
+            crew.run(work, tasks, self.hands, blas=getattr(self.method.apply, "blas", True))
+
+    def method_at(self, task: Task) -> Method:  # noqa: ARG002 -- it is the same everywhere
+        """The method for a tile."""
+        return self.method
+
+    def _share_planes(self, job: Job, target: Array, crew: Crew) -> list[Task]:
+        """Compute planes by all threads at once, where that may be; the tiles that are left."""
+        tasks, united = job.slab.tasks, self.method.united
+        for plane, parts in job.slab.shared if united else ():
+            if united and (counts := store_fused(job, united, plane, target[job.place(plane)])):
+                crew.add(counts)
+                tasks = [task for task in tasks if task not in parts]
+        return tasks
+
+    def points(self, count: int) -> list[Task]:
+        """Single outputs, the corners first."""
+        return random_points(self, count)
+
+    def check(self, slab: Slab, pixels: Array, values: Array, points: Iterable[Task]) -> None:
+        """Compare those that lie in a slab with the definition."""
+        check_points(Job(self, pixels, slab), values, points_inside(slab, points))
