@@ -13,6 +13,7 @@ from convcli.arrays import as_pixels
 from convcli.engine.arguments import Padding, Taps, as_kernel, default_axes, named_axes, paddings, per_axis, sample_type
 from convcli.engine.run import run
 from convcli.engine.stages.filter import FilterStage
+from convcli.engine.steady import steadied
 from convcli.engine.workers import core_count
 from convcli.errors import UsageError
 from convcli.filters.borders import parse_border
@@ -21,9 +22,8 @@ from convcli.filters.filter import Filter, Numbers
 from convcli.geometry.problem import Problem
 from convcli.image import ImageInfo
 from convcli.kernels.kernel import Kernel
-from convcli.methods.cancelling import is_steady
 from convcli.methods.separable import RESIDUAL, residual
-from convcli.methods.terms import factor, rank
+from convcli.methods.terms import rank
 from convcli.planner import DEFAULT_MEMORY, make_plan
 from convcli.records import replace
 
@@ -34,8 +34,6 @@ PLAIN = Numbers()
 """What becomes of results where nothing is said."""
 SMALL_KERNEL = 9
 """Taps (and filters) below (above) which nobody looks for separable terms: passes would not pay."""
-MOST_TOLD = 2**18
-"""Taps up to which each is compared with the rounding of its terms: some 10 ms."""
 
 
 def convolve(
@@ -158,19 +156,7 @@ def rank_of(kernel: Kernel, limit: float = RESIDUAL[4]) -> int | None:
     return max(known) if len(known) == len(ranks) else None
 
 
-@lru_cache(maxsize=64)
-def steady(kernel: Kernel, rank: int, tolerance: float) -> bool:
-    """Whether so many separable terms of a plain kernel keep each of its taps, in float32."""
-    if prod(kernel.shape) > MOST_TOLD:
-        return False
-    filters = kernel.array().reshape(-1, *kernel.spatial)
-    return all(is_steady(taps, kernel.terms or factor(taps, RESIDUAL[8], rank), tolerance) for taps in filters)
-
-
 def ranked(problem: Problem, kernel: Kernel) -> Problem:
     """A problem with what is known of its kernel's separable terms."""
     known = problem if problem.rank else replace(problem, rank=rank_of(kernel, residual(problem)))
-    terms = known.rank or 1
-    if terms == 1 or known.itemsize == 8 or known.approximation or not known.local:
-        return known
-    return replace(known, steady=steady(kernel, terms, known.tolerance))
+    return steadied(known, kernel)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from convcli import native
+from convcli.engine.steady import steady_terms
 from convcli.engine.workers import Team
 from convcli.filters.combining import signs
 from convcli.filters.filter import LEAVING_OUT, Filter
@@ -148,6 +149,9 @@ def ready(kernel: Kernel | Pair, method: str, problem: Problem) -> Apply:
     """A method with a kernel's taps, kept for the next image: transforms of a bank cost as much as using it once."""
     if isinstance(kernel, Pair):
         return pointwise.prepare(kernel.depthwise.array(), kernel.pointwise.array(), problem, load(method))
+    rank = problem.rank or 1
+    if method == "separable" and problem.steady and (terms := steady_terms(kernel, rank, problem.tolerance)):
+        return separable.prepare_terms([[each] for each in terms], problem)
     if method == "separable" and kernel.terms:  # which say more than taps, and may be far fewer
         taps = kernel.as_bank() if len(kernel.terms) > 1 and prod(kernel.shape) <= MOST_SUMMED else None
         return separable.prepare_terms([[kernel.terms]], problem, taps)
