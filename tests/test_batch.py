@@ -16,14 +16,14 @@ import pytest
 import tifffile
 
 from command import InProcess, convcli, shell, start
-from convcli.batches import jobs
-from convcli.batches.batch import Batch, affordable_jobs, settled
-from convcli.batches.jobs import Died, run_jobs
-from convcli.batches.journal import fingerprint
-from convcli.batches.processing import Settings
-from convcli.batches.selection import Input, Selection
-from convcli.batches.summary import Summary
 from convcli.operations.operation import Limits
+from convcli.runs import crew
+from convcli.runs.crew import Died, run_jobs
+from convcli.runs.journal import fingerprint
+from convcli.runs.many import Batch, affordable_jobs, settled
+from convcli.runs.one import Settings
+from convcli.runs.selection import Input, Selection
+from convcli.runs.summary import Summary
 from faults import FAULTS, GREY, png, put
 
 LINUX = pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="finds the workers through /proc")
@@ -253,7 +253,7 @@ def test_a_report_of_each_is_shown_where_wanted(run, folder):
 
 
 def test_files_at_once_share_cores_and_memory(folder, monkeypatch):
-    monkeypatch.setattr("convcli.batches.batch.core_count", lambda: 8)
+    monkeypatch.setattr("convcli.runs.many.core_count", lambda: 8)
     inputs = [Input(name) for name in PICTURES]
     for count, threads, expected in ((2, 0, (2, 4)), (1, 0, (1, 8)), (0, 0, (8, 1)), (99, 0, (8, 1)), (2, 3, (2, 3))):
         settings = Settings(limits=Limits("auto", threads, 2**30))
@@ -266,11 +266,11 @@ class Nothing:
 
 
 def test_large_files_are_fewer_at_once(folder, monkeypatch):
-    monkeypatch.setattr("convcli.batches.batch.core_count", lambda: 8)
+    monkeypatch.setattr("convcli.runs.many.core_count", lambda: 8)
     with Path("huge.tif").open("wb") as file:
         file.truncate(10**8)  # nothing on the disk
     for memory, count in ((10**12, 8), (3 * 32 * 10**8, 3), (10**6, 1)):
-        monkeypatch.setattr("convcli.batches.batch.memory", lambda memory=memory: memory)
+        monkeypatch.setattr("convcli.runs.many.memory", lambda memory=memory: memory)
         assert count == affordable_jobs(Batch([Input("huge.tif"), Input("0.png")] * 9))
 
 
@@ -313,7 +313,7 @@ def test_answers_come_in_the_order_of_the_tasks():
 
 
 def test_few_answers_wait_for_a_slow_task(monkeypatch, tmp_path):
-    monkeypatch.setattr(jobs, "WAITING", 5)
+    monkeypatch.setattr(crew, "WAITING", 5)
 
     def work(task):
         (tmp_path / str(task)).touch()

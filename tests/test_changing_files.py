@@ -12,13 +12,13 @@ import pytest
 import convcli as package
 from command import InProcess
 from convcli import formats
-from convcli.batches import processing
-from convcli.batches.batch import sync_folders
 from convcli.errors import ConvError
 from convcli.formats import FORMATS, atomic, source, write
 from convcli.formats.atomic import atomic_output
 from convcli.formats.source import has_changed
 from convcli.image import Image, ImageInfo
+from convcli.runs import one
+from convcli.runs.many import sync_folders
 
 GREY = np.random.default_rng(0).integers(0, 256, (48, 64), dtype=np.uint8)
 WRITABLE = [name for name, entry in FORMATS.items() if entry.dtypes and (entry.samples != ("rgb",))]
@@ -108,7 +108,7 @@ def check_refused(run, path, *words, codes=("changed",)):
 @pytest.mark.parametrize("name", WRITABLE)
 def test_a_file_that_changes_behind_its_header_is_refused_in_every_format(name, change, tmp_path, run, monkeypatch):
     path = image(tmp_path, name)
-    when(monkeypatch, processing, "probe", lambda: change(path))
+    when(monkeypatch, one, "probe", lambda: change(path))
     check_refused(run, path)
 
 
@@ -117,7 +117,7 @@ def test_a_file_that_changes_behind_its_header_is_refused_in_every_format(name, 
 def test_a_file_that_changes_while_it_is_read_by_windows_is_refused(name, change, tmp_path, run, monkeypatch):
     path = large(tmp_path, name)
     if change is replaced:  # before it is opened again: afterwards, the old file is read to its end
-        when(monkeypatch, processing, "windows", lambda: change(path), before=True)
+        when(monkeypatch, one, "windows", lambda: change(path), before=True)
     else:
         when(monkeypatch, formats.Windows, "read", lambda: change(path))
     check_refused(run, path, "-o", tmp_path / "out.tif", *LITTLE)
@@ -126,9 +126,9 @@ def test_a_file_that_changes_while_it_is_read_by_windows_is_refused(name, change
 @pytest.mark.parametrize("name", ["tif", "npy", "nii"])
 def test_a_large_file_that_is_cut_short_while_it_is_read_at_once_is_refused(name, tmp_path, run, monkeypatch):
     """Read, not mapped: a process that looks at a map of what is gone is killed."""
-    monkeypatch.setattr(processing.Course, "is_long", False)
+    monkeypatch.setattr(one.Course, "is_long", False)
     path = large(tmp_path, name)
-    when(monkeypatch, processing, "read", lambda: os.truncate(path, 1000), before=True)
+    when(monkeypatch, one, "read", lambda: os.truncate(path, 1000), before=True)
     check_refused(run, path, "-o", tmp_path / "out.webp")
     path.unlink()
     path = large(tmp_path, name)
@@ -158,10 +158,10 @@ def test_what_is_written_as_a_whole_is_the_same_read_by_windows(name, target, tm
         out = tmp_path / memory / target
         out.parent.mkdir()
         sent = BytesIO()
-        monkeypatch.setattr(processing, "binary_output", lambda sent=sent: nullcontext(sent))
+        monkeypatch.setattr(one, "binary_output", lambda sent=sent: nullcontext(sent))
         assert (0, []) == run(*words, "--memory", memory, "-o", "-" if target == "-" else out)
         outs.append(sent.getvalue() if target == "-" else out.read_bytes())
-    monkeypatch.setattr(processing, "read", None)
+    monkeypatch.setattr(one, "read", None)
     assert (0, []) == run(*words, *LITTLE, "-f", "-o", tmp_path / "again")
     assert outs[0] == outs[1]
     assert outs[0]
@@ -268,7 +268,7 @@ def test_a_result_goes_to_the_folder_that_was_opened(force, tmp_path, kind_of_dr
 
 @pytest.mark.parametrize(
     ("make", "owner", "target"),
-    [(image, processing, "x.webp"), (large, formats.Windows, "x.tif")],
+    [(image, one, "x.webp"), (large, formats.Windows, "x.tif")],
     ids=["whole", "by windows"],
 )
 def test_a_run_writes_into_the_folder_that_was_there_when_it_began(make, owner, target, tmp_path, run, monkeypatch):

@@ -10,11 +10,11 @@ import pytest
 import tifffile
 
 from command import InProcess
-from convcli.batches import processing
 from convcli.errors import ConvError
 from convcli.formats import FORMATS, ReadOptions, encode, left_out, probe, read, remarks
 from convcli.formats.kinds import KINDS
 from convcli.formats.units import LENGTHS
+from convcli.runs import one
 from told import (
     COLOUR,
     ENDINGS,
@@ -97,7 +97,7 @@ def test_every_kind_is_in_the_result_or_named_as_lost_read_at_once_or_by_windows
             assert SEEN[kind](target) != (kind in said), (ending, said)
         if ending in BY_WINDOWS:
             with monkeypatch.context() as patch:
-                patch.setattr(processing, "LONG", 0)
+                patch.setattr(one, "LONG", 0)
                 assert said == told(run, source, tmp_path / f"second{ending}")
             assert said is None or target.read_bytes() == (tmp_path / f"second{ending}").read_bytes()
 

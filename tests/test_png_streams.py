@@ -13,7 +13,6 @@ import tifffile
 
 from command import convcli, limited_file_size
 from convcli import formats, native
-from convcli.batches import processing
 from convcli.engine import run as engine
 from convcli.errors import ConvError
 from convcli.filters.borders import parse_border
@@ -24,6 +23,7 @@ from convcli.image import Image, ImageInfo
 from convcli.kernels.kernel import Kernel
 from convcli.operations.filtering import Filtering
 from convcli.operations.operation import Limits
+from convcli.runs import one
 from faults import chunk
 from test_png import BROKEN, COUNTS, DAMAGED, by_hand, file, picture
 
@@ -38,7 +38,7 @@ needs_rows = pytest.mark.skipif(not native.ROWS, reason="without the extension a
 def thin(request, monkeypatch):
     """Slabs as thin as the memory asks for, images long from the first byte on; bands of a few rows, too."""
     monkeypatch.setattr(engine, "LEAST", 1)
-    monkeypatch.setattr(processing, "LONG", 1)
+    monkeypatch.setattr(one, "LONG", 1)
     if request.param != "streamed":
         monkeypatch.setattr(png_stream, "BAND", 1500)
         monkeypatch.setattr(png_stream, "BATCH", 4000)
@@ -49,14 +49,14 @@ def run(source, target, *, border="reflect", stride=(1, 1), numbers=None, readin
     filter_ = Filter(
         KERNEL, stride=stride, dilation=(1, 1), borders=parse_border(border, "YX"), numbers=numbers or Numbers()
     )
-    settings = processing.Settings(
+    settings = one.Settings(
         force=True,
         limits=Limits("direct", 2, SMALL),
         reading=reading or ReadOptions(),
         writing=WriteOptions(**options),
         verify=5,
     )
-    return processing.process(Filtering(lambda _: filter_), settings, str(source), str(target))
+    return one.process(Filtering(lambda _: filter_), settings, str(source), str(target))
 
 
 def check_as_whole(source, folder, monkeypatch, suffix=".png", **options):
@@ -66,7 +66,7 @@ def check_as_whole(source, folder, monkeypatch, suffix=".png", **options):
     flow = engine.Stream.flow
     monkeypatch.setattr(engine.Stream, "flow", lambda self, *more: (slabs.append(self.slabs), flow(self, *more))[1])
     report = run(source, found, **options)
-    monkeypatch.setattr(processing.Course, "is_long", False)
+    monkeypatch.setattr(one.Course, "is_long", False)
     expected = run(source, whole, **options)
     assert (expected.below, expected.above, expected.samples) == (report.below, report.above, report.samples)
     assert expected.warnings == report.warnings
@@ -98,7 +98,7 @@ def test_what_needs_rows_twice_is_read_at_once(options, tmp_path, thin, monkeypa
     assert 0 == check_as_whole(tmp_path / "in.png", tmp_path, monkeypatch, **options)
     tifffile.imwrite(tmp_path / "in.tif", read(tmp_path / "in.png").data, photometric="rgb")
     monkeypatch.undo()
-    monkeypatch.setattr(processing, "LONG", 1)
+    monkeypatch.setattr(one, "LONG", 1)
     assert check_as_whole(tmp_path / "in.tif", tmp_path, monkeypatch, **options) > 0
 
 
@@ -251,7 +251,7 @@ def test_a_padding_that_no_memory_holds_is_refused(suffix, tmp_path, thin):
 
 
 def test_a_png_may_be_smaller_than_the_disk_has_room_for_its_pixels(tmp_path, thin, monkeypatch):
-    monkeypatch.setattr(processing, "free_bytes", lambda _: 1000)
+    monkeypatch.setattr(one, "free_bytes", lambda _: 1000)
     (tmp_path / "in.png").write_bytes(encode(picture("grey", size=(300, 150)), "png"))
     run(tmp_path / "in.png", tmp_path / "out.png")
     if native.ROWS:

@@ -13,8 +13,8 @@ import pytest
 
 from command import start
 from convcli import cli, formats
-from convcli.batches import processing, progress
 from convcli.engine.stages import filter as stage
+from convcli.runs import one, progress
 
 LONG = 0.3  # seconds, against a patience of some milliseconds
 PICTURE = (np.arange(120, dtype="u1").reshape(10, 12), np.arange(4000, dtype="u1").reshape(50, 80))
@@ -79,14 +79,14 @@ def run(command, *more, **kind):
 @pytest.mark.parametrize("phase", ["looking", "reading", "computing", "writing"])
 def test_every_phase_of_every_command_is_told_of(command, phase, monkeypatch):
     patched = {
-        "looking": (processing, "probe"),
-        "reading": (processing, "read"),
-        "writing": (processing.Course, "write"),
+        "looking": (one, "probe"),
+        "reading": (one, "read"),
+        "writing": (one.Course, "write"),
     }
     if phase == "computing":
-        monkeypatch.setattr(processing, "check_size", lambda _: None)
-        works = processing.Course.at_once
-        monkeypatch.setattr(processing.Course, "at_once", lambda self: works(self._replace(work=Slow(self.work))))
+        monkeypatch.setattr(one, "check_size", lambda _: None)
+        works = one.Course.at_once
+        monkeypatch.setattr(one.Course, "at_once", lambda self: works(self._replace(work=Slow(self.work))))
     else:
         owner, name = patched[phase]
         monkeypatch.setattr(owner, name, slow(getattr(owner, name)))
@@ -115,7 +115,7 @@ def test_work_by_windows_is_told_of(name, monkeypatch):
 
         image = Image(ImageInfo(PICTURE[1].shape, "uint8", "YX"), PICTURE[1])
         Path("in.png").write_bytes(formats.encode(image, "png"))
-    monkeypatch.setattr(processing, "LONG", 1)
+    monkeypatch.setattr(one, "LONG", 1)
     monkeypatch.setattr(stage, "store_tile", slow(stage.store_tile))
     monkeypatch.setattr(stage.FilterStage, "fill", slow(stage.FilterStage.fill))
     terminal = seen("conv2d", name, "-k", "box:3", "-o", "out.tif", "--threads", "1")
@@ -141,7 +141,7 @@ def test_how_far_it_is_follows_the_outputs():
 def test_nobody_who_does_not_look_is_told(option, monkeypatch):
     if option == "dumb":
         monkeypatch.setenv("TERM", "dumb")
-    monkeypatch.setattr(processing, "read", slow(processing.read))
+    monkeypatch.setattr(one, "read", slow(one.read))
     terminal = run("conv2d", *["-q"] * (option == "-q"), terminal=io.StringIO if option == "pipe" else Terminal)
     assert "\r" not in terminal.getvalue()
 
@@ -153,7 +153,7 @@ def test_a_short_input_is_not_told_of(monkeypatch):
 
 def test_an_input_that_fails_leaves_its_error_alone_on_the_line(monkeypatch):
     os.truncate("in.npy", 150)
-    monkeypatch.setattr(processing, "probe", slow(processing.probe))
+    monkeypatch.setattr(one, "probe", slow(one.probe))
     terminal = run("conv2d", code=1)
     assert terminal.frames
     assert terminal.getvalue().rpartition("\x1b[K")[2].startswith("convcli: 'in.npy'")

@@ -12,7 +12,6 @@ import tifffile
 
 from command import InProcess, convcli, limited_file_size, start
 from convcli import formats, native
-from convcli.batches import processing
 from convcli.engine import run as engine
 from convcli.engine.convolve import rank_of
 from convcli.engine.slabs import SHARE, narrowed
@@ -27,6 +26,7 @@ from convcli.methods import METHODS as EVERY
 from convcli.operations.filtering import Filtering
 from convcli.operations.operation import Limits
 from convcli.planner import is_fixed, load, make_plan
+from convcli.runs import one
 
 LAYOUTS = [
     ("YX", (150, 130), 2),
@@ -66,7 +66,7 @@ class Array:
 def thin(monkeypatch):
     """Slabs as thin as the memory asks for, and images long from the first byte on."""
     monkeypatch.setattr(engine, "LEAST", 1)
-    monkeypatch.setattr(processing, "LONG", 1)
+    monkeypatch.setattr(one, "LONG", 1)
 
 
 def draw_filter(rng, axes, shape, ndim, method):
@@ -238,7 +238,7 @@ FILES = {
 
 def run(folder, name, kind="", *, memory=SMALL, **options):
     """The report and the path of a file filtered with so much memory."""
-    from convcli.batches.processing import Settings, process
+    from convcli.runs.one import Settings, process
 
     out = folder / f"{name}-{kind}.tif"
     kernel = Kernel.from_array("k", np.arange(1.0, 10).reshape(3, 3) / 45, bank=False)
@@ -249,7 +249,7 @@ def run(folder, name, kind="", *, memory=SMALL, **options):
 
 def at_once(monkeypatch):
     """From here on no file is long."""
-    monkeypatch.setattr(processing.Course, "is_long", False)
+    monkeypatch.setattr(one.Course, "is_long", False)
 
 
 def tags_of(path):
@@ -300,9 +300,9 @@ def test_a_new_ome_tiff_is_the_one_that_is_written_at_once(tmp_path, thin, monke
     np.save(tmp_path / "in.npy", STACK.reshape(2, 3, 4, 90, 100))
     filter_ = Filter(Kernel.from_array("k", np.ones((3, 3)) / 9, bank=False), stride=(1, 1), dilation=(1, 1),
                      borders=parse_border("edge", "YX"))  # fmt: skip
-    settings = processing.Settings(limits=Limits("auto", 1, SMALL), reading=formats.ReadOptions(axes="TZCYX"))
+    settings = one.Settings(limits=Limits("auto", 1, SMALL), reading=formats.ReadOptions(axes="TZCYX"))
     for name in ("a.tif", "b.tif"):
-        processing.process(Filtering(lambda _: filter_), settings, str(tmp_path / "in.npy"), str(tmp_path / name))
+        one.process(Filtering(lambda _: filter_), settings, str(tmp_path / "in.npy"), str(tmp_path / name))
         at_once(monkeypatch)
     assert uuidless(tags_of(tmp_path / "b.tif")) == uuidless(tags_of(tmp_path / "a.tif"))
     np.testing.assert_array_equal(tifffile.imread(tmp_path / "b.tif"), tifffile.imread(tmp_path / "a.tif"), strict=True)
@@ -333,10 +333,10 @@ def test_channels_that_a_bank_makes_are_written_side_by_side(tmp_path, thin, mon
     np.save(tmp_path / "bank.npy", bank)
     filter_ = Filter(Kernel.from_array("bank", bank, bank=True), each=False, stride=(1, 1), dilation=(1, 1),
                      borders=parse_border("edge", "YX"))  # fmt: skip
-    settings = processing.Settings(limits=Limits("auto", 1, 2**20))
-    processing.process(Filtering(lambda _: filter_), settings, str(tmp_path / "in.tif"), str(tmp_path / "a.tif"))
+    settings = one.Settings(limits=Limits("auto", 1, 2**20))
+    one.process(Filtering(lambda _: filter_), settings, str(tmp_path / "in.tif"), str(tmp_path / "a.tif"))
     at_once(monkeypatch)
-    processing.process(Filtering(lambda _: filter_), settings, str(tmp_path / "in.tif"), str(tmp_path / "b.tif"))
+    one.process(Filtering(lambda _: filter_), settings, str(tmp_path / "in.tif"), str(tmp_path / "b.tif"))
     found = tifffile.imread(tmp_path / "a.tif")
     assert (5, 90, 100) == found.shape
     np.testing.assert_array_equal(tifffile.imread(tmp_path / "b.tif"), found, strict=True)

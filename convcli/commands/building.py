@@ -7,10 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Literal
 
-from convcli.batches.batch import Batch
-from convcli.batches.names import outer_folder
-from convcli.batches.processing import Settings
-from convcli.batches.selection import Selection
 from convcli.commands.options import (
     FileOptions,
     GeometryOptions,
@@ -33,6 +29,10 @@ from convcli.numerals import UNKNOWN, decimal, is_whole
 from convcli.operations.filtering import Filtering
 from convcli.operations.operation import Limits
 from convcli.records import replace
+from convcli.runs.many import Batch
+from convcli.runs.names import outer_folder
+from convcli.runs.one import Settings
+from convcli.runs.selection import Selection
 from convcli.streams import STREAM, read_input
 
 UNITS = {

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from zipfile import BadZipFile, ZipFile
 
-from convcli.batches.names import check_target
 from convcli.commands.building import build_kernel, build_numbers, measured
 from convcli.commands.options import DilatedOptions, KernelOptions, NumberOptions
 from convcli.commands.separable import PairOptions
@@ -20,6 +19,7 @@ from convcli.kernels.pairs import Pair, pair_of
 from convcli.numerals import whole
 from convcli.operations.depthwise import DepthwiseSeparable
 from convcli.records import replace
+from convcli.runs.names import check_target
 from convcli.streams import STREAM, read_input
 
 if TYPE_CHECKING:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from convcli.batches.batch import Batch, run_batch
-from convcli.batches.summary import PARTLY_FAILED
 from convcli.commands.building import build_batch, build_filtering
 from convcli.commands.dilate import RateOptions
 from convcli.commands.options import (
@@ -24,6 +22,8 @@ from convcli.operations.dilating import Chain, Dilating, Joined, Rate, SideBySid
 from convcli.operations.filtering import Filtering
 from convcli.operations.operation import Operation
 from convcli.records import replace
+from convcli.runs.many import Batch, run_batch
+from convcli.runs.summary import PARTLY_FAILED
 from convcli.streams import STREAM
 
 FIELD = "{rate}"

@@ -82,9 +82,9 @@ def separable(
         convcli separable photo.jpg -k bank.npy --rank 2 --save-factors pair.npz -o near.tif
         convcli separable photo.jpg --depthwise pair.npz -o pair.tif
     """
-    from convcli.batches.batch import run_batch
     from convcli.commands.building import build_batch
     from convcli.commands.pairing import build_separable, check_factors, save_factors
+    from convcli.runs.many import run_batch
 
     if pair.save_factors:
         check_factors(pair.save_factors, force=files.force)

@@ -114,9 +114,9 @@ def upsample(
         convcli upsample photo.jpg -k "1 1 1; 1 1 1; 1 1 1" -p 1 --output-padding 1 -o a.png
         convcli upsample photo.jpg -k gaussian:1 --normalize overlap -o even.png
     """
-    from convcli.batches.batch import run_batch
     from convcli.commands.building import build_batch
     from convcli.commands.laying import build_enlarging, build_transposing
+    from convcli.runs.many import run_batch
 
     build = build_enlarging if laid.scale else build_transposing
     operation, notes = build(laid, numbers, run.tolerance, explain=report.explain)

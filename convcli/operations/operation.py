@@ -1,6 +1,6 @@
 """What a command does to images: an operation meets an image and becomes work, with its result, price and words known.
 
-Every filtering command is an `Operation`; everything around it (files, batches, reports) knows only this.
+Every filtering command is an `Operation`; everything around it (files, runs, reports) knows only this.
 """
 
 from __future__ import annotations

@@ -12,9 +12,9 @@ from dataclasses import field
 from time import perf_counter
 from typing import Any
 
-from convcli.batches.progress import OFTEN, bar, duration, is_shown, redraw
 from convcli.records import record
 from convcli.report import SCHEMA
+from convcli.runs.progress import OFTEN, bar, duration, is_shown, redraw
 from convcli.wording import seconds
 
 PARTLY_FAILED = 3

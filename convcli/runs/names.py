@@ -7,10 +7,10 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from convcli.batches.selection import Input
 from convcli.errors import ConvError, UsageError
 from convcli.formats.atomic import destination, is_special, same_file, try_output
 from convcli.formats.failures import local_path, told
+from convcli.runs.selection import Input
 from convcli.streams import STREAM
 
 FIELD = re.compile(r"\{(\w*)\}")

@@ -1,7 +1,7 @@
 """An operation on many inputs: several at a time, each told as it is done; a bad one costs only itself.
 
 One input is treated in this process, where its errors are those of the command. Many go to worker processes
-(`convcli.batches.jobs`), and a journal (`convcli.batches.journal`) knows what they have done: both imported only then.
+(`convcli.runs.crew`), and a journal (`convcli.runs.journal`) knows what they have done: both imported only then.
 """
 
 from __future__ import annotations
@@ -16,10 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from convcli import __version__
-from convcli.batches.names import FileId, check_target, file_id, outer_folder, output_names, refuse_collisions
-from convcli.batches.processing import Settings, is_stream, process
-from convcli.batches.selection import Input
-from convcli.batches.summary import ProgressLine, Summary
 from convcli.engine.workers import core_count
 from convcli.errors import ConvError, UsageError
 from convcli.formats import atomic_output, format_for
@@ -29,11 +25,15 @@ from convcli.formats.limits import memory
 from convcli.operations.operation import Operation
 from convcli.records import record, replace
 from convcli.report import Report, failure, show_rows
+from convcli.runs.names import FileId, check_target, file_id, outer_folder, output_names, refuse_collisions
+from convcli.runs.one import Settings, is_stream, process
+from convcli.runs.selection import Input
+from convcli.runs.summary import ProgressLine, Summary
 from convcli.signals import Interrupted, release_signals
 from convcli.streams import STREAM, check_output, is_terminal, say
 
 if TYPE_CHECKING:
-    from convcli.batches.journal import Journal
+    from convcli.runs.journal import Journal
 
 ROOM = 32
 """Bytes of memory that a byte of an image file may come to: decoded, computed, encoded."""
@@ -118,7 +118,7 @@ class Run:
         if not self.batch.many:
             yield self.answer(0)
             return
-        from convcli.batches.jobs import AHEAD, run_jobs
+        from convcli.runs.crew import AHEAD, run_jobs
 
         count = len(self.targets)
         todo = (i for i in range(count) if i not in self.finished)
@@ -165,7 +165,7 @@ class Run:
 
     def received(self, index: int, message: Any) -> Answer:
         """What a worker said, or that it ended instead."""
-        from convcli.batches.jobs import Died
+        from convcli.runs.crew import Died
 
         if not isinstance(message, Died):
             return Answer(*message)
@@ -252,7 +252,7 @@ def settled(operation: Operation, batch: Batch) -> Run:
 
 def journaled(run: Run) -> Run:
     """The run with a journal, in which stands what it will do. One that nobody asked for may fail."""
-    from convcli.batches.journal import open_journal
+    from convcli.runs.journal import open_journal
 
     batch = run.batch
     pairs = list(zip(batch.names, run.targets, strict=True))
@@ -271,7 +271,7 @@ def journaled(run: Run) -> Run:
 
 def _journal_path(run: Run) -> Path:
     """Where the journal lies: as told, or by what the outputs depend on."""
-    from convcli.batches.journal import journal_path
+    from convcli.runs.journal import journal_path
 
     settings = run.settings
     options = (run.operation, settings.format, settings.reading, settings.writing, settings.limits.method)
@@ -280,7 +280,7 @@ def _journal_path(run: Run) -> Path:
 
 def affordable_jobs(batch: Batch) -> int:
     """As many as there are cores and, for the largest file, memory; one where the first failure ends all."""
-    from convcli.batches.journal import state
+    from convcli.runs.journal import state
 
     largest = max(((state(name) or (0,))[0] for name in batch.names), default=0)
     return 1 if batch.fail_fast else max(1, min(core_count(), memory() // (ROOM * max(largest, 1))))

@@ -12,8 +12,6 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple
 
-from convcli.batches.names import FileId, check_target
-from convcli.batches.progress import Progress, progress_of
 from convcli.engine.samples import Counts
 from convcli.errors import ConvError, UsageError
 from convcli.formats import (
@@ -44,6 +42,8 @@ from convcli.operations.operation import Limits, Operation, Work
 from convcli.planner import DEFAULT_MEMORY
 from convcli.records import record, replace
 from convcli.report import Report
+from convcli.runs.names import FileId, check_target
+from convcli.runs.progress import Progress, progress_of
 from convcli.streams import STREAM, binary_output, read_input
 
 LONG = 2**25
