@@ -1,7 +1,7 @@
 """The command line as a whole: runs it, and turns every error into one line and an exit code.
 
 The rest of the program raises; only this module prints errors and ends the process. A command line is parsed by typer,
-in `convcli.parser`; a plain one is read without importing it, and a question to `shapes` answered in half the time.
+in `convcli.options.parse`; a plain one is read without it: a question to `shapes` is answered in half the time.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import gc
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from convcli.commands import COMMANDS, command_function
 from convcli.errors import ConvError
@@ -81,25 +81,28 @@ def dispatch(arguments: Sequence[str]) -> int:
         return 0
     name, *words = arguments
     if name in COMMANDS and words in (["-h"], ["--help"]):
-        from convcli.commands.helping import help_text
+        from convcli.options.help import help_text
 
-        print(help_text(name))
+        print(help_text(name, command_function(name)))
         return 0
-    if name in COMMANDS:
-        from convcli.commands.calling import plain_values
-        from convcli.commands.declaring import call, declared
-
-        command = command_function(name)
-        values = plain_values(declared(command), words)
-        if values is not None:
-            return call(command, values) or 0
-    else:
-        from convcli.commands.slips import no_such_command
+    if name not in COMMANDS:
+        from convcli.options.slips import no_such_command
 
         raise no_such_command(name, words, COMMANDS)
-    from convcli.parser import invoke
+    return ask(name, command_function(name), words)
 
-    return invoke(arguments)
+
+def ask(name: str, command: Callable[..., Any], words: Sequence[str]) -> int:
+    """Run a command: by its plain words, or as typer understands them."""
+    from convcli.options.declare import call, declared
+    from convcli.options.plain import plain_values
+
+    values = plain_values(declared(command), words)
+    if values is not None:
+        return call(command, values) or 0
+    from convcli.options.parse import invoke
+
+    return invoke(name, command, words)
 
 
 def overview() -> str:

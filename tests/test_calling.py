@@ -6,11 +6,11 @@ import sys
 
 import pytest
 
-from convcli import parser
 from convcli.commands import COMMANDS, command_function
-from convcli.commands.calling import plain_values
-from convcli.commands.declaring import Declared, declared, kinds
 from convcli.errors import UsageError
+from convcli.options.declare import Declared, declared, kinds
+from convcli.options.parse import invoke
+from convcli.options.plain import plain_values
 
 VALUES = (
     "box:3",
@@ -61,11 +61,11 @@ def line(random_: random.Random, taken: list[Declared]) -> list[str]:
 def parsed(monkeypatch):
     """The values that the parser finds in a command line."""
     found = []
-    monkeypatch.setattr(parser, "call", lambda _command, values: found.append(values))
+    monkeypatch.setattr("convcli.options.parse.call", lambda _command, values: found.append(values))
 
     def values_of(name, words):
         found.clear()
-        assert 0 == parser.invoke([name, *words])
+        assert 0 == invoke(name, command_function(name), words)
         return {each.field: found[0][each.field] for each in declared(command_function(name))} if found else None
 
     return values_of

@@ -2,12 +2,12 @@
 
 import pytest
 
-from convcli import parser
 from convcli.cli import run
 from convcli.commands import COMMANDS, command_function
-from convcli.commands.calling import plain_values
-from convcli.commands.declaring import declared, kinds
 from convcli.errors import UsageError
+from convcli.options.declare import declared, kinds
+from convcli.options.parse import invoke
+from convcli.options.plain import plain_values
 
 NO_NUMBERS = ("1_0", "３", "٢", "0x10", "1e999", "nan", "inf", "-inf", "1,2", "two", "1 2", "--1", "1e", ".", "\u00a02")
 BLANK = ("", " ", "\t")
@@ -52,7 +52,7 @@ def refusal(name, *words):
     with pytest.raises(UsageError) as plain:
         read(name, *words)
     with pytest.raises(UsageError) as parsed:
-        parser.invoke([name, *words])
+        invoke(name, command_function(name), words)
     assert str(plain.value) == str(parsed.value)
     return plain.value
 
@@ -61,10 +61,10 @@ def refusal(name, *words):
 def parsed(monkeypatch):
     """Reads a command line by typer."""
     found = []
-    monkeypatch.setattr(parser, "call", lambda _command, values: found.append(values))
+    monkeypatch.setattr("convcli.options.parse.call", lambda _command, values: found.append(values))
 
     def values_of(name, *words):
-        assert 0 == parser.invoke([name, *words])
+        assert 0 == invoke(name, command_function(name), words)
         return found.pop()
 
     return values_of

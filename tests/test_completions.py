@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from convcli import completions
 from convcli.commands import COMMANDS, command_function
 from convcli.commands.completion import described_commands
-from convcli.commands.declaring import declared
 from convcli.filters.borders import BORDERS
 from convcli.formats import FORMATS
 from convcli.kernels import KERNELS
+from convcli.options import complete as completions
+from convcli.options.declare import declared
 
 FOLDER = Path(__file__).parents[1] / "completions"
 FILES = {"bash": "convcli.bash", "zsh": "_convcli", "fish": "convcli.fish"}

@@ -12,10 +12,11 @@ import pytest
 import tifffile
 
 import readme
-from convcli import cli, parser
+from convcli import cli
 from convcli.commands import COMMANDS, command_function
-from convcli.commands.declaring import declared
-from convcli.commands.helping import help_text, told
+from convcli.options.declare import declared
+from convcli.options.help import help_text, told
+from convcli.options.parse import invoke
 
 SHELL = ("|", ">", "*", "<(")
 """What an example needs a shell for."""
@@ -110,7 +111,7 @@ def test_the_commands_that_the_readme_only_shows_can_be_pasted(tmp_path):
 
 
 def test_the_help_shows_the_sentence_then_the_examples_then_all_options(command):
-    about, shown = told(command_function(command)), help_text(command)
+    about, shown = told(command_function(command)), help_text(command, command_function(command))
     parts = [about.sentence[:40], *(f"  {example}\n" for example in about.examples), "-h, --help"]
     places = [shown.replace(" \\\n    ", " ").index(part) for part in parts]
     assert sorted(places) == places
@@ -149,7 +150,7 @@ def test_the_help_fits_80_columns(command, columns, capsys, monkeypatch):
 def test_the_help_is_the_same_with_and_without_the_parser(command, capsys):
     assert 0 == cli.run([command, "-h"])
     first = capsys.readouterr().out
-    assert 0 == parser.invoke([command, "--help"])
+    assert 0 == invoke(command, command_function(command), ["--help"])
     assert first == capsys.readouterr().out
 
 

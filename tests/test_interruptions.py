@@ -43,7 +43,7 @@ MODULES = [
     *(("image", name) for name in ("numpy", "numpy.linalg", "scipy.fft", "tifffile", "concurrent")),
     *(("picture", name) for name in ("imagecodecs", "imagecodecs._jpeg8", "convcli.formats.jpeg.whole")),
     ("table", "numpy._core.multiarray"),
-    *(("parser", name) for name in ("convcli.parser", "typer")),
+    *(("parser", name) for name in ("convcli.options.parse", "typer")),
     ("refusal", "difflib"),
 ]
 

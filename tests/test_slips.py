@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from command import InProcess
-from convcli.commands import COMMANDS, command_function, slips
-from convcli.commands.declaring import declared
+from convcli.commands import COMMANDS, command_function
 from convcli.commands.designs import size_meant
 from convcli.commands.options import DTYPES, DTYPES_ELSEWHERE
 from convcli.errors import UsageError
@@ -16,6 +15,8 @@ from convcli.filters import borders
 from convcli.filters import filter as filters
 from convcli.formats import FORMATS
 from convcli.kernels import KERNELS, meant, parse_kernel
+from convcli.options import slips
+from convcli.options.declare import declared
 
 TABLE = {name: declared(command_function(name)) for name in COMMANDS}
 OPTIONS = {name for taken in TABLE.values() for each in taken for name in each.names}

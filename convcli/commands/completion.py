@@ -3,8 +3,8 @@
 from typing import Annotated
 
 from convcli.commands import COMMANDS, command_function
-from convcli.commands.declaring import Argument, Declared, declared
-from convcli.completions import SHELLS, Command, Option, Value, script
+from convcli.options.complete import SHELLS, Command, Option, Value, script
+from convcli.options.declare import Argument, Declared, declared
 
 Shell = Annotated[str, Argument(metavar="SHELL", choices=SHELLS, help="bash, zsh or fish.")]
 

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
-from convcli.commands.declaring import Argument, Option, Options
 from convcli.errors import ConvError, UsageError
 from convcli.networks.costs import ITEM_SIZES, Convention, parse_counted
 from convcli.networks.network import Network, Place, Shape
@@ -14,6 +13,7 @@ from convcli.networks.notation import parse, parse_shape
 from convcli.networks.rules import FRAMEWORKS, Rules, Settings, parse_framework
 from convcli.networks.trace import Trace, trace
 from convcli.networks.words import parse_padding
+from convcli.options.declare import Argument, Option, Options
 from convcli.streams import STREAM, read_input
 
 if TYPE_CHECKING:

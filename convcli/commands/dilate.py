@@ -2,7 +2,6 @@
 
 from typing import Annotated
 
-from convcli.commands.declaring import Option, Options
 from convcli.commands.options import (
     FileOptions,
     GroupedOptions,
@@ -13,6 +12,7 @@ from convcli.commands.options import (
     RunOptions,
     Three,
 )
+from convcli.options.declare import Option, Options
 
 
 class RateOptions(Options):

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
-from convcli.commands.declaring import Option
 from convcli.commands.designs import DesignOptions, TableOptions, Words, read_designs
 from convcli.commands.printing import View, check_expected, print_designs
 from convcli.networks.costs import COUNTABLE
 from convcli.networks.told.tables import Listing, cost_table
+from convcli.options.declare import Option
 
 if TYPE_CHECKING:
     from convcli.networks.budget import Budget

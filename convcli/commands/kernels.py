@@ -8,12 +8,12 @@ from math import prod
 from pathlib import Path
 from typing import Annotated, Any
 
-from convcli.commands.declaring import Argument, Option
 from convcli.commands.options import Csv, Json, Markdown, kernel_words
 from convcli.errors import ConvError, KernelError, UsageError
 from convcli.kernels import KERNELS, Kernel, NamedKernel, is_measured, parse_kernel
 from convcli.kernels.parameters import read_spacing
 from convcli.numerals import is_number
+from convcli.options.declare import Argument, Option
 from convcli.streams import read_input
 from convcli.tables import Table, chosen_style, show, visible, write
 
@@ -89,7 +89,7 @@ def check_parted(texts: Sequence[str]) -> None:
     """Refuse a bare number behind a kernel's name, which is meant for its parameter, for a kernel of one tap."""
     for name, number in pairwise(texts):
         if name.partition(":")[0].lower() in KERNELS and is_number(number):
-            from convcli.commands.slips import joined
+            from convcli.options.slips import joined
 
             raise UsageError(f"parameters follow a colon: {joined(name, [number])}", where=f"{name} {number}")
 

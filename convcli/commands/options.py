@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from typing import Annotated
 
-from convcli.commands.declaring import Argument, Option, Options
 from convcli.filters.borders import BORDERS
 from convcli.methods import METHODS
 from convcli.numerals import UNKNOWN
+from convcli.options.declare import Argument, Option, Options
 
 DTYPES = (
     "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64", "float16", "float32", "float64"

@@ -2,7 +2,6 @@
 
 from typing import Annotated
 
-from convcli.commands.declaring import Option, Options
 from convcli.commands.options import (
     DilatedOptions,
     FileOptions,
@@ -16,6 +15,7 @@ from convcli.commands.options import (
     Three,
     kernel_words,
 )
+from convcli.options.declare import Option, Options
 
 
 class PairOptions(Options):

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Sequence
 from typing import Annotated
 
-from convcli.commands.declaring import Option
 from convcli.commands.designs import DesignOptions, Given, TableOptions, Words, read_designs
 from convcli.commands.printing import View, check_expected, print_designs
 from convcli.networks.told.tables import Listing, shape_table
+from convcli.options.declare import Option
 
 Want = Annotated[str, Option("--want", metavar="SIZE", help="Solve for the ? of a layer or the input: 112x112.")]
 Inputs = Annotated[bool, Option("--inputs", help="List the input sizes that drop no column.")]

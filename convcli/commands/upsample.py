@@ -2,7 +2,6 @@
 
 from typing import Annotated
 
-from convcli.commands.declaring import Option, Options
 from convcli.commands.options import (
     DRAWN,
     Dilation,
@@ -18,6 +17,7 @@ from convcli.commands.options import (
     kernel_words,
     padding_words,
 )
+from convcli.options.declare import Option, Options
 
 
 class LaidOptions(Options):

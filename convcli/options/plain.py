@@ -1,6 +1,6 @@
 """Reads a command line that is plain, without the parser: its import takes longer than many an answer.
 
-Plain is every line that is whole; one that asks for help, or lacks what must be given, is left to `convcli.parser`,
+Plain is every line that is whole; one that asks for help, or lacks what it must have, is for `convcli.options.parse`,
 which reads a plain line as the same values.
 """
 
@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from convcli.commands.declaring import Declared
-from convcli.commands.line import HELP, read_line
+from convcli.options.declare import Declared
+from convcli.options.line import HELP, read_line
 
 
 def plain_values(taken: Sequence[Declared], arguments: Sequence[str]) -> dict[str, Any] | None:

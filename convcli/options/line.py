@@ -6,7 +6,7 @@
 - Names of options are written out.
 - A bare number behind an option is no name of a file, unless there is such a file.
 
-Both readers of values, `convcli.commands.calling` and `convcli.parser`, are given what comes out here.
+Both readers of values, `convcli.options.plain` and `convcli.options.parse`, are given what comes out here.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NoReturn
 
-from convcli.commands.declaring import Declared, Option
 from convcli.errors import UsageError
 from convcli.numerals import is_number
+from convcli.options.declare import Declared, Option
 
 HELP = Declared("help", Option("-h", "--help"), bool, False)
 NEGATIVE = r"(?i:-(?:\.?[0-9]|inf))"
@@ -87,7 +87,7 @@ def short(argument: str, rest: list[str], named: Named) -> Iterator[Given]:
 
 def is_foreign(argument: str) -> bool:
     """True for another tool's long option with one dash: -blur."""
-    from convcli.commands.slips import ELSEWHERE
+    from convcli.options.slips import ELSEWHERE
 
     return f"-{argument}".partition("=")[0] in ELSEWHERE
 
@@ -95,7 +95,7 @@ def is_foreign(argument: str) -> bool:
 def known(named: Named, name: str, argument: str = "") -> Declared:
     """The option of a name, or an error with what comes near."""
     if name not in named:
-        from convcli.commands.slips import no_such_option
+        from convcli.options.slips import no_such_option
 
         raise no_such_option(name, argument or name, named)
     return named[name]
@@ -156,7 +156,7 @@ def stray(text: str, rest: Sequence[str], before: Given) -> NoReturn:
     if each.is_flag or each.is_number:
         count = "no value" if each.is_flag else "one number"
         raise UsageError(f"takes {count}, and {text!r} behind it is no file", where=name)
-    from convcli.commands.slips import joined
+    from convcli.options.slips import joined
 
     numbers = [text]
     for more in reversed(rest):

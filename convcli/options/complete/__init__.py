@@ -58,5 +58,5 @@ class Command:
 
 def script(shell: str, commands: Sequence[Command]) -> str:
     """The completion script of a shell."""
-    text: str = import_module(f"convcli.completions.{shell}").script(commands)
+    text: str = import_module(f"convcli.options.complete.{shell}").script(commands)
     return text

@@ -1,7 +1,7 @@
 """How commands declare what they take: plain marks on annotations.
 
 So a command is a plain function of plain values, and importing it does not cost the import of typer. What is declared
-here once becomes the parser (`convcli.parser`), the help (`convcli.commands.helping`) and the completions.
+here once becomes the parser (`convcli.options.parse`), the help (`convcli.options.help`) and the completions.
 """
 
 from __future__ import annotations

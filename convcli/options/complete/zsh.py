@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from convcli.completions import HEAD, Command, Option, Value
+from convcli.options.complete import HEAD, Command, Option, Value
 
 SCRIPT = """\
 #compdef convcli

@@ -12,8 +12,7 @@ import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from convcli.commands import command_function
-from convcli.commands.declaring import Declared, declared
+from convcli.options.declare import Declared, declared
 from convcli.records import record
 
 WIDEST, NARROWEST = 80, 40  # columns
@@ -36,19 +35,14 @@ class Told:
 
 
 def told(command: Callable[..., Any]) -> Told:
-    """The parts of a command's docstring; the last paragraph is its example, or a list of examples.
-
-    >>> told(command_function("kernels")).examples[0]
-    'convcli kernels'
-    """
+    """The parts of a command's docstring; the last paragraph is its example, or a list of examples."""
     sentence, *paragraphs, last = (inspect.getdoc(command) or "").split("\n\n")
     lines = [line.strip() for line in last.removeprefix(EXAMPLE).splitlines()]
     return Told(sentence, tuple(paragraphs), tuple(line for line in lines if line != EXAMPLES))
 
 
-def help_text(name: str) -> str:
+def help_text(name: str, command: Callable[..., Any]) -> str:
     """The help of a command, as wide as the terminal, within 80 columns."""
-    command = command_function(name)
     about, width = told(command), max(NARROWEST, min(WIDEST, shutil.get_terminal_size().columns))
     taken = declared(command)
     parts = [usage(name, taken), wrapped(about.sentence, width)]
