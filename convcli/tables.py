@@ -1,7 +1,8 @@
-"""One table, three ways to print it: drawn for people, CSV and Markdown for documents; JSON has its own data.
+"""Tables and numbers as people read them.
 
-On a terminal rich draws it. Anywhere else plain text of any width is written, so that a pipe loses no data, gets no
-colours, and pays nothing for importing rich.
+One table, three ways to print it: drawn for people, CSV and Markdown for documents; JSON has its own data. On a
+terminal rich draws it. Anywhere else plain text of any width is written, so that a pipe loses no data, gets no colours,
+and pays nothing for importing rich.
 """
 
 from __future__ import annotations

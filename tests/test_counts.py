@@ -8,9 +8,9 @@ import pytest
 
 from command import InProcess
 from convcli import native
-from convcli.commands.options import DTYPES
 from convcli.image import ImageInfo
 from convcli.operations.advice import limit
+from convcli.requests.options import DTYPES
 
 PARTS = ("AVAILABLE", "MINIMAL", "LAYERS", "FOURIER", "PATCHES", "COPIES", "WIDE")
 COMMANDS = {

@@ -11,9 +11,9 @@ from scipy import ndimage
 
 import convcli
 import readme
-from convcli.commands.options import DTYPES
 from convcli.errors import ConvError, KernelError, UsageError
 from convcli.filters.combining import COMBINATIONS
+from convcli.requests.options import DTYPES
 
 TAPS = np.arange(9.0).reshape(3, 3) - 3
 COUNTING = np.random.default_rng(0).integers(0, 100, (12, 15))

@@ -9,7 +9,6 @@ import pytest
 from command import InProcess
 from convcli.commands import COMMANDS, command_function
 from convcli.commands.designs import size_meant
-from convcli.commands.options import DTYPES, DTYPES_ELSEWHERE
 from convcli.errors import UsageError
 from convcli.filters import borders
 from convcli.filters import filter as filters
@@ -17,6 +16,7 @@ from convcli.formats import FORMATS
 from convcli.kernels import KERNELS, meant, parse_kernel
 from convcli.options import slips
 from convcli.options.declare import declared
+from convcli.requests.options import DTYPES, DTYPES_ELSEWHERE
 
 TABLE = {name: declared(command_function(name)) for name in COMMANDS}
 OPTIONS = {name for taken in TABLE.values() for each in taken for name in each.names}

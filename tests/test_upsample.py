@@ -15,8 +15,6 @@ import oracle
 import upsampled
 from command import InProcess
 from convcli import convolve
-from convcli.commands.laying import build_transposing
-from convcli.commands.options import SampleOptions
 from convcli.commands.upsample import LaidOptions
 from convcli.engine.stages import filter as filter_stage
 from convcli.engine.stages import phases
@@ -29,6 +27,9 @@ from convcli.geometry.sizes import Transposed
 from convcli.image import Image, ImageInfo
 from convcli.kernels.resampling import CURVES
 from convcli.operations.operation import Limits
+from convcli.requests.options import SampleOptions
+from convcli.requests.particular import TransposedOptions
+from convcli.requests.transposed import build_transposing
 
 NAMES = ("nearest", "bilinear", "bicubic", "lanczos")
 FILTERS = dict(zip(NAMES, (Pillow.NEAREST, Pillow.BILINEAR, Pillow.BICUBIC, Pillow.LANCZOS), strict=True))
@@ -448,7 +449,7 @@ def test_images_of_a_kind_share_a_plan_whatever_their_metadata_hold():
     """Arrays, such as the tables of colours that ImageJ writes, cannot be compared as plain values."""
     image = np.ones((6, 7), np.float32)
     infos = [ImageInfo(image.shape, "float32", "YX", metadata={"luts": np.full(768, n)}) for n in range(2)]
-    operation, _ = build_transposing(LaidOptions(kernel=["bilinear"], stride="2"), SampleOptions())
+    operation, _ = build_transposing(TransposedOptions(kernel=["bilinear"], stride="2"), SampleOptions())
     works = [operation.on(info, Limits("auto", 1, 2**28)) for info in infos]
     assert works[0].parts is works[1].parts
     for work, info in zip(works, infos, strict=True):

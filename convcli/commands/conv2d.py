@@ -1,6 +1,6 @@
 """`convcli conv2d`: 2-D kernels and filter banks on every plane of an image."""
 
-from convcli.commands.options import (
+from convcli.requests.options import (
     FileOptions,
     GeometryOptions,
     Inputs,
@@ -35,7 +35,7 @@ def conv2d(
         cat photo.jpg | convcli conv2d - -k emboss -o - --format png > relief.png
         convcli conv2d photo.jpg -k gaussian:20 --explain
     """
-    from convcli.commands.building import build_batch, build_filtering
+    from convcli.requests.run import build_batch, build_filtering
     from convcli.runs.many import run_batch
 
     filtering, name, notes = build_filtering(2, kernels, geometry, numbers, run.tolerance)

@@ -1,6 +1,6 @@
 """`convcli conv3d`: 3-D kernels and filter banks on the volumes of an image."""
 
-from convcli.commands.options import (
+from convcli.requests.options import (
     FileOptions,
     GeometryOptions,
     Inputs,
@@ -34,7 +34,7 @@ def conv3d(
         convcli conv3d stack.tif -k "1 1 | 2 2 | 1 1" --normalize sum -o slices.tif
         convcli conv3d stack.tif -k ball:1,4,4 --verify --json -o ball.tif
     """
-    from convcli.commands.building import build_batch, build_filtering
+    from convcli.requests.run import build_batch, build_filtering
     from convcli.runs.many import run_batch
 
     filtering, name, notes = build_filtering(3, kernels, geometry, numbers, run.tolerance)

@@ -1,8 +1,6 @@
 """`convcli dilate`: dilated (atrous) convolution at one rate, at several side by side, or at one after the other."""
 
-from typing import Annotated
-
-from convcli.commands.options import (
+from convcli.requests.options import (
     FileOptions,
     GroupedOptions,
     Inputs,
@@ -10,23 +8,8 @@ from convcli.commands.options import (
     NumberOptions,
     ReportOptions,
     RunOptions,
-    Three,
 )
-from convcli.options.declare import Option, Options
-
-
-class RateOptions(Options):
-    """How far apart the taps are."""
-
-    rate: Annotated[str, Option(metavar="N|[Z,]Y,X", help="One rate: 2, or 2,1 per axis.")] = ""
-    rates: Annotated[
-        str,
-        Option(
-            metavar="N,N,...", help="Several, side by side: 1,2,4, or 1,2x1 per axis; {rate} in -o keeps them apart."
-        ),
-    ] = ""
-    chain: Annotated[str, Option(metavar="N,N,...", help="Several, each on what the one before made: 1,2,4.")] = ""
-    three: Three = False
+from convcli.requests.particular import RateOptions
 
 
 def dilate(
@@ -56,6 +39,6 @@ def dilate(
         convcli dilate photo.jpg -k log:1 --rates 1,2,4 -o 'a{rate}.png'
         convcli dilate photo.jpg -k box:3 --chain 1,2,4 -o soft.png
     """
-    from convcli.commands.rating import run_dilations
+    from convcli.requests.dilated import run_dilations
 
     return run_dilations(inputs, rates, kernels, placement, numbers, files, run, report)

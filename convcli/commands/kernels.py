@@ -8,12 +8,12 @@ from math import prod
 from pathlib import Path
 from typing import Annotated, Any
 
-from convcli.commands.options import Csv, Json, Markdown, kernel_words
 from convcli.errors import ConvError, KernelError, UsageError
 from convcli.kernels import KERNELS, Kernel, NamedKernel, is_measured, parse_kernel
 from convcli.kernels.parameters import read_spacing
 from convcli.numerals import is_number
 from convcli.options.declare import Argument, Option
+from convcli.requests.options import Csv, Json, Markdown, kernel_words
 from convcli.streams import read_input
 from convcli.tables import Table, chosen_style, show, visible, write
 

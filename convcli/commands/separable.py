@@ -1,60 +1,14 @@
 """`convcli separable`: depthwise separable convolution, or the pair that comes nearest to a dense filter bank."""
 
-from typing import Annotated
-
-from convcli.commands.options import (
+from convcli.requests.options import (
     DilatedOptions,
     FileOptions,
-    Flip,
     Inputs,
-    Normalize,
     NumberOptions,
-    Origin,
     ReportOptions,
     RunOptions,
-    Three,
-    kernel_words,
 )
-from convcli.options.declare import Option, Options
-
-
-class PairOptions(Options):
-    """The two steps, or the dense bank to factor into them."""
-
-    depthwise: Annotated[
-        list[str] | None,
-        Option(
-            metavar="KERNEL",
-            words=kernel_words,
-            paths="file",
-            help="Kernel of the first step: one for all channels, or repeated, or an array (C m, 1, kh, kw).",
-        ),
-    ] = None
-    pointwise: Annotated[
-        str,
-        Option(
-            metavar="MATRIX",
-            paths="file",
-            help='Matrix of the second step, a row for each output: "1 0 1; 0 1 1", or a file (O, C m).',
-        ),
-    ] = ""
-    multiplier: Annotated[
-        int, Option(min=0, metavar="M", help="Results of the first step for each channel; 0: as the matrix says.")
-    ] = 0
-    kernel: Annotated[
-        list[str] | None,
-        Option("-k", "--kernel", metavar="BANK", paths="file", help="A dense bank (O, C, kh, kw), to be factored."),
-    ] = None
-    rank: Annotated[
-        str, Option(metavar="R|auto", help="Kernels for each channel; auto: the fewest within --tolerance.")
-    ] = "auto"
-    save_factors: Annotated[
-        str, Option(metavar="FILE.npz", paths="file", help="Keep both steps; --depthwise FILE.npz reads them back.")
-    ] = ""
-    normalize: Normalize = "none"
-    flip: Flip = False
-    origin: Origin = ""
-    three: Three = False
+from convcli.requests.particular import PairOptions
 
 
 def separable(
@@ -82,8 +36,8 @@ def separable(
         convcli separable photo.jpg -k bank.npy --rank 2 --save-factors pair.npz -o near.tif
         convcli separable photo.jpg --depthwise pair.npz -o pair.tif
     """
-    from convcli.commands.building import build_batch
-    from convcli.commands.pairing import build_separable, check_factors, save_factors
+    from convcli.requests.pair import build_separable, check_factors, save_factors
+    from convcli.requests.run import build_batch
     from convcli.runs.many import run_batch
 
     if pair.save_factors:

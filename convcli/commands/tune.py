@@ -8,10 +8,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
-from convcli.commands.options import Csv, Json, Markdown
 from convcli.errors import ConvError, UsageError
 from convcli.machine import MEASURED_ALONE, PROFILE, Machine, known, profile_path, profile_text, unit_names
 from convcli.options.declare import Option
+from convcli.requests.options import Csv, Json, Markdown
 from convcli.streams import tell
 from convcli.tables import Table, chosen_style, show, write
 

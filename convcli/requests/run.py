@@ -7,15 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Literal
 
-from convcli.commands.options import (
-    FileOptions,
-    GeometryOptions,
-    KernelOptions,
-    NumberOptions,
-    ReportOptions,
-    RunOptions,
-    SampleOptions,
-)
 from convcli.errors import KernelError, UsageError
 from convcli.filters.borders import parse_border
 from convcli.filters.combining import check_combination
@@ -29,6 +20,15 @@ from convcli.numerals import UNKNOWN, decimal, is_whole
 from convcli.operations.filtering import Filtering
 from convcli.operations.operation import Limits
 from convcli.records import replace
+from convcli.requests.options import (
+    FileOptions,
+    GeometryOptions,
+    KernelOptions,
+    NumberOptions,
+    ReportOptions,
+    RunOptions,
+    SampleOptions,
+)
 from convcli.runs.many import Batch
 from convcli.runs.names import outer_folder
 from convcli.runs.one import Settings

@@ -7,9 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from zipfile import BadZipFile, ZipFile
 
-from convcli.commands.building import build_kernel, build_numbers, measured
-from convcli.commands.options import DilatedOptions, KernelOptions, NumberOptions
-from convcli.commands.separable import PairOptions
 from convcli.errors import ConvError, KernelError, UsageError
 from convcli.filters.borders import parse_border
 from convcli.filters.filter import Filter, parse_padding, parse_spatial
@@ -19,6 +16,9 @@ from convcli.kernels.pairs import Pair, pair_of
 from convcli.numerals import whole
 from convcli.operations.depthwise import DepthwiseSeparable
 from convcli.records import replace
+from convcli.requests.options import DilatedOptions, KernelOptions, NumberOptions
+from convcli.requests.particular import PairOptions
+from convcli.requests.run import build_kernel, build_numbers, measured
 from convcli.runs.names import check_target
 from convcli.streams import STREAM, read_input
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from convcli.commands.building import build_batch, build_filtering
-from convcli.commands.dilate import RateOptions
-from convcli.commands.options import (
+from convcli.errors import UsageError
+from convcli.filters.filter import parse_spatial, per_axis
+from convcli.operations.dilating import Chain, Dilating, Joined, Rate, SideBySide, named
+from convcli.operations.filtering import Filtering
+from convcli.operations.operation import Operation
+from convcli.records import replace
+from convcli.requests.options import (
     FileOptions,
     GeometryOptions,
     GroupedOptions,
@@ -15,13 +19,9 @@ from convcli.commands.options import (
     ReportOptions,
     RunOptions,
 )
-from convcli.commands.pairing import axes_of
-from convcli.errors import UsageError
-from convcli.filters.filter import parse_spatial, per_axis
-from convcli.operations.dilating import Chain, Dilating, Joined, Rate, SideBySide, named
-from convcli.operations.filtering import Filtering
-from convcli.operations.operation import Operation
-from convcli.records import replace
+from convcli.requests.pair import axes_of
+from convcli.requests.particular import RateOptions
+from convcli.requests.run import build_batch, build_filtering
 from convcli.runs.many import Batch, run_batch
 from convcli.runs.summary import PARTLY_FAILED
 from convcli.streams import STREAM

@@ -7,10 +7,6 @@ from collections.abc import Callable, Mapping
 from fractions import Fraction
 from functools import cache
 
-from convcli.commands.building import build_numbers, measured
-from convcli.commands.options import NumberOptions, SampleOptions
-from convcli.commands.pairing import axes_of
-from convcli.commands.upsample import LaidOptions
 from convcli.errors import UsageError
 from convcli.filters.borders import parse_border
 from convcli.filters.filter import Numbers, parse_padding, parse_spatial, per_axis
@@ -23,6 +19,10 @@ from convcli.kernels.resampling import CURVES
 from convcli.operations.enlarging import Enlarging
 from convcli.operations.upsampling import Transposing
 from convcli.records import replace
+from convcli.requests.options import NumberOptions, SampleOptions
+from convcli.requests.pair import axes_of
+from convcli.requests.particular import TransposedOptions
+from convcli.requests.run import build_numbers, measured
 from convcli.streams import read_input
 
 Spacing = Mapping[str, tuple[float, str]]
@@ -32,7 +32,7 @@ FACTOR = r"[+-]?(?:[0-9]{1,15}\.?[0-9]{0,15}|\.[0-9]{1,15})(?:/[0-9]{1,15})?"
 
 
 def build_transposing(
-    laid: LaidOptions, samples: SampleOptions, approximation: float = 0.0, *, explain: bool = False
+    laid: TransposedOptions, samples: SampleOptions, approximation: float = 0.0, *, explain: bool = False
 ) -> tuple[Transposing, Notes]:
     """The transposed convolution that the options describe, and notes; lengths in units are those of each image."""
     check_combinations(laid, samples)
@@ -53,7 +53,7 @@ def build_transposing(
 
 
 def transposed_filter(
-    laid: LaidOptions,
+    laid: TransposedOptions,
     samples: SampleOptions,
     approximation: float,
     ndim: int,
@@ -100,7 +100,7 @@ def transposed_filter(
 
 
 def build_enlarging(
-    laid: LaidOptions, samples: SampleOptions, approximation: float = 0.0, *, explain: bool = False
+    laid: TransposedOptions, samples: SampleOptions, approximation: float = 0.0, *, explain: bool = False
 ) -> tuple[Enlarging, Notes]:
     """The enlargement that the options describe; `explain` adds nothing to what is told of it."""
     del explain
@@ -138,7 +138,7 @@ def build_enlarging(
     ), ()
 
 
-def check_combinations(laid: LaidOptions, samples: SampleOptions) -> None:
+def check_combinations(laid: TransposedOptions, samples: SampleOptions) -> None:
     """Refuse options that contradict each other."""
     if laid.output_padding and laid.output_size:
         raise UsageError("the output size decides the output padding; leave one of them out", where="--output-padding")
@@ -146,14 +146,14 @@ def check_combinations(laid: LaidOptions, samples: SampleOptions) -> None:
         raise UsageError("--normalize overlap leaves unknown pixels out; leave --nan out, too", where="--nan")
 
 
-def only_kernel(laid: LaidOptions) -> str:
+def only_kernel(laid: TransposedOptions) -> str:
     """The one kernel."""
     if len(laid.kernel) > 1:
         raise UsageError(f"{len(laid.kernel)} kernels; upsample lays one, or a filter bank", where="-k")
     return laid.kernel[0]
 
 
-def strides(laid: LaidOptions, ndim: int) -> tuple[int, ...]:
+def strides(laid: TransposedOptions, ndim: int) -> tuple[int, ...]:
     """The stride along each axis."""
     return parse_spatial(laid.stride or "2", ndim, "--stride")
 

@@ -1,0 +1,1 @@
+"""From the values of options to what is asked of every image."""
