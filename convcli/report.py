@@ -15,8 +15,7 @@ from convcli.machine import known
 from convcli.operations.operation import Work
 from convcli.records import record
 from convcli.streams import say, tell
-from convcli.tables import visible
-from convcli.wording import seconds
+from convcli.tables import seconds, visible
 
 SCHEMA = 1
 UNPLANNED: dict[str, Any] = {

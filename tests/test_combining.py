@@ -12,9 +12,9 @@ from convcli.filters.filter import Filter, Numbers
 from convcli.image import Image, ImageInfo
 from convcli.kernels.kernel import Kernel
 from convcli.kernels.pairs import pair_of
-from convcli.operations.depthwise import DepthwiseSeparable
-from convcli.operations.filtering import Filtering
+from convcli.operations.filter import Filtering
 from convcli.operations.operation import Limits
+from convcli.operations.pair import DepthwiseSeparable
 
 JOIN = {
     "sum": lambda each, axis: each.sum(axis),

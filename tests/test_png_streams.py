@@ -21,7 +21,7 @@ from convcli.formats import FORMATS, ReadOptions, WriteOptions, encode, read
 from convcli.formats.png import stream as png_stream
 from convcli.image import Image, ImageInfo
 from convcli.kernels.kernel import Kernel
-from convcli.operations.filtering import Filtering
+from convcli.operations.filter import Filtering
 from convcli.operations.operation import Limits
 from convcli.runs import one
 from faults import chunk

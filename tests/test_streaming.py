@@ -23,7 +23,7 @@ from convcli.formats import FORMATS, WriteOptions, read
 from convcli.image import Image, ImageInfo
 from convcli.kernels.kernel import Kernel
 from convcli.methods import METHODS as EVERY
-from convcli.operations.filtering import Filtering
+from convcli.operations.filter import Filtering
 from convcli.operations.operation import Limits
 from convcli.planner import is_fixed, load, make_plan
 from convcli.runs import one

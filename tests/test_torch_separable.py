@@ -8,10 +8,10 @@ from convcli.filters.filter import Filter
 from convcli.image import Image, ImageInfo
 from convcli.kernels.kernel import Kernel
 from convcli.kernels.pairs import Pair
-from convcli.operations.depthwise import DepthwiseSeparable
-from convcli.operations.dilating import Dilating
-from convcli.operations.filtering import Filtering
+from convcli.operations.dilated import Dilating
+from convcli.operations.filter import Filtering
 from convcli.operations.operation import Limits
+from convcli.operations.pair import DepthwiseSeparable
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (pip install '.[bench]')")
 

@@ -10,7 +10,7 @@ from convcli.filters.transposed import TransposedFilter, forward
 from convcli.image import Image, ImageInfo
 from convcli.kernels.kernel import Kernel
 from convcli.operations.operation import Limits
-from convcli.operations.upsampling import Transposing
+from convcli.operations.transposed import Transposing
 
 LIMITS = Limits("auto", 1, 2**28)
 

@@ -1,4 +1,4 @@
-"""Kernels that answer to change: derivatives, edges, spots, stripes.
+"""Kernels that answer to change: derivatives, edges, spots, stripes; and those that add detail back to the image.
 
 All are meant for correlation: positive where the image gets brighter in the direction named, which for x is to the
 right, for y downwards, for z to later slices.
@@ -140,3 +140,28 @@ def wide_enough(radii: Sequence[int]) -> Sequence[int]:
     if min(radii) < 1:
         raise KernelError("a sigma this small leaves one tap on an axis; use 0.2 or more")
     return radii
+
+
+def sharpen(ndim: int, amount: Positive = 1.0) -> Kernel:
+    """Image minus its Laplacian: 0 -1 0; -1 5 -1; 0 -1 0."""
+    taps = [-amount * tap for tap in laplacian(ndim).values()]
+    taps[len(taps) // 2] += 1
+    return Kernel.from_values("sharpen", (3,) * ndim, taps)
+
+
+def unsharp(ndim: int, sigma: Lengths = (1.0,), amount: Positive = 1.0) -> Kernel:
+    """Unsharp mask: image plus amount times (image minus Gaussian)."""
+    smooth = [gaussian_taps(s, gaussian_radius(s)) for s in on_axes(sigma, ndim)]
+    point = [[float(i == len(taps) // 2) for i in range(len(taps))] for taps in smooth]
+    return Kernel.from_terms("unsharp", [times(1 + amount, point), times(-amount, smooth)])
+
+
+def emboss(ndim: int) -> Kernel:
+    """Relief lit from the top left: -2 -1 0; -1 1 1; 0 1 2."""
+    return Kernel.from_values("emboss", (3,) * ndim, [-2, -1, 0, -1, 1, 1, 0, 1, 2])
+
+
+def times(factor: float, term: list[list[float]]) -> list[list[float]]:
+    """A separable term times a number."""
+    first, *rest = term
+    return [[factor * tap for tap in first], *rest]

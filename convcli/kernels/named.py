@@ -13,7 +13,7 @@ from inspect import Parameter, signature
 from typing import Any, get_type_hints
 
 from convcli.errors import KernelError
-from convcli.kernels import edges, resampling, sharpening, smoothing
+from convcli.kernels import edges, resampling, smoothing
 from convcli.kernels.kernel import Kernel
 from convcli.kernels.parameters import Reader, Space, value_text
 from convcli.records import record
@@ -80,9 +80,9 @@ KERNELS: Mapping[str, NamedKernel] = {
         NamedKernel(edges.laplacian, "laplacian"),
         NamedKernel(edges.log, "log:2"),
         NamedKernel(edges.dog, "dog:1,1.6"),
-        NamedKernel(sharpening.sharpen, "sharpen"),
-        NamedKernel(sharpening.unsharp, "unsharp:2,0.5"),
-        NamedKernel(sharpening.emboss, "emboss", (2,), "sobel:x, sobel:y or sobel:z"),
+        NamedKernel(edges.sharpen, "sharpen"),
+        NamedKernel(edges.unsharp, "unsharp:2,0.5"),
+        NamedKernel(edges.emboss, "emboss", (2,), "sobel:x, sobel:y or sobel:z"),
         NamedKernel(smoothing.motion, "motion:9,45", (2,), "conv2d, which filters every plane"),
         NamedKernel(edges.gabor, "gabor:8,45", (2,), "conv2d, which filters every plane"),
         NamedKernel(edges.sobel, "sobel:x"),

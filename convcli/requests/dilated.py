@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 from convcli.errors import UsageError
 from convcli.filters.filter import parse_spatial, per_axis
-from convcli.operations.dilating import Chain, Dilating, Joined, Rate, SideBySide, named
-from convcli.operations.filtering import Filtering
+from convcli.operations.dilated import Chain, Dilating, Joined, Rate, SideBySide, named
+from convcli.operations.filter import Filtering
 from convcli.operations.operation import Operation
 from convcli.records import replace
 from convcli.requests.options import (

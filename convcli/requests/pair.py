@@ -14,7 +14,7 @@ from convcli.image import ImageInfo
 from convcli.kernels import Kernel, is_measured, parse_kernel
 from convcli.kernels.pairs import Pair, pair_of
 from convcli.numerals import whole
-from convcli.operations.depthwise import DepthwiseSeparable
+from convcli.operations.pair import DepthwiseSeparable
 from convcli.records import replace
 from convcli.requests.options import DilatedOptions, KernelOptions, NumberOptions
 from convcli.requests.particular import PairOptions

@@ -17,7 +17,7 @@ from convcli.kernels import is_measured, parse_kernel, stack_kernels
 from convcli.kernels.kernel import Kernel
 from convcli.kernels.parameters import read_lengths
 from convcli.numerals import UNKNOWN, decimal, is_whole
-from convcli.operations.filtering import Filtering
+from convcli.operations.filter import Filtering
 from convcli.operations.operation import Limits
 from convcli.records import replace
 from convcli.requests.options import (

@@ -16,8 +16,8 @@ from convcli.image import ImageInfo
 from convcli.kernels import is_measured, meant_by, parse_kernel
 from convcli.kernels.kernel import Kernel
 from convcli.kernels.resampling import CURVES
-from convcli.operations.enlarging import Enlarging
-from convcli.operations.upsampling import Transposing
+from convcli.operations.resampled import Enlarging
+from convcli.operations.transposed import Transposing
 from convcli.records import replace
 from convcli.requests.options import NumberOptions, SampleOptions
 from convcli.requests.pair import axes_of

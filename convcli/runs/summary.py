@@ -15,7 +15,7 @@ from typing import Any
 from convcli.records import record
 from convcli.report import SCHEMA
 from convcli.runs.progress import OFTEN, bar, duration, is_shown, redraw
-from convcli.wording import seconds
+from convcli.tables import seconds
 
 PARTLY_FAILED = 3
 """The exit code."""

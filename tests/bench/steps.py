@@ -14,8 +14,8 @@ from convcli.filters.filter import Filter
 from convcli.image import Image, ImageInfo
 from convcli.kernels.kernel import Kernel
 from convcli.kernels.pairs import Pair
-from convcli.operations.depthwise import DepthwiseSeparable
 from convcli.operations.operation import Limits
+from convcli.operations.pair import DepthwiseSeparable
 from convcli.planner import DEFAULT_MEMORY
 from tests.bench.engine import check
 from tests.bench.turns import Measured, take_turns

@@ -14,7 +14,7 @@ from convcli.filters.filter import TIE, WIDE, Filter, Numbers
 from convcli.geometry.gridding import reach
 from convcli.image import Image, ImageInfo, as_sample
 from convcli.kernels.kernel import stack_kernels
-from convcli.operations.filtering import Filtering, FilterWork
+from convcli.operations.filter import Filtering, FilterWork
 from convcli.operations.operation import Limits, Progress, Work
 from convcli.records import record, replace
 

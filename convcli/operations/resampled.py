@@ -13,7 +13,7 @@ from convcli.filters.resampled import BLOCK, ResampledFilter
 from convcli.geometry.problem import Cost, Problem
 from convcli.image import ImageInfo
 from convcli.machine import Machine
-from convcli.operations.filtering import FilterWork, candidate_facts, method_lines, spacing_lines
+from convcli.operations.filter import FilterWork, candidate_facts, method_lines, spacing_lines
 from convcli.operations.operation import Limits
 from convcli.planner import Candidate, Plan
 from convcli.records import record, replace

@@ -14,7 +14,7 @@ from convcli.image import ImageInfo
 from convcli.operations.operation import Limits, Work
 from convcli.planner import Candidate, Plan, make_plan
 from convcli.records import record
-from convcli.wording import seconds
+from convcli.tables import seconds
 
 if TYPE_CHECKING:
     from convcli.engine.stages import Stage

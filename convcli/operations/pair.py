@@ -15,7 +15,7 @@ from convcli.geometry.problem import Problem
 from convcli.image import ImageInfo
 from convcli.kernels.pairs import ROUNDING, Pair
 from convcli.methods import pointwise
-from convcli.operations.filtering import FilterWork
+from convcli.operations.filter import FilterWork
 from convcli.operations.operation import Limits
 from convcli.planner import make_plan
 from convcli.records import record, replace

@@ -14,7 +14,7 @@ from convcli.filters.transposed import TransposedFilter
 from convcli.geometry.problem import Problem
 from convcli.geometry.sizes import Transposed
 from convcli.image import ImageInfo
-from convcli.operations.filtering import candidate_facts, kernel_facts, method_lines, spacing_lines
+from convcli.operations.filter import candidate_facts, kernel_facts, method_lines, spacing_lines
 from convcli.operations.operation import Limits, Work
 from convcli.planner import Plan, make_plan
 from convcli.records import record, replace
