@@ -24,7 +24,7 @@ from convcli.kernels.kernel import Kernel
 from convcli.kernels.named import parse_named
 from convcli.kernels.parameters import Space
 from convcli.methods import METHODS, separable
-from convcli.operations.filtering import FilterWork
+from convcli.operations.filter import FilterWork
 from convcli.planner import make_plan
 from convcli.records import replace
 

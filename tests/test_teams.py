@@ -17,7 +17,7 @@ from convcli.filters.borders import parse_border
 from convcli.filters.filter import Filter
 from convcli.image import Image, ImageInfo
 from convcli.kernels.kernel import Kernel
-from convcli.operations.filtering import FilterWork
+from convcli.operations.filter import FilterWork
 from convcli.records import replace
 from test_native import windows
 

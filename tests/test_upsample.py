@@ -15,7 +15,6 @@ import oracle
 import upsampled
 from command import InProcess
 from convcli import convolve
-from convcli.commands.upsample import LaidOptions
 from convcli.engine.stages import filter as filter_stage
 from convcli.engine.stages import phases
 from convcli.filters.resampled import Resampled
