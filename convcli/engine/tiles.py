@@ -54,10 +54,11 @@ def store_tile(job: Job, method: Method, task: Task, target: Array, spare: Array
     fused = method.fused if spare is None and crop is None else None
     if fused is not None and (counts := store_fused(job, fused, task, target)):
         return counts
-    try:
-        return _store_as(job.plan.problem.dtype, job, method, task, target, spare, crop)
-    except OverflowsError:
-        return _store_as("float64", job, method, task, target, spare, crop)
+    with np.errstate(over="ignore", invalid="ignore"):  # of infinities, and of numbers whose products become such
+        try:
+            return _store_as(job.plan.problem.dtype, job, method, task, target, spare, crop)
+        except OverflowsError:
+            return _store_as("float64", job, method, task, target, spare, crop)
 
 
 def _store_as(
