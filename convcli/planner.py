@@ -21,6 +21,13 @@ WORTH_A_THREAD = 1e-3
 """Seconds of work that pay for starting one more thread."""
 HANDS = 4
 """Threads that tiles are cut for where their number must not matter."""
+TEAM = 2
+"""The same of a method whose tiles a team shares: one thread has to fit them into its cache, too."""
+USUAL = 1.5
+"""Threads by whose time methods are compared, however many there are: another method would make other bits. So the one
+chosen is no more than 1.4 times as slow as the best by one thread or two (658 problems, by their prices, 2026-11)."""
+PAIRED = 2**23
+"""Bytes of workspace for a tile of a pair, whatever the memory: its products depend on how they are cut."""
 EXACT = ("direct", "gemm")
 """Methods that make nothing but sums of products: exact where all sums are whole numbers of float64."""
 FEW = 4
@@ -32,7 +39,8 @@ WORKSPACE = 4
 class Candidate(NamedTuple):
     """One method's answer: a cost, or the reason why it cannot. `itemsize` 8 means that it would need float64.
 
-    `needed` are the bytes of memory that a single output takes, where these are too many.
+    `usual` are the seconds by which it is chosen, with as many threads as are usual, and `needed` the bytes of memory
+    that a single output takes.
     """
 
     method: str
@@ -40,6 +48,7 @@ class Candidate(NamedTuple):
     cost: Cost | None = None
     refused: str | None = None
     threads: int = 1
+    usual: float = 0.0
     needed: int = 0
 
 
@@ -80,9 +89,10 @@ def make_plan(
     memory: int = DEFAULT_MEMORY,
     machine: Machine | None = None,
 ) -> Plan:
-    """The cheapest way to compute `problem` by `threads` threads within about `memory` bytes of workspace.
+    """The cheapest way to compute `problem`, by `threads` threads within about `memory` bytes of workspace.
 
-    `method` forces one by name; it is an error if that method cannot.
+    `method` forces one by name; it is an error if that method cannot. Which is the cheapest depends on neither threads
+    nor memory: methods round differently, and the same request has the same bits.
     """
     if method not in ("auto", *METHODS):
         raise UsageError(f"unknown method {method!r}; use auto, {', '.join(METHODS)}", where="--method")
@@ -91,18 +101,19 @@ def make_plan(
     candidates = tuple(_ask(name, problem, threads, machine or known().machine, memory) for name in METHODS)
     priced = [c for c in candidates if c.cost is not None and method in ("auto", c.method)]
     if not priced:
-        needed = [c.needed for c in candidates if c.needed and method in ("auto", c.method)]
-        if needed:
-            extent = "x".join(str(axis.extent) for axis in problem.axes)
-            what = f"one output reads {extent} pixels, {min(needed):,} bytes of working memory"
-            raise ConvError(f"{what}; raise --memory", "memory")
         reason = next(c.refused for c in candidates if c.method == method)
         raise UsageError(f"{method} cannot do this: {reason}", where="--method")
-    best = min(priced, key=lambda candidate: candidate.cost.seconds if candidate.cost else 0.0)
+    best = min(priced, key=lambda candidate: candidate.usual)
+    if all(candidate.needed > memory for candidate in priced):
+        extent = "x".join(str(axis.extent) for axis in problem.axes)
+        least = min(candidate.needed for candidate in priced)
+        what = f"one output reads {extent} pixels, {least:,} bytes of working memory"
+        raise ConvError(f"{what}; raise --memory", "memory")
     assert best.cost is not None
     working = replace(problem, itemsize=best.itemsize)
     chosen = load(best.method)
-    tile = _bounded(chosen, _shared(chosen, working.depthwise, best.threads), working, memory // threads)
+    tile = _shared(chosen, working.depthwise, _cut_for(chosen, working, best.threads))
+    tile = _bounded(chosen, tile, working, PAIRED if problem.multiplier else memory // threads)
     return Plan(working, best.method, best.itemsize, tile, best.threads, best.cost, candidates, memory)
 
 
@@ -121,21 +132,17 @@ def _ask(name: str, problem: Problem, threads: int, machine: Machine, memory: in
         return Candidate(name, working.itemsize, refused="only direct and gemm add up 64-bit integers without rounding")
     if reason := method.refuse(step):
         return Candidate(name, working.itemsize, refused=reason)
-    if (least := _least(method, working)) > memory:
-        what = f"one output takes {least:,} bytes, more than --memory"
-        return Candidate(name, working.itemsize, refused=what, needed=least)
-    if (
-        getattr(method, "WHOLE", False)
-        and (needed := threads * _workspace(method, method.tile(step), working)) > memory
-    ):
-        return Candidate(name, working.itemsize, refused=f"its tiles need {needed:,} bytes, more than --memory")
     pieces = problem.images * problem.output[0] if hasattr(method, "grain") else _tiles(method, step)
     startup = getattr(method, "startup", _free)(step, machine)
     cost = price_alone(name, working, machine)
     shared = cost.seconds - machine.image
     hands = min(threads, max(1, pieces), 1 + int(shared / WORTH_A_THREAD))
+    if is_fixed(method, working) and not problem.multiplier:  # memory decides how many tiles there are at a time
+        hands = max(1, min(hands, memory // _workspace(method, method.tile(step), working)))
+    usual = startup + shared / min(USUAL, max(1, pieces), 1 + shared / WORTH_A_THREAD)
     seconds = machine.image + shared / hands + startup
-    return Candidate(name, working.itemsize, replace(cost, seconds=seconds), threads=hands)
+    priced = replace(cost, seconds=seconds)
+    return Candidate(name, working.itemsize, priced, None, hands, usual, _least(method, working))
 
 
 def price_alone(name: str, problem: Problem, machine: Machine) -> Cost:
@@ -156,12 +163,8 @@ def _tiles(method: Any, problem: Problem) -> int:
 
 
 def _shared(method: Any, problem: Problem, threads: int) -> tuple[int, ...]:
-    """A method's tile, larger for a team; cut between rows, where that may be, so that threads have as many of them.
-
-    Where another cut would change the bits of results, it is the same for any number of threads.
-    """
+    """A method's tile, larger for a team; cut between rows, where that may be, so that threads have as many of them."""
     tile: tuple[int, ...] = method.tile(problem)
-    threads = HANDS if is_fixed(method, problem) else threads
     if team := _few(method, _tiles(method, problem), threads):
         tile = tile[0] * threads, *tile[1:]
     elif not hasattr(method, "grain"):
@@ -174,9 +177,19 @@ def _shared(method: Any, problem: Problem, threads: int) -> tuple[int, ...]:
     return min(outputs, ceil(rows / grain) * grain), *tile[1:]
 
 
+def _cut_for(method: Any, problem: Problem, threads: int) -> int:
+    """How many threads tiles are cut for: any number where another cut changes no bits, else always the same."""
+    if not is_fixed(method, problem):
+        return threads
+    return TEAM if hasattr(method, "TEAM") else HANDS
+
+
 def is_fixed(method: Any, problem: Problem) -> bool:
-    """Whether the bits of results depend on how a method's tiles are cut, so that only the problem may decide it."""
-    return hasattr(method, "fixed") and bool(method.fixed(problem.depthwise))
+    """Whether the bits of results depend on how a method's tiles are cut, so that only the problem may decide it.
+
+    Those of a pair do: BLAS adds up the last columns of a product in another order.
+    """
+    return problem.multiplier > 0 or (hasattr(method, "fixed") and bool(method.fixed(problem)))
 
 
 def _few(method: Any, tiles: int, threads: int) -> bool:
@@ -202,26 +215,29 @@ def _never(_problem: Problem) -> bool:
 
 def _bounded(method: Any, tile: tuple[int, ...], problem: Problem, memory: int) -> tuple[int, ...]:
     """Halve the longest side of a tile until its workspace fits; a method may know better which, or allow none."""
-    if is_fixed(method, problem):
+    if hasattr(method, "fixed") and method.fixed(problem.depthwise):
         return tile
     if hasattr(method, "bounded"):
         bounded: tuple[int, ...] = method.bounded(problem, tile, memory)
         return bounded
-    while _workspace(method, tile, problem) > memory and max(tile) > 1:
-        tile = halved(method, problem, tile, tile.index(max(tile)))
+    while _workspace(method, tile, problem) > memory:
+        longest = sorted(range(len(tile)), key=lambda axis: -tile[axis])
+        thinner = [thin for axis in longest if (thin := _halved(method, problem, tile, axis)) != tile]
+        if not thinner:
+            break
+        tile = thinner[0]
     return tile
 
 
 def halved(method: Any, problem: Problem, tile: tuple[int, ...], axis: int) -> tuple[int, ...]:
-    """A tile half as long along an axis, still cut between whole blocks of the method where these are not longer."""
-    if is_fixed(method, problem):
-        return tile
-    half = ceil(tile[axis] / 2)
-    grain = method.grain(problem.depthwise) if axis == 0 and hasattr(method, "grain") else 1
-    if hasattr(method, "bounded") and axis < len(tile) - 1:  # whole blocks, or results would not be the same
-        half = min(tile[axis], ceil(half / grain) * grain)
-    if half > grain:
-        half = ceil(half / grain) * grain
+    """A tile half as long along an axis, still cut between whole blocks of the method, or results would change."""
+    return tile if is_fixed(method, problem) else _halved(method, problem, tile, axis)
+
+
+def _halved(method: Any, problem: Problem, tile: tuple[int, ...], axis: int) -> tuple[int, ...]:
+    """The same wherever results change."""
+    grain = method.grain(problem.depthwise, axis) if axis < len(tile) - 1 and hasattr(method, "grain") else 1
+    half = min(tile[axis], ceil(tile[axis] / 2 / grain) * grain)
     return *tile[:axis], half, *tile[axis + 1 :]
 
 

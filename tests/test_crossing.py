@@ -1,17 +1,21 @@
-"""Commands drawn at random, crossing features, hold against the definition: a share of what the two programs draw.
+"""Commands drawn at random, crossing features, hold against the definition: a share of what the three programs draw.
 
 python tests/crossing.py --cases 5000 --seed 1
 python tests/crossing_pictures.py --cases 5000 --seed 1
+python tests/crossing_bits.py --cases 5000 --seed 1
 """
 
 import numpy as np
 import pytest
 
 import crossing
+import crossing_bits
 import crossing_pictures
+from convcli.batches import processing
+from convcli.engine import run as engine
 
 SHARE = 30
-"""Cases of a test; ten tests of commands, five of pictures."""
+"""Cases of a test; ten tests of commands, five of pictures and of bits."""
 
 
 @pytest.mark.parametrize("first", range(0, 10 * SHARE, SHARE))
@@ -24,6 +28,14 @@ def test_a_command_does_what_the_definition_says(first, tmp_path):
 def test_a_picture_is_the_same_through_any_two_formats(first, tmp_path):
     seeds = range(first, first + SHARE)
     assert [] == [line for seed in seeds for line in crossing_pictures.check(seed, fresh(tmp_path, seed))]
+
+
+@pytest.mark.parametrize("first", range(0, 5 * SHARE, SHARE))
+def test_neither_memory_nor_threads_change_a_bit(first, tmp_path, monkeypatch):
+    monkeypatch.setattr(engine, "LEAST", 1)
+    monkeypatch.setattr(processing, "LONG", 1)
+    seeds = range(first, first + SHARE)
+    assert [] == [line for seed in seeds for line in crossing_bits.check(seed, fresh(tmp_path, seed))]
 
 
 def fresh(folder, seed):

@@ -8,6 +8,8 @@ from convcli.engine.convolve import convolve
 from convcli.engine.job import Setup
 from convcli.filters.borders import parse_border
 from convcli.filters.filter import Filter
+from convcli.geometry.axis import padded
+from convcli.geometry.problem import Problem
 from convcli.image import ImageInfo
 from convcli.kernels.kernel import Kernel
 from convcli.planner import load, make_plan
@@ -60,3 +62,15 @@ def test_a_coloured_picture_is_shared_by_two_threads(monkeypatch):
     image, taps = np.zeros((900, 800, 3), np.uint8), np.ones((5, 7)) / 35 + np.eye(5, 7) / 99
     convolve(image, taps, axes="YXS", method="direct", threads=2)
     assert [2] == asked
+
+
+@pytest.mark.parametrize("dilation", [1, 4])
+@pytest.mark.parametrize("channels", [1, 3, 64])
+@pytest.mark.parametrize("size", [40, 300, 1100])
+@pytest.mark.parametrize("taps", [3, 9, 31])
+def test_neither_threads_nor_memory_choose_the_method(taps, size, channels, dilation):
+    axes = (padded(size, taps, 1, dilation, "same"),) * 2
+    for problem in (Problem(axes, channels_in=channels, channels_out=channels), Problem(axes, planes=channels, rank=2)):
+        settings = [(threads, memory) for threads in (1, 2, 3, 16) for memory in (2**23, 2**25, 2**28)]
+        plans = [make_plan(problem, threads=threads, memory=memory) for threads, memory in settings]
+        assert 1 == len({(plan.method, plan.itemsize) for plan in plans})

@@ -67,9 +67,8 @@ def test_threads_share_a_plane():
     np.testing.assert_array_equal(one, two)
 
 
-def test_tiles_that_no_memory_holds_are_refused_instead_of_cut():
+def test_tiles_that_no_memory_holds_are_computed_one_at_a_time():
     problem = Problem((padded(1024, 127, 1, 8, "same"),) * 2)
-    chosen = make_plan(problem, memory=2**25)
-    reasons = {candidate.method: candidate.refused for candidate in chosen.candidates}
-    assert "polyphase" != chosen.method
-    assert "bytes, more than --memory" in reasons["polyphase"]
+    roomy, narrow = make_plan(problem, threads=2, memory=2**30), make_plan(problem, threads=2, memory=2**23)
+    assert (roomy.method, roomy.tile) == (narrow.method, narrow.tile)
+    assert 1 == narrow.threads

@@ -18,6 +18,7 @@ from convcli.engine.slabs import SHARE, narrowed
 from convcli.engine.stages.filter import FilterStage
 from convcli.errors import ConvError
 from convcli.filters.borders import BORDERS, parse_border
+from convcli.filters.combining import COMBINATIONS
 from convcli.filters.filter import Filter, Numbers
 from convcli.formats import FORMATS, WriteOptions, read
 from convcli.image import Image, ImageInfo
@@ -474,14 +475,44 @@ def test_no_memory_and_no_thread_changes_a_bit_of_a_picture(method, dtype, kerne
     assert 1 == len(found)
 
 
-def test_a_result_beyond_float32_leaves_the_bits_of_its_neighbours(tmp_path, monkeypatch, capfd):
+COMMANDS = {
+    "3x3": ("conv2d", "-k", "9 9 9"),
+    **{how: ("conv2d", "-k", "sobel:x", "-k", "sobel:y", "--combine", how) for how in COMBINATIONS},
+    "magnitude, scaled": (*"conv2d -k sobel:x -k sobel:y --combine magnitude --scale 300 --bias 1".split(),),
+    "linear": ("conv2d", "-k", "gaussian:2", "--linear"),
+    "upsample": (*"upsample -k gaussian:1 -s 2".split(),),
+    "chain": (*"dilate -k gaussian:1 --chain 1,2,3".split(),),
+    "rates": (*"dilate -k sobel:x --rates 1,4 --combine max".split(),),
+    "separable": (*"separable --axes CYX --depthwise sobel:x --pointwise".split(), "3"),
+    "volume": (*"conv3d --axes ZYX -k log:1".split(),),
+}
+
+
+@pytest.mark.parametrize("rule", ["keep", "zero"])
+@pytest.mark.parametrize(
+    ("dtype", "special"),
+    [
+        ("float32", 3e38),
+        ("float32", np.inf),
+        ("float32", np.nan),
+        ("float16", 6e4),
+        ("float64", 1e308),
+        ("int32", 2**31 - 1),
+    ],
+)
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_result_beyond_float32_leaves_the_bits_of_its_neighbours(
+    name, dtype, special, rule, tmp_path, monkeypatch, capfd
+):
     monkeypatch.chdir(tmp_path)
-    image = np.random.default_rng(6).random((700, 900)).astype(np.float32)
-    image[300, 400] = 3e38
-    np.save("in.npy", image)
+    image = np.random.default_rng(6).random((700, 300)) * (1e6 if dtype == "int32" else 1)
+    image = image.astype(dtype)
+    image[300, 200] = special
+    np.save("in.npy", image.reshape({"volume": (14, 50, 300), "separable": (1, 700, 300)}.get(name, (700, 300))))
     found = set()
-    for memory, threads in (("256MiB", 1), ("256MiB", 2), ("8MiB", 1), ("2MiB", 2)):
-        command = ("conv2d", "in.npy", "-k", "9 9 9", "--memory", memory, "--threads", threads, "-f", "-q")
-        assert 0 == InProcess(capfd)(*command, "-o", "out.npy")[0]
+    for memory, threads in (("256MiB", 1), ("256MiB", 2), ("8MiB", 3), ("1MiB", 2)):
+        command = (COMMANDS[name][0], "in.npy", *COMMANDS[name][1:], "--nan", rule, "--memory", memory)
+        code, errors = InProcess(capfd)(*command, "--threads", threads, "-f", "-q", "-o", "out.npy")
+        assert (0, []) == (code, errors)
         found.add(np.load("out.npy").tobytes())
     assert 1 == len(found)

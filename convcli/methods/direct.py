@@ -56,9 +56,9 @@ def fixed(problem: Problem) -> bool:
     return not compiled(problem)
 
 
-def grain(problem: Problem) -> int:
+def grain(problem: Problem, axis: int = 0) -> int:
     """Blocks of rows that share what they read: wherever an image is cut between such, its results are the same."""
-    return TOGETHER if len(problem.axes) > 2 else TOGETHER * problem.dilation[0]
+    return TOGETHER * (problem.dilation[axis] if axis == len(problem.axes) - 2 else 1)
 
 
 def workspace(problem: Problem, tile: tuple[int, ...]) -> int:

@@ -34,7 +34,7 @@ Beside a large pixel each addition may lose half a unit in the last place; BLAS 
 """
 
 
-def grain(_problem: Problem) -> int:
+def grain(_problem: Problem, _axis: int = 0) -> int:
     """Rows are products of their own."""
     return 1
 

@@ -94,9 +94,9 @@ def _refuse_bank(problem: Problem) -> str | None:
 tile = direct.tile
 
 
-def grain(problem: Problem) -> int:
+def grain(problem: Problem, axis: int = 0) -> int:
     """Pairs of rows; on a plane a third of the kernel's rows lies between them."""
-    return 2 if _is_bank(problem) else 2 * ceil(problem.kernel[0] / 3)
+    return 2 if _is_bank(problem) else 2 * ceil(problem.kernel[axis] / 3)
 
 
 def compiled(problem: Problem) -> bool:

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 TRANSFORMS = ("winograd", "fft")
 """The methods that a rate keeps from their best."""
 
-WHOLE = True
 LEAST = 32
 """Outputs of a phase along the first axis from which it is cut in two."""
 MOST = 2**21
@@ -58,6 +57,11 @@ def tile(problem: Problem) -> tuple[int, ...]:
     part = phase(problem)
     sizes = zip(chosen(problem).tile(part), counts(problem), problem.output, strict=True)
     return tuple(min(t * n, outputs) for t, n, outputs in sizes)
+
+
+def fixed(_problem: Problem) -> bool:
+    """Always: what a transform makes of an output depends on where in it that lies."""
+    return True
 
 
 def price(problem: Problem, machine: Machine) -> Cost:

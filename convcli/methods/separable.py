@@ -100,10 +100,10 @@ def fixed(problem: Problem) -> bool:
     return not compiled(problem)
 
 
-def grain(problem: Problem) -> int:
-    """Outputs along the first axis that share what they read: cut between such, results are the same."""
-    first = problem.axes[0]
-    return (direct.TOGETHER if compiled(problem) else band_rows(first.kernel)) * first.dilation
+def grain(problem: Problem, axis: int = 0) -> int:
+    """Outputs along an axis that share what they read: cut between such, results are the same."""
+    along = problem.axes[axis]
+    return (direct.TOGETHER if compiled(problem) else band_rows(along.kernel)) * along.dilation
 
 
 def bounded(problem: Problem, tile: tuple[int, ...], memory: int) -> tuple[int, ...]:
@@ -111,7 +111,7 @@ def bounded(problem: Problem, tile: tuple[int, ...], memory: int) -> tuple[int, 
 
     What it reads counts as long as a cut spares at least as much as it adds: a halo is read however small the tile.
     """
-    least = [grain(problem), *(direct.TOGETHER * axis.dilation for axis in problem.axes[1:])]
+    least = [grain(problem, axis) for axis in range(len(tile))]
     for axis in range(len(tile) - 1):
         while between(problem, tile) > memory and (thinner := _halved(tile, axis, least[axis])) != tile:
             tile = thinner

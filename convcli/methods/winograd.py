@@ -119,9 +119,14 @@ def refuse(problem: Problem) -> str | None:
     return f"the transformed bank needs {weights} values" if weights > MOST_WEIGHTS else None
 
 
-def grain(_problem: Problem) -> int:
+def grain(_problem: Problem, _axis: int = 0) -> int:
     """The rows of a patch."""
     return 4
+
+
+def fixed(_problem: Problem) -> bool:
+    """Always: BLAS adds up the last patches of a product in another order."""
+    return True
 
 
 def tile(problem: Problem) -> tuple[int, ...]:
@@ -237,8 +242,13 @@ class Winograd:
         if self.compiled:
             native.to_components(block, pixels, **beyond)
         else:
-            patches = self.patches(block, rows, columns).reshape(len(self.bank), -1)
-            pixels[...] = (self.inputs @ patches).reshape(pixels.shape)
+            patches = self.patches(block, rows, columns).reshape(len(self.bank), len(block), -1)
+            pixels[...] = self.by_planes(self.inputs, patches).reshape(pixels.shape)
+
+    def by_planes(self, transform: Array, values: Array) -> Array:
+        """A transform of values (., planes, .), a product for each plane: whoever computes it, it is the same."""
+        products: Array = (transform @ values.swapaxes(0, 1)).swapaxes(0, 1)
+        return products
 
     def patches(self, block: Array, rows: int, columns: int) -> Array:
         """Every patch of a block (I, *window), zeros where it ends early: a view (m+2, m+2, I, rows, columns)."""
@@ -264,7 +274,8 @@ class Winograd:
             native.from_components(components, out)
             return
         step = self.transform.outputs_at_once
-        results = (self.outputs @ components.reshape(len(self.bank), -1)).reshape(step, step, *components.shape[1:])
+        results = self.by_planes(self.outputs, components.reshape(*components.shape[:2], -1))
+        results = results.reshape(step, step, *components.shape[1:])
         for down, right in product(range(step), repeat=2):
             target = out[:, down::step, right::step]
             target[...] = results[down, right, :, : target.shape[1], : target.shape[2]]
