@@ -14,8 +14,8 @@ import sys
 import numpy as np
 
 import crossing
-from convcli.batches import processing
 from convcli.engine import run as engine
+from convcli.runs import one
 from crossing import main, run, words
 
 SETTINGS = (("256MiB", 1), ("256MiB", 2), ("8MiB", 1), ("1MiB", 2), ("2MiB", 3))
@@ -107,5 +107,5 @@ def _apart(first, other):
 
 
 if __name__ == "__main__":
-    engine.LEAST = processing.LONG = 1  # slabs as thin as the memory asks for, of all images
+    engine.LEAST = one.LONG = 1  # slabs as thin as the memory asks for, of all images
     sys.exit(main(check, __doc__.splitlines()[0]))

@@ -11,8 +11,8 @@ import pytest
 import crossing
 import crossing_bits
 import crossing_pictures
-from convcli.batches import processing
 from convcli.engine import run as engine
+from convcli.runs import one
 
 SHARE = 30
 """Cases of a test; ten tests of commands, five of pictures and of bits."""
@@ -33,7 +33,7 @@ def test_a_picture_is_the_same_through_any_two_formats(first, tmp_path):
 @pytest.mark.parametrize("first", range(0, 5 * SHARE, SHARE))
 def test_neither_memory_nor_threads_change_a_bit(first, tmp_path, monkeypatch):
     monkeypatch.setattr(engine, "LEAST", 1)
-    monkeypatch.setattr(processing, "LONG", 1)
+    monkeypatch.setattr(one, "LONG", 1)
     seeds = range(first, first + SHARE)
     assert [] == [line for seed in seeds for line in crossing_bits.check(seed, fresh(tmp_path, seed))]
 

@@ -69,6 +69,6 @@ def test_threads_share_a_plane():
 
 def test_tiles_that_no_memory_holds_are_computed_one_at_a_time():
     problem = Problem((padded(1024, 127, 1, 8, "same"),) * 2)
-    roomy, narrow = make_plan(problem, threads=2, memory=2**30), make_plan(problem, threads=2, memory=2**23)
+    roomy, narrow = make_plan(problem, threads=2, memory=2**30), make_plan(problem, threads=2, memory=2**24)
     assert (roomy.method, roomy.tile) == (narrow.method, narrow.tile)
     assert 1 == narrow.threads
