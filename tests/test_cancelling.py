@@ -88,3 +88,26 @@ def test_terms_are_summed_in_float32_where_that_keeps_each_tap(name):
 @pytest.mark.parametrize("taps", [parse_kernel("log:6").array(), np.eye(31) + np.eye(31)[:, :1] - 2])
 def test_terms_are_summed_in_float64_where_float32_spoils_a_tap(taps):
     assert bytes_of_sums(Kernel.from_array("taps", taps)) == 8
+
+
+@pytest.mark.parametrize("border", ["edge", "constant=3", "wrap"])
+@pytest.mark.parametrize(("name", "shape"), [("dog", (150, 210)), ("dog:2,3.2", (150, 210)), ("log", (24, 40, 50))])
+def test_their_bits_depend_on_neither_threads_nor_memory(name, shape, border):
+    image = (10 ** np.random.default_rng(5).uniform(-9, 9, shape)).astype(np.float32)
+    kernel, axes = parse_kernel(name, len(shape)), "ZYX"[-len(shape) :]
+    limits = ({"threads": 1}, {"threads": 2}, {"threads": 1, "memory": 2**17}, {"threads": 2, "memory": 2**18})
+    first, *others = (convolve(image, kernel, axes=axes, border=border, method="separable", **each) for each in limits)
+    for other in others:
+        np.testing.assert_array_equal(first, other)
+
+
+@pytest.mark.parametrize("name", ["dog", "dog:2,3.2", "log", "unsharp"])
+def test_a_number_that_is_none_spoils_what_its_taps_meet(name):
+    kernel, image = parse_kernel(name), np.random.default_rng(6).random((60, 70)).astype(np.float32)
+    truth = ndimage.correlate(image.astype(np.float64), kernel.array(), mode="nearest")
+    met = ndimage.correlate((np.arange(image.size) == 30 * 70 + 35).reshape(60, 70).astype(float), kernel.array() != 0)
+    for value in (np.nan, np.inf):
+        image[30, 35] = value
+        found = convolve(image, kernel, method="separable")
+        np.testing.assert_array_equal(met > 0, ~np.isfinite(found))
+        np.testing.assert_allclose(truth[met == 0], found[met == 0], rtol=0, atol=1e-6)

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
     Terms = Sequence[Sequence[Any]]
 
+PLANE = 2
+"""Axes of kernels that are the sums of as few products by singular vectors as by any other."""
 MOST = 2**18
 """Taps up to which each is compared with the rounding of its terms: some 10 ms."""
 
@@ -50,7 +52,8 @@ def steady_terms(kernel: Kernel, rank: int, tolerance: float) -> tuple[Terms, ..
 
 
 def _known(taps: Array, kernel: Kernel, rank: int) -> Iterator[Terms]:
-    """Terms of one filter (*kernel): its own, and those by singular vectors."""
+    """Terms of one filter (*kernel): its own, and those by singular vectors, of which a volume needs more."""
     if kernel.terms:
         yield kernel.terms
-    yield factor(taps, RESIDUAL[8], rank)
+    if taps.ndim == PLANE or not kernel.terms:
+        yield factor(taps, RESIDUAL[8], rank)
