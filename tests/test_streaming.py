@@ -134,31 +134,52 @@ def test_the_short_way_does_not_show(thin):
         assert check_streamed(filter_, Image(info, data), plan) > 2
 
 
-UPSAMPLED = [
-    ("YX", (150, 130), "-k bilinear --stride 2"),
-    ("YX", (600, 130), "-k gaussian:2 --stride 3,2 --border wrap --padding full"),
-    ("YX", (600, 130), "-k box:5 --stride 2 --dilation 2 --border reflect --padding valid --normalize overlap"),
-    ("YX", (150, 130), "-k gaussian:1 --stride 4 --padding 1,2 --output-padding 1,3 -m fft --dtype uint8 --bias 100"),
-    ("YX", (150, 130), "-k box:3 --stride 1 --range rescale"),
-    ("YXS", (600, 60, 3), "-k bicubic --stride 2"),
-    ("CYX", (3, 150, 60), "-k box:3 --stride 2 -m gemm"),
-    ("ZYX", (20, 30, 33), "--3d -k box:4 --stride 2,1,3"),
-    ("YX", (600, 130), "-k bilinear --scale 1.5"),
-    ("YX", (600, 130), "-k lanczos --scale 2.25,0.4"),
-    ("YX", (600, 130), "-k bicubic --scale 2 --border wrap --range rescale"),
-    ("YXS", (600, 60, 3), "-k nearest --scale 3"),
-    ("ZYX", (50, 30, 33), "--3d -k bicubic --scale 0.7,2,1.1"),
+STAGED = [
+    ("YX", (150, 130), "upsample -k bilinear --stride 2"),
+    ("YX", (600, 130), "upsample -k gaussian:2 --stride 3,2 --border wrap --padding full"),
+    (
+        "YX",
+        (600, 130),
+        "upsample -k box:5 --stride 2 --dilation 2 --border reflect --padding valid --normalize overlap",
+    ),
+    (
+        "YX",
+        (150, 130),
+        "upsample -k gaussian:1 --stride 4 --padding 1,2 --output-padding 1,3 -m fft --dtype uint8 --bias 100",
+    ),
+    ("YX", (150, 130), "upsample -k box:3 --stride 1 --range rescale"),
+    ("YXS", (600, 60, 3), "upsample -k bicubic --stride 2"),
+    ("CYX", (3, 150, 60), "upsample -k box:3 --stride 2 -m gemm"),
+    ("ZYX", (20, 30, 33), "upsample --3d -k box:4 --stride 2,1,3"),
+    ("YX", (600, 130), "upsample -k bilinear --scale 1.5"),
+    ("YX", (600, 130), "upsample -k lanczos --scale 2.25,0.4"),
+    ("YX", (600, 130), "upsample -k bicubic --scale 2 --border wrap --range rescale"),
+    ("YXS", (600, 60, 3), "upsample -k nearest --scale 3"),
+    ("ZYX", (50, 30, 33), "upsample --3d -k bicubic --scale 0.7,2,1.1"),
+    ("YX", (300, 130), "dilate -k box:3 --rates 1,2,5"),
+    ("YX", (900, 130), "dilate -k gaussian:1 -k sobel:x --rates 1,3 -m fft --border wrap"),
+    ("YXS", (300, 60, 3), "dilate -k sobel:x -k sobel:y --rates 1,2 --range rescale"),
+    ("CYX", (4, 90, 60), "dilate -k box:3 -k laplacian --rates 1,2"),
+    ("CYX", (4, 30, 60), "dilate -k box:3 --rates 1,2"),
+    ("ZYX", (190, 20, 30), "dilate --3d -k box:3 --rates 1,2,3 -m fft"),
+    ("YX", (300, 130), "dilate -k box:3 --chain 1,2,5"),
+    ("YX", (300, 130), "dilate -k gaussian:1 --chain 1,2 -m fft --border wrap"),
+    ("YXS", (300, 60, 3), "dilate -k box:3 -k laplacian --chain 1,2 --range rescale"),
+    ("CYX", (4, 90, 60), "dilate -k box:3 -k gaussian:1 --combine mean --chain 1,2 -m gemm --border reflect"),
+    ("CYX", (4, 30, 60), "dilate -k box:3 --chain 2,1 --nodata 7"),
+    ("TZYX", (3, 40, 20, 30), "dilate --3d -k box:3 --chain 1,2,3 -m separable"),
+    ("YX", (300, 130), "conv2d -k sharpen --range rescale"),
 ]
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
-@pytest.mark.parametrize(("axes", "shape", "words"), UPSAMPLED)
-def test_what_is_upsampled_by_windows_has_the_bits_and_counts_of_the_whole(
+@pytest.mark.parametrize(("axes", "shape", "words"), STAGED)
+def test_all_kinds_of_work_by_windows_have_the_bits_and_counts_of_the_whole(
     axes, shape, words, dtype, tmp_path, thin, monkeypatch, capfd
 ):
     monkeypatch.chdir(tmp_path)
     np.save("in.npy", (np.random.default_rng(7).random(shape) * 250).astype(dtype))
-    command = ("upsample", "in.npy", "--axes", axes, *words.split(), "--threads", 2, "-f", "--verify", "--json")
+    command = (*words.split(), "in.npy", "--axes", axes, "--threads", 2, "-f", "--verify", "--json")
     slabs, flow = [], engine.Stream.flow
     monkeypatch.setattr(engine, "SHARE", 100)
     monkeypatch.setattr(engine.Stream, "flow", lambda self, *more: (slabs.append(self.slabs), flow(self, *more))[1])

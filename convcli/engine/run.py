@@ -22,7 +22,7 @@ import numpy as np
 from convcli.engine.integers import bounds, check_pixels
 from convcli.engine.memory import empty
 from convcli.engine.samples import Counts, extremes, spread
-from convcli.engine.slabs import SHARE, Slab
+from convcli.engine.slabs import SHARE, Slab, Span
 from convcli.engine.stages import Stage
 from convcli.engine.workers import run_all
 from convcli.filters.exactness import check_exact
@@ -116,8 +116,39 @@ class Stream:
 
     @cached_property
     def slabs(self) -> list[Slab]:
-        """The slabs of results in the order of the file."""
-        return list(self.last.slabs(slab_bytes(self.last.whole.size, self.memory)))
+        """The slabs of results in the order of the file: so large that what lies between stages fits, too."""
+        sizes = [stage.whole.size for stage in self.stages]
+        most = slab_bytes(sum(sizes), self.memory) * sizes[-1] // sum(sizes)
+        return [self._widened(slab, len(sizes) - 1) for slab in self.last.slabs(most, self.bound)]
+
+    @cached_property
+    def bound(self) -> str:
+        """The axis that is not cut, since its channels become others on the way from one stage to the next."""
+        alike = all(stage.results == 1 and "C" in stage.whole.letters for stage in self.stages)
+        return "" if len(self.stages) == 1 or alike else "C"
+
+    def _widened(self, slab: Slab, number: int) -> Slab:
+        """A stage's slab that holds all rows which the stage before computes together."""
+        if not number:
+            return slab
+        rows = list(slab.rows)
+        rows[slab.frame.axis] = self.stages[number - 1].covering(slab.positions)
+        return replace(slab, rows=tuple(rows))
+
+    @cached_property
+    def steps(self) -> list[Step]:
+        """What is to be done, in order: before each slab of a stage, what it needs from the one before and is new."""
+        before: list[Slab | None] = [None] * len(self.stages)
+
+        def towards(slab: Slab, number: int) -> Iterator[Step]:
+            for rows in new(slab, before[number]) if number else ():
+                loops = {letter: span for letter, span in slab.letters.items() if letter not in self.bound}
+                part = self.stages[number - 1].slab(loops, (int(rows[0]), int(rows[-1]) + 1))
+                yield from towards(self._widened(part, number - 1), number - 1)
+            before[number] = slab
+            yield Step(number, slab)
+
+        return [step for slab in self.slabs for step in towards(slab, len(self.stages) - 1)]
 
     @cached_property
     def points(self) -> list[Sequence[Any]]:
@@ -153,17 +184,27 @@ class Stream:
         """Compute every slab and hand it over, with the next one being read and the last one stored meanwhile."""
         from concurrent.futures import ThreadPoolExecutor
 
-        total = Counts()
+        total, final = Counts(), len(self.stages) - 1
+        reads = iter([step.slab for step in self.steps if not step.number])
+        held: list[tuple[Slab, Array] | None] = [None] * len(self.stages)
+        made: list[Array] = []
         with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
-            coming: Future[Array] = reader.submit(self.read, self.slabs[0], None)
+            coming: Future[Array] = reader.submit(self.read, next(reads), None)
             stored: Future[None] = writer.submit(_nothing)
-            for slab, following in pairwise([*self.slabs, None]):
-                assert slab is not None
-                pixels = coming.result()
-                if following is not None:
-                    coming = reader.submit(self.read, following, (slab, pixels))
-                values = self.compute(slab, pixels, total, progress)
+            for number, slab in self.steps:
+                if number:
+                    pixels = gathered(slab, held[number], lambda _, part: np.copyto(part, made.pop(0)))
+                    held[number] = slab, pixels
+                else:
+                    pixels = coming.result()
+                    if following := next(reads, None):
+                        coming = reader.submit(self.read, following, (slab, pixels))
+                values, counts = self.compute(slab, number, pixels, progress)
                 del pixels
+                if number < final:
+                    made.append(values)
+                    continue
+                total.add(counts)
                 stored.result()
                 stored = writer.submit(self.timed_store, store, slab, values)
                 del values
@@ -171,36 +212,22 @@ class Stream:
         return total
 
     def read(self, slab: Slab, before: tuple[Slab, Array] | None) -> Array:
-        """The pixels of a slab: those that the slab before has are copied from there."""
+        """The pixels of a slab of the first stage."""
         begun = perf_counter()
-        info = slab.frame.info
-        axis = info.axes.index(slab.frame.letter)
-        shape = [stop - start for start, stop in slab.read()]
-        pixels = np.empty(shape, info.dtype)
-        positions = slab.positions
-        known, old = (
-            (before[0].positions, before[1]) if before and before[0].loops == slab.loops else (positions[:0], None)
-        )
-        for place, rows in runs(positions, np.isin(positions, known)):
-            part = pixels[(slice(None),) * axis + (slice(place, place + len(rows)),)]
-            if old is not None and rows[0] in known:
-                first = int(np.searchsorted(known, rows[0]))
-                part[...] = old[(slice(None),) * axis + (slice(first, first + len(rows)),)]
-            else:
-                self.source.read(slab.read((int(rows[0]), int(rows[-1]) + 1)), part)
+        pixels = gathered(slab, before, lambda rows, part: self.source.read(slab.read(rows), part))
         self.busy["read"] += perf_counter() - begun
         return pixels
 
-    def compute(self, slab: Slab, pixels: Array, total: Counts, progress: Progress | None) -> Array:
-        """The results of a slab."""
+    def compute(self, slab: Slab, number: int, pixels: Array, progress: Progress | None) -> tuple[Array, Counts]:
+        """The results of a slab of a stage, and what was clipped."""
         begun = perf_counter()
-        stage, crew = self.last, Threads(progress)
+        stage, crew = self.stages[number], Threads(progress)
         values = np.empty(slab.working_shape, stage.working)
         stage.fill(slab, pixels, values, crew)
-        total.add(crew.total)
-        stage.check(slab, pixels, values, self.points[-1])
+        if self.points[number]:
+            stage.check(slab, pixels, values, self.points[number])
         self.busy["compute"] += perf_counter() - begun
-        return values.reshape([stop - start for start, stop in slab.written])
+        return values.reshape([stop - start for start, stop in slab.written]), crew.total
 
     def write(self, slab: Slab, values: Array) -> None:
         """Put the results of a slab into the target."""
@@ -220,6 +247,33 @@ def slab_bytes(whole: int, memory: int) -> int:
     True
     """
     return min(memory // SHARE, max(LEAST, whole // PIECES))
+
+
+def gathered(slab: Slab, before: tuple[Slab, Array] | None, get: Callable[[Span, Array], None]) -> Array:
+    """The pixels of a slab: those that the slab before has are copied from there, stretches of others are to be got."""
+    info, positions = slab.frame.info, slab.positions
+    pixels = np.empty([stop - start for start, stop in slab.read()], info.dtype)
+    along = (slice(None),) * info.axes.index(slab.frame.letter)
+    known = shared(slab, before[0] if before else None)
+    for place, rows in runs(positions, np.isin(positions, known)):
+        part = pixels[(*along, slice(place, place + len(rows)))]
+        if before and rows[0] in known:
+            first = int(np.searchsorted(known, rows[0]))
+            part[...] = before[1][(*along, slice(first, first + len(rows)))]
+        else:
+            get((int(rows[0]), int(rows[-1]) + 1), part)
+    return pixels
+
+
+def shared(slab: Slab, before: Slab | None) -> Array:
+    """The rows of the slab before, where it is one of the same planes."""
+    return before.positions if before and before.loops == slab.loops else slab.positions[:0]
+
+
+def new(slab: Slab, before: Slab | None) -> list[Array]:
+    """The stretches of a slab's rows that the slab before does not have."""
+    known = np.isin(slab.positions, shared(slab, before))
+    return [rows for place, rows in runs(slab.positions, known) if not known[place]]
 
 
 def runs(rows: Array, known: Array) -> Iterator[tuple[int, Array]]:

@@ -35,6 +35,10 @@ class Counts:
         self.mistaken += other.mistaken
 
 
+PIECE = 2**16
+"""Values that are spread at a time."""
+
+
 def full_scale(dtype: str) -> float:
     """What a sample of full brightness or opacity holds: the largest integer, or 1."""
     kind = np.dtype(dtype)
@@ -213,15 +217,24 @@ def _at_most(value: int, working: np.dtype[Any]) -> float:
 
 def extremes(values: Array) -> tuple[float, float]:
     """The smallest and largest finite value; the other way round, infinite, where there is none."""
-    finite = values[np.isfinite(values)]
-    return (float(finite.min()), float(finite.max())) if finite.size else (np.inf, -np.inf)
+    finite = (part[np.isfinite(part)] for part in pieces(values))
+    ends = [(float(part.min()), float(part.max())) for part in finite if part.size]
+    return (min(low for low, _ in ends), max(high for _, high in ends)) if ends else (np.inf, -np.inf)
 
 
 def spread(values: Array, low: float, high: float, target: Array, missing: float | None = None) -> Counts:
-    """Store values so that those from `low` to `high` fill the whole range of the target's type."""
+    """Store values so that those from `low` to `high` fill the whole range of the type of a target without gaps."""
     low, high = (low, high) if low <= high else (0.0, 0.0)
     bottom, top = (0.0, 1.0) if target.dtype.kind == "f" else limits(target.dtype, np.dtype("float64"))
-    slope = (top - bottom) / (high - low) if high > low else 0.0
-    placed = (values - low) * slope + bottom
-    np.clip(placed, bottom, top, out=placed, where=np.isfinite(values))  # rounding puts the largest beyond int64
-    return put(placed, target, missing)
+    slope, counts = (top - bottom) / (high - low) if high > low else 0.0, Counts()
+    for part, stored in zip(pieces(values), pieces(target), strict=True):
+        placed = (part - low) * slope + bottom
+        np.clip(placed, bottom, top, out=placed, where=np.isfinite(part))  # rounding puts the largest beyond int64
+        counts.add(put(placed, stored, missing))
+    return counts
+
+
+def pieces(array: Array) -> list[Array]:
+    """An array without gaps in pieces (1, n) that stay in a cache, whatever is done to them."""
+    flat = array.reshape(1, -1)
+    return [flat[:, first : first + PIECE] for first in range(0, flat.size, PIECE)]

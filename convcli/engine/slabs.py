@@ -8,7 +8,7 @@ tiles, and its results are those of the whole image, bit by bit; of a tile that 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
 from functools import cached_property
 from itertools import groupby, product
@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from convcli.engine.windows import Held, look_up, rows_read
+from convcli.engine.windows import Held, distinct, look_up, rows_read
 from convcli.filters.exactness import exact_up_to
 from convcli.filters.filter import FILTERS, Filter, Layout
 from convcli.geometry.axis import Geometry
@@ -153,6 +153,11 @@ class Frame:
         return _view(order, slice(None) if layout.samples else None, slice(None) if there else None, layout)
 
     @property
+    def results(self) -> int:
+        """Result channels for each channel, or for all that are summed over."""
+        return self.filter.results
+
+    @property
     def outer(self) -> int:
         """How many of the loops are before it in the file."""
         return sum(self.info.axes.index(letter) < self.info.axes.index(self.letter) for letter in self.layout.loops)
@@ -169,16 +174,17 @@ class Frame:
         loops = tuple((0, self.info.size(letter)) for letter in self.layout.loops)
         return Slab(self, loops, tuple((0, size) for size in self.outputs), (None,) * len(self.outputs))
 
-    def slab(self, loops: Sequence[Span], span: Span) -> Slab:
-        """A slab with the rows that its windows read."""
+    def slab(self, loops: Mapping[str, Span], span: Span) -> Slab:
+        """A slab with the rows that its windows read: spans of the loops that are cut, and one of its axis."""
         spans = tuple(span if place == self.axis else (0, size) for place, size in enumerate(self.outputs))
         return self.box(loops, spans)
 
-    def box(self, loops: Sequence[Span], spans: Tile) -> Slab:
+    def box(self, loops: Mapping[str, Span], spans: Tile) -> Slab:
         """A part of all spatial axes, with what is read of each."""
         rows = (None if span == (0, size) and place != self.axis else self.reads(place, span)
                 for place, (span, size) in enumerate(zip(spans, self.outputs, strict=True)))  # fmt: skip
-        return Slab(self, tuple(loops), spans, tuple(rows))
+        every = zip(self.layout.loops, self.whole.loops, strict=True)
+        return Slab(self, tuple(loops.get(letter, whole) for letter, whole in every), spans, tuple(rows))
 
     def reads(self, axis: int, span: Span) -> Array:
         """The positions of a spatial axis that the tiles of a span read, in order."""
@@ -186,18 +192,40 @@ class Frame:
         window = self.axes[axis].window(tiles[0][0], tiles[-1][1])
         return rows_read(window, self.filter.borders[axis], self.axes[axis].size)
 
-    def slabs(self, most: int) -> Iterator[Slab]:
-        """Slabs of at most `most` bytes each, or of the least there can be, that cover all outputs in order."""
-        loops = self.whole.loops
-        for place in range(self.outer):
-            inner = (*((0, 1) for _ in range(place + 1)), *loops[place + 1 :])
-            if fitting := most // replace(self.whole, loops=inner).size:
-                yield from (self.slab(spans, self.whole.spans[self.axis]) for spans in _boxes(loops, place, fitting))
-                return
-        for spans in _boxes(loops, self.outer - 1, 1):
-            yield from self._stretches(spans, most)
+    def covering(self, rows: Array) -> Array:
+        """All rows of the cuts that hold any of these, in order."""
+        starts = np.array([start for start, _ in self.cuts])
+        found = (self.cuts[place] for place in distinct(np.searchsorted(starts, rows, "right") - 1))
+        return np.concatenate([np.arange(*span) for span in found])
 
-    def _stretches(self, loops: Sequence[Span], most: int) -> Iterator[Slab]:
+    def shape(self, slab: Slab) -> tuple[int, ...]:
+        """The shape that a slab's results are computed in: with several filters on an axis of their own."""
+        sizes = {letter: stop - start for letter, (start, stop) in slab.letters.items()}
+        sizes |= {letter: self.after.size(letter) for letter in self.layout.samples} | {FILTERS: self.results}
+        return tuple(sizes[letter] for letter in self.layout.outputs)
+
+    def slabs(self, most: int, bound: str = "") -> Iterator[Slab]:
+        """Slabs of at most `most` bytes each, or of the least there can be, that cover all outputs in order.
+
+        Axes that are `bound` are not cut.
+        """
+        whole, letters = self.whole, self.layout.loops[: self.outer]
+        order = [letter for letter in letters if letter not in bound]
+        for depth, letter in enumerate(order):
+            single = self.slab(dict.fromkeys(order[: depth + 1], (0, 1)), whole.span)
+            if fitting := most // single.size:
+                for loops in self._loops({**dict.fromkeys(order[:depth], 1), letter: fitting}):
+                    yield self.slab(loops, whole.span)
+                return
+        for loops in self._loops(dict.fromkeys(order, 1)):
+            yield from self._stretches(loops, most)
+
+    def _loops(self, steps: Mapping[str, int]) -> Iterator[dict[str, Span]]:
+        """Boxes of the loops: pieces of so many of each of these, all of the others."""
+        pieces = (touched((0, self.info.size(letter)), step, self.info.size(letter)) for letter, step in steps.items())
+        return (dict(zip(steps, spans, strict=True)) for spans in product(*pieces))
+
+    def _stretches(self, loops: Mapping[str, Span], most: int) -> Iterator[Slab]:
         """Runs of tiles, as long as they fit."""
         begun: Slab | None = None
         for start, stop in self.cuts:
@@ -287,12 +315,8 @@ class Slab:
 
     @cached_property
     def working_shape(self) -> tuple[int, ...]:
-        """The shape that results are computed in: the output's, with several filters on an axis of their own."""
-        frame, layout = self.frame, self.frame.layout
-        sizes = {letter: stop - start for letter, (start, stop) in self.letters.items()}
-        sizes |= {letter: frame.after.size(letter) for letter in layout.samples}
-        sizes[FILTERS] = frame.filter.results
-        return tuple(sizes[letter] for letter in layout.outputs)
+        """The shape that results are computed in."""
+        return self.frame.shape(self)
 
     @property
     def letters(self) -> dict[str, Span]:
@@ -315,14 +339,17 @@ class Slab:
         """The span of each axis of the result that it fills."""
         frame, spans = self.frame, self.letters
         if frame.filter.each and "C" in spans:  # results of each channel follow it
-            spans["C"] = (spans["C"][0] * frame.filter.results, spans["C"][1] * frame.filter.results)
+            spans["C"] = (spans["C"][0] * frame.results, spans["C"][1] * frame.results)
         return tuple(spans.get(letter, (0, frame.after.size(letter))) for letter in frame.after.axes)
 
     @property
     def size(self) -> int:
         """Bytes: what is read for it, and its results."""
         read = prod(stop - start for start, stop in self.read())
-        return read * _itemsize(self.frame.info) + prod(self.working_shape) * _itemsize(self.frame.after)
+        return (
+            read * np.dtype(self.frame.info.dtype).itemsize
+            + prod(self.working_shape) * np.dtype(self.frame.working).itemsize
+        )
 
 
 def _united(tasks: list[Task]) -> Task:
@@ -346,21 +373,4 @@ def narrowed(filter_: Filter, info: ImageInfo, plan: Plan) -> Plan:
 
 def _least(frame: Frame) -> Slab:
     """The first of the least slabs: a tile in one of each of the loops outside."""
-    outer = frame.outer
-    return frame.slab((*((0, 1) for _ in range(outer)), *frame.whole.loops[outer:]), frame.cuts[0])
-
-
-def _boxes(loops: Sequence[Span], place: int, step: int) -> Iterator[tuple[Span, ...]]:
-    """Single positions of the loops before `place`, pieces of `step` there, all of those behind."""
-    if place < 0:
-        yield tuple(loops)
-        return
-    (first, last), *rest = loops
-    for start in range(first, last, step if place == 0 else 1):
-        stop = min(start + step, last) if place == 0 else start + 1
-        for others in _boxes(rest, place - 1, step) if place else [tuple(rest)]:
-            yield ((start, stop), *others)
-
-
-def _itemsize(info: ImageInfo) -> int:
-    return np.dtype(info.dtype).itemsize
+    return frame.slab(dict.fromkeys(frame.layout.loops[: frame.outer], (0, 1)), frame.cuts[0])

@@ -9,17 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from convcli.errors import ConvError, UsageError
 from convcli.filters.combining import joined
-from convcli.filters.exactness import LONG, check_exact, most_exact
+from convcli.filters.exactness import LONG, most_exact
 from convcli.filters.filter import TIE, WIDE, Filter, Numbers
 from convcli.geometry.gridding import reach
-from convcli.image import Image, ImageInfo, as_sample
+from convcli.image import ImageInfo, as_sample
 from convcli.kernels.kernel import stack_kernels
 from convcli.operations.filter import Filtering, FilterWork
-from convcli.operations.operation import Limits, Progress, Work
+from convcli.operations.operation import Limits, Work
 from convcli.records import record, replace
 
 if TYPE_CHECKING:
-    from convcli.engine.samples import Counts
     from convcli.engine.stages import Stage
 
 Rate = tuple[int, ...]
@@ -64,11 +63,6 @@ class DilatedWork(FilterWork):
         stuffed = self.macs // prod(self.plan.problem.kernel) * prod(self.effective)
         if stuffed > self.macs:
             yield "", f"as at rate 1; the kernel with zeros between its taps would take {stuffed:,}"
-
-    def storing(self, dtype: str) -> DilatedWork:
-        """The same with its results as computed, in a floating-point type."""
-        numbers = replace(self.filter.numbers, dtype=dtype, range="clip", marked=False)
-        return replace(self, filter=replace(self.filter, numbers=numbers))
 
     @property
     def rate_line(self) -> str:
@@ -146,19 +140,9 @@ class Several(Work):
     works: tuple[DilatedWork, ...]
 
     @property
-    def stages(self) -> tuple[Stage, ...]:
-        """Those of all works."""
-        return tuple(stage for work in self.works for stage in work.stages)
-
-    @property
     def memory(self) -> int:
         """What they were planned for."""
         return self.works[0].memory
-
-    @property
-    def streams(self) -> bool:
-        """They are done one after the other on the whole image."""
-        return False
 
     @property
     def numbers(self) -> Numbers:
@@ -222,46 +206,18 @@ class SideBySideWork(Several):
     """Several rates with the plans for one image."""
 
     @cached_property
-    def after(self) -> ImageInfo:
-        """What the result will be: the results of every channel side by side, rate by rate."""
-        one = self.works[0].after
-        if "C" in one.axes:
-            sizes = {**dict(zip(one.axes, one.shape, strict=True)), "C": one.size("C") * len(self.works)}
-            return replace(one, shape=tuple(sizes[letter] for letter in one.axes))
-        first = min(one.axes.index(letter) for letter in self.works[0].filter.spatial + "S" if letter in one.axes)
-        shape = (*one.shape[:first], len(self.works), *one.shape[first:])
-        return replace(one, axes=f"{one.axes[:first]}C{one.axes[first:]}", shape=shape)
+    def stages(self) -> tuple[Stage, ...]:
+        """The rates as one stage, cut as the one with the largest tiles."""
+        from convcli.engine.stages.beside import BesideStage
+
+        stages = tuple(work.stage for work in self.works)
+        largest = max((work.plan for work in self.works), key=lambda plan: plan.tile)
+        return (BesideStage(stages[0].filter, self.before, largest, stages),)
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What a user might not expect."""
         return tuple(dict.fromkeys(note for work in self.works for note in work.notes))
-
-    def run(self, image: Image, *, verify: int = 0, progress: Progress | None = None) -> tuple[Image, Counts]:
-        """Filter at every rate; where results are spread over the range of the type, all are together."""
-        import numpy as np
-
-        from convcli.engine.samples import Counts, extremes, spread
-
-        rescaled = self.numbers.range == "rescale"
-        dtype = "float64" if rescaled else self.after.dtype
-        result, counts = np.empty(self.after.shape, dtype), Counts()
-        for number, work in enumerate(self.works):
-            step = work.storing("float64") if rescaled else work
-            made, found = step.run(image, verify=verify, progress=progress)
-            self.place(result, number)[...] = made.data.reshape(self.place(result, number).shape)
-            counts.add(found)
-        if rescaled:
-            values, result = result, np.empty(self.after.shape, self.after.dtype)
-            counts = spread(values, *extremes(values), result, self.after.missing)
-        return Image(self.after, result), counts
-
-    def place(self, result: Any, number: int) -> Any:
-        """Where one rate's results go: a view of all as (..., input channels, rates, kernels, ...)."""
-        axis = self.after.axes.index("C")
-        outer = self.before.size("C") if self.works[0].filter.each else 1
-        shape = (*result.shape[:axis], outer, len(self.works), -1, *result.shape[axis + 1 :])
-        return result.reshape(shape)[(*(slice(None),) * (axis + 1), number)]
 
     def rows(self) -> Iterator[tuple[str, str]]:
         """The first rate as a filter, then a line for each."""
@@ -331,10 +287,27 @@ class ChainWork(Several):
         return self.last.numbers
 
     @cached_property
-    def after(self) -> ImageInfo:
-        """What the result will be."""
-        dtype = self.last.output_dtype(self.before)
-        return replace(self.works[-1].after, dtype=dtype, missing=as_sample(self.before.missing, dtype))
+    def stages(self) -> tuple[Stage, ...]:
+        """Samples to numbers, every step, and numbers to samples once."""
+        from convcli.engine.stages.pointwise import ToNumbers, ToSamples
+
+        steps, scale = [work.stage for work in self.works], scale_of(self.last, self.before)
+        dtype, plan = self.last.output_dtype(self.before), steps[-1].plan
+        after = replace(steps[-1].after, dtype=dtype, missing=as_sample(self.before.missing, dtype))
+        entry = ToNumbers(steps[0].filter, self.before, steps[0].plan, steps[0].info, scale, self.exact)
+        return (entry, *steps, ToSamples(self.last, steps[-1].after, plan, after, scale))
+
+    @property
+    def exact(self) -> int | None:
+        """The largest 64-bit integer that float64 takes through all steps, where that is asked for."""
+        rounded = not self.last.output_dtype(self.before).startswith("float") and self.numbers.range != "rescale"
+        gain = prod(max(1.0, work.filter.size) for work in self.works) * self.numbers.scale
+        return most_exact(gain) if rounded and self.before.dtype in LONG else None
+
+    @property
+    def outputs(self) -> int:
+        """Outputs of all, and the samples at both ends."""
+        return super().outputs + prod(self.before.shape) + prod(self.after.shape)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -361,57 +334,6 @@ class ChainWork(Several):
             f"of {times([size for size, _ in self.seen])} (Wang et al., 2018, arXiv:1702.08502); "
             "rates that begin with 1 and share no factor, such as 1,2,5, leave no holes"
         )
-
-    def run(self, image: Image, *, verify: int = 0, progress: Progress | None = None) -> tuple[Image, Counts]:
-        """Samples to numbers, every step, and numbers to samples once."""
-        self.check_pixels(image)
-        now = self.entered(image)
-        for work in self.works:
-            now, _ = work.run(now, verify=verify, progress=progress)
-        return self.left(now)
-
-    def check_pixels(self, image: Image) -> None:
-        """Refuse 64-bit integers beyond what float64 takes through all steps."""
-        from convcli.engine.integers import bounds
-
-        whole = not self.after.dtype.startswith("float") and self.numbers.range != "rescale"
-        if whole and self.before.dtype in LONG:
-            gain = prod(max(1.0, work.filter.size) for work in self.works) * self.numbers.scale
-            check_exact(most_exact(gain), *bounds(image.data, self.before), self.before)
-
-    def entered(self, image: Image) -> Image:
-        """The image as floating point, what is unknown as NaN."""
-        import numpy as np
-
-        info = self.works[0].before
-        values = np.array(image.data, info.dtype)
-        if self.before.missing is not None:
-            unknown = image.data == self.before.missing
-            if self.last.each and self.before.has_alpha:
-                np.moveaxis(unknown, self.before.axes.index("S"), -1)[..., -1] = False  # opacity is always known
-            values[unknown] = np.nan
-        values /= scale_of(self.last, self.before)
-        return Image(info, values)
-
-    def left(self, now: Image) -> tuple[Image, Counts]:
-        """The result: colours scaled, rounded and clipped as asked, opacity as it is."""
-        import numpy as np
-
-        from convcli.engine.samples import extremes, put, spread, store
-
-        numbers, rescaled = self.numbers, self.numbers.range == "rescale"
-        target = np.empty(now.data.shape, now.info.dtype if rescaled else self.after.dtype)
-        values = now.data * scale_of(self.last, self.before)
-        colours = slice(-1) if self.last.each and now.info.has_alpha else slice(None)
-        axis = now.info.axes.find("S")
-        moved, stored = (np.moveaxis(each, axis, -1) if axis >= 0 else each for each in (values, target))
-        counts = store(moved[..., colours], stored[..., colours], numbers, numbers.bias, self.after.missing)
-        if colours.stop == -1:
-            put(moved[..., -1:], stored[..., -1:])
-        if rescaled:
-            result = np.empty(target.shape, self.after.dtype)
-            return Image(self.after, result), spread(target, *extremes(target), result, self.after.missing)
-        return Image(self.after, target), counts
 
     def facts(self) -> dict[str, Any]:
         """The keys that others rely on, with what the whole chain sees."""

@@ -18,6 +18,7 @@ from convcli.tables import seconds
 
 if TYPE_CHECKING:
     from convcli.engine.stages import Stage
+    from convcli.engine.stages.filter import FilterStage
 
 Build = Callable[[ImageInfo], Filter]
 
@@ -50,21 +51,21 @@ class FilterWork(Work):
     plan: Plan
 
     @cached_property
-    def stages(self) -> tuple[Stage, ...]:
-        """The filter alone."""
+    def stage(self) -> FilterStage:
+        """The filter for the engine."""
         from convcli.engine.stages.filter import FilterStage
 
-        return (FilterStage(self.filter, self.before, self.plan),)
+        return FilterStage(self.filter, self.before, self.plan)
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The filter alone."""
+        return (self.stage,)
 
     @property
     def memory(self) -> int:
         """What it was planned for."""
         return self.plan.memory
-
-    @cached_property
-    def after(self) -> ImageInfo:
-        """What the result will be."""
-        return self.filter.output_info(self.before)
 
     @property
     def numbers(self) -> Numbers:

@@ -52,6 +52,7 @@ class Work(Protocol):
     @property
     def after(self) -> ImageInfo:
         """What the result will be."""
+        return self.stages[-1].after
 
     @property
     def numbers(self) -> Numbers:

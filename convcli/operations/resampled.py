@@ -19,7 +19,7 @@ from convcli.planner import Candidate, Plan
 from convcli.records import record, replace
 
 if TYPE_CHECKING:
-    from convcli.engine.stages import Stage
+    from convcli.engine.stages.resample import ResampleStage
 
 LARGEST_WINDOW = 2**20
 """Pixels that a tile reads or writes at most."""
@@ -55,11 +55,11 @@ class EnlargedWork(FilterWork):
     filter: ResampledFilter
 
     @cached_property
-    def stages(self) -> tuple[Stage, ...]:
-        """The enlargement alone."""
+    def stage(self) -> ResampleStage:
+        """The enlargement for the engine."""
         from convcli.engine.stages.resample import ResampleStage
 
-        return (ResampleStage(self.filter, self.before, self.plan),)
+        return ResampleStage(self.filter, self.before, self.plan)
 
     @property
     def macs(self) -> int:

@@ -71,11 +71,6 @@ class TransposedWork(Work):
     explain: bool
 
     @cached_property
-    def after(self) -> ImageInfo:
-        """What the result will be."""
-        return self.filter.output_info(self.before)
-
-    @cached_property
     def stages(self) -> tuple[Stage, ...]:
         """The frame, which the parts fill."""
         from convcli.engine.stages.phases import PhasesStage

@@ -6,7 +6,7 @@ from those pixels it computes that box, with the bits that it has in the whole. 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from convcli.engine.slabs import Slab, Span
@@ -71,11 +71,21 @@ class Stage(Protocol):
     def whole(self) -> Slab:
         """All at once."""
 
-    def slab(self, loops: Sequence[Span], span: Span) -> Slab:
+    @property
+    def results(self) -> int:
+        """Result channels for each channel, or for all that are summed over."""
+
+    def slab(self, loops: Mapping[str, Span], span: Span) -> Slab:
         """A box of results: these spans of the loops, this one along the axis that is cut."""
 
-    def slabs(self, most: int) -> Iterator[Slab]:
-        """Slabs of at most `most` bytes each, or of the least there can be, that cover all results in order."""
+    def slabs(self, most: int, bound: str = "") -> Iterator[Slab]:
+        """Slabs of at most `most` bytes each, or of the least there can be, that cover all results in order.
+
+        Axes that are `bound` are not cut.
+        """
+
+    def covering(self, rows: Array) -> Array:
+        """All rows of the cuts that hold any of these rows of its results, in order."""
 
     def fill(self, slab: Slab, pixels: Array, values: Array, crew: Crew) -> None:
         """Compute a slab's results from the pixels that it holds, into `values` of its working shape."""
