@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import field
+from functools import cached_property
 from itertools import pairwise
 from math import ceil, inf, prod
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -61,8 +62,7 @@ def rounding(problem: Problem) -> float:
     """
     if _several(problem) and not problem.steady:
         return inf
-    longest = max(problem.kernel)
-    return (4e-7 if longest <= 32 else 9e-7) * max(1, problem.rank or 1)
+    return (4e-7 if max(problem.kernel) <= 32 else 9e-7) * max(1, problem.rank or 1)
 
 
 def _several(problem: Problem) -> bool:
@@ -330,7 +330,7 @@ class Compiled:
         """Whether threads of BLAS would come on top of those that call it."""
         return any(isinstance(each, Product) for chain in self.chains for each in chain)
 
-    @property
+    @cached_property
     def shares(self) -> bool:
         """Whether threads can share a call: one that makes both passes."""
         return len(self.problem.axes) == 2 and in_strips(self.problem)
