@@ -149,6 +149,7 @@ FORMATS = {
             (".nii",),
             rb"\x5c\x01\0\0|\0\0\x01\x5c|\x1c\x02\0\0|\0\0\x02\x1c",
             HELD_BY_NIFTI,
+            streams=True,
         ),
         Format("nifti-gz", "compressed NIfTI", "nifti.whole", (".nii.gz",), rb"\x1f\x8b", HELD_BY_NIFTI),
         Format("npy", "NumPy array", "npy", (".npy",), rb"\x93NUMPY", streams=True),

@@ -14,7 +14,7 @@ import numpy as np
 
 from convcli.formats.failures import corrupt
 from convcli.formats.pixels import Array
-from convcli.image import Spans
+from convcli.image import PixelTarget, Spans
 from convcli.records import record
 
 
@@ -52,6 +52,24 @@ class Flat:
             if count == 0:
                 raise corrupt(self.title, f"it is cut short: {len(buffer):,} bytes of pixels are missing")
             buffer, offset = buffer[count:], offset + count
+
+
+@record
+class Reordered:
+    """A target whose axes are in another order: `places` says where each of its axes is among the image's."""
+
+    target: PixelTarget
+    places: list[int]
+
+    def write(self, spans: Spans, pixels: Array) -> None:
+        """Put a window into its place."""
+        self.target.write(tuple(spans[place] for place in self.places), in_order(pixels, self.places))
+
+
+def in_order(pixels: Array, places: list[int]) -> Array:
+    """A view of pixels with their axes in the order of `places`; an axis of length 1 may be left out."""
+    left_out = [place for place in range(pixels.ndim) if place not in places]
+    return pixels.transpose(places + left_out).reshape([pixels.shape[place] for place in places])
 
 
 def pieces(shape: Sequence[int], spans: Spans) -> Iterator[tuple[int, tuple[int, ...]]]:

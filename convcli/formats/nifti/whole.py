@@ -20,7 +20,7 @@ import numpy as np
 
 from convcli.errors import ConvError
 from convcli.formats.failures import corrupt, decoding
-from convcli.formats.flat import Flat
+from convcli.formats.flat import Flat, Reordered, in_order
 from convcli.formats.layout import check_series
 from convcli.formats.limits import DEFLATE_RATIO, check_declared, check_ratio, times
 from convcli.formats.nifti.geometry import mended
@@ -28,7 +28,7 @@ from convcli.formats.options import ReadOptions, WriteOptions
 from convcli.formats.pixels import filled
 from convcli.formats.source import Source, kept_open
 from convcli.formats.units import LENGTHS
-from convcli.image import Image, ImageInfo, PixelSource
+from convcli.image import Image, ImageInfo, PixelSource, PixelTarget
 from convcli.records import record
 
 DAMAGE = (ValueError, TypeError, KeyError, ArithmeticError, EOFError, OSError, zlib.error)
@@ -241,17 +241,32 @@ def check(info: ImageInfo) -> None:
 
 def write(stream: BinaryIO, image: Image, _options: WriteOptions, kind: str) -> None:
     """Write header, extensions and pixels, as the file was that the image came from."""
-    info = image.info
-    kept = info.metadata.get("nifti", {})
-    header, extensions = renewed(info, kept.get("header")), kept.get("extensions", b"")
-    order = [axis for axis in AXES + "S" if axis in info.axes]
-    pixels = image.data.transpose([info.axes.index(axis) for axis in order])
-    dtype = np.dtype(info.dtype).newbyteorder(header.endianness)
-    header["vox_offset"] = header.template_dtype.itemsize + FLAG + len(extensions)
+    head, dtype, order = laid_out(image.info)
+    pixels = in_order(image.data, order)
     with packing(stream, packed=kind == "nifti-gz") as out:
-        out.write(header.binaryblock + bytes([bool(extensions), 0, 0, 0]) + extensions)
+        out.write(head)
         for part in pixels if pixels.ndim > 2 else (pixels,):
             out.write(np.ascontiguousarray(part, dtype).data)
+
+
+@contextmanager
+def streamed(stream: BinaryIO, info: ImageInfo, _options: WriteOptions, _kind: str) -> Iterator[PixelTarget]:
+    """The same file, not compressed, whose numbers are written as they come."""
+    head, dtype, order = laid_out(info)
+    stream.write(head)
+    shape = tuple(info.shape[place] for place in order)
+    stream.truncate(len(head) + prod(shape) * dtype.itemsize)
+    yield Reordered(Flat(stream, len(head), dtype, shape, "NIfTI"), order)
+
+
+def laid_out(info: ImageInfo) -> tuple[bytes, np.dtype[Any], list[int]]:
+    """What stands before the pixels, their type with its byte order, and the places of an image's axes in the file."""
+    kept = info.metadata.get("nifti", {})
+    header, extensions = renewed(info, kept.get("header")), kept.get("extensions", b"")
+    header["vox_offset"] = header.template_dtype.itemsize + FLAG + len(extensions)
+    head = header.binaryblock + bytes([bool(extensions), 0, 0, 0]) + extensions
+    dtype = np.dtype(info.dtype).newbyteorder(header.endianness)
+    return head, dtype, [info.axes.index(axis) for axis in AXES + "S" if axis in info.axes]
 
 
 @contextmanager

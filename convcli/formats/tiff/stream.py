@@ -20,11 +20,11 @@ import numpy as np
 from tifffile import TIFF
 
 from convcli.errors import ConvError
-from convcli.formats.flat import Flat
+from convcli.formats.flat import Flat, Reordered
 from convcli.formats.options import WriteOptions
 from convcli.formats.pixels import Array
 from convcli.formats.tiff.ifd import SIZES, Layout, layout_of, page_offsets, read_directory, value_places
-from convcli.formats.tiff.write import banded, in_order, save, stored_order, structure
+from convcli.formats.tiff.write import banded, save, stored_order, structure
 from convcli.image import ImageInfo, PixelTarget, Spans
 from convcli.records import record
 
@@ -51,18 +51,6 @@ def streamed(stream: BinaryIO, info: ImageInfo, options: WriteOptions, kind: str
         offset, size = save(stream, order, options, kind, None, **described)
         stream.truncate(max(offset + size, stream.seek(0, os.SEEK_END)))
         yield Reordered(Flat(stream, offset, dtype, order.shape, "TIFF"), places)
-
-
-@record
-class Reordered:
-    """A target whose axes are in another order: `places` says where each of its axes is among the image's."""
-
-    target: PixelTarget
-    places: list[int]
-
-    def write(self, spans: Spans, pixels: Array) -> None:
-        """Put a window into its place."""
-        self.target.write(tuple(spans[place] for place in self.places), in_order(pixels, self.places))
 
 
 @record(frozen=False)

@@ -14,6 +14,7 @@ import numpy as np
 from tifffile import FileHandle, TiffWriter
 
 from convcli.errors import ConvError
+from convcli.formats.flat import in_order
 from convcli.formats.options import WriteOptions
 from convcli.formats.tiff import exif_directories, imagej, ome
 from convcli.formats.tiff.geotiff import GEOGRAPHY, marking, placed
@@ -118,12 +119,6 @@ def stored_order(info: ImageInfo) -> tuple[list[int], ImageInfo]:
     order = leading + ["S"] * (several and planar) + ["Y", "X"] + ["S"] * (several and not planar)
     places = [info.axes.index(axis) for axis in order]
     return places, replace(info, axes="".join(order), shape=tuple(info.shape[place] for place in places))
-
-
-def in_order(pixels: np.ndarray[Any, Any], places: list[int]) -> np.ndarray[Any, Any]:
-    """A view of pixels with their axes in the order of `places`; an axis of length 1 may be left out."""
-    left_out = [place for place in range(pixels.ndim) if place not in places]
-    return pixels.transpose(places + left_out).reshape([pixels.shape[place] for place in places])
 
 
 def structure(info: ImageInfo, options: WriteOptions) -> dict[str, Any]:
