@@ -12,7 +12,6 @@ from __future__ import annotations
 import sys
 
 import numpy as np
-from convcli.batches import processing
 
 import crossing
 from convcli.engine import run as engine

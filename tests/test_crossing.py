@@ -7,7 +7,6 @@ python tests/crossing_bits.py --cases 5000 --seed 1
 
 import numpy as np
 import pytest
-from convcli.batches import processing
 
 import crossing
 import crossing_bits
