@@ -110,7 +110,7 @@ def make_plan(
         what = f"one output reads {extent} pixels, {least:,} bytes of working memory"
         raise ConvError(f"{what}; raise --memory", "memory")
     assert best.cost is not None
-    working = replace(problem, itemsize=best.itemsize)
+    working = problem if best.itemsize == problem.itemsize else replace(problem, itemsize=best.itemsize)
     chosen = load(best.method)
     tile = _shared(chosen, working.depthwise, _cut_for(chosen, working, best.threads))
     tile = _bounded(chosen, tile, working, PAIRED if problem.multiplier else memory // threads)
@@ -126,7 +126,7 @@ def _ask(name: str, problem: Problem, threads: int, machine: Machine, memory: in
     """A method's price for the precision it needs, by several threads; of a pair it computes the depthwise step."""
     method = load(name)
     single = problem.itemsize == 4 and method.rounding(problem.depthwise) <= problem.tolerance
-    working = replace(problem, itemsize=4 if single else 8)
+    working = problem if single or problem.itemsize == 8 else replace(problem, itemsize=8)
     step = working.depthwise
     if problem.halves and name not in EXACT:
         return Candidate(name, working.itemsize, refused="only direct and gemm add up 64-bit integers without rounding")

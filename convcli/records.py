@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import MISSING, Field, FrozenInstanceError, dataclass, field, fields
+from functools import cache
 from operator import attrgetter
 from typing import Any, NoReturn, TypeVar, dataclass_transform, overload
 
@@ -56,8 +57,15 @@ def _made(cls: Any, *, frozen: bool, eq: bool) -> Any:
 def replace(old: T, /, **changes: Any) -> T:
     """A record with some of its fields changed."""
     state = vars(old)
-    kept = {each.name: state[each.name] for each in fields(old) if each.init}  # type: ignore[arg-type]
-    return type(old)(**kept | changes)
+    kind: Any = type(old)
+    made: T = kind(**{name: state[name] for name in _given(kind)} | changes)
+    return made
+
+
+@cache
+def _given(kind: Any) -> tuple[str, ...]:
+    """The fields of a class of records that it is made from."""
+    return tuple(each.name for each in fields(kind) if each.init)
 
 
 def _initializer(every: tuple[Field[Any], ...], *, finished: bool) -> Callable[..., None]:

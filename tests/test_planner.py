@@ -1,7 +1,12 @@
 """What a plan says of threads and tiles is what runs, and threads that share an image have equal parts of it."""
 
+from itertools import product
+from math import log2, prod
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from convcli.engine import workers
 from convcli.engine.convolve import convolve
@@ -12,6 +17,7 @@ from convcli.geometry.axis import padded
 from convcli.geometry.problem import Problem
 from convcli.image import ImageInfo
 from convcli.kernels.kernel import Kernel
+from convcli.methods import fft
 from convcli.planner import load, make_plan
 
 IMAGES = (
@@ -74,3 +80,23 @@ def test_neither_threads_nor_memory_choose_the_method(taps, size, channels, dila
         settings = [(threads, memory) for threads in (1, 2, 3, 16) for memory in (2**24, 2**26, 2**28)]
         plans = [make_plan(problem, threads=threads, memory=memory) for threads, memory in settings]
         assert 1 == len({(plan.method, plan.itemsize) for plan in plans})
+
+
+AXIS = st.integers(5, 90), st.integers(1, 9), st.integers(1, 2), st.integers(1, 3)
+
+
+@settings(max_examples=25)
+@given(sizes=st.lists(st.tuples(*AXIS), min_size=2, max_size=3))
+def test_no_other_lengths_of_transforms_cost_less(sizes):
+    axes = tuple(padded(*each, "same") for each in sizes)
+    most = fft.MOST_VALUES[len(axes)]
+
+    def cost(shape):
+        tiles = [-(-a.output // ((n - a.extent) // a.stride + 1)) for a, n in zip(axes, shape, strict=True)]
+        levels = sum(log2(n) + 2 for n in shape)
+        return prod(tiles) * (prod(shape) * levels * (2 if prod(shape) > most else 1) + fft.CALLS)
+
+    wholes = [a.stride * (a.output - 1) + a.extent for a in axes]
+    upper = [min(n for n in fft.LENGTHS if n >= whole) for whole in wholes]
+    tried = [[n for n in fft.LENGTHS if a.extent <= n <= most] for a, most in zip(axes, upper, strict=True)]
+    assert min(map(cost, product(*tried))) == cost(fft.lengths(axes))

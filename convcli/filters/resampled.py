@@ -8,6 +8,7 @@ distance; the weights of each new pixel are divided by their sum.
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import cached_property
 from math import ceil, floor, fsum
 
 from convcli.errors import ConvError
@@ -61,7 +62,7 @@ class Resampled(Geometry):
         """The weight by the distance."""
         return CURVES[self.name]
 
-    @property
+    @cached_property
     def output(self) -> int:
         """New pixels."""
         return self.wanted

@@ -6,19 +6,14 @@ Formulas: Dumoulin and Visin, "A guide to convolution arithmetic for deep learni
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 from convcli.errors import ConvError
 
 
-class Geometry(NamedTuple):
-    """One axis: `size` pixels, a kernel of `kernel` taps `dilation` apart, moved by `stride` over the padded axis.
-
-    >>> g = Geometry(size=6, kernel=3, stride=2, begin=1, end=1)
-    >>> g.output, g.dropped
-    (3, 1)
-    """
+class Sizes(NamedTuple):
+    """What an axis is made of."""
 
     size: int
     kernel: int
@@ -27,12 +22,26 @@ class Geometry(NamedTuple):
     begin: int = 0
     end: int = 0
 
-    @property
+
+class Geometry(Sizes):
+    """One axis: `size` pixels, a kernel of `kernel` taps `dilation` apart, moved by `stride` over the padded axis.
+
+    A plan asks for the same numbers hundreds of times: each is computed once, and travels with no pickle.
+
+    >>> g = Geometry(size=6, kernel=3, stride=2, begin=1, end=1)
+    >>> g.output, g.dropped
+    (3, 1)
+    """
+
+    def __getstate__(self) -> None:
+        """Nothing but the sizes."""
+
+    @cached_property
     def extent(self) -> int:
         """The effective kernel K = d (k - 1) + 1: pixels from the first tap to the last, both counted."""
         return effective_kernel(self.kernel, self.dilation)
 
-    @property
+    @cached_property
     def output(self) -> int:
         """floor((n + p0 + p1 - K) / s) + 1, or 0 where the kernel does not fit."""
         return max(0, (self.size + self.begin + self.end - self.extent) // self.stride + 1)

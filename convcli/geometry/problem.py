@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from math import prod
 
 from convcli.geometry.axis import Geometry
@@ -52,7 +53,7 @@ class Problem:
         """Channels between the two steps of a pair; 0 where the problem is no pair."""
         return self.channels_in * self.multiplier
 
-    @property
+    @cached_property
     def depthwise(self) -> Problem:
         """What a method computes: the first step of a pair, or the problem itself."""
         if not self.multiplier:
@@ -64,12 +65,12 @@ class Problem:
         """What is computed one by one: planes, or the samples of an image at once."""
         return self.planes // self.together
 
-    @property
+    @cached_property
     def output(self) -> tuple[int, ...]:
         """Output positions per spatial axis."""
         return tuple(axis.output for axis in self.axes)
 
-    @property
+    @cached_property
     def kernel(self) -> tuple[int, ...]:
         """Taps per spatial axis."""
         return tuple(axis.kernel for axis in self.axes)

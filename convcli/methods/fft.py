@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from functools import cache
 from itertools import product
-from math import ceil, log2, prod
-from typing import TYPE_CHECKING, Any
+from math import ceil, inf, log2, prod
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from convcli.geometry.axis import Geometry
 from convcli.geometry.problem import Cost, Problem
@@ -31,6 +31,8 @@ LENGTHS = tuple(
 """Lengths that transform fast: few factors, all small."""
 MOST_VALUES = {1: 2**16, 2: 2**17, 3: 96**3}
 """Values of a tile by number of axes: beyond, it falls out of the second-level cache."""
+CALLS = 4000
+"""What the calls for a tile cost, in values that one level of a transform passes."""
 MOST_SPECTRA = 2**26
 """Complex values that the kernel's spectra may take: 512 MiB of complex64."""
 
@@ -83,37 +85,49 @@ def startup(problem: Problem, machine: Machine) -> float:
     return 0.0 if fourier.able(problem) or "scipy.fft" in sys.modules else machine.import_fft
 
 
+class Length(NamedTuple):
+    """A length of transforms along an axis: how many tiles there then are, and log2 of the length, and 2 for moving."""
+
+    values: int
+    tiles: int
+    levels: float
+
+
 @cache
 def lengths(axes: tuple[Geometry, ...]) -> tuple[int, ...]:
-    """The transform length per axis that costs least per output.
+    """The transform length per axis that costs least per output: transforms of all tiles, and calls for each of them.
+
+    Transforms take twice as long where a tile leaves the cache. A volume has thousands of combinations: those of the
+    last axis are looked at only where the others leave a chance.
 
     >>> lengths((Geometry(40, 31, 1, 1, 15, 15),) * 2)
     (72, 72)
     """
-    options = [_candidates(axis) for axis in axes]
-    most = MOST_VALUES.get(len(axes), 2**20)
-    return min(product(*options), key=lambda shape: _per_output(shape, axes, most))
+    *outer, last = map(_candidates, axes)
+    most, best = MOST_VALUES.get(len(axes), 2**20), inf
+    found: tuple[int, ...] = ()
+    least, fewest = min(each.values * each.tiles for each in last), min(each.levels for each in last)
+    for others in product(*outer):
+        values, tiles = prod(each.values for each in others), prod(each.tiles for each in others)
+        levels = sum(each.levels for each in others)
+        if tiles * values * least * (levels + fewest) >= best:
+            continue
+        for each in last:
+            size = values * each.values
+            cost = tiles * each.tiles * (size * (levels + each.levels) * (2 if size > most else 1) + CALLS)
+            if cost < best:
+                best, found = cost, (*(other.values for other in others), each.values)
+    return found
 
 
-def _candidates(axis: Geometry) -> list[int]:
+def _candidates(axis: Geometry) -> list[Length]:
     """Lengths worth a try: from just above the kernel to the whole axis at once, one for each number of tiles."""
     whole = axis.stride * (axis.output - 1) + axis.extent
     enough = next((n for n in LENGTHS if n >= whole), whole)
     least = min(enough, next((n for n in LENGTHS if n >= axis.extent), axis.extent))
     lengths = [n for n in LENGTHS if least <= n <= enough and (n <= 1024 or n == least)] or [enough]
-    return list({_tiles(axis, n): n for n in reversed(lengths)}.values())
-
-
-def _tiles(axis: Geometry, length: int) -> int:
-    """Tiles of a transform length along an axis."""
-    return ceil(axis.output / ((length - axis.extent) // axis.stride + 1))
-
-
-def _per_output(shape: tuple[int, ...], axes: tuple[Geometry, ...], most: int) -> float:
-    """Relative time: transforms of all tiles; twice as slow where a tile leaves the cache."""
-    tiles = prod(map(_tiles, axes, shape))
-    values = prod(shape)
-    return tiles * (values * sum(log2(n) + 2 for n in shape) * (2 if values > most else 1) + 4000)
+    shortest = {ceil(axis.output / ((n - axis.extent) // axis.stride + 1)): n for n in reversed(lengths)}
+    return [Length(n, tiles, log2(n) + 2) for tiles, n in shortest.items()]
 
 
 def prepare(taps: Array, problem: Problem) -> Fft | fourier.Fourier | Kept:
