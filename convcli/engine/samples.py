@@ -228,7 +228,8 @@ def spread(values: Array, low: float, high: float, target: Array, missing: float
     bottom, top = (0.0, 1.0) if target.dtype.kind == "f" else limits(target.dtype, np.dtype("float64"))
     slope, counts = (top - bottom) / (high - low) if high > low else 0.0, Counts()
     for part, stored in zip(pieces(values), pieces(target), strict=True):
-        placed = (part - low) * slope + bottom
+        with np.errstate(over="ignore", invalid="ignore"):  # the range of what float64 holds is beyond it
+            placed = (part - low) * slope + bottom
         np.clip(placed, bottom, top, out=placed, where=np.isfinite(part))  # rounding puts the largest beyond int64
         counts.add(put(placed, stored, missing))
     return counts

@@ -13,7 +13,6 @@ from convcli.errors import KernelError
 from convcli.kernels.inline import is_inline, parse_inline
 from convcli.kernels.kernel import Kernel, stack_kernels
 from convcli.kernels.named import KERNELS, NamedKernel, parse_named, suggestion
-from convcli.kernels.nested import is_list, parse_list
 from convcli.kernels.parameters import Space, has_unit
 
 __all__ = ["KERNELS", "Kernel", "NamedKernel", "is_measured", "meant_by", "parse_kernel", "stack_kernels"]
@@ -44,10 +43,12 @@ def parse_kernel(
         return read_file(text, ndim, stdin)
     if is_inline(bare):
         return parse_inline(bare, ndim)
-    if is_list(bare):
-        return parse_list(bare, ndim)
     if name_of(bare) in KERNELS:
         return parse_named(bare.lower(), Space(ndim, spacing or {}), stride)
+    from convcli.kernels.nested import is_list, parse_list  # most kernels are none
+
+    if is_list(bare):
+        return parse_list(bare, ndim)
     if os.path.lexists(text) or ("/" in text and not meant_by(bare)):
         return read_file(text, ndim, stdin)
     return parse_unknown(bare, ndim)

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from convcli.geometry.axis import Geometry
 from convcli.geometry.problem import Cost, Problem
 from convcli.methods import fourier
-from convcli.methods.promise import Kept, of_transform
 from convcli.records import record, replace
 
 if TYPE_CHECKING:
     import numpy as np
 
     from convcli.machine import Machine
+    from convcli.methods.promise import Kept
 
     Array = np.ndarray[Any, Any]
 
@@ -149,6 +149,8 @@ def prepare(taps: Array, problem: Problem) -> Fft | fourier.Fourier | Kept:
         yielded = tile(problem)
     if not problem.local:
         return made
+    from convcli.methods.promise import Kept, of_transform
+
     each = zip(taps, gains, strict=True)
     promises = tuple(of_transform(problem, filter_[0], gain, values, yielded) for filter_, gain in each)
     if isinstance(made, fourier.Fourier):  # which judges pair by pair

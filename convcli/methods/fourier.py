@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 from convcli import native
 from convcli.geometry.axis import Geometry
 from convcli.geometry.problem import Cost, Problem
-from convcli.methods.promise import Promise
-from convcli.native.spectra import Seen, Spectrum
 from convcli.records import record
 
 if TYPE_CHECKING:
     import numpy as np
 
     from convcli.machine import Machine
+    from convcli.methods.promise import Promise
+    from convcli.native.spectra import Seen, Spectrum
 
     Array = np.ndarray[Any, Any]
 
@@ -98,6 +98,8 @@ def prepare(taps: Array, problem: Problem) -> Fourier:
 
     shape = lengths(problem.axes)
     planes = np.ascontiguousarray(taps[:, 0], np.float32)
+    from convcli.native.spectra import Spectrum
+
     return Fourier(problem, shape, tuple(Spectrum(plane, shape) for plane in planes))
 
 
