@@ -24,6 +24,9 @@ def record(*, frozen: bool = True, eq: bool = True) -> Callable[[type[T]], type[
 def record(cls: Any = None, /, *, frozen: bool = True, eq: bool = True) -> Any:
     """A class of records, frozen unless told otherwise, equal where their fields are.
 
+    A frozen one travels (`pickle`, `copy`) as the values that it was made of, and is made of them again: what it has
+    cached of itself stays behind, so that it is as small after use as before.
+
     >>> @record
     ... class Point:
     ...     x: int
@@ -47,7 +50,7 @@ def _made(cls: Any, *, frozen: bool, eq: bool) -> Any:
     if eq and (compared := [each.name for each in fields(cls) if each.compare]):
         methods |= _comparison(attrgetter(*compared), frozen=frozen)
     if frozen:
-        methods |= {"__setattr__": _refuse, "__delattr__": _refuse}
+        methods |= {"__setattr__": _refuse, "__delattr__": _refuse, "__reduce__": _reducer(fields(cls))}
     for name, method in methods.items():
         if name not in own or (name == "__hash__" and cls.__dict__[name] is None):
             setattr(cls, name, method)
@@ -106,6 +109,17 @@ def _comparison(values: attrgetter[Any], *, frozen: bool) -> dict[str, Any]:
         return hash(values(self))
 
     return {"__eq__": eq, "__hash__": hash_ if frozen else None}
+
+
+def _reducer(every: tuple[Field[Any], ...]) -> Callable[[Any], tuple[type, tuple[Any, ...]]]:
+    """A method that says how to make the same record again: the class and the values of its fields, by place."""
+    names = [each.name for each in every if each.init]
+
+    def reduce(self: Any) -> tuple[type, tuple[Any, ...]]:
+        state = vars(self)
+        return type(self), tuple([state[name] for name in names])
+
+    return reduce
 
 
 def _repr(self: Any) -> str:

@@ -5,9 +5,13 @@ import pickle
 from dataclasses import FrozenInstanceError, asdict, dataclass, field, fields, is_dataclass
 from functools import cached_property
 
+import numpy as np
 import pytest
 
+from convcli.cli import run
 from convcli.records import record, replace
+from convcli.report import Report
+from convcli.runs import one
 
 
 @record
@@ -130,3 +134,60 @@ def test_they_travel(again):
     assert one.twice == 2
     assert again(one) == one
     assert again(one).c == [3]
+
+
+def test_those_that_change_travel_with_what_became_of_them():
+    loose = Loose(4)
+    loose.b = 7
+    assert pickle.loads(pickle.dumps(loose)) == loose
+
+
+def test_what_a_record_has_cached_of_itself_stays_behind():
+    one = Derived(1, c=[3])
+    before = pickle.dumps(one, 5)
+    assert one.twice == 2
+    one.hidden["seen"] = 1
+    assert pickle.dumps(one, 5) == before
+    assert vars(pickle.loads(before)) == {"a": 1, "b": "b", "c": [3], "d": 0.5, "hidden": {}}
+
+
+def test_a_record_travels_as_the_name_of_its_class_and_its_values():
+    names = len(Derived.__module__) + len(Derived.__qualname__)
+    assert len(pickle.dumps(Derived(1), 5)) - names <= len(pickle.dumps((1, "b", [], 0.5), 5)) + 10
+
+
+@pytest.fixture
+def planned(monkeypatch):
+    """What works were planned, each with its pickle of that moment."""
+    found = []
+
+    def report(*args, **fields):
+        found.append((pickle.dumps(fields["work"], 5), fields["work"]))
+        return Report(*args, **fields)
+
+    monkeypatch.setattr(one, "Report", report)
+    return found
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "conv2d in.npy -k gaussian:2 -k box:3",
+        "conv2d in.npy -k sobel:x -k sobel:y --combine magnitude --dtype float32",
+        "conv2d in.npy -k gaussian:2 --method fft --stride 2",
+        "conv3d in.npy -k gaussian:1",
+        "upsample in.npy -k gaussian:1 --stride 2",
+        "upsample in.npy -k bicubic --scale 1.5",
+        "separable in.npy -k gaussian:1 -k gaussian:2 --rank 1",
+        "dilate in.npy -k box:3 --rate 2",
+        "dilate in.npy -k box:3 --rates 1,2 --combine max",
+        "dilate in.npy -k box:3 --rates 1,2",
+        "dilate in.npy -k box:3 --chain 1,2",
+    ],
+)
+def test_planned_work_travels_in_the_same_bytes_before_and_after_it_was_done(line, planned, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.save("in.npy", np.random.default_rng(1).random((12, 20, 30), "f4"))
+    assert 0 == run([*line.split(), "--axes", "ZYX" if "3d" in line else "TYX", "-o", "out.npy", "-q"])
+    (before, work), *_ = planned
+    assert before == pickle.dumps(work, 5) == pickle.dumps(pickle.loads(before), 5)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Workspace:
     """Buffers of one method, lent to as many threads as ask; each holds at least what its last borrower needed."""
 
-    spare: list[Array] = field(default_factory=list)
+    spare: list[Array] = field(default_factory=list, init=False)
 
     @contextmanager
     def borrow(self, shape: tuple[int, ...], dtype: Any) -> Iterator[Array]:
