@@ -70,7 +70,7 @@ def thin(monkeypatch):
     monkeypatch.setattr(one, "LONG", 1)
 
 
-def draw_filter(rng, axes, shape, ndim, method):
+def draw_filter(rng, axes, shape, ndim, method, ranges=("clip", "clip", "rescale", "abs")):
     """A random filter that fits such an image."""
     size = dict(zip(axes, shape, strict=True))
     taps = rng.random(tuple(rng.integers(1, 6, ndim)))
@@ -86,7 +86,7 @@ def draw_filter(rng, axes, shape, ndim, method):
         dilation=tuple(int(n) for n in rng.integers(1, 3, ndim)),
         padding=str(rng.choice(["same", "valid", "full", "tf-same"])),
         borders=parse_border(border, "ZYX"[-ndim:]),
-        numbers=Numbers(range=str(rng.choice(["clip", "clip", "rescale", "abs"]))),
+        numbers=Numbers(range=str(rng.choice(ranges))),
     )
 
 

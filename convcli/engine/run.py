@@ -12,70 +12,52 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import field
 from functools import cached_property
-from itertools import pairwise
-from threading import Lock
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from convcli.engine.integers import bounds, check_pixels
 from convcli.engine.memory import empty
 from convcli.engine.samples import Counts, extremes, spread
-from convcli.engine.slabs import SHARE, Slab, Span
-from convcli.engine.stages import Stage
+from convcli.engine.slabs import SHARE, Slab, Span, runs
+from convcli.engine.stages import Crew, Execute, Progress, Stage
 from convcli.engine.workers import run_all
 from convcli.filters.exactness import check_exact
-from convcli.image import PixelSource, PixelTarget
+from convcli.image import PixelSource, PixelTarget, Spans
 from convcli.records import record, replace
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
 Array = np.ndarray[Any, Any]
-Progress = Callable[[int], None]
 Store = Callable[[Slab, Array], None]
-T = TypeVar("T")
 PIECES = 16
 """Slabs of an image, where memory does not ask for more: reading and writing overlap with the rest of them."""
 LEAST = 2**23
 """Bytes of a slab below which more of them would not pay."""
 
 
-class Threads:
-    """A crew of this machine's threads."""
-
-    def __init__(self, progress: Progress | None = None) -> None:
-        self.total, self._progress, self._lock = Counts(), progress, Lock()
-
-    def run(self, work: Callable[[T], Counts], tasks: Sequence[T], hands: int, *, blas: bool = True) -> None:
-        """Have every task done by up to so many threads, which take one after the other."""
-        run_all(lambda task: self.add(work(task)), tasks, min(hands, len(tasks)), blas=blas)
-
-    def add(self, counts: Counts) -> None:
-        """Take in what became of samples."""
-        with self._lock:
-            self.total.add(counts)
-            if self._progress:
-                self._progress(counts.samples)
-
-
 def run(
-    stages: Sequence[Stage], pixels: Array, *, verify: int = 0, progress: Progress | None = None
+    stages: Sequence[Stage],
+    pixels: Array,
+    *,
+    verify: int = 0,
+    progress: Progress | None = None,
+    execute: Execute = run_all,
 ) -> tuple[Array, Counts]:
     """What stages make of the pixels of a whole image, one after the other, and what was clipped in the last one.
 
     `verify` points of each are computed again from the definition; `progress` hears how many outputs each tile had.
     """
-    counts = Counts()
     for stage in stages:
-        pixels, counts = _run(stage, pixels, verify, progress)
+        pixels, counts = _run(stage, pixels, verify, Crew(execute, progress))
     return pixels, counts
 
 
-def _run(stage: Stage, pixels: Array, verify: int, progress: Progress | None) -> tuple[Array, Counts]:
+def _run(stage: Stage, pixels: Array, verify: int, crew: Crew) -> tuple[Array, Counts]:
     check_pixels(stage.limit, stage.info, pixels)
-    slab, after, crew = stage.whole, stage.after, Threads(progress)
+    slab, after = stage.whole, stage.after
     values = empty(slab.working_shape, stage.working)
     stage.fill(slab, pixels, values, crew)
     if verify:
@@ -85,6 +67,26 @@ def _run(stage: Stage, pixels: Array, verify: int, progress: Progress | None) ->
         return values, crew.total
     result = np.empty(after.shape, after.dtype)
     return result, spread(values, *extremes(values), result, after.missing)
+
+
+def run_box(stages: Sequence[Stage], source: PixelSource, box: Spans, execute: Execute = run_all) -> Array:
+    """A box of what stages make of a source, [start, stop) along each axis: the bits that it has in the whole.
+
+    Only what it needs is read and computed. Results that are to be spread over a range are given as they are before.
+    """
+    *before, last = stages
+    slab, crew = last.part(box), Crew(execute)
+    pixels = np.empty([stop - start for start, stop in slab.read()], last.info.dtype)
+    for place, spans in slab.stretches():
+        if before:
+            pixels[place] = run_box(before, source, spans, execute)
+        else:
+            source.read(spans, pixels[place])
+    values = np.empty(slab.working_shape, last.working)
+    last.fill(slab, pixels, values, crew)
+    whole = slab.written
+    places = (slice(start - first, stop - first) for (start, stop), (first, _) in zip(box, whole, strict=True))
+    return values.reshape([stop - start for start, stop in whole])[tuple(places)]
 
 
 class Step(NamedTuple):
@@ -107,6 +109,7 @@ class Stream:
     target: PixelTarget
     verify: int = 0
     progress: Progress | None = None
+    execute: Execute = run_all
     busy: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("read", "compute", "write"), 0.0))
 
     @property
@@ -221,7 +224,7 @@ class Stream:
     def compute(self, slab: Slab, number: int, pixels: Array, progress: Progress | None) -> tuple[Array, Counts]:
         """The results of a slab of a stage, and what was clipped."""
         begun = perf_counter()
-        stage, crew = self.stages[number], Threads(progress)
+        stage, crew = self.stages[number], Crew(self.execute, progress)
         values = np.empty(slab.working_shape, stage.working)
         stage.fill(slab, pixels, values, crew)
         if self.points[number]:
@@ -274,17 +277,6 @@ def new(slab: Slab, before: Slab | None) -> list[Array]:
     """The stretches of a slab's rows that the slab before does not have."""
     known = np.isin(slab.positions, shared(slab, before))
     return [rows for place, rows in runs(slab.positions, known) if not known[place]]
-
-
-def runs(rows: Array, known: Array) -> Iterator[tuple[int, Array]]:
-    """Stretches of rows that follow each other and are all known or all not: where they begin, and the rows.
-
-    >>> [(place, rows.tolist()) for place, rows in runs(np.array([0, 1, 2, 8]), np.array([True, True, False, False]))]
-    [(0, [0, 1]), (2, [2]), (3, [8])]
-    """
-    ends = np.flatnonzero((np.diff(rows) != 1) | (known[1:] != known[:-1])) + 1
-    for start, stop in pairwise([0, *ends.tolist(), len(rows)]):
-        yield start, rows[start:stop]
 
 
 def _nothing() -> None:

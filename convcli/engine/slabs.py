@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
 from functools import cached_property
-from itertools import groupby, product
+from itertools import groupby, pairwise, product
 from math import prod
 from typing import Any, NamedTuple
 
@@ -186,6 +186,14 @@ class Frame:
         every = zip(self.layout.loops, self.whole.loops, strict=True)
         return Slab(self, tuple(loops.get(letter, whole) for letter, whole in every), spans, tuple(rows))
 
+    def part(self, spans: Spans) -> Slab:
+        """The least slab that has a box of the result, [start, stop) along each of its axes."""
+        letters = dict(zip(self.after.axes, spans, strict=True))
+        if self.filter.each and "C" in self.layout.loops:  # results of each channel follow it
+            letters["C"] = letters["C"][0] // self.results, -(-letters["C"][1] // self.results)
+        loops = {letter: letters[letter] for letter in self.layout.loops}
+        return self.box(loops, tuple(letters[letter] for letter in self.layout.spatial))
+
     def reads(self, axis: int, span: Span) -> Array:
         """The positions of a spatial axis that the tiles of a span read, in order."""
         tiles = touched(span, self.plan.tile[axis], self.outputs[axis])
@@ -257,6 +265,12 @@ class Slab:
         """That along the axis that is cut."""
         return self.spans[self.frame.axis]
 
+    @property
+    def cut(self) -> dict[str, Array]:
+        """The rows that are held of the spatial axes that are not there as a whole."""
+        pairs = zip(self.frame.layout.spatial, self.rows, strict=True)
+        return {letter: rows for letter, rows in pairs if rows is not None}
+
     @cached_property
     def positions(self) -> Array:
         """The rows of that axis that are held."""
@@ -325,14 +339,20 @@ class Slab:
         return dict(zip(layout.loops + layout.spatial, (*self.loops, *self.spans), strict=True))
 
     def read(self, rows: Span | None = None) -> Spans:
-        """The span of each axis of the input that all or some of the rows are; along others that are cut, all there is.
-
-        What is held of an axis need not be a stretch of it: this is for those that are cut along one.
-        """
+        """The span of each axis of the input that some of the rows are; of all, counted among those that are held."""
         frame = self.frame
         spans = dict(zip(frame.layout.loops, self.loops, strict=True))
-        spans[frame.letter] = rows or (0, len(self.positions))
+        spans |= {letter: (0, len(held)) for letter, held in self.cut.items()} | ({frame.letter: rows} if rows else {})
         return tuple(spans.get(letter, (0, frame.info.size(letter))) for letter in frame.info.axes)
+
+    def stretches(self) -> Iterator[tuple[tuple[slice, ...], Spans]]:
+        """The boxes of the input that it holds, where rows follow each other: where in its pixels, and which."""
+        held = {letter: np.arange(*span) for letter, span in zip(self.frame.layout.loops, self.loops, strict=True)}
+        held |= self.cut
+        info = self.frame.info
+        for parts in product(*(list(runs(held.get(axis, np.arange(info.size(axis))))) for axis in info.axes)):
+            places = (slice(first, first + len(rows)) for first, rows in parts)
+            yield tuple(places), tuple((int(rows[0]), int(rows[-1]) + 1) for _, rows in parts)
 
     @property
     def written(self) -> Spans:
@@ -350,6 +370,18 @@ class Slab:
             read * np.dtype(self.frame.info.dtype).itemsize
             + prod(self.working_shape) * np.dtype(self.frame.working).itemsize
         )
+
+
+def runs(rows: Array, known: Array | None = None) -> Iterator[tuple[int, Array]]:
+    """Stretches of rows that follow each other, and are all known or all not: where they begin, and the rows.
+
+    >>> [(place, rows.tolist()) for place, rows in runs(np.array([0, 1, 2, 8]), np.array([True, True, False, False]))]
+    [(0, [0, 1]), (2, [2]), (3, [8])]
+    """
+    ends = np.diff(rows) != 1
+    ends = ends if known is None else ends | (known[1:] != known[:-1])
+    for start, stop in pairwise([0, *(np.flatnonzero(ends) + 1).tolist(), len(rows)]):
+        yield start, rows[start:stop]
 
 
 def _united(tasks: list[Task]) -> Task:

@@ -68,7 +68,8 @@ def _store_as(
     block, look = lean_block(job, task, dtype) if looks_up(method.apply) else (tile_block(job, task, dtype), WINDOW)
     planned = job.plan.problem.dtype
     keeps = job.filter.keeps_results(job.info, planned)
-    if keeps and dtype == planned and crop is None:
+    plain = keeps and dtype == planned
+    if plain and crop is None and target.strides[-1] == target.itemsize:  # BLAS writes elsewhere with other bits
         finite = filter_block(job, method, block, target, look)
         holes = put_holes(job, block, task, target, look)
         return Counts(target.size, nan=0 if finite and not holes else count_nan(target))
@@ -81,6 +82,9 @@ def _store_as(
         results, opacity = results[part], None if opacity is None else opacity[part]
     if spare is not None:
         results[:, spare] = 0
+    if plain:
+        target[...] = results
+        return Counts(target.size, nan=count_nan(results))
     return narrow(results, target) if keeps else finish(job, results, opacity, target)
 
 

@@ -7,29 +7,46 @@ from those pixels it computes that box, with the bits that it has in the whole. 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from threading import Lock
+from typing import Any, Protocol, TypeVar
 
+import numpy as np
+
+from convcli.engine.samples import Counts
 from convcli.engine.slabs import Slab, Span
-from convcli.image import ImageInfo
+from convcli.image import ImageInfo, Spans
 
-if TYPE_CHECKING:
-    import numpy as np
-
-    from convcli.engine.samples import Counts
-
-    Array = np.ndarray[Any, Any]
-
+Array = np.ndarray[Any, Any]
+Progress = Callable[[int], None]
 T = TypeVar("T")
 
 
-class Crew(Protocol):
-    """Whoever executes tasks, here or elsewhere, and adds up what became of samples."""
+class Execute(Protocol):
+    """Calls a function on every task, here or elsewhere, by up to so many hands; the first exception stops all.
+
+    Tasks that call no `blas` spare it being told of threads.
+    """
+
+    def __call__(self, function: Callable[[T], object], tasks: Sequence[T], threads: int, /, *, blas: bool) -> None:
+        """Return when all is done."""
+
+
+class Crew:
+    """Whoever executes tasks, and what became of samples by then; `progress` hears how many."""
+
+    def __init__(self, execute: Execute, progress: Progress | None = None) -> None:
+        self.total, self._execute, self._progress, self._lock = Counts(), execute, progress, Lock()
 
     def run(self, work: Callable[[T], Counts], tasks: Sequence[T], hands: int, *, blas: bool = True) -> None:
         """Have every task done, by up to so many hands; the first exception stops all."""
+        self._execute(lambda task: self.add(work(task)), tasks, min(hands, len(tasks)), blas=blas)
 
     def add(self, counts: Counts) -> None:
-        """Take in what was done at once."""
+        """Take in what was done."""
+        with self._lock:
+            self.total.add(counts)
+            if self._progress:
+                self._progress(counts.samples)
 
 
 class Stage(Protocol):
@@ -77,6 +94,9 @@ class Stage(Protocol):
 
     def slab(self, loops: Mapping[str, Span], span: Span) -> Slab:
         """A box of results: these spans of the loops, this one along the axis that is cut."""
+
+    def part(self, spans: Spans) -> Slab:
+        """The least slab that has a box of the result, [start, stop) along each of its axes."""
 
     def slabs(self, most: int, bound: str = "") -> Iterator[Slab]:
         """Slabs of at most `most` bytes each, or of the least there can be, that cover all results in order.
