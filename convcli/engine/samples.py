@@ -91,12 +91,12 @@ def _rough_magnitude(results: Array) -> Array:
     joined: Array = np.sqrt(np.square(results.astype(np.float32, copy=False)).sum(axis=1, keepdims=True))
     if joined.min() > LEAST_ROUGH and joined.max() < MOST_ROUGH:
         return joined
-    lost = ~((joined > LEAST_ROUGH) & (joined < MOST_ROUGH))[:, 0]
-    several = np.moveaxis(results, 1, -1)[lost].astype(np.float64)
-    if not several.any():  # what is 0 has lost nothing
+    lost = ~((joined > LEAST_ROUGH) & (joined < MOST_ROUGH))
+    lost &= results.any(axis=1, keepdims=True)  # what is 0 has lost nothing
+    if not lost.any():
         return joined
     joined = joined.astype(np.float64)  # which also tells what leaves float32
-    joined[:, 0][lost] = _magnitude(several.T[None])[0, 0]
+    joined[lost] = _magnitude(np.moveaxis(results, 1, -1)[lost[:, 0]].astype(np.float64).T[None]).ravel()
     return joined
 
 
