@@ -20,6 +20,7 @@ for variable in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
     os.environ.pop(variable, None)  # a foreign setting would slow the BLAS that is measured
 
 from convcli.machine import processor  # noqa: E402 -- after the environment is set
+from tests import bench  # noqa: E402
 from tests.bench import batches, cliffs, commands, engine, regret, steps, upsampling, volumes  # noqa: E402
 from tests.bench.turns import Measured, markdown_row  # noqa: E402
 
@@ -47,8 +48,8 @@ def main() -> None:
     parser.add_argument("--readme", action="store_true", help="write the ratios into README.md")
     options = parser.parse_args()
     where = f"{processor()}, {options.threads} threads, {date.today()}, {options.rounds} turns"
-    print(where)
-    text = where + "\n"
+    text = f"{bench.measured(options.threads)}\n{where}\n"
+    print(text, end="", flush=True)
     for name in options.parts:
         found = []
         for line in printed(PARTS[name](options.threads, options.rounds), found):

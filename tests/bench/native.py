@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from convcli import native
+from tests import bench
 from tests.bench.turns import Measured, markdown_row, take_turns
 
 Array = np.ndarray[Any, Any]
@@ -23,7 +24,7 @@ def main(rounds: int) -> None:
     """Print a table for one thread and one for two; more than 1 means that we are faster."""
     for threads in (1, 2):
         cv2.setNumThreads(threads)
-        print(f"\n{threads} thread{'s' * (threads > 1)}, {native.INSTRUCTIONS[-1]}\n")
+        print(f"\n{bench.measured(threads)}\n")
         print(markdown_row(Measured.HEAD))
         print(markdown_row(["---"] * 3))
         for job, runs in (*planes(threads), *colours(threads), *gaussians(threads)):

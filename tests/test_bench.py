@@ -1,0 +1,52 @@
+"""Benchmarks measure the convcli that is installed, whatever sources lie in the folder that they are started in."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import convcli
+
+BENCH = Path(__file__).parent / "bench" / "__init__.py"
+PROBE = """
+import subprocess, sys
+import convcli
+from tests import bench
+print(bench.measured(3))
+print(subprocess.run([sys.executable, "-m", "convcli"], capture_output=True, text=True).stdout)
+"""
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """Sources without compiled loops, and the bench beside them."""
+    (tmp_path / "tests" / "bench").mkdir(parents=True)
+    shutil.copy(BENCH, tmp_path / "tests" / "bench")
+    (tmp_path / "tests" / "bench" / "probe.py").write_text(PROBE)
+    (tmp_path / "convcli").mkdir()
+    for name in ("__init__", "__main__"):
+        (tmp_path / "convcli" / f"{name}.py").write_text("print('the sources')")
+    return tmp_path
+
+
+def started(checkout, *options):
+    words, env = [sys.executable, *options, "-m", "tests.bench.probe"], {**os.environ, "PYTHONSAFEPATH": ""}
+    return subprocess.run(words, cwd=checkout, env=env, capture_output=True, text=True, check=False)
+
+
+def test_what_is_installed_is_measured_and_named(checkout):
+    done = started(checkout)
+    assert 0 == done.returncode, done.stderr
+    assert done.stdout.startswith(f"convcli {convcli.__version__} in {Path(convcli.__file__).parent}: ")
+    assert ", 3 threads\n" in done.stdout
+    assert "the sources" not in done.stdout
+
+
+def test_where_nothing_is_installed_nothing_is_measured(checkout):
+    done = started(checkout, "-S")
+    assert 1 == done.returncode
+    assert "no convcli installed" in done.stderr
+    assert "" == done.stdout
