@@ -108,3 +108,25 @@ def test_lengths_that_are_no_powers_of_two_are_refused(shape):
 def test_taps_larger_than_a_tile_are_refused():
     with pytest.raises(ValueError, match="taps are larger"):
         Spectrum(np.ones((17, 3), np.float32), (16, 16))
+
+
+@pytest.mark.parametrize("size", [(31, 31), (20, 5), (2, 30), (101, 90)])
+@pytest.mark.parametrize("picture", ["gradient", "dark", "counts", "denormal", "overflow"])
+def test_every_output_of_a_pair_of_tiles_keeps_the_promise_whichever_way_it_is_settled(size, picture):
+    rng = np.random.default_rng(sum(size))
+    image = 1 + rng.random((330, 290))
+    image *= {
+        "gradient": 10.0 ** (-np.arange(290) / 9),
+        "dark": np.where(np.arange(290) < 100, 1, 1e-4 * (np.arange(330) < 200)[:, None]),
+        "counts": rng.poisson(0.01, image.shape),
+        "denormal": 1e-38,
+        "overflow": np.where(rng.random(image.shape) < 1e-4, 1e34, 1),
+    }[picture]
+    image, taps = image.astype(np.float32), rng.standard_normal(size).astype(np.float32)
+    found = convolve(image, taps, padding="valid", method="fft", threads=1)
+    for _ in range(400):
+        y, x = (int(rng.integers(n)) for n in found.shape)
+        window = image[y : y + size[0], x : x + size[1]].astype(float)
+        truth, reach = (window * taps).sum(), np.abs(window * taps).sum()
+        assert abs(truth - found[y, x]) <= ACCURACY * reach + 1e-44 * taps.size
+        assert reach or not found[y, x]

@@ -151,8 +151,8 @@ def prepare(taps: Array, problem: Problem) -> Fft | fourier.Fourier | Kept:
         return made
     from convcli.methods.promise import Kept, of_transform
 
-    each = zip(taps, gains, strict=True)
-    promises = tuple(of_transform(problem, filter_[0], gain, values, yielded) for filter_, gain in each)
+    each = zip(taps, spread, gains, strict=True)
+    promises = tuple(of_transform(problem, one[0], wide[0], gain, values, yielded) for one, wide, gain in each)
     if isinstance(made, fourier.Fourier):  # which judges pair by pair
         return replace(made, promises=promises)
     return Kept(problem, made, promises)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from convcli.machine import Machine
     from convcli.methods.promise import Promise
-    from convcli.native.spectra import Seen, Spectrum
+    from convcli.native.spectra import Spectrum
 
     Array = np.ndarray[Any, Any]
 
@@ -124,18 +124,19 @@ class Fourier:
         for number, spectrum in enumerate(self.spectra):
             target = out[number] if plain else np.empty((high, wide), np.float32)
             pixels, watch = block[number // per_group], self.promises[number].watch if self.promises else None
-            pairs = spectrum.correlate(pixels, target, tile, watch)
+            settled = spectrum.correlate(pixels, target, tile, watch)
             if not plain:
                 out[number] = target[:: down.stride, :: across.stride]
-            for place, seen in enumerate(pairs):
-                self._judge(self.promises[number], pixels, out[number], (place * tile[1], (place + 1) * tile[1]), seen)
+            for place, done in enumerate(settled):
+                if not done:
+                    self._finer(self.promises[number], pixels, out[number], (place * tile[1], (place + 1) * tile[1]))
 
-    def _judge(self, promise: Promise, pixels: Array, out: Array, made: tuple[int, int], seen: Seen) -> None:
-        """See to the outputs of a pair of tiles, whose columns at stride 1 are [first, last)."""
+    def _finer(self, promise: Promise, pixels: Array, out: Array, made: tuple[int, int]) -> None:
+        """Compute a pair of tiles again in float64, whose columns at stride 1 are [first, last)."""
         axis = self.problem.axes[1]
         first, last = (-(-column // axis.stride) for column in made)
         results = out[:, first:last]
         if results.size:
             start = first * axis.stride
             stop = start + (results.shape[1] - 1) * axis.stride + axis.extent
-            promise.judge(pixels[:, start:stop], results, seen)
+            promise.finer(pixels[None, :, start:stop], results[None])

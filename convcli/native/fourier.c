@@ -56,17 +56,6 @@ typedef int32_t bits __attribute__((vector_size(LANES * sizeof(int32_t))));
 struct seen {
     vector energy;
     bits largest, smallest;
-    double root, most, limit, small; /* see judge */
-    int32_t few, reached;
-};
-
-/* What results are judged by: for the limit that they are to reach, factors of the root of the energy, of the largest
- * pixel, and again of the root, whichever of these is smaller; the share of the mean pixel that counts as small; the pixels
- * that an output reads; and memory to count in. */
-struct watch {
-    double random, sum, norm, share;
-    ptrdiff_t high, wide;
-    int32_t *cells;
 };
 enum { NO_SIGN = 0x7fffffff };
 
@@ -342,6 +331,8 @@ VERSIONS(watch_tile,
          (tile, pixels, results, seen))
 VERSIONS(find_spectrum, (const struct tile *tile, const struct plane *taps), (tile, taps))
 
+#include "promise.h"
+
 static void find_turns(struct turn *turns, ptrdiff_t length)
 {
     for (ptrdiff_t k = 0; k < length; k++) {
@@ -363,7 +354,7 @@ static const char *as_plane(const Py_buffer *buffer, struct plane *plane)
     return NULL;
 }
 
-enum { PIXELS, KERNEL, MEMORY, RESULTS, BUFFERS };
+enum { PIXELS, KERNEL, MEMORY, RESULTS, NEAR_KERNEL, TAPS, BUFFERS };
 
 /* A tile in the memory that was handed in. A kernel's begins with the turns of both lengths, its spectrum follows.
  * NULL, or what is wrong. */
@@ -424,93 +415,41 @@ static struct plane beside(struct plane plane, ptrdiff_t first, ptrdiff_t most)
     return plane;
 }
 
-/* The number of pixels between -limit and limit in each cell of LANES x LANES. */
-INLINE void count_small_body(const struct plane *pixels, float limit, int32_t *counts)
+/* What results are judged with, in the memory behind that of the tile. NULL, or what is wrong. */
+static const char *lay_out_watch(const Py_buffer *buffers, const struct tile *tile, struct watch *watch)
 {
-    for (ptrdiff_t y = 0; y < pixels->rows; y += LANES)
-        for (ptrdiff_t x = 0; x < pixels->columns; x += LANES) {
-            ptrdiff_t rows = pixels->rows - y < LANES ? pixels->rows - y : LANES;
-            ptrdiff_t columns = pixels->columns - x < LANES ? pixels->columns - x : LANES;
-            const char *from = pixels->data + y * pixels->step + x * (ptrdiff_t)sizeof(float);
-            bits small = {0};
-            int32_t count = 0;
-            for (ptrdiff_t i = 0; i < rows; i++, from += pixels->step)
-                if (columns == LANES) {
-                    vector values = *(const loose *)from;
-                    small -= (values < limit) & (values > -limit);
-                } else
-                    for (ptrdiff_t j = 0; j < columns; j++)
-                        count += fabsf(((const float *)from)[j]) < limit;
-            for (int i = 0; i < LANES; i++)
-                count += small[i];
-            *counts++ = count;
-        }
-}
-VERSIONS(count_small, (const struct plane *pixels, float limit, int32_t *counts), (pixels, limit, counts))
-
-/* The most pixels between -limit and limit that a window of high x wide pixels may hold, anywhere in a plane: those of
- * all cells that it touches. Cells are turned into sums over all cells before them, and a window is four of these. */
-static int32_t most_small(const struct plane *pixels, float limit, const struct watch *watch)
-{
-    ptrdiff_t rows = (pixels->rows + LANES - 1) / LANES, columns = (pixels->columns + LANES - 1) / LANES;
-    ptrdiff_t down = (watch->high + LANES - 2) / LANES + 1, across = (watch->wide + LANES - 2) / LANES + 1;
-    int32_t *sums = watch->cells, *cells = sums + (rows + 1) * (columns + 1), most = 0;
-    count_small(pixels, limit, cells);
-    memset(sums, 0, (size_t)(columns + 1) * sizeof *sums);
-    for (ptrdiff_t y = 0; y < rows; y++) {
-        int32_t *above = sums + y * (columns + 1), *here = above + columns + 1, run = 0;
-        here[0] = 0;
-        for (ptrdiff_t x = 0; x < columns; x++)
-            here[x + 1] = above[x + 1] + (run += cells[y * columns + x]);
-    }
-    for (ptrdiff_t y = 0; y < rows; y++)
-        for (ptrdiff_t x = 0; x < columns; x++) {
-            const int32_t *top = sums + y * (columns + 1), *left = top + x;
-            const int32_t *bottom = sums + (y + down < rows ? y + down : rows) * (columns + 1);
-            ptrdiff_t right = x + across < columns ? x + across : columns;
-            int32_t inside = bottom[right] - bottom[x] - top[right] + *left;
-            most = inside > most ? inside : most;
-        }
-    return most;
+    ptrdiff_t size = tile->rows * tile->columns, cells = size / (LANES * LANES), step = watch->step ? watch->step : 1;
+    const Py_buffer *memory = &buffers[MEMORY];
+    char *start = (char *)(tile->im + tile->columns * tile->pitch);
+    ptrdiff_t sums = (tile->rows / LANES + 1) * (tile->columns / LANES + 1);
+    ptrdiff_t own = 2 * tile->rows * (tile->columns + MARGIN), values = own + 4 * size + 4 * (size / (step * step)), whole = cells_of(watch->wide) * LANES;
+    ptrdiff_t more = (values + sums + cells) * (ptrdiff_t)sizeof(float) + 2 * cells * (ptrdiff_t)sizeof(bits) + cells * 10;
+    if (start + more > (char *)memory->buf + memory->len)
+        return "what results are judged with needs more memory";
+    if (buffers[TAPS].len < watch->high * whole * (ptrdiff_t)sizeof(float))
+        return "there are too few taps";
+    if (watch->high > tile->rows || watch->wide > tile->columns)
+        return "the taps are larger than a tile";
+    const char *wrong = NULL;
+    if (watch->step)
+        wrong = lay_out(&buffers[NEAR_KERNEL], memory, tile->rows / step, tile->columns / step, &watch->near);
+    watch->taps = buffers[TAPS].buf;
+    watch->marks = (bits *)start;
+    watch->own = (float *)(watch->marks + 2 * cells);
+    watch->pixels = watch->own + own;
+    watch->results = watch->pixels + 2 * size;
+    watch->blocks = watch->results + 2 * size;
+    watch->bounds = watch->blocks + 2 * size / (step * step);
+    watch->energies = (double *)(watch->bounds + 2 * size / (step * step));
+    watch->sums = (int32_t *)(watch->energies + cells);
+    watch->cells = watch->sums + sums;
+    watch->wanted = (char *)(watch->cells + cells);
+    return wrong;
 }
 
-/* Where results are not all larger than rounding allows for, look how evenly large pixels are spread: `limit` is what
- * results, or sums of absolute products, are to reach; `small` the size below which the pixels of `few` are. */
-static void judge(struct seen *seen, const struct plane pixels[2], const struct plane results[2],
-                  const struct watch *watch)
-{
-    double energy = 0;
-    int32_t largest = 0, smallest = NO_SIGN;
-    float most, least;
-    for (int i = 0; i < LANES; i++) {
-        energy += (double)seen->energy[i];
-        largest = seen->largest[i] > largest ? seen->largest[i] : largest;
-        smallest = seen->smallest[i] < smallest ? seen->smallest[i] : smallest;
-    }
-    memcpy(&most, &largest, sizeof most), memcpy(&least, &smallest, sizeof least);
-    double root = sqrt(energy), peak = watch->norm * root, sum = watch->sum * (double)most;
-    seen->root = root, seen->most = most, seen->limit = watch->random * root + (sum < peak ? sum : peak);
-    seen->small = 0, seen->few = 0;
-    seen->reached = (double)least >= seen->limit;
-    if (seen->reached || !isfinite(energy))
-        return;
-    double there = 0;
-    for (int i = 0; i < 2; i++)
-        there += (double)results[i].rows * (double)results[i].columns;
-    seen->small = watch->share * root / sqrt(there);
-    for (int i = 0; i < 2 && results[i].rows; i++) {
-        struct plane seen_by = pixels[i];
-        ptrdiff_t rows = results[i].rows + watch->high - 1, columns = results[i].columns + watch->wide - 1;
-        seen_by.rows = seen_by.rows < rows ? seen_by.rows : rows;
-        seen_by.columns = seen_by.columns < columns ? seen_by.columns : columns;
-        int32_t few = most_small(&seen_by, (float)seen->small, watch);
-        seen->few = few > seen->few ? few : seen->few;
-    }
-}
-
-/* Pairs of tiles side by side, each with results of 2 `half` x `wide`; what each was `seen` to hold, or NULL. */
+/* Pairs of tiles side by side, each with results of 2 `half` x `wide`; whether each is `settled`, if `watch` says how. */
 static const char *filter_pixels(const struct tile *tile, const Py_buffer *buffers, ptrdiff_t half, ptrdiff_t wide,
-                                 struct seen *seen, const struct watch *watch)
+                                 const struct watch *watch, char *settled)
 {
     struct plane pixels[2], results[2];
     const char *wrong = as_plane(&buffers[PIXELS], pixels);
@@ -519,6 +458,10 @@ static const char *filter_pixels(const struct tile *tile, const Py_buffer *buffe
         return wrong;
     if (half > tile->rows || wide > tile->columns || results->rows > 2 * half)
         return "the results are larger than pairs of tiles";
+    if (watch && (half + watch->high - 1 > tile->rows || wide + watch->wide - 1 > tile->columns))
+        return "the results are larger than a tile yields";
+    if (watch && (results->rows + watch->high - 1 > pixels->rows || results->columns + watch->wide - 1 > pixels->columns))
+        return "the results are larger than the pixels yield";
     pixels[1] = below(pixels[0], half);
     results[1] = below(results[0], half);
     results[0].rows = results[0].rows < half ? results[0].rows : half;
@@ -526,27 +469,25 @@ static const char *filter_pixels(const struct tile *tile, const Py_buffer *buffe
     for (ptrdiff_t x = 0; x < results->columns; x += wide) {
         struct plane from[2] = {beside(pixels[0], x, tile->columns), beside(pixels[1], x, tile->columns)};
         struct plane to[2] = {beside(results[0], x, wide), beside(results[1], x, wide)};
-        if (!seen) {
+        struct seen seen = {.smallest = (bits){0} + NO_SIGN};
+        if (!watch) {
             correlate_tile(tile, from, to);
             continue;
         }
-        watch_tile(tile, from, to, seen);
-        judge(seen++, from, to, watch);
+        watch_tile(tile, from, to, &seen);
+        *settled++ = (char)settle(tile, &seen, from, to, watch);
     }
     Py_END_ALLOW_THREADS
     return NULL;
 }
 
-/* (reached, energy, largest, limit, small, few) of all pairs of a strip. */
-static PyObject *as_list(const struct seen *seen, Py_ssize_t pairs)
+/* Whether each pair of a strip is settled. */
+static PyObject *as_list(const char *settled, Py_ssize_t pairs)
 {
     PyObject *list = PyList_New(pairs);
-    for (Py_ssize_t i = 0; list && i < pairs; i++, seen++) {
-        PyObject *one = Py_BuildValue("(Nddddi)", PyBool_FromLong(seen->reached), seen->root, seen->most, seen->limit,
-                                      seen->small, seen->few);
-        if (!one || PyList_SetItem(list, i, one))
+    for (Py_ssize_t i = 0; list && i < pairs; i++)
+        if (PyList_SetItem(list, i, PyBool_FromLong(settled[i])))
             Py_CLEAR(list);
-    }
     return list;
 }
 
@@ -555,38 +496,33 @@ static PyObject *called(PyObject *const *objects, Py_ssize_t rows, Py_ssize_t co
                         struct watch *watch)
 {
     Py_buffer buffers[BUFFERS] = {{0}};
-    int flags[BUFFERS] = {PyBUF_RECORDS_RO, half ? PyBUF_SIMPLE : PyBUF_WRITABLE, PyBUF_WRITABLE, PyBUF_RECORDS};
+    int flags[BUFFERS] = {PyBUF_RECORDS_RO, half ? PyBUF_SIMPLE : PyBUF_WRITABLE, PyBUF_WRITABLE, PyBUF_RECORDS,
+                          PyBUF_SIMPLE, PyBUF_SIMPLE};
     const char *wrong = NULL;
-    struct seen *seen = NULL;
+    char *settled = NULL;
     struct tile tile;
     PyObject *result = NULL;
     Py_ssize_t pairs = 0;
     int ready = 1;
     for (int i = 0; i < BUFFERS && ready; i++)
-        ready = !objects[i] || !PyObject_GetBuffer(objects[i], &buffers[i], flags[i]);
+        ready = !objects[i] || objects[i] == Py_None || !PyObject_GetBuffer(objects[i], &buffers[i], flags[i]);
     if (ready && watch && buffers[RESULTS].ndim == 2) {
-        size_t cells = 2 * (LONGEST / LANES + 1) * (LONGEST / LANES + 1);
         pairs = (buffers[RESULTS].shape[1] + wide - 1) / wide;
-        seen = aligned_alloc(64, (size_t)pairs * ((sizeof *seen + 63) / 64 * 64) + 64);
-        watch->cells = malloc(cells * sizeof *watch->cells);
-        if (!seen || !watch->cells) {
-            PyErr_NoMemory();
-            ready = 0;
-        }
+        settled = malloc((size_t)pairs + 1);
+        ready = settled || PyErr_NoMemory();
     }
-    for (Py_ssize_t i = 0; ready && i < pairs; i++)
-        seen[i] = (struct seen){.smallest = (bits){0} + NO_SIGN};
     if (ready) {
         wrong = lay_out(&buffers[KERNEL], &buffers[MEMORY], rows, columns, &tile);
-        wrong = wrong ? wrong : half ? filter_pixels(&tile, buffers, half, wide, seen, watch) : transform_taps(&tile, buffers);
+        wrong = wrong || !watch ? wrong : lay_out_watch(buffers, &tile, watch);
+        wrong = wrong  ? wrong
+                : half ? filter_pixels(&tile, buffers, half, wide, watch, settled)
+                       : transform_taps(&tile, buffers);
     }
     if (wrong)
         PyErr_SetString(PyExc_ValueError, wrong);
     else if (ready)
-        result = as_list(seen, pairs);
-    free(seen);
-    if (watch)
-        free(watch->cells);
+        result = as_list(settled, pairs);
+    free(settled);
     for (int i = 0; i < BUFFERS; i++)
         PyBuffer_Release(&buffers[i]);
     return result;
@@ -604,24 +540,28 @@ static PyObject *spectrum(PyObject *module, PyObject *args)
 
 static PyObject *correlate(PyObject *module, PyObject *args)
 {
-    PyObject *objects[BUFFERS];
+    PyObject *objects[BUFFERS] = {NULL};
     Py_ssize_t rows, columns, half, wide;
     struct watch watch = {0};
     (void)module;
-    if (!PyArg_ParseTuple(args, "OOOOnn(nn)|(dddd)(nn)", &objects[PIXELS], &objects[KERNEL], &objects[MEMORY], &objects[RESULTS],
-                          &rows, &columns, &half, &wide, &watch.random, &watch.sum, &watch.norm, &watch.share,
-                          &watch.high, &watch.wide))
+    if (!PyArg_ParseTuple(args, "OOOOnn(nn)|OO(dddd)(ddd)(nnn)(nnn)", &objects[PIXELS], &objects[KERNEL], &objects[MEMORY],
+                          &objects[RESULTS], &rows, &columns, &half, &wide, &objects[TAPS], &objects[NEAR_KERNEL],
+                          &watch.random, &watch.sum, &watch.norm, &watch.tiny, &watch.left[0], &watch.left[1],
+                          &watch.left[2], &watch.few[0], &watch.few[1], &watch.few[2], &watch.high, &watch.wide,
+                          &watch.step))
         return NULL;
     if (half < 1 || wide < 1)
         return PyErr_Format(PyExc_ValueError, "a tile of %zd x %zd results", half, wide);
-    if (watch.high < 0 || watch.wide < 0 || watch.high > LONGEST || watch.wide > LONGEST)
+    if (objects[TAPS] && (watch.high < 1 || watch.wide < 1 || watch.high > LONGEST || watch.wide > LONGEST))
         return PyErr_Format(PyExc_ValueError, "a kernel of %zd x %zd", watch.high, watch.wide);
-    return called(objects, rows, columns, half, wide, watch.high ? &watch : NULL);
+    if (watch.step < 0 || watch.step > 2)
+        return PyErr_Format(PyExc_ValueError, "blocks of %zd pixels", watch.step);
+    return called(objects, rows, columns, half, wide, objects[TAPS] ? &watch : NULL);
 }
 
 static PyMethodDef METHODS[] = {
     {"spectrum", spectrum, METH_VARARGS, "spectrum(taps, spectrum, memory, rows, columns)"},
-    {"correlate", correlate, METH_VARARGS, "correlate(pixels, spectrum, memory, results, rows, columns, (half, wide)[, watch]) -> what pairs were seen to hold"},
+    {"correlate", correlate, METH_VARARGS, "correlate(pixels, spectrum, memory, results, rows, columns, (half, wide)[, watch]) -> whether pairs are settled"},
     {NULL, NULL, 0, NULL},
 };
 
