@@ -33,7 +33,7 @@ def stack(axes="ZYX", dtype="uint16", **fields):
 
 def with_names(entry, info):
     """Reading options that tell arrays' axes, which their files do not."""
-    return ReadOptions(axes=info.axes, alpha=info.has_alpha) if entry.family == "npy" else ReadOptions()
+    return ReadOptions(axes=info.axes, alpha=info.has_alpha) if entry.module == "npy" else ReadOptions()
 
 
 CASES = [
@@ -44,5 +44,5 @@ CASES = [
     if not (entry.name == "imagej" and (dtype not in ("uint8", "uint16", "float32") or samples not in ("grey", "rgb")))
     if not (entry.name == "imagej" and samples == "rgb" and dtype != "uint8")
     if not (entry.name == "ome" and dtype in ("uint64", "int64", "float16"))
-    if not (entry.family == "nifti" and samples != "grey" and (samples[:3] != "rgb" or dtype != "uint8"))
+    if not (entry.module == "nifti.whole" and samples != "grey" and (samples[:3] != "rgb" or dtype != "uint8"))
 ]

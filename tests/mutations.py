@@ -60,7 +60,7 @@ def pictures():
     found = {}
     for name, entry in FORMATS.items():
         for kind, image in (("grey", grey), ("colour", colour), ("volume", volume)):
-            named = entry.family != "npy" or image is grey  # arrays do not say what their dimensions are
+            named = entry.module != "npy" or image is grey  # arrays do not say what their dimensions are
             if named and entry.dtypes and holds(entry, image.info):
                 found[f"{kind} {name}{(entry.suffixes or ('.tif',))[0]}"] = encode(image, name)
     for compression in ("deflate", "lzw", "zstd"):

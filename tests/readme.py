@@ -116,8 +116,8 @@ def holders(places):
         yield "TIFF without dimensions to name"
     others = places - set(TIFFS if places.issuperset(TIFFS) else ["tiff"])
     for name, entry in FORMATS.items():
-        if {name, entry.family} & others:
-            yield "NIfTI" if entry.family == "nifti" else "PNM" if entry.family == "pnm" else entry.title
+        if {name, entry.module.partition(".")[0]} & others:
+            yield {"nifti.whole": "NIfTI", "pnm.whole": "PNM"}.get(entry.module, entry.title)
 
 
 TABLES = {

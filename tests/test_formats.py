@@ -61,7 +61,7 @@ def test_what_is_written_is_read_back(name, dtype, samples, tmp_path):
         assert np.array_equal(image.data[..., 1:], again.data[..., 3:]) or samples == "grey"
     else:
         assert np.array_equal(image.data, again.data)
-        assert again.info.samples == image.info.samples or (entry.family == "npy" and samples == "cmyk")
+        assert again.info.samples == image.info.samples or (entry.module == "npy" and samples == "cmyk")
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,8 @@
 """Image files: what they say, their pixels, and writing them whole or not at all.
 
-One line of `FORMATS` for each format; its module, imported on first use, has
-
-    probe(source, options) -> ImageInfo         what the file says, no pixel decoded
-    read(source, options) -> Image              the same, and the pixels
-    write(stream, image, options, name)         into a seekable stream
-
-and, where images may be larger than the memory,
-
-    windows(source, options)                    a context: the image, and its pixels window by window, or None
-    streamed(stream, info, options, name)       a context: what takes pixels window by window
+One line of `FORMATS` (`convcli.formats.table`) for each format; its module, imported on first use, gives what
+`FormatModule` (`convcli.formats.contract`) says: how to probe, read and write it and, where images may be larger than
+the memory, how to read and write it window by window.
 
 A file is known by its first bytes; its name only chooses what is written. Metadata that formats share stands under
 `icc` (bytes), `exif` (bytes, a TIFF structure), `xmp` and `xmp_more` (bytes; JPEG has two parts), `iptc`, `photoshop`
@@ -24,19 +17,17 @@ from __future__ import annotations
 
 import io
 import os
-import re
 import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from importlib import import_module
-from math import prod
 from pathlib import Path
-from types import ModuleType
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, cast
 
-from convcli.errors import ConvError, UsageError
+from convcli.errors import ConvError
 from convcli.formats.atomic import Place, atomic_output, placed, same_file
 from convcli.formats.carried import fitted, left_out, lost, understood
+from convcli.formats.contract import FormatModule, ReadOptions, WriteOptions
 from convcli.formats.failures import told
 from convcli.formats.layout import (
     check_series,
@@ -46,8 +37,8 @@ from convcli.formats.layout import (
     with_missing,
 )
 from convcli.formats.limits import check_some, times
-from convcli.formats.options import ReadOptions, WriteOptions
 from convcli.formats.source import Readable, Source, changed, kept_open, source_of
+from convcli.formats.table import FORMATS, Format, by_suffix, format_for, recognised
 from convcli.formats.units import with_spacing
 from convcli.image import Image, ImageInfo, PixelSource, PixelTarget, Spans
 from convcli.records import replace
@@ -59,6 +50,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FORMATS",
     "Format",
+    "FormatModule",
     "Place",
     "ReadOptions",
     "Windows",
@@ -81,83 +73,6 @@ __all__ = [
 READ, WRITE = ReadOptions(), WriteOptions()
 Writable = str | os.PathLike[str] | IO[bytes]
 """A file to write: its name, or one that is open."""
-INTEGERS = ("uint8", "uint16")
-NUMBERS = (
-    *("uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64"),
-    *("float16", "float32", "float64"),
-)
-HELD_BY_NIFTI = tuple(name for name in NUMBERS if name != "float16")
-GREY, COLOUR = ("grey",), ("grey", "rgb")
-TRANSPARENT = ("grey", "grey+alpha", "rgb", "rgb+alpha")
-
-
-class Format(NamedTuple):
-    """A file format: the module that reads and writes it, how it is recognised, and what it holds.
-
-    `magic` matches the first bytes; `samples` is empty where an image of any dimensions is held; `side` is the largest
-    width and height. A format without `dtypes` is read only; one that `streams` is written as its pixels come.
-    """
-
-    name: str
-    title: str
-    module: str
-    suffixes: tuple[str, ...]
-    magic: bytes = rb"(?!)"
-    dtypes: tuple[str, ...] = NUMBERS
-    samples: tuple[str, ...] = ()
-    side: int = 2**31 - 1
-    streams: bool = False
-
-    def takes(self, info: ImageInfo) -> bool:
-        """True where such an image is written as its pixels come: a picture if these come row by row."""
-        return self.streams and (not self.samples or prod(info.shape[: info.axes.index("Y")]) == 1)
-
-    @property
-    def family(self) -> str:
-        """What formats of one module share.
-
-        >>> FORMATS["pgm"].family
-        'pnm'
-        """
-        return self.module.partition(".")[0]
-
-    def load(self) -> ModuleType:
-        """The format's module."""
-        return import_module(f"convcli.formats.{self.module}")
-
-
-FORMATS = {
-    entry.name: entry
-    for entry in (
-        Format("png", "PNG", "png.whole", (".png",), rb"\x89PNG\r\n\x1a\n", INTEGERS, TRANSPARENT, 1_000_000, True),
-        Format("jpeg", "JPEG", "jpeg.whole", (".jpg", ".jpeg"), rb"\xff\xd8\xff", ("uint8",), (*COLOUR, "cmyk"), 65500),
-        Format("tiff", "TIFF", "tiff.read", (".tif", ".tiff"), rb"II[\*+]\0|MM\0[\*+]", streams=True),
-        Format("ome", "OME-TIFF", "tiff.read", (".ome.tif", ".ome.tiff"), streams=True),
-        Format("imagej", "ImageJ TIFF", "tiff.read", (), streams=True),
-        Format("webp", "WebP", "pillow", (".webp",), rb"RIFF....WEBP", ("uint8",), TRANSPARENT, 16383),
-        Format("bmp", "BMP", "pillow", (".bmp",), rb"BM", ("uint8",), COLOUR),
-        Format("gif", "GIF", "pillow", (".gif",), rb"GIF8[79]a", ("uint8",), GREY, 65535),
-        Format("pgm", "PGM", "pnm.whole", (".pgm",), rb"P[25]\s", INTEGERS, GREY),
-        Format("ppm", "PPM", "pnm.whole", (".ppm",), rb"P[36]\s", INTEGERS, ("rgb",)),
-        Format("pnm", "PNM", "pnm.whole", (".pnm",), dtypes=INTEGERS, samples=COLOUR),
-        Format("pam", "PAM", "pnm.whole", (".pam",), rb"P7\s", INTEGERS, TRANSPARENT),
-        Format("pbm", "PBM", "pnm.whole", (".pbm",), rb"P[14]\s", ()),
-        Format(
-            "nifti",
-            "NIfTI",
-            "nifti.whole",
-            (".nii",),
-            rb"\x5c\x01\0\0|\0\0\x01\x5c|\x1c\x02\0\0|\0\0\x02\x1c",
-            HELD_BY_NIFTI,
-            streams=True,
-        ),
-        Format("nifti-gz", "compressed NIfTI", "nifti.whole", (".nii.gz",), rb"\x1f\x8b", HELD_BY_NIFTI),
-        Format("npy", "NumPy array", "npy", (".npy",), rb"\x93NUMPY", streams=True),
-        Format("npz", "NumPy archive", "npy", (".npz",), rb"PK\x03\x04"),
-    )
-}
-ONE_IMAGE = ("png", "jpeg", "pnm")  # modules whose files hold a single one; the others count theirs
-HEAD = 16  # bytes that are enough to tell the formats apart
 
 
 def probe(source: Readable | Source, *, axes: str | None = None, options: ReadOptions = READ) -> ImageInfo:
@@ -180,7 +95,7 @@ def read(source: Readable | Source, *, axes: str | None = None, options: ReadOpt
     """
     opened, options = source_of(source), named(options, axes)
     with reading(opened):
-        image: Image = recognised(opened).load().read(opened, options)
+        image = recognised(opened).load().read(opened, options)
         found = understood(image.info)
         info = finished(found, opened, options)
         turn = found.metadata.get("orientation", 1) if options.auto_orient else 1
@@ -194,8 +109,7 @@ def windows(source: str | Path | Source, *, options: ReadOptions = READ) -> Iter
     opened = source_of(source)
     with ExitStack() as stack:
         with reading(opened):
-            module = recognised(opened).load()
-            found = stack.enter_context(module.windows(opened, options)) if hasattr(module, "windows") else None
+            found = stack.enter_context(recognised(opened).load().windows(opened, options))
             result = None
             info = understood(found[0]) if found else None
             if found and info and not ("orientation" in info.metadata and options.auto_orient):
@@ -233,10 +147,11 @@ def streamed(
 ) -> Iterator[PixelTarget]:
     """A file that takes pixels window by window and appears at the end of the block, whole or not at all."""
     check_writable(format, info)
-    held = fitted(format, info)
+    held, taking = fitted(format, info), format.load().streamed
+    assert taking is not None
     with (
         atomic_output(target, force=force, synced=synced) as stream,
-        format.load().streamed(stream, held, options, format.name) as to,
+        taking(stream, held, options, format.name) as to,
     ):
         yield to
 
@@ -261,79 +176,19 @@ def named(options: ReadOptions, axes: str | None) -> ReadOptions:
     return options if axes is None else replace(options, axes=axes)
 
 
-def recognised(source: Source) -> Format:
-    """The format that the first bytes show."""
-    head = source.head(HEAD)
-    for entry in FORMATS.values():
-        if re.match(entry.magic, head, re.DOTALL):
-            return entry
-    known = ", ".join(entry.title for entry in FORMATS.values() if entry.magic != Format._field_defaults["magic"])
-    shown = "text" if head.isascii() and head.decode().isprintable() else "data"
-    raise ConvError(
-        f"is not an image in a known format, but {shown} beginning {head[:8]!r}; known are {known}", "unknown-format"
-    )
-
-
 def finished(info: ImageInfo, source: Source, options: ReadOptions) -> ImageInfo:
     """What a module found, with the user's wishes and a note on a misleading name applied."""
     check_some(info)
     entry = FORMATS[info.format]
-    if entry.family in ONE_IMAGE:
+    if entry.load().single:
         check_series(options.series, 1)
     info = with_axes(info, options.axes, alpha=options.alpha)
     info = upright(info) if options.auto_orient else info
     info = with_spacing(with_missing(info, options.missing), options.spacing)
     named = None if source.path is None else by_suffix(source.name)
-    if named is None or named.family == entry.family:
+    if named is None or named.module == entry.module:
         return info
     return replace(info, notes=(*info.notes, f"is named {Path(source.name).suffix} but is {entry.title}"))
-
-
-def by_suffix(name: str) -> Format | None:
-    """The format that the end of a name stands for: the longest that fits."""
-    fitting = [
-        (suffix, entry) for entry in FORMATS.values() for suffix in entry.suffixes if name.lower().endswith(suffix)
-    ]
-    return max(fitting, key=lambda pair: len(pair[0]))[1] if fitting else None
-
-
-def format_for(name: str, override: str | None = None) -> Format:
-    """The format to write: by `--format`, or by the end of the output's name.
-
-    >>> format_for("out.jpg").name
-    'jpeg'
-    >>> format_for("-", "png").title
-    'PNG'
-    """
-    if override is not None:
-        entry = FORMATS.get(override.lower()) or by_suffix(f".{override}")
-        if entry is None or not entry.dtypes:
-            raise unknown_format(f"unknown format {override!r}", override, "--format")
-        return entry
-    entry = by_suffix(name)
-    if entry is not None and entry.dtypes:
-        return entry
-    if name == "-":
-        raise UsageError(
-            "standard output has no name to tell the format: add --format png, tiff, npy ...", "unknown-format"
-        )
-    suffix = Path(name).suffix
-    given = (
-        f"no format is known by the ending {suffix!r}"
-        if suffix
-        else f"the name has no ending that tells the format; add one ({name}.png), or --format"
-    )
-    raise unknown_format(given, suffix.removeprefix("."), name)
-
-
-def unknown_format(given: str, word: str, where: str) -> UsageError:
-    """The error that lists the formats, the nearest name first."""
-    from difflib import get_close_matches
-
-    known = [suffix[1:] for entry in FORMATS.values() if entry.dtypes for suffix in entry.suffixes]
-    near = get_close_matches(word.lower(), known, 1)
-    meant = f"did you mean {near[0]!r}? " if near else ""
-    return UsageError(f"{given}; {meant}known are {', '.join(known)}", "unknown-format", where=where)
 
 
 def check_writable(entry: Format, info: ImageInfo) -> None:
@@ -354,10 +209,7 @@ def check_writable(entry: Format, info: ImageInfo) -> None:
         raise ConvError(
             f"{entry.title} holds at most {entry.side:,} pixels a side, not {size}; use a .tif output", "too-large"
         )
-    if entry.family == "tiff":
-        import_module("convcli.formats.tiff.write").check(info, entry.name)
-    if entry.family == "nifti":
-        entry.load().check(info)
+    entry.load().check(info, entry.name)
 
 
 def misfit(entry: Format, info: ImageInfo, samples: str | None) -> str:
@@ -375,14 +227,12 @@ def misfit(entry: Format, info: ImageInfo, samples: str | None) -> str:
 
 def remarks(entry: Format, info: ImageInfo, options: WriteOptions = WRITE) -> tuple[str, ...]:
     """What writing in this format will change beside the pixels; warnings for the report, known before any work."""
-    notes: tuple[str, ...] = lost(entry, info)
-    if "scaling" in info.metadata and entry.family != "nifti":
+    module, notes = entry.load(), lost(entry, info)
+    if "scaling" in info.metadata and not module.scales:
         slope, inter = info.metadata["scaling"]
         line = f"{entry.title} holds no scaling ({slope:g} x {inter:+g}): the samples are the stored numbers alone"
         notes = (line, *notes)
-    if entry.family == "tiff":
-        notes = (*import_module("convcli.formats.tiff.write").remarks(info, options, entry.name), *notes)
-    return notes
+    return (*module.remarks(info, options, entry.name), *notes)
 
 
 def write(

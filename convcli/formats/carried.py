@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from convcli.image import ImageInfo
 
 if TYPE_CHECKING:
-    from convcli.formats.kinds import Format
+    from convcli.formats.table import Format
 
 __all__ = ["fitted", "left_out", "lost", "understood"]
 
@@ -30,8 +30,7 @@ def fitted(entry: Format, info: ImageInfo) -> ImageInfo:
     """The image with what it says beside the pixels in the form that a format has."""
     if is_silent(info):
         return info
-    place = import_module("convcli.formats.kinds").place_of(entry, info)
-    found: ImageInfo = import_module("convcli.formats.metadata").fitted(info, place)
+    found: ImageInfo = import_module("convcli.formats.metadata").fitted(info, entry.place(info))
     return found
 
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from convcli.formats import metadata, xmp
+from convcli.formats.table import ADVISED, FORMATS, Format
 from convcli.formats.tiff import exif
 from convcli.formats.tiff.exif_directories import SHARED
 from convcli.image import ImageInfo
@@ -34,22 +35,6 @@ TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 TIFFS = ("tiff", "shaped", "imagej", "ome")
 EXIFS = ("png", "jpeg", "webp")
 PICTURES = (*EXIFS, "gif", "bmp", "pnm")
-
-
-class Format(Protocol):
-    """What this table needs of an entry of `convcli.formats.FORMATS`."""
-
-    @property
-    def name(self) -> str:
-        """As --format takes it."""
-
-    @property
-    def title(self) -> str:
-        """As people call it."""
-
-    @property
-    def family(self) -> str:
-        """What reads and writes it."""
 
 
 class Kind(NamedTuple):
@@ -311,17 +296,9 @@ KINDS = (
 )
 
 
-def place_of(entry: Format, info: ImageInfo) -> str:
-    """Where metadata goes: the format, or the kind of TIFF that an image becomes."""
-    if entry.family == "tiff":
-        chosen: str = import_module("convcli.formats.tiff.write").container(info, entry.name)
-        return "tiff" if chosen == "plain" else chosen
-    return entry.name if entry.family == "pillow" else entry.family
-
-
 def losses(entry: Format, info: ImageInfo) -> Iterator[tuple[Kind, str, str]]:
     """(kind, what it is called here, why) of all that an image says and a format does not hold; no why: never."""
-    place = place_of(entry, info)
+    place = entry.place(info)
     for kind in KINDS:
         name = kind.found(info)
         if name and place not in kind.held:
@@ -333,7 +310,6 @@ def losses(entry: Format, info: ImageInfo) -> Iterator[tuple[Kind, str, str]]:
 def lost(entry: Format, info: ImageInfo) -> tuple[str, ...]:
     """A warning, or none, that names all that is lost and matters.
 
-    >>> from convcli.formats import FORMATS
     >>> info = ImageInfo((4, 6), "uint8", "YX", metadata={"orientation": 6, "xmp": b"<x/>"})
     >>> lost(FORMATS["bmp"], info)[0]
     'metadata lost: orientation, XMP (BMP does not hold them; a .png output does; --auto-orient turns the picture)'
@@ -344,7 +320,7 @@ def lost(entry: Format, info: ImageInfo) -> tuple[str, ...]:
     if absent:
         names = ", ".join(name for _, name in absent)
         them = "them" if "," in names else "it"
-        why = f"{TITLES.get(place_of(entry, info), entry.title)} does not hold {them}"
+        why = f"{TITLES.get(entry.place(info), entry.title)} does not hold {them}"
         parts.insert(0, f"{names} ({'; '.join([why, *ways(entry, info, [kind for kind, _ in absent])])})")
     if dropped := info.metadata.get("dropped"):
         more = f" and {len(dropped) - MOST_NAMED} more" if len(dropped) > MOST_NAMED else ""
@@ -354,11 +330,10 @@ def lost(entry: Format, info: ImageInfo) -> tuple[str, ...]:
 
 def ways(entry: Format, info: ImageInfo, kinds: list[Kind]) -> Iterator[str]:
     """What would keep kinds that are lost."""
-    formats = import_module("convcli.formats").FORMATS
-    for name in ("png", "tiff"):
-        held = place_of(formats[name], info)
-        if entry.name != name and all(held in kind.held for kind in kinds) and info.dtype in formats[name].dtypes:
-            yield f"a {formats[name].suffixes[0]} output does"
+    for name in ADVISED:
+        held = FORMATS[name].place(info)
+        if entry.name != name and all(held in kind.held for kind in kinds) and info.dtype in FORMATS[name].dtypes:
+            yield f"a {FORMATS[name].suffixes[0]} output does"
             break
     if any(kind.name == "orientation" for kind in kinds):
         yield "--auto-orient turns the picture"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 from convcli.errors import ConvError, UsageError
 from convcli.image import AXES, ImageInfo, as_sample
 from convcli.records import replace
@@ -85,6 +87,15 @@ def with_missing(info: ImageInfo, asked: float | str) -> ImageInfo:
         return info
     remark = f"samples of {info.missing:.15g} are missing, as the file says; --nodata none filters them as data"
     return replace(info, remarks=(*info.remarks, remark))
+
+
+def is_flat(info: ImageInfo, _kind: str = "") -> bool:
+    """True for a single picture whose rows come one after the other, samples apart or together.
+
+    >>> is_flat(ImageInfo((1, 4, 6), "uint8", "ZYX")), is_flat(ImageInfo((3, 4, 6), "uint8", "SYX"))
+    (True, False)
+    """
+    return prod(info.shape[: info.axes.index("Y")]) == 1
 
 
 def picture_samples(info: ImageInfo) -> str | None:

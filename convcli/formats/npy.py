@@ -16,11 +16,11 @@ import numpy as np
 from numpy.lib import format as npy_format
 
 from convcli.errors import ConvError
+from convcli.formats.contract import FormatModule, ReadOptions, WriteOptions
 from convcli.formats.failures import corrupt, decoding, error_named
 from convcli.formats.flat import Flat
 from convcli.formats.layout import DTYPES, check_axes, check_series, samples_named
 from convcli.formats.limits import BZIP2_RATIO, DEFLATE_RATIO, UNBOUNDED_RATIO, check_declared, check_ratio, times
-from convcli.formats.options import ReadOptions, WriteOptions
 from convcli.formats.pixels import Array, filled, native
 from convcli.formats.source import Source
 from convcli.image import Image, ImageInfo, PixelSource, PixelTarget
@@ -187,6 +187,16 @@ def numbers(stream: BinaryIO, header: Header, info: ImageInfo, options: ReadOpti
     return data.view(np.uint8) * np.uint8(255) if data.dtype == bool else data
 
 
+def is_plain(_info: ImageInfo, kind: str) -> bool:
+    """True where the array is the file, and no member of an archive."""
+    return kind == "npy"
+
+
+def place(_info: ImageInfo, _kind: str) -> str:
+    """Archives hold what arrays do."""
+    return "npy"
+
+
 def write(stream: BinaryIO, image: Image, _options: WriteOptions, kind: str) -> None:
     """Write the array; its dimensions lose their names."""
     if kind == "npy":
@@ -195,3 +205,6 @@ def write(stream: BinaryIO, image: Image, _options: WriteOptions, kind: str) -> 
     undated = zipfile.ZipInfo(f"{MEMBER}.npy")  # the same image gives the same bytes
     with zipfile.ZipFile(stream, "w") as archive, archive.open(undated, "w", force_zip64=True) as member:
         npy_format.write_array(member, np.ascontiguousarray(native(image.data)), allow_pickle=False)
+
+
+FORMAT = FormatModule(probe, read, write, windows, streamed, takes=is_plain, place=place)

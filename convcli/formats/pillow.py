@@ -20,12 +20,12 @@ import PIL.Image
 import PIL.WebPImagePlugin  # registers itself: Pillow would load all of its formats to find it
 
 from convcli.errors import ConvError
+from convcli.formats.contract import FormatModule, ReadOptions, WriteOptions
 from convcli.formats.failures import corrupt, decoding
 from convcli.formats.gif import blocks as gif
 from convcli.formats.gif import metadata as gif_metadata
 from convcli.formats.layout import check_series
 from convcli.formats.limits import LZW_RATIO, RUN_RATIO, UNBOUNDED_RATIO, check_declared, check_ratio
-from convcli.formats.options import ReadOptions, WriteOptions
 from convcli.formats.pixels import picture
 from convcli.formats.source import Source
 from convcli.image import Image, ImageInfo
@@ -224,3 +224,6 @@ def settings(info: ImageInfo, options: WriteOptions, kind: str) -> dict[str, Any
         scale = {"inch": 1.0, "cm": 2.54, "none": 0.0}[unit]
         chosen = {"dpi": (x * scale, y * scale)} if scale else {}
     return chosen
+
+
+FORMAT = FormatModule(probe, read, write)

@@ -54,7 +54,7 @@ def check_image(shape: Sequence[int], itemsize: int, ndim: int) -> None:
 
 def check_sound(picture: ModuleType, data: bytes) -> None:
     """Refuse a damaged or hostile picture as its format does for images, before a decoder sees it."""
-    from convcli.formats.options import ReadOptions
+    from convcli.formats.contract import ReadOptions
     from convcli.formats.source import source_of
 
     picture.probe(source_of(data), ReadOptions())

@@ -91,14 +91,14 @@ def format_words() -> Iterable[str]:
 
 def png_words() -> Iterable[str]:
     """The settings of PNG."""
-    from convcli.formats.options import PNG_SETTINGS
+    from convcli.formats.contract import PNG_SETTINGS
 
     return PNG_SETTINGS
 
 
 def compression_words() -> Iterable[str]:
     """The compressions of TIFF."""
-    from convcli.formats.options import COMPRESSIONS
+    from convcli.formats.contract import COMPRESSIONS
 
     return COMPRESSIONS
 

@@ -19,11 +19,11 @@ import numpy as np
 from imagecodecs import jpeg8_decode, jpeg8_encode
 
 from convcli.errors import ConvError
+from convcli.formats.contract import FormatModule, ReadOptions, WriteOptions
 from convcli.formats.failures import corrupt, decoding
 from convcli.formats.jpeg import entropy as jpeg_entropy
 from convcli.formats.jpeg.segments import START, metadata_of, segment, segments_of
 from convcli.formats.limits import DEFLATE_RATIO, check_declared, check_ratio
-from convcli.formats.options import ReadOptions, WriteOptions
 from convcli.formats.pixels import Array, filling, picture
 from convcli.formats.source import Source
 from convcli.image import Image, ImageInfo
@@ -364,3 +364,6 @@ def body_start(encoded: bytes | bytearray) -> int:
     while encoded[place + 1] in (APP0, APP14):
         place += 2 + int.from_bytes(encoded[place + 2 : place + 4], "big")
     return place
+
+
+FORMAT = FormatModule(probe, read, write, single=True, whole="the libraries at hand decode a JPEG only as a whole")

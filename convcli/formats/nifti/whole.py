@@ -19,12 +19,12 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 
 from convcli.errors import ConvError
+from convcli.formats.contract import FormatModule, ReadOptions, WriteOptions
 from convcli.formats.failures import corrupt, decoding
 from convcli.formats.flat import Flat, Reordered, in_order
 from convcli.formats.layout import check_series
 from convcli.formats.limits import DEFLATE_RATIO, check_declared, check_ratio, times
 from convcli.formats.nifti.geometry import mended
-from convcli.formats.options import ReadOptions, WriteOptions
 from convcli.formats.pixels import filled
 from convcli.formats.source import Source, kept_open
 from convcli.formats.units import LENGTHS
@@ -232,7 +232,17 @@ def spacing_of(header: Any, ndim: int) -> dict[str, tuple[float, str]]:
     return {axis: (step, unit) for axis, (step, unit) in steps.items() if unit and isfinite(step) and step > 0}
 
 
-def check(info: ImageInfo) -> None:
+def is_plain(_info: ImageInfo, kind: str) -> bool:
+    """True where the file is not compressed."""
+    return kind == "nifti"
+
+
+def place(_info: ImageInfo, _kind: str) -> str:
+    """Compressed or not, the header is the same."""
+    return "nifti"
+
+
+def check(info: ImageInfo, _kind: str) -> None:
     """Refuse, before any work, what NIfTI cannot hold; it needs nibabel, too."""
     library()
     if "S" in info.axes and (info.samples not in COLOURS.values() or info.dtype != "uint8"):
@@ -353,3 +363,6 @@ def set_grid(header: Any, info: ImageInfo) -> None:
     if qform[1]:
         header.set_qform(qform[0] @ move, int(qform[1]))
     header["toffset"] += first[3] * header["pixdim"][4] / step[3]
+
+
+FORMAT = FormatModule(probe, read, write, windows, streamed, takes=is_plain, check=check, place=place, scales=True)

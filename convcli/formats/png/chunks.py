@@ -11,7 +11,6 @@ import zlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from convcli.formats import photoshop
 from convcli.formats.layout import picture_samples
 from convcli.image import ImageInfo
 
@@ -137,6 +136,8 @@ def shared(name: str, said: bytes | str | None, held: dict[str, Any]) -> dict[st
 
 def profile(kind: str, said: bytes | str, held: dict[str, Any]) -> dict[str, Any]:
     """The shared keys of a profile that ImageMagick or ExifTool wrote as text."""
+    from convcli.formats import photoshop
+
     content = photoshop.parsed_profile(said.encode("latin-1") if isinstance(said, str) else said)
     if content is None:
         return {}
@@ -196,13 +197,27 @@ def density(found: tuple[float, float, str]) -> bytes:
     return struct.pack(">IIB", *values, 0 if unit == "none" else METRE)
 
 
+def as_iptc(content: bytes) -> bytes:
+    """Records of IPTC as ImageMagick writes them."""
+    from convcli.formats import photoshop
+
+    return photoshop.raw_profile("iptc", photoshop.joined(content, b""))
+
+
+def as_resources(content: bytes) -> bytes:
+    """Photoshop's resources as ImageMagick writes them."""
+    from convcli.formats import photoshop
+
+    return photoshop.raw_profile("8bim", content)
+
+
 PACKED: dict[str, tuple[bytes, Callable[[Any], bytes]]] = {
     "icc": (b"iCCP", lambda content: b"icc\0\0" + zlib.compress(content)),
     "resolution": (b"pHYs", density),
     "exif": (b"eXIf", bytes),
     "xmp": (b"iTXt", lambda content: XMP.encode() + b"\0\0\0\0\0" + content),
-    "iptc": (b"zTXt", lambda content: photoshop.raw_profile("iptc", photoshop.joined(content, b""))),
-    "photoshop": (b"zTXt", lambda content: photoshop.raw_profile("8bim", content)),
+    "iptc": (b"zTXt", as_iptc),
+    "photoshop": (b"zTXt", as_resources),
 }
 """The chunk of each shared key, and what makes its data."""
 

@@ -9,15 +9,14 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Callable
-from typing import NamedTuple
-
-from convcli.formats.tiff.ifd import ORDERS
+from typing import Literal, NamedTuple
 
 Chunk = tuple[bytes, bytes, bool]
 """Type, data, and whether it came after the pixels."""
 
 GREY, RGB, PALETTE, GREY_ALPHA, RGB_ALPHA = 0, 2, 3, 4, 6
 MOST = 2**31 - 1  # of PNG's four-byte numbers
+ORDERS: dict[bytes, Literal["little", "big"]] = {b"II": "little", b"MM": "big"}  # of EXIF: the rooms of TIFF stay out
 LARGEST = 2**24  # bytes that a compressed text or profile may have; more is a bomb
 ANYWHERE = {b"tEXt", b"zTXt", b"iTXt", b"tIME", b"eXIf", b"fcTL", b"fdAT"}  # before the pixels or behind
 NUMBERED = {b"fcTL", b"fdAT"}  # frames of an animation and their data, counted together

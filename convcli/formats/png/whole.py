@@ -17,9 +17,10 @@ import numpy as np
 
 from convcli import native
 from convcli.errors import ConvError
+from convcli.formats.contract import FormatModule, ReadOptions, WriteOptions
 from convcli.formats.failures import corrupt, decoding
+from convcli.formats.layout import is_flat
 from convcli.formats.limits import DEFLATE_RATIO, check_declared, check_ratio
-from convcli.formats.options import ReadOptions, WriteOptions
 from convcli.formats.png.chunks import Chunk, chunks_of, layout_of, metadata_of
 from convcli.formats.png.stream import Reader, Writer
 from convcli.formats.png.validity import Layout, sorted_out
@@ -242,3 +243,6 @@ def streamed(stream: BinaryIO, info: ImageInfo, options: WriteOptions, _kind: st
 def chunk(kind: bytes, data: bytes) -> bytes:
     """A chunk as it stands in the file."""
     return b"".join((struct.pack(">I", len(data)), kind, data, struct.pack(">I", zlib.crc32(data, zlib.crc32(kind)))))
+
+
+FORMAT = FormatModule(probe, read, write, windows, streamed, takes=is_flat, single=True)

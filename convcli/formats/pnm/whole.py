@@ -7,10 +7,10 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from convcli.formats.contract import FormatModule, ReadOptions, WriteOptions
 from convcli.formats.failures import corrupt
 from convcli.formats.layout import SAMPLES, picture_samples
 from convcli.formats.limits import check_declared
-from convcli.formats.options import ReadOptions, WriteOptions
 from convcli.formats.pixels import Array, picture
 from convcli.formats.pnm import text as pnm_text
 from convcli.formats.source import Source
@@ -202,6 +202,11 @@ def text(content: bytes, header: Header) -> Array:
     return values if header.most > 255 else values.astype(np.uint8)
 
 
+def place(_info: ImageInfo, _kind: str) -> str:
+    """All kinds hold the same beside the pixels."""
+    return "pnm"
+
+
 def write(stream: BinaryIO, image: Image, _options: WriteOptions, kind: str) -> None:
     """Encode a picture of 8 or 16 bits: PGM or PPM, or PAM where asked for."""
     data = picture(image)
@@ -224,3 +229,6 @@ def largest(data: Array, info: ImageInfo) -> int:
     full = 255 if data.dtype == np.uint8 else 65535
     own: int = info.metadata.get("pnm", {}).get("maxval", full)
     return own if own <= full and own > 255 * (full > 255) and int(data.max()) <= own else full
+
+
+FORMAT = FormatModule(probe, read, write, place=place, single=True)

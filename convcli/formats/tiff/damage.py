@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from convcli.formats.contract import ReadOptions
 from convcli.formats.failures import ADDRESS, corrupt
 from convcli.formats.limits import SMALL
-from convcli.formats.options import ReadOptions
 
 DAMAGE = (
     *(ValueError, TypeError, KeyError, IndexError, AttributeError, AssertionError, OverflowError, ZeroDivisionError),

@@ -17,6 +17,7 @@ import numpy as np
 from tifffile import TIFF, TiffFile, TiffPageSeries
 
 from convcli.errors import ConvError
+from convcli.formats.contract import FormatModule, ReadOptions
 from convcli.formats.failures import corrupt, decoding
 from convcli.formats.flat import Flat
 from convcli.formats.layout import check_axes, check_series, with_axes
@@ -29,7 +30,6 @@ from convcli.formats.limits import (
     check_some,
     times,
 )
-from convcli.formats.options import ReadOptions
 from convcli.formats.pixels import Array
 from convcli.formats.source import Source, kept_open
 from convcli.formats.tiff import exif_directories, fax, imagej, ome
@@ -62,11 +62,11 @@ from convcli.formats.tiff.samples import (
 from convcli.formats.tiff.stream import streamed
 from convcli.formats.tiff.whole import decoded
 from convcli.formats.tiff.windows import Careful, Paged, refuses
-from convcli.formats.tiff.write import PACKETS, write
+from convcli.formats.tiff.write import PACKETS, check, place, remarks, write
 from convcli.image import AXES, Image, ImageInfo, PixelSource, as_sample
 from convcli.records import record, replace
 
-__all__ = ["probe", "read", "streamed", "windows", "write"]
+__all__ = ["FORMAT", "probe", "read", "streamed", "windows", "write"]
 
 RATIOS = {
     1: 1,
@@ -425,3 +425,6 @@ def pixels(tiff: Opened, info: ImageInfo, options: ReadOptions) -> Array:
     if data.shape != series.shape:
         raise corrupt("TIFF", f"it decodes to {times(data.shape)} samples, not to {times(series.shape)}")
     return expanded(tiff.meaning, data, series.axes)
+
+
+FORMAT = FormatModule(probe, read, write, windows, streamed, check=check, remarks=remarks, place=place)

@@ -20,8 +20,8 @@ import numpy as np
 from tifffile import TIFF
 
 from convcli.errors import ConvError
+from convcli.formats.contract import WriteOptions
 from convcli.formats.flat import Flat, Reordered
-from convcli.formats.options import WriteOptions
 from convcli.formats.pixels import Array
 from convcli.formats.tiff.ifd import SIZES, Layout, layout_of, page_offsets, read_directory, value_places
 from convcli.formats.tiff.write import banded, save, stored_order, structure

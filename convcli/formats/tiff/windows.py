@@ -15,9 +15,9 @@ from typing import Any, BinaryIO
 import numpy as np
 from tifffile import TiffPageSeries
 
+from convcli.formats.contract import ReadOptions
 from convcli.formats.failures import corrupt, decoding
 from convcli.formats.limits import memory
-from convcli.formats.options import ReadOptions
 from convcli.formats.pixels import Array
 from convcli.formats.tiff.codecs import trimmed
 from convcli.formats.tiff.colours import OLD_JPEG, subsampling

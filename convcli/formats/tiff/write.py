@@ -14,8 +14,8 @@ import numpy as np
 from tifffile import FileHandle, TiffWriter
 
 from convcli.errors import ConvError
+from convcli.formats.contract import WriteOptions
 from convcli.formats.flat import in_order
-from convcli.formats.options import WriteOptions
 from convcli.formats.tiff import exif_directories, imagej, ome
 from convcli.formats.tiff.geotiff import GEOGRAPHY, marking, placed
 from convcli.formats.tiff.ifd import RATIONALS, Tag, add_to_first_page, layout_of
@@ -91,6 +91,12 @@ def container(info: ImageInfo, kind: str) -> str:
     if wanted == "ome" and ome.reason_against(info):
         wanted = "shaped" if stack else "plain"
     return wanted
+
+
+def place(info: ImageInfo, kind: str) -> str:
+    """The column of `convcli.formats.kinds` for what an image becomes."""
+    chosen = container(info, kind)
+    return "tiff" if chosen == "plain" else chosen
 
 
 def check(info: ImageInfo, kind: str) -> None:

@@ -1,0 +1,154 @@
+"""The table of formats: how each is recognised and named, what it holds, and which module reads and writes it.
+
+A file is known by its first bytes; its name only chooses what is written.
+"""
+
+from __future__ import annotations
+
+import re
+from importlib import import_module
+from pathlib import Path
+from typing import NamedTuple
+
+from convcli.errors import ConvError, UsageError
+from convcli.formats.contract import FormatModule
+from convcli.formats.source import Source
+from convcli.image import ImageInfo
+
+INTEGERS = ("uint8", "uint16")
+NUMBERS = (
+    *("uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64"),
+    *("float16", "float32", "float64"),
+)
+HELD_BY_NIFTI = tuple(name for name in NUMBERS if name != "float16")
+GREY, COLOUR = ("grey",), ("grey", "rgb")
+TRANSPARENT = ("grey", "grey+alpha", "rgb", "rgb+alpha")
+
+
+class Format(NamedTuple):
+    """A file format: the module that reads and writes it, how it is recognised, and what it holds.
+
+    `magic` matches the first bytes; `samples` is empty where an image of any dimensions is held; `side` is the largest
+    width and height. A format without `dtypes` is read only.
+    """
+
+    name: str
+    title: str
+    module: str
+    suffixes: tuple[str, ...]
+    magic: bytes = rb"(?!)"
+    dtypes: tuple[str, ...] = NUMBERS
+    samples: tuple[str, ...] = ()
+    side: int = 2**31 - 1
+
+    def load(self) -> FormatModule:
+        """What the format's module gives; it is imported when it is first needed."""
+        module: FormatModule = import_module(f"convcli.formats.{self.module}").FORMAT
+        return module
+
+    def takes(self, info: ImageInfo) -> bool:
+        """True where such an image is written as its pixels come."""
+        module = self.load()
+        return module.streamed is not None and module.takes(info, self.name)
+
+    def place(self, info: ImageInfo) -> str:
+        """The column of `convcli.formats.kinds` that the metadata of such an image go to.
+
+        >>> FORMATS["pgm"].place(ImageInfo((4, 6), "uint8", "YX"))
+        'pnm'
+        """
+        return self.load().place(info, self.name)
+
+
+FORMATS = {
+    entry.name: entry
+    for entry in (
+        Format("png", "PNG", "png.whole", (".png",), rb"\x89PNG\r\n\x1a\n", INTEGERS, TRANSPARENT, 1_000_000),
+        Format("jpeg", "JPEG", "jpeg.whole", (".jpg", ".jpeg"), rb"\xff\xd8\xff", ("uint8",), (*COLOUR, "cmyk"), 65500),
+        Format("tiff", "TIFF", "tiff.read", (".tif", ".tiff"), rb"II[\*+]\0|MM\0[\*+]"),
+        Format("ome", "OME-TIFF", "tiff.read", (".ome.tif", ".ome.tiff")),
+        Format("imagej", "ImageJ TIFF", "tiff.read", ()),
+        Format("webp", "WebP", "pillow", (".webp",), rb"RIFF....WEBP", ("uint8",), TRANSPARENT, 16383),
+        Format("bmp", "BMP", "pillow", (".bmp",), rb"BM", ("uint8",), COLOUR),
+        Format("gif", "GIF", "pillow", (".gif",), rb"GIF8[79]a", ("uint8",), GREY, 65535),
+        Format("pgm", "PGM", "pnm.whole", (".pgm",), rb"P[25]\s", INTEGERS, GREY),
+        Format("ppm", "PPM", "pnm.whole", (".ppm",), rb"P[36]\s", INTEGERS, ("rgb",)),
+        Format("pnm", "PNM", "pnm.whole", (".pnm",), dtypes=INTEGERS, samples=COLOUR),
+        Format("pam", "PAM", "pnm.whole", (".pam",), rb"P7\s", INTEGERS, TRANSPARENT),
+        Format("pbm", "PBM", "pnm.whole", (".pbm",), rb"P[14]\s", ()),
+        Format(
+            "nifti",
+            "NIfTI",
+            "nifti.whole",
+            (".nii",),
+            rb"\x5c\x01\0\0|\0\0\x01\x5c|\x1c\x02\0\0|\0\0\x02\x1c",
+            HELD_BY_NIFTI,
+        ),
+        Format("nifti-gz", "compressed NIfTI", "nifti.whole", (".nii.gz",), rb"\x1f\x8b", HELD_BY_NIFTI),
+        Format("npy", "NumPy array", "npy", (".npy",), rb"\x93NUMPY"),
+        Format("npz", "NumPy archive", "npy", (".npz",), rb"PK\x03\x04"),
+    )
+}
+
+ADVISED = ("png", "tiff")  # to who asks for what a format cannot hold: without loss, and read everywhere
+HEAD = 16  # bytes that are enough to tell the formats apart
+
+
+def recognised(source: Source) -> Format:
+    """The format that the first bytes show."""
+    head = source.head(HEAD)
+    for entry in FORMATS.values():
+        if re.match(entry.magic, head, re.DOTALL):
+            return entry
+    known = ", ".join(entry.title for entry in FORMATS.values() if entry.magic != Format._field_defaults["magic"])
+    shown = "text" if head.isascii() and head.decode().isprintable() else "data"
+    raise ConvError(
+        f"is not an image in a known format, but {shown} beginning {head[:8]!r}; known are {known}", "unknown-format"
+    )
+
+
+def by_suffix(name: str) -> Format | None:
+    """The format that the end of a name stands for: the longest that fits."""
+    fitting = [
+        (suffix, entry) for entry in FORMATS.values() for suffix in entry.suffixes if name.lower().endswith(suffix)
+    ]
+    return max(fitting, key=lambda pair: len(pair[0]))[1] if fitting else None
+
+
+def format_for(name: str, override: str | None = None) -> Format:
+    """The format to write: by `--format`, or by the end of the output's name.
+
+    >>> format_for("out.jpg").name
+    'jpeg'
+    >>> format_for("-", "png").title
+    'PNG'
+    """
+    if override is not None:
+        entry = FORMATS.get(override.lower()) or by_suffix(f".{override}")
+        if entry is None or not entry.dtypes:
+            raise unknown_format(f"unknown format {override!r}", override, "--format")
+        return entry
+    entry = by_suffix(name)
+    if entry is not None and entry.dtypes:
+        return entry
+    if name == "-":
+        raise UsageError(
+            "standard output has no name to tell the format: add --format png, tiff, npy ...", "unknown-format"
+        )
+    suffix = Path(name).suffix
+    given = (
+        f"no format is known by the ending {suffix!r}"
+        if suffix
+        else f"the name has no ending that tells the format; add one ({name}.png), or --format"
+    )
+    raise unknown_format(given, suffix.removeprefix("."), name)
+
+
+def unknown_format(given: str, word: str, where: str) -> UsageError:
+    """The error that lists the formats, the nearest name first."""
+    from difflib import get_close_matches
+
+    known = [suffix[1:] for entry in FORMATS.values() if entry.dtypes for suffix in entry.suffixes]
+    near = get_close_matches(word.lower(), known, 1)
+    meant = f"did you mean {near[0]!r}? " if near else ""
+    return UsageError(f"{given}; {meant}known are {', '.join(known)}", "unknown-format", where=where)
