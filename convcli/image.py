@@ -122,15 +122,35 @@ def as_sample(value: float | None, dtype: str) -> float | None:
     return int(value) if low <= value <= high and value == int(value) else None
 
 
+@record
+class Grid:
+    """The cuts that the pixels of a file like: blocks of so many samples along each axis, counted from the first.
+
+    A block is what is read, decoded or compressed at once; windows that are made of whole ones cost nothing twice.
+    Where rows are only had `in_order`, one from the first on, all that lie before it are decoded for one of them, too.
+    """
+
+    block: tuple[int, ...]
+    in_order: bool = False
+
+
 class PixelSource(Protocol):
-    """Pixels that can be had a window at a time."""
+    """Pixels that can be had a window at a time. Windows are whole rows: they are cut by planes and by rows alone."""
+
+    @property
+    def grid(self) -> Grid:
+        """The cuts that they like."""
 
     def read(self, spans: Spans, out: np.ndarray[Any, Any]) -> None:
         """Fill `out`, of the window's shape and the image's sample type."""
 
 
 class PixelTarget(Protocol):
-    """A place for pixels that come a window at a time."""
+    """A place for pixels that come a window at a time, of whole rows."""
+
+    @property
+    def grid(self) -> Grid:
+        """The cuts that it likes; where it is `in_order`, rows of a plane must come so."""
 
     def write(self, spans: Spans, pixels: np.ndarray[Any, Any]) -> None:
-        """Put a window of pixels into its place; rows of a plane come in order."""
+        """Put a window of pixels into its place."""

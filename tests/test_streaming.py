@@ -20,7 +20,7 @@ from convcli.errors import ConvError
 from convcli.filters.borders import BORDERS, parse_border
 from convcli.filters.combining import COMBINATIONS
 from convcli.filters.filter import Filter, Numbers
-from convcli.formats import FORMATS, WriteOptions, read
+from convcli.formats import WriteOptions, read
 from convcli.image import Image, ImageInfo
 from convcli.kernels.kernel import Kernel
 from convcli.methods import METHODS as EVERY
@@ -458,10 +458,6 @@ def test_a_signal_in_the_middle_leaves_nothing(number, tmp_path):
     assert 128 + number == process.wait(10)
     process.stderr.close()
     assert ["in.tif"] == [path.name for path in tmp_path.iterdir()]
-
-
-def test_every_format_that_streams_can_be_read_by_windows():
-    assert {"tiff", "ome", "imagej", "npy"} <= {name for name, entry in FORMATS.items() if entry.streams}
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,20 @@
 """Formats that are read or written window by window: the pixels and the bytes are those of the whole."""
 
+import json
 from itertools import pairwise
 
 import numpy as np
 import pytest
+import tifffile
 
 from command import convcli
-from convcli.formats import FORMATS, ReadOptions, encode, probe, read, streamed, windows
+from convcli.errors import ConvError
+from convcli.formats import FORMATS, ReadOptions, encode, probe, read, streamed, windows, write
+from convcli.formats.tiff.windows import Paged
 from images import CASES, picture, stack, with_names
 
-BY_WINDOWS = ["imagej", "nifti", "npy", "ome", "png", "tiff"]
-STREAMED = ["imagej", "nifti", "npy", "ome", "png", "tiff"]
+BY_WINDOWS = ["imagej", "nifti", "npy", "ome", "pam", "pgm", "png", "pnm", "ppm", "tiff"]
+STREAMED = ["imagej", "nifti", "npy", "ome", "pam", "pgm", "png", "pnm", "ppm", "tiff"]
 """Formats that are read and that are written window by window: a new one is named here, and tested."""
 STACKS = [
     (name, axes)
@@ -41,6 +45,14 @@ def box(spans):
     return tuple(slice(*span) for span in spans)
 
 
+def check_grid(grid, info):
+    """Blocks that an image can be cut into, by whole rows: each as large as the image at most."""
+    whole = info.shape[info.axes.index("Y") + 1 :]
+    assert len(info.shape) == len(grid.block)
+    assert all(1 <= block <= size for block, size in zip(grid.block, info.shape, strict=True))
+    assert not grid.in_order or grid.block[len(grid.block) - len(whole) :] == whole
+
+
 def check_windows(path, options):
     """True where the windows of a file are those of the whole; False where it has none."""
     expected = read(path, options=options)
@@ -49,6 +61,7 @@ def check_windows(path, options):
             return False
         info, source = found
         assert expected.info == info
+        check_grid(source.grid, info)
         for spans in cut(info, np.random.default_rng(info.shape)):
             pixels = np.empty([stop - start for start, stop in spans], info.dtype)
             source.read(spans, pixels)
@@ -59,6 +72,7 @@ def check_windows(path, options):
 def check_streamed(path, image, entry):
     """The file that takes windows is the one that is written at once."""
     with streamed(path, image.info, format=entry) as target:
+        check_grid(target.grid, image.info)
         for spans in cut(image.info, np.random.default_rng(image.info.shape)):
             target.write(spans, image.data[box(spans)])
     assert unnamed(encode(image, entry)) == unnamed(path.read_bytes())
@@ -120,3 +134,73 @@ def test_a_scan_is_filtered_slab_by_slab_as_it_is_whole(tmp_path):
         done = convcli("conv3d", tmp_path / "in.nii", *words, "-o", tmp_path / name)
         assert 0 == done.returncode, done.stderr
     assert (tmp_path / "whole.nii").read_bytes() == (tmp_path / "slabs.nii").read_bytes()
+
+
+LIKED = [
+    ("tif", {"rowsperstrip": 7, "compression": "zlib"}, (1, 7, 50)),
+    ("tif", {"tile": (16, 32), "compression": "zlib"}, (1, 16, 50)),
+    ("tif", {"rowsperstrip": 90, "compression": "lzw"}, (1, 45, 50)),
+    ("tif", {}, (1, 1, 50)),
+]
+
+
+@pytest.mark.parametrize(("suffix", "layout", "block"), LIKED)
+def test_windows_along_the_grid_decode_nothing_twice(suffix, layout, block, tmp_path, monkeypatch):
+    data, decoded = np.random.default_rng(4).integers(0, 9, (3, 45, 50), np.uint16), []
+    tifffile.imwrite(tmp_path / f"a.{suffix}", data, photometric="minisblack", **layout)
+    plain = Paged._decoded
+    monkeypatch.setattr(Paged, "_decoded", lambda self, *where: (decoded.append(where), plain(self, *where))[1])
+    with windows(tmp_path / f"a.{suffix}") as (_, source):
+        assert block == source.grid.block
+        for page, row in reversed([*np.ndindex(3, -(-45 // block[1]))]):  # in any order
+            rows = row * block[1], min((row + 1) * block[1], 45)
+            pixels = np.empty((1, rows[1] - rows[0], 50), np.uint16)
+            source.read(((page, page + 1), rows, (0, 50)), pixels)
+            np.testing.assert_array_equal(data[page, slice(*rows)], pixels[0])
+    assert len(set(decoded)) == len(decoded) == (3 * -(-45 // block[1]) if layout else 0)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_a_largest_value_of_its_own_is_kept_by_windows_and_what_lies_above_is_damage(dtype, tmp_path):
+    most = 200 if dtype == "uint8" else 4095
+    data = np.random.default_rng(5).integers(0, most, (40, 30), dtype)
+    content = f"P5\n30 40\n{most}\n".encode() + data.astype(data.dtype.newbyteorder(">")).tobytes()
+    (tmp_path / "a.pgm").write_bytes(content)
+    assert check_windows(tmp_path / "a.pgm", ReadOptions())
+    image = read(tmp_path / "a.pgm")
+    assert not FORMATS["pgm"].takes(image.info)  # its header depends on the pixels
+    assert content == encode(image, "pgm")
+    data[39, 29] = most + 1
+    (tmp_path / "b.pgm").write_bytes(content[: -data.nbytes] + data.astype(data.dtype.newbyteorder(">")).tobytes())
+    with windows(tmp_path / "b.pgm") as (_, source), pytest.raises(ConvError, match="above the declared maximum"):
+        source.read(((30, 40), (0, 30)), np.empty((10, 30), dtype))
+
+
+WHOLE = [
+    ("in.jpg", "out.tif", "", "the libraries at hand decode JPEG as a whole"),
+    ("in.bmp", "out.tif", "", "Pillow decodes pictures as a whole"),
+    ("in.png", "out.jpg", "", "JPEG is not written row by row"),
+    ("in.pgm", "out.bmp", "", "BMP is not written row by row"),
+    ("in.png", "out.png", "--border wrap", "its rows are decoded one after the other, and are needed in another order"),
+    ("in.nii.gz", "out.nii", "", "gzip is unpacked as a whole"),
+    ("in.npz", "out.tif", "", "archives, bits and columns first are read as a whole"),
+    ("in.pgm", "out.png", "", None),
+    ("in.png", "out.pgm", "--border reflect", None),
+    ("in.npy", "out.pgm", "--border wrap", None),
+]
+
+
+@pytest.mark.parametrize(("source", "target", "words", "reason"), WHOLE)
+def test_what_is_in_memory_as_a_whole_is_said_with_the_reason(source, target, words, reason, tmp_path):
+    if "nii" in source:
+        pytest.importorskip("nibabel")
+    pixels = np.random.default_rng(6).integers(0, 255, (700, 800), np.uint8)
+    write(tmp_path / source, pixels)
+    command = ("conv2d", tmp_path / source, "-k", "box:3", *words.split(), "--json")
+    done = convcli(*command, "--memory", "1MiB", "-o", tmp_path / target)
+    assert 0 == done.returncode, done.stderr
+    expected = [] if reason is None else [f"in memory as a whole: {reason}"]
+    assert expected == [line for line in json.loads(done.stdout)["remarks"] if "memory" in line]
+    done = convcli(*command, "--memory", "1GB", "-o", tmp_path / f"at-once-{target}")
+    assert (tmp_path / f"at-once-{target}").read_bytes() == (tmp_path / target).read_bytes()
+    assert "in memory as a whole" not in done.stdout.decode()

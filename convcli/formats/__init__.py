@@ -38,9 +38,9 @@ from convcli.formats.layout import (
 )
 from convcli.formats.limits import check_some, times
 from convcli.formats.source import Readable, Source, changed, kept_open, source_of
-from convcli.formats.table import FORMATS, Format, by_suffix, format_for, recognised
+from convcli.formats.table import ADVISED, FORMATS, Format, by_suffix, format_for, recognised
 from convcli.formats.units import with_spacing
-from convcli.image import Image, ImageInfo, PixelSource, PixelTarget, Spans
+from convcli.image import Grid, Image, ImageInfo, PixelSource, PixelTarget, Spans
 from convcli.records import replace
 from convcli.streams import STRAYS
 
@@ -124,6 +124,11 @@ class Windows(NamedTuple):
 
     source: Source
     pixels: PixelSource
+
+    @property
+    def grid(self) -> Grid:
+        """The cuts that they like."""
+        return self.pixels.grid
 
     def read(self, spans: Spans, out: np.ndarray[Any, Any]) -> None:
         """Fill `out`, of the window's shape and the image's sample type."""
@@ -222,7 +227,8 @@ def misfit(entry: Format, info: ImageInfo, samples: str | None) -> str:
         return f"{entry.title} holds {found}; {opaque}use a .tif or .npy output"
     if samples.endswith("+alpha") and samples.removesuffix("+alpha") in entry.samples:
         return f"{entry.title} holds no transparency; use --alpha drop, or a .png output"
-    return f"{entry.title} holds {held}, not {samples}; use a .{'tif' if samples == 'cmyk' else 'png'} output"
+    better = next(FORMATS[name] for name in ADVISED if samples in (FORMATS[name].samples or (samples,)))
+    return f"{entry.title} holds {held}, not {samples}; use a {better.suffixes[0]} output"
 
 
 def remarks(entry: Format, info: ImageInfo, options: WriteOptions = WRITE) -> tuple[str, ...]:

@@ -73,6 +73,16 @@ def any_image(_info: ImageInfo, _kind: str) -> bool:
     return True
 
 
+def never(_info: ImageInfo, _options: WriteOptions) -> bool:
+    """Samples take the room that they take in memory."""
+    return False
+
+
+def always(_info: ImageInfo, _options: WriteOptions) -> bool:
+    """Every file is compressed."""
+    return True
+
+
 def nothing_more(_info: ImageInfo, _kind: str) -> None:
     """No image is refused that fits the line of the format in the table."""
 
@@ -99,7 +109,8 @@ class FormatModule:
 
     `windows` is a context: the image, and its pixels window by window; None where this file is only read as a whole,
     and `whole` tells why a file is. `streamed` is a context, too: what takes pixels window by window into a file that
-    is, at the end of the block, the one that `write` makes; where there is one, `takes` says of which images.
+    is, at the end of the block, the one that `write` makes; where there is one, `takes` says of which images, and
+    `packs` whether it compresses, so that nobody knows beforehand how large it will be.
 
     `check` refuses, before any work, what the line of the format in the table does not (ConvError: dtype, shape);
     `remarks` tells, before any work, what changes beside the pixels; `place` names the column of `formats.kinds` that
@@ -113,9 +124,10 @@ class FormatModule:
     windows: Callable[[Source, ReadOptions], AbstractContextManager[Windows | None]] = only_whole
     streamed: Callable[[BinaryIO, ImageInfo, WriteOptions, str], AbstractContextManager[PixelTarget]] | None = None
     takes: Callable[[ImageInfo, str], bool] = any_image
+    packs: Callable[[ImageInfo, WriteOptions], bool] = never
     check: Callable[[ImageInfo, str], None] = nothing_more
     remarks: Callable[[ImageInfo, WriteOptions, str], tuple[str, ...]] = no_remarks
     place: Callable[[ImageInfo, str], str] = own_place
     single: bool = False
     scales: bool = False
-    whole: str = ""
+    whole: str = "its files are only decoded as a whole"

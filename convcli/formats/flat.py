@@ -14,7 +14,7 @@ import numpy as np
 
 from convcli.formats.failures import corrupt
 from convcli.formats.pixels import Array
-from convcli.image import PixelTarget, Spans
+from convcli.image import Grid, PixelTarget, Spans
 from convcli.records import record
 
 
@@ -27,6 +27,11 @@ class Flat:
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
     title: str
+
+    @property
+    def grid(self) -> Grid:
+        """Rows, or their pixels: whatever lies in one piece."""
+        return Grid((1,) * (len(self.shape) - 1) + self.shape[-1:])
 
     def read(self, spans: Spans, out: Array) -> None:
         """Fill `out` with a window of the array, in the machine's byte order."""
@@ -60,6 +65,13 @@ class Reordered:
 
     target: PixelTarget
     places: list[int]
+    ndim: int
+
+    @property
+    def grid(self) -> Grid:
+        """The target's cuts, by the axes of the image; of one that is left out, there is one sample."""
+        held = dict(zip(self.places, self.target.grid.block, strict=True))
+        return Grid(tuple(held.get(place, 1) for place in range(self.ndim)), self.target.grid.in_order)
 
     def write(self, spans: Spans, pixels: Array) -> None:
         """Put a window into its place."""

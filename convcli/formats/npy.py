@@ -207,4 +207,13 @@ def write(stream: BinaryIO, image: Image, _options: WriteOptions, kind: str) -> 
         npy_format.write_array(member, np.ascontiguousarray(native(image.data)), allow_pickle=False)
 
 
-FORMAT = FormatModule(probe, read, write, windows, streamed, takes=is_plain, place=place)
+FORMAT = FormatModule(
+    probe,
+    read,
+    write,
+    windows,
+    streamed,
+    takes=is_plain,
+    place=place,
+    whole="archives, bits and columns first are read as a whole",
+)

@@ -226,4 +226,4 @@ def settings(info: ImageInfo, options: WriteOptions, kind: str) -> dict[str, Any
     return chosen
 
 
-FORMAT = FormatModule(probe, read, write)
+FORMAT = FormatModule(probe, read, write, whole="Pillow decodes pictures as a whole")

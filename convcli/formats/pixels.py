@@ -12,7 +12,7 @@ from convcli.errors import UsageError
 from convcli.formats.failures import corrupt
 from convcli.formats.layout import TURNS, check_axes, samples_named, with_axes
 from convcli.formats.limits import check_some
-from convcli.image import Image, ImageInfo, Spans
+from convcli.image import Grid, Image, ImageInfo, Spans
 from convcli.records import record, replace
 
 Array = np.ndarray[Any, Any]
@@ -55,6 +55,11 @@ class Collected:
     def of(cls, info: ImageInfo) -> Collected:
         """Room for an image."""
         return cls(np.empty(info.shape, info.dtype))
+
+    @property
+    def grid(self) -> Grid:
+        """Any cuts."""
+        return Grid((1,) * self.data.ndim)
 
     def write(self, spans: Spans, pixels: Array) -> None:
         """Put a window of pixels into its place."""

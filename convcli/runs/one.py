@@ -100,8 +100,7 @@ def processed(operation: Operation, settings: Settings, source: str, target: str
     assert format_ is not None
     with placed_at(target, settings) as place:
         course = Course(content, place, format_, settings, info, work, notes, progress)
-        outcome = course.by_windows() if course.is_long else None
-        counts, times_taken, warnings = outcome or course.at_once()
+        (counts, times_taken, warnings), whole = course.run()
     return replace(
         report,
         times={**times_taken, "total": perf_counter() - started},
@@ -111,6 +110,7 @@ def processed(operation: Operation, settings: Settings, source: str, target: str
         nan=counts.nan,
         memory=_peak_memory(),
         verified=settings.verify,
+        remarks=(*minor, *(f"in memory as a whole: {reason}" for reason in whole)),
         warnings=warnings,
     )
 
@@ -131,6 +131,15 @@ class Course(NamedTuple):
     notes: tuple[str, ...]
     progress: Progress
 
+    def run(self) -> tuple[Outcome, tuple[str, ...]]:
+        """The outcome; where a long image was in memory as a whole, or its result was, the reasons."""
+        if not self.is_long:
+            return self.at_once(), ()
+        done = self.by_windows()
+        if isinstance(done, str):
+            return self.at_once(), (done,)
+        return done, () if self.is_written_by_windows else (f"{self.format.title} is not written row by row",)
+
     def at_once(self) -> Outcome:
         """Read everything, compute everything, write everything."""
         check_size(self.work.after)
@@ -149,25 +158,27 @@ class Course(NamedTuple):
 
     @property
     def is_long(self) -> bool:
-        """True where it pays, or is necessary, to read and compute at the same time, and that is possible."""
+        """True where it pays, or is necessary, to read and compute at the same time."""
         size = sum(prod(info.shape) * sample_bytes(info.dtype) for info in (self.before, self.work.after))
-        long = size >= min(LONG, self.settings.limits.memory // 4)
-        if not (long and self.content.path is not None and self.work.streams):
-            return False
-        picture = FORMATS[self.before.format].samples  # decoded from its first row on, every time that one is asked for
-        return not picture or (self.work.in_order and self.is_written_by_windows)
+        return size >= min(LONG, self.settings.limits.memory // 4)
 
     @property
     def is_written_by_windows(self) -> bool:
         """True where the output, too, takes its pixels as they come."""
         return isinstance(self.target, Place) and self.format.takes(self.work.after)
 
-    def by_windows(self) -> Outcome | None:
-        """Read, compute and, if possible, write window by window; None where the file is only read as a whole."""
+    def by_windows(self) -> Outcome | str:
+        """Read, compute and, if possible, write window by window; or the reason why not."""
+        if self.content.path is None:
+            return "what comes through a pipe is read as a whole"
+        if not self.work.streams:
+            return "its columns lie before its rows"
         with windows(self.content, options=self.settings.reading) as found:
             if found is None:
-                return None
+                return FORMATS[self.before.format].load().whole
             info, source = found
+            if source.grid.in_order and not self.work.in_order:
+                return "its rows are decoded one after the other, and are needed in another order"
             if (info.shape, info.axes, info.dtype) != (self.before.shape, self.before.axes, self.before.dtype):
                 raise changed(self.content.name)
             return self.streamed(info, source) if self.is_written_by_windows else self.collected(info, source)
@@ -215,8 +226,8 @@ class Course(NamedTuple):
         after = self.work.after
         if self.format.samples or FORMATS[self.before.format].samples:
             check_size(after)
-        if not self.format.samples:  # pictures are compressed
-            check_space(after, target, self.settings.writing)
+        if not self.format.load().packs(after, self.settings.writing):
+            check_space(after, target)
 
     def warnings(self, info: ImageInfo, counts: Counts) -> tuple[str, ...]:
         """What a user should know; with --strict, the first of them is an error, before anything is there to see."""
@@ -258,11 +269,10 @@ def check_size(after: ImageInfo) -> None:
         raise ConvError(f"{size}; ask for fewer pixels, by --padding or --stride", "too-large")
 
 
-def check_space(after: ImageInfo, target: Path, options: WriteOptions) -> None:
-    """Refuse a result that the disk has no room for; how far it can be compressed nobody knows."""
-    kept = after.metadata.get("tiff", {}).get("compression", 1) == 1 if options.compression is None else False
+def check_space(after: ImageInfo, target: Path) -> None:
+    """Refuse a result, not compressed, that the disk has no room for."""
     needed, folder = prod(after.shape) * sample_bytes(after.dtype), target.parent
-    if (kept or options.compression == "none") and folder.is_dir() and needed > (free := free_bytes(folder)):
+    if folder.is_dir() and needed > (free := free_bytes(folder)):
         size = f"the result of {times(after.shape)} {after.dtype} needs {needed:,} bytes, the disk has {free:,} free"
         raise ConvError(size, "disk-full", where=str(target))
 

@@ -366,4 +366,4 @@ def body_start(encoded: bytes | bytearray) -> int:
     return place
 
 
-FORMAT = FormatModule(probe, read, write, single=True, whole="the libraries at hand decode a JPEG only as a whole")
+FORMAT = FormatModule(probe, read, write, single=True, whole="the libraries at hand decode JPEG as a whole")

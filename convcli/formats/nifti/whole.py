@@ -266,7 +266,7 @@ def streamed(stream: BinaryIO, info: ImageInfo, _options: WriteOptions, _kind: s
     stream.write(head)
     shape = tuple(info.shape[place] for place in order)
     stream.truncate(len(head) + prod(shape) * dtype.itemsize)
-    yield Reordered(Flat(stream, len(head), dtype, shape, "NIfTI"), order)
+    yield Reordered(Flat(stream, len(head), dtype, shape, "NIfTI"), order, len(info.shape))
 
 
 def laid_out(info: ImageInfo) -> tuple[bytes, np.dtype[Any], list[int]]:
@@ -365,4 +365,15 @@ def set_grid(header: Any, info: ImageInfo) -> None:
     header["toffset"] += first[3] * header["pixdim"][4] / step[3]
 
 
-FORMAT = FormatModule(probe, read, write, windows, streamed, takes=is_plain, check=check, place=place, scales=True)
+FORMAT = FormatModule(
+    probe,
+    read,
+    write,
+    windows,
+    streamed,
+    takes=is_plain,
+    check=check,
+    place=place,
+    scales=True,
+    whole="gzip is unpacked as a whole",
+)

@@ -21,7 +21,7 @@ from convcli import native
 from convcli.formats.failures import corrupt
 from convcli.formats.pixels import Array, picture
 from convcli.formats.png.rows import BEST, SUB, predicted, restore
-from convcli.image import Image, ImageInfo, Spans
+from convcli.image import Grid, Image, ImageInfo, Spans
 from convcli.records import record, replace
 
 if TYPE_CHECKING:
@@ -73,6 +73,11 @@ class Reader:
 
     def __post_init__(self) -> None:
         self._rewind()
+
+    @property
+    def grid(self) -> Grid:
+        """Rows, one after the other."""
+        return Grid((1, *self.info.shape[1:]), in_order=True)
 
     def read(self, spans: Spans, out: Array) -> None:
         """Fill `out` with a window."""
@@ -183,6 +188,11 @@ class Writer:
         size = info.size("X") * pixel_bytes(info)
         with ExitStack() as held:
             yield cls(info, SPEEDS[speed], put, held, np.empty((0, size), np.uint8), np.zeros(size, np.uint8))
+
+    @property
+    def grid(self) -> Grid:
+        """Rows, one after the other."""
+        return Grid(tuple(1 if axis == "Y" else self.info.size(axis) for axis in self.info.axes), in_order=True)
 
     def write(self, spans: Spans, pixels: Array) -> None:
         """Take the next rows, whole ones, along the first axis of more than one sample."""

@@ -17,7 +17,7 @@ import numpy as np
 
 from convcli import native
 from convcli.errors import ConvError
-from convcli.formats.contract import FormatModule, ReadOptions, WriteOptions
+from convcli.formats.contract import FormatModule, ReadOptions, WriteOptions, always
 from convcli.formats.failures import corrupt, decoding
 from convcli.formats.layout import is_flat
 from convcli.formats.limits import DEFLATE_RATIO, check_declared, check_ratio
@@ -245,4 +245,14 @@ def chunk(kind: bytes, data: bytes) -> bytes:
     return b"".join((struct.pack(">I", len(data)), kind, data, struct.pack(">I", zlib.crc32(data, zlib.crc32(kind)))))
 
 
-FORMAT = FormatModule(probe, read, write, windows, streamed, takes=is_flat, single=True)
+FORMAT = FormatModule(
+    probe,
+    read,
+    write,
+    windows,
+    streamed,
+    takes=is_flat,
+    packs=always,
+    single=True,
+    whole="palettes, bits and interlaced rows are decoded as a whole",
+)

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import prod
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from convcli.formats.contract import FormatModule, ReadOptions, WriteOptions
 from convcli.formats.failures import corrupt
-from convcli.formats.layout import SAMPLES, picture_samples
+from convcli.formats.flat import Flat
+from convcli.formats.layout import SAMPLES, is_flat, picture_samples
 from convcli.formats.limits import check_declared
 from convcli.formats.pixels import Array, picture
 from convcli.formats.pnm import text as pnm_text
 from convcli.formats.source import Source
-from convcli.image import Image, ImageInfo
+from convcli.image import Grid, Image, ImageInfo, PixelSource, PixelTarget, Spans
 from convcli.records import record, replace
 
 KINDS = {b"1": "pbm", b"2": "pgm", b"3": "ppm", b"4": "pbm", b"5": "pgm", b"6": "ppm", b"7": "pam"}
 PLAIN = b"123"  # numbers as text
 LONGEST_HEADER = 65536
+FULL = (255, 65535)  # of what a sample holds, in one byte or two
 FIELD = re.compile(rb"(?:\s|#[^\n\r]*[\n\r])+(\d{1,10})")  # a number after white space and comments
 SPACE = re.compile(rb"(?:#[^\n\r]*)?\s")
 COMMENT, PAM_COMMENT = re.compile(rb"#([^\n\r]*)"), re.compile(rb"^[ \t]*#([^\n]*)", re.MULTILINE)
@@ -87,11 +92,56 @@ def read(source: Source, options: ReadOptions) -> Image:
     info = describe(header, len(content))
     check_declared(info, np.dtype(info.dtype).itemsize, options.max_pixels)
     data = (text if header.is_plain else samples)(content, header)
-    if data.size and int(data.max()) > header.most:
-        raise corrupt(header.kind.upper(), f"a sample is above the declared maximum of {header.most}")
+    check_most(data, header.most, header.kind.upper())
     if header.is_bitmap:
         data = np.where(data, np.uint8(0), np.uint8(255))
     return Image(info, data.reshape(info.shape))
+
+
+@contextmanager
+def windows(source: Source, options: ReadOptions) -> Iterator[tuple[ImageInfo, PixelSource] | None]:
+    """A picture of binary samples, read a window at a time; None for numbers as text, and for bitmaps."""
+    with source.open() as stream:
+        header = parsed(stream.read(LONGEST_HEADER))
+        info, dtype = describe(header, source.size), np.dtype(">u2" if header.most > 255 else np.uint8)
+        if options.max_pixels is not None:
+            check_declared(info, dtype.itemsize, options.max_pixels)
+        if header.is_plain or header.is_bitmap or source.path is None:
+            yield None
+            return
+        check_length(header, source.size)
+        yield info, Bounded(Flat(stream, header.start, dtype, info.shape, header.kind.upper()), header.most)
+
+
+@record
+class Bounded:
+    """Samples that are no larger than declared."""
+
+    source: Flat
+    most: int
+
+    @property
+    def grid(self) -> Grid:
+        """The cuts of the file."""
+        return self.source.grid
+
+    def read(self, spans: Spans, out: Array) -> None:
+        """Fill `out` with a window."""
+        self.source.read(spans, out)
+        check_most(out, self.most, self.source.title)
+
+
+def check_most(data: Array, most: int, title: str) -> None:
+    """Refuse samples above the declared maximum."""
+    if most not in FULL and data.size and int(data.max()) > most:
+        raise corrupt(title, f"a sample is above the declared maximum of {most}")
+
+
+def check_length(header: Header, length: int) -> None:
+    """Refuse a file, of so many bytes, that ends before its pixels do."""
+    size, there = header.row * header.height, length - header.start
+    if there < size:
+        raise corrupt(header.kind.upper(), f"{size:,} bytes of pixels are declared, {there:,} follow")
 
 
 def parsed(head: bytes) -> Header:
@@ -166,7 +216,7 @@ def describe(header: Header, length: int) -> ImageInfo:
     size = (header.height, header.width)
     behind = 0 if header.is_plain else length - header.start - header.row * header.height
     wide = header.most > 255
-    full = header.is_bitmap or header.most in (255, 65535)
+    full = header.is_bitmap or header.most in FULL
     metadata: dict[str, Any] = {} if full else {"pnm": {"maxval": header.most}}
     metadata |= {"comments": header.comments} if header.comments else {}
     return ImageInfo(
@@ -184,10 +234,8 @@ def describe(header: Header, length: int) -> ImageInfo:
 
 def samples(content: bytes, header: Header) -> Array:
     """Binary samples: big-endian where they have two bytes, packed bits in a bitmap."""
-    size, there = header.row * header.height, len(content) - header.start
-    if there < size:
-        raise corrupt(header.kind.upper(), f"{size:,} bytes of pixels are declared, {there:,} follow")
-    raw = np.frombuffer(content, np.uint8, size, header.start)
+    check_length(header, len(content))
+    raw = np.frombuffer(content, np.uint8, header.row * header.height, header.start)
     if header.is_bitmap:
         return np.unpackbits(raw.reshape(header.height, header.row), axis=1, count=header.width)
     return raw.view(">u2").astype(np.uint16) if header.most > 255 else raw.copy()
@@ -202,6 +250,11 @@ def text(content: bytes, header: Header) -> Array:
     return values if header.most > 255 else values.astype(np.uint8)
 
 
+def is_plain(info: ImageInfo, _kind: str) -> bool:
+    """True for a single picture whose largest value is that of its type: another is declared as the pixels are."""
+    return is_flat(info) and not info.metadata.get("pnm")
+
+
 def place(_info: ImageInfo, _kind: str) -> str:
     """All kinds hold the same beside the pixels."""
     return "pnm"
@@ -211,17 +264,52 @@ def write(stream: BinaryIO, image: Image, _options: WriteOptions, kind: str) -> 
     """Encode a picture of 8 or 16 bits: PGM or PPM, or PAM where asked for."""
     data = picture(image)
     most = largest(data, image.info)
-    height, width = data.shape[:2]
-    depth = 1 if data.ndim == 2 else data.shape[2]
+    stream.write(head_of(image.info, kind, most))
+    stream.write(data.data if most < 256 else data.astype(">u2").data)
+
+
+@contextmanager
+def streamed(stream: BinaryIO, info: ImageInfo, _options: WriteOptions, kind: str) -> Iterator[PixelTarget]:
+    """The same file, whose rows are written as they come."""
+    head = head_of(info, kind, 255 if info.dtype == "uint8" else 65535)
+    stream.write(head)
+    shape = (info.size("Y"), info.size("X"), info.size("S"))
+    target = Flat(stream, len(head), np.dtype(info.dtype).newbyteorder(">"), shape, "PNM")
+    stream.truncate(len(head) + prod(shape) * target.dtype.itemsize)
+    yield Rows(target, info)
+
+
+@record
+class Rows:
+    """Rows of a picture on their way into a file: as `picture` makes them."""
+
+    target: Flat
+    info: ImageInfo
+
+    @property
+    def grid(self) -> Grid:
+        """Rows."""
+        return Grid(tuple(1 if axis == "Y" else self.info.size(axis) for axis in self.info.axes))
+
+    def write(self, spans: Spans, pixels: Array) -> None:
+        """Put rows into their place."""
+        rows = picture(Image(replace(self.info, shape=pixels.shape), pixels))
+        _, *across = self.target.shape
+        span = spans[self.info.axes.index("Y")]
+        self.target.write((span, *((0, size) for size in across)), rows.reshape(-1, *across))
+
+
+def head_of(info: ImageInfo, kind: str, most: int) -> bytes:
+    """What stands before the pixels."""
+    width, height, depth = (info.size(axis) for axis in "XYS")
     if kind == "pam":
         names = {samples: name.decode() for name, samples in TUPLE_NAMES.items()}
-        tuples = names[picture_samples(image.info) or "grey"]
+        tuples = names[picture_samples(info) or "grey"]
         head = f"P7\n%sWIDTH {width}\nHEIGHT {height}\nDEPTH {depth}\nMAXVAL {most}\nTUPLTYPE {tuples}\nENDHDR\n"
     else:
         head = f"P{6 if depth == 3 else 5}\n%s{width} {height}\n{most}\n"
-    lines = [line for comment in image.info.metadata.get("comments", ()) for line in comment.splitlines()]
-    stream.write(head.encode() % b"".join(b"# " + line + b"\n" for line in lines))
-    stream.write(data.data if most < 256 else data.astype(">u2").data)
+    lines = [line for comment in info.metadata.get("comments", ()) for line in comment.splitlines()]
+    return head.encode() % b"".join(b"# " + line + b"\n" for line in lines)
 
 
 def largest(data: Array, info: ImageInfo) -> int:
@@ -231,4 +319,14 @@ def largest(data: Array, info: ImageInfo) -> int:
     return own if own <= full and own > 255 * (full > 255) and int(data.max()) <= own else full
 
 
-FORMAT = FormatModule(probe, read, write, place=place, single=True)
+FORMAT = FormatModule(
+    probe,
+    read,
+    write,
+    windows,
+    streamed,
+    takes=is_plain,
+    place=place,
+    single=True,
+    whole="text and bitmaps are decoded as a whole",
+)

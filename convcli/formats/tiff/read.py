@@ -62,7 +62,7 @@ from convcli.formats.tiff.samples import (
 from convcli.formats.tiff.stream import streamed
 from convcli.formats.tiff.whole import decoded
 from convcli.formats.tiff.windows import Careful, Paged, refuses
-from convcli.formats.tiff.write import PACKETS, check, place, remarks, write
+from convcli.formats.tiff.write import PACKETS, check, packs, place, remarks, write
 from convcli.image import AXES, Image, ImageInfo, PixelSource, as_sample
 from convcli.records import record, replace
 
@@ -154,7 +154,7 @@ def windowed(tiff: Opened, info: ImageInfo) -> PixelSource | None:
         dtype = series.dtype.newbyteorder(tiff.file.byteorder)
         return Flat(tiff.stream, series.dataoffset, dtype, series.shape, "TIFF")
     apart = meaning.gathers and tiff.page.samplesperpixel > 1 and tiff.page.planarconfig != CONTIGUOUS
-    return None if apart or refuses(series) else Paged(tiff.stream, series, meaning.pixels)
+    return None if apart or refuses(series) else Paged(tiff.stream, series, info.shape, meaning.pixels)
 
 
 def with_remarks(info: ImageInfo, tiff: Opened, options: ReadOptions) -> ImageInfo:
@@ -427,4 +427,15 @@ def pixels(tiff: Opened, info: ImageInfo, options: ReadOptions) -> Array:
     return expanded(tiff.meaning, data, series.axes)
 
 
-FORMAT = FormatModule(probe, read, write, windows, streamed, check=check, remarks=remarks, place=place)
+FORMAT = FormatModule(
+    probe,
+    read,
+    write,
+    windows,
+    streamed,
+    packs=packs,
+    check=check,
+    remarks=remarks,
+    place=place,
+    whole="strips or tiles like these are decoded as a whole",
+)

@@ -25,7 +25,7 @@ from convcli.formats.flat import Flat, Reordered
 from convcli.formats.pixels import Array
 from convcli.formats.tiff.ifd import SIZES, Layout, layout_of, page_offsets, read_directory, value_places
 from convcli.formats.tiff.write import banded, save, stored_order, structure
-from convcli.image import ImageInfo, PixelTarget, Spans
+from convcli.image import Grid, ImageInfo, PixelTarget, Spans
 from convcli.records import record
 
 STRIP_OFFSETS, ROWS_PER_STRIP, STRIP_SIZES, TILE_WIDTH, TILE_LENGTH, TILE_OFFSETS, TILE_SIZES = (
@@ -45,12 +45,12 @@ def streamed(stream: BinaryIO, info: ImageInfo, options: WriteOptions, kind: str
     if is_segmented(order, options):
         save(stream, order, options, kind, repeat(b"\0"), **described)
         segments = Segments.of(stream, order)
-        yield Reordered(segments, places)
+        yield Reordered(segments, places, len(info.shape))
         segments.finish()
     else:
         offset, size = save(stream, order, options, kind, None, **described)
         stream.truncate(max(offset + size, stream.seek(0, os.SEEK_END)))
-        yield Reordered(Flat(stream, offset, dtype, order.shape, "TIFF"), places)
+        yield Reordered(Flat(stream, offset, dtype, order.shape, "TIFF"), places, len(info.shape))
 
 
 @record(frozen=False)
@@ -78,6 +78,12 @@ class Segments:
         wanted = (ROWS_PER_STRIP, TILE_WIDTH, TILE_LENGTH, COMPRESSION, PREDICTOR)
         tags = {code: tag.numbers() for code, tag in read_directory(stream, layout, first).items() if code in wanted}
         return cls(stream, info, layout, tags, page_offsets(stream, end), end)
+
+    @property
+    def grid(self) -> Grid:
+        """Bands of strips or tiles."""
+        planes, rest = self.info.shape[: self.rows], self.info.shape[self.rows + 1 :]
+        return Grid((*(1 for _ in planes), min(self.height, self.info.size("Y")), *rest), in_order=True)
 
     @property
     def rows(self) -> int:

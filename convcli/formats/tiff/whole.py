@@ -43,7 +43,7 @@ def by_tifffile(stream: BinaryIO, series: TiffPageSeries) -> Array:
         if int(series.keyframe.compression) not in INFLATERS or refuses(series):
             raise
     result = np.empty(series.shape, series.dtype)
-    Paged(stream, series, native).read(tuple((0, size) for size in series.shape), result)
+    Paged(stream, series, series.shape, native).read(tuple((0, size) for size in series.shape), result)
     return result
 
 

@@ -22,7 +22,7 @@ from convcli.formats.pixels import Array
 from convcli.formats.tiff.codecs import trimmed
 from convcli.formats.tiff.colours import OLD_JPEG, subsampling
 from convcli.formats.tiff.damage import DAMAGE, judged, listening
-from convcli.image import PixelSource, Spans
+from convcli.image import Grid, PixelSource, Spans
 from convcli.records import record
 
 Expand = Callable[[Array], Array]
@@ -32,13 +32,20 @@ Expand = Callable[[Array], Array]
 class Paged:
     """A series of pages; a plane is what one page holds of one sample, or of all where they are interleaved.
 
-    `expand` makes pixels of what the samples stand for: colours of a palette, bytes of bits.
+    `shape` is the image's; `expand` makes pixels of what the samples stand for: colours of a palette, bytes of bits.
     """
 
     stream: BinaryIO
     series: TiffPageSeries
+    shape: tuple[int, ...]
     expand: Expand
     bands: dict[int, tuple[int, Array]] = field(default_factory=dict)
+
+    @property
+    def grid(self) -> Grid:
+        """Bands of strips or tiles."""
+        size = self.shape[self.rows]
+        return Grid((*(1 for _ in self.shape[: self.rows]), min(self.height, size), *self.shape[self.rows + 1 :]))
 
     @property
     def page(self) -> Any:
@@ -124,6 +131,11 @@ class Careful:
 
     source: PixelSource
     options: ReadOptions
+
+    @property
+    def grid(self) -> Grid:
+        """The cuts of the file."""
+        return self.source.grid
 
     def read(self, spans: Spans, out: Array) -> None:
         """Fill `out` with a window."""

@@ -178,6 +178,11 @@ def samples(info: ImageInfo) -> dict[str, Any]:
     return arguments
 
 
+def packs(info: ImageInfo, options: WriteOptions) -> bool:
+    """Whether pixels are compressed: as asked for, else as they were in the source."""
+    return compression(info, options)["compression"] is not None
+
+
 def compression(info: ImageInfo, options: WriteOptions) -> dict[str, Any]:
     """The compression asked for, else the source's; a predictor where the source had one or a new choice allows it."""
     own = info.metadata.get("tiff", {})
