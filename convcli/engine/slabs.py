@@ -97,17 +97,17 @@ class Frame:
         """What the result will be."""
         return self.filter.output_info(self.info)
 
-    @property
+    @cached_property
     def rescaled(self) -> bool:
         """Whether results are spread over the range of their type when all are known."""
         return self.filter.numbers.range == "rescale"
 
-    @property
+    @cached_property
     def working(self) -> str:
         """The sample type of results until then."""
         return self.plan.problem.dtype if self.rescaled else self.after.dtype
 
-    @property
+    @cached_property
     def limit(self) -> int | None:
         """The largest 64-bit integer that results are exact for, where there is one."""
         return exact_up_to(self.filter, self.info)
@@ -323,7 +323,7 @@ class Slab:
 
     def crop(self, task: Task) -> tuple[slice, ...] | None:
         """Which of a tile's results are the slab's; None where all are."""
-        if (inside := self.inside(task.tile)) == task.tile:
+        if self is self.frame.whole or (inside := self.inside(task.tile)) == task.tile:
             return None
         return tuple(slice(a - start, b - start) for (a, b), (start, _) in zip(inside, task.tile, strict=True))
 
