@@ -14,6 +14,7 @@ from command import InProcess
 from convcli import native, planner
 from convcli.engine.prepared import signed
 from convcli.engine.slabs import narrowed
+from convcli.engine.stages.filter import FilterStage
 from convcli.engine.windows import Held, lean_window, read_window
 from convcli.filters.borders import Border, parse_border
 from convcli.filters.filter import Filter, Numbers
@@ -131,7 +132,7 @@ def test_slabs_of_a_volume_are_cut_between_blocks(memory):
     filter_, info = filter_of(kernel_of("gaussian", 9, 3)), ImageInfo((90, 24, 20), "float32", "ZYX")
     image = Image(info, np.random.default_rng(9).random(info.shape).astype("f4"))
     plan = make_plan(filter_.problem(info), method="separable")
-    thin = narrowed(filter_, info, replace(plan, memory=memory))
+    thin = narrowed(FilterStage(filter_, info, replace(plan, memory=memory))).plan
     assert thin.tile[0] == (90 if memory == 2**20 else 4)
     np.testing.assert_array_equal(*(FilterWork(filter_, image.info, each).run(image)[0].data for each in (plan, thin)))
 

@@ -113,7 +113,7 @@ def test_a_stream_gives_the_bits_of_the_whole(axes, shape, ndim, method, thin):
         info = ImageInfo(shape, data.dtype.name, axes, samples="rgb" if "S" in axes else "")
         with contextlib.suppress(ConvError):  # a method that cannot, or a kernel that does not fit
             plan = make_plan(filter_.problem(info, rank_of(filter_.kernel)), method=method, memory=SMALL)
-            plan = narrowed(filter_, info, replace(plan, memory=SMALL if turn == 1 else 2**12))
+            plan = narrowed(FilterStage(filter_, info, replace(plan, memory=SMALL if turn == 1 else 2**12))).plan
             slabs.append(check_streamed(filter_, Image(info, data), plan))
     assert max(slabs, default=2) > 1 or is_fixed(load(method), plan.problem)
 
@@ -202,7 +202,7 @@ def test_slabs_share_rows_without_reading_them_twice(thin):
     info = ImageInfo(data.shape, "uint8", "ZYX")
     kernel = Kernel.from_array("k", np.ones((7, 3, 3)) / 63, bank=False)
     filter_ = Filter(kernel, stride=(1,) * 3, dilation=(1,) * 3, borders=parse_border("edge", "ZYX"))
-    plan = narrowed(filter_, info, replace(make_plan(filter_.problem(info)), memory=2**17))
+    plan = narrowed(FilterStage(filter_, info, replace(make_plan(filter_.problem(info)), memory=2**17))).plan
     source, target = Array(data), Array(np.zeros_like(data))
     stream = engine.Stream((FilterStage(filter_, info, plan),), plan.memory, source, target)
     stream.run()
@@ -216,7 +216,7 @@ def test_slabs_fit_the_memory_and_cover_all():
     kernel = Kernel.from_array("k", np.ones((5, 5, 5)), bank=False)
     filter_ = Filter(kernel, stride=(1,) * 3, dilation=(1,) * 3, borders=parse_border("wrap", "ZYX"))
     for most in (2**19, 2**21, 2**23, 2**26):
-        plan = narrowed(filter_, info, replace(make_plan(filter_.problem(info)), memory=SHARE * most))
+        plan = narrowed(FilterStage(filter_, info, replace(make_plan(filter_.problem(info)), memory=SHARE * most))).plan
         setup, covered = FilterStage(filter_, info, plan), np.zeros(info.shape, int)
         for slab in setup.slabs(most):
             assert slab.size <= most

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from convcli import convolve, native, planner
 from convcli.engine import convolve as python
 from convcli.engine import workers
+from convcli.engine.run import run
 from convcli.engine.slabs import PATIENCE, narrowed
+from convcli.engine.stages.filter import FilterStage
 from convcli.engine.workers import Team
 from convcli.filters.borders import parse_border
 from convcli.filters.filter import Filter
@@ -213,7 +215,9 @@ def test_memory_and_narrow_slabs_cut_between_whole_blocks(size, part, monkeypatc
     filter_, info = Filter(Kernel.from_array("taps", taps), each=True, **steps), ImageInfo(image.shape, "float32", "YX")
     method = "direct" if size < 7 else "minimal"
     plan = planner.make_plan(filter_.problem(info), method=method)
-    thin = narrowed(filter_, info, planner.make_plan(filter_.problem(info), method=method, memory=2**20 // part))
+    thin = narrowed(
+        FilterStage(filter_, info, planner.make_plan(filter_.problem(info), method=method, memory=2**20 // part))
+    ).plan
     assert thin.tile[0] < plan.tile[0]
     whole, cut = (FilterWork(filter_, info, each).run(Image(info, image))[0].data for each in (plan, thin))
     np.testing.assert_array_equal(whole, cut)
@@ -230,19 +234,18 @@ def test_what_takes_long_is_done_tile_by_tile():
     assert not slow.whole.shared
 
 
-def test_opacity_is_premultiplied_by_all_threads(monkeypatch, asked):
+def test_opacity_is_premultiplied_by_all_threads(asked):
     """Tiles that go the long way are handed out one by one."""
-    handed_out, real = [], workers.run_all
+    handed_out = []
 
     def run_all(function, tasks, threads, **more):
         handed_out.append((len(tasks), threads))
-        real(function, tasks, threads, **more)
+        workers.run_all(function, tasks, threads, **more)
 
-    monkeypatch.setattr("convcli.engine.run.run_all", run_all)
     taps = np.random.default_rng(5).random((5, 7)) / 35
     steps = {"stride": (1, 1), "dilation": (1, 1), "borders": parse_border("edge", "YX")}
     filter_ = Filter(Kernel.from_array("taps", taps), each=True, **steps)
     image = Image(ImageInfo((90, 80, 4), "uint8", "YXS", samples="rgb+alpha"), np.full((90, 80, 4), 200, np.uint8))
     plan = planner.make_plan(filter_.problem(image.info), method="direct", threads=2)
-    FilterWork(filter_, image.info, plan).run(image)
+    run((FilterStage(filter_, image.info, plan),), image.data, execute=run_all)
     assert ([(2, 2)], []) == (handed_out, asked)

@@ -9,7 +9,7 @@ import numpy as np
 
 from convcli.arrays import in_order
 from convcli.engine.prepared import Method
-from convcli.engine.slabs import Frame, Slab, Task
+from convcli.engine.slabs import Slab, Stage, Task
 from convcli.filters.filter import Filter, Layout
 from convcli.image import ImageInfo
 from convcli.planner import Plan
@@ -19,7 +19,7 @@ Array = np.ndarray[Any, Any]
 
 
 @record
-class Setup(Frame):
+class Setup(Stage):
     """A filter on images of one kind, with its planned method."""
 
     @cached_property

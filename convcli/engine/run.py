@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from convcli.engine.crew import Crew, Execute, Progress
 from convcli.engine.integers import bounds, check_pixels
 from convcli.engine.memory import empty
 from convcli.engine.samples import Counts, extremes, spread
-from convcli.engine.slabs import SHARE, Slab, Span, runs
-from convcli.engine.stages import Crew, Execute, Progress, Stage
+from convcli.engine.slabs import SHARE, Slab, Span, Stage, runs
 from convcli.engine.workers import run_all
 from convcli.filters.exactness import check_exact
 from convcli.image import PixelSource, PixelTarget, Spans
@@ -135,7 +135,7 @@ class Stream:
         if not number:
             return slab
         rows = list(slab.rows)
-        rows[slab.frame.axis] = self.stages[number - 1].covering(slab.positions)
+        rows[slab.stage.axis] = self.stages[number - 1].covering(slab.positions)
         return replace(slab, rows=tuple(rows))
 
     @cached_property
@@ -254,9 +254,9 @@ def slab_bytes(whole: int, memory: int) -> int:
 
 def gathered(slab: Slab, before: tuple[Slab, Array] | None, get: Callable[[Span, Array], None]) -> Array:
     """The pixels of a slab: those that the slab before has are copied from there, stretches of others are to be got."""
-    info, positions = slab.frame.info, slab.positions
+    info, positions = slab.stage.info, slab.positions
     pixels = np.empty([stop - start for start, stop in slab.read()], info.dtype)
-    along = (slice(None),) * info.axes.index(slab.frame.letter)
+    along = (slice(None),) * info.axes.index(slab.stage.letter)
     known = shared(slab, before[0] if before else None)
     for place, rows in runs(positions, np.isin(positions, known)):
         part = pixels[(*along, slice(place, place + len(rows)))]

@@ -8,15 +8,16 @@ tiles, and its results are those of the whole image, bit by bit; of a tile that 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import field
 from functools import cached_property
 from itertools import groupby, pairwise, product
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
+from convcli.engine.crew import Crew
 from convcli.engine.windows import Held, distinct, look_up, rows_read
 from convcli.filters.exactness import exact_up_to
 from convcli.filters.filter import FILTERS, Filter, Layout
@@ -26,6 +27,7 @@ from convcli.planner import Plan, halved, load
 from convcli.records import record, replace
 
 Array = np.ndarray[Any, Any]
+S = TypeVar("S", bound="Stage")
 Span = tuple[int, int]
 Tile = tuple[Span, ...]
 PATIENCE = 0.25
@@ -77,15 +79,24 @@ def _view(order: tuple[int, ...], samples: slice | None, channels: slice | None,
 
 
 @record
-class Frame:
-    """A filter on images of one kind, as planned: the parts of their axes, and how outputs are cut.
+class Stage(Protocol):
+    """A step on images of one kind, as planned: what it makes of one, how its results are cut, which pixels they need.
 
-    What is found once serves every image of the kind.
+    What is found once serves every image of the kind. Every stage has to add how it computes a slab.
     """
 
     filter: Filter
     info: ImageInfo
     plan: Plan
+
+    def fill(self, slab: Slab, pixels: Array, values: Array, crew: Crew) -> None:
+        """Compute a slab's results from the pixels that it holds, into `values` of its working shape."""
+
+    def points(self, count: int) -> Sequence[Any]:
+        """Some of its results, to be verified."""
+
+    def check(self, slab: Slab, pixels: Array, values: Array, points: Iterable[Any]) -> None:
+        """Compute those of the points that lie in a slab from the definition; raise where a value differs."""
 
     @cached_property
     def layout(self) -> Layout:
@@ -253,7 +264,7 @@ class Slab:
     What follows from it is found once: the slab of all serves every image of the kind.
     """
 
-    frame: Frame
+    stage: Stage
     loops: tuple[Span, ...]
     spans: Tile
     rows: tuple[Array | None, ...]
@@ -263,24 +274,24 @@ class Slab:
     @property
     def span(self) -> Span:
         """That along the axis that is cut."""
-        return self.spans[self.frame.axis]
+        return self.spans[self.stage.axis]
 
     @property
     def cut(self) -> dict[str, Array]:
         """The rows that are held of the spatial axes that are not there as a whole."""
-        pairs = zip(self.frame.layout.spatial, self.rows, strict=True)
+        pairs = zip(self.stage.layout.spatial, self.rows, strict=True)
         return {letter: rows for letter, rows in pairs if rows is not None}
 
     @cached_property
     def positions(self) -> Array:
         """The rows of that axis that are held."""
-        found = self.rows[self.frame.axis]
-        return np.arange(self.frame.info.size(self.frame.letter)) if found is None else found
+        found = self.rows[self.stage.axis]
+        return np.arange(self.stage.info.size(self.stage.letter)) if found is None else found
 
     @cached_property
     def held(self) -> list[Held]:
         """What is held of each spatial axis."""
-        sizes = map(self.frame.info.size, self.frame.layout.spatial)
+        sizes = map(self.stage.info.size, self.stage.layout.spatial)
         pairs = zip(sizes, self.rows, strict=True)
         return [Held(size, rows if rows is not None and len(rows) < size else None) for size, rows in pairs]
 
@@ -288,13 +299,13 @@ class Slab:
     def tasks(self) -> list[Task]:
         """Every tile of every plane."""
         loops = product(*(range(stop - start) for start, stop in self.loops))
-        tiles = list(product(*map(touched, self.spans, self.frame.plan.tile, self.frame.outputs)))
+        tiles = list(product(*map(touched, self.spans, self.stage.plan.tile, self.stage.outputs)))
         return [Task(loop, tile) for loop in loops for tile in tiles]
 
     @cached_property
     def shared(self) -> list[tuple[Task, list[Task]]]:
         """What all threads may compute at once: few planes, cut between rows into tiles, which come along."""
-        plan = self.frame.plan
+        plan = self.stage.plan
         whole = all(t == n for t, n in zip(plan.tile[1:], plan.problem.output[1:], strict=True))
         if not whole or plan.problem.images > plan.threads or plan.cost.seconds > PATIENCE:
             return []
@@ -304,8 +315,8 @@ class Slab:
     def look_up(self, tile: Tile) -> tuple[tuple[slice, ...], list[Array | None]]:
         """The part of each spatial axis that a tile reads, and which pixel stands at each position of its window."""
         if tile not in self._seen:
-            windows = (axis.window(*span) for axis, span in zip(self.frame.axes, tile, strict=True))
-            seen = [look_up(*axis) for axis in zip(windows, self.frame.filter.borders, self.held, strict=True)]
+            windows = (axis.window(*span) for axis, span in zip(self.stage.axes, tile, strict=True))
+            seen = [look_up(*axis) for axis in zip(windows, self.stage.filter.borders, self.held, strict=True)]
             self._seen[tile] = tuple(part for part, _ in seen), [places for _, places in seen]
         return self._seen[tile]
 
@@ -323,33 +334,33 @@ class Slab:
 
     def crop(self, task: Task) -> tuple[slice, ...] | None:
         """Which of a tile's results are the slab's; None where all are."""
-        if self is self.frame.whole or (inside := self.inside(task.tile)) == task.tile:
+        if self is self.stage.whole or (inside := self.inside(task.tile)) == task.tile:
             return None
         return tuple(slice(a - start, b - start) for (a, b), (start, _) in zip(inside, task.tile, strict=True))
 
     @cached_property
     def working_shape(self) -> tuple[int, ...]:
         """The shape that results are computed in."""
-        return self.frame.shape(self)
+        return self.stage.shape(self)
 
     @property
     def letters(self) -> dict[str, Span]:
         """The span of each loop and spatial axis by its letter."""
-        layout = self.frame.layout
+        layout = self.stage.layout
         return dict(zip(layout.loops + layout.spatial, (*self.loops, *self.spans), strict=True))
 
     def read(self, rows: Span | None = None) -> Spans:
         """The span of each axis of the input that some of the rows are; of all, counted among those that are held."""
-        frame = self.frame
-        spans = dict(zip(frame.layout.loops, self.loops, strict=True))
-        spans |= {letter: (0, len(held)) for letter, held in self.cut.items()} | ({frame.letter: rows} if rows else {})
-        return tuple(spans.get(letter, (0, frame.info.size(letter))) for letter in frame.info.axes)
+        stage = self.stage
+        spans = dict(zip(stage.layout.loops, self.loops, strict=True))
+        spans |= {letter: (0, len(held)) for letter, held in self.cut.items()} | ({stage.letter: rows} if rows else {})
+        return tuple(spans.get(letter, (0, stage.info.size(letter))) for letter in stage.info.axes)
 
     def stretches(self) -> Iterator[tuple[tuple[slice, ...], Spans]]:
         """The boxes of the input that it holds, where rows follow each other: where in its pixels, and which."""
-        held = {letter: np.arange(*span) for letter, span in zip(self.frame.layout.loops, self.loops, strict=True)}
+        held = {letter: np.arange(*span) for letter, span in zip(self.stage.layout.loops, self.loops, strict=True)}
         held |= self.cut
-        info = self.frame.info
+        info = self.stage.info
         for parts in product(*(list(runs(held.get(axis, np.arange(info.size(axis))))) for axis in info.axes)):
             places = (slice(first, first + len(rows)) for first, rows in parts)
             yield tuple(places), tuple((int(rows[0]), int(rows[-1]) + 1) for _, rows in parts)
@@ -357,18 +368,18 @@ class Slab:
     @property
     def written(self) -> Spans:
         """The span of each axis of the result that it fills."""
-        frame, spans = self.frame, self.letters
-        if frame.filter.each and "C" in spans:  # results of each channel follow it
-            spans["C"] = (spans["C"][0] * frame.results, spans["C"][1] * frame.results)
-        return tuple(spans.get(letter, (0, frame.after.size(letter))) for letter in frame.after.axes)
+        stage, spans = self.stage, self.letters
+        if stage.filter.each and "C" in spans:  # results of each channel follow it
+            spans["C"] = (spans["C"][0] * stage.results, spans["C"][1] * stage.results)
+        return tuple(spans.get(letter, (0, stage.after.size(letter))) for letter in stage.after.axes)
 
     @property
     def size(self) -> int:
         """Bytes: what is read for it, and its results."""
         read = prod(stop - start for start, stop in self.read())
         return (
-            read * np.dtype(self.frame.info.dtype).itemsize
-            + prod(self.working_shape) * np.dtype(self.frame.working).itemsize
+            read * np.dtype(self.stage.info.dtype).itemsize
+            + prod(self.working_shape) * np.dtype(self.stage.working).itemsize
         )
 
 
@@ -390,19 +401,19 @@ def _united(tasks: list[Task]) -> Task:
     return Task(tasks[0].loop, ((start, tasks[-1].tile[0][1]), *others))
 
 
-def narrowed(filter_: Filter, info: ImageInfo, plan: Plan) -> Plan:
-    """The plan with tiles so thin that slabs of one fit its memory, as far as that is possible."""
-    frame, most = Frame(filter_, info, plan), plan.memory // SHARE
-    if frame.whole.size <= most:
-        return plan
-    while plan.tile[frame.axis] > 1 and (size := _least(frame).size) > most:
-        thinner = replace(plan, tile=halved(load(plan.method), plan.problem, plan.tile, frame.axis))
-        if thinner.tile == plan.tile or _least(replace(frame, plan=thinner)).size > WORTH * size:
+def narrowed(stage: S) -> S:
+    """The stage with tiles so thin that slabs of one fit its plan's memory, as far as that is possible."""
+    most = stage.plan.memory // SHARE
+    while stage.plan.tile[stage.axis] > 1 and stage.whole.size > most < (size := _least(stage).size):
+        plan = stage.plan
+        tile = halved(load(plan.method), plan.problem, plan.tile, stage.axis)
+        thinner = replace(stage, plan=replace(plan, tile=tile))
+        if tile == plan.tile or _least(thinner).size > WORTH * size:
             break
-        plan, frame = thinner, replace(frame, plan=thinner)
-    return plan
+        stage = thinner
+    return stage
 
 
-def _least(frame: Frame) -> Slab:
+def _least(stage: Stage) -> Slab:
     """The first of the least slabs: a tile in one of each of the loops outside."""
-    return frame.slab(dict.fromkeys(frame.layout.loops[: frame.outer], (0, 1)), frame.cuts[0])
+    return stage.slab(dict.fromkeys(stage.layout.loops[: stage.outer], (0, 1)), stage.cuts[0])

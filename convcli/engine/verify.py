@@ -12,7 +12,7 @@ import numpy as np
 from convcli.engine.integers import window_of
 from convcli.engine.job import Job
 from convcli.engine.samples import limits
-from convcli.engine.slabs import Frame, Slab, Task
+from convcli.engine.slabs import Slab, Stage, Task
 from convcli.engine.tiles import centre_opacity, finish, put_holes, tile_block
 from convcli.errors import ConvError
 from convcli.filters.filter import LEAVING_OUT, TIE
@@ -59,12 +59,12 @@ def whole(job: Job, task: Task, dtype: np.dtype[Any]) -> Array:
     return np.array(expected, dtype).reshape(len(pixels), -1)
 
 
-def random_points(frame: Frame, count: int) -> list[Task]:
+def random_points(stage: Stage, count: int) -> list[Task]:
     """Single outputs, the corners first."""
     rng = np.random.default_rng(SEED)
-    sizes = frame.plan.problem.output
-    count = min(count, frame.plan.problem.planes * prod(sizes))
-    loops = [frame.info.size(letter) for letter in frame.layout.loops]
+    sizes = stage.plan.problem.output
+    count = min(count, stage.plan.problem.planes * prod(sizes))
+    loops = [stage.info.size(letter) for letter in stage.layout.loops]
     corners = [tuple(corner) for corner in product(*((0, size - 1) for size in sizes))]
     inner = [tuple(int(rng.integers(size)) for size in sizes) for _ in range(max(0, count - len(corners)))]
     places = (corners + inner)[:count]

@@ -19,7 +19,8 @@ from convcli.operations.operation import Limits, Work
 from convcli.records import record, replace
 
 if TYPE_CHECKING:
-    from convcli.engine.stages import Stage
+    from convcli.engine.slabs import Stage
+    from convcli.planner import Plan
 
 Rate = tuple[int, ...]
 """One for each spatial axis."""
@@ -140,44 +141,14 @@ class Several(Work):
     works: tuple[DilatedWork, ...]
 
     @property
-    def memory(self) -> int:
-        """What they were planned for."""
-        return self.works[0].memory
+    def plans(self) -> tuple[Plan, ...]:
+        """Those of all works."""
+        return tuple(work.plan for work in self.works)
 
     @property
     def numbers(self) -> Numbers:
         """How samples are computed with."""
         return self.works[0].numbers
-
-    @property
-    def method(self) -> str:
-        """The planned methods."""
-        return ", ".join(dict.fromkeys(work.method for work in self.works))
-
-    @property
-    def threads(self) -> int:
-        """By how many threads at most."""
-        return max(work.threads for work in self.works)
-
-    @property
-    def seconds(self) -> float:
-        """The predicted time."""
-        return sum(work.seconds for work in self.works)
-
-    @property
-    def outputs(self) -> int:
-        """Outputs in all."""
-        return sum(work.outputs for work in self.works)
-
-    @property
-    def macs(self) -> int:
-        """Multiply-adds of all."""
-        return sum(work.macs for work in self.works)
-
-    @property
-    def done(self) -> int:
-        """Multiply-adds of their methods."""
-        return sum(work.done for work in self.works)
 
     def facts(self) -> dict[str, Any]:
         """The keys that others rely on, those of the first, with what each of the others has of its own."""

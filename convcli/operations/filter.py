@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from math import prod
 from typing import TYPE_CHECKING, Any
 
 from convcli.filters.borders import describe_borders
@@ -17,7 +16,7 @@ from convcli.records import record
 from convcli.tables import seconds
 
 if TYPE_CHECKING:
-    from convcli.engine.stages import Stage
+    from convcli.engine.slabs import Stage
     from convcli.engine.stages.filter import FilterStage
 
 Build = Callable[[ImageInfo], Filter]
@@ -33,13 +32,14 @@ class Filtering:
         """The filter planned for an image; NumPy is loaded only where the kernel's rank is not known by its terms."""
         from convcli.engine.convolve import ranked
         from convcli.engine.slabs import narrowed
+        from convcli.engine.stages.filter import FilterStage
         from convcli.engine.workers import core_count
 
         filter_ = joined(self.build(info), info)
         problem = ranked(filter_.problem(info), filter_.kernel)
         threads = limits.threads or core_count()
         plan = make_plan(problem, method=limits.method, threads=threads, memory=limits.memory)
-        return FilterWork(filter_, info, narrowed(filter_, info, plan))
+        return FilterWork(filter_, info, narrowed(FilterStage(filter_, info, plan)).plan)
 
 
 @record
@@ -63,9 +63,9 @@ class FilterWork(Work):
         return (self.stage,)
 
     @property
-    def memory(self) -> int:
-        """What it was planned for."""
-        return self.plan.memory
+    def plans(self) -> tuple[Plan, ...]:
+        """That of the filter."""
+        return (self.plan,)
 
     @property
     def numbers(self) -> Numbers:
@@ -76,37 +76,6 @@ class FilterWork(Work):
     def notes(self) -> tuple[str, ...]:
         """What a user might not expect."""
         return self.filter.notes(self.before)
-
-    @property
-    def method(self) -> str:
-        """The planned method."""
-        return self.plan.method
-
-    @property
-    def threads(self) -> int:
-        """By how many threads."""
-        return self.plan.threads
-
-    @property
-    def seconds(self) -> float:
-        """The predicted time."""
-        return self.plan.cost.seconds
-
-    @property
-    def outputs(self) -> int:
-        """Outputs in all planes."""
-        problem = self.plan.problem
-        return problem.planes * problem.channels_out * prod(problem.output)
-
-    @property
-    def macs(self) -> int:
-        """Multiply-adds of the definition."""
-        return self.plan.problem.macs
-
-    @property
-    def done(self) -> int:
-        """Multiply-adds of the method."""
-        return self.plan.cost.macs
 
     def facts(self) -> dict[str, Any]:
         """The keys that others rely on."""

@@ -6,14 +6,16 @@ Every filtering command is an `Operation`; everything around it (files, runs, re
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from math import prod
 from typing import TYPE_CHECKING, Any, Protocol
 
 from convcli.image import Image, ImageInfo, PixelSource, PixelTarget
+from convcli.planner import Plan
 from convcli.records import record
 
 if TYPE_CHECKING:
     from convcli.engine.samples import Counts
-    from convcli.engine.stages import Stage
+    from convcli.engine.slabs import Stage
     from convcli.filters.filter import Numbers
 
 Progress = Callable[[int], None]
@@ -42,17 +44,12 @@ class Work(Protocol):
     before: ImageInfo
 
     @property
+    def plans(self) -> tuple[Plan, ...]:
+        """How each of its filters is computed."""
+
+    @property
     def stages(self) -> tuple[Stage, ...]:
         """The steps from pixels to pixels."""
-
-    @property
-    def memory(self) -> int:
-        """About how many bytes of workspace there may be."""
-
-    @property
-    def after(self) -> ImageInfo:
-        """What the result will be."""
-        return self.stages[-1].after
 
     @property
     def numbers(self) -> Numbers:
@@ -63,28 +60,40 @@ class Work(Protocol):
         """What a user might not expect."""
 
     @property
+    def after(self) -> ImageInfo:
+        """What the result will be."""
+        return self.stages[-1].after
+
+    @property
     def method(self) -> str:
-        """How it is computed, in a word."""
+        """The planned methods."""
+        return ", ".join(dict.fromkeys(plan.method for plan in self.plans))
 
     @property
     def threads(self) -> int:
-        """By how many threads."""
+        """By how many threads at most."""
+        return max(plan.threads for plan in self.plans)
 
     @property
     def seconds(self) -> float:
         """The predicted time."""
+        return sum(plan.cost.seconds for plan in self.plans)
 
     @property
     def outputs(self) -> int:
         """Outputs that `progress` will hear of in all."""
+        problems = [plan.problem for plan in self.plans]
+        return sum(problem.planes * problem.channels_out * prod(problem.output) for problem in problems)
 
     @property
     def macs(self) -> int:
         """Multiply-adds of the definition."""
+        return sum(plan.problem.macs for plan in self.plans)
 
     @property
     def done(self) -> int:
-        """Multiply-adds that the method really does, often fewer."""
+        """Multiply-adds that the methods really do, often fewer."""
+        return sum(plan.cost.macs for plan in self.plans)
 
     def facts(self) -> dict[str, Any]:
         """What JSON says of it: raw numbers under keys that are never renamed."""
@@ -119,5 +128,5 @@ class Work(Protocol):
         """Read, compute and write slab by slab: what was clipped, and the seconds that each of the three took."""
         from convcli.engine.run import Stream
 
-        stream = Stream(self.stages, self.memory, source, target, verify, progress)
+        stream = Stream(self.stages, self.plans[0].memory, source, target, verify, progress)
         return stream.run(), stream.busy

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from convcli.filters.borders import describe_borders
 from convcli.filters.filter import Numbers
 from convcli.filters.transposed import TransposedFilter
-from convcli.geometry.problem import Problem
 from convcli.geometry.sizes import Transposed
 from convcli.image import ImageInfo
 from convcli.operations.filter import candidate_facts, kernel_facts, method_lines, spacing_lines
@@ -20,7 +19,7 @@ from convcli.planner import Plan, make_plan
 from convcli.records import record, replace
 
 if TYPE_CHECKING:
-    from convcli.engine.stages import Stage
+    from convcli.engine.slabs import Stage
     from convcli.engine.stages.phases import Planned
 
 EVEN = 1e-6
@@ -49,15 +48,15 @@ class Transposing:
 def _planned(frame: TransposedFilter, info: ImageInfo, limits: Limits) -> tuple[Planned, ...]:
     """Every part, for all images of a kind."""
     from convcli.engine.convolve import ranked
-    from convcli.engine.job import Setup
     from convcli.engine.slabs import narrowed
+    from convcli.engine.stages.filter import FilterStage
     from convcli.engine.stages.phases import Planned
 
     planned = []
     for part in frame.parts(info):
         problem = ranked(part.filter.problem(info), part.filter.kernel)
         plan = make_plan(problem, method=limits.method, threads=limits.threads, memory=limits.memory)
-        planned.append(Planned(part, Setup(part.filter, info, narrowed(part.filter, info, plan))))
+        planned.append(Planned(part, narrowed(FilterStage(part.filter, info, plan))))
     return tuple(planned)
 
 
@@ -77,10 +76,10 @@ class TransposedWork(Work):
 
         return (PhasesStage(self.filter, self.before, self.plan, self.parts),)
 
-    @property
-    def memory(self) -> int:
-        """What it was planned for."""
-        return self.plan.memory
+    @cached_property
+    def plans(self) -> tuple[Plan, ...]:
+        """Those of the parts."""
+        return tuple(part.plan for part in self.parts)
 
     @property
     def numbers(self) -> Numbers:
@@ -125,29 +124,9 @@ class TransposedWork(Work):
         return self.plan.method
 
     @property
-    def threads(self) -> int:
-        """By how many threads."""
-        return self.plan.threads
-
-    @property
-    def seconds(self) -> float:
-        """The predicted time."""
-        return sum(each.plan.cost.seconds for each in self.parts)
-
-    @property
-    def outputs(self) -> int:
-        """Outputs in all planes."""
-        return sum(_outputs(each.plan.problem) for each in self.parts)
-
-    @property
     def macs(self) -> int:
         """Multiply-adds of the definition: every pixel with every tap."""
         return self.filter.macs(self.before)
-
-    @property
-    def done(self) -> int:
-        """Multiply-adds of the parts by their methods."""
-        return sum(part.plan.cost.macs for part in self.parts)
 
     def facts(self) -> dict[str, Any]:
         """The keys that others rely on, and those of a transposed convolution."""
@@ -283,10 +262,6 @@ def sparse_matrix(axes: Sequence[Transposed], taps: Sequence[float]) -> list[lis
             if place in large:
                 row[large[place]] = value
     return matrix
-
-
-def _outputs(problem: Problem) -> int:
-    return problem.planes * problem.channels_out * prod(problem.output)
 
 
 def _times(sizes: Any) -> str:

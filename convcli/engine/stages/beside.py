@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from convcli.engine.slabs import Frame, Slab, Span
-from convcli.engine.stages import Crew
+from convcli.engine.crew import Crew
+from convcli.engine.slabs import Slab, Span, Stage
 from convcli.engine.stages.filter import FilterStage
 from convcli.engine.windows import distinct
 from convcli.image import ImageInfo
@@ -19,7 +19,7 @@ Array = np.ndarray[Any, Any]
 
 
 @record
-class BesideStage(Frame):
+class BesideStage(Stage):
     """Filters on images of one kind that differ in their taps alone. Cut as one of them, whose plan this is."""
 
     stages: tuple[FilterStage, ...]
@@ -53,7 +53,7 @@ class BesideStage(Frame):
         axis, each = self.after.axes.index("C"), self.filter.each and "C" in self.info.axes
         outer = values.shape[axis] // self.results if each else 1
         apart = values.reshape(*values.shape[:axis], outer, len(self.stages), -1, *values.shape[axis + 1 :])
-        slabs = [replace(slab, frame=stage) for stage in self.stages]
+        slabs = [replace(slab, stage=stage) for stage in self.stages]
         places = np.moveaxis(apart, axis + 1, 0)
         every = zip(self.stages, slabs, places, strict=True)
         return [(stage, part, place.reshape(part.working_shape)) for stage, part, place in every]

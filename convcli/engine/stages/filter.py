@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from convcli.engine.crew import Crew
 from convcli.engine.fused import store_fused
 from convcli.engine.job import Job, Setup
 from convcli.engine.prepared import Method
 from convcli.engine.samples import Counts
 from convcli.engine.slabs import Slab, Task
-from convcli.engine.stages import Crew
 from convcli.engine.tiles import store_tile
 from convcli.engine.verify import check_points, points_inside, random_points
 from convcli.records import record

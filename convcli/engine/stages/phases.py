@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from convcli import native
-from convcli.engine.job import Job, Setup
+from convcli.engine.crew import Crew
+from convcli.engine.job import Job
 from convcli.engine.samples import Counts, count_nan
-from convcli.engine.slabs import Frame, Slab, Span, Task, Tile
-from convcli.engine.stages import Crew
+from convcli.engine.slabs import Slab, Span, Stage, Task, Tile
+from convcli.engine.stages.filter import FilterStage
 from convcli.engine.tiles import store_tile
 from convcli.engine.verify import check_point, points_inside, random_points
 from convcli.engine.windows import distinct
@@ -30,7 +31,7 @@ class Planned:
     """A part of a transposed convolution with its filter on images of one kind, as planned."""
 
     part: Part
-    setup: Setup
+    setup: FilterStage
     memory: Workspace = field(default_factory=Workspace)
 
     @property
@@ -40,7 +41,7 @@ class Planned:
 
     def slab(self, of: Slab) -> Slab:
         """The cells that have results in a slab of all, from the same pixels."""
-        if of.frame.whole is of:
+        if of.stage.whole is of:
             return self.setup.whole
         cells = tuple(piece.cells(span) for piece, span in zip(self.part.pieces, of.spans, strict=True))
         return Slab(self.setup, of.loops, cells, of.rows)
@@ -81,7 +82,7 @@ class Work(NamedTuple):
 
 
 @record
-class PhasesStage(Frame):
+class PhasesStage(Stage):
     """A transposed convolution of images of one kind: the parts that fill its results, that with the most work first.
 
     Its plan is that of the first part.

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from convcli.engine.crew import Crew
 from convcli.engine.samples import Counts, put, store
-from convcli.engine.slabs import Frame, Slab, Span, touched
-from convcli.engine.stages import Crew
+from convcli.engine.slabs import Slab, Span, Stage, touched
 from convcli.image import ImageInfo
 from convcli.records import record
 
@@ -21,7 +21,7 @@ ROWS = 32
 
 
 @record
-class Pointwise(Frame):
+class Pointwise(Stage):
     """Every sample by itself; axes as those of the filter beside it. `made` is what becomes of the image."""
 
     made: ImageInfo
