@@ -11,6 +11,8 @@ from convcli.engine.convolve import ranked
 from convcli.engine.run import run, run_box
 from convcli.engine.stages.filter import FilterStage
 from convcli.errors import ConvError, UsageError
+from convcli.filters.borders import parse_border
+from convcli.filters.filter import Filter
 from convcli.image import ImageInfo
 from convcli.kernels.kernel import Kernel
 from convcli.methods import METHODS
@@ -65,6 +67,17 @@ def test_a_box_of_a_filtered_image_alone_is_that_of_the_whole(axes, shape, ndim,
         except (ConvError, UsageError):  # a method that cannot, or a kernel that does not fit
             continue
         check_boxes((FilterStage(filter_, info, plan),), pixels, rng)
+
+
+@pytest.mark.parametrize(("method", "dtype"), [("winograd", "float32"), ("winograd", "uint8"), ("gemm", "float32")])
+def test_a_box_of_a_bank_alone_is_that_of_the_whole(method, dtype):
+    rng = np.random.default_rng(9)
+    pixels, taps = (rng.random((24, 150, 90)) * 250).astype(dtype), rng.random((20, 24, 3, 3))
+    info, steps = ImageInfo(pixels.shape, dtype, "CYX"), {"stride": (1, 1), "dilation": (1, 1)}
+    bank = Kernel.from_array("bank", taps, bank=True)
+    filter_ = Filter(bank, each=False, borders=parse_border("reflect", "YX"), **steps)
+    plan = make_plan(filter_.problem(info), method=method, threads=2)
+    check_boxes((FilterStage(filter_, info, plan),), pixels, rng, count=6)
 
 
 def threes(rng, kernel):
