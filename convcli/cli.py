@@ -93,16 +93,18 @@ def dispatch(arguments: Sequence[str]) -> int:
 
 
 def ask(name: str, command: Callable[..., Any], words: Sequence[str]) -> int:
-    """Run a command: by its plain words, or as typer understands them."""
+    """Run a command with the values in its words; what is no plain line is understood, or refused, by typer."""
     from convcli.options.declare import call, declared
+    from convcli.options.line import read_line
     from convcli.options.plain import plain_values
 
-    values = plain_values(declared(command), words)
-    if values is not None:
-        return call(command, values) or 0
-    from convcli.options.parse import invoke
+    line = read_line(declared(command), words)
+    values = plain_values(declared(command), line)
+    if values is None:
+        from convcli.options.parse import parsed_values
 
-    return invoke(name, command, words)
+        values = parsed_values(name, command, line)
+    return 0 if values is None else call(command, values) or 0
 
 
 def overview() -> str:

@@ -6,6 +6,11 @@ import subprocess
 import sys
 
 from convcli import cli
+from convcli.commands import command_function
+from convcli.options.declare import declared
+from convcli.options.line import read_line
+from convcli.options.parse import parsed_values
+from convcli.options.plain import plain_values
 
 COMMAND = (sys.executable, "-m", "convcli")
 MEASURE = (
@@ -60,6 +65,18 @@ def peak_memory(*words):
         check=False,
     )
     return done.returncode, int(done.stdout.splitlines()[-1]) * 1024
+
+
+def read_plainly(name, words):
+    """The values in the words behind a command, read without typer; None where they are no plain line."""
+    taken = declared(command_function(name))
+    return plain_values(taken, read_line(taken, words))
+
+
+def read_by_typer(name, words):
+    """The same by typer; None where it printed the help."""
+    command = command_function(name)
+    return parsed_values(name, command, read_line(declared(command), words))
 
 
 class InProcess:

@@ -6,11 +6,10 @@ import sys
 
 import pytest
 
+from command import read_by_typer, read_plainly
 from convcli.commands import COMMANDS, command_function
 from convcli.errors import UsageError
 from convcli.options.declare import Declared, declared, kinds
-from convcli.options.parse import invoke
-from convcli.options.plain import plain_values
 
 VALUES = (
     "box:3",
@@ -57,20 +56,6 @@ def line(random_: random.Random, taken: list[Declared]) -> list[str]:
     return [word for part in pieces for word in part]
 
 
-@pytest.fixture
-def parsed(monkeypatch):
-    """The values that the parser finds in a command line."""
-    found = []
-    monkeypatch.setattr("convcli.options.parse.call", lambda _command, values: found.append(values))
-
-    def values_of(name, words):
-        found.clear()
-        assert 0 == invoke(name, command_function(name), words)
-        return {each.field: found[0][each.field] for each in declared(command_function(name))} if found else None
-
-    return values_of
-
-
 def outcome(read, *words):
     """What a reader makes of a command line: values, or what it says."""
     try:
@@ -80,37 +65,36 @@ def outcome(read, *words):
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_a_line_means_the_same_with_and_without_the_parser(name, parsed, capsys):
+def test_a_line_means_the_same_with_and_without_the_parser(name, capsys):
     taken, plain = declared(command_function(name)), 0
     for seed in range(LINES):
         words = line(random.Random(seed), taken)
-        found = outcome(plain_values, taken, words)
+        found = outcome(read_plainly, name, words)
         if found is not None:
-            assert repr(found) == repr(outcome(parsed, name, words)), words
+            assert repr(found) == repr(outcome(read_by_typer, name, words)), words
             plain += isinstance(found, dict)
         elif not capsys.readouterr().out:
-            assert "issing" in str(outcome(parsed, name, words)) or capsys.readouterr().out
+            assert "issing" in str(outcome(read_by_typer, name, words)) or capsys.readouterr().out
     assert LINES / 10 < plain < LINES or name == "completion"  # it takes three words, and nothing else
 
 
 @pytest.mark.parametrize("words", ["1@8x8 conv3 -h", "1@8x8 conv3 --help", "--help 1@8x8"])
 def test_help_is_left_to_the_parser(words):
-    assert plain_values(declared(command_function("shapes")), words.split()) is None
+    assert read_plainly("shapes", words.split()) is None
 
 
 def test_a_value_that_must_be_given_is_missed_by_the_parser():
-    assert plain_values(declared(command_function("conv2d")), ["in.png"]) is None
+    assert read_plainly("conv2d", ["in.png"]) is None
 
 
 def test_what_may_be_given_again_is_kept_in_order():
-    values = plain_values(declared(command_function("conv2d")), "-k box:3 a.png --kernel=sobel b.png -j 2".split())
+    values = read_plainly("conv2d", "-k box:3 a.png --kernel=sobel b.png -j 2".split())
     assert (["box:3", "sobel"], ["a.png", "b.png"], 2) == (values["kernel"], values["inputs"], values["jobs"])
 
 
 def test_lists_of_two_runs_are_not_one():
-    taken = declared(command_function("conv2d"))
-    plain_values(taken, ["-k", "box:3", "--pattern", "*.png"])
-    assert not plain_values(taken, ["-k", "box:3"])["pattern"]
+    read_plainly("conv2d", ["-k", "box:3", "--pattern", "*.png"])
+    assert not read_plainly("conv2d", ["-k", "box:3"])["pattern"]
 
 
 HEAVY = {"typer", "click", "rich", "numpy", "dataclasses", "inspect", "pathlib", "ast", "tempfile", "logging"}

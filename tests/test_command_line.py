@@ -2,12 +2,11 @@
 
 import pytest
 
+from command import read_by_typer, read_plainly
 from convcli.cli import run
 from convcli.commands import COMMANDS, command_function
 from convcli.errors import UsageError
 from convcli.options.declare import declared, kinds
-from convcli.options.parse import invoke
-from convcli.options.plain import plain_values
 
 NO_NUMBERS = ("1_0", "３", "٢", "0x10", "1e999", "nan", "inf", "-inf", "1,2", "two", "1 2", "--1", "1e", ".", "\u00a02")
 BLANK = ("", " ", "\t")
@@ -44,7 +43,7 @@ def sample(each):
 
 def read(name, *words):
     """The values of a command line, without the parser."""
-    return plain_values(TABLE[name], words)
+    return read_plainly(name, words)
 
 
 def refusal(name, *words):
@@ -52,22 +51,14 @@ def refusal(name, *words):
     with pytest.raises(UsageError) as plain:
         read(name, *words)
     with pytest.raises(UsageError) as parsed:
-        invoke(name, command_function(name), words)
+        read_by_typer(name, words)
     assert str(plain.value) == str(parsed.value)
     return plain.value
 
 
-@pytest.fixture
-def parsed(monkeypatch):
-    """Reads a command line by typer."""
-    found = []
-    monkeypatch.setattr("convcli.options.parse.call", lambda _command, values: found.append(values))
-
-    def values_of(name, *words):
-        assert 0 == invoke(name, command_function(name), words)
-        return found.pop()
-
-    return values_of
+def parsed(name, *words):
+    """The values of a command line, by typer."""
+    return read_by_typer(name, words)
 
 
 @over(VALUED)
@@ -82,7 +73,7 @@ def test_an_empty_value_is_refused(name, options):
 
 
 @over(VALUED)
-def test_a_value_may_follow_or_be_joined(name, options, parsed):
+def test_a_value_may_follow_or_be_joined(name, options):
     for each in options:
         value, long = sample(each), each.names[-1]
         base = read(name, *needed(name, each), f"{long}={value}")
@@ -133,7 +124,7 @@ def test_a_value_that_is_missing_is_missed(name, options):
 
 
 @over(VALUED)
-def test_what_can_have_one_value_is_given_once(name, options, parsed):
+def test_what_can_have_one_value_is_given_once(name, options):
     for each in options:
         value, first, last = sample(each), each.names[0], each.names[-1]
         twice = [*needed(name, each), f"{first}={value}", f"{last}={value}"]
@@ -144,7 +135,7 @@ def test_what_can_have_one_value_is_given_once(name, options, parsed):
 
 
 @over(FLAGS)
-def test_a_flag_takes_no_value_and_says_no_more_when_it_is_repeated(name, options, parsed):
+def test_a_flag_takes_no_value_and_says_no_more_when_it_is_repeated(name, options):
     for each in options:
         base = needed(name)
         for option in each.names:
@@ -200,7 +191,7 @@ def test_a_long_name_has_two_dashes(name, options):
 
 
 @pytest.mark.parametrize("name", [name for name, taken in TABLE.items() if not all(each.names for each in taken)])
-def test_behind_two_dashes_all_are_words(name, parsed):
+def test_behind_two_dashes_all_are_words(name):
     taken = next(each for each in TABLE[name] if not each.names)
     words = ["--json", "-q", "--", "-1"] if taken.is_list else ["zsh"]
     options = [word for word in needed(name) if word.startswith("-")]

@@ -12,11 +12,11 @@ import pytest
 import tifffile
 
 import readme
+from command import read_by_typer
 from convcli import cli
 from convcli.commands import COMMANDS, command_function
 from convcli.options.declare import declared
 from convcli.options.help import help_text, told
-from convcli.options.parse import invoke
 
 SHELL = ("|", ">", "*", "<(")
 """What an example needs a shell for."""
@@ -150,7 +150,9 @@ def test_the_help_fits_80_columns(command, columns, capsys, monkeypatch):
 def test_the_help_is_the_same_with_and_without_the_parser(command, capsys):
     assert 0 == cli.run([command, "-h"])
     first = capsys.readouterr().out
-    assert 0 == invoke(command, command_function(command), ["--help"])
+    assert read_by_typer(command, ["--help"]) is None
+    assert first == capsys.readouterr().out
+    assert 0 == cli.run([command, "-h", "--help"])  # no plain line
     assert first == capsys.readouterr().out
 
 

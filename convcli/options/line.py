@@ -6,7 +6,7 @@
 - Names of options are written out.
 - A bare number behind an option is no name of a file, unless there is such a file.
 
-Both readers of values, `convcli.options.plain` and `convcli.options.parse`, are given what comes out here.
+What comes out here becomes values in `convcli.options.plain`, or in `convcli.options.parse` where typer has to answer.
 """
 
 from __future__ import annotations

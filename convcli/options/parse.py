@@ -1,4 +1,4 @@
-"""A command line as typer parses it: an app of one command, and one call of it."""
+"""A command line as typer parses it: one that asks for help, or lacks what it must have. Only typer's public names."""
 
 from __future__ import annotations
 
@@ -8,49 +8,49 @@ from functools import wraps
 from typing import Annotated, Any
 
 import typer
-from typer import _click as click  # typer carries its own copy of click
+from typer.core import TyperCommand
+from typer.main import get_command
 
 from convcli.errors import UsageError
-from convcli.options.declare import Declared, call, declared
+from convcli.options.declare import Declared, declared
 from convcli.options.help import help_text
-from convcli.options.line import read_line
+from convcli.options.line import Given
 from convcli.options.plain import values
 
 
-def invoke(name: str, command: Callable[..., Any], words: Sequence[str]) -> int:
-    """Parse the words behind a command's name and run it; the exit code. Raises UsageError where they make no sense."""
-    line = spelled(command, words)
+def parsed_values(name: str, command: Callable[..., Any], line: Sequence[Given]) -> dict[str, Any] | None:
+    """A value for each field that a command takes; None where the line asked for help, which has been printed then.
+
+    Raises UsageError where something is missing.
+    """
+    built, taken = build(name, command), declared(command)
     try:
-        built = build(name, command)
-        with built.make_context(name, list(line)) as context:
-            result = built.invoke(context)
-    except typer.Exit as done:
-        return done.exit_code
-    except click.exceptions.MissingParameter as error:
-        raise lacking(error, name, line) from None
-    except click.exceptions.ClickException as error:
-        raise UsageError(error.format_message()) from None
-    return result if isinstance(result, int) else 0
+        with built.make_context(name, spelled(line)) as context:
+            given = built.invoke(context)
+    except typer.Exit:
+        return None
+    except typer.BadParameter as error:  # click's MissingParameter is one; `convcli.options.line` leaves no other
+        lacks = next(each for each in taken if error.param and each.field == error.param.name)
+        raise lacking(lacks, name, line) from None
+    return values(taken, {field: text for field, text in given.items() if text is not None})
 
 
-def lacking(error: Any, name: str, line: Sequence[str]) -> UsageError:
+def lacking(each: Declared, name: str, line: Sequence[Given]) -> UsageError:
     """What to say where something that must be given is not."""
     from convcli.options.slips import missing
 
-    option = next((each for each in error.param.opts if each.startswith("-")), "")
-    words = line[line.index("--") + 1 :] if "--" in line else []
-    return (
-        missing(name, option, words) if option else UsageError("is missing", where=error.param.make_metavar(error.ctx))
-    )
+    if not each.names:
+        return UsageError("is missing", where=each.metavar)
+    return missing(name, each.names[0], [text for other, text, _ in line if not other.names])
 
 
-def build(name: str, command: Callable[..., Any]) -> Any:
+def build(name: str, command: Callable[..., Any]) -> TyperCommand:
     """A command as a click object."""
 
-    class Command(typer.core.TyperCommand):
+    class Command(TyperCommand):
         """A command whose help is ours."""
 
-        def get_help(self, _: Any) -> str:
+        def get_help(self, _: object) -> str:
             """The help, as `convcli COMMAND --help` prints it without typer."""
             return help_text(name, command)
 
@@ -61,26 +61,29 @@ def build(name: str, command: Callable[..., Any]) -> Any:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.command(name, cls=Command)(for_typer(command))
-    return typer.main.get_command(app)
+    built = get_command(app)
+    assert isinstance(built, TyperCommand)
+    return built
 
 
-def spelled(command: Callable[..., Any], words: Sequence[str]) -> list[str]:
-    """Words as `convcli.options.line` reads them, spelled out: options with their values, then words."""
-    line = read_line(declared(command), words)
+def spelled(line: Sequence[Given]) -> list[str]:
+    """A line spelled out: options with their values, then words."""
     options = [each.place if each.is_flag else f"{each.place}={text}" for each, text, _ in line if each.names]
     plain = [text for each, text, _ in line if not each.names]
     return [*options, *(["--", *plain] if plain else [])]
 
 
 def for_typer(command: Callable[..., Any]) -> Callable[..., Any]:
-    """A command as typer wants it: a flat list of parameters, one for each field of a group of options."""
-    taken = declared(command)
+    """A command as typer wants it: a flat list of parameters, one for each field of a group of options.
+
+    It does nothing but return what it is given: the command itself runs outside of typer.
+    """
 
     @wraps(command)
-    def flat(**given: Any) -> Any:
-        return call(command, values(taken, {name: text for name, text in given.items() if text is not None}))
+    def flat(**given: Any) -> dict[str, Any]:
+        return given
 
-    flat.__signature__ = inspect.Signature(list(map(_parameter, taken)))  # type: ignore[attr-defined]
+    flat.__signature__ = inspect.Signature(list(map(_parameter, declared(command))))  # type: ignore[attr-defined]
     flat.__annotations__ = {}
     return flat
 

@@ -1,7 +1,7 @@
-"""Reads a command line that is plain, without the parser: its import takes longer than many an answer.
+"""The values of a command line that is plain, without the parser: its import takes longer than many an answer.
 
 Plain is every line that is whole; one that asks for help, or lacks what it must have, is for `convcli.options.parse`,
-which reads a plain line as the same values.
+which finds the same values in a plain line.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from convcli.options.declare import Declared
-from convcli.options.line import HELP, read_line
+from convcli.options.line import HELP, Given
 
 
-def plain_values(taken: Sequence[Declared], arguments: Sequence[str]) -> dict[str, Any] | None:
+def plain_values(taken: Sequence[Declared], line: Sequence[Given]) -> dict[str, Any] | None:
     """A value for each field that a command takes, given or by default; None where the parser has to answer."""
     given: dict[str, Any] = {}
-    for each, text, _ in read_line(taken, arguments):
+    for each, text, _ in line:
         if each is HELP:
             return None
         if each.is_list:
