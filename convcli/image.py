@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Mapping
 from dataclasses import field
+from math import prod
 from typing import TYPE_CHECKING, Any, Protocol
 
 from convcli.records import record
+from convcli.samples import SAMPLES, SampleType
 
 if TYPE_CHECKING:
     import numpy as np
@@ -77,6 +78,20 @@ class ImageInfo:
         return 1 if place < 0 else self.shape[place]
 
     @property
+    def sample(self) -> SampleType:
+        """What is known of the type of its samples."""
+        return SAMPLES[self.dtype]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its pixels.
+
+        >>> ImageInfo((4, 6, 3), "uint16", "YXS").nbytes
+        144
+        """
+        return prod(self.shape) * self.sample.size
+
+    @property
     def steps(self) -> dict[str, tuple[float, str]]:
         """The distance between samples along each axis: the spacing, else by the resolution in pixels per unit.
 
@@ -99,27 +114,6 @@ class Image:
 
     info: ImageInfo
     data: np.ndarray[Any, Any]
-
-
-def as_sample(value: float | None, dtype: str) -> float | None:
-    """A number as samples of a type hold it; None where none of them can be it, and for NaN, which equals nothing.
-
-    >>> as_sample(-9999, "int16"), as_sample(-9999, "uint8"), as_sample(-3.4028235e38, "float32")
-    (-9999, None, -3.4028234663852886e+38)
-    >>> as_sample(10**9, "float16") is None
-    True
-    """
-    if value is None or value != value:  # noqa: PLR0124 -- NaN, without an import
-        return None
-    bits = int(dtype.lstrip("uintfloa"))
-    if dtype.startswith("float"):
-        code = {16: "<e", 32: "<f", 64: "<d"}[bits]
-        try:
-            return float(struct.unpack(code, struct.pack(code, float(value)))[0])
-        except OverflowError:
-            return None
-    low, high = (0, 2**bits - 1) if dtype.startswith("u") else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
-    return int(value) if low <= value <= high and value == int(value) else None
 
 
 @record

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import field
-from math import isfinite, prod
+from math import isfinite
 from typing import Any
 
 from convcli.errors import ConvError
@@ -148,14 +148,9 @@ def rate_words(report: Report) -> Iterator[str]:
     compute, machine = report.times.get("compute", 0.0), known().machine
     if not (report.work and report.before and report.after and compute):
         return
-    macs, moved = report.work.done / compute, (byte_count(report.before) + byte_count(report.after)) / compute
+    macs, moved = report.work.done / compute, (report.before.nbytes + report.after.nbytes) / compute
     yield f"{macs / 1e9:.3g} GMAC/s, {100 * macs * machine.peak / report.work.threads:.0f} % of this machine's best"
     yield f"{moved / 1e9:.3g} GB/s, {100 * moved * machine.stream:.0f} % of its memory's"
-
-
-def byte_count(info: ImageInfo) -> int:
-    """Bytes of the pixels of an image."""
-    return prod(info.shape) * int(info.dtype.lstrip("uintfloa")) // 8
 
 
 def samples_line(report: Report) -> str:

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING
 
 from convcli.errors import ConvError
 from convcli.image import ImageInfo
+from convcli.samples import SAMPLES
 
 if TYPE_CHECKING:
     from convcli.filters.filter import Filter
 
-LONG = ("int64", "uint64")
-LARGEST = {"int64": 2**63 - 1, "uint64": 2**64 - 1}
-HELD = 2**53
-"""Whole numbers up to here are float64 numbers."""
+HELD = SAMPLES["float64"].whole
+LONG = tuple(name for name, sample in SAMPLES.items() if sample.whole > HELD)
 MOST_GAIN = 2**20
 """The largest sum of |taps| with which halves of 32 bits add up to less than HELD, a bias included."""
 ROUNDED = 2**41
@@ -41,7 +40,7 @@ def halves(filter_: Filter, info: ImageInfo) -> bool:
     output = filter_.output_dtype(info)
     if info.dtype not in LONG or output.startswith("float") or not is_whole(filter_, info):
         return False
-    least = 0 if info.dtype == "uint64" else -LARGEST["int64"]
+    least = max(info.sample.least, -info.sample.whole)
     constants = all(least <= border.value <= HELD for border in filter_.borders)
     return constants and abs(filter_.bias) < HELD / 2 and filter_.size <= MOST_GAIN
 

@@ -13,11 +13,12 @@ from convcli.filters.borders import ALIASES, BORDERS, Border
 from convcli.filters.exactness import halves
 from convcli.geometry.axis import Geometry, padded
 from convcli.geometry.problem import ACCURACY, Problem
-from convcli.image import ImageInfo, as_sample
+from convcli.image import ImageInfo
 from convcli.kernels.kernel import Kernel
 from convcli.kernels.pairs import Pair
 from convcli.numerals import whole
 from convcli.records import record, replace
+from convcli.samples import SAMPLES, as_sample
 
 PADDINGS = ("same", "tf-same", "valid", "full")
 PADDINGS_ELSEWHERE = {
@@ -34,7 +35,7 @@ PADDINGS_ELSEWHERE = {
 """What is meant by the paddings of other tools."""
 OUTSIDE = {*BORDERS, *ALIASES} - {"constant"}
 """What frameworks call a padding, too, and is a border here."""
-WIDE = ("uint32", "uint64", "int32", "int64", "float64")
+WIDE = tuple(name for name, sample in SAMPLES.items() if sample.whole > SAMPLES["float32"].whole)
 """Sample types whose values float32 cannot hold exactly: they are computed in float64."""
 LARGE = 1e10
 """Constants of a border from here on may make an overflow of float32."""
@@ -340,7 +341,7 @@ class Filter:
         output = self.output_dtype(info)
         if not _is_integer(output):
             return ACCURACY
-        largest = _largest(info.dtype if _is_integer(info.dtype) else output)
+        largest = SAMPLES[info.dtype if info.sample.is_integer else output].magnitude
         gain = self.gain * abs(self.numbers.scale) * largest
         if self.numbers.linear:
             gain *= 12.92  # the steepest slope of the sRGB curve, IEC 61966-2-1
@@ -351,7 +352,7 @@ class Filter:
     def _exact(self, info: ImageInfo) -> bool:
         if not _is_integer(info.dtype) or self.numbers.linear or self.premultiplies(info):
             return False
-        small = self.kernel.absolute_sum() * _largest(info.dtype) < 2**24
+        small = self.kernel.absolute_sum() * info.sample.magnitude < SAMPLES["float32"].whole
         constants = all(float(border.value).is_integer() for border in self.borders)
         return (
             small and constants and not self.kernel.terms and all(float(v).is_integer() for v in self.kernel.values())
@@ -433,17 +434,7 @@ def _output_axes(axes: str, spatial: str, channel: str, results: int, *, each: b
 
 
 def _is_integer(dtype: str) -> bool:
-    return dtype.startswith(("int", "uint"))
-
-
-def _largest(dtype: str) -> float:
-    """The largest absolute value of an integer sample type.
-
-    >>> _largest("uint8"), _largest("int16")
-    (255.0, 32768.0)
-    """
-    bits = int(dtype.lstrip("uint"))
-    return float(2**bits - 1 if dtype.startswith("u") else 2 ** (bits - 1))
+    return SAMPLES[dtype].is_integer
 
 
 def _times(shape: tuple[int, ...]) -> str:

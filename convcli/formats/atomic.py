@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from convcli.errors import ConvError
-from convcli.formats.attributes import take_over
 from convcli.formats.failures import told
 
 LONGEST_NAME = 255  # bytes, of one part of a path
@@ -164,6 +163,8 @@ def drafted(place: Place, force: bool, synced: bool) -> Iterator[BinaryIO]:
             yield stream
             stream.flush()
             if force:
+                from convcli.formats.attributes import take_over
+
                 take_over(draft.descriptor, place.reached)
             os.fsync(draft.descriptor)
             publish(draft, force)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from math import prod
 
 from convcli.errors import ConvError, UsageError
-from convcli.image import AXES, ImageInfo, as_sample
+from convcli.image import AXES, ImageInfo
 from convcli.records import replace
+from convcli.samples import SAMPLES as SAMPLE_TYPES
+from convcli.samples import as_sample
 
-DTYPES = frozenset(
-    {"bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64", "float16", "float32", "float64"}
-)
+DTYPES = frozenset({*SAMPLE_TYPES, "bool"})
 """What the samples of an image may be in a file; bool is read as 0 and 255."""
 SAMPLES = {1: "grey", 2: "grey+alpha", 3: "rgb", 4: "rgb+alpha"}
 TURNS = {2: "X", 3: "XY", 4: "Y", 5: "t", 6: "tX", 7: "tXY", 8: "tY"}

@@ -24,11 +24,11 @@ UNBOUNDED_RATIO = 200_000  # ZSTD, LZMA, JPEG XL and the like: blocks of 128 KiB
 CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
-def check_declared(info: ImageInfo, itemsize: int, most: int | None) -> None:
+def check_declared(info: ImageInfo, most: int | None) -> None:
     """Refuse an image without pixels, or with more than may be allocated: `most` samples, else half of the memory."""
     check_some(info)
     samples = prod(info.shape)
-    bound = min(MOST_SAMPLES, memory() // 2 // itemsize) if most is None else most
+    bound = min(MOST_SAMPLES, memory() // 2 // info.sample.size) if most is None else most
     if samples > bound:
         message = f"declares {times(info.shape)} = {samples:,} samples, more than {bound:,}; --max-pixels allows more"
         raise ConvError(message, "too-large")

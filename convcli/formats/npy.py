@@ -79,7 +79,7 @@ def windows(source: Source, options: ReadOptions) -> Iterator[tuple[ImageInfo, P
         plain = name == "npy" and source.path is not None and header.dtype != bool and not header.fortran
         info, pixels = describe(header, options, name), Flat(stream, header.start, header.dtype, header.shape, "NPY")
         if options.max_pixels is not None:
-            check_declared(info, header.dtype.itemsize, options.max_pixels)
+            check_declared(info, options.max_pixels)
         yield (info, pixels) if plain else None
 
 
@@ -90,7 +90,7 @@ def streamed(stream: BinaryIO, info: ImageInfo, _options: WriteOptions, _kind: s
     head = {"descr": npy_format.dtype_to_descr(dtype), "fortran_order": False, "shape": info.shape}
     npy_format.write_array_header_1_0(stream, head)
     target = Flat(stream, stream.tell(), dtype, info.shape, "NPY")
-    stream.truncate(target.offset + prod(info.shape) * dtype.itemsize)
+    stream.truncate(target.offset + info.nbytes)
     yield target
 
 
@@ -180,7 +180,7 @@ def describe(header: Header, options: ReadOptions, name: str) -> ImageInfo:
 
 def numbers(stream: BinaryIO, header: Header, info: ImageInfo, options: ReadOptions) -> Array:
     """The numbers of an array, in native byte order and C order."""
-    check_declared(info, header.dtype.itemsize, options.max_pixels)
+    check_declared(info, options.max_pixels)
     shape = header.shape[::-1] if header.fortran else header.shape
     data = filled(stream, header.dtype, shape, "NPY")
     data = np.ascontiguousarray(data.T) if header.fortran else data

@@ -70,7 +70,7 @@ def probe(source: Source, options: ReadOptions) -> ImageInfo:
 def read(source: Source, options: ReadOptions) -> Image:
     """The first image of a file with its pixels, palettes expanded."""
     with opened(source, options) as (file, info):
-        check_declared(info, 1, options.max_pixels)
+        check_declared(info, options.max_pixels)
         check_ratio(info.size("Y") * info.size("X"), source.size, RATIOS[info.format])
         data = np.ascontiguousarray(file.read(index=options.series or 0, mode=READ_AS[info.samples]))
         if data.shape != info.shape or data.dtype != np.uint8:
@@ -85,7 +85,7 @@ def opened(source: Source, options: ReadOptions) -> Iterator[tuple[Any, ImageInf
     name = {b"R": "webp", b"B": "bmp", b"G": "gif"}[content[:1]]
     height, width = CANVASES[name](content)
     if height and width:  # decoders take memory for a canvas before anyone can ask how large it is
-        check_declared(ImageInfo((height, width), "uint8", "YX"), 1, options.max_pixels)
+        check_declared(ImageInfo((height, width), "uint8", "YX"), options.max_pixels)
         check_ratio(height * width, len(content), RATIOS[name])
     with (
         decoding(name.upper(), *DAMAGE),

@@ -94,7 +94,7 @@ def picture(image: Image) -> Array:
     data = image.data.transpose(others + places).reshape([info.shape[place] for place in places])
     data = np.ascontiguousarray(native(data))
     if info.metadata.get("tiff", {}).get("photometric") == "miniswhite":
-        data = cast(Array, np.iinfo(data.dtype).max - data)
+        data = cast(Array, info.sample.whole - data)
     return divided(data) if info.premultiplied and info.has_alpha else data
 
 

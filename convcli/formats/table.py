@@ -14,12 +14,10 @@ from convcli.errors import ConvError, UsageError
 from convcli.formats.contract import FormatModule
 from convcli.formats.source import Source
 from convcli.image import ImageInfo
+from convcli.samples import SAMPLES
 
 INTEGERS = ("uint8", "uint16")
-NUMBERS = (
-    *("uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64"),
-    *("float16", "float32", "float64"),
-)
+NUMBERS = tuple(SAMPLES)
 HELD_BY_NIFTI = tuple(name for name in NUMBERS if name != "float16")
 GREY, COLOUR = ("grey",), ("grey", "rgb")
 TRANSPARENT = ("grey", "grey+alpha", "rgb", "rgb+alpha")

@@ -12,11 +12,12 @@ from convcli.filters.combining import joined
 from convcli.filters.exactness import LONG, most_exact
 from convcli.filters.filter import TIE, WIDE, Filter, Numbers
 from convcli.geometry.gridding import reach
-from convcli.image import ImageInfo, as_sample
+from convcli.image import ImageInfo
 from convcli.kernels.kernel import stack_kernels
 from convcli.operations.filter import Filtering, FilterWork
 from convcli.operations.operation import Limits, Work
 from convcli.records import record, replace
+from convcli.samples import as_sample
 
 if TYPE_CHECKING:
     from convcli.engine.slabs import Stage

@@ -7,10 +7,9 @@ from convcli.filters.borders import BORDERS
 from convcli.methods import METHODS
 from convcli.numerals import UNKNOWN
 from convcli.options.declare import Argument, Option, Options
+from convcli.samples import SAMPLES
 
-DTYPES = (
-    "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64", "float16", "float32", "float64"
-)  # fmt: skip
+DTYPES = tuple(SAMPLES)
 
 DTYPES_ELSEWHERE = {
     **{bits: f"uint{bits} (or float{bits})" for bits in ("16", "32", "64")},

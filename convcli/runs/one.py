@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import field
-from math import prod
 from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -159,7 +158,7 @@ class Course(NamedTuple):
     @property
     def is_long(self) -> bool:
         """True where it pays, or is necessary, to read and compute at the same time."""
-        size = sum(prod(info.shape) * sample_bytes(info.dtype) for info in (self.before, self.work.after))
+        size = self.before.nbytes + self.work.after.nbytes
         return size >= min(LONG, self.settings.limits.memory // 4)
 
     @property
@@ -263,7 +262,7 @@ def _before_work(after: ImageInfo, target: str, format_: Format, settings: Setti
 
 def check_size(after: ImageInfo) -> None:
     """Refuse a result that is larger than the memory, as a huge padding makes it."""
-    needed, there = prod(after.shape) * sample_bytes(after.dtype), memory()
+    needed, there = after.nbytes, memory()
     if needed > there:
         size = f"the result of {times(after.shape)} {after.dtype} needs {needed:,} bytes, the machine has {there:,}"
         raise ConvError(f"{size}; ask for fewer pixels, by --padding or --stride", "too-large")
@@ -271,7 +270,7 @@ def check_size(after: ImageInfo) -> None:
 
 def check_space(after: ImageInfo, target: Path) -> None:
     """Refuse a result, not compressed, that the disk has no room for."""
-    needed, folder = prod(after.shape) * sample_bytes(after.dtype), target.parent
+    needed, folder = after.nbytes, target.parent
     if folder.is_dir() and needed > (free := free_bytes(folder)):
         size = f"the result of {times(after.shape)} {after.dtype} needs {needed:,} bytes, the disk has {free:,} free"
         raise ConvError(size, "disk-full", where=str(target))
@@ -281,15 +280,6 @@ def free_bytes(folder: Path) -> int:
     """The room on the disk that a folder lies on."""
     disk = os.statvfs(folder)
     return disk.f_bavail * disk.f_frsize
-
-
-def sample_bytes(dtype: str) -> int:
-    """Bytes of a sample.
-
-    >>> sample_bytes("uint16")
-    2
-    """
-    return int(dtype.lstrip("uintfloa")) // 8
 
 
 @contextmanager

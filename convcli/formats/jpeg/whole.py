@@ -103,8 +103,7 @@ def read(source: Source, options: ReadOptions) -> Image:
         stream.seek(0)
         content = stream.read()
     info = describe(found)
-    itemsize = np.dtype(info.dtype).itemsize
-    check_declared(info, itemsize, options.max_pixels)
+    check_declared(info, options.max_pixels)
     check_ratio(found.width * found.height * len(found.factors), len(content), DEFLATE_RATIO)
     is_walked = native_scans.AVAILABLE and found.frame in WALKED
     scans = [] if is_walked else scan_places(content, found.data_start)

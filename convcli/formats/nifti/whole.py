@@ -27,6 +27,7 @@ from convcli.formats.limits import DEFLATE_RATIO, check_declared, check_ratio, t
 from convcli.formats.nifti.geometry import mended
 from convcli.formats.pixels import filled
 from convcli.formats.source import Source, kept_open
+from convcli.formats.table import FORMATS
 from convcli.formats.units import LENGTHS
 from convcli.image import Image, ImageInfo, PixelSource, PixelTarget
 from convcli.records import record
@@ -95,7 +96,7 @@ def read(source: Source, options: ReadOptions) -> Image:
         info, dtype, size = describe(file), file.dtype, prod(file.shape) * file.dtype.itemsize
         if not file.packed:
             check_length(file.start + size, source.size)
-        check_declared(info, dtype.itemsize, options.max_pixels)
+        check_declared(info, options.max_pixels)
         check_ratio(size, source.size, DEFLATE_RATIO)
         file.stream.seek(file.start)
         data = filled(file.stream, dtype, file.shape, "NIfTI")
@@ -111,7 +112,7 @@ def windows(source: Source, options: ReadOptions) -> Iterator[tuple[ImageInfo, P
         file = opening.enter_context(opened(source, options))
         info = describe(file)
         if options.max_pixels is not None:
-            check_declared(info, file.dtype.itemsize, options.max_pixels)
+            check_declared(info, options.max_pixels)
         if not file.packed:
             check_length(file.start + prod(file.shape) * file.dtype.itemsize, source.size)
         pixels = Flat(file.stream, file.start, file.dtype, file.shape, "NIfTI")
@@ -169,7 +170,7 @@ def describe(file: Opened) -> ImageInfo:
     sizes = file.header.get_data_shape()
     if not 2 <= len(sizes) <= len(AXES):
         raise ConvError(f"holds {len(sizes)} dimensions ({times(sizes)}); 2 to {len(AXES)} can be filtered", "shape")
-    if file.code not in COLOURS and file.dtype.name not in held_types():
+    if file.code not in COLOURS and file.dtype.name not in FORMATS["nifti"].dtypes:
         raise ConvError(f"holds {file.dtype.name}, which cannot be filtered; convert it to numbers first", "dtype")
     scaling = scaling_of(file.header)
     colours = COLOURS.get(file.code, "")
@@ -197,12 +198,6 @@ def told(file: Opened) -> tuple[str, ...]:
         "extensions": file.extensions,
     }
     return tuple(name for name, fact in facts.items() if fact)
-
-
-def held_types() -> tuple[str, ...]:
-    """The sample types that NIfTI has a number for."""
-    whole = (f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
-    return (*whole, "float32", "float64")
 
 
 def scaling_of(header: Any) -> tuple[float, float] | None:
@@ -265,7 +260,7 @@ def streamed(stream: BinaryIO, info: ImageInfo, _options: WriteOptions, _kind: s
     head, dtype, order = laid_out(info)
     stream.write(head)
     shape = tuple(info.shape[place] for place in order)
-    stream.truncate(len(head) + prod(shape) * dtype.itemsize)
+    stream.truncate(len(head) + info.nbytes)
     yield Reordered(Flat(stream, len(head), dtype, shape, "NIfTI"), order, len(info.shape))
 
 

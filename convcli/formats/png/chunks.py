@@ -173,7 +173,7 @@ def chunks_of(info: ImageInfo, layout: Layout) -> list[Chunk]:
 def layout_of(info: ImageInfo) -> Layout:
     """Depth and colour type that an image is written with."""
     colour = {"grey": 0, "rgb": 2, "grey+alpha": 4, "rgb+alpha": 6}[picture_samples(info) or "grey"]
-    return 16 if info.dtype == "uint16" else 8, colour
+    return info.sample.bits, colour
 
 
 def background_data(colour: Sequence[float], layout: Layout) -> bytes:

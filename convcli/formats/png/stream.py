@@ -100,7 +100,7 @@ class Reader:
 
     def _rewind(self) -> None:
         """Begin with the first row."""
-        size = prod(self.info.shape[1:]) * np.dtype(self.info.dtype).itemsize
+        size = prod(self.info.shape[1:]) * self.info.sample.size
         self.row, self._above = 0, np.zeros(size, np.uint8)
         self._parts, self._inflater = parts(self.stream, self.places), zlib.decompressobj()
 
@@ -269,4 +269,4 @@ def pixel_bytes(info: ImageInfo) -> int:
     >>> pixel_bytes(ImageInfo((4, 6, 3), "uint16", "YXS"))
     6
     """
-    return info.size("S") * np.dtype(info.dtype).itemsize
+    return info.size("S") * info.sample.size

@@ -110,7 +110,7 @@ def windows(source: Source, options: ReadOptions) -> Iterator[tuple[ImageInfo, P
 def checked(found: Scan, options: ReadOptions) -> ImageInfo:
     """A scanned PNG as an image whose pixels may be decoded."""
     info = describe(found)
-    check_declared(info, np.dtype(info.dtype).itemsize, options.max_pixels)
+    check_declared(info, options.max_pixels)
     check_ratio(found.stored_bytes, found.size, DEFLATE_RATIO)
     if max(found.width, found.height) > LONGEST_SIDE:
         raise ConvError(f"is larger than libpng reads: at most {LONGEST_SIDE:,} pixels wide and high", "too-large")

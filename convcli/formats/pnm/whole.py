@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from math import prod
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -90,7 +89,7 @@ def read(source: Source, options: ReadOptions) -> Image:
     content = source.read()
     header = parsed(content[:LONGEST_HEADER])
     info = describe(header, len(content))
-    check_declared(info, np.dtype(info.dtype).itemsize, options.max_pixels)
+    check_declared(info, options.max_pixels)
     data = (text if header.is_plain else samples)(content, header)
     check_most(data, header.most, header.kind.upper())
     if header.is_bitmap:
@@ -105,7 +104,7 @@ def windows(source: Source, options: ReadOptions) -> Iterator[tuple[ImageInfo, P
         header = parsed(stream.read(LONGEST_HEADER))
         info, dtype = describe(header, source.size), np.dtype(">u2" if header.most > 255 else np.uint8)
         if options.max_pixels is not None:
-            check_declared(info, dtype.itemsize, options.max_pixels)
+            check_declared(info, options.max_pixels)
         if header.is_plain or header.is_bitmap or source.path is None:
             yield None
             return
@@ -271,11 +270,11 @@ def write(stream: BinaryIO, image: Image, _options: WriteOptions, kind: str) -> 
 @contextmanager
 def streamed(stream: BinaryIO, info: ImageInfo, _options: WriteOptions, kind: str) -> Iterator[PixelTarget]:
     """The same file, whose rows are written as they come."""
-    head = head_of(info, kind, 255 if info.dtype == "uint8" else 65535)
+    head = head_of(info, kind, info.sample.whole)
     stream.write(head)
     shape = (info.size("Y"), info.size("X"), info.size("S"))
     target = Flat(stream, len(head), np.dtype(info.dtype).newbyteorder(">"), shape, "PNM")
-    stream.truncate(len(head) + prod(shape) * target.dtype.itemsize)
+    stream.truncate(len(head) + info.nbytes)
     yield Rows(target, info)
 
 
@@ -314,7 +313,7 @@ def head_of(info: ImageInfo, kind: str, most: int) -> bytes:
 
 def largest(data: Array, info: ImageInfo) -> int:
     """The maximum to declare: the source's if all values still fit under it, else that of the dtype."""
-    full = 255 if data.dtype == np.uint8 else 65535
+    full = info.sample.whole
     own: int = info.metadata.get("pnm", {}).get("maxval", full)
     return own if own <= full and own > 255 * (full > 255) and int(data.max()) <= own else full
 

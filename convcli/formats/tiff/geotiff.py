@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from math import isnan, nan
 
 from convcli.formats.tiff.ifd import Directory, Tag
-from convcli.image import ImageInfo, as_sample
+from convcli.image import ImageInfo
+from convcli.samples import as_sample
 
 SCALE, TIES, MATRIX, KEYS = 33550, 33922, 34264, 34735
 PLACES = (SCALE, TIES, MATRIX, KEYS)

@@ -51,7 +51,7 @@ def reason_against(info: ImageInfo) -> str | None:
         return f"ImageJ's dimensions come in the order {ORDER}, not {info.axes}"
     if info.size("S") not in (1, 3) or (info.size("S") == 3 and info.dtype != "uint8"):
         return "ImageJ's colours are three samples of uint8"
-    if int(np.prod(info.shape)) * np.dtype(info.dtype).itemsize > LONGEST:
+    if info.nbytes > LONGEST:
         return "an ImageJ file of more than 4 GB is no valid TIFF"
     return None
 

@@ -63,8 +63,9 @@ from convcli.formats.tiff.stream import streamed
 from convcli.formats.tiff.whole import decoded
 from convcli.formats.tiff.windows import Careful, Paged, refuses
 from convcli.formats.tiff.write import PACKETS, check, packs, place, remarks, write
-from convcli.image import AXES, Image, ImageInfo, PixelSource, as_sample
+from convcli.image import AXES, Image, ImageInfo, PixelSource
 from convcli.records import record, replace
+from convcli.samples import as_sample
 
 __all__ = ["FORMAT", "probe", "read", "streamed", "windows", "write"]
 
@@ -137,7 +138,7 @@ def windows(source: Source, options: ReadOptions) -> Iterator[tuple[ImageInfo, P
         tiff = opening.enter_context(opened(source, options))
         info = with_remarks(describe(tiff, options), tiff, options)
         if options.max_pixels is not None:
-            check_declared(info, np.dtype(info.dtype).itemsize, options.max_pixels)
+            check_declared(info, options.max_pixels)
         told = options.lenient and any(applies(tiff.page) for applies, _ in STRICTLY)  # damage, together with the image
         pixels = None if told else windowed(tiff, info)
         kept = opening.pop_all()
@@ -420,7 +421,7 @@ def stored_bytes(tiff: Opened, page: Any, number: int, options: ReadOptions) -> 
 def pixels(tiff: Opened, info: ImageInfo, options: ReadOptions) -> Array:
     """The samples of the series, expanded as `describe` says."""
     series = tiff.series
-    check_declared(info, np.dtype(info.dtype).itemsize, options.max_pixels)
+    check_declared(info, options.max_pixels)
     data = decoded(tiff.stream, series)
     if data.shape != series.shape:
         raise corrupt("TIFF", f"it decodes to {times(data.shape)} samples, not to {times(series.shape)}")

@@ -7,7 +7,6 @@ go into OME, which names them, and where OME has no such dtype into tifffile's o
 from __future__ import annotations
 
 import struct
-from math import prod
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -52,7 +51,7 @@ def save(stream: BinaryIO, info: ImageInfo, options: WriteOptions, kind: str, da
     """
     chosen = container(info, kind)
     arguments = {**structure(info, options), **LAYERS[chosen](info)}
-    big = prod(info.shape) * np.dtype(info.dtype).itemsize > LARGEST_CLASSIC
+    big = info.nbytes > LARGEST_CLASSIC
     own = {"ome": arguments.pop("fresh", False), "imagej": chosen == "imagej", "shaped": chosen == "shaped"}
     named = FileHandle(stream, name="image.tif")  # tifffile asks an open file for its name; a draft has none
     with TiffWriter(named, bigtiff=big, byteorder="<", **own) as file:
@@ -190,8 +189,7 @@ def compression(info: ImageInfo, options: WriteOptions) -> dict[str, Any]:
         chosen = LOSSLESS.get(own.get("compression", 1), DEFLATE)
     else:
         chosen = COMPRESSION_TAGS[options.compression]
-    dtype = np.dtype(info.dtype)
-    predictable = chosen in PREDICTABLE and (dtype.kind == "f" or dtype.itemsize <= 4)
+    predictable = chosen in PREDICTABLE and (not info.sample.is_integer or info.sample.bits <= 32)
     kept = own.get("predictor", False) if options.compression is None else True
     return {"compression": None if chosen == 1 else chosen, "predictor": predictable and kept}
 
