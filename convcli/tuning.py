@@ -19,7 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from convcli.engine.convolve import convolve, rank_of
+from convcli.engine.convolve import convolve
+from convcli.engine.steady import rank_of
 from convcli.filters.borders import parse_border
 from convcli.filters.filter import Filter
 from convcli.image import ImageInfo

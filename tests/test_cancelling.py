@@ -5,7 +5,7 @@ import pytest
 from scipy import ndimage, signal
 
 from convcli import convolve
-from convcli.engine.convolve import ranked
+from convcli.engine.steady import ranked
 from convcli.filters.borders import parse_border
 from convcli.filters.filter import Filter
 from convcli.geometry.problem import ACCURACY

@@ -7,9 +7,9 @@ import pytest
 
 from command import InProcess
 from convcli.engine import run as engine
-from convcli.engine.convolve import ranked
 from convcli.engine.run import run, run_box
 from convcli.engine.stages.filter import FilterStage
+from convcli.engine.steady import ranked
 from convcli.errors import ConvError, UsageError
 from convcli.filters.borders import parse_border
 from convcli.filters.filter import Filter

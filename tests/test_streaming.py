@@ -13,9 +13,9 @@ import tifffile
 from command import InProcess, convcli, limited_file_size, start
 from convcli import formats, native
 from convcli.engine import run as engine
-from convcli.engine.convolve import rank_of
 from convcli.engine.slabs import SHARE, narrowed
 from convcli.engine.stages.filter import FilterStage
+from convcli.engine.steady import rank_of
 from convcli.errors import ConvError
 from convcli.filters.borders import BORDERS, parse_border
 from convcli.filters.combining import COMBINATIONS

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -13,17 +12,14 @@ from convcli.arrays import as_pixels
 from convcli.engine.arguments import Padding, Taps, as_kernel, default_axes, named_axes, paddings, per_axis, sample_type
 from convcli.engine.run import run
 from convcli.engine.stages.filter import FilterStage
-from convcli.engine.steady import steadied
+from convcli.engine.steady import ranked
 from convcli.engine.workers import core_count
 from convcli.errors import UsageError
 from convcli.filters.borders import parse_border
 from convcli.filters.combining import check_combination, joined
 from convcli.filters.filter import Filter, Numbers
-from convcli.geometry.problem import Problem
 from convcli.image import ImageInfo
 from convcli.kernels.kernel import Kernel
-from convcli.methods.separable import RESIDUAL, residual
-from convcli.methods.terms import rank
 from convcli.planner import DEFAULT_MEMORY, make_plan
 from convcli.records import replace
 
@@ -32,8 +28,6 @@ KEPT = 16
 """What was set up for arrays that is kept for the next call."""
 PLAIN = Numbers()
 """What becomes of results where nothing is said."""
-SMALL_KERNEL = 9
-"""Taps (and filters) below (above) which nobody looks for separable terms: passes would not pay."""
 
 
 def convolve(
@@ -141,22 +135,3 @@ def _set_up(
     filter_ = joined(asked, info)
     problem = ranked(filter_.problem(info), filter_.kernel)
     return FilterStage(filter_, info, make_plan(problem, method=method, threads=threads, memory=memory))
-
-
-@lru_cache(maxsize=64)
-def rank_of(kernel: Kernel, limit: float = RESIDUAL[4]) -> int | None:
-    """The separable terms that leave `limit` of a plain kernel, relative to the sum of the absolute taps.
-
-    None where it is so small, or they are so many, that they do not matter.
-    """
-    if kernel.terms or kernel.inputs > 1 or prod(kernel.spatial) < SMALL_KERNEL or kernel.outputs > SMALL_KERNEL:
-        return None
-    ranks = [rank(taps, limit) for taps in kernel.array().reshape(-1, *kernel.spatial)]
-    known = [each for each in ranks if each is not None]
-    return max(known) if len(known) == len(ranks) else None
-
-
-def ranked(problem: Problem, kernel: Kernel) -> Problem:
-    """A problem with what is known of its kernel's separable terms."""
-    known = problem if problem.rank else replace(problem, rank=rank_of(kernel, residual(problem)))
-    return steadied(known, kernel)

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from convcli.geometry.problem import Problem
 from convcli.kernels.kernel import Kernel
 from convcli.methods.cancelling import is_steady
-from convcli.methods.separable import RESIDUAL
-from convcli.methods.terms import factor
+from convcli.methods.separable import RESIDUAL, residual
+from convcli.methods.terms import factor, rank
 from convcli.records import replace
 
 if TYPE_CHECKING:
@@ -27,8 +27,29 @@ if TYPE_CHECKING:
 
 PLANE = 2
 """Axes of kernels that are the sums of as few products by singular vectors as by any other."""
+SMALL_KERNEL = 9
+"""Taps (and filters) below (above) which nobody looks for separable terms: passes would not pay."""
 MOST = 2**18
 """Taps up to which each is compared with the rounding of its terms: some 10 ms."""
+
+
+@lru_cache(maxsize=64)
+def rank_of(kernel: Kernel, limit: float = RESIDUAL[4]) -> int | None:
+    """The separable terms that leave `limit` of a plain kernel, relative to the sum of the absolute taps.
+
+    None where it is so small, or they are so many, that they do not matter.
+    """
+    if kernel.terms or kernel.inputs > 1 or prod(kernel.spatial) < SMALL_KERNEL or kernel.outputs > SMALL_KERNEL:
+        return None
+    ranks = [rank(taps, limit) for taps in kernel.array().reshape(-1, *kernel.spatial)]
+    known = [each for each in ranks if each is not None]
+    return max(known) if len(known) == len(ranks) else None
+
+
+def ranked(problem: Problem, kernel: Kernel) -> Problem:
+    """A problem with what is known of its kernel's separable terms."""
+    known = problem if problem.rank else replace(problem, rank=rank_of(kernel, residual(problem)))
+    return steadied(known, kernel)
 
 
 def steadied(problem: Problem, kernel: Kernel) -> Problem:

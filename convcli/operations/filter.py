@@ -30,9 +30,9 @@ class Filtering:
 
     def on(self, info: ImageInfo, limits: Limits) -> FilterWork:
         """The filter planned for an image; NumPy is loaded only where the kernel's rank is not known by its terms."""
-        from convcli.engine.convolve import ranked
         from convcli.engine.slabs import narrowed
         from convcli.engine.stages.filter import FilterStage
+        from convcli.engine.steady import ranked
         from convcli.engine.workers import core_count
 
         filter_ = joined(self.build(info), info)

@@ -40,7 +40,7 @@ class DepthwiseSeparable:
 
     def on(self, info: ImageInfo, limits: Limits) -> PairWork:
         """The pair planned for an image."""
-        from convcli.engine.convolve import ranked
+        from convcli.engine.steady import ranked
         from convcli.engine.workers import core_count
 
         filter_ = self.build(info)

@@ -47,10 +47,10 @@ class Transposing:
 @lru_cache(maxsize=16)
 def _planned(frame: TransposedFilter, info: ImageInfo, limits: Limits) -> tuple[Planned, ...]:
     """Every part, for all images of a kind."""
-    from convcli.engine.convolve import ranked
     from convcli.engine.slabs import narrowed
     from convcli.engine.stages.filter import FilterStage
     from convcli.engine.stages.phases import Planned
+    from convcli.engine.steady import ranked
 
     planned = []
     for part in frame.parts(info):

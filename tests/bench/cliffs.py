@@ -12,9 +12,9 @@ import numpy as np
 import scipy.fft  # noqa: F401 -- methods find it imported, as in a long run
 from scipy import ndimage
 
-from convcli.engine.convolve import ranked
 from convcli.engine.run import run
 from convcli.engine.stages.filter import FilterStage
+from convcli.engine.steady import ranked
 from convcli.filters.borders import parse_border
 from convcli.filters.filter import Filter
 from convcli.image import ImageInfo

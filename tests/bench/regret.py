@@ -9,7 +9,7 @@ from statistics import median, quantiles
 import numpy as np
 
 from convcli import convolve
-from convcli.engine.convolve import rank_of
+from convcli.engine.steady import rank_of
 from convcli.filters.borders import parse_border
 from convcli.filters.filter import Filter
 from convcli.image import ImageInfo

@@ -16,7 +16,6 @@ from convcli.engine.prepared import Method
 from convcli.engine.samples import Counts
 from convcli.engine.slabs import Slab, Task
 from convcli.engine.tiles import store_tile
-from convcli.engine.verify import check_points, points_inside, random_points
 from convcli.records import record
 
 Array = np.ndarray[Any, Any]
@@ -52,8 +51,12 @@ class FilterStage(Setup):
 
     def points(self, count: int) -> list[Task]:
         """Single outputs, the corners first."""
+        from convcli.engine.verify import random_points
+
         return random_points(self, count)
 
     def check(self, slab: Slab, pixels: Array, values: Array, points: Iterable[Task]) -> None:
         """Compare those that lie in a slab with the definition."""
+        from convcli.engine.verify import check_points, points_inside
+
         check_points(Job(self, pixels, slab), values, points_inside(slab, points))
