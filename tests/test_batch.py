@@ -16,6 +16,7 @@ import pytest
 import tifffile
 
 from command import InProcess, convcli, shell, start
+from convcli.kernels.kernel import Kernel
 from convcli.operations.operation import Limits
 from convcli.runs import crew
 from convcli.runs.crew import Died, run_jobs
@@ -571,12 +572,15 @@ def test_nothing_else_becomes_a_journal(run, folder, name):
 
 
 def test_options_are_told_apart_by_all_they_hold():
-    def made_with(value):
-        return lambda: value
+    same = [fingerprint((1, {"a": [2.5, None]}, frozenset("ab"))) for _ in range(2)]
+    banks = [Kernel.from_array("bank", np.arange(9999.0)[None] % most) for most in (9999, 9998)]
+    assert 4 == len({*same, *map(fingerprint, [(1, {"a": [2.5, 0]}), *banks])})
 
-    same = [fingerprint(made_with((1, {"a": [2.5, None]}, frozenset("ab")))) for _ in range(2)]
-    others = [made_with((1, {"a": [2.5, 0]})), made_with(np.arange(9999)), made_with(np.arange(9999) % 9998)]
-    assert 4 == len({*same, *map(fingerprint, others)})
+
+def test_what_is_no_value_has_no_fingerprint():
+    for made in (lambda: 1, object(), np.arange(3)):
+        with pytest.raises(TypeError):
+            fingerprint((made,))
 
 
 # What is shown

@@ -12,9 +12,8 @@ from convcli.filters.filter import Filter, Numbers
 from convcli.image import Image, ImageInfo
 from convcli.kernels.kernel import Kernel
 from convcli.kernels.pairs import pair_of
-from convcli.operations.filter import Filtering
 from convcli.operations.operation import Limits
-from convcli.operations.pair import DepthwiseSeparable
+from ready import Ready
 
 JOIN = {
     "sum": lambda each, axis: each.sum(axis),
@@ -72,7 +71,7 @@ def test_an_offset_belongs_to_each_filter_and_scale_and_bias_to_the_result(combi
     each = convolve(image, [Kernel.from_array("k", one[0]) for one in taps]) + 10
     truth = (each if combine == "stack" else JOIN[combine](each, 0)) * -2 + 3
     info = ImageInfo(image.shape, "float64", "YX")
-    result, _ = Filtering(lambda _: plain(kernel, combine, numbers)).on(info, LIMITS).run(Image(info, image), verify=20)
+    result, _ = Ready(plain(kernel, combine, numbers)).on(info, LIMITS).run(Image(info, image), verify=20)
     np.testing.assert_allclose(truth, result.data, atol=1e-9)
 
 
@@ -89,7 +88,7 @@ def test_opacity_and_unknown_pixels_are_those_of_the_steps(combine, nan, alpha):
     numbers = Numbers(nan=nan, alpha=alpha or "premultiply")
 
     def result(combine):
-        work = Filtering(lambda _: plain(kernel, combine, numbers)).on(info, LIMITS)
+        work = Ready(plain(kernel, combine, numbers)).on(info, LIMITS)
         return work.run(Image(info, image), verify=20)[0].data
 
     each, found = result("stack"), result(combine)
@@ -124,7 +123,7 @@ def test_a_depthwise_and_a_pointwise_step_are_those_two(special, multiplier):
     filter_ = Filter(
         pair.product, each=False, borders=parse_border("edge", "YX"), stride=(1, 1), dilation=(1, 1), pair=pair
     )
-    result, _ = DepthwiseSeparable(lambda _: filter_).on(info, LIMITS).run(Image(info, image), verify=20)
+    result, _ = Ready(filter_).on(info, LIMITS).run(Image(info, image), verify=20)
     np.testing.assert_allclose(truth, result.data, atol=1e-3)
 
 

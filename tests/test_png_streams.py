@@ -21,10 +21,10 @@ from convcli.formats import FORMATS, ReadOptions, WriteOptions, encode, read
 from convcli.formats.png import stream as png_stream
 from convcli.image import Image, ImageInfo
 from convcli.kernels.kernel import Kernel
-from convcli.operations.filter import Filtering
 from convcli.operations.operation import Limits
 from convcli.runs import one
 from faults import chunk
+from ready import Ready
 from test_png import BROKEN, COUNTS, DAMAGED, by_hand, file, picture
 
 SMALL = 2**17
@@ -56,7 +56,7 @@ def run(source, target, *, border="reflect", stride=(1, 1), numbers=None, readin
         writing=WriteOptions(**options),
         verify=5,
     )
-    return one.process(Filtering(lambda _: filter_), settings, str(source), str(target))
+    return one.process(Ready(filter_), settings, str(source), str(target))
 
 
 def check_as_whole(source, folder, monkeypatch, suffix=".png", **options):

@@ -24,10 +24,10 @@ from convcli.formats import WriteOptions, read
 from convcli.image import Image, ImageInfo
 from convcli.kernels.kernel import Kernel
 from convcli.methods import METHODS as EVERY
-from convcli.operations.filter import Filtering
 from convcli.operations.operation import Limits
 from convcli.planner import is_fixed, load, make_plan
 from convcli.runs import one
+from ready import Ready
 
 LAYOUTS = [
     ("YX", (150, 130), 2),
@@ -274,7 +274,7 @@ def run(folder, name, kind="", *, memory=SMALL, **options):
     kernel = Kernel.from_array("k", np.arange(1.0, 10).reshape(3, 3) / 45, bank=False)
     filter_ = Filter(kernel, stride=(1, 1), dilation=(1, 1), borders=parse_border("reflect", "YX"))
     settings = Settings(limits=Limits("direct", 2, memory), writing=WriteOptions(**options), verify=5)
-    return process(Filtering(lambda _: filter_), settings, str(folder / f"{name}.tif"), str(out)), out
+    return process(Ready(filter_), settings, str(folder / f"{name}.tif"), str(out)), out
 
 
 def at_once(monkeypatch):
@@ -332,7 +332,7 @@ def test_a_new_ome_tiff_is_the_one_that_is_written_at_once(tmp_path, thin, monke
                      borders=parse_border("edge", "YX"))  # fmt: skip
     settings = one.Settings(limits=Limits("auto", 1, SMALL), reading=formats.ReadOptions(axes="TZCYX"))
     for name in ("a.tif", "b.tif"):
-        one.process(Filtering(lambda _: filter_), settings, str(tmp_path / "in.npy"), str(tmp_path / name))
+        one.process(Ready(filter_), settings, str(tmp_path / "in.npy"), str(tmp_path / name))
         at_once(monkeypatch)
     assert uuidless(tags_of(tmp_path / "b.tif")) == uuidless(tags_of(tmp_path / "a.tif"))
     np.testing.assert_array_equal(tifffile.imread(tmp_path / "b.tif"), tifffile.imread(tmp_path / "a.tif"), strict=True)
@@ -364,9 +364,9 @@ def test_channels_that_a_bank_makes_are_written_side_by_side(tmp_path, thin, mon
     filter_ = Filter(Kernel.from_array("bank", bank, bank=True), each=False, stride=(1, 1), dilation=(1, 1),
                      borders=parse_border("edge", "YX"))  # fmt: skip
     settings = one.Settings(limits=Limits("auto", 1, 2**20))
-    one.process(Filtering(lambda _: filter_), settings, str(tmp_path / "in.tif"), str(tmp_path / "a.tif"))
+    one.process(Ready(filter_), settings, str(tmp_path / "in.tif"), str(tmp_path / "a.tif"))
     at_once(monkeypatch)
-    one.process(Filtering(lambda _: filter_), settings, str(tmp_path / "in.tif"), str(tmp_path / "b.tif"))
+    one.process(Ready(filter_), settings, str(tmp_path / "in.tif"), str(tmp_path / "b.tif"))
     found = tifffile.imread(tmp_path / "a.tif")
     assert (5, 90, 100) == found.shape
     np.testing.assert_array_equal(tifffile.imread(tmp_path / "b.tif"), found, strict=True)

@@ -8,10 +8,9 @@ from convcli.filters.filter import Filter
 from convcli.image import Image, ImageInfo
 from convcli.kernels.kernel import Kernel
 from convcli.kernels.pairs import Pair
-from convcli.operations.dilated import Dilating
-from convcli.operations.filter import Filtering
 from convcli.operations.operation import Limits
-from convcli.operations.pair import DepthwiseSeparable
+from convcli.records import replace
+from ready import Ready
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (pip install '.[bench]')")
 
@@ -75,7 +74,7 @@ def test_a_pair_is_a_layer_with_groups_and_a_1x1_layer(seed):
         filter_ = filter_of(pair.product, stride, padding, dilation=dilation, pair=pair)
         geometry = {"stride": stride, "dilation": dilation, "padding": padding}
         expected = layer(layer(image, kernels, groups=channels, **geometry), mix)
-        found = computed(DepthwiseSeparable(lambda _, made=filter_: made), image.astype(np.float32))
+        found = computed(Ready(filter_), image.astype(np.float32))
         check_near(expected, found, np.abs(mix).sum() * np.abs(kernels), image)
 
 
@@ -90,5 +89,5 @@ def test_a_rate_is_the_dilation_of_a_layer_with_groups(seed):
         bank = Kernel.from_array("bank", taps, bank=True)
         filter_ = filter_of(bank, stride, padding, groups=groups, dilation=(1,) * len(size))
         expected = layer(image, taps, stride=stride, dilation=dilation, padding=padding, groups=groups)
-        operation = Dilating(Filtering(lambda _, made=filter_: made), dilation)
+        operation = Ready(replace(filter_, dilation=dilation))
         check_near(expected, computed(operation, image.astype(np.float32)), taps, image)

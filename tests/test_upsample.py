@@ -28,7 +28,7 @@ from convcli.kernels.resampling import CURVES
 from convcli.operations.operation import Limits
 from convcli.requests.options import SampleOptions
 from convcli.requests.particular import TransposedOptions
-from convcli.requests.transposed import build_transposing
+from convcli.requests.transposed import build_transpose
 
 NAMES = ("nearest", "bilinear", "bicubic", "lanczos")
 FILTERS = dict(zip(NAMES, (Pillow.NEAREST, Pillow.BILINEAR, Pillow.BICUBIC, Pillow.LANCZOS), strict=True))
@@ -448,7 +448,7 @@ def test_images_of_a_kind_share_a_plan_whatever_their_metadata_hold():
     """Arrays, such as the tables of colours that ImageJ writes, cannot be compared as plain values."""
     image = np.ones((6, 7), np.float32)
     infos = [ImageInfo(image.shape, "float32", "YX", metadata={"luts": np.full(768, n)}) for n in range(2)]
-    operation, _ = build_transposing(TransposedOptions(kernel=["bilinear"], stride="2"), SampleOptions())
+    operation = build_transpose(TransposedOptions(kernel=["bilinear"], stride="2"), SampleOptions())
     works = [operation.on(info, Limits("auto", 1, 2**28)) for info in infos]
     assert works[0].parts is works[1].parts
     for work, info in zip(works, infos, strict=True):

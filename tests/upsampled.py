@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from convcli.filters.borders import parse_border
-from convcli.filters.filter import Numbers
-from convcli.filters.transposed import TransposedFilter, forward
 from convcli.image import Image, ImageInfo
+from convcli.kernels.given import Given
 from convcli.kernels.kernel import Kernel
 from convcli.operations.operation import Limits
-from convcli.operations.transposed import Transposing
+from convcli.operations.transposed import Transpose
 
 LIMITS = Limits("auto", 1, 2**28)
 
@@ -48,19 +47,15 @@ def tool(problem, border="zero", dtype="float32"):
     image, ndim = problem["image"].astype(dtype), problem["taps"].ndim - 2
     info = ImageInfo(image.shape, dtype, "TC" + "ZYX"[-ndim:])
     kernel = Kernel.from_array("bank", problem["taps"], bank=True)
-    filter_ = TransposedFilter(
-        forward(kernel, problem["groups"]),
-        each=False,
-        stride=(1,) * ndim,
-        dilation=(1,) * ndim,
+    asked = Transpose(
+        Given((kernel,)),
+        stride=problem["stride"],
+        dilation=problem["dilation"],
+        padding=problem["pads"],
+        output_padding=problem["extra"],
         borders=parse_border(border, "ZYX"[-ndim:]),
         groups=problem["groups"],
-        numbers=Numbers(),
-        up=problem["stride"],
-        spread=problem["dilation"],
-        crop=problem["pads"],
-        extra=problem["extra"],
     )
-    result, counts = Transposing(lambda _: filter_).on(info, LIMITS).run(Image(info, image))
+    result, counts = asked.on(info, LIMITS).run(Image(info, image))
     assert counts.samples == result.data.size
     return result.data.reshape(image.shape[0], -1, *result.data.shape[-ndim:])

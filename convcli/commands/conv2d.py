@@ -35,9 +35,9 @@ def conv2d(
         cat photo.jpg | convcli conv2d - -k emboss -o - --format png > relief.png
         convcli conv2d photo.jpg -k gaussian:20 --explain
     """
-    from convcli.requests.run import build_batch, build_filtering
+    from convcli.requests.run import build_batch, build_filter
     from convcli.runs.many import run_batch
 
-    filtering, name, notes = build_filtering(2, kernels, geometry, numbers, run.tolerance)
-    batch = build_batch(inputs, files, run, report, notes, numbers, kernel=name, command="conv2d")
-    return run_batch(filtering, batch)
+    asked = build_filter(2, kernels, geometry, numbers, run.tolerance)
+    batch = build_batch(inputs, files, run, report, numbers, kernel=asked.name, command="conv2d")
+    return run_batch(asked, batch)

@@ -34,9 +34,9 @@ def conv3d(
         convcli conv3d stack.tif -k "1 1 | 2 2 | 1 1" --normalize sum -o slices.tif
         convcli conv3d stack.tif -k ball:1,4,4 --verify --json -o ball.tif
     """
-    from convcli.requests.run import build_batch, build_filtering
+    from convcli.requests.run import build_batch, build_filter
     from convcli.runs.many import run_batch
 
-    filtering, name, notes = build_filtering(3, kernels, geometry, numbers, run.tolerance)
-    batch = build_batch(inputs, files, run, report, notes, numbers, kernel=name, command="conv3d")
-    return run_batch(filtering, batch)
+    asked = build_filter(3, kernels, geometry, numbers, run.tolerance)
+    batch = build_batch(inputs, files, run, report, numbers, kernel=asked.name, command="conv3d")
+    return run_batch(asked, batch)

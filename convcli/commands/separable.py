@@ -42,8 +42,8 @@ def separable(
 
     if pair.save_factors:
         check_factors(pair.save_factors, force=files.force)
-    operation, name, notes = build_separable(pair, placement, numbers, run.tolerance)
-    batch = build_batch(inputs, files, run, report, notes, numbers, kernel=name, command="separable")
+    asked, name = build_separable(pair, placement, numbers, run.tolerance)
+    batch = build_batch(inputs, files, run, report, numbers, kernel=name, command="separable")
     if pair.save_factors and not (report.explain or run.dry_run):
-        save_factors(pair.save_factors, operation, force=files.force)
-    return run_batch(operation, batch)
+        save_factors(pair.save_factors, asked, force=files.force)
+    return run_batch(asked, batch)

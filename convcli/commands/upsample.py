@@ -35,10 +35,10 @@ def upsample(
         convcli upsample photo.jpg -k gaussian:1 --normalize overlap -o even.png
     """
     from convcli.requests.run import build_batch
-    from convcli.requests.transposed import build_enlarging, build_transposing
+    from convcli.requests.transposed import build_resample, build_transpose
     from convcli.runs.many import run_batch
 
-    build = build_enlarging if laid.scale else build_transposing
-    operation, notes = build(laid, numbers, run.tolerance, explain=report.explain)
-    batch = build_batch(inputs, files, run, report, notes, numbers, kernel=", ".join(laid.kernel), command="upsample")
-    return run_batch(operation, batch)
+    build = build_resample if laid.scale else build_transpose
+    asked = build(laid, numbers, run.tolerance, explain=report.explain)
+    batch = build_batch(inputs, files, run, report, numbers, kernel=", ".join(laid.kernel), command="upsample")
+    return run_batch(asked, batch)

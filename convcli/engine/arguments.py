@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from convcli.errors import ConvError, KernelError, UsageError
-from convcli.filters.filter import parse_padding
+from convcli.filters.placing import parse_padding
 from convcli.image import AXES
 from convcli.kernels import parse_kernel, stack_kernels
 from convcli.kernels.kernel import Kernel

@@ -222,6 +222,11 @@ def crops(axis: Transposed, rule: str | tuple[int, int]) -> tuple[int, int]:
     return begin, rest - begin
 
 
+def default_laid_border(padding: Pads, *, overlap: bool) -> str:
+    """What lies outside, where nobody says: the edge where the size is a multiple of the image's, else nothing."""
+    return "edge" if padding == "same" and not overlap else "zero"
+
+
 def checked(axis: Transposed, letter: str) -> Transposed:
     """The axis, refusing an output padding, or an output size, that no forward convolution would come from."""
     sizes = axis.possible

@@ -15,7 +15,7 @@ from convcli.kernels.kernel import Kernel, stack_kernels
 from convcli.kernels.named import KERNELS, NamedKernel, parse_named, suggestion
 from convcli.kernels.parameters import Space, has_unit
 
-__all__ = ["KERNELS", "Kernel", "NamedKernel", "is_measured", "meant_by", "parse_kernel", "stack_kernels"]
+__all__ = ["KERNELS", "Kernel", "NamedKernel", "is_measured", "is_named", "meant_by", "parse_kernel", "stack_kernels"]
 
 FILE = re.compile(r"-|.*\.(txt|csv|tsv|mat|json|npy|npz|tiff?|png|npz:.*)", re.IGNORECASE | re.DOTALL)
 PUNCTUATION = re.compile(r"[\s,;|^]")
@@ -52,6 +52,15 @@ def parse_kernel(
     if os.path.lexists(text) or ("/" in text and not meant_by(bare)):
         return read_file(text, ndim, stdin)
     return parse_unknown(bare, ndim)
+
+
+def is_named(text: str) -> bool:
+    """True for a named kernel, whatever its parameters.
+
+    >>> is_named("Gaussian:2"), is_named("gaussian.npy"), is_named("1 2 1")
+    (True, False, False)
+    """
+    return name_of(text) in KERNELS and not FILE.fullmatch(text)
 
 
 def is_measured(text: str) -> bool:

@@ -14,8 +14,8 @@ from convcli.filters.filter import TIE, WIDE, Filter, Numbers
 from convcli.geometry.gridding import reach
 from convcli.image import ImageInfo
 from convcli.kernels.kernel import stack_kernels
-from convcli.operations.filter import Filtering, FilterWork
-from convcli.operations.operation import Limits, Work
+from convcli.operations.filter import Correlate, FilterWork, planned
+from convcli.operations.operation import ANYTHING, Limits, Work
 from convcli.records import record, replace
 from convcli.samples import as_sample
 
@@ -28,16 +28,21 @@ Rate = tuple[int, ...]
 
 
 @record
-class Dilating:
+class Dilate:
     """A filter at a rate."""
 
-    filtering: Filtering
+    filter: Correlate
     rate: Rate
 
-    def on(self, info: ImageInfo, limits: Limits) -> DilatedWork:
+    def on(self, info: ImageInfo, limits: Limits = ANYTHING) -> DilatedWork:
         """The filter planned for an image."""
-        work = always(replace(self.filtering.build(info), dilation=self.rate)).on(info, limits)
-        return DilatedWork(work.filter, work.before, work.plan)
+        return at_rate(self.filter.filter(info.steps), self.rate, info, limits)
+
+
+def at_rate(filter_: Filter, rate: Rate, info: ImageInfo, limits: Limits) -> DilatedWork:
+    """A filter planned for an image with its taps so far apart."""
+    work = planned(replace(filter_, dilation=rate), info, limits)
+    return DilatedWork(work.filter, work.before, work.plan)
 
 
 @record
@@ -78,18 +83,18 @@ class DilatedWork(FilterWork):
 class Joined:
     """A plain kernel at several rates, whose results become one by `combine`."""
 
-    filtering: Filtering
+    filter: Correlate
     rates: tuple[Rate, ...]
     combine: str
 
-    def on(self, info: ImageInfo, limits: Limits) -> JoinedWork:
+    def on(self, info: ImageInfo, limits: Limits = ANYTHING) -> JoinedWork:
         """One filter with a kernel for each rate, zeros between its taps."""
-        filter_ = self.filtering.build(info)
+        filter_ = self.filter.filter(info.steps)
         if filter_.kernel.bank:
             raise UsageError("--combine joins the rates of one plain kernel; a bank has results of its own", where="-k")
         stack = stack_kernels([filter_.kernel.dilated(rate) for rate in self.rates])
         together = replace(filter_, kernel=stack, combine=self.combine, dilation=(1,) * filter_.ndim)
-        work = always(together).on(info, limits)
+        work = planned(together, info, limits)
         return JoinedWork(work.filter, work.before, work.plan, self.rates, filter_.kernel.spatial)
 
 
@@ -119,12 +124,12 @@ class JoinedWork(FilterWork):
 class SideBySide:
     """A filter at several rates, whose results become one image."""
 
-    filtering: Filtering
+    filter: Correlate
     rates: tuple[Rate, ...]
 
-    def on(self, info: ImageInfo, limits: Limits) -> SideBySideWork:
+    def on(self, info: ImageInfo, limits: Limits = ANYTHING) -> SideBySideWork:
         """Every rate planned for an image; all results must have one size."""
-        works = tuple(Dilating(self.filtering, rate).on(info, limits) for rate in self.rates)
+        works = tuple(Dilate(self.filter, rate).on(info, limits) for rate in self.rates)
         sizes = list(dict.fromkeys(times(work.plan.problem.output) for work in works))
         if len(sizes) > 1:
             way = "use --padding same, or {rate} in -o for a file each"
@@ -203,24 +208,19 @@ class SideBySideWork(Several):
 class Chain:
     """Filters one after the other, each at a rate of its own."""
 
-    filterings: tuple[Filtering, ...]
+    filters: tuple[Correlate, ...]
     rates: tuple[Rate, ...]
 
-    def on(self, info: ImageInfo, limits: Limits) -> ChainWork:
+    def on(self, info: ImageInfo, limits: Limits = ANYTHING) -> ChainWork:
         """Every step planned for what the one before makes."""
-        filters = [joined(filtering.build(info), info) for filtering in self.filterings]
+        filters = [joined(each.filter(info.steps), info) for each in self.filters]
         numbers = between(filters, info)
         before, works = replace(info, dtype=numbers.dtype, missing=None), []
         for filter_, rate in zip(filters, self.rates, strict=True):
             own = replace(numbers, offset=filter_.numbers.offset / scale_of(filters[0], info))
-            works.append(Dilating(always(replace(filter_, numbers=own)), rate).on(before, limits))
+            works.append(at_rate(replace(filter_, numbers=own), rate, before, limits))
             before = works[-1].after
         return ChainWork(info, tuple(works), last=filters[-1])
-
-
-def always(filter_: Filter) -> Filtering:
-    """The same filter for every image."""
-    return Filtering(lambda _: filter_)
 
 
 def between(filters: Sequence[Filter], info: ImageInfo) -> Numbers:

@@ -2,44 +2,110 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import cached_property
+from collections.abc import Iterator
+from dataclasses import field
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
-from convcli.filters.borders import describe_borders
-from convcli.filters.combining import joined
-from convcli.filters.filter import Filter, Numbers
+from convcli.errors import UsageError
+from convcli.filters.borders import Border, describe_borders
+from convcli.filters.combining import check_combination, joined
+from convcli.filters.filter import LEAVING_OUT, Filter, Numbers
 from convcli.image import ImageInfo
-from convcli.operations.operation import Limits, Work
+from convcli.kernels.given import Given, Resolved, Spacing
+from convcli.kernels.kernel import Kernel
+from convcli.operations.operation import ANYTHING, Limits, Work
 from convcli.planner import Candidate, Plan, make_plan
-from convcli.records import record
+from convcli.records import record, replace
 from convcli.tables import seconds
 
 if TYPE_CHECKING:
     from convcli.engine.slabs import Stage
     from convcli.engine.stages.filter import FilterStage
 
-Build = Callable[[ImageInfo], Filter]
-
 
 @record
-class Filtering:
-    """A filter for every image: the same one, or one that depends on the image (lengths in units need its spacing)."""
+class Correlate:
+    """Kernels laid on every pixel of an image: what conv2d and conv3d do.
 
-    build: Build
+    `padding` is a rule or (begin, end) pairs, one for each spatial axis, as `stride`, `dilation` and `borders` have.
+    `approximation` is how much of the kernel, relative to sum|k|, separable terms may leave out.
+    """
 
-    def on(self, info: ImageInfo, limits: Limits) -> FilterWork:
-        """The filter planned for an image; NumPy is loaded only where the kernel's rank is not known by its terms."""
-        from convcli.engine.slabs import narrowed
-        from convcli.engine.stages.filter import FilterStage
-        from convcli.engine.steady import ranked
-        from convcli.engine.workers import core_count
+    kernel: Given
+    combine: str = "stack"
+    stride: tuple[int, ...] = ()
+    dilation: tuple[int, ...] = ()
+    padding: str | tuple[tuple[int, int], ...] = "same"
+    borders: tuple[Border, ...] = ()
+    groups: int = 1
+    approximation: float = 0.0
+    numbers: Numbers = field(default_factory=Numbers)
 
-        filter_ = joined(self.build(info), info)
-        problem = ranked(filter_.problem(info), filter_.kernel)
-        threads = limits.threads or core_count()
-        plan = make_plan(problem, method=limits.method, threads=threads, memory=limits.memory)
-        return FilterWork(filter_, info, narrowed(FilterStage(filter_, info, plan)).plan)
+    @property
+    def name(self) -> str:
+        """What the kernel is called, with what becomes of several results."""
+        return self.kernel.name if self.kernel.is_measured else self.filter({}).name
+
+    def filter(self, spacing: Spacing) -> Filter:
+        """The filter for images whose samples lie so far apart."""
+        return _filter(self, self.kernel.on(spacing))
+
+    def on(self, info: ImageInfo, limits: Limits = ANYTHING) -> FilterWork:
+        """The filter planned for an image."""
+        return planned(self.filter(info.steps), info, limits)
+
+
+@lru_cache(maxsize=16)
+def _filter(asked: Correlate, found: Resolved) -> Filter:
+    """A filter with its kernel, kept for the next image."""
+    kernel = found.kernel
+    check_combination(asked.combine, kernel.outputs)
+    if found.plain and asked.groups > 1:
+        raise UsageError(
+            f"groups need a filter bank (O, I/g, {'kd, ' * (kernel.ndim == 3)}kh, kw); this kernel acts on each "
+            "channel alone",
+            where="--groups",
+        )
+    return Filter(
+        kernel,
+        each=found.plain,
+        flip=asked.kernel.flip,
+        combine=asked.combine,
+        stride=asked.stride,
+        dilation=asked.dilation,
+        padding=asked.padding,
+        borders=asked.borders,
+        groups=asked.groups,
+        approximation=asked.approximation,
+        numbers=numbers_for(asked.numbers, kernel),
+        warnings=found.notes,
+        remarks=found.remarks,
+    )
+
+
+def numbers_for(numbers: Numbers, kernel: Kernel) -> Numbers:
+    """Numbers with a kernel's offset; refused where known pixels should be weighed by taps that are no weights."""
+    if numbers.nan in LEAVING_OUT and (min(kernel.values()) < 0 or kernel.sum() <= 0):
+        raise UsageError(
+            f"--nan {numbers.nan} divides by the weight of known pixels: the kernel may have no negative taps; "
+            "use --nan zero"
+        )
+    return replace(numbers, offset=kernel.offset) if kernel.offset else numbers
+
+
+def planned(filter_: Filter, info: ImageInfo, limits: Limits = ANYTHING) -> FilterWork:
+    """A filter planned for an image; NumPy is loaded only where the kernel's rank is not known by its terms."""
+    from convcli.engine.steady import ranked
+    from convcli.engine.slabs import narrowed
+    from convcli.engine.stages.filter import FilterStage
+    from convcli.engine.workers import core_count
+
+    filter_ = joined(filter_, info)
+    problem = ranked(filter_.problem(info), filter_.kernel)
+    threads = limits.threads or core_count()
+    plan = make_plan(problem, method=limits.method, threads=threads, memory=limits.memory)
+    return FilterWork(filter_, info, narrowed(FilterStage(filter_, info, plan)).plan)
 
 
 @record

@@ -10,7 +10,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any, Protocol
 
 from convcli.image import Image, ImageInfo, PixelSource, PixelTarget
-from convcli.planner import Plan
+from convcli.planner import DEFAULT_MEMORY, Plan
 from convcli.records import record
 
 if TYPE_CHECKING:
@@ -24,17 +24,21 @@ Progress = Callable[[int], None]
 
 @record
 class Limits:
-    """What a user allows: a method by name or "auto", threads for one image, bytes of workspace."""
+    """What a user allows: a method by name or "auto", threads for one image (0: every core), bytes of workspace."""
 
-    method: str
-    threads: int
-    memory: int
+    method: str = "auto"
+    threads: int = 0
+    memory: int = DEFAULT_MEMORY
+
+
+ANYTHING = Limits()
+"""Nothing forbidden."""
 
 
 class Operation(Protocol):
-    """What is asked for, before any image is known."""
+    """What is asked for, before any image is known: a frozen value, whose fields say everything."""
 
-    def on(self, info: ImageInfo, limits: Limits) -> Work:
+    def on(self, info: ImageInfo, limits: Limits = ANYTHING) -> Work:
         """The work on such an image; raises ConvError or UsageError where the two do not fit."""
 
 

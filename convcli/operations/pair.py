@@ -5,18 +5,22 @@ It is an ordinary filter bank to all that surrounds it (sizes, borders, NaN, sam
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import cached_property
+from collections.abc import Iterator
+from dataclasses import field
+from functools import cached_property, lru_cache
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from convcli.filters.filter import Filter
+from convcli.filters.borders import Border
+from convcli.filters.filter import Filter, Numbers
 from convcli.geometry.problem import Problem
 from convcli.image import ImageInfo
-from convcli.kernels.pairs import ROUNDING, Pair
+from convcli.kernels import pairs
+from convcli.kernels.given import Given, Resolved
+from convcli.kernels.kernel import Kernel
 from convcli.methods import pointwise
-from convcli.operations.filter import FilterWork
-from convcli.operations.operation import Limits
+from convcli.operations.filter import FilterWork, numbers_for
+from convcli.operations.operation import ANYTHING, Limits
 from convcli.planner import make_plan
 from convcli.records import record, replace
 
@@ -28,30 +32,85 @@ MOST_RANKS = 16
 
 
 @record
-class DepthwiseSeparable:
-    """A pair for every image, which may depend on its channels.
+class Pair:
+    """A kernel for each channel, then a 1x1 mix of the channels: what separable does.
 
-    `factors` is the pair that a dense bank was factored into, `ranks` are those there were to choose from.
+    The matrix is (O, C m); how many channels C are, the image says unless `channels` does. `multiplier` is m where one
+    kernel serves all. `ranks` are those there were to choose from where a dense bank was factored.
     """
 
-    build: Callable[[ImageInfo], Filter]
+    depthwise: Given
+    pointwise: Kernel
+    multiplier: int = 0
+    channels: int = 0
+    stride: tuple[int, ...] = ()
+    dilation: tuple[int, ...] = ()
+    padding: str | tuple[tuple[int, int], ...] = "same"
+    borders: tuple[Border, ...] = ()
+    numbers: Numbers = field(default_factory=Numbers)
     ranks: tuple[Rank, ...] = ()
-    factors: Pair | None = None
 
-    def on(self, info: ImageInfo, limits: Limits) -> PairWork:
+    def steps(self, info: ImageInfo) -> tuple[Resolved, pairs.Pair]:
+        """The first step for an image, and both."""
+        found = self.depthwise.on(info.steps)
+        channels = self.channels or channels_of(info, self.pointwise)
+        return found, _steps(found.kernel, self.pointwise, channels, self.multiplier)
+
+    @property
+    def factors(self) -> pairs.Pair:
+        """Both steps of a bank that was factored, which are for so many channels only."""
+        return _steps(self.depthwise.on({}).kernel, self.pointwise, self.channels, self.multiplier)
+
+    def on(self, info: ImageInfo, limits: Limits = ANYTHING) -> PairWork:
         """The pair planned for an image."""
-        from convcli.engine.steady import ranked
-        from convcli.engine.workers import core_count
-
-        filter_ = self.build(info)
-        assert filter_.pair is not None
-        problem = ranked(by_steps(filter_.problem(info), filter_.pair), filter_.pair.depthwise)
-        threads = limits.threads or core_count()
-        plan = make_plan(problem, method=limits.method, threads=threads, memory=limits.memory)
-        return PairWork(filter_, info, plan, self.ranks)
+        found, pair = self.steps(info)
+        return planned_pair(_filter(self, found, pair), info, limits, self.ranks)
 
 
-def by_steps(problem: Problem, pair: Pair) -> Problem:
+@lru_cache(maxsize=16)
+def _steps(depthwise: Kernel, pointwise: Kernel, channels: int, multiplier: int) -> pairs.Pair:
+    return pairs.pair_of(depthwise, pointwise, channels, multiplier)
+
+
+@lru_cache(maxsize=16)
+def _filter(asked: Pair, found: Resolved, pair: pairs.Pair) -> Filter:
+    """A pair as a filter, kept for the next image."""
+    return Filter(
+        pair.product,
+        each=False,
+        flip=asked.depthwise.flip,
+        stride=asked.stride,
+        dilation=asked.dilation,
+        padding=asked.padding,
+        borders=asked.borders,
+        numbers=numbers_for(asked.numbers, pair.product),
+        pair=pair,
+        warnings=found.notes,
+        remarks=found.remarks,
+    )
+
+
+def channels_of(info: ImageInfo, matrix: Kernel) -> int:
+    """The channels that a pair meets; the opacity of a colour is none of them where the columns fit without it."""
+    letter = next((letter for letter in "CS" if letter in info.axes), "")
+    there, columns = info.size(letter) if letter else 1, matrix.shape[1] if matrix.bank else matrix.shape[-1]
+    without = letter == "S" and info.has_alpha and columns % there and columns % (there - 1) == 0
+    return there - 1 if without else there
+
+
+def planned_pair(filter_: Filter, info: ImageInfo, limits: Limits = ANYTHING, ranks: tuple[Rank, ...] = ()) -> PairWork:
+    """A filter that is a pair, planned for an image."""
+    from convcli.engine.steady import ranked
+    from convcli.engine.workers import core_count
+
+    assert filter_.pair is not None
+    problem = ranked(by_steps(filter_.problem(info), filter_.pair), filter_.pair.depthwise)
+    threads = limits.threads or core_count()
+    plan = make_plan(problem, method=limits.method, threads=threads, memory=limits.memory)
+    return PairWork(filter_, info, plan, ranks)
+
+
+def by_steps(problem: Problem, pair: pairs.Pair) -> Problem:
     """The problem with the care that two steps need: what cancels in their product was rounded before it did."""
     whole, between = pair.product.absolute_sum(), pair.absolute_sum
     kept = whole / between if between else 1.0
@@ -71,7 +130,7 @@ class PairWork(FilterWork):
     ranks: tuple[Rank, ...] = ()
 
     @cached_property
-    def pair(self) -> Pair:
+    def pair(self) -> pairs.Pair:
         """The two steps."""
         assert self.filter.pair is not None
         return self.filter.pair
@@ -137,6 +196,6 @@ def rank_line(each: Rank) -> str:
     >>> rank_line(Rank(2, 0.125, 400, 900))
     'rank 2: error 0.125, 400 MACs a position, 2.25 times fewer than dense'
     """
-    error = f"{each.error:.3g}" if each.error > ROUNDING else f"below {ROUNDING:g}"
+    error = f"{each.error:.3g}" if each.error > pairs.ROUNDING else f"below {pairs.ROUNDING:g}"
     change = f"{each.saving:.3g} times fewer" if each.saving >= 1 else f"{1 / each.saving:.3g} times more"
     return f"rank {each.rank}: error {error}, {each.macs:,} MACs a position, {change} than dense"

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cached_property
+from dataclasses import field
+from fractions import Fraction
+from functools import cached_property, lru_cache
 from math import prod
 from typing import TYPE_CHECKING, Any
 
 from convcli.errors import UsageError
-from convcli.filters.borders import describe_borders
+from convcli.filters.borders import Border, describe_borders
+from convcli.filters.filter import Numbers
 from convcli.filters.resampled import BLOCK, ResampledFilter
 from convcli.geometry.problem import Cost, Problem
 from convcli.image import ImageInfo
+from convcli.kernels import Kernel, parse_kernel
 from convcli.machine import Machine
-from convcli.operations.filter import FilterWork, candidate_facts, method_lines, spacing_lines
-from convcli.operations.operation import Limits
+from convcli.operations.filter import FilterWork, candidate_facts, method_lines, numbers_for, spacing_lines
+from convcli.operations.operation import ANYTHING, Limits
 from convcli.planner import Candidate, Plan
 from convcli.records import record, replace
 
@@ -28,12 +32,24 @@ ROUNDING = 1e-6
 
 
 @record
-class Enlarging:
-    """An enlargement for every image."""
+class Resample:
+    """An enlargement by a factor for each spatial axis: what upsample --scale does.
 
-    filter: ResampledFilter
+    `name` is that of the curve which weighs pixels; with `inside` nothing beyond the image counts.
+    """
 
-    def on(self, info: ImageInfo, limits: Limits) -> EnlargedWork:
+    name: str
+    scale: tuple[Fraction, ...]
+    borders: tuple[Border, ...] = ()
+    inside: bool = True
+    numbers: Numbers = field(default_factory=Numbers)
+
+    @property
+    def filter(self) -> ResampledFilter:
+        """What it makes of images."""
+        return _filter(self)
+
+    def on(self, info: ImageInfo, limits: Limits = ANYTHING) -> EnlargedWork:
         """The enlargement planned for an image: there is one way to compute it."""
         from convcli.engine.workers import core_count
 
@@ -46,6 +62,22 @@ class Enlarging:
         tile, size = largest_tile(problem, LARGEST_WINDOW), problem.itemsize
         plan = Plan(problem, "separable", size, tile, threads, cost, (candidate,), limits.memory)
         return EnlargedWork(self.filter, info, plan)
+
+
+@lru_cache(maxsize=16)
+def _filter(asked: Resample) -> ResampledFilter:
+    ndim = len(asked.scale)
+    curve = parse_kernel(asked.name, ndim, stride=(2,) * ndim)
+    return ResampledFilter(
+        Kernel.from_values(asked.name, (1,) * ndim, [1.0]),
+        stride=(1,) * ndim,
+        dilation=(1,) * ndim,
+        borders=asked.borders,
+        numbers=numbers_for(asked.numbers, curve),
+        name=asked.name,
+        scale=asked.scale,
+        inside=asked.inside,
+    )
 
 
 @record

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import field
 from functools import cached_property, lru_cache
 from itertools import product
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from convcli.filters.borders import describe_borders
+from convcli.errors import UsageError
+from convcli.filters.borders import Border, describe_borders
 from convcli.filters.filter import Numbers
-from convcli.filters.transposed import TransposedFilter
+from convcli.filters.transposed import TransposedFilter, forward
 from convcli.geometry.sizes import Transposed
 from convcli.image import ImageInfo
-from convcli.operations.filter import candidate_facts, kernel_facts, method_lines, spacing_lines
-from convcli.operations.operation import Limits, Work
+from convcli.kernels.given import Given, Resolved, Spacing, closer
+from convcli.operations.filter import candidate_facts, kernel_facts, method_lines, numbers_for, spacing_lines
+from convcli.operations.operation import ANYTHING, Limits, Work
 from convcli.planner import Plan, make_plan
 from convcli.records import record, replace
 
@@ -29,19 +32,73 @@ MOST_SHOWN = 400
 
 
 @record
-class Transposing:
-    """A transposed convolution for every image: the same one, or one that depends on the image."""
+class Transpose:
+    """A kernel laid on the output at every pixel, a stride apart: what upsample does.
 
-    build: Callable[[ImageInfo], TransposedFilter]
+    The kernel is one, plain or a bank (I, O/g, ...). `padding` is a rule or (begin, end) pairs, what is cut off;
+    `output_padding`, or the `output_size` that decides it, have one entry for each spatial axis, or none. Where
+    `overlap`, each output is divided by the weights that overlap there. `explain` shows the matrix of small ones.
+    """
+
+    kernel: Given
+    stride: tuple[int, ...]
+    dilation: tuple[int, ...]
+    padding: str | tuple[tuple[int, int], ...] = "same"
+    output_padding: tuple[int, ...] = ()
+    output_size: tuple[int, ...] = ()
+    borders: tuple[Border, ...] = ()
+    groups: int = 1
+    overlap: bool = False
+    approximation: float = 0.0
+    numbers: Numbers = field(default_factory=Numbers)
     explain: bool = False
 
-    def on(self, info: ImageInfo, limits: Limits) -> TransposedWork:
+    def filter(self, spacing: Spacing) -> TransposedFilter:
+        """What it makes of images whose samples lie so far apart; the kernel's lengths are those of the output."""
+        letters = "ZYX"[-self.kernel.ndim :]
+        nearer = closer(spacing, dict(zip(letters, self.stride, strict=True)))
+        return _filter(self, self.kernel.on(nearer, self.stride))
+
+    def on(self, info: ImageInfo, limits: Limits = ANYTHING) -> TransposedWork:
         """Every part planned for an image."""
         from convcli.engine.workers import core_count
 
-        frame, limits = self.build(info), replace(limits, threads=limits.threads or core_count())
+        frame, limits = self.filter(info.steps), replace(limits, threads=limits.threads or core_count())
         frame.output_info(info)
         return TransposedWork(frame, info, _planned(frame, info.bare, limits), self.explain)
+
+
+@lru_cache(maxsize=16)
+def _filter(asked: Transpose, found: Resolved) -> TransposedFilter:
+    """A transposed convolution with its kernel, kept for the next image."""
+    kernel, ndim = found.kernel, found.kernel.ndim
+    if asked.overlap and min(kernel.values()) < 0:
+        raise UsageError(
+            "overlap divides by the weights that overlap: the kernel may have no negative taps", where="--normalize"
+        )
+    if asked.groups > 1 and found.plain:
+        raise UsageError(
+            "groups need a filter bank (I, O/g, kh, kw); this kernel acts on each channel alone", where="--groups"
+        )
+    return TransposedFilter(
+        forward(kernel, asked.groups),
+        each=found.plain,
+        flip=asked.kernel.flip,
+        stride=(1,) * ndim,
+        dilation=(1,) * ndim,
+        borders=asked.borders,
+        groups=asked.groups,
+        approximation=asked.approximation,
+        numbers=numbers_for(asked.numbers, kernel),
+        warnings=found.notes,
+        remarks=found.remarks,
+        up=asked.stride,
+        spread=asked.dilation,
+        crop=asked.padding,
+        extra=asked.output_padding,
+        wanted=asked.output_size,
+        overlap=asked.overlap,
+    )
 
 
 @lru_cache(maxsize=16)

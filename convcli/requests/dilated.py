@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from convcli.errors import UsageError
-from convcli.filters.filter import parse_spatial, per_axis
-from convcli.operations.dilated import Chain, Dilating, Joined, Rate, SideBySide, named
-from convcli.operations.filter import Filtering
+from convcli.filters.placing import parse_spatial, per_axis
+from convcli.operations.dilated import Chain, Dilate, Joined, Rate, SideBySide, named
+from convcli.operations.filter import Correlate
 from convcli.operations.operation import Operation
 from convcli.records import replace
 from convcli.requests.options import (
@@ -21,14 +21,13 @@ from convcli.requests.options import (
 )
 from convcli.requests.pair import axes_of
 from convcli.requests.particular import RateOptions
-from convcli.requests.run import build_batch, build_filtering
+from convcli.requests.run import build_batch, build_filter
 from convcli.runs.many import Batch, run_batch
 from convcli.runs.summary import PARTLY_FAILED
 from convcli.streams import STREAM
 
 FIELD = "{rate}"
-Built = tuple[Filtering, str, tuple[str, ...]]
-Build = Callable[[KernelOptions], Built]
+Build = Callable[[KernelOptions], Correlate]
 Run = tuple[Operation, tuple[Rate, ...]]
 
 
@@ -47,17 +46,17 @@ def run_dilations(
     geometry = GeometryOptions(**vars(placement))
     chosen = parse_rates(rates, ndim)
 
-    def build(options: KernelOptions) -> Built:
-        return build_filtering(ndim, options, geometry, numbers, run.tolerance)
+    def build(options: KernelOptions) -> Correlate:
+        return build_filter(ndim, options, geometry, numbers, run.tolerance)
 
     if rates.chain:
-        runs, name, notes = chained(kernels, chosen, build)
+        runs, name = chained(kernels, chosen, build)
     else:
-        runs, name, notes = beside(kernels, chosen, build, apart=FIELD in files.output)
-    batch = build_batch(inputs, files, run, report, notes, numbers, kernel=name, command="dilate")
+        runs, name = beside(kernels, chosen, build, apart=FIELD in files.output)
+    batch = build_batch(inputs, files, run, report, numbers, kernel=name, command="dilate")
     if len(runs) > 1:
         check_apart(batch)
-    return run_all([(operation, of_rates(batch, rate)) for operation, rate in runs])
+    return run_all([(asked, of_rates(batch, rate)) for asked, rate in runs])
 
 
 def parse_rates(rates: RateOptions, ndim: int) -> tuple[Rate, ...]:
@@ -75,34 +74,31 @@ def parse_rates(rates: RateOptions, ndim: int) -> tuple[Rate, ...]:
     return found
 
 
-def chained(kernels: KernelOptions, rates: tuple[Rate, ...], build: Build) -> tuple[list[Run], str, tuple[str, ...]]:
+def chained(kernels: KernelOptions, rates: tuple[Rate, ...], build: Build) -> tuple[list[Run], str]:
     """A chain: one kernel for all steps, or several joined at each, or one for each step."""
     texts = kernels.kernel
     if len(texts) in (1, len(rates)) and (kernels.combine == "stack" or len(texts) == 1):
-        built = [build(kernels.but(kernel=[text])) for text in texts]
+        filters = [build(kernels.but(kernel=[text])) for text in texts]
     elif kernels.combine != "stack":
-        built = [build(kernels)]
+        filters = [build(kernels)]
     else:
         raise UsageError(
             f"{len(texts)} kernels for a chain of {len(rates)}; give one for all steps, one for each, or --combine",
             where="-k",
         )
-    filterings, names, notes = zip(*(built if len(built) > 1 else built * len(rates)), strict=True)
-    told = tuple(dict.fromkeys(note for each in notes for note in each))
-    return [(Chain(filterings, rates), rates)], ", ".join(dict.fromkeys(names)), told
+    steps = tuple(filters if len(filters) > 1 else filters * len(rates))
+    return [(Chain(steps, rates), rates)], ", ".join(dict.fromkeys(each.name for each in steps))
 
 
-def beside(
-    kernels: KernelOptions, rates: tuple[Rate, ...], build: Build, *, apart: bool
-) -> tuple[list[Run], str, tuple[str, ...]]:
+def beside(kernels: KernelOptions, rates: tuple[Rate, ...], build: Build, *, apart: bool) -> tuple[list[Run], str]:
     """One rate; or several in one image, in one file each, or joined where there is one kernel to combine."""
     joined = kernels.combine != "stack" and len(kernels.kernel) == 1 and len(rates) > 1 and not apart
-    base, name, notes = build(kernels.but(combine="stack") if joined else kernels)
+    base = build(kernels.but(combine="stack") if joined else kernels)
     if joined:
-        return [(Joined(base, rates, kernels.combine), rates)], name, notes
+        return [(Joined(base, rates, kernels.combine), rates)], base.name
     if apart or len(rates) == 1:
-        return [(Dilating(base, rate), (rate,)) for rate in rates], name, notes
-    return [(SideBySide(base, rates), rates)], name, notes
+        return [(Dilate(base, rate), (rate,)) for rate in rates], base.name
+    return [(SideBySide(base, rates), rates)], base.name
 
 
 def of_rates(batch: Batch, rates: Sequence[Rate]) -> Batch:
@@ -122,8 +118,8 @@ def check_apart(batch: Batch) -> None:
 def run_all(runs: Sequence[tuple[Operation, Batch]]) -> int:
     """Run one after the other; their common exit code, or that of a part that failed."""
     codes = []
-    for operation, batch in runs:
-        codes.append(run_batch(operation, batch))
+    for asked, batch in runs:
+        codes.append(run_batch(asked, batch))
         if codes[-1] and batch.fail_fast:
             break
     return codes[0] if len(set(codes)) == 1 else PARTLY_FAILED

@@ -9,16 +9,15 @@ from zipfile import BadZipFile, ZipFile
 
 from convcli.errors import ConvError, KernelError, UsageError
 from convcli.filters.borders import parse_border
-from convcli.filters.filter import Filter, parse_padding, parse_spatial
-from convcli.image import ImageInfo
-from convcli.kernels import Kernel, is_measured, parse_kernel
-from convcli.kernels.pairs import Pair, pair_of
+from convcli.filters.placing import default_border, parse_padding, parse_spatial
+from convcli.kernels import Kernel, parse_kernel
+from convcli.kernels.given import Given
 from convcli.numerals import whole
-from convcli.operations.pair import DepthwiseSeparable
+from convcli.operations.pair import Pair
 from convcli.records import replace
-from convcli.requests.options import DilatedOptions, KernelOptions, NumberOptions
+from convcli.requests.options import DilatedOptions, NumberOptions
 from convcli.requests.particular import PairOptions
-from convcli.requests.run import build_kernel, build_numbers, measured
+from convcli.requests.run import build_kernel, build_numbers
 from convcli.runs.names import check_target
 from convcli.streams import STREAM, read_input
 
@@ -28,11 +27,12 @@ if TYPE_CHECKING:
 STEPS = ("depthwise", "pointwise")
 """The arrays of a file of factors."""
 ARRAYS = (".npy", ".npz")
-Built = tuple[DepthwiseSeparable, str, tuple[str, ...]]
 
 
-def build_separable(options: PairOptions, placement: DilatedOptions, numbers: NumberOptions, tolerance: float) -> Built:
-    """The operation, the kernel's name, and notes."""
+def build_separable(
+    options: PairOptions, placement: DilatedOptions, numbers: NumberOptions, tolerance: float
+) -> tuple[Pair, str]:
+    """The pair that the options ask for, and the kernel's name."""
     given = bool(options.depthwise or options.pointwise)
     if given == bool(options.kernel):
         raise UsageError("give --depthwise and --pointwise, or -k with a dense bank to factor")
@@ -43,7 +43,7 @@ def build_separable(options: PairOptions, placement: DilatedOptions, numbers: Nu
     return pair_up(options, placement, numbers)
 
 
-def pair_up(options: PairOptions, placement: DilatedOptions, numbers: NumberOptions) -> Built:
+def pair_up(options: PairOptions, placement: DilatedOptions, numbers: NumberOptions) -> tuple[Pair, str]:
     """Both steps as given; how many channels they are for, the image says."""
     given, pointwise = options.depthwise or [], options.pointwise
     depthwise = [keyed(text, STEPS[0]) for text in given]
@@ -53,41 +53,32 @@ def pair_up(options: PairOptions, placement: DilatedOptions, numbers: NumberOpti
         raise UsageError("a pair has two steps: give --depthwise and --pointwise; a single step is what conv2d does")
     ndim = axes_of(depthwise, three=options.three)
     matrix = read_matrix(keyed(pointwise, STEPS[1]), ndim)
-
-    def built(kernel: Kernel, channels: int) -> Filter:
-        pair = pair_of(kernel, matrix, channels, options.multiplier)
-        return place(pair, ndim, options, placement, numbers)
-
-    if any(map(is_measured, depthwise)):
-
-        def build(info: ImageInfo) -> Filter:
-            kernel, _, notes = build_kernel(ndim, steps(depthwise, options), info.steps)
-            remarks = measured(depthwise, ndim, info.steps)
-            return replace(built(kernel, channels_of(info, matrix)), warnings=notes, remarks=remarks)
-
-        return DepthwiseSeparable(build), ", ".join(depthwise), ()
-    kernel, _, notes = build_kernel(ndim, steps(depthwise, options))
-    return DepthwiseSeparable(lambda info: built(kernel, channels_of(info, matrix))), kernel.name, notes
+    kernel = build_kernel(ndim, depthwise, options)
+    name = kernel.name if kernel.is_measured else kernel.on({}).kernel.name
+    return place(Pair(kernel, matrix, options.multiplier), placement, numbers), name
 
 
-def factor_bank(options: PairOptions, placement: DilatedOptions, numbers: NumberOptions, tolerance: float) -> Built:
+def factor_bank(
+    options: PairOptions, placement: DilatedOptions, numbers: NumberOptions, tolerance: float
+) -> tuple[Pair, str]:
     """The best pair for a dense bank."""
     from convcli.kernels.factoring import factored, ranks, smallest
 
     if options.multiplier:
         raise UsageError("--multiplier belongs to --depthwise; for a bank it is the --rank")
     texts = options.kernel or []
-    ndim = axes_of(texts, three=options.three)
-    bank, each, notes = build_kernel(ndim, steps(texts, options))
-    if each and not bank.bank:
+    bank, plain, _, _ = build_kernel(axes_of(texts, three=options.three), texts, options).on({})
+    if plain and not bank.bank:
         raise KernelError(
             f"{bank.name} is one plain kernel; a bank (O, C, ...) or several -k can be factored", where="-k"
         )
     found = ranks(bank)
     rank = smallest(found, tolerance) if options.rank.lower() == "auto" else parse_rank(options.rank)
     pair = factored(bank, rank)
-    filter_ = place(pair, ndim, options, placement, numbers)
-    return DepthwiseSeparable(lambda _: filter_, tuple(listed(found, rank)), pair), bank.name, notes
+    # What was turned with the bank is turned back, so that --flip turns it again, and is told of.
+    depthwise = Given((pair.depthwise.flipped() if options.flip else pair.depthwise,), flip=options.flip)
+    asked = Pair(depthwise, pair.pointwise, channels=pair.channels, ranks=tuple(listed(found, rank)))
+    return place(asked, placement, numbers), bank.name
 
 
 def listed(found: Sequence[Rank], rank: int) -> Sequence[Rank]:
@@ -108,26 +99,18 @@ def parse_rank(text: str) -> int:
     return rank
 
 
-def place(pair: Pair, ndim: int, options: PairOptions, placement: DilatedOptions, numbers: NumberOptions) -> Filter:
-    """A pair as a filter."""
+def place(pair: Pair, placement: DilatedOptions, numbers: NumberOptions) -> Pair:
+    """The pair with where it goes, and how samples are computed with."""
+    ndim = pair.depthwise.ndim
     padding = parse_padding(placement.padding, ndim)
-    border = placement.border or ("edge" if isinstance(padding, str) else "zero")
-    return Filter(
-        pair.product,
-        each=False,
-        flip=options.flip,
+    return replace(
+        pair,
         stride=parse_spatial(placement.stride, ndim, "--stride"),
         dilation=parse_spatial(placement.dilation, ndim, "--dilation"),
         padding=padding,
-        borders=parse_border(border, "ZYX"[-ndim:]),
-        numbers=build_numbers(numbers, pair.product),
-        pair=pair,
+        borders=parse_border(placement.border or default_border(padding), "ZYX"[-ndim:]),
+        numbers=build_numbers(numbers, numbers.scale),
     )
-
-
-def steps(texts: Sequence[str], options: PairOptions) -> KernelOptions:
-    """Kernels as `-k` has them, with what changes them."""
-    return KernelOptions(kernel=list(texts), normalize=options.normalize, flip=options.flip, origin=options.origin)
 
 
 def read_matrix(text: str, ndim: int) -> Kernel:
@@ -138,14 +121,6 @@ def read_matrix(text: str, ndim: int) -> Kernel:
         if ndim == 2 or not is_array(text):
             raise
         return parse_kernel(text, ndim)
-
-
-def channels_of(info: ImageInfo, matrix: Kernel) -> int:
-    """The channels that a pair meets; the opacity of a colour is none of them where the columns fit without it."""
-    letter = next((letter for letter in "CS" if letter in info.axes), "")
-    there, columns = info.size(letter) if letter else 1, matrix.shape[1] if matrix.bank else matrix.shape[-1]
-    without = letter == "S" and info.has_alpha and columns % there and columns % (there - 1) == 0
-    return there - 1 if without else there
 
 
 def axes_of(texts: Sequence[str], *, three: bool) -> int:
@@ -187,11 +162,10 @@ def check_factors(path: str, *, force: bool) -> None:
     check_target(STREAM, path, frozenset(), force=force)
 
 
-def save_factors(path: str, operation: DepthwiseSeparable, *, force: bool) -> None:
+def save_factors(path: str, pair: Pair, *, force: bool) -> None:
     """Both steps as an archive of two arrays, `depthwise` (C R, 1, ...) and `pointwise` (O, C R)."""
     from convcli.formats.atomic import atomic_output
     from convcli.kernels.saving import pair_npz
 
-    assert operation.factors is not None
     with atomic_output(Path(path), force=force) as stream:
-        stream.write(pair_npz(operation.factors))
+        stream.write(pair_npz(pair.factors))

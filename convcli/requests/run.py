@@ -1,25 +1,21 @@
-"""From the options of a filtering command to a `Filter` and a `Batch`."""
+"""From the options of a filtering command to what it asks for, and to a `Batch`."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from functools import cache
-from typing import Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
 
 from convcli.errors import KernelError, UsageError
 from convcli.filters.borders import parse_border
-from convcli.filters.combining import check_combination
-from convcli.filters.filter import LEAVING_OUT, Filter, Numbers, parse_padding, parse_spatial
+from convcli.filters.filter import Numbers
+from convcli.filters.placing import default_border, parse_padding, parse_spatial
 from convcli.formats import ReadOptions, WriteOptions
-from convcli.image import ImageInfo
-from convcli.kernels import is_measured, parse_kernel, stack_kernels
-from convcli.kernels.kernel import Kernel
+from convcli.kernels.given import Given, parse_given
 from convcli.kernels.parameters import read_lengths
 from convcli.numerals import UNKNOWN, decimal, is_whole
-from convcli.operations.filter import Filtering
+from convcli.operations.filter import Correlate
 from convcli.operations.operation import Limits
-from convcli.records import replace
 from convcli.requests.options import (
     FileOptions,
     GeometryOptions,
@@ -33,7 +29,10 @@ from convcli.runs.many import Batch
 from convcli.runs.names import outer_folder
 from convcli.runs.one import Settings
 from convcli.runs.selection import Selection
-from convcli.streams import STREAM, read_input
+from convcli.streams import read_input
+
+if TYPE_CHECKING:
+    from convcli.requests.particular import PairOptions
 
 UNITS = {
     "": 1,
@@ -48,131 +47,51 @@ UNITS = {
     "ti": 2**40,
 }
 LEAST_MEMORY = 2**20
-Spacing = Mapping[str, tuple[float, str]]
-
-
-def build_filtering(
-    ndim: int, kernels: KernelOptions, geometry: GeometryOptions, numbers: NumberOptions, approximation: float = 0.0
-) -> tuple[Filtering, str, tuple[str, ...]]:
-    """A filter as an operation, the kernel's name, and notes; lengths in units make it one filter for each image."""
-    if not any(map(is_measured, kernels.kernel)):
-        built, notes = build_filter(ndim, kernels, geometry, numbers, approximation)
-        return Filtering(lambda _: built), built.name, notes
-    stdin = cache(read_input)
-    if STREAM in kernels.kernel:
-        stdin()  # once, before there are workers that would share it
-
-    def build(info: ImageInfo) -> Filter:
-        own, notes = build_filter(ndim, kernels, geometry, numbers, approximation, spacing=info.steps, stdin=stdin)
-        return replace(own, warnings=notes, remarks=measured(kernels.kernel, ndim, info.steps))
-
-    return Filtering(build), ", ".join(kernels.kernel), ()
-
-
-def measured(texts: Sequence[str], ndim: int, spacing: Spacing) -> tuple[str, ...]:
-    """What kernels with lengths in units are in samples, and how long these are after rounding."""
-    return tuple(
-        measured_line(text, parse_kernel(text, ndim, spacing=spacing), spacing) for text in texts if is_measured(text)
-    )
-
-
-def measured_line(text: str, kernel: Kernel, spacing: Spacing) -> str:
-    """A kernel's taps with their lengths.
-
-    >>> spacing = {"Z": (2.0, "um"), "Y": (0.5, "um"), "X": (0.5, "um")}
-    >>> measured_line("box:3um", parse_kernel("box:3um", 3, spacing=spacing), spacing)
-    'box:3um is box:1,7,7 here: Z 1 tap of 2 um = 2 um, Y 7 taps of 0.5 um = 3.5 um, X 7 taps of 0.5 um = 3.5 um'
-    """
-    parts = []
-    for letter, taps in zip("ZYX"[-kernel.ndim :], kernel.spatial, strict=True):
-        step, unit = spacing[letter]
-        parts.append(f"{letter} {taps} tap{'s' * (taps > 1)} of {step:.6g} {unit} = {taps * step:.6g} {unit}")
-    return f"{text} is {kernel.name} here: {', '.join(parts)}"
 
 
 def build_filter(
-    ndim: int,
-    kernels: KernelOptions,
-    geometry: GeometryOptions,
-    numbers: NumberOptions,
-    approximation: float = 0.0,
-    *,
-    spacing: Spacing | None = None,
-    stdin: Callable[[], bytes] = read_input,
-) -> tuple[Filter, tuple[str, ...]]:
-    """The filter that the options describe, and what the user should know about it."""
-    kernel, each, notes = build_kernel(ndim, kernels, spacing, stdin)
-    letters = "ZYX"[-ndim:]
+    ndim: int, kernels: KernelOptions, geometry: GeometryOptions, numbers: NumberOptions, approximation: float = 0.0
+) -> Correlate:
+    """The filter that the options ask for; what does not depend on images is checked."""
+    kernel = build_kernel(ndim, kernels.kernel, kernels)
     padding = parse_padding(geometry.padding, ndim)
-    border = geometry.border or ("edge" if isinstance(padding, str) else "zero")
-    built = Filter(
+    border = geometry.border or default_border(padding)
+    asked = Correlate(
         kernel,
-        each=each,
-        flip=kernels.flip,
         combine=kernels.combine,
         stride=parse_spatial(geometry.stride, ndim, "--stride"),
         dilation=parse_spatial(geometry.dilation, ndim, "--dilation"),
         padding=padding,
-        borders=parse_border(border, letters),
+        borders=parse_border(border, "ZYX"[-ndim:]),
         groups=geometry.groups,
         approximation=approximation,
-        numbers=build_numbers(numbers, kernel),
+        numbers=build_numbers(numbers, numbers.scale),
     )
-    if each and geometry.groups > 1:
-        raise UsageError(
-            f"groups need a filter bank (O, I/g, {'kd, ' * (ndim == 3)}kh, kw); this kernel acts on each channel alone",
-            where="--groups",
-        )
-    return built, notes
+    if not kernel.is_measured:
+        asked.filter({})
+    return asked
 
 
-def build_kernel(
-    ndim: int, options: KernelOptions, spacing: Spacing | None = None, stdin: Callable[[], bytes] = read_input
-) -> tuple[Kernel, bool, tuple[str, ...]]:
-    """One kernel from all -k: the kernel, whether it acts on each channel alone, and notes."""
-    parsed = [parse_kernel(text, ndim, spacing=spacing, stdin=stdin) for text in options.kernel]
-    placed = [with_origin(kernel, options.origin) for kernel in parsed]
-    notes = tuple(
-        f"kernel {kernel.name} sums to 0 and was not normalized"
-        for kernel in placed
-        if options.normalize == "sum" and kernel.is_zero_sum
+def build_kernel(ndim: int, texts: Sequence[str], changes: KernelOptions | PairOptions) -> Given:
+    """The kernels that texts give, with what is done to them."""
+    return Given(
+        tuple(parse_given(text, ndim, stdin=read_input) for text in texts),
+        normalize=changes.normalize == "sum",
+        flip=changes.flip,
+        origin=parse_spatial(changes.origin, ndim, "--origin", least=0) if changes.origin else None,
     )
-    scaled = [kernel.normalized() if options.normalize == "sum" else kernel for kernel in placed]
-    turned = [kernel.flipped() if options.flip else kernel for kernel in scaled]
-    each = not any(kernel.bank for kernel in turned)
-    if len(turned) > 1 and not each:
-        raise UsageError("several -k are plain kernels side by side; put a filter bank alone", where="-k")
-    kernel = stack_kernels(turned) if len(turned) > 1 else turned[0]
-    check_combination(options.combine, kernel.outputs)
-    return kernel, each, notes
 
 
-def with_origin(kernel: Kernel, text: str) -> Kernel:
-    """The kernel with the tap that --origin names on the pixel."""
-    if not text:
-        return kernel
-    try:
-        return kernel.at_origin(parse_spatial(text, kernel.ndim, "--origin", least=0))
-    except KernelError as error:
-        raise UsageError(error.message, where="--origin") from None
-
-
-def build_numbers(options: NumberOptions, kernel: Kernel) -> Numbers:
-    """How samples are computed with, checked."""
-    if options.scale == 0:
+def build_numbers(options: SampleOptions, scale: float = 1.0) -> Numbers:
+    """How samples are computed with."""
+    if scale == 0:
         raise UsageError("0 leaves nothing of the results; leave it out, or give a factor", where="--scale")
-    if options.nan in LEAVING_OUT and (min(kernel.values()) < 0 or kernel.sum() <= 0):
-        raise UsageError(
-            f"--nan {options.nan} divides by the weight of known pixels: the kernel may have no negative taps; "
-            "use --nan zero"
-        )
     return Numbers(
         dtype=options.dtype,
         precision=options.precision,
         range=options.range_,
-        scale=options.scale,
+        scale=scale,
         bias=options.bias,
-        offset=kernel.offset,
         nan=options.nan,
         alpha=options.alpha or "premultiply",
         linear=options.linear,
@@ -184,7 +103,6 @@ def build_batch(
     files: FileOptions,
     run: RunOptions,
     report: ReportOptions,
-    notes: tuple[str, ...],
     samples: SampleOptions,
     **fields: str,
 ) -> Batch:
@@ -213,7 +131,6 @@ def build_batch(
         quiet=report.quiet,
         explain=report.explain,
         dry_run=run.dry_run,
-        notes=notes,
     )
     return Batch(
         inputs=selection.inputs(outer_folder(files.output)),

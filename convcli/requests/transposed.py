@@ -3,106 +3,59 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
 from fractions import Fraction
-from functools import cache
 
 from convcli.errors import UsageError
 from convcli.filters.borders import parse_border
-from convcli.filters.filter import Numbers, parse_padding, parse_spatial, per_axis
-from convcli.filters.resampled import ResampledFilter
-from convcli.filters.transposed import TransposedFilter, forward
-from convcli.image import ImageInfo
-from convcli.kernels import is_measured, meant_by, parse_kernel
-from convcli.kernels.kernel import Kernel
+from convcli.filters.placing import parse_padding, parse_spatial, per_axis
+from convcli.filters.transposed import default_laid_border
+from convcli.kernels import meant_by
+from convcli.kernels.given import Given, parse_given
 from convcli.kernels.resampling import CURVES
-from convcli.operations.resampled import Enlarging
-from convcli.operations.transposed import Transposing
-from convcli.records import replace
-from convcli.requests.options import NumberOptions, SampleOptions
+from convcli.operations.resampled import Resample
+from convcli.operations.transposed import Transpose
+from convcli.requests.options import SampleOptions
 from convcli.requests.pair import axes_of
 from convcli.requests.particular import TransposedOptions
-from convcli.requests.run import build_numbers, measured
+from convcli.requests.run import build_numbers
 from convcli.streams import read_input
 
-Spacing = Mapping[str, tuple[float, str]]
-Notes = tuple[str, ...]
 MOST_TIMES = 10**4
 FACTOR = r"[+-]?(?:[0-9]{1,15}\.?[0-9]{0,15}|\.[0-9]{1,15})(?:/[0-9]{1,15})?"
 
 
-def build_transposing(
+def build_transpose(
     laid: TransposedOptions, samples: SampleOptions, approximation: float = 0.0, *, explain: bool = False
-) -> tuple[Transposing, Notes]:
-    """The transposed convolution that the options describe, and notes; lengths in units are those of each image."""
+) -> Transpose:
+    """The transposed convolution that the options ask for; what does not depend on images is checked."""
     check_combinations(laid, samples)
     text, ndim = only_kernel(laid), axes_of(laid.kernel, three=laid.three)
-    stdin = cache(read_input)
-    if not is_measured(text):
-        built, notes = transposed_filter(laid, samples, approximation, ndim, {}, (), stdin)
-        return Transposing(lambda _: built, explain), notes
-
-    def build(info: ImageInfo) -> TransposedFilter:
-        stride = dict(zip("ZYX"[-ndim:], strides(laid, ndim), strict=True))
-        spacing = {letter: (step / stride.get(letter, 1), unit) for letter, (step, unit) in info.steps.items()}
-        remarks = measured([text], ndim, spacing)
-        built, notes = transposed_filter(laid, samples, approximation, ndim, spacing, remarks, stdin)
-        return replace(built, warnings=notes)
-
-    return Transposing(build, explain), ()
-
-
-def transposed_filter(
-    laid: TransposedOptions,
-    samples: SampleOptions,
-    approximation: float,
-    ndim: int,
-    spacing: Spacing,
-    remarks: Notes,
-    stdin: Callable[[], bytes],
-) -> tuple[TransposedFilter, Notes]:
-    """The filter, and what the user should know about its kernel."""
-    stride = strides(laid, ndim)
-    kernel = parse_kernel(only_kernel(laid), ndim, spacing=spacing, stdin=stdin, stride=stride)
-    notes: Notes = ()
-    if laid.normalize == "sum":
-        notes = (f"kernel {kernel.name} sums to 0 and was not normalized",) * kernel.is_zero_sum
-        kernel = kernel.normalized()
-    overlap = laid.normalize == "overlap"
-    if overlap and min(kernel.values()) < 0:
-        raise UsageError(
-            "overlap divides by the weights that overlap: the kernel may have no negative taps", where="--normalize"
-        )
-    if laid.groups > 1 and not kernel.bank:
-        raise UsageError(
-            "groups need a filter bank (I, O/g, kh, kw); this kernel acts on each channel alone", where="--groups"
-        )
-    padding = laid.padding or "same"
-    border = laid.border or ("edge" if padding == "same" and not overlap else "zero")
-    return TransposedFilter(
-        forward(kernel.flipped() if laid.flip else kernel, laid.groups),
-        each=not kernel.bank,
-        flip=laid.flip,
-        stride=(1,) * ndim,
-        dilation=(1,) * ndim,
+    stride, padding, overlap = strides(laid, ndim), laid.padding or "same", laid.normalize == "overlap"
+    given = parse_given(text, ndim, stride=stride, stdin=read_input)
+    border = laid.border or default_laid_border(padding, overlap=overlap)
+    asked = Transpose(
+        Given((given,), normalize=laid.normalize == "sum", flip=laid.flip),
+        stride,
+        dilation=parse_spatial(laid.dilation, ndim, "--dilation"),
+        padding=parse_padding(padding, ndim),
+        output_padding=parse_spatial(laid.output_padding, ndim, "--output-padding", 0) if laid.output_padding else (),
+        output_size=parse_spatial(laid.output_size, ndim, "--output-size") if laid.output_size else (),
         borders=parse_border(border, "ZYX"[-ndim:]),
         groups=laid.groups,
-        approximation=approximation,
-        numbers=numbers_of(samples, kernel),
-        remarks=remarks,
-        up=stride,
-        spread=parse_spatial(laid.dilation, ndim, "--dilation"),
-        crop=parse_padding(padding, ndim),
-        extra=parse_spatial(laid.output_padding, ndim, "--output-padding", least=0) if laid.output_padding else (),
-        wanted=parse_spatial(laid.output_size, ndim, "--output-size") if laid.output_size else (),
         overlap=overlap,
-    ), notes
+        approximation=approximation,
+        numbers=build_numbers(samples),
+        explain=explain,
+    )
+    if not asked.kernel.is_measured:
+        asked.filter({})
+    return asked
 
 
-def build_enlarging(
+def build_resample(
     laid: TransposedOptions, samples: SampleOptions, approximation: float = 0.0, *, explain: bool = False
-) -> tuple[Enlarging, Notes]:
-    """The enlargement that the options describe; `explain` adds nothing to what is told of it."""
+) -> Resample:
+    """The enlargement that the options ask for; `explain` adds nothing to what is told of it."""
     del explain
     name, ndim = only_kernel(laid).strip().lower(), 3 if laid.three else 2
     if name not in CURVES:
@@ -122,20 +75,15 @@ def build_enlarging(
             raise UsageError(
                 "has no meaning with --scale, which enlarges the whole; leave one of them out", where=option
             )
-    kernel = parse_kernel(name, ndim, stride=(2,) * ndim)
-    return Enlarging(
-        ResampledFilter(
-            Kernel.from_values(name, (1,) * ndim, [1.0]),
-            flip=laid.flip,
-            stride=(1,) * ndim,
-            dilation=(1,) * ndim,
-            borders=parse_border(laid.border or "edge", "ZYX"[-ndim:]),
-            numbers=numbers_of(samples, kernel),
-            name=name,
-            scale=parse_scale(laid.scale, ndim),
-            inside=not laid.border,
-        )
-    ), ()
+    asked = Resample(
+        name,
+        parse_scale(laid.scale, ndim),
+        borders=parse_border(laid.border or "edge", "ZYX"[-ndim:]),
+        inside=not laid.border,
+        numbers=build_numbers(samples),
+    )
+    asked.filter  # noqa: B018 -- checked before any image is known
+    return asked
 
 
 def check_combinations(laid: TransposedOptions, samples: SampleOptions) -> None:
@@ -156,11 +104,6 @@ def only_kernel(laid: TransposedOptions) -> str:
 def strides(laid: TransposedOptions, ndim: int) -> tuple[int, ...]:
     """The stride along each axis."""
     return parse_spatial(laid.stride or "2", ndim, "--stride")
-
-
-def numbers_of(samples: SampleOptions, kernel: Kernel) -> Numbers:
-    """How samples are computed with, checked; results are not multiplied."""
-    return build_numbers(NumberOptions(**vars(samples)), kernel)
 
 
 def fraction(text: str) -> Fraction:

@@ -14,6 +14,7 @@ import stat
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import field, fields, is_dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ FIRST = b'{"journal": 1}\n'
 """The first line."""
 LARGEST = 1 << 26
 """Bytes from which a journal is begun anew: some hundred thousand files."""
+PLAIN = (str, bytes, int, float, Fraction, type(None))
+"""What is told apart by how it prints."""
 State = tuple[int, int] | None
 """The size and the time of change of a file, in nanoseconds; None where there is none."""
 
@@ -172,7 +175,7 @@ def fingerprint(value: Any) -> str:
 
 
 def canonical(value: Any) -> str:
-    """A value as text: of a dataclass its fields, of an array its bytes, of a function what it was made with."""
+    """A value as text, of a record its fields; TypeError for what is no value, as functions are."""
     if isinstance(value, Mapping):
         return f"{{{','.join(sorted(f'{canonical(k)}:{canonical(v)}' for k, v in value.items()))}}}"
     if isinstance(value, (tuple, list)):
@@ -182,9 +185,6 @@ def canonical(value: Any) -> str:
     if is_dataclass(value) and not isinstance(value, type):
         parts = (f"{each.name}={canonical(getattr(value, each.name))}" for each in fields(value))
         return f"{type(value).__qualname__}({','.join(parts)})"
-    if hasattr(value, "tobytes"):
-        return f"{value.dtype}{value.shape}{value.tobytes().hex()}"
-    if hasattr(value, "__qualname__"):
-        cells = getattr(value, "__closure__", None) or ()
-        return f"{value.__qualname__}({','.join(canonical(cell.cell_contents) for cell in cells)})"
+    if not isinstance(value, PLAIN):
+        raise TypeError(f"{type(value).__qualname__} is no value with a fingerprint")
     return repr(value)

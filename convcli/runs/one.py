@@ -67,7 +67,6 @@ class Settings:
     quiet: bool = False
     explain: bool = False
     dry_run: bool = False
-    notes: tuple[str, ...] = ()
     sources: frozenset[FileId] = frozenset()
     synced: bool = True
 
@@ -95,7 +94,7 @@ def processed(operation: Operation, settings: Settings, source: str, target: str
             check_target(source, target, settings.sources, force=settings.force, in_place=settings.in_place)
     report = Report(source, target, before=info, after=after, work=work, remarks=minor)
     if settings.explain or settings.dry_run:
-        return replace(report, warnings=settings.notes + info.notes + notes, status="skipped")
+        return replace(report, warnings=info.notes + notes, status="skipped")
     assert format_ is not None
     with placed_at(target, settings) as place:
         course = Course(content, place, format_, settings, info, work, notes, progress)
@@ -230,7 +229,7 @@ class Course(NamedTuple):
 
     def warnings(self, info: ImageInfo, counts: Counts) -> tuple[str, ...]:
         """What a user should know; with --strict, the first of them is an error, before anything is there to see."""
-        found = (*self.settings.notes, *info.notes, *self.notes, *count_warnings(counts, self.before, self.work))
+        found = (*info.notes, *self.notes, *count_warnings(counts, self.before, self.work))
         if self.settings.strict and found:
             raise ConvError(f"--strict: {found[0]}", "strict")
         return found

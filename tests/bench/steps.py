@@ -15,7 +15,7 @@ from convcli.image import Image, ImageInfo
 from convcli.kernels.kernel import Kernel
 from convcli.kernels.pairs import Pair
 from convcli.operations.operation import Limits
-from convcli.operations.pair import DepthwiseSeparable
+from convcli.operations.pair import planned_pair
 from convcli.planner import DEFAULT_MEMORY
 from tests.bench.engine import check
 from tests.bench.turns import Measured, take_turns
@@ -70,7 +70,7 @@ def ours(image: np.ndarray, kernels: np.ndarray, mix: np.ndarray, threads: int) 
     ones = (1, 1)
     filter_ = Filter(pair.product, each=False, stride=ones, dilation=ones, borders=borders, pair=pair)
     info = ImageInfo(image.shape, "float32", "CYX")
-    work = DepthwiseSeparable(lambda _: filter_).on(info, Limits("auto", threads, DEFAULT_MEMORY))
+    work = planned_pair(filter_, info, Limits("auto", threads, DEFAULT_MEMORY))
     return lambda: work.run(Image(info, image))[0].data
 
 
