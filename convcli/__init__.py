@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _PUBLIC = {
-    "convolve": "convcli.engine.convolve",
+    "convolve": "convcli.api.filters",
     "make_plan": "convcli.planner",
     "parse_kernel": "convcli.kernels",
     "read": "convcli.formats",

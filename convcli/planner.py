@@ -51,6 +51,11 @@ class Candidate(NamedTuple):
     usual: float = 0.0
     needed: int = 0
 
+    @property
+    def seconds(self) -> float | None:
+        """The predicted time."""
+        return self.cost.seconds if self.cost else None
+
 
 @record
 class Plan:
@@ -67,6 +72,11 @@ class Plan:
     cost: Cost
     candidates: tuple[Candidate, ...]
     memory: int = DEFAULT_MEMORY
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds of the definition; those of the method are in its cost."""
+        return self.problem.macs
 
     @property
     def tiles(self) -> int:

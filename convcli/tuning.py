@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from convcli.engine.convolve import convolve
+from convcli.api.filters import convolve
 from convcli.engine.steady import rank_of
 from convcli.filters.borders import parse_border
 from convcli.filters.filter import Filter

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from convcli.engine.convolve import convolve
+from convcli import convolve
 from convcli.errors import ConvError
 from convcli.filters.filter import ACCURACY, Numbers
 from convcli.methods import METHODS

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from convcli import convolve
 from convcli.engine import workers
-from convcli.engine.convolve import convolve
 from convcli.engine.job import Setup
 from convcli.filters.borders import parse_border
 from convcli.filters.filter import Filter

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from convcli.engine.convolve import convolve
+from convcli import convolve
 from convcli.geometry.axis import padded
 from convcli.geometry.problem import Problem
 from convcli.methods import polyphase

@@ -19,7 +19,6 @@ from convcli.kernels.pairs import Pair
 from convcli.records import record, replace
 from convcli.samples import SAMPLES, as_sample
 
-
 WIDE = tuple(name for name, sample in SAMPLES.items() if sample.whole > SAMPLES["float32"].whole)
 """Sample types whose values float32 cannot hold exactly: they are computed in float64."""
 LARGE = 1e10

@@ -13,9 +13,11 @@ from convcli.filters.exactness import LONG, most_exact
 from convcli.filters.filter import TIE, WIDE, Filter, Numbers
 from convcli.geometry.gridding import reach
 from convcli.image import ImageInfo
+from convcli.kernels.given import Given
 from convcli.kernels.kernel import stack_kernels
 from convcli.operations.filter import Correlate, FilterWork, planned
 from convcli.operations.operation import ANYTHING, Limits, Work
+from convcli.planner import Plan
 from convcli.records import record, replace
 from convcli.samples import as_sample
 
@@ -33,6 +35,11 @@ class Dilate:
 
     filter: Correlate
     rate: Rate
+
+    @property
+    def kernel(self) -> Given:
+        """What images are filtered with."""
+        return self.filter.kernel
 
     def on(self, info: ImageInfo, limits: Limits = ANYTHING) -> DilatedWork:
         """The filter planned for an image."""
@@ -87,6 +94,11 @@ class Joined:
     rates: tuple[Rate, ...]
     combine: str
 
+    @property
+    def kernel(self) -> Given:
+        """What images are filtered with."""
+        return self.filter.kernel
+
     def on(self, info: ImageInfo, limits: Limits = ANYTHING) -> JoinedWork:
         """One filter with a kernel for each rate, zeros between its taps."""
         filter_ = self.filter.filter(info.steps)
@@ -127,6 +139,11 @@ class SideBySide:
     filter: Correlate
     rates: tuple[Rate, ...]
 
+    @property
+    def kernel(self) -> Given:
+        """What images are filtered with."""
+        return self.filter.kernel
+
     def on(self, info: ImageInfo, limits: Limits = ANYTHING) -> SideBySideWork:
         """Every rate planned for an image; all results must have one size."""
         works = tuple(Dilate(self.filter, rate).on(info, limits) for rate in self.rates)
@@ -150,6 +167,11 @@ class Several(Work):
     def plans(self) -> tuple[Plan, ...]:
         """Those of all works."""
         return tuple(work.plan for work in self.works)
+
+    @property
+    def plan(self) -> Plan:
+        """The plan that takes the most time."""
+        return max((work.plan for work in self.works), key=lambda plan: plan.cost.seconds)
 
     @property
     def numbers(self) -> Numbers:
@@ -210,6 +232,16 @@ class Chain:
 
     filters: tuple[Correlate, ...]
     rates: tuple[Rate, ...]
+
+    @property
+    def kernel(self) -> Given:
+        """What images are filtered with first."""
+        return self.filters[0].kernel
+
+    @property
+    def name(self) -> str:
+        """The kernels of all steps, each once."""
+        return ", ".join(dict.fromkeys(each.name for each in self.filters))
 
     def on(self, info: ImageInfo, limits: Limits = ANYTHING) -> ChainWork:
         """Every step planned for what the one before makes."""

@@ -96,9 +96,9 @@ def numbers_for(numbers: Numbers, kernel: Kernel) -> Numbers:
 
 def planned(filter_: Filter, info: ImageInfo, limits: Limits = ANYTHING) -> FilterWork:
     """A filter planned for an image; NumPy is loaded only where the kernel's rank is not known by its terms."""
-    from convcli.engine.steady import ranked
     from convcli.engine.slabs import narrowed
     from convcli.engine.stages.filter import FilterStage
+    from convcli.engine.steady import ranked
     from convcli.engine.workers import core_count
 
     filter_ = joined(filter_, info)

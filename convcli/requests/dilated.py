@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from convcli.errors import UsageError
 from convcli.filters.placing import parse_spatial, per_axis
-from convcli.operations.dilated import Chain, Dilate, Joined, Rate, SideBySide, named
+from convcli.operations.dilated import Dilate, Rate, named
 from convcli.operations.filter import Correlate
 from convcli.operations.operation import Operation
 from convcli.records import replace
@@ -21,13 +21,13 @@ from convcli.requests.options import (
 )
 from convcli.requests.pair import axes_of
 from convcli.requests.particular import RateOptions
+from convcli.requests.rates import beside, chained
 from convcli.requests.run import build_batch, build_filter
 from convcli.runs.many import Batch, run_batch
 from convcli.runs.summary import PARTLY_FAILED
 from convcli.streams import STREAM
 
 FIELD = "{rate}"
-Build = Callable[[KernelOptions], Correlate]
 Run = tuple[Operation, tuple[Rate, ...]]
 
 
@@ -46,13 +46,19 @@ def run_dilations(
     geometry = GeometryOptions(**vars(placement))
     chosen = parse_rates(rates, ndim)
 
-    def build(options: KernelOptions) -> Correlate:
-        return build_filter(ndim, options, geometry, numbers, run.tolerance)
+    def build(texts: Sequence[str], combine: str) -> Correlate:
+        return build_filter(ndim, kernels.but(kernel=texts, combine=combine), geometry, numbers, run.tolerance)
 
+    runs: list[Run]
     if rates.chain:
-        runs, name = chained(kernels, chosen, build)
+        chain = chained(kernels.kernel, kernels.combine, chosen, build)
+        runs, name = [(chain, chosen)], chain.name
+    elif FIELD in files.output:
+        base = build(kernels.kernel, kernels.combine)
+        runs, name = [(Dilate(base, rate), (rate,)) for rate in chosen], base.name
     else:
-        runs, name = beside(kernels, chosen, build, apart=FIELD in files.output)
+        asked = beside(kernels.kernel, kernels.combine, chosen, build)
+        runs, name = [(asked, chosen)], asked.filter.name
     batch = build_batch(inputs, files, run, report, numbers, kernel=name, command="dilate")
     if len(runs) > 1:
         check_apart(batch)
@@ -72,33 +78,6 @@ def parse_rates(rates: RateOptions, ndim: int) -> tuple[Rate, ...]:
     if option == "--rates" and len(set(found)) < len(found):
         raise UsageError(f"{rates.rates!r} has a rate twice", where=option)
     return found
-
-
-def chained(kernels: KernelOptions, rates: tuple[Rate, ...], build: Build) -> tuple[list[Run], str]:
-    """A chain: one kernel for all steps, or several joined at each, or one for each step."""
-    texts = kernels.kernel
-    if len(texts) in (1, len(rates)) and (kernels.combine == "stack" or len(texts) == 1):
-        filters = [build(kernels.but(kernel=[text])) for text in texts]
-    elif kernels.combine != "stack":
-        filters = [build(kernels)]
-    else:
-        raise UsageError(
-            f"{len(texts)} kernels for a chain of {len(rates)}; give one for all steps, one for each, or --combine",
-            where="-k",
-        )
-    steps = tuple(filters if len(filters) > 1 else filters * len(rates))
-    return [(Chain(steps, rates), rates)], ", ".join(dict.fromkeys(each.name for each in steps))
-
-
-def beside(kernels: KernelOptions, rates: tuple[Rate, ...], build: Build, *, apart: bool) -> tuple[list[Run], str]:
-    """One rate; or several in one image, in one file each, or joined where there is one kernel to combine."""
-    joined = kernels.combine != "stack" and len(kernels.kernel) == 1 and len(rates) > 1 and not apart
-    base = build(kernels.but(combine="stack") if joined else kernels)
-    if joined:
-        return [(Joined(base, rates, kernels.combine), rates)], base.name
-    if apart or len(rates) == 1:
-        return [(Dilate(base, rate), (rate,)) for rate in rates], base.name
-    return [(SideBySide(base, rates), rates)], base.name
 
 
 def of_rates(batch: Batch, rates: Sequence[Rate]) -> Batch:

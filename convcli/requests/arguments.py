@@ -1,24 +1,24 @@
-"""What callers of the Python interface hand over, in the many forms that it may have, as the engine takes it."""
+"""What callers of the Python interface hand over, in the many forms that it may have, as requests hold it."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from functools import cache
 from operator import index
 from typing import Any
 
 import numpy as np
 
-from convcli.errors import ConvError, KernelError, UsageError
+from convcli.errors import KernelError, UsageError
 from convcli.filters.placing import parse_padding
-from convcli.image import AXES
-from convcli.kernels import parse_kernel, stack_kernels
+from convcli.kernels.given import ByName, parse_given
 from convcli.kernels.kernel import Kernel
 
 Array = np.ndarray[Any, Any]
 Taps = Any
 """A kernel as given: a `Kernel`, its text, the path of its file, an array of taps, or several kernels in a list."""
+PerAxis = int | Sequence[int]
+"""One number for all spatial axes, or one for each."""
 Padding = str | int | Sequence[int | tuple[int, int]]
 DIMENSIONS = {1: "a row", 2: "rows and columns", 3: "slices", 4: "a bank", 5: "a bank of slices"}
 KEPT = 16
@@ -26,21 +26,18 @@ KEPT = 16
 _KERNELS: dict[int, tuple[Array, Kernel]] = {}
 
 
-def as_kernel(given: Taps) -> tuple[Kernel, bool]:
-    """A kernel, and whether it acts on each channel alone; several plain ones are stacked."""
+def as_kernels(given: Taps, stride: tuple[int, ...] = ()) -> tuple[Kernel | ByName, ...]:
+    """The kernels that a caller gives: one, or those of a list; `stride` is for resampling kernels named without."""
     if isinstance(given, np.ndarray):
-        kernel = _from_array(given)
-        return kernel, not kernel.bank
-    if isinstance(given, Kernel):
-        return given, not given.bank
+        return (_from_array(given),)
+    if isinstance(given, (Kernel, ByName)):
+        return (given,)
     if isinstance(given, (str, os.PathLike)):
         text = os.fspath(given)
-        kernel = parse_kernel(text, 3 if "|" in text else 2)
-        return kernel, not kernel.bank
-    if isinstance(given, (list, tuple)) and given and all(isinstance(each, (str, Kernel)) for each in given):
-        return stack_kernels([as_kernel(each)[0] for each in given]), True
-    kernel = _from_array(given)
-    return kernel, not kernel.bank
+        return (parse_given(text, 3 if "|" in text else 2, stride=stride),)
+    if isinstance(given, (list, tuple)) and given and all(isinstance(each, (str, Kernel, ByName)) for each in given):
+        return tuple(kernel for each in given for kernel in as_kernels(each, stride))
+    return (_from_array(given),)
 
 
 def _from_array(given: Any) -> Kernel:
@@ -72,28 +69,7 @@ def _same(known: Array, given: Array) -> bool:
     return known.dtype == given.dtype and known.shape == given.shape and bool((known == given).all())
 
 
-def named_axes(axes: str, shape: tuple[int, ...]) -> str:
-    """The letters that a caller gave an array's dimensions, checked."""
-    if set(axes) - set(AXES) or len(set(axes)) < len(axes) or len(axes) != len(shape):
-        size = " x ".join(map(str, shape))
-        raise UsageError(f"{axes!r} does not name {size}: one of {', '.join(AXES)} for each, none twice", where="axes")
-    if 0 in shape:
-        raise ConvError(f"the image holds no pixels: its shape is {shape}", "empty-image")
-    return axes
-
-
-@cache
-def default_axes(dimensions: int, ndim: int, *, bank: bool) -> str:
-    """The letters of an array that nobody named, for a kernel of `ndim` spatial axes."""
-    space = "ZYX"[-ndim:]
-    outer = "TZC" if bank else "TCZ"
-    letters = "".join(letter for letter in outer if letter not in space) + space
-    if not len(space) <= dimensions <= len(letters):
-        raise UsageError(f"an array of {dimensions} dimensions needs axes, such as axes='TZCYX'", "ambiguous")
-    return letters[-dimensions:]
-
-
-def per_axis(value: int | Sequence[int], ndim: int, name: str, least: int = 1) -> tuple[int, ...]:
+def per_axis(value: PerAxis, ndim: int, name: str, least: int = 1) -> tuple[int, ...]:
     """One whole number for all spatial axes, or one for each.
 
     >>> per_axis(2, 2, "stride"), per_axis([1, 2], 2, "stride")

@@ -1,0 +1,366 @@
+"""Images in, images out: what the filtering commands do, on arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from convcli.api.images import Taken, default_axes, named_axes, taken
+from convcli.arrays import as_pixels
+from convcli.engine.run import run
+from convcli.image import Image, ImageInfo
+from convcli.operations.operation import Limits, Operation
+from convcli.planner import DEFAULT_MEMORY
+from convcli.requests.arguments import as_kernels, paddings, per_axis
+from convcli.requests.calls import PLAIN, correlate, dilated, numbers_of, pair, resample, transpose
+
+if TYPE_CHECKING:
+    from convcli.engine.stages import Stage
+    from convcli.filters.filter import Numbers
+    from convcli.kernels.given import ByName
+    from convcli.kernels.kernel import Kernel
+    from convcli.requests.arguments import Padding, PerAxis, Taps
+    from convcli.requests.calls import Scale
+
+    Array = np.ndarray[Any, Any]
+KEPT = 16
+"""What was set up for arrays that is kept for the next call."""
+
+
+def convolve(
+    image: Any,
+    kernel: Taps,
+    *,
+    axes: str | None = None,
+    stride: PerAxis = 1,
+    dilation: PerAxis = 1,
+    padding: Padding = "same",
+    border: str = "edge",
+    groups: int = 1,
+    flip: bool = False,
+    origin: PerAxis | None = None,
+    combine: str = "stack",
+    normalize: str = "none",
+    dtype: Any = None,
+    method: str = "auto",
+    threads: int | None = None,
+    memory: int | None = None,
+    numbers: Numbers | None = None,
+) -> Array:
+    """Correlate an image with a kernel, as ``convcli conv2d`` and ``conv3d`` do.
+
+    Parameters
+    ----------
+    image : array_like or Image
+        Whatever NumPy makes an array of, in any byte order and memory layout; true and false are 255 and 0. An `Image`,
+        as `read` gives it, knows its axes, and how long its pixels are.
+    kernel : str, path, array_like, Kernel, or a list of these
+        Text as for ``-k`` ("gaussian:2", "0 -1 0; -1 5 -1; 0 -1 0"; of two axes unless it has slices, see
+        `parse_kernel`), an array, or a `Kernel`. An array of 2 or 3 dimensions is plain and acts on every plane alone;
+        one of 4 or 5 is a bank (O, I/g, *space) that sums over C.
+    axes : str, optional
+        The letters of the array's dimensions ("YX", "YXS", "CZYX"); without it they are the kernel's spatial axes,
+        with C before them for a bank, then Z and T.
+    stride, dilation, origin : int or sequence of int, optional
+        One number for all spatial axes, or one for each.
+    padding : str, int or sequence, default "same"
+        "same", "tf-same", "valid", "full"; or pixels: for all axes, for each, or (begin, end) for each.
+    border, groups, flip, combine, normalize, method : optional
+        As the options of these names.
+    dtype : optional
+        The sample type of the result; by default the image's for plain kernels, floating point for banks.
+    threads : int, optional
+        How many at most; by default every core.
+    memory : int, optional
+        About how many bytes of workspace there may be.
+    numbers : Numbers, optional
+        Everything else that the command line says of samples.
+
+    Returns
+    -------
+    numpy.ndarray
+        In the machine's byte order, its axes in the image's order; several results along C.
+
+    Raises
+    ------
+    ConvError
+        With a `code` in a word, as the commands print it: "shape", "kernel", "dtype", ...
+
+    Examples
+    --------
+    >>> convolve([[1., 2., 4.]], [[-1., 0., 1.]])
+    array([[1., 3., 2.]])
+    >>> convolve([[0., 0., 9., 0., 0.]], "box:1,3", border="zero")
+    array([[0., 3., 3., 3., 0.]])
+    """
+    if isinstance(image, Image):
+        asked = correlate(
+            kernel, stride=stride, dilation=dilation, padding=padding, border=border, groups=groups, flip=flip,
+            origin=origin, combine=combine, normalize=normalize, dtype=dtype, numbers=numbers,
+        )  # fmt: skip
+        return _filtered(asked, taken(image, axes, asked.kernel), _limits(method, threads, memory))
+    pixels, kernels = as_pixels(image), as_kernels(kernel)
+    ndim = kernels[0].ndim
+    steps = per_axis(stride, ndim, "stride"), per_axis(dilation, ndim, "dilation")
+    middle = None if origin is None else per_axis(origin, ndim, "origin", least=0)
+    hands = 0 if threads is None else per_axis(threads, 1, "threads")[0]
+    told = numbers or PLAIN if dtype is None else numbers_of(dtype, numbers)
+    stages = _set_up(
+        kernels, pixels.shape, pixels.dtype, axes or default_axes(pixels.ndim, ndim, bank=kernels[0].bank), *steps,
+        paddings(padding, ndim), border, groups, flip, middle, combine, normalize, told, method, hands,
+        memory or DEFAULT_MEMORY,
+    )  # fmt: skip
+    return run(stages, pixels)[0]
+
+
+@lru_cache(maxsize=KEPT)
+def _set_up(
+    kernels: tuple[Kernel | ByName, ...],
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    axes: str,
+    stride: tuple[int, ...],
+    dilation: tuple[int, ...],
+    padding: str | tuple[tuple[int, int], ...],
+    border: str,
+    groups: int,
+    flip: bool,
+    origin: tuple[int, ...] | None,
+    combine: str,
+    normalize: str,
+    numbers: Numbers,
+    method: str,
+    threads: int,
+    memory: int,
+) -> tuple[Stage, ...]:
+    """What `convolve` was asked for, planned: arrays of one kind often come in numbers."""
+    info = ImageInfo(shape, dtype.name, named_axes(axes, shape))
+    asked = correlate(
+        list(kernels), stride=stride, dilation=dilation, padding=padding, border=border, groups=groups, flip=flip,
+        origin=origin, combine=combine, normalize=normalize, numbers=numbers,
+    )  # fmt: skip
+    return asked.on(info, Limits(method, threads, memory)).stages
+
+
+def upsample(
+    image: Any,
+    kernel: Taps,
+    *,
+    axes: str | None = None,
+    stride: PerAxis = 2,
+    padding: Padding = "same",
+    output_padding: PerAxis | None = None,
+    output_size: PerAxis | None = None,
+    dilation: PerAxis = 1,
+    groups: int = 1,
+    border: str | None = None,
+    normalize: str = "none",
+    flip: bool = False,
+    dtype: Any = None,
+    method: str = "auto",
+    threads: int | None = None,
+    memory: int | None = None,
+    numbers: Numbers | None = None,
+) -> Array:
+    """Make an image larger by transposed convolution, as ``convcli upsample --stride`` does.
+
+    Parameters
+    ----------
+    image : array_like or Image
+        As for `convolve`.
+    kernel : str, path, array_like or Kernel
+        "nearest", "bilinear", "bicubic", "lanczos", at the stride; any other as for `convolve`, a bank being
+        (I, O/g, *space), as PyTorch's layers have it.
+    axes : str, optional
+        As for `convolve`.
+    stride, dilation : int or sequence of int, optional
+        From one pixel's kernel to the next, and from tap to tap.
+    padding : str, int or sequence, default "same"
+        What is cut off: "same" leaves stride x input, "valid" nothing, "full" K - 1; or pixels, as in PyTorch.
+    output_padding, output_size : int or sequence of int, optional
+        Pixels more at the end; or the size wanted, from which that follows.
+    border : str, optional
+        What lies outside lays kernels, too; by default "edge" with "same", else "zero".
+    normalize : {"none", "sum", "overlap"}
+        Divide the kernel by its sum; or each result by the weights that overlap there.
+    groups, flip, dtype, method, threads, memory, numbers : optional
+        As for `convolve`.
+
+    Returns
+    -------
+    numpy.ndarray
+        s (n - 1) + K - p0 - p1 + output padding pixels for n.
+
+    Examples
+    --------
+    >>> upsample([[1., 3.]], "bilinear", stride=(1, 2))
+    array([[1. , 1.5, 2.5, 3. ]])
+    >>> upsample([[1., 3.]], [[1., 1., 1.]], stride=(1, 2), padding=0)
+    array([[1., 1., 4., 3., 3.]])
+    """
+    asked = transpose(
+        kernel, stride=stride, padding=padding, output_padding=output_padding, output_size=output_size,
+        dilation=dilation, groups=groups, border=border, normalize=normalize, flip=flip, dtype=dtype, numbers=numbers,
+    )  # fmt: skip
+    return _filtered(asked, taken(image, axes, asked.kernel), _limits(method, threads, memory))
+
+
+def resize(
+    image: Any,
+    scale: Scale | Sequence[Scale],
+    kernel: str = "lanczos",
+    *,
+    axes: str | None = None,
+    border: str | None = None,
+    dtype: Any = None,
+    threads: int | None = None,
+    memory: int | None = None,
+    numbers: Numbers | None = None,
+) -> Array:
+    """Make an image larger or smaller by any factor, as ``convcli upsample --scale`` does.
+
+    Parameters
+    ----------
+    image : array_like or Image
+        As for `convolve`.
+    scale : number, Fraction, or one for each spatial axis
+        The new size is round(scale x size); a single one is for Y and X.
+    kernel : {"lanczos", "bicubic", "bilinear", "nearest"}
+        How pixels are weighed, as Pillow does; where the image shrinks, every pixel counts (nearest: one).
+    axes, dtype, threads, memory, numbers : optional
+        As for `convolve`.
+    border : str, optional
+        What lies outside; by default nothing there counts.
+
+    Returns
+    -------
+    numpy.ndarray
+        The image in its new size.
+
+    Examples
+    --------
+    >>> resize([[0., 4.]], (1, 2), "bilinear")
+    array([[0., 1., 3., 4.]])
+    """
+    asked = resample(scale, kernel, border=border, dtype=dtype, numbers=numbers)
+    return _filtered(asked, taken(image, axes, ndim=len(asked.scale)), _limits("auto", threads, memory))
+
+
+def separable(
+    image: Any,
+    depthwise: Taps,
+    pointwise: Taps,
+    *,
+    axes: str | None = None,
+    multiplier: int = 0,
+    stride: PerAxis = 1,
+    dilation: PerAxis = 1,
+    padding: Padding = "same",
+    border: str = "edge",
+    flip: bool = False,
+    origin: PerAxis | None = None,
+    normalize: str = "none",
+    dtype: Any = None,
+    method: str = "auto",
+    threads: int | None = None,
+    memory: int | None = None,
+    numbers: Numbers | None = None,
+) -> Array:
+    """Filter each channel alone, then mix the channels, as ``convcli separable`` does.
+
+    Parameters
+    ----------
+    image : array_like or Image
+        As for `convolve`; three dimensions without `axes` are CYX.
+    depthwise : str, path, array_like, Kernel, or a list of these
+        One kernel for all channels, several, or an array (C m, kh, kw) or (C m, 1, kh, kw).
+    pointwise : str, path, array_like or Kernel
+        A matrix (O, C m), a row for each output: "1 0 1; 0 1 1".
+    multiplier : int, optional
+        Results of the first step for each channel; by default as the matrix says.
+    axes, stride, dilation, padding, border, flip, origin, normalize, dtype, method, threads, memory, numbers : optional
+        As for `convolve`.
+
+    Returns
+    -------
+    numpy.ndarray
+        With O channels.
+
+    Examples
+    --------
+    >>> separable([[[1., 2.]], [[3., 5.]]], "1", "1 1; 1 -1")
+    array([[[ 4.,  7.]],
+    <BLANKLINE>
+           [[-2., -3.]]])
+    """
+    asked = pair(
+        depthwise, pointwise, multiplier=multiplier, stride=stride, dilation=dilation, padding=padding, border=border,
+        flip=flip, origin=origin, normalize=normalize, dtype=dtype, numbers=numbers,
+    )  # fmt: skip
+    return _filtered(asked, taken(image, axes, asked.depthwise, bank=True), _limits(method, threads, memory))
+
+
+def dilate(
+    image: Any,
+    kernel: Taps,
+    *,
+    rate: PerAxis | None = None,
+    rates: Sequence[PerAxis] | None = None,
+    chain: Sequence[PerAxis] | None = None,
+    axes: str | None = None,
+    stride: PerAxis = 1,
+    padding: Padding = "same",
+    border: str = "edge",
+    groups: int = 1,
+    flip: bool = False,
+    origin: PerAxis | None = None,
+    combine: str = "stack",
+    normalize: str = "none",
+    dtype: Any = None,
+    method: str = "auto",
+    threads: int | None = None,
+    memory: int | None = None,
+    numbers: Numbers | None = None,
+) -> Array:
+    """Filter with kernels whose taps lie a rate apart, as ``convcli dilate`` does; not the dilation of morphology.
+
+    Parameters
+    ----------
+    image, kernel
+        As for `convolve`.
+    rate : int or sequence of int, optional
+        One rate for all spatial axes, or one for each.
+    rates : sequence, optional
+        Several, each a result along C; with one kernel and `combine`, these become one.
+    chain : sequence, optional
+        Several, each on what the one before made; several kernels are one for each step.
+    axes, stride, padding, border, groups, flip, origin, combine, normalize, dtype, method, threads, memory, numbers
+        As for `convolve`. One of `rate`, `rates` and `chain` must be given.
+
+    Returns
+    -------
+    numpy.ndarray
+        As `convolve` returns it.
+
+    Examples
+    --------
+    >>> dilate([[0., 0., 1., 0., 0.]], [[1., 2., 3.]], rate=(1, 2), border="zero")
+    array([[3., 0., 2., 0., 1.]])
+    """
+    asked = dilated(
+        kernel, rate=rate, rates=rates, chain=chain, combine=combine, stride=stride, padding=padding, border=border,
+        groups=groups, flip=flip, origin=origin, normalize=normalize, dtype=dtype, numbers=numbers,
+    )  # fmt: skip
+    return _filtered(asked, taken(image, axes, asked.kernel), _limits(method, threads, memory))
+
+
+def _limits(method: str, threads: int | None, memory: int | None) -> Limits:
+    return Limits(method, 0 if threads is None else per_axis(threads, 1, "threads")[0], memory or DEFAULT_MEMORY)
+
+
+def _filtered(asked: Operation, image: Taken, limits: Limits) -> Array:
+    """What a request makes of pixels."""
+    return run(asked.on(image.info, limits).stages, image.pixels)[0]

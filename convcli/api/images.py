@@ -1,0 +1,57 @@
+"""Images as callers hand them over: arrays whose dimensions are named or guessed, or what `read` gave."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from convcli.arrays import as_pixels
+from convcli.errors import ConvError, UsageError
+from convcli.image import AXES, Image, ImageInfo
+from convcli.records import replace
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from convcli.kernels.given import Given
+
+
+class Taken(NamedTuple):
+    """Pixels, and what is known of them."""
+
+    info: ImageInfo
+    pixels: np.ndarray[Any, Any]
+
+
+def taken(image: Any, axes: str | None, kernel: Given | None = None, *, ndim: int = 2, bank: bool = False) -> Taken:
+    """An image with its axes: as named, as it says itself, or as a kernel, or `ndim` spatial axes, would have them."""
+    if isinstance(image, Image):
+        pixels = as_pixels(image.data)
+        info = image.info if axes is None else replace(image.info, axes=named_axes(axes, pixels.shape))
+        return Taken(info, pixels)
+    pixels = as_pixels(image)
+    if axes is None:
+        space, sums = (kernel.ndim, bank or kernel.bank) if kernel else (ndim, bank)
+        axes = default_axes(pixels.ndim, space, bank=sums)
+    return Taken(ImageInfo(pixels.shape, pixels.dtype.name, named_axes(axes, pixels.shape)), pixels)
+
+
+def named_axes(axes: str, shape: tuple[int, ...]) -> str:
+    """The letters that a caller gave an array's dimensions, checked."""
+    if set(axes) - set(AXES) or len(set(axes)) < len(axes) or len(axes) != len(shape):
+        size = " x ".join(map(str, shape))
+        raise UsageError(f"{axes!r} does not name {size}: one of {', '.join(AXES)} for each, none twice", where="axes")
+    if 0 in shape:
+        raise ConvError(f"the image holds no pixels: its shape is {shape}", "empty-image")
+    return axes
+
+
+@cache
+def default_axes(dimensions: int, ndim: int, *, bank: bool) -> str:
+    """The letters of an array that nobody named, for a kernel of `ndim` spatial axes."""
+    space = "ZYX"[-ndim:]
+    outer = "TZC" if bank else "TCZ"
+    letters = "".join(letter for letter in outer if letter not in space) + space
+    if not len(space) <= dimensions <= len(letters):
+        raise UsageError(f"an array of {dimensions} dimensions needs axes, such as axes='TZCYX'", "ambiguous")
+    return letters[-dimensions:]
