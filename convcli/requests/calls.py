@@ -77,12 +77,12 @@ def transpose(
     numbers: Numbers | None = None,
 ) -> Transpose:
     """What `upsample` asks for."""
-    (given,), strides = _single(as_kernels(kernel, _raw(stride))), stride
+    (given,) = _single(as_kernels(kernel, _strides(stride)))
     ndim, overlap = given.ndim, normalize == "overlap"
     laid = paddings(padding, ndim)
     return Transpose(
         Given((given,), _sums(normalize), flip),
-        per_axis(strides, ndim, "stride"),
+        per_axis(stride, ndim, "stride"),
         per_axis(dilation, ndim, "dilation"),
         padding=laid,
         output_padding=() if output_padding is None else per_axis(output_padding, ndim, "output_padding", least=0),
@@ -201,9 +201,9 @@ def _single(kernels: tuple[Kernel | ByName, ...]) -> tuple[Kernel | ByName, ...]
     return kernels
 
 
-def _raw(stride: PerAxis) -> tuple[int, ...]:
-    """A stride for names that need one: of all axes, or of each."""
-    return (stride,) if isinstance(stride, int) else tuple(stride)
+def _strides(stride: PerAxis) -> tuple[int, ...]:
+    """A stride for names that need one, which have two axes."""
+    return (stride, stride) if isinstance(stride, int) else tuple(stride)
 
 
 def _channel_first(taps: Taps) -> Taps:
