@@ -18,6 +18,7 @@ import tifffile
 from command import InProcess, convcli, shell, start
 from convcli.kernels.kernel import Kernel
 from convcli.operations.operation import Limits
+from convcli.records import record
 from convcli.runs import crew
 from convcli.runs.crew import Died, run_jobs
 from convcli.runs.journal import fingerprint
@@ -262,6 +263,7 @@ def test_files_at_once_share_cores_and_memory(folder, monkeypatch):
         assert (*expected, 2**30 // expected[0]) == (run.jobs, run.settings.limits.threads, run.settings.limits.memory)
 
 
+@record
 class Nothing:
     """An operation that is never applied."""
 

@@ -91,9 +91,17 @@ def room_of(parts):
     return parts[0] if parts else "__init__"
 
 
+def parsed(path):
+    """A file's code; of the package's own, which imports nothing by itself, without what it tells type checkers."""
+    tree = ast.parse(path.read_text())
+    if path == ROOT / "__init__.py":
+        tree.body = [node for node in tree.body if not isinstance(node, ast.If)]
+    return tree
+
+
 def imports(path):
     """The modules that a file imports, at its top or inside a function, for their types too."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.ImportFrom):
             assert not node.level, "imports name the package"
             modules = {path.stem for path in ROOT.iterdir()} if node.module == "convcli" else {}
@@ -111,6 +119,19 @@ def test_a_room_imports_only_the_rooms_it_may(path):
 
 def test_rooms_have_an_order():
     assert set(MAY_IMPORT) == set(TopologicalSorter(MAY_IMPORT).static_order())
+
+
+def test_type_checkers_are_told_of_every_public_name_where_it_is():
+    tree = ast.parse((ROOT / "__init__.py").read_text())
+    told = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module != "importlib"]
+    assert convcli._PUBLIC == {alias.name: node.module for node in told for alias in node.names}
+    assert {*convcli.__all__} == {"__version__", *convcli._PUBLIC}
+
+
+@pytest.mark.parametrize("name", convcli.__all__)
+def test_a_public_name_is_there(name):
+    assert name in dir(convcli)
+    assert getattr(convcli, name)
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)

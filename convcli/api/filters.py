@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convcli.api.images import Taken, default_axes, named_axes, taken
+from convcli.api.images import default_axes, named_axes, taken
 from convcli.arrays import as_pixels
 from convcli.engine.run import run
 from convcli.image import Image, ImageInfo
-from convcli.operations.operation import Limits, Operation
+from convcli.operations.operation import Limits
 from convcli.planner import DEFAULT_MEMORY
 from convcli.requests.arguments import as_kernels, paddings, per_axis
 from convcli.requests.calls import PLAIN, correlate, dilated, numbers_of, pair, resample, transpose
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from convcli.kernels.given import ByName
     from convcli.kernels.kernel import Kernel
     from convcli.requests.arguments import Padding, PerAxis, Taps
-    from convcli.requests.calls import Scale
+    from convcli.requests.calls import Request, Scale
 
     Array = np.ndarray[Any, Any]
 KEPT = 16
@@ -101,7 +101,7 @@ def convolve(
             kernel, stride=stride, dilation=dilation, padding=padding, border=border, groups=groups, flip=flip,
             origin=origin, combine=combine, normalize=normalize, dtype=dtype, numbers=numbers,
         )  # fmt: skip
-        return _filtered(asked, taken(image, axes, asked.kernel), _limits(method, threads, memory))
+        return _filtered(asked, image, axes, _limits(method, threads, memory))
     pixels, kernels = as_pixels(image), as_kernels(kernel)
     ndim = kernels[0].ndim
     steps = per_axis(stride, ndim, "stride"), per_axis(dilation, ndim, "dilation")
@@ -205,7 +205,7 @@ def upsample(
         kernel, stride=stride, padding=padding, output_padding=output_padding, output_size=output_size,
         dilation=dilation, groups=groups, border=border, normalize=normalize, flip=flip, dtype=dtype, numbers=numbers,
     )  # fmt: skip
-    return _filtered(asked, taken(image, axes, asked.kernel), _limits(method, threads, memory))
+    return _filtered(asked, image, axes, _limits(method, threads, memory))
 
 
 def resize(
@@ -246,7 +246,7 @@ def resize(
     array([[0., 1., 3., 4.]])
     """
     asked = resample(scale, kernel, border=border, dtype=dtype, numbers=numbers)
-    return _filtered(asked, taken(image, axes, ndim=len(asked.scale)), _limits("auto", threads, memory))
+    return _filtered(asked, image, axes, _limits("auto", threads, memory))
 
 
 def separable(
@@ -300,7 +300,7 @@ def separable(
         depthwise, pointwise, multiplier=multiplier, stride=stride, dilation=dilation, padding=padding, border=border,
         flip=flip, origin=origin, normalize=normalize, dtype=dtype, numbers=numbers,
     )  # fmt: skip
-    return _filtered(asked, taken(image, axes, asked.depthwise, bank=True), _limits(method, threads, memory))
+    return _filtered(asked, image, axes, _limits(method, threads, memory))
 
 
 def dilate(
@@ -354,13 +354,14 @@ def dilate(
         kernel, rate=rate, rates=rates, chain=chain, combine=combine, stride=stride, padding=padding, border=border,
         groups=groups, flip=flip, origin=origin, normalize=normalize, dtype=dtype, numbers=numbers,
     )  # fmt: skip
-    return _filtered(asked, taken(image, axes, asked.kernel), _limits(method, threads, memory))
+    return _filtered(asked, image, axes, _limits(method, threads, memory))
 
 
 def _limits(method: str, threads: int | None, memory: int | None) -> Limits:
     return Limits(method, 0 if threads is None else per_axis(threads, 1, "threads")[0], memory or DEFAULT_MEMORY)
 
 
-def _filtered(asked: Operation, image: Taken, limits: Limits) -> Array:
-    """What a request makes of pixels."""
-    return run(asked.on(image.info, limits).stages, image.pixels)[0]
+def _filtered(asked: Request, image: Any, axes: str | None, limits: Limits) -> Array:
+    """What a request makes of an image."""
+    info, pixels = taken(image, axes, asked.ndim, bank=asked.bank)
+    return run(asked.on(info, limits).stages, pixels)[0]

@@ -13,8 +13,6 @@ from convcli.records import replace
 if TYPE_CHECKING:
     import numpy as np
 
-    from convcli.kernels.given import Given
-
 
 class Taken(NamedTuple):
     """Pixels, and what is known of them."""
@@ -23,16 +21,15 @@ class Taken(NamedTuple):
     pixels: np.ndarray[Any, Any]
 
 
-def taken(image: Any, axes: str | None, kernel: Given | None = None, *, ndim: int = 2, bank: bool = False) -> Taken:
-    """An image with its axes: as named, as it says itself, or as a kernel, or `ndim` spatial axes, would have them."""
+def taken(image: Any, axes: str | None, ndim: int = 2, *, bank: bool = False) -> Taken:
+    """An image with its axes: as named, as it says itself, or as filters of `ndim` axes, or a bank, would have them."""
     if isinstance(image, Image):
         pixels = as_pixels(image.data)
         info = image.info if axes is None else replace(image.info, axes=named_axes(axes, pixels.shape))
         return Taken(info, pixels)
     pixels = as_pixels(image)
     if axes is None:
-        space, sums = (kernel.ndim, bank or kernel.bank) if kernel else (ndim, bank)
-        axes = default_axes(pixels.ndim, space, bank=sums)
+        axes = default_axes(pixels.ndim, ndim, bank=bank)
     return Taken(ImageInfo(pixels.shape, pixels.dtype.name, named_axes(axes, pixels.shape)), pixels)
 
 

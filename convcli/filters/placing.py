@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from convcli.errors import UsageError
+from convcli.errors import KernelError, UsageError
 from convcli.filters.borders import ALIASES, BORDERS
+from convcli.kernels.parameters import read_lengths
 from convcli.numerals import whole
 
 PADDINGS = ("same", "tf-same", "valid", "full")
@@ -81,3 +82,20 @@ def default_border(padding: str | tuple[tuple[int, int], ...]) -> str:
     ('edge', 'zero')
     """
     return "edge" if isinstance(padding, str) else "zero"
+
+
+def parse_spacing(text: str) -> tuple[tuple[float, str], ...]:
+    """How far apart samples are: one length, or those along Y and X, or Z, Y and X.
+
+    >>> parse_spacing("2,0.2,0.2um")
+    ((2.0, 'um'), (0.2, 'um'), (0.2, 'um'))
+    """
+    if not text:
+        return ()
+    try:
+        lengths = read_lengths(text)
+    except KernelError as error:
+        raise UsageError(error.message, where="--spacing") from None
+    if len(lengths) > len("ZYX"):
+        raise UsageError(f"{text!r} has {len(lengths)} lengths; give 1, 2 (Y,X) or 3 (Z,Y,X)", where="--spacing")
+    return tuple(lengths)

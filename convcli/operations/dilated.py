@@ -13,7 +13,6 @@ from convcli.filters.exactness import LONG, most_exact
 from convcli.filters.filter import TIE, WIDE, Filter, Numbers
 from convcli.geometry.gridding import reach
 from convcli.image import ImageInfo
-from convcli.kernels.given import Given
 from convcli.kernels.kernel import stack_kernels
 from convcli.operations.filter import Correlate, FilterWork, planned
 from convcli.operations.operation import ANYTHING, Limits, Work
@@ -37,9 +36,14 @@ class Dilate:
     rate: Rate
 
     @property
-    def kernel(self) -> Given:
-        """What images are filtered with."""
-        return self.filter.kernel
+    def ndim(self) -> int:
+        """Spatial axes."""
+        return self.filter.ndim
+
+    @property
+    def bank(self) -> bool:
+        """Whether it sums over channels."""
+        return self.filter.bank
 
     def on(self, info: ImageInfo, limits: Limits = ANYTHING) -> DilatedWork:
         """The filter planned for an image."""
@@ -95,9 +99,14 @@ class Joined:
     combine: str
 
     @property
-    def kernel(self) -> Given:
-        """What images are filtered with."""
-        return self.filter.kernel
+    def ndim(self) -> int:
+        """Spatial axes."""
+        return self.filter.ndim
+
+    @property
+    def bank(self) -> bool:
+        """Whether it sums over channels."""
+        return self.filter.bank
 
     def on(self, info: ImageInfo, limits: Limits = ANYTHING) -> JoinedWork:
         """One filter with a kernel for each rate, zeros between its taps."""
@@ -140,9 +149,14 @@ class SideBySide:
     rates: tuple[Rate, ...]
 
     @property
-    def kernel(self) -> Given:
-        """What images are filtered with."""
-        return self.filter.kernel
+    def ndim(self) -> int:
+        """Spatial axes."""
+        return self.filter.ndim
+
+    @property
+    def bank(self) -> bool:
+        """Whether it sums over channels."""
+        return self.filter.bank
 
     def on(self, info: ImageInfo, limits: Limits = ANYTHING) -> SideBySideWork:
         """Every rate planned for an image; all results must have one size."""
@@ -234,9 +248,14 @@ class Chain:
     rates: tuple[Rate, ...]
 
     @property
-    def kernel(self) -> Given:
-        """What images are filtered with first."""
-        return self.filters[0].kernel
+    def ndim(self) -> int:
+        """Spatial axes."""
+        return self.filters[0].ndim
+
+    @property
+    def bank(self) -> bool:
+        """Whether it sums over channels."""
+        return self.filters[0].bank
 
     @property
     def name(self) -> str:

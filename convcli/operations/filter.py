@@ -43,6 +43,16 @@ class Correlate:
     numbers: Numbers = field(default_factory=Numbers)
 
     @property
+    def ndim(self) -> int:
+        """Spatial axes."""
+        return self.kernel.ndim
+
+    @property
+    def bank(self) -> bool:
+        """Whether it sums over channels."""
+        return self.kernel.bank
+
+    @property
     def name(self) -> str:
         """What the kernel is called, with what becomes of several results."""
         return self.kernel.name if self.kernel.is_measured else self.filter({}).name

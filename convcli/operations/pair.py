@@ -50,6 +50,14 @@ class Pair:
     numbers: Numbers = field(default_factory=Numbers)
     ranks: tuple[Rank, ...] = ()
 
+    bank = True
+    """It sums over channels."""
+
+    @property
+    def ndim(self) -> int:
+        """Spatial axes."""
+        return self.depthwise.ndim
+
     def steps(self, info: ImageInfo) -> tuple[Resolved, pairs.Pair]:
         """The first step for an image, and both."""
         found = self.depthwise.on(info.steps)

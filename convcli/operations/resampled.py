@@ -44,6 +44,14 @@ class Resample:
     inside: bool = True
     numbers: Numbers = field(default_factory=Numbers)
 
+    bank = False
+    """It sums over no channels."""
+
+    @property
+    def ndim(self) -> int:
+        """Spatial axes."""
+        return len(self.scale)
+
     @property
     def filter(self) -> ResampledFilter:
         """What it makes of images."""

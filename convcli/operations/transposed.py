@@ -53,6 +53,16 @@ class Transpose:
     numbers: Numbers = field(default_factory=Numbers)
     explain: bool = False
 
+    @property
+    def ndim(self) -> int:
+        """Spatial axes."""
+        return self.kernel.ndim
+
+    @property
+    def bank(self) -> bool:
+        """Whether it sums over channels."""
+        return self.kernel.bank
+
     def filter(self, spacing: Spacing) -> TransposedFilter:
         """What it makes of images whose samples lie so far apart; the kernel's lengths are those of the output."""
         letters = "ZYX"[-self.kernel.ndim :]

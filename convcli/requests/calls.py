@@ -24,6 +24,8 @@ from convcli.records import replace
 from convcli.requests.arguments import Padding, PerAxis, Taps, as_kernels, paddings, per_axis, sample_type
 from convcli.requests.rates import beside, chained
 
+Request = Correlate | Transpose | Resample | Pair | Dilate | Joined | SideBySide | Chain
+"""What can be asked of images."""
 Scale = int | float | Fraction
 MOST_TIMES = 10**4
 PLAIN = Numbers()

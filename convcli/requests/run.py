@@ -6,13 +6,12 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
-from convcli.errors import KernelError, UsageError
+from convcli.errors import UsageError
 from convcli.filters.borders import parse_border
 from convcli.filters.filter import Numbers
-from convcli.filters.placing import default_border, parse_padding, parse_spatial
+from convcli.filters.placing import default_border, parse_padding, parse_spacing, parse_spatial
 from convcli.formats import ReadOptions, WriteOptions
 from convcli.kernels.given import Given, parse_given
-from convcli.kernels.parameters import read_lengths
 from convcli.numerals import UNKNOWN, decimal, is_whole
 from convcli.operations.filter import Correlate
 from convcli.operations.operation import Limits
@@ -145,23 +144,6 @@ def build_batch(
         journal=run.journal,
         fields=fields,
     )
-
-
-def parse_spacing(text: str) -> tuple[tuple[float, str], ...]:
-    """How far apart samples are: one length, or those along Y and X, or Z, Y and X.
-
-    >>> parse_spacing("2,0.2,0.2um")
-    ((2.0, 'um'), (0.2, 'um'), (0.2, 'um'))
-    """
-    if not text:
-        return ()
-    try:
-        lengths = read_lengths(text)
-    except KernelError as error:
-        raise UsageError(error.message, where="--spacing") from None
-    if len(lengths) > len("ZYX"):
-        raise UsageError(f"{text!r} has {len(lengths)} lengths; give 1, 2 (Y,X) or 3 (Z,Y,X)", where="--spacing")
-    return tuple(lengths)
 
 
 def parse_missing(text: str | None) -> float | Literal["declared", "none"]:

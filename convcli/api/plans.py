@@ -1,0 +1,87 @@
+"""What would be computed, and how: requests as values, and their plans."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from convcli.api.images import taken
+from convcli.errors import UsageError
+from convcli.image import ImageInfo
+from convcli.operations.operation import Limits
+from convcli.planner import DEFAULT_MEMORY, Plan
+from convcli.requests.calls import correlate, dilated, pair, resample, transpose
+
+if TYPE_CHECKING:
+    from convcli.requests.calls import Request
+
+REQUESTS: Mapping[str, Callable[..., Request]] = {
+    "convolve": correlate,
+    "upsample": transpose,
+    "resize": resample,
+    "separable": pair,
+    "dilate": dilated,
+}
+"""What each function asks for, from its arguments without the image."""
+
+
+def request(function: str, *arguments: Any, **options: Any) -> Request:
+    """Say what a function would ask of every image, as a value.
+
+    Parameters
+    ----------
+    function : {"convolve", "upsample", "resize", "separable", "dilate"}
+        The function.
+    *arguments, **options
+        Its arguments, without the image, `axes`, `method`, `threads` and `memory`.
+
+    Returns
+    -------
+    Correlate, Transpose, Resample, Pair, Dilate, Joined, SideBySide or Chain
+        A frozen value: equal where all its fields are, small when pickled. `request.on(info)` plans it for an image.
+
+    Examples
+    --------
+    >>> asked = request("convolve", "gaussian:2um", border="reflect")
+    >>> asked == request("convolve", "gaussian:2um", border="reflect"), asked.kernel.name
+    (True, 'gaussian:2um')
+    """
+    if function not in REQUESTS:
+        raise UsageError(f"{function!r} is not {', '.join(REQUESTS)}", where="function")
+    return REQUESTS[function](*arguments, **options)
+
+
+def make_plan(
+    image: Any,
+    request: Request,
+    *,
+    axes: str | None = None,
+    method: str = "auto",
+    threads: int | None = None,
+    memory: int | None = None,
+) -> Plan:
+    """Plan a request for an image, without touching a pixel.
+
+    Parameters
+    ----------
+    image : ImageInfo, Image or array_like
+        What it is for.
+    request
+        What `request` gives.
+    axes, method, threads, memory : optional
+        As for `convolve`.
+
+    Returns
+    -------
+    Plan
+        `method`, `tile` and `tiles`, `macs`; each of `candidates` has `seconds`, or says why it is `refused`. Of
+        several filters in a row or side by side, the plan of the one that takes the most time.
+
+    Examples
+    --------
+    >>> plan = make_plan([[0.0] * 64] * 64, request("convolve", "gaussian:4"))
+    >>> plan.method, plan.macs
+    ('separable', 4460544)
+    """
+    info = image if isinstance(image, ImageInfo) else taken(image, axes, request.ndim, bank=request.bank).info
+    return request.on(info, Limits(method, threads or 0, memory or DEFAULT_MEMORY)).plan
