@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from convcli import convolve, native, planner
-from convcli.engine import convolve as python
+from convcli.api import filters as python
 from convcli.engine import workers
 from convcli.engine.run import run
 from convcli.engine.slabs import PATIENCE, narrowed
@@ -20,7 +20,9 @@ from convcli.filters.filter import Filter
 from convcli.image import Image, ImageInfo
 from convcli.kernels.kernel import Kernel
 from convcli.operations.filter import FilterWork
+from convcli.operations.operation import Limits
 from convcli.records import replace
+from convcli.requests.calls import correlate
 from test_native import windows
 
 pytestmark = pytest.mark.skipif(
@@ -225,10 +227,8 @@ def test_memory_and_narrow_slabs_cut_between_whole_blocks(size, part, monkeypatc
 
 def test_what_takes_long_is_done_tile_by_tile():
     """Progress is heard of, and a signal, before it is through."""
-    setup = python._set_up(
-        *(Kernel.from_array("taps", np.ones((5, 5))), True, (2048, 2048), np.dtype("float32"), "YX", (1, 1), (1, 1)),
-        *("same", "edge", 1, "stack", False, python.PLAIN, "direct", 2, 2**28),
-    )
+    info = ImageInfo((2048, 2048), "float32", "YX")
+    (setup,) = correlate(np.ones((5, 5))).on(info, Limits("direct", 2)).stages
     slow = replace(setup, plan=replace(setup.plan, cost=replace(setup.plan.cost, seconds=2 * PATIENCE)))
     assert setup.whole.shared
     assert not slow.whole.shared

@@ -18,7 +18,7 @@ from convcli.requests.arguments import as_kernels, paddings, per_axis
 from convcli.requests.calls import PLAIN, correlate, dilated, numbers_of, pair, resample, transpose
 
 if TYPE_CHECKING:
-    from convcli.engine.stages import Stage
+    from convcli.engine.slabs import Stage
     from convcli.filters.filter import Numbers
     from convcli.kernels.given import ByName
     from convcli.kernels.kernel import Kernel

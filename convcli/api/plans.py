@@ -84,4 +84,5 @@ def make_plan(
     ('separable', 4460544)
     """
     info = image if isinstance(image, ImageInfo) else taken(image, axes, request.ndim, bank=request.bank).info
-    return request.on(info, Limits(method, threads or 0, memory or DEFAULT_MEMORY)).plan
+    plans = request.on(info, Limits(method, threads or 0, memory or DEFAULT_MEMORY)).plans
+    return max(plans, key=lambda plan: plan.cost.seconds)

@@ -183,11 +183,6 @@ class Several(Work):
         return tuple(work.plan for work in self.works)
 
     @property
-    def plan(self) -> Plan:
-        """The plan that takes the most time."""
-        return max((work.plan for work in self.works), key=lambda plan: plan.cost.seconds)
-
-    @property
     def numbers(self) -> Numbers:
         """How samples are computed with."""
         return self.works[0].numbers
