@@ -1,6 +1,7 @@
 """The house itself: who may import whom, what stays light, and what every command owes its reader."""
 
 import ast
+import re
 import subprocess
 import sys
 from graphlib import TopologicalSorter
@@ -14,6 +15,7 @@ from convcli.options.parse import build
 
 ROOT = Path(convcli.__file__).parent
 README = Path(__file__).parents[1] / "README.md"
+ARCHITECTURE = README.with_name("convcli") / "README.md"
 
 MAY_IMPORT = {
     "__main__": {"cli"},
@@ -115,6 +117,20 @@ def test_a_room_imports_only_the_rooms_it_may(path):
     room = room_of(path.relative_to(ROOT).with_suffix("").parts)
     ours = [name.split(".")[1:] for name in imports(path) if name.split(".")[0] == "convcli"]
     assert {room_of(parts) for parts in ours} <= MAY_IMPORT[room] | {room, *ANYONES}
+
+
+def test_the_architecture_page_names_every_room_and_no_file_that_is_not_there():
+    page = ARCHITECTURE.read_text()
+    rows = [line.split("|")[1] for line in page[: page.index("## The values")].splitlines() if line.startswith("| `")]
+    assert {f"{room}/" if (ROOT / room).is_dir() else f"{room}.py" for room in MAY_IMPORT} == set(
+        re.findall(r"`([^`]+)`", "".join(rows))
+    )
+    named = re.findall(r"`((?:\.\./)?[a-z_/0-9]+(?:\.py|\.md|/))`", page)
+    assert [] == [
+        name
+        for name in named
+        if not (ARCHITECTURE.parent / name).exists() and not (ARCHITECTURE.parents[1] / name).exists()
+    ]
 
 
 def test_rooms_have_an_order():
