@@ -10,14 +10,17 @@ import gc
 import os
 import sys
 import warnings
-from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, NoReturn
 
 from convcli.commands import COMMANDS, command_function
 from convcli.errors import ConvError
 from convcli.signals import Interrupted, catch_signals, raise_waiting, release_signals
 from convcli.streams import STRAYS, STREAM, drop, open_closed_streams, say
+
+TYPE_CHECKING = False  # typing's own takes a quarter of the instructions of `convcli --help`
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any, NoReturn
 
 THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 CLOSED_PIPE = 141  # what a shell reports for a process that SIGPIPE ended

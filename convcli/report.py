@@ -14,8 +14,8 @@ from convcli.image import ImageInfo
 from convcli.machine import known
 from convcli.operations.operation import Work
 from convcli.records import record
-from convcli.streams import say, tell
-from convcli.tables import seconds, visible
+from convcli.streams import say, tell, visible
+from convcli.tables import seconds
 
 SCHEMA = 1
 UNPLANNED: dict[str, Any] = {

@@ -10,12 +10,14 @@ import os
 import stat
 import sys
 from _thread import allocate_lock  # threading takes milliseconds to import
-from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import BinaryIO, TextIO
 
 from convcli.errors import ConvError, UsageError
-from convcli.tables import visible
+
+TYPE_CHECKING = False  # typing's own takes a quarter of the instructions of `convcli --help`
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import BinaryIO, TextIO
 
 STREAM = "-"
 """What stands for standard input and output in place of a file's name."""
@@ -76,6 +78,15 @@ STRAYS = Strays()
 def say(*lines: str) -> None:
     """Print lines on standard error if that is possible; line breaks inside them, as in names, are made visible."""
     tell("".join(f"{visible(line)}\n" for line in lines))
+
+
+def visible(text: str) -> str:
+    """Control characters made visible, so that a row stays a row.
+
+    >>> visible("a\\nb")
+    'a\\\\nb'
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def tell(text: str) -> None:

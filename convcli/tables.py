@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from convcli.errors import UsageError
 from convcli.numerals import is_decimal
+from convcli.streams import visible
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
@@ -92,15 +93,6 @@ def cell(value: object) -> str:
     if isinstance(value, float):
         return f"{value:,.0f}" if 1e6 <= abs(value) < 1e15 else f"{value:,.6g}"
     return visible(str(value))
-
-
-def visible(text: str) -> str:
-    """Control characters made visible, so that a row stays a row.
-
-    >>> visible("a\\nb")
-    'a\\\\nb'
-    """
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def is_number(value: object) -> bool:

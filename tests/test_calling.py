@@ -134,6 +134,12 @@ def test_a_question_imports_neither_the_parser_nor_what_takes_long(words):
     assert set() == HEAVY & loaded(*words.split())
 
 
+@pytest.mark.parametrize("words", ["", "--help"])
+def test_the_list_of_commands_loads_neither_typing_nor_tables(words):
+    """They take half as many instructions as all else."""
+    assert not {"typing", "re", "convcli.tables", "convcli.numerals"} & loaded(*words.split())
+
+
 def test_a_picture_is_filtered_without_the_parser(tmp_path):
     (tmp_path / "in.pgm").write_bytes(b"P5 3 3 255 123456789")
     assert not {"typer", "rich"} & loaded(

@@ -14,8 +14,8 @@ from convcli.kernels.parameters import read_spacing
 from convcli.numerals import is_number
 from convcli.options.declare import Argument, Option
 from convcli.requests.options import Csv, Json, Markdown, kernel_words
-from convcli.streams import read_input
-from convcli.tables import Table, chosen_style, show, visible, write
+from convcli.streams import read_input, visible
+from convcli.tables import Table, chosen_style, show, write
 
 SCHEMA = 1
 MOST_RANKED = 1 << 18  # taps: the singular values of 512x512 take 0.2 s (2 cores, 2026-11)

@@ -11,8 +11,8 @@ from convcli.networks.told.tables import (
     Listing,
     comparison_table,
 )
-from convcli.streams import say
-from convcli.tables import Table, chosen_style, show, visible, write
+from convcli.streams import say, visible
+from convcli.tables import Table, chosen_style, show, write
 
 
 class View(NamedTuple):

@@ -12,8 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from time import perf_counter
 
-from convcli.streams import tell
-from convcli.tables import visible
+from convcli.streams import tell, visible
 
 PATIENCE = 1.0
 """Seconds that an input may take before a line shows how far it is."""
