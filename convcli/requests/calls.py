@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -30,7 +30,7 @@ Scale = int | float | Fraction
 MOST_TIMES = 10**4
 PLAIN = Numbers()
 """What becomes of results where nothing is said."""
-NORMALIZATIONS = ("none", "sum", "overlap")
+NORMALIZATIONS = ("none", "sum")
 
 
 def correlate(
@@ -81,9 +81,10 @@ def transpose(
     """What `upsample` asks for."""
     (given,) = _single(as_kernels(kernel, _strides(stride)))
     ndim, overlap = given.ndim, normalize == "overlap"
+    sums = not overlap and _sums(normalize)
     laid = paddings(padding, ndim)
     return Transpose(
-        Given((given,), _sums(normalize), flip),
+        Given((given,), sums, flip),
         per_axis(stride, ndim, "stride"),
         per_axis(dilation, ndim, "dilation"),
         padding=laid,
@@ -170,15 +171,21 @@ def dilated(
     def spread(each: PerAxis, where: str) -> Rate:
         return per_axis(each, kernels[0].ndim, where)
 
-    if chain is not None:
-        return chained(kernels, combine, tuple(spread(each, "chain") for each in chain), build)
-    if rates is None:
-        assert rate is not None
+    if rate is not None:
         return Dilate(build(kernels, combine), spread(rate, "rate"))
-    found = tuple(spread(each, "rates") for each in rates)
-    if not found or len(set(found)) < len(found):
-        raise UsageError(f"{rates!r} has a rate twice, or none", where="rates")
+    if chain is not None:
+        return chained(kernels, combine, _some(spread(each, "chain") for each in chain), build)
+    found = _some(spread(each, "rates") for each in (() if rates is None else rates))
+    if len(set(found)) < len(found):
+        raise UsageError(f"{rates!r} has a rate twice", where="rates")
     return beside(kernels, combine, found, build)
+
+
+def _some(rates: Iterable[Rate]) -> tuple[Rate, ...]:
+    found = tuple(rates)
+    if not found:
+        raise UsageError("holds no rates; give one at least")
+    return found
 
 
 def numbers_of(dtype: Any, numbers: Numbers | None) -> Numbers:
@@ -210,5 +217,9 @@ def _strides(stride: PerAxis) -> tuple[int, ...]:
 
 def _channel_first(taps: Taps) -> Taps:
     """Depthwise kernels (C m, kh, kw) as an array (C m, 1, kh, kw); all else as it is."""
-    is_stack = isinstance(taps, np.ndarray) and taps.ndim == 3
-    return taps[:, None] if is_stack else taps
+    if isinstance(taps, (list, tuple)) and not any(isinstance(each, (str, Kernel, ByName)) for each in taps):
+        try:
+            taps = np.asarray(taps)
+        except ValueError:  # ragged, which is told of where kernels are read
+            return taps
+    return taps[:, None] if isinstance(taps, np.ndarray) and taps.ndim == 3 else taps
