@@ -6,14 +6,14 @@ Every method is asked for a price or a reason why not; the cheapest is chosen an
 from __future__ import annotations
 
 from functools import lru_cache
-from importlib import import_module
 from math import ceil, prod
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from convcli.errors import ConvError, UsageError
 from convcli.geometry.problem import Cost, Problem
 from convcli.machine import Machine, known
 from convcli.methods import METHODS, pointwise
+from convcli.methods.contract import Method, Tile, load
 from convcli.records import record, replace
 
 DEFAULT_MEMORY = 2**28
@@ -32,8 +32,6 @@ EXACT = ("direct", "gemm")
 """Methods that make nothing but sums of products: exact where all sums are whole numbers of float64."""
 FEW = 4
 """Tiles for each thread, of a method whose tiles can be shared: where there are fewer, all threads share each tile."""
-WORKSPACE = 4
-"""Arrays of the size of a tile's window that a thread holds at a time: block, result and the method's own."""
 
 
 class Candidate(NamedTuple):
@@ -67,7 +65,7 @@ class Plan:
     problem: Problem
     method: str
     itemsize: int
-    tile: tuple[int, ...]
+    tile: Tile
     threads: int
     cost: Cost
     candidates: tuple[Candidate, ...]
@@ -86,8 +84,9 @@ class Plan:
     @property
     def team(self) -> int:
         """Threads that share each tile; 1 where each takes tiles of its own."""
-        shared = load(self.method) if self.threads > 1 else None
-        return self.threads if _few(shared, self.problem.images * self.tiles, self.threads) else 1
+        if self.threads == 1:
+            return 1
+        return self.threads if _few(load(self.method), self.problem.images * self.tiles, self.threads) else 1
 
 
 @lru_cache(maxsize=256)
@@ -127,11 +126,6 @@ def make_plan(
     return Plan(working, best.method, best.itemsize, tile, best.threads, best.cost, candidates, memory)
 
 
-def load(method: str) -> Any:
-    """The module of a method."""
-    return import_module(f"convcli.methods.{method}")
-
-
 def _ask(name: str, problem: Problem, threads: int, machine: Machine, memory: int) -> Candidate:
     """A method's price for the precision it needs, by several threads; of a pair it computes the depthwise step."""
     method = load(name)
@@ -142,13 +136,13 @@ def _ask(name: str, problem: Problem, threads: int, machine: Machine, memory: in
         return Candidate(name, working.itemsize, refused="only direct and gemm add up 64-bit integers without rounding")
     if reason := method.refuse(step):
         return Candidate(name, working.itemsize, refused=reason)
-    pieces = problem.images * problem.output[0] if hasattr(method, "grain") else _tiles(method, step)
-    startup = getattr(method, "startup", _free)(step, machine)
+    pieces = problem.images * problem.output[0] if method.grain else _tiles(method, step)
+    startup = method.startup(step, machine)
     cost = price_alone(name, working, machine)
     shared = cost.seconds - machine.image
     hands = min(threads, max(1, pieces), 1 + int(shared / WORTH_A_THREAD))
     if is_fixed(method, working) and not problem.multiplier:  # memory decides how many tiles there are at a time
-        hands = max(1, min(hands, memory // _workspace(method, method.tile(step), working)))
+        hands = max(1, min(hands, memory // method.workspace(working, method.tile(step))))
     usual = startup + shared / min(USUAL, max(1, pieces), 1 + shared / WORTH_A_THREAD)
     seconds = machine.image + shared / hands + startup
     priced = replace(cost, seconds=seconds)
@@ -158,53 +152,52 @@ def _ask(name: str, problem: Problem, threads: int, machine: Machine, memory: in
 def price_alone(name: str, problem: Problem, machine: Machine) -> Cost:
     """What one thread takes with a method, with its tiles and their windows; linear in the machine's units of work."""
     method, step = load(name), problem.depthwise
-    cost: Cost = method.price(step, machine) + pointwise.price(problem, machine)
+    cost = method.price(step, machine) + pointwise.price(problem, machine)
     carried = machine.view if problem.stored else machine.window
-    moved = 0 if getattr(method, "compiled", _never)(step) else _pixels(problem) * carried
+    moved = 0 if method.compiled(step) else _pixels(problem) * carried
     slower = 1.0 if problem.itemsize == 4 else machine.double
     computed = (cost.seconds + moved + _tiles(method, step) * machine.start) * slower
     return replace(cost, seconds=machine.image + computed)
 
 
-def _tiles(method: Any, problem: Problem) -> int:
+def _tiles(method: Method, problem: Problem) -> int:
     """Tiles of all images."""
-    tile: tuple[int, ...] = method.tile(problem)
-    return problem.images * prod(ceil(n / t) for n, t in zip(problem.output, tile, strict=True))
+    return problem.images * prod(ceil(n / t) for n, t in zip(problem.output, method.tile(problem), strict=True))
 
 
-def _shared(method: Any, problem: Problem, threads: int) -> tuple[int, ...]:
+def _shared(method: Method, problem: Problem, threads: int) -> Tile:
     """A method's tile, larger for a team; cut between rows, where that may be, so that threads have as many of them."""
-    tile: tuple[int, ...] = method.tile(problem)
+    tile = method.tile(problem)
     if team := _few(method, _tiles(method, problem), threads):
         tile = tile[0] * threads, *tile[1:]
-    elif not hasattr(method, "grain"):
+    elif not method.grain:
         return tile
     outputs, across = problem.output[0], prod(ceil(n / t) for n, t in zip(problem.output[1:], tile[1:], strict=True))
     others, hands = problem.images * across, 1 if team else threads
     rounds = ceil(ceil(outputs / tile[0]) * others / hands)
     rows = ceil(outputs / ceil(rounds * hands / others)) if team or problem.images <= threads else tile[0]
-    grain = method.grain(problem)
+    grain = method.grain(problem, 0) if method.grain else 1
     return min(outputs, ceil(rows / grain) * grain), *tile[1:]
 
 
-def _cut_for(method: Any, problem: Problem, threads: int) -> int:
+def _cut_for(method: Method, problem: Problem, threads: int) -> int:
     """How many threads tiles are cut for: any number where another cut changes no bits, else always the same."""
     if not is_fixed(method, problem):
         return threads
-    return TEAM if hasattr(method, "TEAM") else HANDS
+    return TEAM if method.teams else HANDS
 
 
-def is_fixed(method: Any, problem: Problem) -> bool:
+def is_fixed(method: Method, problem: Problem) -> bool:
     """Whether the bits of results depend on how a method's tiles are cut, so that only the problem may decide it.
 
     Those of a pair do: BLAS adds up the last columns of a product in another order.
     """
-    return problem.multiplier > 0 or (hasattr(method, "fixed") and bool(method.fixed(problem)))
+    return problem.multiplier > 0 or method.fixed(problem)
 
 
-def _few(method: Any, tiles: int, threads: int) -> bool:
+def _few(method: Method, tiles: int, threads: int) -> bool:
     """Whether threads had better share tiles, where the method lets them."""
-    return threads > 1 and hasattr(method, "TEAM") and tiles < FEW * threads
+    return threads > 1 and method.teams and tiles < FEW * threads
 
 
 def _pixels(problem: Problem) -> int:
@@ -213,24 +206,13 @@ def _pixels(problem: Problem) -> int:
     return problem.planes * (read + problem.channels_out * prod(problem.output))
 
 
-def _free(_problem: Problem, _machine: Machine) -> float:
-    """What the first use of most methods costs."""
-    return 0.0
-
-
-def _never(_problem: Problem) -> bool:
-    """What a method without compiled loops says of them."""
-    return False
-
-
-def _bounded(method: Any, tile: tuple[int, ...], problem: Problem, memory: int) -> tuple[int, ...]:
+def _bounded(method: Method, tile: Tile, problem: Problem, memory: int) -> Tile:
     """Halve the longest side of a tile until its workspace fits; a method may know better which, or allow none."""
-    if hasattr(method, "fixed") and method.fixed(problem.depthwise):
+    if method.fixed(problem.depthwise):
         return tile
-    if hasattr(method, "bounded"):
-        bounded: tuple[int, ...] = method.bounded(problem, tile, memory)
-        return bounded
-    while _workspace(method, tile, problem) > memory:
+    if method.bounded:
+        return method.bounded(problem, tile, memory)
+    while method.workspace(problem, tile) > memory:
         longest = sorted(range(len(tile)), key=lambda axis: -tile[axis])
         thinner = [thin for axis in longest if (thin := _halved(method, problem, tile, axis)) != tile]
         if not thinner:
@@ -239,35 +221,21 @@ def _bounded(method: Any, tile: tuple[int, ...], problem: Problem, memory: int) 
     return tile
 
 
-def halved(method: Any, problem: Problem, tile: tuple[int, ...], axis: int) -> tuple[int, ...]:
+def halved(method: Method, problem: Problem, tile: Tile, axis: int) -> Tile:
     """A tile half as long along an axis, still cut between whole blocks of the method, or results would change."""
     return tile if is_fixed(method, problem) else _halved(method, problem, tile, axis)
 
 
-def _halved(method: Any, problem: Problem, tile: tuple[int, ...], axis: int) -> tuple[int, ...]:
+def _halved(method: Method, problem: Problem, tile: Tile, axis: int) -> Tile:
     """The same wherever results change."""
-    grain = method.grain(problem.depthwise, axis) if axis < len(tile) - 1 and hasattr(method, "grain") else 1
+    grain = method.grain(problem.depthwise, axis) if axis < len(tile) - 1 and method.grain else 1
     half = min(tile[axis], ceil(tile[axis] / 2 / grain) * grain)
     return *tile[:axis], half, *tile[axis + 1 :]
 
 
-def _least(method: Any, problem: Problem) -> int:
+def _least(method: Method, problem: Problem) -> int:
     """Bytes that a thread holds at a time for a single output, or the fewest that a method makes at a time."""
-    if hasattr(method, "bounded"):
-        tile = method.bounded(problem, method.tile(problem.depthwise), 0)
-        between: int = method.between(problem, tile)
-        return between
-    return _workspace(method, (1,) * len(problem.axes), problem)
-
-
-def _workspace(method: Any, tile: tuple[int, ...], problem: Problem) -> int:
-    """Bytes that a thread holds at a time: each pixel of the window once where the method looks it up."""
-    if hasattr(method, "workspace"):
-        known: int = method.workspace(problem, tile)
-        return known
-    window = prod((t - 1) * a.stride + a.extent for t, a in zip(tile, problem.axes, strict=True))
-    outputs = problem.between + problem.channels_out
-    return WORKSPACE * problem.itemsize * (problem.channels_in * window + outputs * prod(tile))
+    return method.least(problem) if method.least else method.workspace(problem, (1,) * len(problem.axes))
 
 
 def _does_not_fit(problem: Problem) -> str:

@@ -47,7 +47,7 @@ def _made(cls: Any, *, frozen: bool, eq: bool) -> Any:
     own = set(cls.__dict__)
     dataclass(init=False, repr=False, eq=False)(cls)
     methods: dict[str, Any] = {
-        "__init__": _initializer(fields(cls), finished=hasattr(cls, "__post_init__")),
+        "__init__": _initializer(fields(cls), finished=any("__post_init__" in vars(base) for base in cls.__mro__)),
         "__repr__": _repr,
     }
     if eq and (compared := [each.name for each in fields(cls) if each.compare]):

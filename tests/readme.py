@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 from convcli.commands import COMMANDS
@@ -12,7 +13,6 @@ from convcli.formats import FORMATS
 from convcli.formats.kinds import KINDS, TIFFS
 from convcli.kernels import KERNELS
 from convcli.methods import METHODS
-from convcli.planner import load
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -93,7 +93,7 @@ def numbers(dtypes):
 
 
 def methods():
-    return ["method", "how"], [[f"`{name}`", first_line(load(name))] for name in METHODS]
+    return ["method", "how"], [[f"`{name}`", first_line(import_module(f"convcli.methods.{name}"))] for name in METHODS]
 
 
 def first_line(thing):

@@ -218,3 +218,21 @@ def test_a_long_function_is_explained(path):
     functions = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)]
     bare = [f.name for f in functions if not ast.get_docstring(f) and f.end_lineno - f.lineno >= LONGEST_BARE]
     assert [] == bare
+
+
+MAY_LOOK = {
+    "formats/source.py": "files that a caller has opened are of any type",
+    "formats/__init__.py": "files that a caller has opened are of any type",
+    "formats/tiff/samples.py": "tifffile gives a number for what has no name",
+    "runs/journal.py": "a value of any type has a fingerprint",
+}
+"""Where what an object has is looked for by name, which is not ours."""
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_what_an_object_has_is_in_its_contract(path):
+    """No attribute of ours is looked for under a name: a misspelt one would never be found, and nobody would know."""
+    calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    named = [call for call in calls if isinstance(call.func, ast.Name) and call.func.id in ("hasattr", "getattr")]
+    looked = [call.lineno for call in named if call.func.id == "hasattr" or isinstance(call.args[1], ast.Constant)]
+    assert [] == looked or name_of(path) in MAY_LOOK

@@ -24,8 +24,9 @@ from convcli.formats import WriteOptions, read
 from convcli.image import Image, ImageInfo
 from convcli.kernels.kernel import Kernel
 from convcli.methods import METHODS as EVERY
+from convcli.methods.contract import load
 from convcli.operations.operation import Limits
-from convcli.planner import is_fixed, load, make_plan
+from convcli.planner import is_fixed, make_plan
 from convcli.runs import one
 from ready import Ready
 

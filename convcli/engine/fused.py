@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 
 from convcli.engine.job import Job
-from convcli.engine.prepared import Compiled
 from convcli.engine.samples import Counts
 from convcli.engine.slabs import Task
+from convcli.methods.contract import Fused
 
 Array = np.ndarray[Any, Any]
 
 
-def store_fused(job: Job, compiled: Compiled, task: Task, target: Array) -> Counts | None:
+def store_fused(job: Job, compiled: Fused, task: Task, target: Array) -> Counts | None:
     """Compute one tile into `target` (samples, filters, *tile); None where it has to go the long way."""
     if not job.data.dtype.isnative:
         return None

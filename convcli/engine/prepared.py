@@ -21,16 +21,13 @@ from convcli.image import ImageInfo
 from convcli.kernels.kernel import MOST_SUMMED, Kernel, Term
 from convcli.kernels.pairs import Pair
 from convcli.methods import pointwise, separable
+from convcli.methods.contract import Fused, Prepared, load
 from convcli.methods.cutting import Cut, cut
 from convcli.methods.terms import factor, most_terms
-from convcli.planner import Plan, load
+from convcli.planner import Plan
 from convcli.records import record, replace
 
 Array = np.ndarray[Any, Any]
-Apply = Callable[[Array, Array], None]
-Compiled = Callable[..., native.Counts | None]
-"""(channels of source rows, target rows of each filter, what stands beyond, scale and bias and step) -> counts, or None
-where the method cannot do these."""
 SIGNS: dict[str, Callable[[Any, Any], Any]] = {">": gt, "<": lt}
 MOST_COUNTED = 10_000
 """Marked pixels that are counted in float32: their sum is off by far less than a half."""
@@ -54,36 +51,33 @@ class Method:
         return self.filter.kernel.as_bank()
 
     @cached_property
-    def apply(self) -> Apply:
+    def apply(self) -> Prepared:
         """The filter itself."""
         plan, filter_ = self.plan, self.filter
-        made: Any = ready(filter_.pair or filter_.kernel, plan.method, replace(plan.problem, itemsize=plan.itemsize))
-        apply: Apply = made if plan.team == 1 else replace(made, team=Team(plan.team))
-        return apply
+        made = ready(filter_.pair or filter_.kernel, plan.method, replace(plan.problem, itemsize=plan.itemsize))
+        return made if plan.team == 1 else made.with_team(Team(plan.team))
 
     @cached_property
-    def fused(self) -> Compiled | None:
+    def fused(self) -> Fused | None:
         """The filter on samples as they lie in the image, where that is possible."""
         unseen = self.filter.meets_unknown(self.info) and self.hides
-        return getattr(self.apply, "fused", None) if fits(self.filter, self.info, self.plan) and not unseen else None
+        return self.apply.fused if fits(self.filter, self.info, self.plan) and not unseen else None
 
     @cached_property
-    def united(self) -> Compiled | None:
+    def united(self) -> Fused | None:
         """The same by all threads at once, where the method's threads can share a call."""
         threads = self.plan.threads
-        if self.fused is None or threads == 1 or not getattr(self.apply, "shares", False):
+        if self.fused is None or threads == 1 or not self.apply.shares:
             return None
-        united: Compiled = replace(self.apply, team=Team(threads)).fused  # type: ignore[attr-defined]
-        return united
+        return self.apply.with_team(Team(threads)).fused
 
     @cached_property
-    def wide(self) -> Apply:
+    def wide(self) -> Prepared:
         """The filter in float64, in tiles of its own."""
         plan, filter_ = self.plan, self.filter
         problem = replace(plan.problem, itemsize=8)
         made = ready(filter_.pair or filter_.kernel, plan.method, problem)
-        looks_up = getattr(made, "looks_up", False)  # such are of any size
-        return made if looks_up else Cut(problem, load(plan.method).tile(problem.depthwise), made)
+        return made if made.looks_up else Cut(problem, load(plan.method).tile(problem.depthwise), made)
 
     @cached_property
     def safe(self) -> float:
@@ -107,21 +101,21 @@ class Method:
         return folded and bool(((self.signs[0] | self.signs[1]) & (self.taps == 0)).any())
 
     @cached_property
-    def reach(self) -> Apply:
+    def reach(self) -> Prepared:
         """Counts the marked pixels that each output looks at."""
         return self.marks("!=")
 
     @cached_property
-    def reach_positive(self) -> Apply:
+    def reach_positive(self) -> Prepared:
         """Counts the marked pixels under a positive tap."""
         return self.marks(">")
 
     @cached_property
-    def reach_negative(self) -> Apply:
+    def reach_negative(self) -> Prepared:
         """Counts the marked pixels under a negative tap."""
         return self.marks("<")
 
-    def marks(self, sign: str) -> Apply:
+    def marks(self, sign: str) -> Prepared:
         """A filter of ones where taps are `!=` 0, `>` or `<`, by the planned method if it can; that of a pair is none.
 
         Where taps would be too many, what their terms add up to is not looked at: a place counts where one has a tap.
@@ -145,7 +139,7 @@ class Method:
 
 
 @lru_cache(maxsize=16)
-def ready(kernel: Kernel | Pair, method: str, problem: Problem) -> Apply:
+def ready(kernel: Kernel | Pair, method: str, problem: Problem) -> Prepared:
     """A method with a kernel's taps, kept for the next image: transforms of a bank cost as much as using it once."""
     if isinstance(kernel, Pair):
         return pointwise.prepare(kernel.depthwise.array(), kernel.pointwise.array(), problem, load(method))
@@ -155,8 +149,7 @@ def ready(kernel: Kernel | Pair, method: str, problem: Problem) -> Apply:
     if method == "separable" and kernel.terms:  # which say more than taps, and may be far fewer
         taps = kernel.as_bank() if len(kernel.terms) > 1 and prod(kernel.shape) <= MOST_SUMMED else None
         return separable.prepare_terms([[kernel.terms]], problem, taps)
-    made: Apply = load(method).prepare(kernel.as_bank(), problem)
-    return made
+    return load(method).prepare(kernel.as_bank(), problem)
 
 
 def signed(terms: Sequence[Term], sign: str) -> list[Term]:

@@ -23,7 +23,8 @@ from convcli.filters.exactness import exact_up_to
 from convcli.filters.filter import FILTERS, Filter, Layout
 from convcli.geometry.axis import Geometry
 from convcli.image import ImageInfo, Spans
-from convcli.planner import Plan, halved, load
+from convcli.methods.contract import load
+from convcli.planner import Plan, halved
 from convcli.records import record, replace
 
 Array = np.ndarray[Any, Any]

@@ -10,7 +10,7 @@ import numpy as np
 from convcli.engine.fused import store_fused
 from convcli.engine.integers import store_halves
 from convcli.engine.job import Job
-from convcli.engine.prepared import Apply, Method
+from convcli.engine.prepared import Method
 from convcli.engine.samples import (
     ROUGH,
     Counts,
@@ -26,10 +26,11 @@ from convcli.engine.samples import (
     unpremultiply,
 )
 from convcli.engine.slabs import Task
-from convcli.engine.windows import WINDOW, Look, lean_window, looks_up, read_window
+from convcli.engine.windows import WINDOW, Look, lean_window, read_window
 from convcli.errors import ConvError
 from convcli.filters.combining import ADDED
 from convcli.filters.filter import LEAVING_OUT, Filter
+from convcli.methods.contract import Prepared
 
 Array = np.ndarray[Any, Any]
 Crop = tuple[slice, ...]
@@ -65,7 +66,7 @@ def _store_as(
     dtype: str, job: Job, method: Method, task: Task, target: Array, spare: Array | None, crop: Crop | None
 ) -> Counts:
     """The same by arithmetic of a floating-point type."""
-    block, look = lean_block(job, task, dtype) if looks_up(method.apply) else (tile_block(job, task, dtype), WINDOW)
+    block, look = lean_block(job, task, dtype) if method.apply.looks_up else (tile_block(job, task, dtype), WINDOW)
     planned = job.plan.problem.dtype
     keeps = job.filter.keeps_results(job.info, planned)
     plain = keeps and dtype == planned
@@ -281,7 +282,7 @@ def _reweigh(job: Job, method: Method, unknown: Array, result: Array, look: Look
     result[nothing] = np.nan
 
 
-def _meets(reach: Apply, marked: Array, result: Array, look: Look) -> Array:
+def _meets(reach: Prepared, marked: Array, result: Array, look: Look) -> Array:
     """Which outputs look at a marked pixel."""
     count = np.empty(result.shape, np.float32)
     look(reach, marked.astype(np.float32), count)

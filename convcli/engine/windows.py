@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from convcli.filters.borders import Border
+from convcli.methods.contract import Prepared
 from convcli.records import record
 
 Array = np.ndarray[Any, Any]
@@ -94,14 +95,12 @@ class Look:
 
     reads: tuple[Array | None, ...] | None = None
 
-    def __call__(self, apply: Any, channels: Array, result: Array) -> None:
-        """Apply a method to channels of the block; one that cannot look up is given the whole window."""
+    def __call__(self, apply: Prepared, channels: Array, result: Array) -> None:
+        """Apply a method to channels of the block."""
         if self.reads is None:
             apply(channels, result)
-        elif looks_up(apply):
-            apply(channels, result, reads=self.reads)
         else:
-            apply(np.ascontiguousarray(self.at(channels)), result)
+            apply.look_up(channels, result, self.reads)
 
     def at(self, channels: Array, places: Sequence[Sequence[int]] | None = None) -> Array:
         """The pixels that stand at places of the window, all by default."""
@@ -116,11 +115,6 @@ class Look:
 
 WINDOW = Look()
 """Where a block is the window itself."""
-
-
-def looks_up(apply: Any) -> bool:
-    """Whether a method, ready for tiles, can look a window up."""
-    return bool(getattr(apply, "looks_up", False))
 
 
 def _leanly(span: tuple[int, int], border: Border, axis: Held) -> tuple[Array, Array | None]:

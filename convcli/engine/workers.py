@@ -6,6 +6,7 @@ Helpers are kept for the next image: to start a thread takes longer than to filt
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
@@ -21,7 +22,7 @@ T = TypeVar("T")
 
 def core_count() -> int:
     """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def run_all(function: Callable[[Task], object], tasks: Iterable[Task], threads: int, *, blas: bool = True) -> None:
@@ -142,7 +143,7 @@ class Helpers:
 
 
 HELPERS = Helpers()
-if hasattr(os, "register_at_fork"):
+if sys.platform != "win32":
     os.register_at_fork(after_in_child=HELPERS.forget)
 
 

@@ -14,6 +14,7 @@ import contextlib
 import errno
 import os
 import stat
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -103,7 +104,7 @@ def open_folder(path: Path) -> int:
     try:
         return os.open(path, os.O_RDONLY | flags)
     except PermissionError:
-        if not hasattr(os, "O_PATH"):
+        if sys.platform != "linux":
             raise
         return os.open(path, os.O_PATH | flags)
 
@@ -180,7 +181,7 @@ def open_draft(place: Place, name: str) -> Draft:
     What replaces a file is for us alone until it has that file's rights.
     """
     flags, mode = os.O_RDWR | os.O_CLOEXEC, 0o600 if os.path.lexists(place.reached) else 0o666
-    if hasattr(os, "O_TMPFILE") and os.path.isdir(OPEN_FILES):  # noqa: PTH112
+    if sys.platform == "linux" and os.path.isdir(OPEN_FILES):  # noqa: PTH112
         with contextlib.suppress(OSError):  # this file system has no unnamed files; a real fault shows below
             return Draft(place, os.open(".", os.O_TMPFILE | flags, mode, dir_fd=place.folder), None)
     return Draft(place, os.open(name, os.O_CREAT | os.O_EXCL | flags, mode, dir_fd=place.folder), name)

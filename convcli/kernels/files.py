@@ -88,7 +88,8 @@ def contents(path: str) -> bytes:
     except PermissionError:
         raise ConvError("permission denied", "permission") from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        reason = "" if isinstance(error, FileNotFoundError) else f" ({getattr(error, 'strerror', None) or error})"
+        why = (isinstance(error, OSError) and error.strerror) or error
+        reason = "" if isinstance(error, FileNotFoundError) else f" ({why})"
         raise ConvError(no_address(path) if is_address(path) else f"no such kernel file{reason}", "not-found") from None
     if not data:
         raise ConvError("is empty", "empty")

@@ -16,13 +16,13 @@ from math import sqrt
 from typing import TYPE_CHECKING, Any
 
 from convcli.geometry.problem import Problem
+from convcli.methods.contract import Reads
 from convcli.records import record
 
 if TYPE_CHECKING:
     import numpy as np
 
     Array = np.ndarray[Any, Any]
-    Reads = Sequence[Array | None]
 
 UNIT = 2.0**-53
 """Half a unit in the last place of float64, in which terms that cancel are added up."""

@@ -10,6 +10,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from convcli.geometry.problem import Problem
+from convcli.methods.contract import Method, Prepared
 from convcli.records import record
 
 if TYPE_CHECKING:
@@ -20,12 +21,12 @@ if TYPE_CHECKING:
 
 
 @record
-class Cut:
+class Cut(Prepared):
     """Applies a prepared method in tiles of at most `tile` outputs; blocks and results may be of another precision."""
 
     problem: Problem
     tile: tuple[int, ...]
-    prepared: Apply
+    prepared: Prepared
 
     def __call__(self, block: Array, out: Array) -> None:
         """Fill `out` (O, *outputs) from `block` (I, *window)."""
@@ -50,6 +51,6 @@ class Cut:
             yield tuple(slice(m.start * a.stride, (m.stop - 1) * a.stride + a.extent) for m, a in windows), made
 
 
-def cut(method: Any, taps: Array, problem: Problem) -> Cut:
-    """A method, a module of `convcli.methods`, prepared for taps (O, I/g, *kernel) and boxes of any size."""
+def cut(method: Method, taps: Array, problem: Problem) -> Cut:
+    """A method prepared for taps (O, I/g, *kernel) and boxes of any size."""
     return Cut(problem, method.tile(problem), method.prepare(taps, problem))

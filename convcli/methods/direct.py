@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from convcli import native
 from convcli.geometry.problem import Cost, Problem
 from convcli.methods.banded import band, band_rows, phases, strips
+from convcli.methods.contract import Method, Prepared, Reads
 from convcli.methods.team import ALONE, Alone
-from convcli.records import record
+from convcli.records import record, replace
 
 if TYPE_CHECKING:
     import numpy as np
@@ -125,7 +126,7 @@ def prepare(taps: Array, problem: Problem) -> Compiled | Banded:
 
 
 @record
-class Compiled:
+class Compiled(Prepared):
     """Applies filters by the native extension."""
 
     blas: ClassVar = False
@@ -135,9 +136,17 @@ class Compiled:
     taps: Array
     team: Alone = ALONE
 
-    def __call__(self, block: Array, out: Array, reads: Sequence[Array | None] | None = None) -> None:
-        """Fill `out` (O, *tile) from `block` (I, *window), or from the pixels that `reads` looks up for the window."""
-        self._sum(block, out, **({"reads": reads} if reads else {}))
+    def __call__(self, block: Array, out: Array) -> None:
+        """Fill `out` (O, *tile) from `block` (I, *window)."""
+        self._sum(block, out)
+
+    def look_up(self, block: Array, out: Array, reads: Reads) -> None:
+        """The same from the pixels that `reads` looks up for the window."""
+        self._sum(block, out, reads=reads)
+
+    def with_team(self, team: Alone) -> Compiled:
+        """The same by a team of threads."""
+        return replace(self, team=team)
 
     def fused(self, source: Array, target: Array, **more: Any) -> native.Counts:
         """The same on samples as they lie in an image: channels and filters of [slices,] rows and columns."""
@@ -190,7 +199,7 @@ class Columns:
 
 
 @record
-class Banded:
+class Banded(Prepared):
     """Applies prepared filters to a block; `steps` are, for each: input channel, place on the deep axes, columns."""
 
     problem: Problem
@@ -251,3 +260,6 @@ def _contiguous(pixels: Array) -> Array:
     import numpy as np
 
     return pixels if pixels.strides[-1] == pixels.itemsize else np.ascontiguousarray(pixels)
+
+
+METHOD = Method(refuse, price, rounding, tile, prepare, fixed, compiled, workspace=workspace, grain=grain)

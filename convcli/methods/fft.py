@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from convcli.geometry.axis import Geometry
 from convcli.geometry.problem import Cost, Problem
 from convcli.methods import fourier
+from convcli.methods.contract import Method, Prepared, always
 from convcli.records import record, replace
 
 if TYPE_CHECKING:
@@ -48,11 +49,6 @@ def refuse(problem: Problem) -> str | None:
         return None
     values = problem.channels_out * problem.fan_in * prod(lengths(problem.axes))
     return f"the spectra of the bank need {values} values" if values > MOST_SPECTRA else None
-
-
-def fixed(_problem: Problem) -> bool:
-    """Always: what a transform makes of an output depends on where in it that lies."""
-    return True
 
 
 def tile(problem: Problem) -> tuple[int, ...]:
@@ -171,7 +167,7 @@ def dilated(taps: Array, dilation: tuple[int, ...]) -> Array:
 
 
 @record
-class Fft:
+class Fft(Prepared):
     """Applies prepared spectra to a block."""
 
     problem: Problem
@@ -198,3 +194,7 @@ class Fft:
 
 def _last(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(range(-len(shape), 0))
+
+
+METHOD = Method(refuse, price, rounding, tile, prepare, always, startup=startup)
+"""What a transform makes of an output depends on where in it that lies: where tiles are cut shows."""

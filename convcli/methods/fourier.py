@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from convcli import native
 from convcli.geometry.axis import Geometry
 from convcli.geometry.problem import Cost, Problem
+from convcli.methods.contract import Prepared
 from convcli.records import record
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def prepare(taps: Array, problem: Problem) -> Fourier:
 
 
 @record
-class Fourier:
+class Fourier(Prepared):
     """Applies spectra to a block."""
 
     problem: Problem

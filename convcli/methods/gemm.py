@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from convcli import native
 from convcli.geometry.problem import Cost, Problem
+from convcli.methods.contract import Method, Prepared, always
 from convcli.methods.workspace import Workspace
 from convcli.records import record
 
@@ -50,11 +51,6 @@ def refuse(problem: Problem) -> str | None:
     return f"a window has {depth} values; its columns would leave the cache" if depth > COLUMNS else None
 
 
-def fixed(_problem: Problem) -> bool:
-    """Always: BLAS adds up the last columns of a product in another order."""
-    return True
-
-
 def tile(problem: Problem) -> tuple[int, ...]:
     """Rows of outputs whose columns fill the cache."""
     depth = problem.fan_in * prod(problem.kernel)
@@ -88,7 +84,7 @@ def prepare(taps: Array, problem: Problem) -> Gemm:
 
 
 @record
-class Gemm:
+class Gemm(Prepared):
     """Applies a prepared bank to a block."""
 
     problem: Problem
@@ -153,3 +149,7 @@ def dealt(channels: Array, strides: tuple[int, ...]) -> dict[tuple[int, ...], Ar
         first: np.ascontiguousarray(channels[:, *(slice(f, None, s) for f, s in zip(first, strides, strict=True))])
         for first in product(*map(range, strides))
     }
+
+
+METHOD = Method(refuse, price, rounding, tile, prepare, always, grain=grain)
+"""BLAS adds up the last columns of a product in another order: where tiles are cut shows."""

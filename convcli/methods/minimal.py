@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from convcli import native
 from convcli.geometry.problem import Cost, Problem
 from convcli.methods import direct
+from convcli.methods.contract import Method, Prepared
 from convcli.methods.team import ALONE, Alone
-from convcli.records import record
+from convcli.records import record, replace
 
 if TYPE_CHECKING:
     import numpy as np
@@ -135,7 +136,7 @@ def prepare(taps: Array, problem: Problem) -> Minimal | direct.Compiled | direct
 
 
 @record
-class Minimal:
+class Minimal(Prepared):
     """Applies filters by the native extension."""
 
     blas: ClassVar = False
@@ -153,6 +154,10 @@ class Minimal:
         if made is not out:
             out[...] = made
 
+    def with_team(self, team: Alone) -> Minimal:
+        """The same by a team of threads."""
+        return replace(self, team=team)
+
     def fused(self, source: Array, target: Array, **more: Any) -> native.Counts | None:
         """The same on channels as they lie in an image; None where that cannot be, or where results are not finite."""
         pixels = all(samples.dtype == "float32" for samples in (source, target))
@@ -169,3 +174,6 @@ class Minimal:
         more["team"] = native.team_of(self.team.size)
         arrays = channels[:, None], self.taps[:, :, None], results[:, None]
         return all(self.team.together(lambda: correlate(*arrays, **more)))
+
+
+METHOD = Method(refuse, price, rounding, tile, prepare, compiled=compiled, grain=grain)

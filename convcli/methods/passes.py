@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from convcli import native
 from convcli.geometry.axis import Geometry
+from convcli.methods.banded import phases, strips
+from convcli.methods.contract import Reads
 from convcli.methods.team import ALONE, Alone
 from convcli.records import record
 
@@ -60,10 +62,6 @@ def weights(taps: Array, axis: Geometry, reads: Array | None, outputs: int, pixe
         under = places[output * axis.stride :][: axis.extent : axis.dilation]
         row[:] = np.bincount(under, taps, pixels + 1)[:pixels]
     return matrix
-
-
-Reads = tuple["Array | None", ...]
-"""For each axis which of its pixels stands at each position of a window, -1 for zero; None: each for itself."""
 
 
 @record
@@ -260,3 +258,53 @@ def _axis_first(array: Array, place: int, step: int) -> Array:
         return array.swapaxes(1, place + 1)[:, :, None]
     pixels = array.reshape(*array.shape[:3], -1, step)
     return pixels.transpose(0, 3, 4, 1, 2)
+
+
+@record
+class Bands:
+    """A 1-D kernel along axis `place`, as a band of some outputs, or as the matrix of all where it `folds`."""
+
+    axis: Geometry
+    place: int
+    taps: Array
+    matrix: Array
+    folds: bool
+
+    def along(self, pixels: Array, read: Array | None) -> Array:
+        """`pixels` with their axis replaced by its outputs; `read` says which stands where in the window."""
+        import numpy as np
+
+        place = self.place
+        if self.folds:
+            window = pixels.shape[place] if read is None else len(read)
+            outputs = (window - self.axis.extent) // self.axis.stride + 1
+            matrix = weights(self.taps, self.axis, read, outputs, pixels.shape[place]).astype(pixels.dtype)
+            return np.ascontiguousarray(np.moveaxis(np.tensordot(matrix, pixels, (1, place)), 0, place))
+        if read is not None:
+            pixels = np.take(pixels, read, axis=place)
+        outputs = (pixels.shape[place] - self.axis.extent) // self.axis.stride + 1
+        result = np.empty((*pixels.shape[:place], outputs, *pixels.shape[place + 1 :]), pixels.dtype)
+        last = place == pixels.ndim - 1
+        for part, dilation in phases(outputs, self.axis.stride, self.axis.dilation):
+            cut = (*(slice(None),) * place, part)
+            source, target = pixels[cut], result[cut]
+            if last and source.strides[-1] != source.itemsize:
+                source = np.ascontiguousarray(source)
+            self._fill(source, target, place, dilation, last)
+        return result
+
+    def _fill(self, source: Array, target: Array, place: int, dilation: int, last: bool) -> None:
+        import numpy as np
+
+        for start, stop in strips(target.shape[place], self.matrix.shape[0]):
+            count = stop - start
+            span = self.axis.stride * (count - 1) + dilation * (self.axis.kernel - 1) + 1
+            first = start * self.axis.stride
+            inputs = source[(*(slice(None),) * place, slice(first, first + span))]
+            outputs = (*(slice(None),) * place, slice(start, stop))
+            matrix = self.matrix[:count, :span]
+            if last:
+                target[outputs] = inputs @ matrix.T
+            else:
+                shape = (*source.shape[:place], span, -1)
+                target[outputs] = np.matmul(matrix, inputs.reshape(shape)).reshape(target[outputs].shape)

@@ -10,6 +10,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from convcli.geometry.problem import Cost, Problem
+from convcli.methods.contract import Method, Prepared, Reads
 from convcli.records import record
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from convcli.machine import Machine
 
     Array = np.ndarray[Any, Any]
-    Apply = Callable[..., None]
+    Apply = Callable[[Array, Array], None]
 
 
 ROUNDING = 1e-6
@@ -38,30 +39,36 @@ def price(problem: Problem, machine: Machine) -> Cost:
     return Cost(macs, seconds=macs * machine.product * narrow + positions * between * machine.store)
 
 
-def prepare(kernels: Array, mix: Array, problem: Problem, method: Any) -> Mixed:
+def prepare(kernels: Array, mix: Array, problem: Problem, method: Method) -> Mixed:
     """Both steps ready: kernels (C m, 1, *space), a mix (O, C m, 1, ...), and the method of the first step."""
-    first: Apply = method.prepare(kernels, problem.depthwise)
-    return Mixed(first, mix.reshape(mix.shape[:2]).astype(problem.dtype))
+    return Mixed(method.prepare(kernels, problem.depthwise), mix.reshape(mix.shape[:2]).astype(problem.dtype))
 
 
 @record
-class Mixed:
+class Mixed(Prepared):
     """Applies a depthwise step, then the mix."""
 
-    first: Apply
+    first: Prepared
     mix: Array
 
     @property
     def looks_up(self) -> bool:
         """Whether the first step can look its window up."""
-        return getattr(self.first, "looks_up", False)
+        return self.first.looks_up
 
-    def __call__(self, block: Array, out: Array, **reads: Any) -> None:
-        """Fill `out` (O, *tile) from `block` (C, *window), or from the pixels that `reads` looks up for the window."""
+    def __call__(self, block: Array, out: Array) -> None:
+        """Fill `out` (O, *tile) from `block` (C, *window)."""
+        self._mix(block, out, self.first)
+
+    def look_up(self, block: Array, out: Array, reads: Reads) -> None:
+        """The same from the pixels that `reads` looks up for the window."""
+        self._mix(block, out, lambda pixels, between: self.first.look_up(pixels, between, reads))
+
+    def _mix(self, block: Array, out: Array, first: Apply) -> None:
         import numpy as np
 
         between = np.empty((self.mix.shape[1], *out.shape[1:]), block.dtype)
-        self.first(block, between, **reads)
+        first(block, between)
         flat = out.reshape(len(out), -1)  # a view where the tile's rows follow each other
         np.matmul(self.mix, between.reshape(len(between), -1), out=flat)
         if not np.may_share_memory(flat, out):

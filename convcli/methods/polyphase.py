@@ -9,7 +9,6 @@ at no cost, direct and gemm, have no use for it.
 from __future__ import annotations
 
 from functools import lru_cache
-from importlib import import_module
 from itertools import product
 from math import ceil, gcd, prod
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from convcli.geometry.axis import Geometry
 from convcli.geometry.problem import Cost, Problem
 from convcli.machine import Machine
+from convcli.methods.contract import Method, Prepared, always, load
 from convcli.records import record, replace
 
 if TYPE_CHECKING:
@@ -41,15 +41,14 @@ SMALL = 1.5
 
 def rounding(problem: Problem) -> float:
     """That of the method for a phase."""
-    return float(chosen(problem).rounding(phase(problem)))
+    return chosen(problem).rounding(phase(problem))
 
 
 def refuse(problem: Problem) -> str | None:
     """Nothing to split at rate 1, and nothing gained where no transform would win."""
     if set(problem.dilation) == {1}:
         return "only for rates above 1"
-    reason: str | None = chosen(problem).refuse(phase(problem))
-    return reason
+    return chosen(problem).refuse(phase(problem))
 
 
 def tile(problem: Problem) -> tuple[int, ...]:
@@ -59,24 +58,19 @@ def tile(problem: Problem) -> tuple[int, ...]:
     return tuple(min(t * n, outputs) for t, n, outputs in sizes)
 
 
-def fixed(_problem: Problem) -> bool:
-    """Always: what a transform makes of an output depends on where in it that lies."""
-    return True
-
-
 def price(problem: Problem, machine: Machine) -> Cost:
     """The phases, each begun anew, with every pixel and result moved from or to its place in the whole."""
     part = phase(problem)
     moved = problem.channels_in * prod(a.extent + a.stride * (a.output - 1) for a in problem.axes)
     moved += problem.channels_out * prod(problem.output)
-    cost: Cost = chosen(problem).price(part, machine)
+    cost = chosen(problem).price(part, machine)
     seconds = SMALL * cost.seconds + problem.planes * moved * machine.scatter + part.planes * machine.start
     return replace(cost, seconds=seconds)
 
 
 def startup(problem: Problem, machine: Machine) -> float:
     """Seconds that the first transform of a process costs."""
-    return float(_load("fft").startup(phase(problem), machine))
+    return load("fft").startup(phase(problem), machine)
 
 
 def counts(problem: Problem) -> tuple[int, ...]:
@@ -112,20 +106,16 @@ def _dense(axis: Geometry, outputs: int) -> Geometry:
     return Geometry(stride * (outputs - 1) + axis.kernel, axis.kernel, stride)
 
 
-def chosen(problem: Problem) -> Any:
+def chosen(problem: Problem) -> Method:
     """The transform for a phase: the cheaper one by the shipped constants, of those that can."""
-    return _load(_cheapest(problem))
+    return load(_cheapest(problem))
 
 
 @lru_cache(maxsize=64)
 def _cheapest(problem: Problem) -> str:
     part, machine = phase(problem), Machine()
-    able = [name for name in TRANSFORMS if not _load(name).refuse(part)] or [TRANSFORMS[-1]]
-    return min(able, key=lambda name: float(_load(name).price(part, machine).seconds))
-
-
-def _load(name: str) -> Any:
-    return import_module(f"convcli.methods.{name}")
+    able = [name for name in TRANSFORMS if not load(name).refuse(part)] or [TRANSFORMS[-1]]
+    return min(able, key=lambda name: load(name).price(part, machine).seconds)
 
 
 def prepare(taps: Array, problem: Problem) -> Polyphase:
@@ -134,11 +124,11 @@ def prepare(taps: Array, problem: Problem) -> Polyphase:
 
 
 @record
-class Polyphase:
+class Polyphase(Prepared):
     """Applies a method to every phase of a block."""
 
     problem: Problem
-    dense: Apply
+    dense: Prepared
 
     def __call__(self, block: Array, out: Array) -> None:
         """Fill `out` (O, *tile) from `block` (I, *window)."""
@@ -159,3 +149,7 @@ class Polyphase:
             size, start = _dense(axis, count).size, begin * axis.stride
             cuts.append(slice(start, start + axis.dilation * (size - 1) + 1, axis.dilation))
         return tuple(cuts)
+
+
+METHOD = Method(refuse, price, rounding, tile, prepare, always, startup=startup)
+"""What a transform makes of an output depends on where in it that lies: where tiles are cut shows."""

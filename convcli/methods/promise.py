@@ -21,12 +21,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
-from importlib import import_module
 from math import isfinite, log2, sqrt
 from typing import TYPE_CHECKING, Any
 
 from convcli.geometry.axis import Geometry
 from convcli.geometry.problem import Problem
+from convcli.methods.contract import Prepared, load
 from convcli.methods.cutting import cut
 from convcli.native.spectra import Watch
 from convcli.records import record, replace
@@ -140,23 +140,23 @@ class Promise:
     def sizes(self) -> Apply:
         """(|k| * |x|), but for rounding."""
         problem = replace(self.problem, local=False)
-        return cut(import_module("convcli.methods.fft"), abs(self.taps)[None, None], problem)
+        return cut(load("fft"), abs(self.taps)[None, None], problem)
 
     @cached_property
     def finer(self) -> Apply:
         """The same in float64."""
-        return cut(import_module("convcli.methods.fft"), self.taps[None, None], replace(self.problem, itemsize=8))
+        return cut(load("fft"), self.taps[None, None], replace(self.problem, itemsize=8))
 
     @cached_property
     def defined(self) -> Apply:
         """The same by the definition."""
-        return cut(import_module("convcli.methods.direct"), self.taps[None, None], self.problem)
+        return cut(load("direct"), self.taps[None, None], self.problem)
 
     @cached_property
     def met(self) -> Apply:
         """Counts the marked pixels under the taps."""
         problem = replace(self.problem, local=False)
-        return cut(import_module("convcli.methods.fft"), (self.taps != 0)[None, None], problem)
+        return cut(load("fft"), (self.taps != 0)[None, None], problem)
 
     def _tells(self, block: Array, limit: float) -> bool:
         """Whether the least product of a pixel and a tap, neither of them 0, is large enough to be told from 0."""
@@ -200,7 +200,7 @@ def _boxes_of(marked: Array) -> Iterator[tuple[slice, ...]]:
 
 
 @record
-class Kept:
+class Kept(Prepared):
     """A method whose results are held to promises, one for each filter; every channel is filtered alone."""
 
     problem: Problem

@@ -17,13 +17,14 @@ from convcli import native
 from convcli.geometry.axis import Geometry
 from convcli.geometry.problem import ACCURACY, Cost, Problem
 from convcli.methods import direct
-from convcli.methods.banded import band, band_rows, phases, strips
+from convcli.methods.banded import band, band_rows
 from convcli.methods.cancelling import Rest, keep, rests_of
-from convcli.methods.passes import Matrix, Pass, Product, Reads, Sliding, Strips, folds, weights
+from convcli.methods.contract import Method, Prepared, Reads
+from convcli.methods.passes import Bands, Matrix, Pass, Product, Sliding, Strips, folds
 from convcli.methods.team import ALONE, Alone
 from convcli.methods.terms import factor, most_terms
 from convcli.methods.workspace import Workspace
-from convcli.records import record
+from convcli.records import record, replace
 
 if TYPE_CHECKING:
     import numpy as np
@@ -111,14 +112,14 @@ def bounded(problem: Problem, tile: tuple[int, ...], memory: int) -> tuple[int, 
 
     What it reads counts as long as a cut spares at least as much as it adds: a halo is read however small the tile.
     """
-    least = [grain(problem, axis) for axis in range(len(tile))]
+    steps = [grain(problem, axis) for axis in range(len(tile))]
     for axis in range(len(tile) - 1):
-        while between(problem, tile) > memory and (thinner := _halved(tile, axis, least[axis])) != tile:
+        while between(problem, tile) > memory and (thinner := _halved(tile, axis, steps[axis])) != tile:
             tile = thinner
     for axis in range(len(tile) - 1):
-        far = max(least[axis], problem.axes[axis].extent)
+        far = max(steps[axis], problem.axes[axis].extent)
         while tile[axis] > far and workspace(problem, tile) > memory:
-            tile = _halved(tile, axis, least[axis])
+            tile = _halved(tile, axis, steps[axis])
     return tile
 
 
@@ -134,6 +135,11 @@ def workspace(problem: Problem, tile: tuple[int, ...]) -> int:
     for axis, outputs in zip(problem.axes, tile, strict=True):
         read *= min(_read(axis, outputs), axis.size + 1)
     return 2 * problem.itemsize * read + between(problem, tile)
+
+
+def least(problem: Problem) -> int:
+    """Bytes of the smallest tile that passes along the rows are worth."""
+    return between(problem, bounded(problem, tile(problem.depthwise), 0))
 
 
 def between(problem: Problem, tile: tuple[int, ...]) -> int:
@@ -257,57 +263,7 @@ def prepare_terms(
 
 
 @record
-class Bands:
-    """A 1-D kernel along axis `place`, as a band of some outputs, or as the matrix of all where it `folds`."""
-
-    axis: Geometry
-    place: int
-    taps: Array
-    matrix: Array
-    folds: bool
-
-    def along(self, pixels: Array, read: Array | None) -> Array:
-        """`pixels` with their axis replaced by its outputs; `read` says which stands where in the window."""
-        import numpy as np
-
-        place = self.place
-        if self.folds:
-            window = pixels.shape[place] if read is None else len(read)
-            outputs = (window - self.axis.extent) // self.axis.stride + 1
-            matrix = weights(self.taps, self.axis, read, outputs, pixels.shape[place]).astype(pixels.dtype)
-            return np.ascontiguousarray(np.moveaxis(np.tensordot(matrix, pixels, (1, place)), 0, place))
-        if read is not None:
-            pixels = np.take(pixels, read, axis=place)
-        outputs = (pixels.shape[place] - self.axis.extent) // self.axis.stride + 1
-        result = np.empty((*pixels.shape[:place], outputs, *pixels.shape[place + 1 :]), pixels.dtype)
-        last = place == pixels.ndim - 1
-        for part, dilation in phases(outputs, self.axis.stride, self.axis.dilation):
-            cut = (*(slice(None),) * place, part)
-            source, target = pixels[cut], result[cut]
-            if last and source.strides[-1] != source.itemsize:
-                source = np.ascontiguousarray(source)
-            self._fill(source, target, place, dilation, last)
-        return result
-
-    def _fill(self, source: Array, target: Array, place: int, dilation: int, last: bool) -> None:
-        import numpy as np
-
-        for start, stop in strips(target.shape[place], self.matrix.shape[0]):
-            count = stop - start
-            span = self.axis.stride * (count - 1) + dilation * (self.axis.kernel - 1) + 1
-            first = start * self.axis.stride
-            inputs = source[(*(slice(None),) * place, slice(first, first + span))]
-            outputs = (*(slice(None),) * place, slice(start, stop))
-            matrix = self.matrix[:count, :span]
-            if last:
-                target[outputs] = inputs @ matrix.T
-            else:
-                shape = (*source.shape[:place], span, -1)
-                target[outputs] = np.matmul(matrix, inputs.reshape(shape)).reshape(target[outputs].shape)
-
-
-@record
-class Compiled:
+class Compiled(Prepared):
     """Applies terms by the native extension, one axis after the other, the first one first: a tile that is cut along it
     computes nothing twice. `chains` are the passes of each filter, `rests` what they leave where any leave anything.
     """
@@ -319,11 +275,18 @@ class Compiled:
     between: Workspace = field(default_factory=Workspace)
     team: Alone = ALONE
 
-    def __call__(self, block: Array, out: Array, reads: Reads | None = None) -> None:
-        """Fill `out` (O, *tile) from `block` (I, *window), or from the pixels that `reads` looks up for the window."""
-        looked = reads or (None,) * len(self.problem.axes)
-        self._filter(block, out, reads=looked)
-        keep(self.rests, block, out, looked)
+    def __call__(self, block: Array, out: Array) -> None:
+        """Fill `out` (O, *tile) from `block` (I, *window)."""
+        self.look_up(block, out, (None,) * len(self.problem.axes))
+
+    def look_up(self, block: Array, out: Array, reads: Reads) -> None:
+        """The same from the pixels that `reads` looks up for the window."""
+        self._filter(block, out, reads=reads)
+        keep(self.rests, block, out, reads)
+
+    def with_team(self, team: Alone) -> Compiled:
+        """The same by a team of threads."""
+        return replace(self, team=team)
 
     @property
     def blas(self) -> bool:
@@ -410,7 +373,7 @@ def _chain(factors: Sequence[Array], problem: Problem) -> tuple[Pass, ...]:
 
 
 @record
-class Banded:
+class Banded(Prepared):
     """Applies prepared passes to a block."""
 
     looks_up: ClassVar = True
@@ -418,19 +381,22 @@ class Banded:
     passes: dict[tuple[int, int], list[tuple[Bands, ...]]]
     rests: tuple[Rest | None, ...] = ()
 
-    def __call__(self, block: Array, out: Array, reads: Reads | None = None) -> None:
-        """Fill `out` (O, *tile) from `block` (I, *window), or from the pixels that `reads` looks up for the window."""
+    def __call__(self, block: Array, out: Array) -> None:
+        """Fill `out` (O, *tile) from `block` (I, *window)."""
+        self.look_up(block, out, (None,) * len(self.problem.axes))
+
+    def look_up(self, block: Array, out: Array, reads: Reads) -> None:
+        """The same from the pixels that `reads` looks up for the window."""
         out.fill(0)
-        looked = reads or (None,) * len(self.problem.axes)
         per_group = self.problem.channels_out // self.problem.groups
         for (filter_, channel), terms in self.passes.items():
             source = block[filter_ // per_group * self.problem.fan_in + channel]
             for term in terms:
                 pixels = source
                 for step in term:
-                    pixels = step.along(pixels, looked[step.place])
+                    pixels = step.along(pixels, reads[step.place])
                 out[filter_] += pixels
-        keep(self.rests, block, out, looked)
+        keep(self.rests, block, out, reads)
 
 
 def _bands(term: Sequence[Any], problem: Problem) -> tuple[Bands, ...]:
@@ -448,3 +414,18 @@ def _one_pass(taps: Array, problem: Problem, place: int) -> Bands:
     dilation = axis.dilation if axis.stride > 1 else 1
     banded = band(taps.astype(problem.dtype), band_rows(axis.kernel), axis.stride, dilation)
     return Bands(axis, place, taps, banded, is_matrix(problem, place))
+
+
+METHOD = Method(
+    refuse,
+    price,
+    rounding,
+    tile,
+    prepare,
+    fixed,
+    compiled,
+    workspace=workspace,
+    grain=grain,
+    bounded=bounded,
+    least=least,
+)

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from convcli import native
 from convcli.geometry.problem import Cost, Problem
+from convcli.methods.contract import Method, Prepared, always
 from convcli.methods.team import ALONE, Alone
 from convcli.methods.workspace import Workspace
-from convcli.records import record
+from convcli.records import record, replace
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-TEAM = True
 KERNEL = 3
 FEWEST = 16
 """Channels below which transforms cost more than the multiplications that they save."""
@@ -124,11 +124,6 @@ def grain(_problem: Problem, _axis: int = 0) -> int:
     return 4
 
 
-def fixed(_problem: Problem) -> bool:
-    """Always: BLAS adds up the last patches of a product in another order."""
-    return True
-
-
 def tile(problem: Problem) -> tuple[int, ...]:
     """Patches whose transformed values fill the cache, in whole rows of patches where they fit."""
     transform = transform_for(problem)
@@ -187,7 +182,7 @@ def spread(values: int) -> int:
 
 
 @record
-class Winograd:
+class Winograd(Prepared):
     """Applies a transformed bank to a block; a team shares channels, components, and filters."""
 
     transform: Transform
@@ -197,6 +192,10 @@ class Winograd:
     pixels: Workspace = field(default_factory=Workspace)
     products: Workspace = field(default_factory=Workspace)
     team: Alone = ALONE
+
+    def with_team(self, team: Alone) -> Winograd:
+        """The same by a team of threads."""
+        return replace(self, team=team)
 
     def fused(
         self, source: Array, target: Array, *, step: int, scale: float, bias: float, **beyond: Any
@@ -279,3 +278,7 @@ class Winograd:
         for down, right in product(range(step), repeat=2):
             target = out[:, down::step, right::step]
             target[...] = results[down, right, :, : target.shape[1], : target.shape[2]]
+
+
+METHOD = Method(refuse, price, rounding, tile, prepare, always, grain=grain, teams=True)
+"""BLAS adds up the last patches of a product in another order: where tiles are cut shows."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import floor, log10
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from convcli.filters.filter import WIDE, Filter
 from convcli.image import ImageInfo
@@ -25,7 +25,7 @@ UNSIGNED = {"uint8": 2**8, "uint16": 2**16}
 
 def count_warnings(counts: Counts, before: ImageInfo, work: Work) -> Iterator[str]:
     """What a user should know about samples that could not be stored as computed, and what to do."""
-    after, filters = work.after, filters_of(work)
+    after, filters = work.after, work.filters
     if counts.below:
         share, way = share_of(counts.below, counts.samples), ways(before, work, bias_for(before, work))
         yield f"{share} of samples were below {limit(after, 0)}; {way}"
@@ -35,7 +35,7 @@ def count_warnings(counts: Counts, before: ImageInfo, work: Work) -> Iterator[st
     if counts.nan and whole(after) and after.missing is None:
         rule = "ignore" if all(map(is_weight, filters)) else "zero"
         other = f", or --nan {rule} where the image holds NaN"
-        way = "use --dtype float32" + other * (not any(getattr(each, "overlap", False) for each in filters))
+        way = "use --dtype float32" + other * (not any(map(is_overlap, filters)))
         yield f"{counts.nan:,} results were NaN, which {after.dtype} cannot hold, and became 0; {way}"
     if counts.mistaken:
         way = "use another --dtype, or --nodata none"
@@ -68,7 +68,7 @@ def bias_for(before: ImageInfo, work: Work) -> str:
     """
     if not isinstance(work, FilterWork) or work.after.dtype not in UNSIGNED or before.dtype not in UNSIGNED:
         return ""
-    (filter_,) = filters_of(work)
+    (filter_,) = work.filters
     middle, most = UNSIGNED[work.after.dtype] // 2, UNSIGNED[before.dtype] - 1
     numbers, outside = filter_.numbers, [abs(border.value) for border in filter_.borders]
     plain = numbers.range == "clip" and not (numbers.linear or numbers.offset or filter_.premultiplies(before))
@@ -89,10 +89,11 @@ def rounded_down(value: float) -> str:
     return f"{floor(value / unit) * unit:.2g}" if value < 10 else str(int(floor(value / unit) * unit))
 
 
-def filters_of(work: Work) -> tuple[Filter, ...]:
-    """The filters that an operation consists of."""
-    steps: Any = getattr(work, "works", (work,))
-    return tuple(step.filter for step in steps)
+def is_overlap(filter_: Filter) -> bool:
+    """Whether outputs are divided by the weights that overlap there, with NaN left out whatever is said of it."""
+    from convcli.filters.transposed import TransposedFilter
+
+    return isinstance(filter_, TransposedFilter) and filter_.overlap
 
 
 def is_weight(filter_: Filter) -> bool:

@@ -183,6 +183,11 @@ class Several(Work):
         return tuple(work.plan for work in self.works)
 
     @property
+    def filters(self) -> tuple[Filter, ...]:
+        """Those of all works."""
+        return tuple(work.filter for work in self.works)
+
+    @property
     def numbers(self) -> Numbers:
         """How samples are computed with."""
         return self.works[0].numbers

@@ -126,6 +126,11 @@ class FilterWork(Work):
     before: ImageInfo
     plan: Plan
 
+    @property
+    def filters(self) -> tuple[Filter, ...]:
+        """The one."""
+        return (self.filter,)
+
     @cached_property
     def stage(self) -> FilterStage:
         """The filter for the engine."""

@@ -16,7 +16,7 @@ from convcli.records import record
 if TYPE_CHECKING:
     from convcli.engine.samples import Counts
     from convcli.engine.slabs import Stage
-    from convcli.filters.filter import Numbers
+    from convcli.filters.filter import Filter, Numbers
 
 Progress = Callable[[int], None]
 """Hears how many outputs have been computed since it was last called."""
@@ -54,6 +54,10 @@ class Work(Protocol):
     @property
     def stages(self) -> tuple[Stage, ...]:
         """The steps from pixels to pixels."""
+
+    @property
+    def filters(self) -> tuple[Filter, ...]:
+        """What it consists of."""
 
     @property
     def numbers(self) -> Numbers:

@@ -136,6 +136,11 @@ class TransposedWork(Work):
     parts: tuple[Planned, ...]
     explain: bool
 
+    @property
+    def filters(self) -> tuple[TransposedFilter, ...]:
+        """The one."""
+        return (self.filter,)
+
     @cached_property
     def stages(self) -> tuple[Stage, ...]:
         """The frame, which the parts fill."""

@@ -185,7 +185,7 @@ def declared(command: Callable[..., Any]) -> Sequence[Declared]:
 def declared_fields(kind: Any) -> Sequence[Declared]:
     """The fields of a group of options, in the section that the first line of its docstring heads."""
     section, taken = kind.__doc__.partition("\n")[0].rstrip("."), hints(kind)
-    known = {name: getattr(kind, name) for name in taken if hasattr(kind, name)}
+    known = {name: value for base in reversed(kind.__mro__) for name, value in vars(base).items() if name in taken}
     return tuple(_declared(name, hint, known, section) for name, hint in taken.items())
 
 

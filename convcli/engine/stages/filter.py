@@ -34,7 +34,7 @@ class FilterStage(Setup):
             return store_tile(job, self.method_at(task), task, target[job.place(task)])
 
         if tasks := self._share_planes(job, target, crew):
-            crew.run(work, tasks, self.hands, blas=getattr(self.method.apply, "blas", True))
+            crew.run(work, tasks, self.hands, blas=self.method.apply.blas)
 
     def method_at(self, task: Task) -> Method:  # noqa: ARG002 -- it is the same everywhere
         """The method for a tile."""

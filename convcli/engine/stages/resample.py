@@ -14,13 +14,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from convcli.engine.job import Job
-from convcli.engine.prepared import Apply, Compiled, Method
+from convcli.engine.prepared import Method
 from convcli.engine.slabs import Slab, Span, Task
 from convcli.engine.stages.filter import FilterStage
 from convcli.engine.tiles import centre_opacity, filter_block, finish, put_holes, tile_block
 from convcli.engine.verify import agrees, points_inside, slack
 from convcli.errors import ConvError
 from convcli.filters.resampled import BLOCK, Resampled, ResampledFilter
+from convcli.methods.contract import Prepared
 from convcli.methods.workspace import Workspace
 from convcli.records import record, replace
 
@@ -88,22 +89,31 @@ def along(pixels: Array, axis: Resampled, span: Span, place: int, sign: str, res
 
 
 @record
+class Weighted(Prepared):
+    """The sum over terms of products along all axes for one tile, each with the weights of its signs."""
+
+    axes: tuple[Resampled, ...]
+    tile: tuple[Span, ...]
+    terms: tuple[Signs, ...]
+
+    def __call__(self, block: Array, out: Array) -> None:
+        """Fill `out` (1, *tile) from `block` (1, *window)."""
+        resample(block, self.axes, self.tile, self.terms[0], out)
+        for signs in self.terms[1:]:
+            part = np.empty_like(out)
+            resample(block, self.axes, self.tile, signs, part)
+            out += part
+
+
+@record
 class TileMethod(Method):
     """The products for one tile; which they are depends on where it lies."""
 
     task: Task
 
-    def weighted(self, *terms: Signs) -> Apply:
+    def weighted(self, *terms: Signs) -> Prepared:
         """The sum over terms of products along all axes, each with the weights of its signs."""
-
-        def run(block: Array, out: Array) -> None:
-            resample(block, self._axes, self.task.tile, terms[0], out)
-            for signs in terms[1:]:
-                part = np.empty_like(out)
-                resample(block, self._axes, self.task.tile, signs, part)
-                out += part
-
-        return run
+        return Weighted(self._axes, self.task.tile, terms)
 
     @cached_property
     def _axes(self) -> tuple[Resampled, ...]:
@@ -116,32 +126,32 @@ class TileMethod(Method):
         return [signs for signs in every if signs.count("-") % 2 == negative]
 
     @cached_property
-    def apply(self) -> Apply:
+    def apply(self) -> Prepared:
         """The enlargement itself, in the precision of its block."""
         return self.weighted(("",) * len(self.task.tile))
 
     @cached_property
-    def fused(self) -> Compiled | None:
+    def fused(self) -> None:
         """There is no compiled way."""
         return None
 
     @cached_property
-    def wide(self) -> Apply:
+    def wide(self) -> Prepared:
         """The same in float64."""
         return self.apply
 
     @cached_property
-    def reach(self) -> Apply:
+    def reach(self) -> Prepared:
         """Counts the marked pixels that each output looks at."""
         return self.weighted(("any",) * len(self.task.tile))
 
     @cached_property
-    def reach_positive(self) -> Apply:
+    def reach_positive(self) -> Prepared:
         """Counts those that have a positive weight."""
         return self.weighted(*self._signed(negative=False))
 
     @cached_property
-    def reach_negative(self) -> Apply:
+    def reach_negative(self) -> Prepared:
         """Counts those that have a negative weight."""
         return self.weighted(*self._signed(negative=True))
 
