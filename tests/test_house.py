@@ -224,7 +224,6 @@ MAY_LOOK = {
     "formats/source.py": "files that a caller has opened are of any type",
     "formats/__init__.py": "files that a caller has opened are of any type",
     "formats/tiff/samples.py": "tifffile gives a number for what has no name",
-    "runs/journal.py": "a value of any type has a fingerprint",
 }
 """Where what an object has is looked for by name, which is not ours."""
 
