@@ -78,6 +78,11 @@ class Header:
         """Bytes of a row of binary samples: eight to a byte in a bitmap."""
         return (self.width + 7) // 8 if self.is_bitmap else self.width * self.depth * (2 if self.most > 255 else 1)
 
+    @property
+    def end(self) -> int:
+        """Where binary samples end."""
+        return self.start + self.row * self.height
+
 
 def probe(source: Source, _options: ReadOptions) -> ImageInfo:
     """What a PNM file says of itself."""
@@ -99,16 +104,15 @@ def read(source: Source, options: ReadOptions) -> Image:
 
 @contextmanager
 def windows(source: Source, options: ReadOptions) -> Iterator[tuple[ImageInfo, PixelSource] | None]:
-    """A picture of binary samples, read a window at a time; None for numbers as text, and for bitmaps."""
+    """A picture of binary samples, read a window at a time; None for text and bitmaps, and for what `read` refuses."""
     with source.open() as stream:
         header = parsed(stream.read(LONGEST_HEADER))
         info, dtype = describe(header, source.size), np.dtype(">u2" if header.most > 255 else np.uint8)
         if options.max_pixels is not None:
             check_declared(info, options.max_pixels)
-        if header.is_plain or header.is_bitmap or source.path is None:
+        if header.is_plain or header.is_bitmap or source.path is None or header.end > source.size:
             yield None
             return
-        check_length(header, source.size)
         yield info, Bounded(Flat(stream, header.start, dtype, info.shape, header.kind.upper()), header.most)
 
 
@@ -138,9 +142,9 @@ def check_most(data: Array, most: int, title: str) -> None:
 
 def check_length(header: Header, length: int) -> None:
     """Refuse a file, of so many bytes, that ends before its pixels do."""
-    size, there = header.row * header.height, length - header.start
-    if there < size:
-        raise corrupt(header.kind.upper(), f"{size:,} bytes of pixels are declared, {there:,} follow")
+    if length < header.end:
+        said = f"{header.end - header.start:,} bytes of pixels are declared, {length - header.start:,} follow"
+        raise corrupt(header.kind.upper(), said)
 
 
 def parsed(head: bytes) -> Header:
@@ -213,7 +217,7 @@ def checked(header: Header) -> Header:
 def describe(header: Header, length: int) -> ImageInfo:
     """The header of a file of so many bytes as an image; a maximum other than the dtype's is kept for writing."""
     size = (header.height, header.width)
-    behind = 0 if header.is_plain else length - header.start - header.row * header.height
+    behind = 0 if header.is_plain else length - header.end
     wide = header.most > 255
     full = header.is_bitmap or header.most in FULL
     metadata: dict[str, Any] = {} if full else {"pnm": {"maxval": header.most}}
