@@ -1,17 +1,23 @@
 """Formats keep their contract: each gives what it does under the names that callers look for, and nothing beside."""
 
 import ast
+import os
 import subprocess
 import sys
 from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 import convcli
-from convcli.formats import FORMATS
+from convcli.errors import ConvError
+from convcli.formats import FORMATS, Format, probe, read
 from convcli.formats.contract import FormatModule
+from convcli.formats.source import source_of
+from convcli.image import Image, ImageInfo
 
 ROOT = Path(convcli.__file__).parent
 HOOKS = [each.name for each in fields(FormatModule)]
@@ -55,3 +61,74 @@ def test_a_format_loads_no_other_one(name):
     script = f"import sys; from convcli.formats import FORMATS; FORMATS[{name!r}].load(); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert set() == others & set(done.stdout.split())
+
+
+# A source is a file, bytes or a folder
+
+
+def test_a_folder_is_an_image_of_a_format_that_has_folders(tmp_path, monkeypatch):
+    """A format of one line and one module: bands of rows, each a file, named in a list."""
+    data = np.arange(35, dtype=np.uint8).reshape(7, 5)
+    folder = bands_of(data, tmp_path / "bands")
+    with pytest.raises(ConvError, match="is a folder, not a file") as refused:
+        probe(folder)
+    assert ("is-directory", str(folder)) == (refused.value.code, refused.value.where)
+
+    monkeypatch.setitem(sys.modules, "convcli.formats.banded", BANDED)
+    monkeypatch.setitem(FORMATS, "banded", Format("banded", "bands", "banded", (), dtypes=(), mark="bands.txt"))
+
+    assert ((7, 5), "banded") == (probe(folder).shape, probe(folder).format)
+    np.testing.assert_array_equal(data, read(folder).data, strict=True)
+
+
+@pytest.mark.parametrize(
+    ("part", "code", "words"),
+    [
+        ("../secret", "unsafe", "lies elsewhere"),
+        ("/etc/passwd", "unsafe", "lies elsewhere"),
+        ("gone", "not-found", "no such file"),
+        ("pipe", "not-regular", "is a pipe"),
+    ],
+)
+def test_a_part_of_a_folder_is_a_regular_file_in_it(part, code, words, tmp_path, monkeypatch):
+    folder = bands_of(np.zeros((2, 3), np.uint8), tmp_path / "bands")
+    (folder / "bands.txt").write_text(part)
+    (tmp_path / "secret").write_bytes(bytes(3))
+    os.mkfifo(folder / "pipe")
+    monkeypatch.setitem(sys.modules, "convcli.formats.banded", BANDED)
+    monkeypatch.setitem(FORMATS, "banded", Format("banded", "bands", "banded", (), dtypes=(), mark="bands.txt"))
+    with pytest.raises(ConvError, match=words) as refused:
+        read(folder)
+    assert code == refused.value.code
+
+
+def test_a_part_that_changes_between_two_looks_is_refused(tmp_path):
+    folder = bands_of(np.zeros((2, 3), np.uint8), tmp_path / "bands")
+    source = source_of(folder)
+    assert bytes(3) == source.head(3, "0")
+    (folder / "0").write_bytes(b"other")
+    with pytest.raises(ConvError, match="changed while it was read"):
+        source.head(3, "0")
+
+
+def bands_of(data, folder):
+    """A folder with the rows of a picture."""
+    folder.mkdir()
+    for number, row in enumerate(data):
+        (folder / str(number)).write_bytes(row.tobytes())
+    (folder / "bands.txt").write_text("\n".join(map(str, range(len(data)))))
+    return folder
+
+
+def probe_bands(source, _options):
+    names = source.head(1000, "bands.txt").decode().split()
+    return ImageInfo((len(names), len(source.head(1000, names[0]))), "uint8", "YX", "banded")
+
+
+def read_bands(source, options):
+    info = probe_bands(source, options)
+    rows = [source.head(info.shape[1], name) for name in source.head(1000, "bands.txt").decode().split()]
+    return Image(info, np.frombuffer(b"".join(rows), np.uint8).reshape(info.shape))
+
+
+BANDED = SimpleNamespace(FORMAT=FormatModule(probe_bands, read_bands, lambda *_: None))

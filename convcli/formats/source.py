@@ -1,4 +1,5 @@
-"""Where an image comes from: a regular file, or bytes that came through a pipe; checked before anything is opened.
+"""Where an image comes from: a regular file, bytes that came through a pipe, or a folder whose files are its parts;
+checked before anything is opened.
 
 A file is looked at when it is first named, and again whenever it is opened and closed: one that somebody writes to
 meanwhile would come out as parts of two pictures, and is refused.
@@ -12,7 +13,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO
 
 from convcli.errors import ConvError, UsageError
@@ -21,8 +22,8 @@ from convcli.records import record
 
 Readable = str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes]
 """An image file: its name, its content, or a file opened for reading."""
+FOLDER = "is a folder, not a file", "is-directory"
 KINDS = {
-    stat.S_IFDIR: ("is a folder, not a file", "is-directory"),
     stat.S_IFIFO: ("is a pipe, not a file; read it with '-' and '<'", "not-regular"),
     stat.S_IFSOCK: ("is a socket, not a file", "not-regular"),
     stat.S_IFCHR: ("is a device, not a file", "not-regular"),
@@ -35,9 +36,10 @@ LABELS = ("st_mode", "st_uid", "st_gid", "st_nlink")
 
 @record
 class Source:
-    """A readable image file: `path`, or `content` where there is no path; `size` in bytes.
+    """A readable image: the file or folder at `path`, or `content` where there is no path; `size` in bytes.
 
-    `seen` is what the system said of the file when it was first looked at; `streams` are those that are open on it.
+    `seen` is what the system said of it when it was first looked at, and `parts` of each file in a folder, by its name
+    ("a/b"); `streams` are those that are open, with what was seen of their files.
     """
 
     name: str
@@ -45,30 +47,52 @@ class Source:
     content: bytes
     size: int
     seen: os.stat_result | None = None
-    streams: list[BinaryIO] = field(default_factory=list)
+    parts: dict[str, os.stat_result] = field(default_factory=dict)
+    streams: list[tuple[os.stat_result | None, BinaryIO]] = field(default_factory=list)
+
+    @property
+    def is_folder(self) -> bool:
+        """True where the image is all that lies in a folder."""
+        return self.seen is not None and stat.S_ISDIR(self.seen.st_mode)
 
     @contextmanager
-    def open(self) -> Iterator[BinaryIO]:
-        """A new seekable stream at the start. ConvError: changed, at the beginning or at the end of the block."""
+    def open(self, part: str = "") -> Iterator[BinaryIO]:
+        """A new seekable stream at the start: of the file, or of a part of the folder.
+
+        Raises ConvError: changed, at the beginning or at the end of the block; for parts, those of `source_of`.
+        """
         if self.path is None:
             yield io.BytesIO(self.content)
             return
-        with self.path.open("rb") as stream:
-            self.streams.append(stream)
+        before = self._look(part) if part else self.seen
+        with (self.path / part).open("rb") as stream:
+            opened = before, stream
+            self.streams.append(opened)
             try:
                 self.check()
                 yield stream
                 self.check()
             finally:
-                self.streams.remove(stream)
+                self.streams.remove(opened)
+
+    def has(self, part: str) -> bool:
+        """Whether a folder has such a part."""
+        return self.path is not None and (self.path / part).is_file()
+
+    def _look(self, part: str) -> os.stat_result:
+        """What was first seen of a part, which names nothing outside of its folder."""
+        assert self.path is not None
+        if PurePosixPath(part).is_absolute() or ".." in PurePosixPath(part).parts:
+            raise ConvError(f"names a part that lies elsewhere: {part!r}", "unsafe")
+        return self.parts.setdefault(part, looked_at(self.path / part, f"{self.name}/{part}"))
 
     def check(self) -> None:
         """Refuse a file that has changed since it was first looked at: the one that is open, whatever has its name now.
 
         Raises ConvError: changed.
         """
-        for stream in self.streams:
-            if has_changed(self.seen, os.fstat(stream.fileno())):
+        for before, stream in self.streams:
+            if has_changed(before, os.fstat(stream.fileno())):
                 raise changed(self.name)
 
     def has_changed(self) -> bool:
@@ -85,9 +109,9 @@ class Source:
         with self.open() as stream:
             return stream.read()
 
-    def head(self, count: int) -> bytes:
+    def head(self, count: int, part: str = "") -> bytes:
         """The first bytes, fewer if the file is shorter."""
-        with self.open() as stream:
+        with self.open(part) as stream:
             return stream.read(count)
 
 
@@ -121,10 +145,11 @@ def has_changed(before: os.stat_result | None, after: os.stat_result) -> bool:
 
 
 def source_of(given: Readable | Source) -> Source:
-    """What was given, found to be a regular file with content; nothing else is ever opened (a pipe would block).
+    """What was given, found to be a regular file with content, or a folder; nothing else is ever opened (a pipe would
+    block), and a folder is an image where a format has folders.
 
     A text is a name; bytes are a file's content, and so is what an open file has from where it stands.
-    Raises ConvError: not-found, permission, is-directory, not-regular, empty.
+    Raises ConvError: not-found, permission, not-regular, empty.
     """
     if isinstance(given, Source):
         return given
@@ -134,7 +159,7 @@ def source_of(given: Readable | Source) -> Source:
         source = from_bytes(bytes(given))
     else:
         source = from_file(given)
-    if source.size == 0:
+    if source.size == 0 and not source.is_folder:
         raise ConvError("is empty (0 bytes)", "empty", where=source.name)
     return source
 
@@ -155,7 +180,16 @@ def from_file(file: IO[bytes]) -> Source:
 
 
 def from_path(path: Path, name: str) -> Source:
-    """A path as a source, under the name as it was given, looked at without opening it."""
+    """A path as a source, under the name as it was given."""
+    status = looked_at(path, name)
+    return Source(name, path, b"", 0 if stat.S_ISDIR(status.st_mode) else status.st_size, status)
+
+
+def looked_at(path: Path, name: str) -> os.stat_result:
+    """What the system says of a file or folder that can be read; it is not opened.
+
+    Raises ConvError: not-found, permission, not-regular.
+    """
     try:
         status = path.stat()
     except OSError as error:
@@ -167,7 +201,7 @@ def from_path(path: Path, name: str) -> Source:
         raise ConvError(*kind, where=name)
     if not os.access(path, os.R_OK):
         raise ConvError("permission denied", "permission", where=name)
-    return Source(name, path, b"", status.st_size, status)
+    return status
 
 
 def missing(path: Path, name: str, error: OSError) -> ConvError:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from convcli.errors import ConvError, UsageError
 from convcli.formats.contract import FormatModule
-from convcli.formats.source import Source
+from convcli.formats.source import FOLDER, Source
 from convcli.image import ImageInfo
 from convcli.samples import SAMPLES
 
@@ -27,7 +27,7 @@ class Format(NamedTuple):
     """A file format: the module that reads and writes it, how it is recognised, and what it holds.
 
     `magic` matches the first bytes; `samples` is empty where an image of any dimensions is held; `side` is the largest
-    width and height. A format without `dtypes` is read only.
+    width and height. A format without `dtypes` is read only. A folder is of a format if it has a file called `mark`.
     """
 
     name: str
@@ -38,6 +38,7 @@ class Format(NamedTuple):
     dtypes: tuple[str, ...] = NUMBERS
     samples: tuple[str, ...] = ()
     side: int = 2**31 - 1
+    mark: str = ""
 
     def load(self) -> FormatModule:
         """What the format's module gives; it is imported when it is first needed."""
@@ -93,7 +94,9 @@ HEAD = 16  # bytes that are enough to tell the formats apart
 
 
 def recognised(source: Source) -> Format:
-    """The format that the first bytes show."""
+    """The format that the first bytes show, or the names in a folder."""
+    if source.is_folder:
+        return of_folder(source)
     head = source.head(HEAD)
     for entry in FORMATS.values():
         if re.match(entry.magic, head, re.DOTALL):
@@ -103,6 +106,14 @@ def recognised(source: Source) -> Format:
     raise ConvError(
         f"is not an image in a known format, but {shown} beginning {head[:8]!r}; known are {known}", "unknown-format"
     )
+
+
+def of_folder(source: Source) -> Format:
+    """The format whose mark lies in a folder; there is no other image in one."""
+    for entry in FORMATS.values():
+        if entry.mark and source.has(entry.mark):
+            return entry
+    raise ConvError(*FOLDER)
 
 
 def by_suffix(name: str) -> Format | None:
