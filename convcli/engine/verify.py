@@ -33,16 +33,20 @@ def check_points(job: Job, values: Array, points: Iterable[Task]) -> None:
 def check_point(job: Job, task: Task, found: Array, known: Array | slice = slice(None)) -> None:
     """Compare one output (samples, filters, 1, 1) with the definition, those of its filters that are known."""
     if job.plan.problem.halves:
-        expected = whole(job, task, found.dtype)[:, known]
-        agree = np.array_equal(found.reshape(len(found), -1)[:, known], expected)
+        found, expected = found.reshape(len(found), -1)[:, known], whole(job, task, found.dtype)[:, known]
+        agree = np.array_equal(found, expected)
     else:
-        expected = point(job, task)[:, known]
-        allowed = slack(job, found.dtype)
-        agree = agrees(found[:, known].astype(np.float64), expected, allowed, found.dtype)
+        found, expected = found[:, known], point(job, task)[:, known]
+        agree = agrees(found, expected, slack(job, found.dtype))
     if not agree:
-        place, seen = ", ".join(str(start) for start, _ in task.tile), found[:, known].ravel()
-        message = f"output ({place}) is {seen} by {job.plan.method}, {expected.ravel()} by the definition"
-        raise ConvError(message, "verify")
+        raise differs(task, found, expected, job.plan.method)
+
+
+def differs(task: Task, found: Array, expected: Array, method: str) -> ConvError:
+    """The error for an output that is not what it should be."""
+    place = ", ".join(str(start) for start, _ in task.tile)
+    message = f"output ({place}) is {found.ravel()} by {method}, {expected.ravel()} by the definition"
+    return ConvError(message, "verify")
 
 
 def whole(job: Job, task: Task, dtype: np.dtype[Any]) -> Array:
@@ -133,14 +137,15 @@ def slack(job: Job, dtype: np.dtype[Any]) -> float:
     return rounding + filter_.approximation * unit
 
 
-def agrees(found: Array, expected: Array, allowed: float, dtype: np.dtype[Any]) -> bool:
-    """Whether stored samples are the expected ones, within `allowed` and their own precision."""
+def agrees(found: Array, expected: Array, allowed: float) -> bool:
+    """Whether stored samples are the expected ones of float64, within `allowed` and their own precision."""
+    dtype = found.dtype
     if dtype.kind in "iu":
         expected = np.clip(np.nan_to_num(expected, posinf=np.inf, neginf=-np.inf), *limits(dtype, expected.dtype))
     else:
         expected = np.where(np.isfinite(expected), np.clip(expected, *limits(dtype, expected.dtype)), expected)
         allowed = allowed + np.abs(expected) * np.finfo(dtype).eps
     with np.errstate(invalid="ignore"):
-        near = np.abs(found - expected) <= allowed
+        near = np.abs(found.astype(np.float64) - expected) <= allowed
     same = (found == expected) | (np.isnan(found) & np.isnan(expected))
     return bool(np.all(near | same))

@@ -18,8 +18,7 @@ from convcli.engine.prepared import Method
 from convcli.engine.slabs import Slab, Span, Task
 from convcli.engine.stages.filter import FilterStage
 from convcli.engine.tiles import centre_opacity, filter_block, finish, put_holes, tile_block
-from convcli.engine.verify import agrees, points_inside, slack
-from convcli.errors import ConvError
+from convcli.engine.verify import agrees, differs, points_inside, slack
 from convcli.filters.resampled import BLOCK, Resampled, ResampledFilter
 from convcli.methods.contract import Prepared
 from convcli.methods.workspace import Workspace
@@ -172,16 +171,16 @@ class ResampleStage(FilterStage):
     def check(self, slab: Slab, pixels: Array, values: Array, points: Iterable[Task]) -> None:
         """Compare those of the points that lie in a slab with what they are in float64, alone."""
         plan = replace(self.plan, problem=replace(self.plan.problem, itemsize=8), itemsize=8)
-        job = Job(replace(self, plan=plan), pixels, slab)
+        stage = replace(self, plan=plan)
+        job = Job(stage, pixels, slab)
         target, allowed = job.target(values), slack(job, values.dtype)
         for task in points_inside(slab, points):
-            found = target[job.place(task)].astype(np.float64)
             block = tile_block(job, task, "float64")
             results = np.empty((len(block), 1, *task.shape))
-            filter_block(job, TileMethod(self.filter, self.info, plan, task), block, results)
+            filter_block(job, stage.method_at(task), block, results)
             put_holes(job, block, task, results)
-            expected = np.empty_like(found)
+            found = target[job.place(task)]
+            expected = np.empty(found.shape)
             finish(job, results, centre_opacity(job, block, task), expected)
-            if not agrees(found, expected, allowed, target.dtype):
-                place = ", ".join(str(start) for start, _ in task.tile)
-                raise ConvError(f"output ({place}) is {found.ravel()}, {expected.ravel()} by the definition", "verify")
+            if not agrees(found, expected, allowed):
+                raise differs(task, found, expected, self.plan.method)
