@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import field
-from functools import cached_property
+from functools import cached_property, partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -190,13 +190,13 @@ class Stream:
         total, final = Counts(), len(self.stages) - 1
         reads = iter([step.slab for step in self.steps if not step.number])
         held: list[tuple[Slab, Array] | None] = [None] * len(self.stages)
-        made: list[Array] = []
+        made: list[list[Array]] = [[] for _ in self.stages]  # by each stage, for the next one
         with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
             coming: Future[Array] = reader.submit(self.read, next(reads), None)
             stored: Future[None] = writer.submit(_nothing)
             for number, slab in self.steps:
                 if number:
-                    pixels = gathered(slab, held[number], lambda _, part: np.copyto(part, made.pop(0)))
+                    pixels = gathered(slab, held[number], partial(_take, made[number - 1]))
                     held[number] = slab, pixels
                 else:
                     pixels = coming.result()
@@ -205,7 +205,7 @@ class Stream:
                 values, counts = self.compute(slab, number, pixels, progress)
                 del pixels
                 if number < final:
-                    made.append(values)
+                    made[number].append(values)
                     continue
                 total.add(counts)
                 stored.result()
@@ -277,6 +277,11 @@ def new(slab: Slab, before: Slab | None) -> list[Array]:
     """The stretches of a slab's rows that the slab before does not have."""
     known = np.isin(slab.positions, shared(slab, before))
     return [rows for place, rows in runs(slab.positions, known) if not known[place]]
+
+
+def _take(results: list[Array], _: Span, part: Array) -> None:
+    """Fill a part with the first of the results that were made for it."""
+    part[...] = results.pop(0)
 
 
 def _nothing() -> None:

@@ -214,8 +214,9 @@ class Stage(Protocol):
 
     def covering(self, rows: Array) -> Array:
         """All rows of the cuts that hold any of these, in order."""
-        starts = np.array([start for start, _ in self.cuts])
-        found = (self.cuts[place] for place in distinct(np.searchsorted(starts, rows, "right") - 1))
+        cuts = self.cuts
+        starts = np.array([start for start, _ in cuts])
+        found = (cuts[place] for place in distinct(np.searchsorted(starts, rows, "right") - 1))
         return np.concatenate([np.arange(*span) for span in found])
 
     def shape(self, slab: Slab) -> tuple[int, ...]:
