@@ -8,6 +8,7 @@ import pytest
 import tifffile
 
 from command import convcli
+from convcli import native
 from convcli.errors import ConvError
 from convcli.formats import FORMATS, ReadOptions, encode, probe, read, streamed, windows, write
 from convcli.formats.tiff.windows import Paged
@@ -90,7 +91,7 @@ def test_a_picture_by_windows_is_the_picture(name, dtype, samples, tmp_path):
     entry, image = FORMATS[name], picture(samples, dtype)
     path = tmp_path / f"a{(entry.suffixes or ('.tif',))[0]}"
     path.write_bytes(encode(image, entry))
-    assert (name in BY_WINDOWS) == check_windows(path, with_names(entry, image.info))
+    assert (name in BY_WINDOWS and (name != "png" or native.ROWS)) == check_windows(path, with_names(entry, image.info))
     assert (name in STREAMED) == entry.takes(image.info)
     if entry.takes(image.info):
         check_streamed(tmp_path / f"b{path.suffix}", image, entry)
@@ -194,6 +195,8 @@ WHOLE = [
 def test_what_is_in_memory_as_a_whole_is_said_with_the_reason(source, target, words, reason, tmp_path):
     if "nii" in source:
         pytest.importorskip("nibabel")
+    if source == "in.png" and not native.ROWS:
+        reason = "without its compiled code, convcli decodes PNG as a whole"
     pixels = np.random.default_rng(6).integers(0, 255, (700, 800), np.uint8)
     write(tmp_path / source, pixels)
     command = ("conv2d", tmp_path / source, "-k", "box:3", *words.split(), "--json")

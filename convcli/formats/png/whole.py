@@ -245,14 +245,9 @@ def chunk(kind: bytes, data: bytes) -> bytes:
     return b"".join((struct.pack(">I", len(data)), kind, data, struct.pack(">I", zlib.crc32(data, zlib.crc32(kind)))))
 
 
-FORMAT = FormatModule(
-    probe,
-    read,
-    write,
-    windows,
-    streamed,
-    takes=is_flat,
-    packs=always,
-    single=True,
-    whole="palettes, bits and interlaced rows are decoded as a whole",
+WHOLE = (
+    "palettes, bits and interlaced rows are decoded as a whole"
+    if native.ROWS
+    else "without its compiled code, convcli decodes PNG as a whole"
 )
+FORMAT = FormatModule(probe, read, write, windows, streamed, takes=is_flat, packs=always, single=True, whole=WHOLE)
