@@ -95,7 +95,7 @@ def test_terms_are_summed_in_float64_where_float32_spoils_a_tap(taps):
 def test_their_bits_depend_on_neither_threads_nor_memory(name, shape, border):
     image = (10 ** np.random.default_rng(5).uniform(-9, 9, shape)).astype(np.float32)
     kernel, axes = parse_kernel(name, len(shape)), "ZYX"[-len(shape) :]
-    limits = ({"threads": 1}, {"threads": 2}, {"threads": 1, "memory": 2**17}, {"threads": 2, "memory": 2**18})
+    limits = ({"threads": 1}, {"threads": 2}, {"threads": 1, "memory": 2**18}, {"threads": 2, "memory": 2**19})
     first, *others = (convolve(image, kernel, axes=axes, border=border, method="separable", **each) for each in limits)
     for other in others:
         np.testing.assert_array_equal(first, other)
