@@ -165,7 +165,7 @@ STAGED = [
     ("ZYX", (190, 20, 30), "dilate --3d -k box:3 --rates 1,2,3 -m fft"),
     ("YX", (300, 130), "dilate -k box:3 --chain 1,2,5"),
     ("YX", (300, 130), "dilate -k gaussian:1 --chain 1,2 -m fft --border wrap"),
-    ("YX", (600, 130), "dilate -k box:3 --chain 2,3,3 --border y=wrap,x=edge"),
+    ("CYX", (2, 500, 337), "dilate -k box:3 --chain 2,3,3 --border y=wrap,x=edge"),
     ("YXS", (300, 60, 3), "dilate -k box:3 -k laplacian --chain 1,2 --range rescale"),
     ("CYX", (4, 90, 60), "dilate -k box:3 -k gaussian:1 --combine mean --chain 1,2 -m gemm --border reflect"),
     ("CYX", (4, 30, 60), "dilate -k box:3 --chain 2,1 --nodata 7"),
