@@ -5,8 +5,9 @@ Every method is asked for a price or a reason why not; the cheapest is chosen an
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
-from math import ceil, prod
+from math import ceil, lcm, prod
 from typing import NamedTuple
 
 from convcli.errors import ConvError, UsageError
@@ -226,11 +227,31 @@ def halved(method: Method, problem: Problem, tile: Tile, axis: int) -> Tile:
     return tile if is_fixed(method, problem) else _halved(method, problem, tile, axis)
 
 
+def alike(plans: Sequence[Plan], axis: int) -> tuple[Plan, ...]:
+    """Plans for results of one size, cut at the same places along an axis; as they are where results would change.
+
+    Side by side, none then computes again what it has of the next slab.
+    """
+    free = [plan for plan in plans if not is_fixed(load(plan.method), plan.problem)]
+    step = lcm(*(_grain(load(plan.method), plan.problem, axis) for plan in free))
+    lengths = {plan.tile[axis] for plan in free}
+    if len(lengths) < 2 or step > min(lengths):
+        return tuple(plans)
+    length = min(lengths) // step * step
+    thinner = (replace(plan, tile=(*plan.tile[:axis], length, *plan.tile[axis + 1 :])) for plan in free)
+    return tuple(next(thinner) if plan in free else plan for plan in plans)
+
+
 def _halved(method: Method, problem: Problem, tile: Tile, axis: int) -> Tile:
     """The same wherever results change."""
-    grain = method.grain(problem.depthwise, axis) if axis < len(tile) - 1 and method.grain else 1
+    grain = _grain(method, problem, axis)
     half = min(tile[axis], ceil(tile[axis] / 2 / grain) * grain)
     return *tile[:axis], half, *tile[axis + 1 :]
+
+
+def _grain(method: Method, problem: Problem, axis: int) -> int:
+    """Outputs along an axis between which a tile may be cut."""
+    return method.grain(problem.depthwise, axis) if axis < len(problem.axes) - 1 and method.grain else 1
 
 
 def _least(method: Method, problem: Problem) -> int:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convcli import convolve
+from convcli import convolve, native
 from convcli.engine import workers
 from convcli.engine.job import Setup
 from convcli.filters.borders import parse_border
@@ -19,7 +19,7 @@ from convcli.image import ImageInfo
 from convcli.kernels.kernel import Kernel
 from convcli.methods import fft
 from convcli.methods.contract import load
-from convcli.planner import is_fixed, make_plan
+from convcli.planner import alike, is_fixed, make_plan
 
 IMAGES = (
     ((640, 500), "YX", "", 1),
@@ -102,3 +102,13 @@ def test_no_other_lengths_of_transforms_cost_less(sizes):
     upper = [min(n for n in fft.LENGTHS if n >= whole) for whole in wholes]
     tried = [[n for n in fft.LENGTHS if a.extent <= n <= most] for a, most in zip(axes, upper, strict=True)]
     assert min(map(cost, product(*tried))) == cost(fft.lengths(axes))
+
+
+@pytest.mark.skipif(not native.AVAILABLE, reason="without compiled loops no tile may be cut anew")
+def test_filters_side_by_side_are_cut_at_the_same_places_between_whole_blocks():
+    axes = [(padded(6000, 3, 1, rate, "same"), padded(6000, 3, 1, rate, "same")) for rate in (1, 2, 5)]
+    plans = [make_plan(Problem(each), method="direct", threads=2) for each in axes]
+    (length,) = {plan.tile[0] for plan in alike(plans, 0)}
+    assert 0 == length % (4 * 1 * 2 * 5)
+    assert 1 < len({plan.tile[0] for plan in plans})
+    assert {plan.tile[1:] for plan in plans} == {plan.tile[1:] for plan in alike(plans, 0)}

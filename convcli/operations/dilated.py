@@ -16,13 +16,12 @@ from convcli.image import ImageInfo
 from convcli.kernels.kernel import stack_kernels
 from convcli.operations.filter import Correlate, FilterWork, planned
 from convcli.operations.operation import ANYTHING, Limits, Work
-from convcli.planner import Plan
+from convcli.planner import Plan, alike
 from convcli.records import record, replace
 from convcli.samples import as_sample
 
 if TYPE_CHECKING:
     from convcli.engine.slabs import Stage
-    from convcli.planner import Plan
 
 Rate = tuple[int, ...]
 """One for each spatial axis."""
@@ -223,8 +222,9 @@ class SideBySideWork(Several):
         """The rates as one stage, cut as the one with the largest tiles."""
         from convcli.engine.stages.beside import BesideStage
 
-        stages = tuple(work.stage for work in self.works)
-        largest = max((work.plan for work in self.works), key=lambda plan: plan.tile)
+        plans = alike(self.plans, self.works[0].stage.axis)
+        stages = tuple(replace(work.stage, plan=plan) for work, plan in zip(self.works, plans, strict=True))
+        largest = max(plans, key=lambda plan: plan.tile)
         return (BesideStage(stages[0].filter, self.before, largest, stages),)
 
     @property
