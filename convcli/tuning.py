@@ -22,7 +22,7 @@ import numpy as np
 from convcli.api.filters import convolve
 from convcli.engine.steady import rank_of
 from convcli.filters.borders import parse_border
-from convcli.filters.filter import Filter
+from convcli.filters.filter import Correlation
 from convcli.image import ImageInfo
 from convcli.kernels.kernel import Kernel
 from convcli.machine import Machine, processor, unit_names
@@ -114,7 +114,7 @@ def time_case(case: Case, machine: Machine, rng: np.random.Generator) -> Iterato
     image, kernel = case.arrays(rng)
     ndim = kernel.ndim
     axes = "C" * bool(case.filters) + "ZYX"[-ndim:]
-    filter_ = Filter(
+    filter_ = Correlation(
         kernel,
         each=not kernel.bank,
         stride=(case.stride,) * ndim,

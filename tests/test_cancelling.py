@@ -7,7 +7,7 @@ from scipy import ndimage, signal
 from convcli import convolve
 from convcli.engine.steady import ranked
 from convcli.filters.borders import parse_border
-from convcli.filters.filter import Filter
+from convcli.filters.filter import Correlation
 from convcli.geometry.problem import ACCURACY
 from convcli.image import ImageInfo
 from convcli.kernels import parse_kernel
@@ -59,7 +59,7 @@ def definition(image, taps):
 
 def bytes_of_sums(kernel):
     """The item size that `separable` asks for."""
-    filter_ = Filter(kernel, stride=(1, 1), dilation=(1, 1), borders=parse_border("edge", "YX"))
+    filter_ = Correlation(kernel, stride=(1, 1), dilation=(1, 1), borders=parse_border("edge", "YX"))
     problem = ranked(filter_.problem(ImageInfo((2048, 2048), "float32", "YX")), kernel)
     return {candidate.method: candidate.itemsize for candidate in make_plan(problem).candidates}["separable"]
 

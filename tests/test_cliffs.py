@@ -17,7 +17,7 @@ from convcli.engine.slabs import narrowed
 from convcli.engine.stages.filter import FilterStage
 from convcli.engine.windows import Held, lean_window, read_window
 from convcli.filters.borders import Border, parse_border
-from convcli.filters.filter import Filter, Numbers
+from convcli.filters.filter import Correlation, Numbers
 from convcli.geometry.axis import padded
 from convcli.geometry.problem import Problem
 from convcli.image import Image, ImageInfo
@@ -56,7 +56,7 @@ def by_scipy(image, kernel, border="edge", value=0.0):
 
 def filter_of(kernel, border="edge", **numbers):
     one = (1,) * kernel.ndim
-    return Filter(
+    return Correlation(
         kernel,
         stride=one,
         dilation=one,

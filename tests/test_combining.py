@@ -8,7 +8,7 @@ import pytest
 from convcli import convolve
 from convcli.filters.borders import parse_border
 from convcli.filters.combining import ADDED, COMBINATIONS
-from convcli.filters.filter import Filter, Numbers
+from convcli.filters.filter import Correlation, Numbers
 from convcli.image import Image, ImageInfo
 from convcli.kernels.kernel import Kernel
 from convcli.kernels.pairs import pair_of
@@ -103,7 +103,7 @@ def test_opacity_and_unknown_pixels_are_those_of_the_steps(combine, nan, alpha):
 
 def plain(kernel, combine, numbers):
     borders = parse_border("edge", "YX")
-    return Filter(kernel, combine=combine, numbers=numbers, borders=borders, stride=(1, 1), dilation=(1, 1))
+    return Correlation(kernel, combine=combine, numbers=numbers, borders=borders, stride=(1, 1), dilation=(1, 1))
 
 
 @pytest.mark.parametrize("special", SPECIAL)
@@ -120,7 +120,7 @@ def test_a_depthwise_and_a_pointwise_step_are_those_two(special, multiplier):
         )
     pair = pair_of(Kernel.from_array("d", depthwise, bank=True), Kernel.from_array("p", mix), 2)
     info = ImageInfo(image.shape, "float32", "CYX")
-    filter_ = Filter(
+    filter_ = Correlation(
         pair.product, each=False, borders=parse_border("edge", "YX"), stride=(1, 1), dilation=(1, 1), pair=pair
     )
     result, _ = Ready(filter_).on(info, LIMITS).run(Image(info, image), verify=20)

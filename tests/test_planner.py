@@ -12,7 +12,7 @@ from convcli import convolve, native
 from convcli.engine import workers
 from convcli.engine.job import Setup
 from convcli.filters.borders import parse_border
-from convcli.filters.filter import Filter
+from convcli.filters.filter import Correlation
 from convcli.geometry.axis import padded
 from convcli.geometry.problem import Problem
 from convcli.image import ImageInfo
@@ -34,7 +34,7 @@ IMAGES = (
 def setup_of(shape, axes, samples, dtype, size, threads):
     """A plain kernel on such an image."""
     taps = np.random.default_rng(1).random((size, size))
-    filter_ = Filter(
+    filter_ = Correlation(
         Kernel.from_array("taps", taps), each=True, stride=(1, 1), dilation=(1, 1), borders=parse_border("edge", "YX")
     )
     info = ImageInfo(shape, dtype, axes, samples=samples or "")

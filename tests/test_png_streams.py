@@ -16,7 +16,7 @@ from convcli import formats, native
 from convcli.engine import run as engine
 from convcli.errors import ConvError
 from convcli.filters.borders import parse_border
-from convcli.filters.filter import Filter, Numbers
+from convcli.filters.filter import Correlation, Numbers
 from convcli.formats import FORMATS, ReadOptions, WriteOptions, encode, read
 from convcli.formats.png import stream as png_stream
 from convcli.image import Image, ImageInfo
@@ -46,7 +46,7 @@ def thin(request, monkeypatch):
 
 def run(source, target, *, border="reflect", stride=(1, 1), numbers=None, reading=None, **options):
     """The report of a file filtered with little memory."""
-    filter_ = Filter(
+    filter_ = Correlation(
         KERNEL, stride=stride, dilation=(1, 1), borders=parse_border(border, "YX"), numbers=numbers or Numbers()
     )
     settings = one.Settings(

@@ -12,7 +12,7 @@ from convcli.engine.stages.filter import FilterStage
 from convcli.engine.steady import ranked
 from convcli.errors import ConvError, UsageError
 from convcli.filters.borders import parse_border
-from convcli.filters.filter import Filter
+from convcli.filters.filter import Correlation
 from convcli.image import ImageInfo
 from convcli.kernels.kernel import Kernel
 from convcli.methods import METHODS
@@ -75,7 +75,7 @@ def test_a_box_of_a_bank_alone_is_that_of_the_whole(method, dtype):
     pixels, taps = (rng.random((24, 150, 90)) * 250).astype(dtype), rng.random((20, 24, 3, 3))
     info, steps = ImageInfo(pixels.shape, dtype, "CYX"), {"stride": (1, 1), "dilation": (1, 1)}
     bank = Kernel.from_array("bank", taps, bank=True)
-    filter_ = Filter(bank, each=False, borders=parse_border("reflect", "YX"), **steps)
+    filter_ = Correlation(bank, each=False, borders=parse_border("reflect", "YX"), **steps)
     plan = make_plan(filter_.problem(info), method=method, threads=2)
     check_boxes((FilterStage(filter_, info, plan),), pixels, rng, count=6)
 

@@ -19,7 +19,7 @@ from convcli.engine.steady import rank_of
 from convcli.errors import ConvError
 from convcli.filters.borders import BORDERS, parse_border
 from convcli.filters.combining import COMBINATIONS
-from convcli.filters.filter import Filter, Numbers
+from convcli.filters.filter import Correlation, Numbers
 from convcli.formats import WriteOptions, read
 from convcli.image import Image, ImageInfo
 from convcli.kernels.kernel import Kernel
@@ -80,7 +80,7 @@ def draw_filter(rng, axes, shape, ndim, method, ranges=("clip", "clip", "rescale
     if bank:
         taps = rng.random((int(rng.integers(1, 4)), size["C"], *taps.shape))
     border = str(rng.choice([rule for rule in BORDERS if rule != "constant"] + ["constant=3"]))
-    return Filter(
+    return Correlation(
         Kernel.from_array("drawn", taps, bank=bank),
         each=not bank,
         stride=tuple(int(n) for n in rng.integers(1, 3, ndim)),
@@ -125,7 +125,7 @@ def test_the_short_way_does_not_show(thin):
         data = (rng.random((700, 300)) * 250).astype(dtype)
         data[5:9, 299] = np.nan if dtype == "float32" else 0
         info = ImageInfo(data.shape, dtype, "YX")
-        filter_ = Filter(
+        filter_ = Correlation(
             Kernel.from_array("k", rng.random((5, 7)), bank=False),
             stride=(1, 1),
             dilation=(1, 1),
@@ -211,7 +211,7 @@ def test_slabs_share_rows_without_reading_them_twice(thin):
     data = np.random.default_rng(2).integers(0, 255, (64, 32, 32), np.uint8)
     info = ImageInfo(data.shape, "uint8", "ZYX")
     kernel = Kernel.from_array("k", np.ones((7, 3, 3)) / 63, bank=False)
-    filter_ = Filter(kernel, stride=(1,) * 3, dilation=(1,) * 3, borders=parse_border("edge", "ZYX"))
+    filter_ = Correlation(kernel, stride=(1,) * 3, dilation=(1,) * 3, borders=parse_border("edge", "ZYX"))
     plan = narrowed(FilterStage(filter_, info, replace(make_plan(filter_.problem(info)), memory=2**17))).plan
     source, target = Array(data), Array(np.zeros_like(data))
     stream = engine.Stream((FilterStage(filter_, info, plan),), plan.memory, source, target)
@@ -224,7 +224,7 @@ def test_slabs_share_rows_without_reading_them_twice(thin):
 def test_slabs_fit_the_memory_and_cover_all():
     info = ImageInfo((2, 100, 3, 64, 64), "uint16", "TZCYX")
     kernel = Kernel.from_array("k", np.ones((5, 5, 5)), bank=False)
-    filter_ = Filter(kernel, stride=(1,) * 3, dilation=(1,) * 3, borders=parse_border("wrap", "ZYX"))
+    filter_ = Correlation(kernel, stride=(1,) * 3, dilation=(1,) * 3, borders=parse_border("wrap", "ZYX"))
     for most in (2**19, 2**21, 2**23, 2**26):
         plan = narrowed(FilterStage(filter_, info, replace(make_plan(filter_.problem(info)), memory=SHARE * most))).plan
         setup, covered = FilterStage(filter_, info, plan), np.zeros(info.shape, int)
@@ -274,7 +274,7 @@ def run(folder, name, kind="", *, memory=SMALL, **options):
 
     out = folder / f"{name}-{kind}.tif"
     kernel = Kernel.from_array("k", np.arange(1.0, 10).reshape(3, 3) / 45, bank=False)
-    filter_ = Filter(kernel, stride=(1, 1), dilation=(1, 1), borders=parse_border("reflect", "YX"))
+    filter_ = Correlation(kernel, stride=(1, 1), dilation=(1, 1), borders=parse_border("reflect", "YX"))
     settings = Settings(limits=Limits("direct", 2, memory), writing=WriteOptions(**options), verify=5)
     return process(Ready(filter_), settings, str(folder / f"{name}.tif"), str(out)), out
 
@@ -330,7 +330,7 @@ def test_a_stream_writes_the_compression_that_is_asked_for(name, compression, tm
 
 def test_a_new_ome_tiff_is_the_one_that_is_written_at_once(tmp_path, thin, monkeypatch):
     np.save(tmp_path / "in.npy", STACK.reshape(2, 3, 4, 90, 100))
-    filter_ = Filter(Kernel.from_array("k", np.ones((3, 3)) / 9, bank=False), stride=(1, 1), dilation=(1, 1),
+    filter_ = Correlation(Kernel.from_array("k", np.ones((3, 3)) / 9, bank=False), stride=(1, 1), dilation=(1, 1),
                      borders=parse_border("edge", "YX"))  # fmt: skip
     settings = one.Settings(limits=Limits("auto", 1, SMALL), reading=formats.ReadOptions(axes="TZCYX"))
     for name in ("a.tif", "b.tif"):
@@ -363,7 +363,7 @@ def test_channels_that_a_bank_makes_are_written_side_by_side(tmp_path, thin, mon
     tifffile.imwrite(tmp_path / "in.tif", STACK, compression="zlib", metadata={"axes": "CYX"}, rowsperstrip=13)
     bank = np.random.default_rng(5).random((5, 24, 3, 3))
     np.save(tmp_path / "bank.npy", bank)
-    filter_ = Filter(Kernel.from_array("bank", bank, bank=True), each=False, stride=(1, 1), dilation=(1, 1),
+    filter_ = Correlation(Kernel.from_array("bank", bank, bank=True), each=False, stride=(1, 1), dilation=(1, 1),
                      borders=parse_border("edge", "YX"))  # fmt: skip
     settings = one.Settings(limits=Limits("auto", 1, 2**20))
     one.process(Ready(filter_), settings, str(tmp_path / "in.tif"), str(tmp_path / "a.tif"))

@@ -16,7 +16,7 @@ from convcli.engine.slabs import PATIENCE, narrowed
 from convcli.engine.stages.filter import FilterStage
 from convcli.engine.workers import Team
 from convcli.filters.borders import parse_border
-from convcli.filters.filter import Filter
+from convcli.filters.filter import Correlation, Filter
 from convcli.image import Image, ImageInfo
 from convcli.kernels.kernel import Kernel
 from convcli.operations.filter import FilterWork
@@ -214,7 +214,10 @@ def test_memory_and_narrow_slabs_cut_between_whole_blocks(size, part, monkeypatc
     rng = np.random.default_rng(6)
     taps, image = rng.random((size, size)), rng.standard_normal((430, 300)).astype(np.float32)
     steps = {"stride": (1, 1), "dilation": (1, 1), "borders": parse_border("edge", "YX")}
-    filter_, info = Filter(Kernel.from_array("taps", taps), each=True, **steps), ImageInfo(image.shape, "float32", "YX")
+    filter_, info = (
+        Correlation(Kernel.from_array("taps", taps), each=True, **steps),
+        ImageInfo(image.shape, "float32", "YX"),
+    )
     method = "direct" if size < 7 else "minimal"
     plan = planner.make_plan(filter_.problem(info), method=method)
     thin = narrowed(
@@ -244,7 +247,7 @@ def test_opacity_is_premultiplied_by_all_threads(asked):
 
     taps = np.random.default_rng(5).random((5, 7)) / 35
     steps = {"stride": (1, 1), "dilation": (1, 1), "borders": parse_border("edge", "YX")}
-    filter_ = Filter(Kernel.from_array("taps", taps), each=True, **steps)
+    filter_ = Correlation(Kernel.from_array("taps", taps), each=True, **steps)
     image = Image(ImageInfo((90, 80, 4), "uint8", "YXS", samples="rgb+alpha"), np.full((90, 80, 4), 200, np.uint8))
     plan = planner.make_plan(filter_.problem(image.info), method="direct", threads=2)
     run((FilterStage(filter_, image.info, plan),), image.data, execute=run_all)

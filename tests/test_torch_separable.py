@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from convcli.filters.borders import parse_border
-from convcli.filters.filter import Filter
+from convcli.filters.filter import Correlation
 from convcli.image import Image, ImageInfo
 from convcli.kernels.kernel import Kernel
 from convcli.kernels.pairs import Pair
@@ -40,7 +40,7 @@ def filter_of(kernel, stride, padding, **more):
     ndim = kernel.ndim
     pads = tuple((p, p) for p in padding)
     borders = parse_border("zero", "ZYX"[-ndim:])
-    return Filter(kernel, each=False, stride=stride, padding=pads, borders=borders, **more)
+    return Correlation(kernel, each=False, stride=stride, padding=pads, borders=borders, **more)
 
 
 def computed(operation, image):

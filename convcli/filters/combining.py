@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from convcli.errors import UsageError
-from convcli.filters.filter import LEAVING_OUT, Filter, Folded
+from convcli.filters.filter import LEAVING_OUT, Correlation, Filter, Folded
 from convcli.image import ImageInfo
 from convcli.kernels.kernel import folded
 from convcli.records import replace
@@ -27,7 +27,7 @@ def check_combination(combine: str, outputs: int) -> None:
         raise UsageError("--combine needs several kernels: repeat -k, or give a filter bank")
 
 
-def joined(filter_: Filter, info: ImageInfo) -> Filter:
+def joined(filter_: Correlation, info: ImageInfo) -> Correlation:
     """The filter with its results added up by its taps, where that gives what adding up results would.
 
     It does not where results are divided before: by the weight of known pixels, or by an opacity of their own.

@@ -31,6 +31,13 @@ FILTERS = "m"
 """The axis of several results while pixels are computed; it becomes part of C in the output."""
 
 
+Pads = str | tuple[tuple[int, int], ...]
+"""A rule, or (begin, end) for each spatial axis."""
+Spacing = Mapping[str, tuple[float, str]]
+Places = Mapping[str, tuple[float, float]]
+"""Where outputs lie along axes, in samples of the input: (first, step)."""
+
+
 @record
 class Numbers:
     """How samples become numbers and results become samples again.
@@ -78,32 +85,45 @@ class Folded:
 
 @record
 class Filter:
-    """A kernel with everything that says how it is applied.
+    """A kernel, and what every way of applying it makes of an image: axes, samples and numbers.
 
-    `kernel` is plain, or a bank (O, I/g, ...); with `each` its O filters act on every channel alone.
-    Sequences have one entry per spatial axis. `padding` is a rule or (begin, end) pairs. `approximation` is how much of
-    the kernel, relative to sum|k|, separable terms may leave out. `pair` holds the two steps whose product a bank is,
-    where it is computed by them; `steps` holds the filters whose results the kernel adds up, where it stands for
-    several. `middles` are the places, in an output's window, of the pixel that it stands for, one for each phase;
-    without them that is the one under the kernel's centre. `warnings` and `remarks` tell how it was built.
+    `kernel` is plain, or a bank (O, I/g, ...); with `each` its O filters act on every channel alone. `borders` has one
+    entry per spatial axis. `approximation` is how much of the kernel, relative to sum|k|, separable terms may leave
+    out. `warnings` and `remarks` tell how it was built. What becomes of sizes is a matter of the kind of filter.
     """
 
     kernel: Kernel
     each: bool = True
     flip: bool = False
-    combine: str = "stack"
-    stride: tuple[int, ...] = ()
-    dilation: tuple[int, ...] = ()
-    padding: str | tuple[tuple[int, int], ...] = "same"
     borders: tuple[Border, ...] = ()
     groups: int = 1
     approximation: float = 0.0
     numbers: Numbers = field(default_factory=Numbers)
-    pair: Pair | None = None
-    steps: Folded | None = None
-    middles: tuple[tuple[int, ...], ...] = ()
     warnings: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+
+    @property
+    def combine(self) -> str:
+        """What several results become."""
+        return "stack"
+
+    @property
+    def pair(self) -> Pair | None:
+        """The two steps whose product a bank is, where it is computed by them."""
+        return None
+
+    @property
+    def steps(self) -> Folded | None:
+        """The filters whose results the kernel adds up, where it stands for several."""
+        return None
+
+    @property
+    def middles(self) -> tuple[tuple[int, ...], ...]:
+        """The places, in an output's window, of the pixel that it stands for, one for each phase.
+
+        Without them that is the one under the kernel's centre.
+        """
+        return ()
 
     @property
     def ndim(self) -> int:
@@ -148,15 +168,6 @@ class Filter:
         """Result channels per input channel (each) or in all (bank)."""
         return 1 if self.combine != "stack" else self.kernel.outputs
 
-    def geometry(self, info: ImageInfo) -> tuple[Geometry, ...]:
-        """Sizes, strides, dilations and padding along each spatial axis."""
-        axes = []
-        for place, letter in enumerate(self.spatial):
-            rule = self.padding if isinstance(self.padding, str) else self.padding[place]
-            kernel, centre = self.kernel.spatial[place], self.kernel.centre[place]
-            axes.append(padded(info.size(letter), kernel, self.stride[place], self.dilation[place], rule, centre))
-        return tuple(axes)
-
     def channels(self, info: ImageInfo) -> int:
         """Input channels that meet the bank: those it sums over, times the groups; alpha is left out if that fits."""
         wanted = self.kernel.inputs * self.groups
@@ -180,42 +191,19 @@ class Filter:
             raise ConvError(f"a {self.ndim}-D filter needs axis {missing[0]}, the image has {found}; {way}", "shape")
         return _layout(info.axes, self.spatial, self.results, each=self.each)
 
-    def problem(self, info: ImageInfo, rank: int | None = None) -> Problem:
-        """The sizes and precision that the planner needs; `rank` is the number of separable terms, where known."""
-        layout = self.layout(info)
-        if self.numbers.linear and info.samples == "cmyk":
-            raise ConvError("CMYK has no linear light; leave --linear out", "dtype")
-        channels = 1 if self.each else self.channels(info)
-        rest = prod(info.size(letter) for letter in layout.loops + layout.samples)
-        working = f"float{8 * self._itemsize(info)}"
-        return Problem(
-            axes=self.geometry(info),
-            planes=rest,
-            channels_in=channels,
-            channels_out=self.kernel.outputs,
-            groups=1 if self.each else self.groups,
-            rank=len(self.kernel.terms) or rank,
-            border=tuple(map(str, self.borders)),
-            itemsize=self._itemsize(info),
-            tolerance=self._tolerance(info),
-            exact=self._exact(info),
-            approximation=self.approximation,
-            together=prod(info.size(letter) for letter in layout.samples),
-            plain=info.dtype == working and self.keeps_results(info, working),
-            multiplier=self.pair.multiplier if self.pair else 0,
-            halves=halves(self, info),
-            local=self.promises_each(info),
-        )
+    def sizes(self, info: ImageInfo) -> dict[str, int]:
+        """How many outputs there are along each spatial axis; a kind of filter says."""
+        raise NotImplementedError
 
-    def promises_each(self, info: ImageInfo) -> bool:
-        """True where accuracy holds at each output: of each channel alone, results or pixels in floating point."""
-        return not (self.pair or self.kernel.inputs > 1 or all(map(_is_integer, (info.dtype, self.output_dtype(info)))))
+    def places(self, info: ImageInfo) -> Places:
+        """Where they lie along each spatial axis; a kind of filter says."""
+        raise NotImplementedError
 
     def output_info(self, info: ImageInfo) -> ImageInfo:
         """What the result will be, before any pixel is read."""
-        layout = self.layout(info)
+        layout, places = self.layout(info), self.places(info)
         sizes = {letter: info.size(letter) for letter in info.axes}
-        sizes.update(zip(self.spatial, (axis.output for axis in self.geometry(info)), strict=True))
+        sizes.update(self.sizes(info))
         if self.results > 1 or (layout.channel and FILTERS in layout.outputs):
             sizes["C"] = self.results * (sizes.get("C", 1) if self.each else 1)
         axes = layout.axes
@@ -230,10 +218,14 @@ class Filter:
             dtype=self.output_dtype(info),
             samples=samples.removesuffix("+alpha") if self.drops_alpha(info) else samples,
             missing=as_sample(info.missing, self.output_dtype(info)),
-            spacing=self._spacing(info.spacing),
-            grid=self._grid(info),
-            metadata=self._metadata(info.metadata),
+            spacing=moved_spacing(info.spacing, places),
+            grid=moved_grid(info.grid, places),
+            metadata=self._metadata(info.metadata, places),
         )
+
+    def promises_each(self, info: ImageInfo) -> bool:
+        """True where accuracy holds at each output: of each channel alone, results or pixels in floating point."""
+        return not (self.pair or self.kernel.inputs > 1 or all(map(_is_integer, (info.dtype, self.output_dtype(info)))))
 
     def output_dtype(self, info: ImageInfo) -> str:
         """The sample type of the result: as asked, else the input's for pictures and floating point for features."""
@@ -273,12 +265,12 @@ class Filter:
         colours = not numbers.linear and not (self.each and info.has_alpha) and self.combine == "stack"
         return plain and colours and self.output_dtype(info) == working
 
-    def _metadata(self, metadata: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _metadata(self, metadata: Mapping[str, Any], places: Places) -> Mapping[str, Any]:
         """The metadata with fewer pixels per inch or centimetre where outputs lie further apart, and its scaling."""
         changed = dict(metadata)
         if "resolution" in metadata:
             x, y, unit = metadata["resolution"]
-            changed["resolution"] = (x / self.stride[-1], y / self.stride[-2], unit)
+            changed["resolution"] = (x / places["X"][1], y / places["Y"][1], unit)
         if "scaling" in metadata:
             slope, inter = metadata["scaling"]
             changed["scaling"] = (slope, inter and inter * (self._gain() or 0.0))
@@ -299,19 +291,6 @@ class Filter:
         if sums == {0.0}:
             return 0.0
         return sums.pop() * (added or 1) * self.numbers.scale if linear and len(sums) == 1 else None
-
-    def _spacing(self, spacing: Mapping[str, tuple[float, str]]) -> dict[str, tuple[float, str]]:
-        steps = dict(zip(self.spatial, self.stride, strict=True))
-        return {letter: (value * steps.get(letter, 1), unit) for letter, (value, unit) in spacing.items()}
-
-    def _grid(self, info: ImageInfo) -> dict[str, tuple[float, float]]:
-        """Where outputs lie: under the kernel's centre, a stride apart."""
-        grid = dict(info.grid)
-        for letter, axis, centre in zip(self.spatial, self.geometry(info), self.kernel.centre, strict=True):
-            first, step = grid.pop(letter, (0.0, 1.0))
-            place = first + step * (centre * axis.dilation - axis.begin), step * axis.stride
-            grid |= {letter: place} if place != (0.0, 1.0) else {}
-        return grid
 
     def _itemsize(self, info: ImageInfo) -> int:
         size = self.kernel.absolute_sum()
@@ -341,6 +320,92 @@ class Filter:
         return (
             small and constants and not self.kernel.terms and all(float(v).is_integer() for v in self.kernel.values())
         )
+
+
+@record
+class Windowed(Filter):
+    """A filter each of whose outputs reads one window of the image: a single problem for the planner."""
+
+    def geometry(self, info: ImageInfo) -> tuple[Geometry, ...]:
+        """The windows along each spatial axis; a kind of filter says."""
+        raise NotImplementedError
+
+    def sizes(self, info: ImageInfo) -> dict[str, int]:
+        """As many outputs as windows."""
+        return dict(zip(self.spatial, (axis.output for axis in self.geometry(info)), strict=True))
+
+    def problem(self, info: ImageInfo, rank: int | None = None) -> Problem:
+        """The sizes and precision that the planner needs; `rank` is the number of separable terms, where known."""
+        layout = self.layout(info)
+        if self.numbers.linear and info.samples == "cmyk":
+            raise ConvError("CMYK has no linear light; leave --linear out", "dtype")
+        channels = 1 if self.each else self.channels(info)
+        rest = prod(info.size(letter) for letter in layout.loops + layout.samples)
+        working = f"float{8 * self._itemsize(info)}"
+        return Problem(
+            axes=self.geometry(info),
+            planes=rest,
+            channels_in=channels,
+            channels_out=self.kernel.outputs,
+            groups=1 if self.each else self.groups,
+            rank=len(self.kernel.terms) or rank,
+            border=tuple(map(str, self.borders)),
+            itemsize=self._itemsize(info),
+            tolerance=self._tolerance(info),
+            exact=self._exact(info),
+            approximation=self.approximation,
+            together=prod(info.size(letter) for letter in layout.samples),
+            plain=info.dtype == working and self.keeps_results(info, working),
+            multiplier=self.pair.multiplier if self.pair else 0,
+            halves=halves(self, info),
+            local=self.promises_each(info),
+        )
+
+
+@record
+class Correlation(Windowed):
+    """A kernel that is laid on every pixel, or on some.
+
+    Sequences have one entry per spatial axis. `padding` is a rule or (begin, end) pairs. `pair` holds the two steps
+    whose product a bank is, where it is computed by them; `steps` holds the filters whose results the kernel adds up,
+    where it stands for several. `middles` are the places, in an output's window, of the pixel that it stands for.
+    """
+
+    combine: str = "stack"
+    stride: tuple[int, ...] = ()
+    dilation: tuple[int, ...] = ()
+    padding: Pads = "same"
+    pair: Pair | None = None
+    steps: Folded | None = None
+    middles: tuple[tuple[int, ...], ...] = ()
+
+    def geometry(self, info: ImageInfo) -> tuple[Geometry, ...]:
+        """Sizes, strides, dilations and padding along each spatial axis."""
+        axes = []
+        for place, letter in enumerate(self.spatial):
+            rule = self.padding if isinstance(self.padding, str) else self.padding[place]
+            kernel, centre = self.kernel.spatial[place], self.kernel.centre[place]
+            axes.append(padded(info.size(letter), kernel, self.stride[place], self.dilation[place], rule, centre))
+        return tuple(axes)
+
+    def places(self, info: ImageInfo) -> Places:
+        """Where outputs lie: under the kernel's centre, a stride apart."""
+        axes = zip(self.spatial, self.geometry(info), self.kernel.centre, strict=True)
+        return {letter: (centre * axis.dilation - axis.begin, axis.stride) for letter, axis, centre in axes}
+
+
+def moved_spacing(spacing: Spacing, places: Places) -> Spacing:
+    """The distances between samples where these have moved."""
+    return {letter: (step * places.get(letter, (0, 1))[1], unit) for letter, (step, unit) in spacing.items()}
+
+
+def moved_grid(grid: Mapping[str, tuple[float, float]], places: Places) -> Mapping[str, tuple[float, float]]:
+    """Where samples lie in those of the file, which have moved: first and step, where these are not 0 and 1."""
+    found = {}
+    for letter in dict.fromkeys([*grid, *places]):
+        (first, step), (offset, factor) = grid.get(letter, (0.0, 1.0)), places.get(letter, (0.0, 1.0))
+        found[letter] = first + step * offset, step * factor
+    return {letter: place for letter, place in found.items() if place != (0.0, 1.0)}
 
 
 @lru_cache(maxsize=64)

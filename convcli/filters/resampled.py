@@ -12,8 +12,7 @@ from functools import cached_property
 from math import ceil, floor, fsum
 
 from convcli.errors import ConvError
-from convcli.filters.filter import Filter
-from convcli.filters.transposed import denser
+from convcli.filters.filter import Places, Windowed
 from convcli.geometry.axis import Geometry
 from convcli.image import ImageInfo
 from convcli.kernels.resampling import CURVES, Curve
@@ -105,7 +104,7 @@ class Resampled(Geometry):
 
 
 @record
-class ResampledFilter(Filter):
+class ResampledFilter(Windowed):
     """An enlargement. As a `Filter` it says what becomes of axes, samples and numbers; `kernel` is a single tap.
 
     `name` is that of the curve, `scale` the factor along each spatial axis; with `inside` the border has no part.
@@ -140,9 +139,7 @@ class ResampledFilter(Filter):
         """The most that the weights make of pixels of size 1: they sum to 1, but Lanczos has negative ones."""
         return 1.0 if self.name == "nearest" else 2.0**self.ndim
 
-    def output_info(self, info: ImageInfo) -> ImageInfo:
-        """What the result will be: other distances between pixels."""
-        axes = dict(zip(self.spatial, self.geometry(info), strict=True))
-        steps = {letter: axis.size / axis.wanted for letter, axis in axes.items()}
-        places = {letter: ((step - 1) / 2, step) for letter, step in steps.items()}
-        return denser(super().output_info(info), {letter: axis.wanted for letter, axis in axes.items()}, places)
+    def places(self, info: ImageInfo) -> Places:
+        """Pixel centres at halves, at both ends alike."""
+        steps = (axis.size / axis.wanted for axis in self.geometry(info))
+        return {letter: ((step - 1) / 2, step) for letter, step in zip(self.spatial, steps, strict=True)}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from convcli.errors import ConvError
 from convcli.filters.borders import Border
-from convcli.filters.filter import Filter
+from convcli.filters.filter import Correlation, Filter, Pads, Places
 from convcli.geometry.axis import tf_same_padding
 from convcli.geometry.phases import Phase, Piece, phases, pieces
 from convcli.geometry.sizes import Transposed
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 Place = tuple[tuple[slice, ...], tuple[slice, ...]]
 """Where the results of a phase lie in the output, and which cells of a tile have them."""
 Tile = tuple[tuple[int, int], ...]
-Pads = str | tuple[tuple[int, int], ...]
 
 
 @record
@@ -41,7 +40,7 @@ class Part:
     """
 
     pieces: tuple[Piece, ...]
-    filter: Filter
+    filter: Correlation
 
     def places(self, tile: Tile, outputs: Tile) -> Iterator[Place]:
         """Where in a box of outputs the results of a tile of cells belong, phase by phase."""
@@ -63,17 +62,17 @@ class Part:
 class TransposedFilter(Filter):
     """A kernel laid on the output at every pixel. As a `Filter` it says what becomes of axes, samples and numbers.
 
-    `kernel` is plain, or a bank from input to output channels, (O, I/g, ...), see `forward`. `up`, `spread` and `crop`
-    are the stride, the dilation and the padding; `extra` is the output padding, `wanted` the output size instead.
+    `kernel` is plain, or a bank from input to output channels, (O, I/g, ...), see `forward`. `output_size` decides
+    the output padding, where it is given.
     `overlap` divides every output by the weights of the known pixels that overlap there; a border of zeros has none.
     Where nothing lands the result is unknown, 0 / 0.
     """
 
-    up: tuple[int, ...] = ()
-    spread: tuple[int, ...] = ()
-    crop: Pads = "same"
-    extra: tuple[int, ...] = ()
-    wanted: tuple[int, ...] = ()
+    stride: tuple[int, ...] = ()
+    dilation: tuple[int, ...] = ()
+    padding: Pads = "same"
+    output_padding: tuple[int, ...] = ()
+    output_size: tuple[int, ...] = ()
     overlap: bool = False
 
     @property
@@ -94,19 +93,22 @@ class TransposedFilter(Filter):
         return tuple(self._axis(place, letter, info.size(letter)) for place, letter in enumerate(self.spatial))
 
     def _axis(self, place: int, letter: str, size: int) -> Transposed:
-        bare = Transposed(size, self.kernel.spatial[place], self.up[place], self.spread[place])
-        begin, end = crops(bare, self.crop if isinstance(self.crop, str) else self.crop[place])
-        axis = bare._replace(begin=begin, end=end, extra=self.extra[place] if self.extra else 0)
-        if self.wanted:
-            axis = axis._replace(extra=self.wanted[place] - axis.possible[0])
+        bare = Transposed(size, self.kernel.spatial[place], self.stride[place], self.dilation[place])
+        begin, end = crops(bare, self.padding if isinstance(self.padding, str) else self.padding[place])
+        axis = bare._replace(begin=begin, end=end, extra=self.output_padding[place] if self.output_padding else 0)
+        if self.output_size:
+            axis = axis._replace(extra=self.output_size[place] - axis.possible[0])
         return checked(axis, letter)
 
-    def output_info(self, info: ImageInfo) -> ImageInfo:
-        """What the result will be: more pixels, closer together."""
+    def sizes(self, info: ImageInfo) -> dict[str, int]:
+        """More pixels."""
+        return dict(zip(self.spatial, (axis.output for axis in self.axes(info)), strict=True))
+
+    def places(self, info: ImageInfo) -> Places:
+        """Closer together."""
         axes = self.axes(info)
-        sizes = dict(zip(self.spatial, (axis.output for axis in axes), strict=True))
         firsts = (((axis.begin - (axis.extent - 1) / 2) / axis.stride, 1 / axis.stride) for axis in axes)
-        return denser(super().output_info(info), sizes, dict(zip(self.spatial, firsts, strict=True)))
+        return dict(zip(self.spatial, firsts, strict=True))
 
     def parts(self, info: ImageInfo) -> list[Part]:
         """The ordinary filters that compute all outputs, the one with the most work first.
@@ -116,10 +118,10 @@ class TransposedFilter(Filter):
         whole = self.keeps_results(info, f"float{8 * self._itemsize(info)}")
         return list(_parts(self, self.axes(info), whole=whole))
 
-    def ordinary(self, each: tuple[Piece, ...]) -> Filter:
+    def ordinary(self, each: tuple[Piece, ...]) -> Correlation:
         """The filter of one part; `overlap` is normalised convolution over what lies inside."""
         axes = [piece.geometry for piece in each]
-        return Filter(
+        return Correlation(
             self._bank([piece.phases for piece in each]),
             each=self.each,
             stride=(1,) * self.ndim,
@@ -243,21 +245,6 @@ def checked(axis: Transposed, letter: str) -> Transposed:
             f"the padding {axis.begin} + {axis.end} takes all {made} pixels along {letter}; pad less", "shape"
         )
     return axis
-
-
-def denser(info: ImageInfo, sizes: dict[str, int], places: dict[str, tuple[float, float]]) -> ImageInfo:
-    """An image resampled: `places` holds where the new pixels lie, (first, step) in the old ones, along each axis."""
-    spacing = {axis: (step * places.get(axis, (0, 1))[1], unit) for axis, (step, unit) in info.spacing.items()}
-    grid = {}
-    for axis in dict.fromkeys([*info.grid, *places]):
-        (first, step), (offset, factor) = info.grid.get(axis, (0.0, 1.0)), places.get(axis, (0.0, 1.0))
-        grid[axis] = first + step * offset, step * factor
-    metadata = dict(info.metadata)
-    if "resolution" in metadata:
-        x, y, unit = metadata["resolution"]
-        metadata["resolution"] = (x / places["X"][1], y / places["Y"][1], unit)
-    shape = tuple(sizes.get(letter, info.size(letter)) for letter in info.axes)
-    return replace(info, shape=shape, spacing=spacing, grid=grid, metadata=metadata)
 
 
 def work(part: Part) -> int:

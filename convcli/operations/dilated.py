@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from convcli.errors import ConvError, UsageError
 from convcli.filters.combining import joined
 from convcli.filters.exactness import LONG, most_exact
-from convcli.filters.filter import TIE, WIDE, Filter, Numbers
+from convcli.filters.filter import TIE, WIDE, Correlation, Filter, Numbers
 from convcli.geometry.gridding import reach
 from convcli.image import ImageInfo
 from convcli.kernels.kernel import stack_kernels
@@ -49,7 +49,7 @@ class Dilate:
         return at_rate(self.filter.filter(info.steps), self.rate, info, limits)
 
 
-def at_rate(filter_: Filter, rate: Rate, info: ImageInfo, limits: Limits) -> DilatedWork:
+def at_rate(filter_: Correlation, rate: Rate, info: ImageInfo, limits: Limits) -> DilatedWork:
     """A filter planned for an image with its taps so far apart."""
     work = planned(replace(filter_, dilation=rate), info, limits)
     return DilatedWork(work.filter, work.before, work.plan)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from convcli.errors import UsageError
 from convcli.filters.borders import Border, describe_borders
 from convcli.filters.combining import check_combination, joined
-from convcli.filters.filter import LEAVING_OUT, Filter, Numbers
+from convcli.filters.filter import LEAVING_OUT, Correlation, Filter, Numbers, Windowed
 from convcli.image import ImageInfo
 from convcli.kernels.given import Given, Resolved, Spacing
 from convcli.kernels.kernel import Kernel
@@ -57,7 +57,7 @@ class Correlate:
         """What the kernel is called, with what becomes of several results."""
         return self.kernel.name if self.kernel.is_measured else self.filter({}).name
 
-    def filter(self, spacing: Spacing) -> Filter:
+    def filter(self, spacing: Spacing) -> Correlation:
         """The filter for images whose samples lie so far apart."""
         return _filter(self, self.kernel.on(spacing))
 
@@ -67,7 +67,7 @@ class Correlate:
 
 
 @lru_cache(maxsize=16)
-def _filter(asked: Correlate, found: Resolved) -> Filter:
+def _filter(asked: Correlate, found: Resolved) -> Correlation:
     """A filter with its kernel, kept for the next image."""
     kernel = found.kernel
     check_combination(asked.combine, kernel.outputs)
@@ -77,7 +77,7 @@ def _filter(asked: Correlate, found: Resolved) -> Filter:
             "channel alone",
             where="--groups",
         )
-    return Filter(
+    return Correlation(
         kernel,
         each=found.plain,
         flip=asked.kernel.flip,
@@ -104,7 +104,7 @@ def numbers_for(numbers: Numbers, kernel: Kernel) -> Numbers:
     return replace(numbers, offset=kernel.offset) if kernel.offset else numbers
 
 
-def planned(filter_: Filter, info: ImageInfo, limits: Limits = ANYTHING) -> FilterWork:
+def planned(filter_: Correlation, info: ImageInfo, limits: Limits = ANYTHING) -> FilterWork:
     """A filter planned for an image; NumPy is loaded only where the kernel's rank is not known by its terms."""
     from convcli.engine.slabs import narrowed
     from convcli.engine.stages.filter import FilterStage
@@ -119,10 +119,10 @@ def planned(filter_: Filter, info: ImageInfo, limits: Limits = ANYTHING) -> Filt
 
 
 @record
-class FilterWork(Work):
-    """A filter with the plan for one image."""
+class WindowedWork(Work):
+    """A filter of a single problem with the plan for one image."""
 
-    filter: Filter
+    filter: Windowed
     before: ImageInfo
     plan: Plan
 
@@ -131,12 +131,10 @@ class FilterWork(Work):
         """The one."""
         return (self.filter,)
 
-    @cached_property
+    @property
     def stage(self) -> FilterStage:
-        """The filter for the engine."""
-        from convcli.engine.stages.filter import FilterStage
-
-        return FilterStage(self.filter, self.before, self.plan)
+        """The filter for the engine; a kind of filter says."""
+        raise NotImplementedError
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -157,6 +155,20 @@ class FilterWork(Work):
     def notes(self) -> tuple[str, ...]:
         """What a user might not expect."""
         return self.filter.notes(self.before)
+
+
+@record
+class FilterWork(WindowedWork):
+    """A filter with the plan for one image."""
+
+    filter: Correlation
+
+    @cached_property
+    def stage(self) -> FilterStage:
+        """The filter for the engine."""
+        from convcli.engine.stages.filter import FilterStage
+
+        return FilterStage(self.filter, self.before, self.plan)
 
     def facts(self) -> dict[str, Any]:
         """The keys that others rely on."""
@@ -197,7 +209,7 @@ class FilterWork(Work):
         yield "work", f"{self.macs:,} MACs, {2 * self.macs:,} FLOPs"
 
 
-def operation_name(filter_: Filter) -> str:
+def operation_name(filter_: Correlation) -> str:
     """Which way round the kernel is laid on the image."""
     return "convolution" if filter_.flip else "correlation"
 
@@ -224,7 +236,7 @@ def candidate_facts(candidate: Candidate) -> dict[str, Any]:
     }
 
 
-def kernel_line(filter_: Filter, plan: Plan) -> str:
+def kernel_line(filter_: Correlation, plan: Plan) -> str:
     """Name, size, sum and rank."""
     kernel, rank = filter_.kernel, plan.problem.rank
     parts = [
@@ -237,7 +249,7 @@ def kernel_line(filter_: Filter, plan: Plan) -> str:
     return ", ".join(parts + ([f"rank {rank}{within}"] if rank else []))
 
 
-def filter_line(filter_: Filter, plan: Plan) -> str:
+def filter_line(filter_: Correlation, plan: Plan) -> str:
     """The operation with all its parameters that are not the default."""
     padding = filter_.padding if isinstance(filter_.padding, str) else ",".join(f"{b}:{e}" for b, e in filter_.padding)
     parts = [

@@ -12,7 +12,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from convcli.filters.borders import Border
-from convcli.filters.filter import Filter, Numbers
+from convcli.filters.filter import Correlation, Numbers
 from convcli.geometry.problem import Problem
 from convcli.image import ImageInfo
 from convcli.kernels import pairs
@@ -81,9 +81,9 @@ def _steps(depthwise: Kernel, pointwise: Kernel, channels: int, multiplier: int)
 
 
 @lru_cache(maxsize=16)
-def _filter(asked: Pair, found: Resolved, pair: pairs.Pair) -> Filter:
+def _filter(asked: Pair, found: Resolved, pair: pairs.Pair) -> Correlation:
     """A pair as a filter, kept for the next image."""
-    return Filter(
+    return Correlation(
         pair.product,
         each=False,
         flip=asked.depthwise.flip,
@@ -106,7 +106,9 @@ def channels_of(info: ImageInfo, matrix: Kernel) -> int:
     return there - 1 if without else there
 
 
-def planned_pair(filter_: Filter, info: ImageInfo, limits: Limits = ANYTHING, ranks: tuple[Rank, ...] = ()) -> PairWork:
+def planned_pair(
+    filter_: Correlation, info: ImageInfo, limits: Limits = ANYTHING, ranks: tuple[Rank, ...] = ()
+) -> PairWork:
     """A filter that is a pair, planned for an image."""
     from convcli.engine.steady import ranked
     from convcli.engine.workers import core_count

@@ -17,7 +17,7 @@ from convcli.geometry.problem import Cost, Problem
 from convcli.image import ImageInfo
 from convcli.kernels import Kernel, parse_kernel
 from convcli.machine import Machine
-from convcli.operations.filter import FilterWork, candidate_facts, method_lines, numbers_for, spacing_lines
+from convcli.operations.filter import WindowedWork, candidate_facts, method_lines, numbers_for, spacing_lines
 from convcli.operations.operation import ANYTHING, Limits
 from convcli.planner import Candidate, Plan
 from convcli.records import record, replace
@@ -78,8 +78,6 @@ def _filter(asked: Resample) -> ResampledFilter:
     curve = parse_kernel(asked.name, ndim, stride=(2,) * ndim)
     return ResampledFilter(
         Kernel.from_values(asked.name, (1,) * ndim, [1.0]),
-        stride=(1,) * ndim,
-        dilation=(1,) * ndim,
         borders=asked.borders,
         numbers=numbers_for(asked.numbers, curve),
         name=asked.name,
@@ -89,7 +87,7 @@ def _filter(asked: Resample) -> ResampledFilter:
 
 
 @record
-class EnlargedWork(FilterWork):
+class EnlargedWork(WindowedWork):
     """An enlargement planned for one image: one pass for each axis."""
 
     filter: ResampledFilter

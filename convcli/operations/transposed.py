@@ -81,7 +81,7 @@ class Transpose:
 @lru_cache(maxsize=16)
 def _filter(asked: Transpose, found: Resolved) -> TransposedFilter:
     """A transposed convolution with its kernel, kept for the next image."""
-    kernel, ndim = found.kernel, found.kernel.ndim
+    kernel = found.kernel
     if asked.overlap and min(kernel.values()) < 0:
         raise UsageError(
             "overlap divides by the weights that overlap: the kernel may have no negative taps", where="--normalize"
@@ -94,19 +94,17 @@ def _filter(asked: Transpose, found: Resolved) -> TransposedFilter:
         forward(kernel, asked.groups),
         each=found.plain,
         flip=asked.kernel.flip,
-        stride=(1,) * ndim,
-        dilation=(1,) * ndim,
         borders=asked.borders,
         groups=asked.groups,
         approximation=asked.approximation,
         numbers=numbers_for(asked.numbers, kernel),
         warnings=found.notes,
         remarks=found.remarks,
-        up=asked.stride,
-        spread=asked.dilation,
-        crop=asked.padding,
-        extra=asked.output_padding,
-        wanted=asked.output_size,
+        stride=asked.stride,
+        dilation=asked.dilation,
+        padding=asked.padding,
+        output_padding=asked.output_padding,
+        output_size=asked.output_size,
         overlap=asked.overlap,
     )
 
@@ -251,13 +249,13 @@ class TransposedWork(Work):
     def _filter_line(self) -> str:
         filter_ = self.filter
         turned = " with the kernel turned by 180 degrees" if filter_.flip else ""
-        parts = [f"transposed convolution{turned}", f"stride {','.join(map(str, filter_.up))}"]
+        parts = [f"transposed convolution{turned}", f"stride {','.join(map(str, filter_.stride))}"]
         parts.append(f"padding {','.join(f'{axis.begin}:{axis.end}' for axis in self.axes)}")
         if any(axis.extra for axis in self.axes):
             parts.append(f"output padding {','.join(str(axis.extra) for axis in self.axes)}")
         parts.append(f"border {describe_borders(filter_.borders, filter_.spatial)}")
-        if set(filter_.spread) != {1}:
-            parts.append(f"dilation {','.join(map(str, filter_.spread))}")
+        if set(filter_.dilation) != {1}:
+            parts.append(f"dilation {','.join(map(str, filter_.dilation))}")
         if filter_.groups > 1:
             parts.append(f"groups {filter_.groups}")
         if filter_.overlap:

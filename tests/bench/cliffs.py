@@ -16,7 +16,7 @@ from convcli.engine.run import run
 from convcli.engine.stages.filter import FilterStage
 from convcli.engine.steady import ranked
 from convcli.filters.borders import parse_border
-from convcli.filters.filter import Filter
+from convcli.filters.filter import Correlation
 from convcli.image import ImageInfo
 from convcli.kernels.kernel import Kernel
 from convcli.kernels.named import parse_named
@@ -101,7 +101,7 @@ def judge(name, image, kernel, peer, threads: int, rounds: int) -> tuple[float, 
     """Measured over predicted time (1 where both are short), scipy's over ours, and the line."""
     axes, one = "ZYX"[-image.ndim :], (1,) * image.ndim
     info = ImageInfo(image.shape, image.dtype.name, axes)
-    filter_ = Filter(kernel, stride=one, dilation=one, borders=parse_border("edge", axes))
+    filter_ = Correlation(kernel, stride=one, dilation=one, borders=parse_border("edge", axes))
     stage = FilterStage(filter_, info, make_plan(ranked(filter_.problem(info), kernel), threads=threads))
     runs = {"convcli": lambda: run((stage,), image)}
     if peer:

@@ -11,7 +11,7 @@ import numpy as np
 from convcli import convolve
 from convcli.engine.steady import rank_of
 from convcli.filters.borders import parse_border
-from convcli.filters.filter import Filter
+from convcli.filters.filter import Correlation
 from convcli.image import ImageInfo
 from convcli.kernels.kernel import Kernel
 from convcli.planner import make_plan
@@ -73,5 +73,7 @@ def plan_of(image: np.ndarray, taps: np.ndarray, threads: int):
     """The plan that `convolve` makes."""
     kernel = Kernel.from_array("taps", taps.astype(float), bank=taps.ndim > 3)
     axes = "CYX"[-image.ndim :]
-    filter_ = Filter(kernel, each=not kernel.bank, stride=(1, 1), dilation=(1, 1), borders=parse_border("edge", "YX"))
+    filter_ = Correlation(
+        kernel, each=not kernel.bank, stride=(1, 1), dilation=(1, 1), borders=parse_border("edge", "YX")
+    )
     return make_plan(filter_.problem(ImageInfo(image.shape, image.dtype.name, axes), rank_of(kernel)), threads=threads)

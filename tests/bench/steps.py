@@ -10,7 +10,7 @@ import torch
 
 from convcli import convolve
 from convcli.filters.borders import parse_border
-from convcli.filters.filter import Filter
+from convcli.filters.filter import Correlation
 from convcli.image import Image, ImageInfo
 from convcli.kernels.kernel import Kernel
 from convcli.kernels.pairs import Pair
@@ -68,7 +68,7 @@ def ours(image: np.ndarray, kernels: np.ndarray, mix: np.ndarray, threads: int) 
     pair = Pair(Kernel.from_array("d", kernels, bank=True), Kernel.from_array("p", mix, bank=True), len(image))
     borders = parse_border("zero", "YX")
     ones = (1, 1)
-    filter_ = Filter(pair.product, each=False, stride=ones, dilation=ones, borders=borders, pair=pair)
+    filter_ = Correlation(pair.product, each=False, stride=ones, dilation=ones, borders=borders, pair=pair)
     info = ImageInfo(image.shape, "float32", "CYX")
     work = planned_pair(filter_, info, Limits("auto", threads, DEFAULT_MEMORY))
     return lambda: work.run(Image(info, image))[0].data
