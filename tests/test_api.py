@@ -91,6 +91,15 @@ def test_an_image_that_was_read_knows_its_axes_and_its_lengths(run):
     np.testing.assert_array_equal(expected, convcli.convolve(VOLUME, "gaussian:2", axes="ZYX"), strict=True)
 
 
+@pytest.mark.parametrize("samples", [1, 2, 3, 4])
+def test_colour_and_opacity_are_those_of_the_file(samples, run):
+    pixels = (np.random.default_rng(samples).random((40, 50, samples)) * 255).astype(np.uint8)
+    convcli.write("in.png", pixels, axes="YXS")
+    assert 0 == run(*"conv2d in.png -k gaussian:2 -o out.png".split())[0]
+    image = convcli.read("in.png")
+    np.testing.assert_array_equal(convcli.read("out.png").data, convcli.convolve(image, "gaussian:2"), strict=True)
+
+
 def test_a_length_without_a_spacing_is_refused():
     with pytest.raises(ConvError, match="how far apart its samples are"):
         convcli.convolve(VOLUME[0], "gaussian:1um")
@@ -155,6 +164,7 @@ WRONG = {
     "an unknown word": lambda: convcli.convolve(PICTURE, "box:3", normalize="max"),
     "an overlap of a filter": lambda: convcli.convolve(PICTURE, "box:3", normalize="overlap"),
     "no function": lambda: convcli.request("median", "box:3"),
+    "all may be left": lambda: convcli.convolve(PICTURE, "box:3", tolerance=1),
     "no threads": lambda: convcli.upsample(PICTURE, "box:3", threads=0),
     "no length": lambda: convcli.write(io.BytesIO(), PICTURE, format="tiff", spacing="5"),
 }

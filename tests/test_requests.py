@@ -12,6 +12,7 @@ import convcli.requests.dilated
 import convcli.runs.many
 from convcli.cli import run
 from convcli.engine.run import run as run_stages
+from convcli.filters.filter import Numbers
 from convcli.image import Image, ImageInfo
 from convcli.kernels.given import ByName, parse_given
 from convcli.records import replace
@@ -27,6 +28,9 @@ SAME = {
     "conv2d -k Gaussian:2.0": lambda: correlate("gaussian:2"),
     "conv2d -k gaussian:100": lambda: correlate("gaussian:100"),
     "conv2d -k disk:40": lambda: correlate("disk:40"),
+    "conv2d -k disk:9 --tolerance 0.01 --scale -2 --bias 3 --nan zero --range abs": lambda: correlate(
+        "disk:9", tolerance=0.01, numbers=Numbers(scale=-2.0, bias=3.0, nan="zero", range="abs")
+    ),
     "conv2d -k gaussian:2um": lambda: correlate("gaussian:2um"),
     f"conv2d -k '{NINE}' --flip --origin 0,1": lambda: correlate(NINE, flip=True, origin=(0, 1)),
     "conv2d -k sobel:x -k sobel:y --combine magnitude": lambda: correlate(["sobel:x", "sobel:y"], combine="magnitude"),

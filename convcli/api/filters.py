@@ -44,6 +44,7 @@ def convolve(
     origin: PerAxis | None = None,
     combine: str = "stack",
     normalize: str = "none",
+    tolerance: float = 0.0,
     dtype: Any = None,
     method: str = "auto",
     threads: int | None = None,
@@ -68,7 +69,7 @@ def convolve(
         One number for all spatial axes, or one for each.
     padding : str, int or sequence, default "same"
         "same", "tf-same", "valid", "full"; or pixels: for all axes, for each, or (begin, end) for each.
-    border, groups, flip, combine, normalize, method : optional
+    border, groups, flip, combine, normalize, tolerance, method : optional
         As the options of these names.
     dtype : optional
         The sample type of the result; by default the image's for plain kernels, floating point for banks.
@@ -99,7 +100,7 @@ def convolve(
     if isinstance(image, Image):
         asked = correlate(
             kernel, stride=stride, dilation=dilation, padding=padding, border=border, groups=groups, flip=flip,
-            origin=origin, combine=combine, normalize=normalize, dtype=dtype, numbers=numbers,
+            origin=origin, combine=combine, normalize=normalize, tolerance=tolerance, dtype=dtype, numbers=numbers,
         )  # fmt: skip
         return _filtered(asked, image, axes, _limits(method, threads, memory))
     pixels, kernels = as_pixels(image), as_kernels(kernel)
@@ -110,7 +111,7 @@ def convolve(
     told = numbers or PLAIN if dtype is None else numbers_of(dtype, numbers)
     stages = _set_up(
         kernels, pixels.shape, pixels.dtype, axes or default_axes(pixels.ndim, ndim, bank=kernels[0].bank), *steps,
-        paddings(padding, ndim), border, groups, flip, middle, combine, normalize, told, method, hands,
+        paddings(padding, ndim), border, groups, flip, middle, combine, normalize, tolerance, told, method, hands,
         memory or DEFAULT_MEMORY,
     )  # fmt: skip
     return run(stages, pixels)[0]
@@ -131,6 +132,7 @@ def _set_up(
     origin: tuple[int, ...] | None,
     combine: str,
     normalize: str,
+    tolerance: float,
     numbers: Numbers,
     method: str,
     threads: int,
@@ -140,7 +142,7 @@ def _set_up(
     info = ImageInfo(shape, dtype.name, named_axes(axes, shape))
     asked = correlate(
         list(kernels), stride=stride, dilation=dilation, padding=padding, border=border, groups=groups, flip=flip,
-        origin=origin, combine=combine, normalize=normalize, numbers=numbers,
+        origin=origin, combine=combine, normalize=normalize, tolerance=tolerance, numbers=numbers,
     )  # fmt: skip
     return asked.on(info, Limits(method, threads, memory)).stages
 
@@ -159,6 +161,7 @@ def upsample(
     border: str | None = None,
     normalize: str = "none",
     flip: bool = False,
+    tolerance: float = 0.0,
     dtype: Any = None,
     method: str = "auto",
     threads: int | None = None,
@@ -186,7 +189,7 @@ def upsample(
         What lies outside lays kernels, too; by default "edge" with "same", else "zero".
     normalize : {"none", "sum", "overlap"}
         Divide the kernel by its sum; or each result by the weights that overlap there.
-    groups, flip, dtype, method, threads, memory, numbers : optional
+    groups, flip, tolerance, dtype, method, threads, memory, numbers : optional
         As for `convolve`.
 
     Returns
@@ -203,7 +206,8 @@ def upsample(
     """
     asked = transpose(
         kernel, stride=stride, padding=padding, output_padding=output_padding, output_size=output_size,
-        dilation=dilation, groups=groups, border=border, normalize=normalize, flip=flip, dtype=dtype, numbers=numbers,
+        dilation=dilation, groups=groups, border=border, normalize=normalize, flip=flip, tolerance=tolerance,
+        dtype=dtype, numbers=numbers,
     )  # fmt: skip
     return _filtered(asked, image, axes, _limits(method, threads, memory))
 
@@ -319,6 +323,7 @@ def dilate(
     origin: PerAxis | None = None,
     combine: str = "stack",
     normalize: str = "none",
+    tolerance: float = 0.0,
     dtype: Any = None,
     method: str = "auto",
     threads: int | None = None,
@@ -337,7 +342,9 @@ def dilate(
         Several, each a result along C; with one kernel and `combine`, these become one.
     chain : sequence, optional
         Several, each on what the one before made; several kernels are one for each step.
-    axes, stride, padding, border, groups, flip, origin, combine, normalize, dtype, method, threads, memory, numbers
+    axes, stride, padding, border, groups, flip, origin, combine, normalize, tolerance : optional
+        As for `convolve`.
+    dtype, method, threads, memory, numbers : optional
         As for `convolve`. One of `rate`, `rates` and `chain` must be given.
 
     Returns
@@ -352,7 +359,8 @@ def dilate(
     """
     asked = dilated(
         kernel, rate=rate, rates=rates, chain=chain, combine=combine, stride=stride, padding=padding, border=border,
-        groups=groups, flip=flip, origin=origin, normalize=normalize, dtype=dtype, numbers=numbers,
+        groups=groups, flip=flip, origin=origin, normalize=normalize, tolerance=tolerance, dtype=dtype,
+        numbers=numbers,
     )  # fmt: skip
     return _filtered(asked, image, axes, _limits(method, threads, memory))
 

@@ -30,6 +30,8 @@ Scale = int | float | Fraction
 MOST_TIMES = 10**4
 PLAIN = Numbers()
 """What becomes of results where nothing is said."""
+MOST_LEFT = 0.5
+"""The most that separable terms may leave of a kernel, relative to sum|k|."""
 NORMALIZATIONS = ("none", "sum")
 
 
@@ -45,6 +47,7 @@ def correlate(
     origin: PerAxis | None = None,
     combine: str = "stack",
     normalize: str = "none",
+    tolerance: float = 0.0,
     dtype: Any = None,
     numbers: Numbers | None = None,
 ) -> Correlate:
@@ -59,6 +62,7 @@ def correlate(
         padding=paddings(padding, ndim),
         borders=_borders(border, ndim),
         groups=groups,
+        approximation=_share(tolerance),
         numbers=numbers_of(dtype, numbers),
     )
 
@@ -75,6 +79,7 @@ def transpose(
     border: str | None = None,
     normalize: str = "none",
     flip: bool = False,
+    tolerance: float = 0.0,
     dtype: Any = None,
     numbers: Numbers | None = None,
 ) -> Transpose:
@@ -93,6 +98,7 @@ def transpose(
         borders=_borders(border or default_laid_border(laid, overlap=overlap), ndim),
         groups=groups,
         overlap=overlap,
+        approximation=_share(tolerance),
         numbers=numbers_of(dtype, numbers),
     )
 
@@ -192,6 +198,12 @@ def numbers_of(dtype: Any, numbers: Numbers | None) -> Numbers:
     """How samples are computed with: as `numbers` says, and results of a `dtype`, if one is given."""
     told = numbers or PLAIN
     return told if dtype is None else replace(told, dtype=sample_type(dtype))
+
+
+def _share(tolerance: float) -> float:
+    if not 0 <= tolerance <= MOST_LEFT:
+        raise UsageError(f"{tolerance!r} is not between 0 and {MOST_LEFT}", where="tolerance")
+    return float(tolerance)
 
 
 def _sums(normalize: str) -> bool:
