@@ -418,4 +418,5 @@ def narrowed(stage: S) -> S:
 
 def _least(stage: Stage) -> Slab:
     """The first of the least slabs: a tile in one of each of the loops outside."""
-    return stage.slab(dict.fromkeys(stage.layout.loops[: stage.outer], (0, 1)), stage.cuts[0])
+    tile = 0, min(stage.plan.tile[stage.axis], stage.outputs[stage.axis])  # not all of the cuts, which may be many
+    return stage.slab(dict.fromkeys(stage.layout.loops[: stage.outer], (0, 1)), tile)
