@@ -166,7 +166,7 @@ def test_without_compiled_code_values_are_the_same(shape, itemsize, monkeypatch)
         for compiled in (True, False):
             monkeypatch.setattr(separable, "compiled", lambda _, compiled=compiled: compiled)
             made = np.empty((1, *problem.output), problem.dtype)
-            separable.prepare_terms([terms], problem)(block, made, reads=reads)
+            separable.prepare_terms([terms], problem).look_up(block, made, reads)
             results.append(made)
         size = np.abs(results[0]).max() + 1
         np.testing.assert_allclose(*results, rtol=0, atol=size * (1e-5 if itemsize == 4 else 1e-12))

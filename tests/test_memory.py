@@ -9,7 +9,7 @@ import pytest
 
 from convcli import convolve
 from convcli.engine import memory
-from convcli.engine.memory import KEPT, LINE, SMALLEST, Kept, empty
+from convcli.engine.memory import KEPT, LINE, SMALLEST, Kept, Loan, empty
 
 SHAPE = (300, 1000)
 
@@ -124,3 +124,8 @@ def test_results_are_their_owners_until_they_are_gone():
     np.testing.assert_array_equal(again, copies[1])
     np.testing.assert_array_equal(results[0], copies[0])
     np.testing.assert_array_equal(results[1], copies[2])
+
+
+def test_a_loan_that_a_signal_cut_short_gives_nothing_back():
+    """What is raised in `__del__` is printed beside the message of what was stopped."""
+    assert Loan.__new__(Loan).__del__() is None

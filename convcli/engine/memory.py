@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import DTypeLike
 
 Array = np.ndarray[Any, Any]
@@ -61,13 +63,16 @@ KEPT = Kept()
 class Loan:
     """What an array stands on: it gives the block back when no view of it is left."""
 
+    _give: Callable[[Array], None] | None = None  # where a signal ended what follows
+
     def __init__(self, block: Array, size: int, kept: Kept) -> None:
         first = -block.ctypes.data % LINE
         self.__array_interface__ = block[first : first + size].__array_interface__
         self._block, self._give = block, kept.give
 
     def __del__(self) -> None:
-        self._give(self._block)
+        if self._give:
+            self._give(self._block)
 
 
 def empty(shape: tuple[int, ...], dtype: DTypeLike, kept: Kept = KEPT) -> Array:
