@@ -104,6 +104,27 @@ def test_a_bright_voxel_reaches_no_further_than_the_kernel(spike):
         assert (np.abs(truth - found) <= ACCURACY * size).all(), method
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("volume", ["ball", "counts", "decay", "signs", "smallest", "overflow"])
+def test_transforms_of_a_volume_keep_the_promise_whichever_way_they_are_settled(volume, dtype):
+    rng = np.random.default_rng(4)
+    place = np.mgrid[-20:20, -22:22, -24:24]
+    image = 1 + rng.random(place.shape[1:])
+    image *= {
+        "ball": (place**2).sum(axis=0) < 200,
+        "counts": rng.poisson(0.01, image.shape),
+        "decay": np.exp(-1.5 * (place[2] + 24)),
+        "signs": rng.standard_normal(image.shape),
+        "smallest": 1e-38,
+        "overflow": np.where(rng.random(image.shape) < 1e-4, 1e34, 1),
+    }[volume]
+    image, taps = image.astype(dtype), rng.standard_normal((5, 6, 7)).astype(dtype)
+    truth, size = definition(image, taps.astype(np.float64))
+    found = convolve(image, taps, axes="ZYX", padding="valid", method="fft")
+    assert (np.abs(truth - found) <= ACCURACY * size + 1e-42).all()
+    assert (found[size == 0] == 0).all()
+
+
 @pytest.mark.parametrize("spike", SPIKES)
 def test_terms_leave_nothing_in_a_volume(spike):
     rng = np.random.default_rng(3)

@@ -134,21 +134,22 @@ def prepare(taps: Array, problem: Problem) -> Fft | fourier.Fourier | Kept:
     made: Fft | fourier.Fourier
     if fourier.able(problem):
         made = fourier.prepare(spread, problem)
-        gains, values = [spectrum.gain() for spectrum in made.spectra], prod(made.shape)
-        yielded = fourier.pair(problem)
+        gains, yielded = [spectrum.gain() for spectrum in made.spectra], fourier.pair(problem)
     else:
         from scipy import fft
 
         shape = lengths(problem.axes)
         made = Fft(problem, shape, fft.rfftn(spread, shape, axes=_last(shape)).conj())
-        gains, values = [float(np.abs(spectrum).max()) for spectrum in made.spectra], prod(shape)
-        yielded = tile(problem)
+        gains, yielded = [float(np.abs(spectrum).max()) for spectrum in made.spectra], tile(problem)
     if not problem.local:
         return made
-    from convcli.methods.promise import Kept, of_transform
+    from convcli.methods.promise import COMPILED, SCIPY, Kept, of_transform
 
+    values, rounding = prod(made.shape), COMPILED if isinstance(made, fourier.Fourier) else SCIPY
     each = zip(taps, spread, gains, strict=True)
-    promises = tuple(of_transform(problem, one[0], wide[0], gain, values, yielded) for one, wide, gain in each)
+    promises = tuple(
+        of_transform(problem, one[0], wide[0], gain, values, yielded, rounding) for one, wide, gain in each
+    )
     if isinstance(made, fourier.Fourier):  # which judges pair by pair
         return replace(made, promises=promises)
     return Kept(problem, made, promises)
