@@ -98,8 +98,7 @@ def dispatch(arguments: Sequence[str]) -> int:
 def ask(name: str, command: Callable[..., Any], words: Sequence[str]) -> int:
     """Run a command with the values in its words; what is no plain line is understood, or refused, by typer."""
     from convcli.options.declare import call, declared
-    from convcli.options.line import read_line
-    from convcli.options.plain import plain_values
+    from convcli.options.line import plain_values, read_line
 
     line = read_line(declared(command), words)
     values = plain_values(declared(command), line)

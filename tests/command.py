@@ -8,9 +8,8 @@ import sys
 from convcli import cli
 from convcli.commands import command_function
 from convcli.options.declare import declared
-from convcli.options.line import read_line
+from convcli.options.line import plain_values, read_line
 from convcli.options.parse import parsed_values
-from convcli.options.plain import plain_values
 
 COMMAND = (sys.executable, "-m", "convcli")
 MEASURE = (

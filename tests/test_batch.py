@@ -23,8 +23,8 @@ from convcli.runs import crew
 from convcli.runs.crew import Died, run_jobs
 from convcli.runs.journal import fingerprint
 from convcli.runs.many import Batch, affordable_jobs, settled
+from convcli.runs.names import Input, Selection
 from convcli.runs.one import Settings
-from convcli.runs.selection import Input, Selection
 from convcli.runs.summary import Summary
 from faults import FAULTS, GREY, png, put
 

@@ -18,7 +18,7 @@ import tifffile
 
 from convcli.errors import ConvError, UsageError
 from convcli.formats import FORMATS, ReadOptions, WriteOptions, check_writable, encode, format_for, probe, read, write
-from convcli.formats.limits import check_declared, memory
+from convcli.formats.source import check_declared, memory
 from convcli.formats.tiff import write as tiff_output
 from convcli.image import Image, ImageInfo
 from images import CASES, WRITTEN, picture, stack, with_names

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from command import convcli
-from convcli.formats import atomic, attributes
+from convcli.formats import atomic
 from convcli.formats.atomic import atomic_output
 
 XATTR = pytest.mark.skipif(not hasattr(os, "setxattr"), reason="no extended attributes on this system")
 ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only the superuser may give files away")
-ACL = attributes.ACL
+ACL = atomic.ACL
 USER_OBJ, USER, GROUP_OBJ, GROUP, MASK, OTHER = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
 NOBODY = 0xFFFFFFFF
 

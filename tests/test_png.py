@@ -17,7 +17,7 @@ from convcli import native
 from convcli.errors import ConvError
 from convcli.formats import WriteOptions, encode, read
 from convcli.formats.png import stream as png_stream
-from convcli.formats.png.rows import predicted
+from convcli.formats.png.stream import predicted
 from convcli.image import Image, ImageInfo
 from faults import chunk, flipped
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from convcli import native
-from convcli.formats.png.rows import left_over, predicted
+from convcli.formats.png.stream import left_over, predicted
 
 pytestmark = pytest.mark.skipif(not (native.ROWS and native.DEFLATE), reason="the native extension is not built")
 PIXELS = (1, 2, 3, 4, 6, 8)

@@ -401,7 +401,7 @@ main()
 
 @pytest.mark.parametrize(
     "module",
-    "convcli.cli convcli.options.plain numpy convcli.engine.run scipy.fft tifffile".split(),
+    "convcli.cli convcli.options.line numpy convcli.engine.run scipy.fft tifffile".split(),
 )
 def test_ctrl_c_while_modules_are_loaded_shows_no_traceback(pictures, tmp_path, module):
     words = ("conv2d", pictures / "large.tif", "-k", "gaussian:30", "-m", "fft", "-o", tmp_path / "out.tif")

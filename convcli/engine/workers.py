@@ -14,7 +14,7 @@ from functools import cache
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
-from convcli.methods.team import Alone
+from convcli.methods.cutting import Alone
 
 Task = TypeVar("Task")
 T = TypeVar("T")

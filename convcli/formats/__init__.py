@@ -26,7 +26,6 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple, cast
 
 from convcli.errors import ConvError
 from convcli.formats.atomic import Place, atomic_output, placed, same_file
-from convcli.formats.carried import fitted, left_out, lost, understood
 from convcli.formats.contract import FormatModule, ReadOptions, WriteOptions
 from convcli.formats.failures import told
 from convcli.formats.layout import (
@@ -36,8 +35,7 @@ from convcli.formats.layout import (
     with_axes,
     with_missing,
 )
-from convcli.formats.limits import check_some, times
-from convcli.formats.source import Readable, Source, changed, kept_open, source_of
+from convcli.formats.source import Readable, Source, changed, check_some, kept_open, source_of, times
 from convcli.formats.table import ADVISED, FORMATS, Format, by_suffix, format_for, recognised
 from convcli.formats.units import with_spacing
 from convcli.image import Grid, Image, ImageInfo, PixelSource, PixelTarget, Spans
@@ -46,6 +44,8 @@ from convcli.streams import STRAYS
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from convcli.formats.table import Format
 
 __all__ = [
     "FORMATS",
@@ -283,3 +283,39 @@ def encode(image: Image, format: Format | str, options: WriteOptions = WRITE) ->
     stream = io.BytesIO()
     entry.load().write(stream, Image(fitted(entry, image.info), image.data), options, entry.name)
     return stream.getvalue()
+
+
+__all__ = ["fitted", "left_out", "lost", "understood"]
+
+OF_THE_ENCODER = {"jpeg"}  # keys that say how pixels were stored, and nothing of the picture
+
+
+def is_silent(info: ImageInfo) -> bool:
+    """True for an image without a word beside its pixels."""
+    return info.metadata.keys() <= OF_THE_ENCODER and not info.spacing and info.axes in ("YX", "YXS")
+
+
+def understood(info: ImageInfo) -> ImageInfo:
+    """What a module found, with what it says beside the pixels made sure of."""
+    found: ImageInfo = info if is_silent(info) else import_module("convcli.formats.metadata").understood(info)
+    return found
+
+
+def fitted(entry: Format, info: ImageInfo) -> ImageInfo:
+    """The image with what it says beside the pixels in the form that a format has."""
+    if is_silent(info):
+        return info
+    found: ImageInfo = import_module("convcli.formats.metadata").fitted(info, entry.place(info))
+    return found
+
+
+def lost(entry: Format, info: ImageInfo) -> tuple[str, ...]:
+    """What matters and is lost in a format; a warning, or none."""
+    found: tuple[str, ...] = () if is_silent(info) else import_module("convcli.formats.kinds").lost(entry, info)
+    return found
+
+
+def left_out(entry: Format, info: ImageInfo) -> tuple[str, ...]:
+    """What hardly matters and is lost in a format; a remark, or none."""
+    found: tuple[str, ...] = () if is_silent(info) else import_module("convcli.formats.kinds").lost_quietly(entry, info)
+    return found

@@ -20,9 +20,16 @@ from convcli.formats.contract import FormatModule, ReadOptions, WriteOptions
 from convcli.formats.failures import corrupt, decoding, error_named
 from convcli.formats.flat import Flat
 from convcli.formats.layout import DTYPES, check_axes, check_series, samples_named
-from convcli.formats.limits import BZIP2_RATIO, DEFLATE_RATIO, UNBOUNDED_RATIO, check_declared, check_ratio, times
 from convcli.formats.pixels import Array, filled, native
-from convcli.formats.source import Source
+from convcli.formats.source import (
+    BZIP2_RATIO,
+    DEFLATE_RATIO,
+    UNBOUNDED_RATIO,
+    Source,
+    check_declared,
+    check_ratio,
+    times,
+)
 from convcli.image import Image, ImageInfo, PixelSource, PixelTarget
 from convcli.records import record
 

@@ -25,9 +25,8 @@ from convcli.formats.failures import corrupt, decoding
 from convcli.formats.gif import blocks as gif
 from convcli.formats.gif import metadata as gif_metadata
 from convcli.formats.layout import check_series
-from convcli.formats.limits import LZW_RATIO, RUN_RATIO, UNBOUNDED_RATIO, check_declared, check_ratio
 from convcli.formats.pixels import picture
-from convcli.formats.source import Source
+from convcli.formats.source import LZW_RATIO, RUN_RATIO, UNBOUNDED_RATIO, Source, check_declared, check_ratio
 from convcli.image import Image, ImageInfo
 from convcli.records import replace
 

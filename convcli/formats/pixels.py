@@ -11,7 +11,7 @@ from convcli.arrays import as_pixels
 from convcli.errors import UsageError
 from convcli.formats.failures import corrupt
 from convcli.formats.layout import TURNS, check_axes, samples_named, with_axes
-from convcli.formats.limits import check_some
+from convcli.formats.source import check_some
 from convcli.image import Grid, Image, ImageInfo, Spans
 from convcli.records import record, replace
 

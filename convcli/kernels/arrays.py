@@ -20,8 +20,8 @@ import numpy as np
 
 from convcli.errors import ConvError, KernelError
 from convcli.formats.npy import UNPACKING, parsed_header
+from convcli.kernels.inline import MOST_BYTES, layout
 from convcli.kernels.kernel import Kernel
-from convcli.kernels.rows import MOST_BYTES, layout
 from convcli.streams import STRAYS
 
 Array: TypeAlias = np.ndarray[Any, Any]

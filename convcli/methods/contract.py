@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from convcli.machine import Machine
-    from convcli.methods.team import Alone
+    from convcli.methods.cutting import Alone
     from convcli.native import Counts
 
     Array = np.ndarray[Any, Any]

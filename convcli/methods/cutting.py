@@ -1,13 +1,18 @@
-"""A method on boxes of any size: cut into the tiles that it likes, in the precision that it was prepared for.
+"""What methods share: boxes of any size cut into tiles, memory that one tile leaves to the next, threads on one tile.
 
-Tiles belong to a method and a precision. Where results are computed again by another one, its tiles are others.
+Tiles belong to a method and a precision: where results are computed again by another one, its tiles are others. Fresh
+pages from the system cost as much as the arithmetic done on them. The engine has teams of several threads; here is the
+one that every method starts with.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import field
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from math import prod
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from convcli.geometry.problem import Problem
 from convcli.methods.contract import Method, Prepared
@@ -18,6 +23,45 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
     Apply = Callable[[Array, Array], None]
+
+
+@record
+class Workspace:
+    """Buffers of one method, lent to as many threads as ask; each holds at least what its last borrower needed."""
+
+    spare: list[Array] = field(default_factory=list, init=False)
+
+    @contextmanager
+    def borrow(self, shape: tuple[int, ...], dtype: Any) -> Iterator[Array]:
+        """An array with any values in it, until the end of the block."""
+        import numpy as np
+
+        needed = prod(shape) * np.dtype(dtype).itemsize
+        buffer = self.spare.pop() if self.spare else np.empty(0, np.uint8)
+        if len(buffer) < needed:
+            buffer = np.empty(needed, np.uint8)
+        yield buffer[:needed].view(dtype).reshape(shape)
+        self.spare.append(buffer)
+
+
+T = TypeVar("T")
+
+
+class Alone:
+    """A team of one thread."""
+
+    size = 1
+
+    def share(self, work: Callable[[slice], object], count: int) -> None:
+        """Call `work` on slices of `count` things, together all of them."""
+        work(slice(0, count))
+
+    def together(self, work: Callable[[], T]) -> list[T]:
+        """What `work` returns in each thread that comes to help."""
+        return [work()]
+
+
+ALONE = Alone()
 
 
 @record

@@ -16,7 +16,7 @@ from convcli import native
 from convcli.geometry.problem import Cost, Problem
 from convcli.methods.banded import band, band_rows, phases, strips
 from convcli.methods.contract import Method, Prepared, Reads
-from convcli.methods.team import ALONE, Alone
+from convcli.methods.cutting import ALONE, Alone
 from convcli.records import record, replace
 
 if TYPE_CHECKING:

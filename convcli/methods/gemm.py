@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from convcli import native
 from convcli.geometry.problem import Cost, Problem
 from convcli.methods.contract import Method, Prepared, always
-from convcli.methods.workspace import Workspace
+from convcli.methods.cutting import Workspace
 from convcli.records import record
 
 if TYPE_CHECKING:

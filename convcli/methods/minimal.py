@@ -15,7 +15,7 @@ from convcli import native
 from convcli.geometry.problem import Cost, Problem
 from convcli.methods import direct
 from convcli.methods.contract import Method, Prepared
-from convcli.methods.team import ALONE, Alone
+from convcli.methods.cutting import ALONE, Alone
 from convcli.records import record, replace
 
 if TYPE_CHECKING:

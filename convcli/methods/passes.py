@@ -15,7 +15,7 @@ from convcli import native
 from convcli.geometry.axis import Geometry
 from convcli.methods.banded import phases, strips
 from convcli.methods.contract import Reads
-from convcli.methods.team import ALONE, Alone
+from convcli.methods.cutting import ALONE, Alone
 from convcli.records import record
 
 if TYPE_CHECKING:

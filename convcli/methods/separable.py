@@ -20,10 +20,9 @@ from convcli.methods import direct
 from convcli.methods.banded import band, band_rows
 from convcli.methods.cancelling import Rest, keep, rests_of
 from convcli.methods.contract import Method, Prepared, Reads
+from convcli.methods.cutting import ALONE, Alone, Workspace
 from convcli.methods.passes import Bands, Matrix, Pass, Product, Sliding, Strips, folds
-from convcli.methods.team import ALONE, Alone
 from convcli.methods.terms import factor, most_terms
-from convcli.methods.workspace import Workspace
 from convcli.records import record, replace
 
 if TYPE_CHECKING:

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 from convcli import native
 from convcli.geometry.problem import Cost, Problem
 from convcli.methods.contract import Method, Prepared, always
-from convcli.methods.team import ALONE, Alone
-from convcli.methods.workspace import Workspace
+from convcli.methods.cutting import ALONE, Alone, Workspace
 from convcli.records import record, replace
 
 if TYPE_CHECKING:

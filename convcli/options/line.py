@@ -6,7 +6,9 @@
 - Names of options are written out.
 - A bare number behind an option is no name of a file, unless there is such a file.
 
-What comes out here becomes values in `convcli.options.plain`, or in `convcli.options.parse` where typer has to answer.
+The values of a plain line are found here, too, without the parser, whose import takes longer than many an answer. Plain
+is every line that is whole; one that asks for help, or lacks what it must have, is for `convcli.options.parse`, which
+finds the same values in a plain line.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from convcli.errors import UsageError
 from convcli.numerals import is_number
@@ -164,3 +166,28 @@ def stray(text: str, rest: Sequence[str], before: Given) -> NoReturn:
             break
         numbers.append(more)
     raise UsageError(f"takes one value, and {text!r} behind it is no file: {name} {joined(value, numbers)}", where=name)
+
+
+def plain_values(taken: Sequence[Declared], line: Sequence[Given]) -> dict[str, Any] | None:
+    """A value for each field that a command takes, given or by default; None where the parser has to answer."""
+    given: dict[str, Any] = {}
+    for each, text, _ in line:
+        if each is HELP:
+            return None
+        if each.is_list:
+            given.setdefault(each.field, []).append(text)
+        else:
+            given[each.field] = each.is_flag or text
+    return values(taken, given) if all(each.field in given for each in taken if each.is_required) else None
+
+
+def values(taken: Sequence[Declared], given: Mapping[str, Any]) -> dict[str, Any]:
+    """A value for each field that a command takes, from the texts that are given, and the flags."""
+    return {each.field: value(each, given[each.field]) if each.field in given else each.default for each in taken}
+
+
+def value(each: Declared, given: Any) -> Any:
+    """The value of a text, of each text in a list, or of a flag."""
+    if each.is_flag:
+        return given
+    return [each.read(text) for text in given] if each.is_list else each.read(given)

@@ -14,8 +14,7 @@ from typer.main import get_command
 from convcli.errors import UsageError
 from convcli.options.declare import Declared, declared
 from convcli.options.help import help_text
-from convcli.options.line import Given
-from convcli.options.plain import values
+from convcli.options.line import Given, values
 
 
 def parsed_values(name: str, command: Callable[..., Any], line: Sequence[Given]) -> dict[str, Any] | None:

@@ -25,9 +25,8 @@ from convcli.requests.options import (
     SampleOptions,
 )
 from convcli.runs.many import Batch
-from convcli.runs.names import outer_folder
+from convcli.runs.names import Selection, outer_folder
 from convcli.runs.one import Settings
-from convcli.runs.selection import Selection
 from convcli.streams import read_input
 
 if TYPE_CHECKING:

@@ -21,13 +21,12 @@ from convcli.errors import ConvError, UsageError
 from convcli.formats import atomic_output, format_for
 from convcli.formats.atomic import open_folder, sync_folder
 from convcli.formats.failures import is_address, local_path, told
-from convcli.formats.limits import memory
+from convcli.formats.source import memory
 from convcli.operations.operation import Operation
 from convcli.records import record, replace
 from convcli.report import Report, failure, show_rows
-from convcli.runs.names import FileId, check_target, file_id, outer_folder, output_names, refuse_collisions
+from convcli.runs.names import FileId, Input, check_target, file_id, outer_folder, output_names, refuse_collisions
 from convcli.runs.one import Settings, is_stream, process
-from convcli.runs.selection import Input
 from convcli.runs.summary import ProgressLine, Summary
 from convcli.signals import Interrupted, release_signals
 from convcli.streams import STREAM, check_output, is_terminal, say

@@ -33,8 +33,7 @@ from convcli.formats import (
     write,
 )
 from convcli.formats.atomic import is_special
-from convcli.formats.limits import memory, times
-from convcli.formats.source import Source, changed, source_of
+from convcli.formats.source import Source, changed, memory, source_of, times
 from convcli.image import Image, ImageInfo, PixelTarget
 from convcli.operations.advice import count_warnings
 from convcli.operations.operation import Limits, Operation, Work

@@ -19,7 +19,7 @@ from convcli.engine.tiles import store_tile
 from convcli.engine.verify import check_point, points_inside, random_points
 from convcli.engine.windows import distinct
 from convcli.filters.transposed import Part, Place
-from convcli.methods.workspace import Workspace
+from convcli.methods.cutting import Workspace
 from convcli.planner import Plan
 from convcli.records import record
 

@@ -21,7 +21,7 @@ from convcli.engine.tiles import centre_opacity, filter_block, finish, put_holes
 from convcli.engine.verify import agrees, differs, points_inside, slack
 from convcli.filters.resampled import BLOCK, Resampled, ResampledFilter
 from convcli.methods.contract import Prepared
-from convcli.methods.workspace import Workspace
+from convcli.methods.cutting import Workspace
 from convcli.records import record, replace
 
 Array = np.ndarray[Any, Any]

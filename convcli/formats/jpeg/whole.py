@@ -23,9 +23,8 @@ from convcli.formats.contract import FormatModule, ReadOptions, WriteOptions
 from convcli.formats.failures import corrupt, decoding
 from convcli.formats.jpeg import entropy as jpeg_entropy
 from convcli.formats.jpeg.segments import START, metadata_of, segment, segments_of
-from convcli.formats.limits import DEFLATE_RATIO, check_declared, check_ratio
 from convcli.formats.pixels import Array, filling, picture
-from convcli.formats.source import Source
+from convcli.formats.source import DEFLATE_RATIO, Source, check_declared, check_ratio
 from convcli.image import Image, ImageInfo
 from convcli.native import scans as native_scans
 from convcli.records import record, replace

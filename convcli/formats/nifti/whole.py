@@ -23,10 +23,9 @@ from convcli.formats.contract import FormatModule, ReadOptions, WriteOptions
 from convcli.formats.failures import corrupt, decoding
 from convcli.formats.flat import Flat, Reordered, in_order
 from convcli.formats.layout import check_series
-from convcli.formats.limits import DEFLATE_RATIO, check_declared, check_ratio, times
 from convcli.formats.nifti.geometry import mended
 from convcli.formats.pixels import filled
-from convcli.formats.source import Source, kept_open
+from convcli.formats.source import DEFLATE_RATIO, Source, check_declared, check_ratio, kept_open, times
 from convcli.formats.table import FORMATS
 from convcli.formats.units import LENGTHS
 from convcli.image import Image, ImageInfo, PixelSource, PixelTarget

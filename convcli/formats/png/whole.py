@@ -20,11 +20,10 @@ from convcli.errors import ConvError
 from convcli.formats.contract import FormatModule, ReadOptions, WriteOptions, always
 from convcli.formats.failures import corrupt, decoding
 from convcli.formats.layout import is_flat
-from convcli.formats.limits import DEFLATE_RATIO, check_declared, check_ratio
 from convcli.formats.png.chunks import Chunk, chunks_of, layout_of, metadata_of
 from convcli.formats.png.stream import Reader, Writer
 from convcli.formats.png.validity import Layout, sorted_out
-from convcli.formats.source import Source
+from convcli.formats.source import DEFLATE_RATIO, Source, check_declared, check_ratio
 from convcli.image import Image, ImageInfo, PixelSource, PixelTarget
 from convcli.records import record, replace
 

@@ -13,10 +13,9 @@ from convcli.formats.contract import FormatModule, ReadOptions, WriteOptions
 from convcli.formats.failures import corrupt
 from convcli.formats.flat import Flat
 from convcli.formats.layout import SAMPLES, is_flat, picture_samples
-from convcli.formats.limits import check_declared
 from convcli.formats.pixels import Array, picture
 from convcli.formats.pnm import text as pnm_text
-from convcli.formats.source import Source
+from convcli.formats.source import Source, check_declared
 from convcli.image import Grid, Image, ImageInfo, PixelSource, PixelTarget, Spans
 from convcli.records import record, replace
 

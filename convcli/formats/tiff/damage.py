@@ -12,7 +12,7 @@ from typing import Any
 
 from convcli.formats.contract import ReadOptions
 from convcli.formats.failures import ADDRESS, corrupt
-from convcli.formats.limits import SMALL
+from convcli.formats.source import SMALL
 
 DAMAGE = (
     *(ValueError, TypeError, KeyError, IndexError, AttributeError, AssertionError, OverflowError, ZeroDivisionError),

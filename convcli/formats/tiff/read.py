@@ -21,17 +21,18 @@ from convcli.formats.contract import FormatModule, ReadOptions
 from convcli.formats.failures import corrupt, decoding
 from convcli.formats.flat import Flat
 from convcli.formats.layout import check_axes, check_series, with_axes
-from convcli.formats.limits import (
+from convcli.formats.pixels import Array
+from convcli.formats.source import (
     DEFLATE_RATIO,
     LZW_RATIO,
     UNBOUNDED_RATIO,
+    Source,
     check_declared,
     check_ratio,
     check_some,
+    kept_open,
     times,
 )
-from convcli.formats.pixels import Array
-from convcli.formats.source import Source, kept_open
 from convcli.formats.tiff import exif_directories, fax, imagej, ome
 from convcli.formats.tiff import jpeg as tiff_jpeg
 from convcli.formats.tiff.colours import CONTIGUOUS, JPEG, OLD_JPEG, YCBCR

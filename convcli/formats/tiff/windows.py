@@ -17,8 +17,8 @@ from tifffile import TiffPageSeries
 
 from convcli.formats.contract import ReadOptions
 from convcli.formats.failures import corrupt, decoding
-from convcli.formats.limits import memory
 from convcli.formats.pixels import Array
+from convcli.formats.source import memory
 from convcli.formats.tiff.codecs import trimmed
 from convcli.formats.tiff.colours import OLD_JPEG, subsampling
 from convcli.formats.tiff.damage import DAMAGE, judged, listening
