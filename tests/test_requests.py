@@ -139,8 +139,8 @@ def test_a_request_computes_its_box_in_another_process_with_the_same_bits():
         jobs.append((request, image, box))
         expected.append(whole[tuple(slice(*span) for span in box)])
     done = subprocess.run([sys.executable, "-c", ELSEWHERE], input=pickle.dumps(jobs), capture_output=True, check=True)
-    for truth, found in zip(expected, pickle.loads(done.stdout), strict=True):
-        np.testing.assert_array_equal(truth, found, strict=True)
+    for line, truth, found in zip(SAME, expected, pickle.loads(done.stdout), strict=True):
+        np.testing.assert_array_equal(truth, found, line, strict=True)
 
 
 def test_equal_requests_have_one_fingerprint_and_others_another(line):
