@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from command import InProcess
 from convcli import native, planner
-from convcli.engine.prepared import signed
+from convcli.engine.job import signed
 from convcli.engine.slabs import narrowed
 from convcli.engine.stages.filter import FilterStage
 from convcli.engine.windows import Held, lean_window, read_window

@@ -6,13 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from convcli.engine.job import Job
-from convcli.engine.prepared import Method
+from convcli.engine.job import Job, Method
 from convcli.engine.samples import Counts
 from convcli.engine.slabs import Task
 from convcli.engine.windows import read_window
-from convcli.filters.exactness import check_exact
-from convcli.image import ImageInfo
 
 Array = np.ndarray[Any, Any]
 BITS = 32
@@ -68,16 +65,3 @@ def put_halves(high: Array, low: Array, target: Array, *, absolute: bool) -> Cou
     target[...] = bits if target.dtype == np.uint64 else bits.view(np.int64).astype(target.dtype)
     target[below], target[above] = held.min, held.max
     return Counts(high.size, int(np.count_nonzero(below)), int(np.count_nonzero(above)))
-
-
-def check_pixels(limit: int | None, info: ImageInfo, pixels: Array) -> None:
-    """Refuse 64-bit integers beyond a limit; only where there is one are they looked through."""
-    if limit is not None:
-        check_exact(limit, *bounds(pixels, info), info)
-
-
-def bounds(pixels: Array, info: ImageInfo) -> tuple[int, int]:
-    """The smallest and the largest of whole numbers that are not missing."""
-    if info.missing is not None:
-        pixels = pixels[pixels != info.missing]
-    return (int(pixels.min()), int(pixels.max())) if pixels.size else (0, 0)

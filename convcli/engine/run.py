@@ -17,12 +17,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from convcli.engine.crew import Crew, Execute, Progress
-from convcli.engine.integers import bounds, check_pixels
 from convcli.engine.memory import empty
 from convcli.engine.samples import Counts, extremes, spread
 from convcli.engine.slabs import SHARE, Slab, Span, Stage, runs
-from convcli.engine.workers import run_all
+from convcli.engine.workers import Crew, Execute, Progress, run_all
 from convcli.filters.exactness import check_exact
 from convcli.image import PixelSource, PixelTarget, Spans
 from convcli.records import record, replace
@@ -56,7 +54,7 @@ def run(
 
 
 def _run(stage: Stage, pixels: Array, verify: int, crew: Crew) -> tuple[Array, Counts]:
-    check_pixels(stage.limit, stage.info, pixels)
+    check_exact(stage.limit, stage.info, pixels)
     slab, after = stage.whole, stage.after
     values = empty(slab.working_shape, stage.working)
     stage.fill(slab, pixels, values, crew)
@@ -181,7 +179,7 @@ class Stream:
         first = self.stages[0]
         if first.limit is not None:
             for slab in first.slabs(slab_bytes(first.whole.size, self.memory)):
-                check_exact(first.limit, *bounds(self.read(slab, None), first.info), first.info)
+                check_exact(first.limit, first.info, self.read(slab, None))
 
     def flow(self, store: Store, progress: Progress | None) -> Counts:
         """Compute every slab and hand it over, with the next one being read and the last one stored meanwhile."""

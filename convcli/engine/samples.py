@@ -26,6 +26,11 @@ class Counts:
     nan: int = 0
     mistaken: int = 0
 
+    @property
+    def spoilt(self) -> bool:
+        """Whether any was not stored as computed."""
+        return bool(self.below or self.above or self.nan or self.mistaken)
+
     def add(self, other: Counts) -> None:
         """Take another tile's counts in."""
         self.samples += other.samples

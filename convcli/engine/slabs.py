@@ -17,8 +17,8 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
-from convcli.engine.crew import Crew
 from convcli.engine.windows import Held, distinct, look_up, rows_read
+from convcli.engine.workers import Crew
 from convcli.filters.exactness import exact_up_to
 from convcli.filters.filter import FILTERS, Filter, Layout
 from convcli.geometry.axis import Geometry

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from convcli.geometry.problem import Problem
 from convcli.kernels.kernel import Kernel
-from convcli.methods.cancelling import is_steady
 from convcli.methods.separable import RESIDUAL, residual
 from convcli.methods.terms import factor, rank
 from convcli.records import replace
@@ -63,6 +62,8 @@ def steadied(problem: Problem, kernel: Kernel) -> Problem:
 @lru_cache(maxsize=64)
 def steady_terms(kernel: Kernel, rank: int, tolerance: float) -> tuple[Terms, ...] | None:
     """For each filter of a plain kernel, terms of which float32 keeps each tap, no more than `rank`; None without."""
+    from convcli.methods.cancelling import is_steady
+
     found = []
     for taps in kernel.array().reshape(-1, *kernel.spatial):
         terms = next((each for each in _known(taps, kernel, rank) if is_steady(taps, each, tolerance)), None)

@@ -8,9 +8,7 @@ from typing import Any
 import numpy as np
 
 from convcli.engine.fused import store_fused
-from convcli.engine.integers import store_halves
-from convcli.engine.job import Job
-from convcli.engine.prepared import Method
+from convcli.engine.job import Job, Method
 from convcli.engine.samples import (
     ROUGH,
     Counts,
@@ -51,6 +49,8 @@ def store_tile(job: Job, method: Method, task: Task, target: Array, spare: Array
     """
     crop = job.slab.crop(task)
     if job.plan.problem.halves:
+        from convcli.engine.integers import store_halves
+
         return store_halves(job, method, task, target, crop)
     fused = method.fused if spare is None and crop is None else None
     if fused is not None and (counts := store_fused(job, fused, task, target)):

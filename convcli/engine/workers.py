@@ -1,4 +1,4 @@
-"""Threads that share a queue of tasks, or a call, with BLAS kept to one thread inside each.
+"""Whoever executes tasks: threads that share a queue of them, or a call, with BLAS kept to one thread inside each.
 
 Helpers are kept for the next image: to start a thread takes longer than to filter a small one.
 """
@@ -8,16 +8,47 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from queue import SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
+from convcli.engine.samples import Counts
 from convcli.methods.cutting import Alone
 
 Task = TypeVar("Task")
 T = TypeVar("T")
+Progress = Callable[[int], None]
+"""Hears how many samples are done."""
+
+
+class Execute(Protocol):
+    """Calls a function on every task, here or elsewhere, by up to so many hands; the first exception stops all.
+
+    Tasks that call no `blas` spare it being told of threads.
+    """
+
+    def __call__(self, function: Callable[[T], object], tasks: Sequence[T], threads: int, /, *, blas: bool) -> None:
+        """Return when all is done."""
+
+
+class Crew:
+    """Whoever executes tasks, and what became of samples by then; `progress` hears how many."""
+
+    def __init__(self, execute: Execute, progress: Progress | None = None) -> None:
+        self.total, self._execute, self._progress, self._lock = Counts(), execute, progress, threading.Lock()
+
+    def run(self, work: Callable[[T], Counts], tasks: Sequence[T], hands: int, *, blas: bool = True) -> None:
+        """Have every task done, by up to so many hands; the first exception stops all."""
+        self._execute(lambda task: self.add(work(task)), tasks, min(hands, len(tasks)), blas=blas)
+
+    def add(self, counts: Counts) -> None:
+        """Take in what was done."""
+        with self._lock:
+            self.total.add(counts)
+            if self._progress:
+                self._progress(counts.samples)
 
 
 def core_count() -> int:

@@ -8,14 +8,18 @@ not show, and larger pixels are refused before any work.
 from __future__ import annotations
 
 from math import isfinite
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from convcli.errors import ConvError
 from convcli.image import ImageInfo
 from convcli.samples import SAMPLES
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from convcli.filters.filter import Filter
+
+    Array = np.ndarray[Any, Any]
 
 HELD = SAMPLES["float64"].whole
 LONG = tuple(name for name, sample in SAMPLES.items() if sample.whole > HELD)
@@ -64,9 +68,14 @@ def most_exact(gain: float) -> int:
     return HELD if abs(gain) * HELD <= ROUNDED else int(ROUNDED / abs(gain))
 
 
-def check_exact(limit: int | None, least: int, most: int, info: ImageInfo) -> None:
-    """Refuse pixels from `least` to `most` that are beyond what a filter is exact for."""
-    if limit is None or max(-least, most) <= limit:
+def check_exact(limit: int | None, info: ImageInfo, pixels: Array) -> None:
+    """Refuse pixels that are beyond what a filter is exact for; only where there is a limit are they looked through."""
+    if limit is None:
+        return
+    if info.missing is not None:
+        pixels = pixels[pixels != info.missing]
+    least, most = (int(pixels.min()), int(pixels.max())) if pixels.size else (0, 0)
+    if max(-least, most) <= limit:
         return
     held = most if most >= -least else least
     raise ConvError(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import field
 from functools import lru_cache
 from math import prod, sqrt
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from convcli.errors import ConvError
 from convcli.filters.borders import Border
@@ -15,9 +15,11 @@ from convcli.geometry.axis import Geometry, padded
 from convcli.geometry.problem import ACCURACY, Problem
 from convcli.image import ImageInfo
 from convcli.kernels.kernel import Kernel
-from convcli.kernels.pairs import Pair
 from convcli.records import record, replace
 from convcli.samples import SAMPLES, as_sample
+
+if TYPE_CHECKING:
+    from convcli.kernels.pairs import Pair
 
 WIDE = tuple(name for name, sample in SAMPLES.items() if sample.whole > SAMPLES["float32"].whole)
 """Sample types whose values float32 cannot hold exactly: they are computed in float64."""

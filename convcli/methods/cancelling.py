@@ -119,13 +119,6 @@ def rests_of(
     return found if any(found) else ()
 
 
-def keep(rests: Sequence[Rest | None], block: Array, out: Array, reads: Reads) -> None:
-    """Compute again what the terms of any filter spoil: of results `out` (O, *tile) from `block` (I, *pixels)."""
-    for number, rest in enumerate(rests):
-        if rest is not None:
-            rest.keep(block[number * len(block) // len(rests)], out[number], reads)
-
-
 def rest_of(taps: Array, terms: Sequence[Sequence[Any]], problem: Problem) -> Rest | None:
     """What terms, vectors for each axis, leave of `taps` (*kernel); None where it is little beside each of them."""
     unit = UNIT * (sum(problem.kernel) + len(terms)) if len(terms) > 1 else 0.0  # a product is as exact as its factors

@@ -18,7 +18,6 @@ from convcli.geometry.axis import Geometry
 from convcli.geometry.problem import ACCURACY, Cost, Problem
 from convcli.methods import direct
 from convcli.methods.banded import band, band_rows
-from convcli.methods.cancelling import Rest, keep, rests_of
 from convcli.methods.contract import Method, Prepared, Reads
 from convcli.methods.cutting import ALONE, Alone, Workspace
 from convcli.methods.passes import Bands, Matrix, Pass, Product, Sliding, Strips, folds
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from convcli.machine import Machine
+    from convcli.methods.cancelling import Rest
 
     Array = np.ndarray[Any, Any]
 
@@ -247,7 +247,11 @@ def prepare_terms(
     """
     import numpy as np
 
-    rests = rests_of(taps, terms, problem) if taps is not None else ()
+    rests: tuple[Rest | None, ...] = ()
+    if taps is not None:
+        from convcli.methods.cancelling import rests_of  # most kernels are the product of vectors: nothing cancels
+
+        rests = rests_of(taps, terms, problem)
     if compiled(problem):
         nothing = [tuple(map(np.zeros, problem.kernel))]  # a filter without taps still has a result
         sides = (zip(*(filter_[0] or nothing), strict=True) for filter_ in terms)
@@ -281,7 +285,7 @@ class Compiled(Prepared):
     def look_up(self, block: Array, out: Array, reads: Reads) -> None:
         """The same from the pixels that `reads` looks up for the window."""
         self._filter(block, out, reads=reads)
-        keep(self.rests, block, out, reads)
+        _keep(self.rests, block, out, reads)
 
     def with_team(self, team: Alone) -> Compiled:
         """The same by a team of threads."""
@@ -395,7 +399,14 @@ class Banded(Prepared):
                 for step in term:
                     pixels = step.along(pixels, reads[step.place])
                 out[filter_] += pixels
-        keep(self.rests, block, out, reads)
+        _keep(self.rests, block, out, reads)
+
+
+def _keep(rests: Sequence[Rest | None], block: Array, out: Array, reads: Reads) -> None:
+    """Compute again what the terms of any filter spoil: of results `out` (O, *tile) from `block` (I, *pixels)."""
+    for number, rest in enumerate(rests):
+        if rest is not None:
+            rest.keep(block[number * len(block) // len(rests)], out[number], reads)
 
 
 def _bands(term: Sequence[Any], problem: Problem) -> tuple[Bands, ...]:

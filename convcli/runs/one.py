@@ -35,7 +35,6 @@ from convcli.formats import (
 from convcli.formats.atomic import is_special
 from convcli.formats.source import Source, changed, memory, source_of, times
 from convcli.image import Image, ImageInfo, PixelTarget
-from convcli.operations.advice import count_warnings
 from convcli.operations.operation import Limits, Operation, Work
 from convcli.planner import DEFAULT_MEMORY
 from convcli.records import record, replace
@@ -228,7 +227,11 @@ class Course(NamedTuple):
 
     def warnings(self, info: ImageInfo, counts: Counts) -> tuple[str, ...]:
         """What a user should know; with --strict, the first of them is an error, before anything is there to see."""
-        found = (*info.notes, *self.notes, *count_warnings(counts, self.before, self.work))
+        found = (*info.notes, *self.notes)
+        if counts.spoilt:
+            from convcli.operations.advice import count_warnings
+
+            found += (*count_warnings(counts, self.before, self.work),)
         if self.settings.strict and found:
             raise ConvError(f"--strict: {found[0]}", "strict")
         return found

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from convcli.engine.crew import Crew
 from convcli.engine.slabs import Slab, Span, Stage
 from convcli.engine.stages.filter import FilterStage
 from convcli.engine.windows import distinct
+from convcli.engine.workers import Crew
 from convcli.image import ImageInfo
 from convcli.records import record, replace
 

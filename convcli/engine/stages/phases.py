@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from convcli import native
-from convcli.engine.crew import Crew
 from convcli.engine.job import Job
 from convcli.engine.samples import Counts, count_nan
 from convcli.engine.slabs import Slab, Span, Stage, Task, Tile
@@ -18,6 +17,7 @@ from convcli.engine.stages.filter import FilterStage
 from convcli.engine.tiles import store_tile
 from convcli.engine.verify import check_point, points_inside, random_points
 from convcli.engine.windows import distinct
+from convcli.engine.workers import Crew
 from convcli.filters.transposed import Part, Place
 from convcli.methods.cutting import Workspace
 from convcli.planner import Plan

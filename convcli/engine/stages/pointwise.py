@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from convcli.engine.crew import Crew
 from convcli.engine.samples import Counts, put, store
 from convcli.engine.slabs import Slab, Span, Stage, touched
+from convcli.engine.workers import Crew
 from convcli.image import ImageInfo
 from convcli.records import record
 

@@ -13,8 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from convcli.engine.job import Job
-from convcli.engine.prepared import Method
+from convcli.engine.job import Job, Method
 from convcli.engine.slabs import Slab, Span, Task
 from convcli.engine.stages.filter import FilterStage
 from convcli.engine.tiles import centre_opacity, filter_block, finish, put_holes, tile_block

@@ -22,7 +22,6 @@ from convcli.formats.failures import corrupt, decoding
 from convcli.formats.layout import is_flat
 from convcli.formats.png.chunks import Chunk, chunks_of, layout_of, metadata_of
 from convcli.formats.png.stream import Reader, Writer
-from convcli.formats.png.validity import Layout, sorted_out
 from convcli.formats.source import DEFLATE_RATIO, Source, check_declared, check_ratio
 from convcli.image import Image, ImageInfo, PixelSource, PixelTarget
 from convcli.records import record, replace
@@ -149,7 +148,12 @@ def scan(stream: BinaryIO, size: int) -> Scan:
     if not pixels:
         raise corrupt("PNG", "it has a header and no pixels")
     shape = parsed_header(header)
-    kept, dropped = sorted_out(chunks, Layout(*shape[2:4]))
+    kept: tuple[Chunk, ...] = ()
+    dropped: tuple[str, ...] = ()
+    if chunks:
+        from convcli.formats.png.validity import Layout, sorted_out
+
+        kept, dropped = sorted_out(chunks, Layout(*shape[2:4]))
     return Scan(*shape, kept, tuple(decoded), size, dropped)
 
 
