@@ -145,7 +145,7 @@ def _ask(name: str, problem: Problem, threads: int, machine: Machine, memory: in
     if is_fixed(method, working) and not problem.multiplier:  # memory decides how many tiles there are at a time
         hands = max(1, min(hands, memory // method.workspace(working, method.tile(step))))
     usual = startup + shared / min(USUAL, max(1, pieces), 1 + shared / WORTH_A_THREAD)
-    seconds = machine.image + shared / hands + startup
+    seconds = machine.image + shared / hands + (0.0 if method.begun() else startup)
     priced = replace(cost, seconds=seconds)
     return Candidate(name, working.itemsize, priced, None, hands, usual, _least(method, working))
 

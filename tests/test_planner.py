@@ -1,5 +1,6 @@
 """What a plan says of threads and tiles is what runs, and threads that share an image have equal parts of it."""
 
+import sys
 from itertools import product
 from math import log2, prod
 
@@ -13,7 +14,7 @@ from convcli.engine import workers
 from convcli.engine.job import Setup
 from convcli.filters.borders import parse_border
 from convcli.filters.filter import Correlation
-from convcli.geometry.axis import padded
+from convcli.geometry.axis import Geometry, padded
 from convcli.geometry.problem import Problem
 from convcli.image import ImageInfo
 from convcli.kernels.kernel import Kernel
@@ -112,3 +113,16 @@ def test_filters_side_by_side_are_cut_at_the_same_places_between_whole_blocks():
     assert 0 == length % (4 * 1 * 2 * 5)
     assert 1 < len({plan.tile[0] for plan in plans})
     assert {plan.tile[1:] for plan in plans} == {plan.tile[1:] for plan in alike(plans, 0)}
+
+
+@pytest.mark.parametrize("size", [20, 40, 60])
+def test_what_a_process_did_before_does_not_choose_the_method(size, monkeypatch):
+    """Else images of a batch would have other bits than by themselves."""
+    problem = Problem((Geometry(size, 15, begin=7, end=7),) * 3, itemsize=8)
+    import scipy.fft  # noqa: F401
+
+    assert load("fft").begun()
+    before = make_plan(problem)
+    monkeypatch.delitem(sys.modules, "scipy.fft")
+    assert not load("fft").begun()
+    assert before.method == make_plan(problem).method

@@ -7,7 +7,6 @@ import sys
 
 import numpy as np
 import pytest
-import scipy.fft  # noqa: F401 -- its import is in the price of methods, and so in their choice, until it is there
 
 import convcli.requests.dilated
 import convcli.runs.many
@@ -114,7 +113,6 @@ def test_a_large_array_makes_a_request_as_large_as_its_taps():
 
 ELSEWHERE = """
 import pickle, sys
-import scipy.fft
 from convcli.engine.run import run_box
 
 class Array:

@@ -71,6 +71,7 @@ __all__ = [
 ]
 
 READ, WRITE = ReadOptions(), WriteOptions()
+OF_THE_ENCODER = {"jpeg"}  # keys that say how pixels were stored, and nothing of the picture
 Writable = str | os.PathLike[str] | IO[bytes]
 """A file to write: its name, or one that is open."""
 
@@ -283,11 +284,6 @@ def encode(image: Image, format: Format | str, options: WriteOptions = WRITE) ->
     stream = io.BytesIO()
     entry.load().write(stream, Image(fitted(entry, image.info), image.data), options, entry.name)
     return stream.getvalue()
-
-
-__all__ = ["fitted", "left_out", "lost", "understood"]
-
-OF_THE_ENCODER = {"jpeg"}  # keys that say how pixels were stored, and nothing of the picture
 
 
 def is_silent(info: ImageInfo) -> bool:

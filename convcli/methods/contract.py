@@ -105,8 +105,9 @@ class Method:
     Where smaller ones cost no more work, `grain` says after how many outputs they may be cut along an axis; `bounded`
     cuts one whose workspace is to fit some bytes, where halves of the longest side would not do, and `least` is what a
     thread then holds for the smallest. `workspace` are the bytes that it holds for any tile. `startup` are the seconds
-    that the first use in a process costs. Samples are read as they lie in an image where it is `compiled`. Where there
-    are few tiles, threads share each of one that `teams` up.
+    that the first use in a process costs, and `begun` whether this one has had it: that may be told, but the choice may
+    not depend on it. Samples are read as they lie in an image where it is `compiled`. Where there are few tiles,
+    threads share each of one that `teams` up.
     """
 
     refuse: Callable[[Problem], str | None]
@@ -117,6 +118,7 @@ class Method:
     fixed: Callable[[Problem], bool] = never
     compiled: Callable[[Problem], bool] = never
     startup: Callable[[Problem, Machine], float] = free
+    begun: Callable[[], bool] = bool
     workspace: Callable[[Problem, Tile], int] = windows
     grain: Callable[[Problem, int], int] | None = None
     bounded: Callable[[Problem, Tile, int], Tile] | None = None

@@ -7,6 +7,7 @@ scipy. Source: Oppenheim and Schafer, section 8.7.
 
 from __future__ import annotations
 
+import sys
 from functools import cache
 from itertools import product
 from math import ceil, inf, log2, prod
@@ -76,9 +77,12 @@ def price(problem: Problem, machine: Machine) -> Cost:
 
 def startup(problem: Problem, machine: Machine) -> float:
     """Seconds that the first transform of a process costs."""
-    import sys
+    return 0.0 if fourier.able(problem) else machine.import_fft
 
-    return 0.0 if fourier.able(problem) or "scipy.fft" in sys.modules else machine.import_fft
+
+def begun() -> bool:
+    """Whether this process has scipy's transforms."""
+    return "scipy.fft" in sys.modules
 
 
 class Length(NamedTuple):
@@ -197,5 +201,5 @@ def _last(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(range(-len(shape), 0))
 
 
-METHOD = Method(refuse, price, rounding, tile, prepare, always, startup=startup)
+METHOD = Method(refuse, price, rounding, tile, prepare, always, startup=startup, begun=begun)
 """What a transform makes of an output depends on where in it that lies: where tiles are cut shows."""

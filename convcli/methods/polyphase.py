@@ -151,5 +151,5 @@ class Polyphase(Prepared):
         return tuple(cuts)
 
 
-METHOD = Method(refuse, price, rounding, tile, prepare, always, startup=startup)
+METHOD = Method(refuse, price, rounding, tile, prepare, always, startup=startup, begun=load("fft").begun)
 """What a transform makes of an output depends on where in it that lies: where tiles are cut shows."""
