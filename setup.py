@@ -17,7 +17,7 @@ PARTS = {
     "_layers": ("axis", "window", "call", "instructions", "floats", "layers"),
     "_minimal": ("axis", "window", "call", "instructions", "floats", "minimal"),
     "_patches": ("axis", "versions"),
-    "_fourier": ("promise", "versions"),
+    "_fourier": ("promise", "transforms", "versions"),
     "_copies": ("axis", "versions"),
     "_deflate": ("versions",),
     "_entropy": (),

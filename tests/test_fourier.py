@@ -111,7 +111,7 @@ def test_taps_larger_than_a_tile_are_refused():
 
 
 @pytest.mark.parametrize("size", [(31, 31), (20, 5), (2, 30), (101, 90)])
-@pytest.mark.parametrize("picture", ["gradient", "dark", "counts", "denormal", "overflow"])
+@pytest.mark.parametrize("picture", ["gradient", "dark", "counts", "mask", "blob", "denormal", "overflow"])
 def test_every_output_of_a_pair_of_tiles_keeps_the_promise_whichever_way_it_is_settled(size, picture):
     rng = np.random.default_rng(sum(size))
     image = 1 + rng.random((330, 290))
@@ -119,6 +119,8 @@ def test_every_output_of_a_pair_of_tiles_keeps_the_promise_whichever_way_it_is_s
         "gradient": 10.0 ** (-np.arange(290) / 9),
         "dark": np.where(np.arange(290) < 100, 1, 1e-4 * (np.arange(330) < 200)[:, None]),
         "counts": rng.poisson(0.01, image.shape),
+        "mask": np.hypot(*(np.mgrid[:330, :290] - 150)) < 90,
+        "blob": np.exp(-(((np.mgrid[:330, :290] - 150) / 12) ** 2).sum(axis=0)),
         "denormal": 1e-38,
         "overflow": np.where(rng.random(image.shape) < 1e-4, 1e34, 1),
     }[picture]

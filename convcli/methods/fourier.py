@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from convcli.machine import Machine
-    from convcli.methods.promise import Promise
-    from convcli.native.spectra import Spectrum
+    from convcli.native.spectra import Spectrum, Watch
 
     Array = np.ndarray[Any, Any]
 
@@ -111,7 +110,7 @@ class Fourier(Prepared):
     problem: Problem
     shape: tuple[int, int]
     spectra: tuple[Spectrum, ...]
-    promises: tuple[Promise, ...] = ()
+    watches: tuple[Watch, ...] = ()
 
     def __call__(self, block: Array, out: Array) -> None:
         """Fill `out` (O, *tile) from `block` (I, *window)."""
@@ -124,20 +123,7 @@ class Fourier(Prepared):
         high, wide = (s * (n - 1) + 1 for n, s in zip(out.shape[1:], (down.stride, across.stride), strict=True))
         for number, spectrum in enumerate(self.spectra):
             target = out[number] if plain else np.empty((high, wide), np.float32)
-            pixels, watch = block[number // per_group], self.promises[number].watch if self.promises else None
-            settled = spectrum.correlate(pixels, target, tile, watch)
+            pixels, watch = block[number // per_group], self.watches[number] if self.watches else None
+            spectrum.correlate(pixels, target, tile, watch)
             if not plain:
                 out[number] = target[:: down.stride, :: across.stride]
-            for place, done in enumerate(settled):
-                if not done:
-                    self._finer(self.promises[number], pixels, out[number], (place * tile[1], (place + 1) * tile[1]))
-
-    def _finer(self, promise: Promise, pixels: Array, out: Array, made: tuple[int, int]) -> None:
-        """Compute a pair of tiles again in float64, whose columns at stride 1 are [first, last)."""
-        axis = self.problem.axes[1]
-        first, last = (-(-column // axis.stride) for column in made)
-        results = out[:, first:last]
-        if results.size:
-            start = first * axis.stride
-            stop = start + (results.shape[1] - 1) * axis.stride + axis.extent
-            promise.finer(pixels[None, :, start:stop], results[None])

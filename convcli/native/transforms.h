@@ -1,0 +1,409 @@
+/* Transforms of a pair of tiles, for fourier.c: compiled for float and for double.
+ *
+ * The includer defines REAL and WHOLE, a number of as many bits, LANES, how many are in 32 bytes, and NAME(x), which makes a
+ * name of its own. Pixels, taps and results are float32 in any case.
+ */
+
+#define vector NAME(vector)
+#define loose NAME(loose)
+#define samples NAME(samples)
+#define bits NAME(bits)
+#define point NAME(point)
+#define turn NAME(turn)
+#define tile NAME(tile)
+#define seen NAME(seen)
+#define turned NAME(turned)
+#define turned_back NAME(turned_back)
+#define sum NAME(sum)
+#define difference NAME(difference)
+#define larger NAME(larger)
+#define smaller NAME(smaller)
+#define forward NAME(forward)
+#define backward NAME(backward)
+#define transpose NAME(transpose)
+#define load_pixels NAME(load_pixels)
+#define store_pixels NAME(store_pixels)
+#define forward_rows NAME(forward_rows)
+#define backward_rows NAME(backward_rows)
+#define move_columns NAME(move_columns)
+#define correlate_pair NAME(correlate_pair)
+#define find_turns NAME(find_turns)
+#define lay_out NAME(lay_out)
+typedef REAL vector __attribute__((vector_size(LANES * sizeof(REAL))));
+typedef REAL loose __attribute__((vector_size(LANES * sizeof(REAL)), aligned(sizeof(REAL))));
+typedef float samples __attribute__((vector_size(LANES * sizeof(float)), aligned(sizeof(float))));
+
+/* One point of eight lines. */
+struct point {
+    vector re, im;
+};
+
+/* cos and -sin of 2 pi k / length. */
+struct turn {
+    REAL re, im;
+};
+
+/* Lengths of a tile, the turns of both, the spectrum of a kernel, and memory: a buffer for eight lines, and the tile
+ * between its passes, column by column with a margin, so that neighbours do not fall into one set of the cache. */
+struct tile {
+    ptrdiff_t rows, columns, pitch;
+    struct turn *row_turns, *column_turns;
+    struct point *spectrum, *line;
+    REAL *re, *im;
+    uint64_t *scratch;
+};
+
+/* What a tile was seen to hold: the sum of its squared pixels, the largest pixel, the smallest result, and the largest value
+ * in the rows of results, with all that wraps around, without their signs, lane by lane. Floats without signs are ordered as their bits are. */
+typedef int32_t bits __attribute__((vector_size(LANES * sizeof(int32_t))));
+struct seen {
+    samples energy;
+    bits largest, smallest, most;
+};
+
+INLINE bits larger(bits a, bits b)
+{
+    bits more = a > b;
+    return (a & more) | (b & ~more);
+}
+
+INLINE bits smaller(bits a, bits b)
+{
+    bits less = a < b;
+    return (a & less) | (b & ~less);
+}
+
+INLINE struct point turned(struct point p, struct turn by)
+{
+    return (struct point){p.re * by.re - p.im * by.im, p.re * by.im + p.im * by.re};
+}
+
+INLINE struct point turned_back(struct point p, struct turn by)
+{
+    return (struct point){p.re * by.re + p.im * by.im, p.im * by.re - p.re * by.im};
+}
+
+INLINE struct point sum(struct point p, struct point q) { return (struct point){p.re + q.re, p.im + q.im}; }
+
+INLINE struct point difference(struct point p, struct point q) { return (struct point){p.re - q.re, p.im - q.im}; }
+
+/* The forward transform of eight lines, in place; results in the order of reversed digits. */
+INLINE void forward(struct point *x, ptrdiff_t count, const struct turn *turns)
+{
+    ptrdiff_t length = count;
+    for (; length >= 4; length /= 4) {
+        ptrdiff_t quarter = length / 4, step = count / length;
+        for (ptrdiff_t first = 0; first < count; first += length) {
+            struct point *a = x + first, *b = a + quarter, *c = b + quarter, *d = c + quarter;
+            for (ptrdiff_t j = 0; j < quarter; j++) {
+                struct point even = sum(a[j], c[j]), odd = difference(a[j], c[j]);
+                struct point other = sum(b[j], d[j]), rest = difference(b[j], d[j]);
+                struct point quarter_turn = {rest.im, -rest.re};
+                a[j] = sum(even, other);
+                b[j] = turned(sum(odd, quarter_turn), turns[j * step]);
+                c[j] = turned(difference(even, other), turns[2 * j * step]);
+                d[j] = turned(difference(odd, quarter_turn), turns[3 * j * step]);
+            }
+        }
+    }
+    for (ptrdiff_t first = 0; length == 2 && first < count; first += 2) {
+        struct point a = x[first], b = x[first + 1];
+        x[first] = sum(a, b);
+        x[first + 1] = difference(a, b);
+    }
+}
+
+/* The inverse, from reversed digits to natural order; `count` times too large. */
+INLINE void backward(struct point *x, ptrdiff_t count, const struct turn *turns)
+{
+    ptrdiff_t length = 4;
+    for (ptrdiff_t rest = count; rest > 1; rest /= 4)
+        if (rest == 2)
+            length = 2;
+    for (ptrdiff_t first = 0; length == 2 && first < count; first += 2) {
+        struct point a = x[first], b = x[first + 1];
+        x[first] = sum(a, b);
+        x[first + 1] = difference(a, b);
+    }
+    for (length *= length == 2 ? 4 : 1; length <= count; length *= 4) {
+        ptrdiff_t quarter = length / 4, step = count / length;
+        for (ptrdiff_t first = 0; first < count; first += length) {
+            struct point *a = x + first, *b = a + quarter, *c = b + quarter, *d = c + quarter;
+            for (ptrdiff_t j = 0; j < quarter; j++) {
+                struct point q = turned_back(b[j], turns[j * step]), r = turned_back(c[j], turns[2 * j * step]);
+                struct point s = turned_back(d[j], turns[3 * j * step]);
+                struct point even = sum(a[j], r), odd = difference(a[j], r);
+                struct point other = sum(q, s), rest = difference(q, s);
+                struct point quarter_turn = {-rest.im, rest.re};
+                a[j] = sum(even, other);
+                b[j] = sum(odd, quarter_turn);
+                c[j] = difference(even, other);
+                d[j] = difference(odd, quarter_turn);
+            }
+        }
+    }
+}
+
+/* A square block to its transpose. */
+INLINE void transpose(vector v[LANES])
+{
+#if LANES == 8
+    vector t[LANES], u[LANES];
+    for (int i = 0; i < LANES; i += 2) {
+        t[i] = __builtin_shufflevector(v[i], v[i + 1], 0, 8, 2, 10, 4, 12, 6, 14);
+        t[i + 1] = __builtin_shufflevector(v[i], v[i + 1], 1, 9, 3, 11, 5, 13, 7, 15);
+    }
+    for (int i = 0; i < LANES; i += 4)
+        for (int j = 0; j < 2; j++) {
+            u[i + j] = __builtin_shufflevector(t[i + j], t[i + j + 2], 0, 1, 8, 9, 4, 5, 12, 13);
+            u[i + j + 2] = __builtin_shufflevector(t[i + j], t[i + j + 2], 2, 3, 10, 11, 6, 7, 14, 15);
+        }
+    for (int i = 0; i < 4; i++) {
+        v[i] = __builtin_shufflevector(u[i], u[i + 4], 0, 1, 2, 3, 8, 9, 10, 11);
+        v[i + 4] = __builtin_shufflevector(u[i], u[i + 4], 4, 5, 6, 7, 12, 13, 14, 15);
+    }
+#else
+    vector a = __builtin_shufflevector(v[0], v[1], 0, 4, 2, 6), b = __builtin_shufflevector(v[0], v[1], 1, 5, 3, 7);
+    vector c = __builtin_shufflevector(v[2], v[3], 0, 4, 2, 6), d = __builtin_shufflevector(v[2], v[3], 1, 5, 3, 7);
+    v[0] = __builtin_shufflevector(a, c, 0, 1, 4, 5), v[1] = __builtin_shufflevector(b, d, 0, 1, 4, 5);
+    v[2] = __builtin_shufflevector(a, c, 2, 3, 6, 7), v[3] = __builtin_shufflevector(b, d, 2, 3, 6, 7);
+#endif
+}
+
+/* Rows of pixels from `row` on as points of as many lines; zeros where there are none, and for those not `below` a size. */
+INLINE void load_pixels(const struct plane *from, ptrdiff_t row, ptrdiff_t count, struct point *line, int imaginary,
+                        const float *below, struct seen *seen)
+{
+    static const float none[LANES];
+    float edge[LANES][LANES];
+    for (ptrdiff_t x = 0; x < count; x += LANES) {
+        vector block[LANES];
+        samples read[LANES];
+        ptrdiff_t there = from->columns - x < LANES ? from->columns - x : LANES;
+        for (int i = 0; i < LANES; i++) {
+            const float *pixels = none;
+            if (row + i < from->rows && there > 0)
+                pixels = (const float *)(from->data + (row + i) * from->step) + x;
+            if (there < LANES && pixels != none) {
+                memset(edge[i], 0, sizeof edge[i]);
+                memcpy(edge[i], pixels, (size_t)there * sizeof(float));
+                pixels = edge[i];
+            }
+            read[i] = *(const samples *)pixels;
+            if (below)
+                read[i] = (samples)((bits)read[i] & ~((samples)((bits)read[i] & NO_SIGN) >= *below));
+            block[i] = __builtin_convertvector(read[i], vector);
+        }
+        for (int i = 0; seen && i < LANES; i++) {
+            seen->energy += read[i] * read[i];
+            seen->largest = larger(seen->largest, (bits)read[i] & NO_SIGN);
+        }
+        transpose(block);
+        for (int i = 0; i < LANES; i++)
+            if (imaginary)
+                line[x + i].im = block[i];
+            else
+                line[x + i].re = block[i];
+    }
+}
+
+/* The other way; what lies outside the plane is dropped. */
+INLINE void store_pixels(const struct plane *to, ptrdiff_t row, const struct point *line, int imaginary,
+                         struct seen *seen)
+{
+    int32_t edge[LANES];
+    for (ptrdiff_t x = 0; x < to->columns; x += LANES) {
+        vector block[LANES];
+        ptrdiff_t there = to->columns - x < LANES ? to->columns - x : LANES;
+        for (int i = 0; i < LANES; i++)
+            block[i] = imaginary ? line[x + i].im : line[x + i].re;
+        transpose(block);
+        for (int i = 0; i < LANES && row + i < to->rows; i++) {
+            float *pixels = (float *)(to->data + (row + i) * to->step) + x;
+            samples result = __builtin_convertvector(block[i], samples);
+            bits size = (bits)result & NO_SIGN;
+            if (there == LANES)
+                *(samples *)pixels = result;
+            else {
+                memcpy(pixels, &result, (size_t)there * sizeof(float));
+                for (ptrdiff_t j = there; seen && j < LANES; j++)
+                    edge[j] = NO_SIGN;
+                memcpy(edge, &size, (size_t)there * sizeof *edge), memcpy(&size, edge, sizeof size);
+            }
+            if (seen)
+                seen->smallest = smaller(seen->smallest, size);
+            if (seen && there == LANES)
+                seen->most = larger(seen->most, size);
+        }
+    }
+}
+
+/* Along the rows: pixels to the tile between passes. `second` may be NULL. */
+INLINE void forward_rows(const struct tile *tile, const struct plane *first, const struct plane *second,
+                         const float *below, struct seen *seen)
+{
+    for (ptrdiff_t y = 0; y < tile->rows; y += LANES) {
+        load_pixels(first, y, tile->columns, tile->line, 0, below, seen);
+        if (second)
+            load_pixels(second, y, tile->columns, tile->line, 1, below, seen);
+        else
+            for (ptrdiff_t x = 0; x < tile->columns; x++)
+                tile->line[x].im = (vector){0};
+        forward(tile->line, tile->columns, tile->row_turns);
+        for (ptrdiff_t x = 0; x < tile->columns; x++) {
+            *(loose *)(tile->re + x * tile->pitch + y) = tile->line[x].re;
+            *(loose *)(tile->im + x * tile->pitch + y) = tile->line[x].im;
+        }
+    }
+}
+
+/* Back along the rows from `row` to `last`; results outside the planes are dropped. */
+INLINE void backward_rows(const struct tile *tile, const struct plane *first, const struct plane *second, ptrdiff_t row,
+                          ptrdiff_t last, struct seen *seen)
+{
+    for (ptrdiff_t y = row; y < last; y += LANES) {
+        for (ptrdiff_t x = 0; x < tile->columns; x++) {
+            tile->line[x].re = *(const loose *)(tile->re + x * tile->pitch + y);
+            tile->line[x].im = *(const loose *)(tile->im + x * tile->pitch + y);
+        }
+        backward(tile->line, tile->columns, tile->row_turns);
+        for (ptrdiff_t x = first->columns / LANES * LANES; seen && x < tile->columns; x++) {
+            seen->most = larger(seen->most, (bits)__builtin_convertvector(tile->line[x].re, samples) & NO_SIGN);
+            seen->most = larger(seen->most, (bits)__builtin_convertvector(tile->line[x].im, samples) & NO_SIGN);
+        }
+        store_pixels(first, y, tile->line, 0, seen);
+        store_pixels(second, y, tile->line, 1, seen);
+    }
+}
+
+/* Eight columns of one part of the tile, from `x` on, as points of eight lines, or back. */
+INLINE void move_columns(const struct tile *tile, ptrdiff_t x, int imaginary, int back)
+{
+    REAL *part = (imaginary ? tile->im : tile->re) + x * tile->pitch;
+    for (ptrdiff_t y = 0; y < tile->rows; y += LANES) {
+        vector block[LANES];
+        for (int i = 0; i < LANES; i++)
+            block[i] = !back       ? *(const loose *)(part + i * tile->pitch + y)
+                       : imaginary ? tile->line[y + i].im
+                                   : tile->line[y + i].re;
+        transpose(block);
+        for (int i = 0; i < LANES; i++)
+            if (back)
+                *(loose *)(part + i * tile->pitch + y) = block[i];
+            else if (imaginary)
+                tile->line[y + i].im = block[i];
+            else
+                tile->line[y + i].re = block[i];
+    }
+}
+
+/* Two planes of pixels to two of results: the real and the imaginary part of one transform. */
+INLINE void correlate_pair(const struct tile *tile, const struct plane pixels[2], const struct plane results[2],
+                           const float *below, struct seen *seen)
+{
+    const struct point *spectrum = tile->spectrum;
+    forward_rows(tile, pixels, pixels + 1, below, seen);
+    for (ptrdiff_t x = 0; x < tile->columns; x += LANES) {
+        move_columns(tile, x, 0, 0);
+        move_columns(tile, x, 1, 0);
+        forward(tile->line, tile->rows, tile->column_turns);
+        for (ptrdiff_t y = 0; y < tile->rows; y++, spectrum++) {
+            struct point p = tile->line[y], k = *spectrum;
+            tile->line[y] = (struct point){p.re * k.re - p.im * k.im, p.re * k.im + p.im * k.re};
+        }
+        backward(tile->line, tile->rows, tile->column_turns);
+        move_columns(tile, x, 0, 1);
+        move_columns(tile, x, 1, 1);
+    }
+    ptrdiff_t rows = results[0].rows > results[1].rows ? results[0].rows : results[1].rows;
+    backward_rows(tile, results, results + 1, 0, rows, seen);
+}
+
+/* The conjugate spectrum of taps, which makes a product a correlation, over the number of points. */
+INLINE void NAME(find_spectrum_body)(const struct tile *tile, const struct plane *taps)
+{
+    struct point *spectrum = tile->spectrum;
+    REAL scale = (REAL)(1 / ((double)tile->rows * (double)tile->columns));
+    forward_rows(tile, taps, NULL, NULL, NULL);
+    for (ptrdiff_t x = 0; x < tile->columns; x += LANES) {
+        move_columns(tile, x, 0, 0);
+        move_columns(tile, x, 1, 0);
+        forward(tile->line, tile->rows, tile->column_turns);
+        for (ptrdiff_t y = 0; y < tile->rows; y++)
+            *spectrum++ = (struct point){tile->line[y].re * scale, tile->line[y].im * -scale};
+    }
+}
+
+EACH_VERSION(NAME(find_spectrum), (const struct tile *tile, const struct plane *taps), (tile, taps))
+
+static void find_turns(struct turn *turns, ptrdiff_t length)
+{
+    for (ptrdiff_t k = 0; k < length; k++) {
+        double angle = 6.283185307179586476925287 * (double)k / (double)length;
+        turns[k] = (struct turn){(REAL)cos(angle), (REAL)-sin(angle)};
+    }
+}
+
+/* A tile in the memory that was handed in. A kernel's begins with the turns of both lengths, its spectrum follows.
+ * NULL, or what is wrong. */
+static const char *lay_out(const Py_buffer *kernel, const Py_buffer *memory, ptrdiff_t rows, ptrdiff_t columns,
+                           struct tile *tile)
+{
+    ptrdiff_t pitch = rows + 2 * LANES, longest = rows > columns ? rows : columns;
+    for (int i = 0; i < 2; i++) {
+        ptrdiff_t length = i ? columns : rows;
+        if (length < SHORTEST || length > LONGEST || length & (length - 1))
+            return "the lengths of a tile are powers of two from 8 to 1024";
+    }
+    ptrdiff_t turns = (rows + columns) * (ptrdiff_t)sizeof(struct turn);
+    if (kernel->len < turns + rows * columns / LANES * (ptrdiff_t)sizeof(struct point))
+        return "a spectrum needs more memory";
+    if (memory->len < longest * (ptrdiff_t)sizeof(struct point) + 2 * columns * pitch * (ptrdiff_t)sizeof(REAL) + rows * columns * (sizeof(REAL) > 4 ? 9 : 1))
+        return "a tile needs more memory";
+    if ((size_t)kernel->buf % 64 || (size_t)memory->buf % 64)
+        return "the memory begins at no multiple of 64 bytes";
+    char *start = kernel->buf;
+    *tile = (struct tile){.rows = rows, .columns = columns, .pitch = pitch};
+    tile->column_turns = (struct turn *)start;
+    tile->row_turns = tile->column_turns + rows;
+    tile->spectrum = (struct point *)(start + turns);
+    tile->line = memory->buf;
+    tile->re = (REAL *)(tile->line + longest);
+    tile->im = tile->re + columns * pitch;
+    tile->scratch = (uint64_t *)(tile->im + columns * pitch);
+    return NULL;
+}
+
+/* All that a kernel's memory holds. */
+static void NAME(transform_kernel)(const struct tile *tile, const struct plane *taps)
+{
+    find_turns(tile->row_turns, tile->columns);
+    find_turns(tile->column_turns, tile->rows);
+    NAME(find_spectrum)(tile, taps);
+}
+
+#undef vector
+#undef loose
+#undef samples
+#undef bits
+#undef point
+#undef turn
+#undef tile
+#undef seen
+#undef turned
+#undef turned_back
+#undef sum
+#undef difference
+#undef larger
+#undef smaller
+#undef forward
+#undef backward
+#undef transpose
+#undef load_pixels
+#undef store_pixels
+#undef forward_rows
+#undef backward_rows
+#undef move_columns
+#undef correlate_pair
+#undef find_turns
+#undef lay_out
