@@ -49,22 +49,17 @@ def run(
     `verify` points of each are computed again from the definition; `progress` hears how many outputs each tile had.
     """
     for stage in stages:
-        pixels, counts = _run(stage, pixels, verify, Crew(execute, progress))
+        check_exact(stage.limit, stage.info, pixels)
+        slab, after, crew = stage.whole, stage.after, Crew(execute, progress)
+        values = empty(slab.working_shape, stage.working)
+        stage.fill(slab, pixels, values, crew)
+        if verify:
+            stage.check(slab, pixels, values, stage.points(verify))
+        pixels, counts = values.reshape(after.shape), crew.total
+        if stage.rescaled:
+            values, pixels = pixels, np.empty(after.shape, after.dtype)
+            counts = spread(values, *extremes(values), pixels, after.missing)
     return pixels, counts
-
-
-def _run(stage: Stage, pixels: Array, verify: int, crew: Crew) -> tuple[Array, Counts]:
-    check_exact(stage.limit, stage.info, pixels)
-    slab, after = stage.whole, stage.after
-    values = empty(slab.working_shape, stage.working)
-    stage.fill(slab, pixels, values, crew)
-    if verify:
-        stage.check(slab, pixels, values, stage.points(verify))
-    values = values.reshape(after.shape)
-    if not stage.rescaled:
-        return values, crew.total
-    result = np.empty(after.shape, after.dtype)
-    return result, spread(values, *extremes(values), result, after.missing)
 
 
 def run_box(stages: Sequence[Stage], source: PixelSource, box: Spans, execute: Execute = run_all) -> Array:

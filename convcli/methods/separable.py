@@ -318,30 +318,22 @@ class Compiled(Prepared):
             return None
         return self._filter(source, target, reads=reads, **more)
 
-    def _filter(self, source: Array, target: Array, *, reads: Reads, **more: Any) -> native.Counts:
+    def _filter(self, source: Array, target: Array, *, reads: Reads, step: int = 1, **more: Any) -> native.Counts:
         """All filters on the channels that they read."""
         if self.shares:
             more = {"outside": (0, 0, 0), "team": self.team} | more
-        per_group = self.problem.channels_out // self.problem.groups
-        filters = (
-            (source[number // per_group], each, chain)
-            for number, (each, chain) in enumerate(zip(target, self.chains, strict=True))
-        )
-        return native.total([self._run(chain, pixels, each, reads, **more) for pixels, each, chain in filters])
-
-    def _run(
-        self, chain: Sequence[Pass], source: Array, target: Array, reads: Reads, *, step: int = 1, **more: Any
-    ) -> native.Counts:
-        """One filter on a plane, as a volume of one slice, or on a volume."""
-        flat = source.ndim == 2
-        pixels, results = (source[None, None], target[None, None]) if flat else (source[None], target[None])
-        reads = (None, *reads) if flat else reads
-        with ExitStack() as memory:
-            for each, following in pairwise(chain):
-                made = memory.enter_context(self._lent(each.makes(pixels, results), following.layout()))
-                each.run(pixels, made, reads, step)
-                pixels = made
-            return chain[-1].run(pixels, results, reads, step, **more)
+        if len(self.problem.axes) == 2:  # a plane is a volume of one slice
+            source, target, reads = source[:, None], target[:, None], (None, *reads)
+        per_group, counts = self.problem.channels_out // self.problem.groups, []
+        for number, chain in enumerate(self.chains):
+            pixels, results = source[number // per_group][None], target[number][None]
+            with ExitStack() as memory:
+                for each, following in pairwise(chain):
+                    made = memory.enter_context(self._lent(each.makes(pixels, results), following.layout()))
+                    each.run(pixels, made, reads, step)
+                    pixels = made
+                counts.append(chain[-1].run(pixels, results, reads, step, **more))
+        return native.total(counts)
 
     @contextmanager
     def _lent(self, shape: Sequence[int], order: Sequence[int]) -> Iterator[Array]:

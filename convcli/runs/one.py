@@ -70,45 +70,40 @@ class Settings:
 
 
 def process(operation: Operation, settings: Settings, source: str, target: str) -> Report:
-    """One input into one output, or only planned."""
-    with progress_of(source, quiet=settings.quiet) as progress:
-        return processed(operation, settings, source, target, progress)
-
-
-def processed(operation: Operation, settings: Settings, source: str, target: str, progress: Progress) -> Report:
-    """The same, telling how far it is."""
+    """One input into one output, or only planned; whoever waits at a terminal is told how far it is."""
     started = perf_counter()
-    content = source_of(read_input() if source == STREAM else source)
-    info = probe(content, options=settings.reading)
-    work = operation.on(info, settings.limits)
-    after, notes = work.after, work.notes
-    minor: tuple[str, ...] = ()
-    format_ = _output_format(target, info, settings)
-    if format_:
-        notes += _before_work(after, target, format_, settings)
-        minor = left_out(format_, after)
-        after = replace(after, format=format_.name)
-        if target != STREAM and not settings.explain:
-            check_target(source, target, settings.sources, force=settings.force, in_place=settings.in_place)
-    report = Report(source, target, before=info, after=after, work=work, remarks=minor)
-    if settings.explain or settings.dry_run:
-        return replace(report, warnings=info.notes + notes, status="skipped")
-    assert format_ is not None
-    with placed_at(target, settings) as place:
-        course = Course(content, place, format_, settings, info, work, notes, progress)
-        (counts, times_taken, warnings), whole = course.run()
-    return replace(
-        report,
-        times={**times_taken, "total": perf_counter() - started},
-        samples=counts.samples,
-        below=counts.below,
-        above=counts.above,
-        nan=counts.nan,
-        memory=_peak_memory(),
-        verified=settings.verify,
-        remarks=(*minor, *(f"in memory as a whole: {reason}" for reason in whole)),
-        warnings=warnings,
-    )
+    with progress_of(source, quiet=settings.quiet) as progress:
+        content = source_of(read_input() if source == STREAM else source)
+        info = probe(content, options=settings.reading)
+        work = operation.on(info, settings.limits)
+        after, notes = work.after, work.notes
+        minor: tuple[str, ...] = ()
+        format_ = _output_format(target, info, settings)
+        if format_:
+            notes += _before_work(after, target, format_, settings)
+            minor = left_out(format_, after)
+            after = replace(after, format=format_.name)
+            if target != STREAM and not settings.explain:
+                check_target(source, target, settings.sources, force=settings.force, in_place=settings.in_place)
+        report = Report(source, target, before=info, after=after, work=work, remarks=minor)
+        if settings.explain or settings.dry_run:
+            return replace(report, warnings=info.notes + notes, status="skipped")
+        assert format_ is not None
+        with placed_at(target, settings) as place:
+            course = Course(content, place, format_, settings, info, work, notes, progress)
+            (counts, times_taken, warnings), whole = course.run()
+        return replace(
+            report,
+            times={**times_taken, "total": perf_counter() - started},
+            samples=counts.samples,
+            below=counts.below,
+            above=counts.above,
+            nan=counts.nan,
+            memory=_peak_memory(),
+            verified=settings.verify,
+            remarks=(*minor, *(f"in memory as a whole: {reason}" for reason in whole)),
+            warnings=warnings,
+        )
 
 
 Outcome = tuple[Counts, dict[str, float], tuple[str, ...]]
