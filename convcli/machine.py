@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import asdict, fields
 from functools import lru_cache
@@ -113,6 +112,8 @@ def leads_somewhere(path: Path) -> bool:
 
 def read_profile(text: str) -> Machine:
     """The machine of a profile; ValueError says what is wrong with it."""
+    import json  # few machines have one
+
     try:
         profile = json.loads(text)
     except (ValueError, RecursionError):
@@ -130,6 +131,8 @@ def read_profile(text: str) -> Machine:
 
 def profile_text(machine: Machine) -> str:
     """A machine as a profile."""
+    import json
+
     numbers = asdict(machine)
     name = numbers.pop("name")
     return json.dumps({"schema": SCHEMA, "name": name, "fingerprint": fingerprint(), "seconds": numbers}, indent=2)

@@ -14,9 +14,9 @@ from convcli.errors import ConvError, UsageError
 
 URL = r"[A-Za-z][A-Za-z0-9+.-]*://"
 OUT_OF_SPACE = frozenset({errno.ENOSPC, errno.EFBIG, errno.EDQUOT})
-SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")  # NumPy reports a full disk so, without an errno
+SHORT_WRITE = r"\d+ requested and \d+ written"  # NumPy reports a full disk so, without an errno
 
-ADDRESS = re.compile(r"<[^<>]*>")  # how libraries show their objects; means nothing to a user
+ADDRESS = r"<[^<>]*>"  # how libraries show their objects; means nothing to a user
 
 SYSTEM = {
     errno.ENOENT: ("no such file or folder", "not-found"),
@@ -38,7 +38,7 @@ def told(error: OSError, where: str | None, unknown: str = "write-failed") -> Co
     >>> print(told(OSError(errno.ENOSPC, "No space left on device"), "out.tif"))
     'out.tif': no space left to write; free some, or write elsewhere [disk-full]
     """
-    if error.errno in OUT_OF_SPACE or (error.errno is None and SHORT_WRITE.search(str(error))):
+    if error.errno in OUT_OF_SPACE or (error.errno is None and re.search(SHORT_WRITE, str(error))):
         return ConvError("no space left to write; free some, or write elsewhere", "disk-full", where=where)
     if error.errno == errno.ENOENT and where and is_address(where):
         return ConvError(no_address(where), "not-found", where=where)
@@ -110,5 +110,5 @@ def corrupt(title: str, reason: str) -> ConvError:
     >>> print(corrupt("PNG", "IDAT: CRC error"))
     the PNG is damaged (IDAT: CRC error) [corrupt]
     """
-    line = " ".join(ADDRESS.sub("", reason).split())
+    line = " ".join(re.sub(ADDRESS, "", reason).split())
     return ConvError(f"the {title} is damaged ({line[:160]})", "corrupt")

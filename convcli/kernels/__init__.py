@@ -17,8 +17,8 @@ from convcli.kernels.parameters import Space, has_unit
 
 __all__ = ["KERNELS", "Kernel", "NamedKernel", "is_measured", "is_named", "meant_by", "parse_kernel", "stack_kernels"]
 
-FILE = re.compile(r"-|.*\.(txt|csv|tsv|mat|json|npy|npz|tiff?|png|npz:.*)", re.IGNORECASE | re.DOTALL)
-PUNCTUATION = re.compile(r"[\s,;|^]")
+FILES = (".txt", ".csv", ".tsv", ".mat", ".json", ".npy", ".npz", ".tif", ".tiff", ".png")
+PUNCTUATION = r"[\s,;|^]"
 
 
 def parse_kernel(
@@ -39,7 +39,7 @@ def parse_kernel(
     (1.0, (2, 3))
     """
     bare = text.strip()
-    if FILE.fullmatch(text):
+    if is_file(text):
         return read_file(text, ndim, stdin)
     if is_inline(bare):
         return parse_inline(bare, ndim)
@@ -60,7 +60,17 @@ def is_named(text: str) -> bool:
     >>> is_named("Gaussian:2"), is_named("gaussian.npy"), is_named("1 2 1")
     (True, False, False)
     """
-    return name_of(text) in KERNELS and not FILE.fullmatch(text)
+    return name_of(text) in KERNELS and not is_file(text)
+
+
+def is_file(text: str) -> bool:
+    """True for what is read, whatever else it may be called: standard input, or a name with an ending of arrays.
+
+    >>> is_file("a.NPY"), is_file("weights.npz:layer1"), is_file("-"), is_file("box:3")
+    (True, True, True, False)
+    """
+    name = text.lower()
+    return name == "-" or name.endswith(FILES) or ".npz:" in name
 
 
 def is_measured(text: str) -> bool:
@@ -101,7 +111,7 @@ def parse_unknown(text: str, ndim: int) -> Kernel:
     if not text:
         raise KernelError("the kernel is empty; give numbers, a name such as gaussian:2, or a file")
     before = text.partition(":")[0]
-    name = PUNCTUATION.split(before)[0]
+    name = re.split(PUNCTUATION, before)[0]
     if answer := meant_by(text):
         raise KernelError(f"unknown kernel {text!r}{answer}")
     if name.lower() in KERNELS:

@@ -274,7 +274,7 @@ def split_line(line: str, place: str = "first line") -> list[str]:
     (['1', '2', '3'], ['1', '2', '3'])
     """
     if ";" not in line:
-        return SEPARATORS["value"].split(line)
+        return re.split(SEPARATORS["value"], line)
     words = line.split(";")
     if any(SEVERAL_WORDS.search(word) or "," in word for word in words):
         raise KernelError(f"{place} mixes ';' with other separators; a kernel file has one line for each row")

@@ -15,15 +15,10 @@ from convcli.errors import KernelError
 from convcli.kernels.kernel import Kernel
 from convcli.kernels.numerals import number_at, number_text
 
-SEPARATORS = {
-    "channel": re.compile(r"\^"),
-    "slice": re.compile(r"\|"),
-    "row": re.compile(r"\s*;\s*|\s*\n\s*"),
-    "value": re.compile(r"\s*,\s*|\s+"),
-}
+SEPARATORS = {"channel": r"\^", "slice": r"\|", "row": r"\s*;\s*|\s*\n\s*", "value": r"\s*,\s*|\s+"}
 JOINTS = {"channel": " ^ ", "slice": " | ", "row": "; ", "value": " "}
 SIZE = r"([0-9]{1,4})[x×]([0-9]{1,4})"
-SIZED = re.compile(r"(\d{1,9}(?:x\d{1,9}){1,2})((?:\+\d{1,9})*):(.*)", re.ASCII | re.DOTALL)
+SIZED = r"(?as)(\d{1,9}(?:x\d{1,9}){1,2})((?:\+\d{1,9})*):(.*)"
 STARTS_LIKE_NUMBERS = re.compile(r"[+-]?(\.?\d|(nan|inf(inity)?)\b)", re.ASCII | re.IGNORECASE)
 
 
@@ -42,7 +37,7 @@ def parse_inline(text: str, ndim: int) -> Kernel:
     >>> parse_inline("1,2 , 1;2 4 2; 1 2 1", 2).name
     '1 2 1; 2 4 2; 1 2 1'
     """
-    sized = SIZED.fullmatch(text)
+    sized = re.fullmatch(SIZED, text)
     if sized:
         return parse_sized(sized[1], sized[2], sized[3], ndim)
     if size := re.fullmatch(SIZE, text):
@@ -68,7 +63,7 @@ def parse_sized(size: str, offsets: str, values: str, ndim: int) -> Kernel:
     shape = [int(k) for k in reversed(size.split("x"))]
     if len(shape) > ndim:
         raise KernelError(f"{size}: z-slices (WxHxD) need conv3d")
-    words = SEPARATORS["value"].split(values.strip()) if values.strip() else []
+    words = re.split(SEPARATORS["value"], values.strip()) if values.strip() else []
     if len(words) != prod(shape) or not words:
         raise KernelError(f"{size}: needs {prod(shape)} values, got {len(words)}")
     shape = [1] * (ndim - len(shape)) + shape
@@ -98,7 +93,7 @@ def read_nested(text: str, levels: Sequence[str], place: str = "") -> Any:
     if not levels:
         return number_at(place.rstrip(", "), text)
     level, *inner = levels
-    parts = SEPARATORS[level].split(text.strip())
+    parts = re.split(SEPARATORS[level], text.strip())
     shown = len(parts) > 1 or level in ("row", "value")
     return [read_nested(part, inner, f"{place}{level} {i}, " if shown else place) for i, part in enumerate(parts, 1)]
 

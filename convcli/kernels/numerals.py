@@ -11,7 +11,7 @@ DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 LONGEST_SHOWN = 40  # characters of what is no number, in an error
 DASHES = tuple("−–—‐‑")
 """What copied text has for a minus."""
-NOT_FINITE = re.compile(r"[+-]?(?:nan|inf|infinity)", re.IGNORECASE)
+NOT_FINITE = ("nan", "inf", "infinity")
 
 
 def read_number(word: str) -> float:
@@ -21,7 +21,7 @@ def read_number(word: str) -> float:
     (0.125, -5.0)
     """
     shown = repr(word if len(word) <= LONGEST_SHOWN else f"{word[:LONGEST_SHOWN]}...")
-    if NOT_FINITE.fullmatch(word):
+    if word.lower().removeprefix("-").removeprefix("+") in NOT_FINITE:
         raise KernelError(f"{shown} is not a finite number")
     parts = word.split("/")
     if len(parts) > 2 or not all(map(DECIMAL.fullmatch, parts)):

@@ -6,10 +6,10 @@ words are read and what they must satisfy, so that the function receives plain, 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
 from math import isfinite
+from string import ascii_lowercase
 from typing import Annotated, Any, TypeVar
 
 from convcli.errors import KernelError
@@ -23,7 +23,7 @@ METRES = {"pm": 1e-12, "nm": 1e-9, "um": 1e-6, "mm": 1e-3, "cm": 1e-2, "m": 1.0,
 MICROMETRE = ("µm", "μm")  # with U+00B5, the micro sign, and U+03BC, the Greek letter
 UNIT_NAMES = {"micron": "um", "micrometer": "um", "nanometer": "nm", "millimeter": "mm", "centimeter": "cm"}
 UNIT_NAMES |= {"meter": "m", "inch": "in", **dict.fromkeys(MICROMETRE, "um")}
-LENGTH = re.compile(r"(.*?[\d.])\s*([a-zµμ]+)")
+LETTERS = f"{ascii_lowercase}µμ"
 SMALLEST, LARGEST = 1e-9, 1e9  # what a size can be; anything computed from such numbers stays finite
 
 
@@ -104,14 +104,25 @@ def metres(unit: str) -> float:
     return METRES.get(UNIT_NAMES.get(unit, unit), 0.0)
 
 
+def parted(word: str) -> tuple[str, str] | None:
+    """The number and the unit of a length; None for what ends in no unit.
+
+    >>> parted("2 um"), parted("2e3")
+    (('2', 'um'), None)
+    """
+    bare = word.rstrip(LETTERS)
+    number, unit = bare.rstrip(), word[len(bare) :]
+    return (number, unit) if unit and (number.endswith(".") or number[-1:].isdecimal()) else None
+
+
 def has_unit(word: str) -> bool:
     """True for a length in a unit other than samples.
 
     >>> has_unit("2um"), has_unit("2px"), has_unit("2e3")
     (True, False, False)
     """
-    match = LENGTH.fullmatch(word)
-    return match is not None and metres(match[2]) > 0
+    match = parted(word)
+    return match is not None and metres(match[1]) > 0
 
 
 def read_spacing(text: str, axes: str) -> dict[str, tuple[float, str]]:
@@ -133,10 +144,10 @@ def read_lengths(text: str) -> list[tuple[float, str]]:
     ([(2.0, 'um'), (0.2, 'um'), (0.2, 'um')], [(1.0, 'mm'), (500.0, 'um')])
     """
     words = [word.strip() for word in text.split(",")]
-    last = LENGTH.fullmatch(words[-1]) if has_unit(words[-1]) else None
-    named = [word if has_unit(word) or last is None or word[-1:].isalpha() else word + last[2] for word in words]
-    matches = [LENGTH.fullmatch(word) if has_unit(word) else None for word in named]
-    known = [(positive(match[1]), UNIT_NAMES.get(match[2], match[2])) for match in matches if match]
+    last = parted(words[-1]) if has_unit(words[-1]) else None
+    named = [word if has_unit(word) or last is None or word[-1:].isalpha() else word + last[1] for word in words]
+    matches = [parted(word) if has_unit(word) else None for word in named]
+    known = [(positive(match[0]), UNIT_NAMES.get(match[1], match[1])) for match in matches if match]
     if len(known) < len(words):
         raise KernelError(f"{text!r} is no length in a unit, such as 0.5um or 2,0.5,0.5um")
     return known
@@ -167,12 +178,12 @@ def length(word: str, axis: str, space: Space) -> float:
     >>> length("2", "X", Space(2)), length("2um", "X", Space(2, {"X": (0.5, "um")}))
     (2.0, 4.0)
     """
-    match = LENGTH.fullmatch(word)
-    if match is None or match[2] == "px":
-        return positive(match[1] if match else word)
-    if not metres(match[2]):
-        raise KernelError(f"{word!r} has an unknown unit {match[2]!r}; use px, {', '.join(METRES)}")
-    return sensible(space.samples(positive(match[1]), match[2], axis), f"{word} along {axis}")
+    match = parted(word)
+    if match is None or match[1] == "px":
+        return positive(match[0] if match else word)
+    if not metres(match[1]):
+        raise KernelError(f"{word!r} has an unknown unit {match[1]!r}; use px, {', '.join(METRES)}")
+    return sensible(space.samples(positive(match[0]), match[1], axis), f"{word} along {axis}")
 
 
 def count(word: str, _axis: str = "", _space: Space | None = None) -> int:
@@ -189,11 +200,11 @@ def taps(word: str, axis: str, space: Space) -> int:
     >>> taps("4", "X", Space(2)), taps("2um", "X", Space(2, {"X": (0.5, "um")}))
     (4, 5)
     """
-    match = LENGTH.fullmatch(word)
+    match = parted(word)
     if match is None:
         return count(word)
     samples = length(word, axis, space)
-    return count(match[1]) if match[2] == "px" else count(str(samples // 2 * 2 + 1))
+    return count(match[0]) if match[1] == "px" else count(str(samples // 2 * 2 + 1))
 
 
 def order(word: str, _axis: str = "", _space: Space | None = None) -> int:

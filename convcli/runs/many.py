@@ -6,7 +6,6 @@ One input is treated in this process, where its errors are those of the command.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import closing, contextmanager
@@ -290,10 +289,17 @@ def answered(report: Report, rows: Iterable[tuple[str, str]] = ()) -> Answer:
     return Answer(report.as_dict(), list(rows), report.error.exit_code if report.error else 0)
 
 
+def as_json(facts: Mapping[str, Any]) -> str:
+    """A line of JSON."""
+    import json  # few runs ask for it
+
+    return json.dumps(facts)
+
+
 def tell_answer(answer: Answer, batch: Batch) -> None:
     """Print what became of an input, as far as it is wanted."""
     if batch.json:
-        print(json.dumps(answer.facts), flush=True)
+        print(as_json(answer.facts), flush=True)
     if answer.error:
         say(f"convcli: {answer.error}")
     elif batch.shows_each:
@@ -305,7 +311,7 @@ def conclude(summary: Summary, batch: Batch, record: Record) -> None:
     facts = summary.as_dict()
     record(facts)
     if batch.json:
-        print(json.dumps(facts), flush=True)
+        print(as_json(facts), flush=True)
     if batch.makes_files and not batch.settings.quiet:
         show_rows(list(summary.rows()))
 
@@ -317,7 +323,7 @@ def report_lines(path: str) -> Iterator[Record]:
         yield lambda _facts: None
         return
     with atomic_output(Path(path), force=True) as stream:
-        yield lambda facts: stream.write(json.dumps(facts).encode() + b"\n")
+        yield lambda facts: stream.write(as_json(facts).encode() + b"\n")
 
 
 def _targets(batch: Batch) -> list[str]:

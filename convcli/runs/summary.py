@@ -22,7 +22,7 @@ PARTLY_FAILED = 3
 SLOWEST = 3
 NAMED = 10
 """Failed inputs that are named."""
-NUMBER = re.compile(r"\d[\d,.]*")
+NUMBER = r"\d[\d,.]*"
 
 
 @record(frozen=False)
@@ -49,7 +49,7 @@ class Summary:
         if (total := facts["time"]["total"]) is not None:
             self.slowest = sorted([*self.slowest, (total, name)], reverse=True)[:SLOWEST]
         for warning in facts["warnings"]:
-            kind = NUMBER.sub("0", warning)
+            kind = re.sub(NUMBER, "0", warning)
             count, *first = self.warnings.get(kind, (0, warning, name))
             self.warnings[kind] = (count + 1, *first)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import struct
 import threading
 import zlib
@@ -57,7 +58,7 @@ def judged(heard: list[str], options: ReadOptions) -> tuple[str, ...]:
     serious = [line for line in dict.fromkeys(heard) if not any(word in line for word in UNHEARD)]
     if serious and not options.lenient:
         raise corrupt("TIFF", serious[0])
-    return tuple(f"tifffile says: {ADDRESS.sub('', line).strip()}" for line in serious)
+    return tuple(f"tifffile says: {re.sub(ADDRESS, '', line).strip()}" for line in serious)
 
 
 def check_page(page: Any) -> None:
