@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import field
 from functools import cached_property, partial
+from math import prod
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,8 +21,8 @@ import numpy as np
 from convcli.engine.memory import empty
 from convcli.engine.samples import Counts, extremes, spread
 from convcli.engine.slabs import SHARE, Slab, Span, Stage, runs
-from convcli.engine.workers import Crew, Execute, Progress, run_all
-from convcli.filters.exactness import check_exact
+from convcli.engine.workers import Crew, Execute, Paced, Progress, run_all
+from convcli.filters.exactness import bounds, check_exact
 from convcli.image import PixelSource, PixelTarget, Spans
 from convcli.records import record, replace
 
@@ -49,7 +50,8 @@ def run(
     `verify` points of each are computed again from the definition; `progress` hears how many outputs each tile had.
     """
     for stage in stages:
-        check_exact(stage.limit, stage.info, pixels)
+        if stage.limit is not None:
+            check_exact(stage.limit, stage.info, *bounds(stage.info, pixels))
         slab, after, crew = stage.whole, stage.after, Crew(execute, progress)
         values = empty(slab.working_shape, stage.working)
         stage.fill(slab, pixels, values, crew)
@@ -155,9 +157,9 @@ class Stream:
         """Compute everything; what was clipped. Rescaling computes twice: its range is known at the end."""
         self.check_pixels()
         if not self.last.rescaled:
-            return self.flow(self.write, self.progress)
-        ranges: list[tuple[float, float]] = []
-        counts = self.flow(lambda _, values: ranges.append(extremes(values)), None)
+            return self.flow(self.write, self.paced(1))
+        progress, ranges = self.paced(2), list[tuple[float, float]]()
+        counts = self.flow(lambda _, values: ranges.append(extremes(values)), progress)
         low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
         self.points[:] = [()] * len(self.stages)
 
@@ -166,15 +168,23 @@ class Stream:
             counts.add(replace(spread(values, low, high, stored, self.last.after.missing), samples=0, nan=0))
             self.write(slab, stored)
 
-        self.flow(write_spread, self.progress)
+        self.flow(write_spread, progress)
         return counts
+
+    def paced(self, times: int) -> Progress | None:
+        """The progress, which hears of as many outputs as a whole image has: some are computed again, or all are."""
+        if self.progress is None:
+            return None
+        computed = times * sum(prod(step.slab.working_shape) for step in self.steps)
+        return Paced(self.progress, sum(prod(stage.whole.working_shape) for stage in self.stages), computed)
 
     def check_pixels(self) -> None:
         """Refuse 64-bit integers beyond what the first stage is exact for, by reading all of them first."""
         first = self.stages[0]
         if first.limit is not None:
-            for slab in first.slabs(slab_bytes(first.whole.size, self.memory)):
-                check_exact(first.limit, first.info, self.read(slab, None))
+            slabs = first.slabs(slab_bytes(first.whole.size, self.memory))
+            found = [bounds(first.info, self.read(slab, None)) for slab in slabs]
+            check_exact(first.limit, first.info, min(least for least, _ in found), max(most for _, most in found))
 
     def flow(self, store: Store, progress: Progress | None) -> Counts:
         """Compute every slab and hand it over, with the next one being read and the last one stored meanwhile."""

@@ -246,7 +246,7 @@ def _put_back(job: Job, method: Method, channels: Array, result: Array, look: Lo
     unknown, rule = np.isnan(channels), job.filter.numbers.nan
     if unknown.any():
         if rule == "error":
-            raise ConvError(f"{np.count_nonzero(unknown)} NaN in a tile; --nan keep, ignore or zero would go on", "nan")
+            raise ConvError("there are NaN in it; --nan keep, ignore or zero would go on", "nan")
         if rule in LEAVING_OUT:
             _reweigh(job, method, unknown, result, look)
         elif rule == "keep":

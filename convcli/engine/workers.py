@@ -33,6 +33,19 @@ class Execute(Protocol):
         """Return when all is done."""
 
 
+class Paced:
+    """Hears of `computed` outputs in all, and tells `progress` of `wanted` in all."""
+
+    def __init__(self, progress: Progress, wanted: int, computed: int) -> None:
+        self._progress, self._wanted, self._computed, self._heard = progress, wanted, computed, 0
+
+    def __call__(self, count: int) -> None:
+        """So many outputs more are computed."""
+        told = self._heard * self._wanted // self._computed
+        self._heard += count
+        self._progress(self._heard * self._wanted // self._computed - told)
+
+
 class Crew:
     """Whoever executes tasks, and what became of samples by then; `progress` hears how many."""
 

@@ -68,13 +68,15 @@ def most_exact(gain: float) -> int:
     return HELD if abs(gain) * HELD <= ROUNDED else int(ROUNDED / abs(gain))
 
 
-def check_exact(limit: int | None, info: ImageInfo, pixels: Array) -> None:
-    """Refuse pixels that are beyond what a filter is exact for; only where there is a limit are they looked through."""
-    if limit is None:
-        return
+def bounds(info: ImageInfo, pixels: Array) -> tuple[int, int]:
+    """The least and the largest of the pixels that are known, and 0."""
     if info.missing is not None:
         pixels = pixels[pixels != info.missing]
-    least, most = (int(pixels.min()), int(pixels.max())) if pixels.size else (0, 0)
+    return int(pixels.min(initial=0)), int(pixels.max(initial=0))
+
+
+def check_exact(limit: int, info: ImageInfo, least: int, most: int) -> None:
+    """Refuse an image whose pixels, from the least to the largest, are beyond what a filter is exact for."""
     if max(-least, most) <= limit:
         return
     held = most if most >= -least else least

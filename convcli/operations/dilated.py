@@ -328,11 +328,6 @@ class ChainWork(Several):
         return most_exact(gain) if rounded and self.before.dtype in LONG else None
 
     @property
-    def outputs(self) -> int:
-        """Outputs of all, and the samples at both ends."""
-        return super().outputs + prod(self.before.shape) + prod(self.after.shape)
-
-    @property
     def notes(self) -> tuple[str, ...]:
         """What a user might not expect: pixels that are never read."""
         told = dict.fromkeys(note for work in self.works for note in work.notes)

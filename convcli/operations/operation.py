@@ -90,8 +90,7 @@ class Work(Protocol):
     @property
     def outputs(self) -> int:
         """Outputs that `progress` will hear of in all."""
-        problems = [plan.problem for plan in self.plans]
-        return sum(problem.planes * problem.channels_out * prod(problem.output) for problem in problems)
+        return sum(prod(stage.whole.working_shape) for stage in self.stages)
 
     @property
     def macs(self) -> int:

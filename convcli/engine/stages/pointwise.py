@@ -117,5 +117,5 @@ class ToSamples(Pointwise):
         moved, stored = (np.moveaxis(each, axis, -1) if axis >= 0 else each for each in every)
         counts = store(moved[..., colours], stored[..., colours], numbers, numbers.bias, self.after.missing)
         if colours.stop == -1:
-            put(moved[..., -1:], stored[..., -1:])
+            counts.add(put(moved[..., -1:], stored[..., -1:]))
         return counts
