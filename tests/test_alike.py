@@ -124,6 +124,22 @@ def test_a_chain_of_one_counts_the_samples_that_its_only_rate_counts(alpha, tmp_
     assert by_rate == samples_of(convcli, ["dilate", "--chain", "1", *words, "-o", tmp_path / "out.npy"])
 
 
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
+@pytest.mark.parametrize("flat", [False, True])
+@pytest.mark.parametrize("command", ["conv2d", "dilate --chain 1,2", "upsample --stride 2"])
+def test_what_no_range_holds_is_counted_once_and_alike(command, flat, value, tmp_path, ways, capsys):
+    pixels = np.random.default_rng(3).random((200, 60)).astype("float32") * (not flat)
+    pixels[[3, 150], 7] = value
+    np.save(tmp_path / "in.npy", pixels)
+    words = [*command.split(), "-k", "box:3", "--range", "rescale", "-t", "uint8", tmp_path / "in.npy", "-f"]
+    said = []
+    for cut in (False, True):
+        ways(cut=cut)
+        said.append(samples_of(InProcess(capsys), [*words, "-o", tmp_path / "out.npy", "--memory", "1MiB"]))
+    assert said[0] == said[1]
+    assert "none clipped, 0 NaN" not in said[0]
+
+
 REFUSED = {
     "NaN": (
         np.where(np.arange(12000).reshape(200, 60) % 7, 1.0, np.nan).astype("float32"),

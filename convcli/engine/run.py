@@ -159,13 +159,13 @@ class Stream:
         if not self.last.rescaled:
             return self.flow(self.write, self.paced(1))
         progress, ranges = self.paced(2), list[tuple[float, float]]()
-        counts = self.flow(lambda _, values: ranges.append(extremes(values)), progress)
+        self.flow(lambda _, values: ranges.append(extremes(values)), progress)
         low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
-        self.points[:] = [()] * len(self.stages)
+        self.points[:], counts = [()] * len(self.stages), Counts()
 
         def write_spread(slab: Slab, values: Array) -> None:
             stored = np.empty(values.shape, self.last.after.dtype)
-            counts.add(replace(spread(values, low, high, stored, self.last.after.missing), samples=0, nan=0))
+            counts.add(spread(values, low, high, stored, self.last.after.missing))
             self.write(slab, stored)
 
         self.flow(write_spread, progress)
