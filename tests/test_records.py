@@ -4,6 +4,7 @@ import copy
 import pickle
 from dataclasses import FrozenInstanceError, asdict, dataclass, field, fields, is_dataclass
 from functools import cached_property
+from typing import ClassVar, get_type_hints
 
 import numpy as np
 import pytest
@@ -34,6 +35,14 @@ class Derived(Base):
 
     d: float = 0.5
     hidden: dict = field(default_factory=dict, init=False, repr=False, compare=False)
+
+
+@record
+class Marked:
+    """One with what belongs to the class and not to its records."""
+
+    kind: "ClassVar[str]" = "marked"
+    a: "int" = 0
 
 
 @record(frozen=False)
@@ -74,6 +83,7 @@ def test_they_are_made_and_shown_as_dataclasses_are(given):
     assert repr(mine) == repr(theirs).replace("Twin", "Derived")
     assert asdict(mine) == asdict(theirs)
     assert [each.name for each in fields(Derived)] == [each.name for each in fields(Twin)]
+    assert [each.type for each in fields(Derived)] == [each.type for each in fields(Twin)]
     assert is_dataclass(mine)
     assert mine == Derived(*args, **more)
     assert replace(mine, d=9.0) != mine
@@ -110,6 +120,11 @@ def test_they_are_frozen_and_equal_by_their_fields():
             change()
     assert Alone() != Alone()
     assert len({Alone(), Alone()}) == 2
+
+
+def test_what_belongs_to_the_class_is_no_field():
+    assert [("a", "int")] == [(each.name, each.type) for each in fields(Marked)]
+    assert {"kind": ClassVar[str], "a": int} == get_type_hints(Marked)
 
 
 def test_factories_make_a_value_for_each():
