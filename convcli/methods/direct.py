@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from convcli import native
 from convcli.geometry.problem import Cost, Problem
-from convcli.methods.banded import band, band_rows, phases, strips
 from convcli.methods.contract import Method, Prepared, Reads
 from convcli.methods.cutting import ALONE, Alone
+from convcli.methods.passes import band, band_rows, phases, strips
 from convcli.records import record, replace
 
 if TYPE_CHECKING:

@@ -17,10 +17,9 @@ from convcli import native
 from convcli.geometry.axis import Geometry
 from convcli.geometry.problem import ACCURACY, Cost, Problem
 from convcli.methods import direct
-from convcli.methods.banded import band, band_rows
 from convcli.methods.contract import Method, Prepared, Reads
 from convcli.methods.cutting import ALONE, Alone, Workspace
-from convcli.methods.passes import Bands, Matrix, Pass, Product, Sliding, Strips, folds
+from convcli.methods.passes import Bands, Matrix, Pass, Product, Sliding, Strips, band, band_rows, folds
 from convcli.methods.terms import factor, most_terms
 from convcli.records import record, replace
 

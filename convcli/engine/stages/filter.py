@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from convcli.engine.fused import store_fused
 from convcli.engine.job import Job, Method, Setup
 from convcli.engine.samples import Counts
 from convcli.engine.slabs import Slab, Task
-from convcli.engine.tiles import store_tile
+from convcli.engine.tiles import store_fused, store_tile
 from convcli.engine.workers import Crew
 from convcli.records import record
 

@@ -23,7 +23,6 @@ SQUARE_PIXELS = (0, 1, 1)  # unit and densities that say nothing more
 UNITS = {0: "none", 1: "inch", 2: "cm"}
 LARGEST_PART = 65519  # bytes of profile in one segment
 LARGEST_SEGMENT = 65533  # bytes of a segment behind its length
-MOST_PARTS = 255  # of a profile
 
 Segment = tuple[int, bytes]
 
