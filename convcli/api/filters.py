@@ -12,16 +12,15 @@ from convcli.api.images import default_axes, named_axes, taken
 from convcli.arrays import as_pixels
 from convcli.engine.run import run
 from convcli.image import Image, ImageInfo
-from convcli.operations.operation import Limits
-from convcli.planner import DEFAULT_MEMORY
-from convcli.requests.arguments import as_kernels, paddings, per_axis
-from convcli.requests.calls import PLAIN, correlate, dilated, numbers_of, pair, resample, transpose
+from convcli.requests.arguments import as_kernels, check_texts, limits, paddings, per_axis, switch
+from convcli.requests.calls import PLAIN, correlate, dilated, numbers_of, pair, resample, share, transpose
 
 if TYPE_CHECKING:
     from convcli.engine.slabs import Stage
     from convcli.filters.filter import Numbers
     from convcli.kernels.given import ByName
     from convcli.kernels.kernel import Kernel
+    from convcli.operations.operation import Limits
     from convcli.requests.arguments import Padding, PerAxis, Taps
     from convcli.requests.calls import Request, Scale
 
@@ -102,17 +101,17 @@ def convolve(
             kernel, stride=stride, dilation=dilation, padding=padding, border=border, groups=groups, flip=flip,
             origin=origin, combine=combine, normalize=normalize, tolerance=tolerance, dtype=dtype, numbers=numbers,
         )  # fmt: skip
-        return _filtered(asked, image, axes, _limits(method, threads, memory))
+        return _filtered(asked, image, axes, limits(method, threads, memory))
+    check_texts(axes=axes or "", border=border, combine=combine, normalize=normalize, method=method)
     pixels, kernels = as_pixels(image), as_kernels(kernel)
     ndim = kernels[0].ndim
     steps = per_axis(stride, ndim, "stride"), per_axis(dilation, ndim, "dilation")
     middle = None if origin is None else per_axis(origin, ndim, "origin", least=0)
-    hands = 0 if threads is None else per_axis(threads, 1, "threads")[0]
-    told = numbers or PLAIN if dtype is None else numbers_of(dtype, numbers)
+    told = PLAIN if dtype is None and numbers is None else numbers_of(dtype, numbers)
     stages = _set_up(
         kernels, pixels.shape, pixels.dtype, axes or default_axes(pixels.ndim, ndim, bank=kernels[0].bank), *steps,
-        paddings(padding, ndim), border, groups, flip, middle, combine, normalize, tolerance, told, method, hands,
-        memory or DEFAULT_MEMORY,
+        paddings(padding, ndim), border, per_axis(groups, 1, "groups")[0], switch("flip", flip), middle, combine,
+        normalize, share(tolerance), told, limits(method, threads, memory),
     )  # fmt: skip
     return run(stages, pixels)[0]
 
@@ -134,9 +133,7 @@ def _set_up(
     normalize: str,
     tolerance: float,
     numbers: Numbers,
-    method: str,
-    threads: int,
-    memory: int,
+    allowed: Limits,
 ) -> tuple[Stage, ...]:
     """What `convolve` was asked for, planned: arrays of one kind often come in numbers."""
     info = ImageInfo(shape, dtype.name, named_axes(axes, shape))
@@ -144,7 +141,7 @@ def _set_up(
         list(kernels), stride=stride, dilation=dilation, padding=padding, border=border, groups=groups, flip=flip,
         origin=origin, combine=combine, normalize=normalize, tolerance=tolerance, numbers=numbers,
     )  # fmt: skip
-    return asked.on(info, Limits(method, threads, memory)).stages
+    return asked.on(info, allowed).stages
 
 
 def upsample(
@@ -209,7 +206,7 @@ def upsample(
         dilation=dilation, groups=groups, border=border, normalize=normalize, flip=flip, tolerance=tolerance,
         dtype=dtype, numbers=numbers,
     )  # fmt: skip
-    return _filtered(asked, image, axes, _limits(method, threads, memory))
+    return _filtered(asked, image, axes, limits(method, threads, memory))
 
 
 def resize(
@@ -250,7 +247,7 @@ def resize(
     array([[0., 1., 3., 4.]])
     """
     asked = resample(scale, kernel, border=border, dtype=dtype, numbers=numbers)
-    return _filtered(asked, image, axes, _limits("auto", threads, memory))
+    return _filtered(asked, image, axes, limits("auto", threads, memory))
 
 
 def separable(
@@ -304,7 +301,7 @@ def separable(
         depthwise, pointwise, multiplier=multiplier, stride=stride, dilation=dilation, padding=padding, border=border,
         flip=flip, origin=origin, normalize=normalize, dtype=dtype, numbers=numbers,
     )  # fmt: skip
-    return _filtered(asked, image, axes, _limits(method, threads, memory))
+    return _filtered(asked, image, axes, limits(method, threads, memory))
 
 
 def dilate(
@@ -362,14 +359,10 @@ def dilate(
         groups=groups, flip=flip, origin=origin, normalize=normalize, tolerance=tolerance, dtype=dtype,
         numbers=numbers,
     )  # fmt: skip
-    return _filtered(asked, image, axes, _limits(method, threads, memory))
+    return _filtered(asked, image, axes, limits(method, threads, memory))
 
 
-def _limits(method: str, threads: int | None, memory: int | None) -> Limits:
-    return Limits(method, 0 if threads is None else per_axis(threads, 1, "threads")[0], memory or DEFAULT_MEMORY)
-
-
-def _filtered(asked: Request, image: Any, axes: str | None, limits: Limits) -> Array:
+def _filtered(asked: Request, image: Any, axes: str | None, allowed: Limits) -> Array:
     """What a request makes of an image."""
     info, pixels = taken(image, axes, asked.ndim, bank=asked.bank)
-    return run(asked.on(info, limits).stages, pixels)[0]
+    return run(asked.on(info, allowed).stages, pixels)[0]

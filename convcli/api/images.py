@@ -35,7 +35,7 @@ def taken(image: Any, axes: str | None, ndim: int = 2, *, bank: bool = False) ->
 
 def named_axes(axes: str, shape: tuple[int, ...]) -> str:
     """The letters that a caller gave an array's dimensions, checked."""
-    if set(axes) - set(AXES) or len(set(axes)) < len(axes) or len(axes) != len(shape):
+    if not isinstance(axes, str) or set(axes) - set(AXES) or len(set(axes)) < len(axes) or len(axes) != len(shape):
         size = " x ".join(map(str, shape))
         raise UsageError(f"{axes!r} does not name {size}: one of {', '.join(AXES)} for each, none twice", where="axes")
     if 0 in shape:

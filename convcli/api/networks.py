@@ -57,6 +57,8 @@ def parse_network(source: str | os.PathLike[str]) -> Network:
     >>> network.total["output"], network.layers[0]["params"]
     ([64, 56, 56], 9472)
     """
+    if not isinstance(source, (str, os.PathLike)):
+        raise UsageError(f"{type(source).__name__} is no notation and no name of a file", where="source")
     text = os.fspath(source)
     is_file = not isinstance(source, str) or (text.endswith(FILES) and len(text.split()) == 1)
     design = _read(text) if is_file else _parsed(text)

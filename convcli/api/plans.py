@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from convcli.api.images import taken
 from convcli.errors import UsageError
 from convcli.image import ImageInfo
-from convcli.operations.operation import Limits
-from convcli.planner import DEFAULT_MEMORY, Plan
+from convcli.planner import Plan
+from convcli.requests.arguments import limits
 from convcli.requests.calls import correlate, dilated, pair, resample, transpose
 
 if TYPE_CHECKING:
@@ -84,5 +84,5 @@ def make_plan(
     ('separable', 4460544)
     """
     info = image if isinstance(image, ImageInfo) else taken(image, axes, request.ndim, bank=request.bank).info
-    plans = request.on(info, Limits(method, threads or 0, memory or DEFAULT_MEMORY)).plans
+    plans = request.on(info, limits(method, threads, memory)).plans
     return max(plans, key=lambda plan: plan.cost.seconds)

@@ -7,6 +7,8 @@ from convcli.filters.borders import ALIASES, BORDERS
 from convcli.kernels.parameters import read_lengths
 from convcli.numerals import whole
 
+MOST = 2**31 - 1
+"""The largest number of pixels that one is apart from another, or threads: no image is as large."""
 PADDINGS = ("same", "tf-same", "valid", "full")
 PADDINGS_ELSEWHERE = {
     "same_upper": "tf-same",
@@ -47,6 +49,8 @@ def parse_spatial(text: str, ndim: int, option: str, least: int = 1) -> tuple[in
         raise UsageError(f"{text!r} has {len(numbers)} numbers; give 1 or {ndim}", where=option)
     if min(numbers) < least:
         raise UsageError(f"{min(numbers)} is too small; it must be at least {least}", where=option)
+    if max(numbers) > MOST:
+        raise UsageError(f"{max(numbers)} is too large; it must be at most {MOST}", where=option)
     return tuple(numbers * ndim if len(numbers) == 1 else numbers)
 
 

@@ -38,6 +38,8 @@ def parse_kernel(
     >>> parse_kernel("box:3").sum(), parse_kernel("1 2 1; 2 4 2").shape
     (1.0, (2, 3))
     """
+    if not isinstance(text, str):
+        raise KernelError(f"{type(text).__name__} is no text of a kernel; Kernel.from_array takes arrays")
     bare = text.strip()
     if is_file(text):
         return read_file(text, ndim, stdin)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from numbers import Real
 from operator import index
 from typing import Any
 
 import numpy as np
 
 from convcli.errors import KernelError, UsageError
-from convcli.filters.placing import parse_padding
+from convcli.filters.placing import MOST, parse_padding
 from convcli.kernels.given import ByName, parse_given
 from convcli.kernels.kernel import Kernel
+from convcli.operations.operation import ANYTHING, Limits
 
 Array = np.ndarray[Any, Any]
 Taps = Any
@@ -35,9 +37,14 @@ def as_kernels(given: Taps, stride: tuple[int, ...] = ()) -> tuple[Kernel | ByNa
     if isinstance(given, (str, os.PathLike)):
         text = os.fspath(given)
         return (parse_given(text, 3 if "|" in text else 2, stride=stride),)
-    if isinstance(given, (list, tuple)) and given and all(isinstance(each, (str, Kernel, ByName)) for each in given):
+    if isinstance(given, (list, tuple)) and any(_is_whole(each) for each in given):
         return tuple(kernel for each in given for kernel in as_kernels(each, stride))
     return (_from_array(given),)
+
+
+def _is_whole(given: Any) -> bool:
+    """Whether it is a kernel by itself, not a part of one that is given as nested lists."""
+    return isinstance(given, (str, os.PathLike, Kernel, ByName)) or (isinstance(given, np.ndarray) and given.ndim > 1)
 
 
 def _from_array(given: Any) -> Kernel:
@@ -75,7 +82,7 @@ def per_axis(value: PerAxis, ndim: int, name: str, least: int = 1) -> tuple[int,
     >>> per_axis(2, 2, "stride"), per_axis([1, 2], 2, "stride")
     ((2, 2), (1, 2))
     """
-    if type(value) is int and value >= least:
+    if type(value) is int and least <= value <= MOST:
         return (value,) * ndim
     given = value if isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, str) else (value,)
     try:
@@ -84,9 +91,36 @@ def per_axis(value: PerAxis, ndim: int, name: str, least: int = 1) -> tuple[int,
         raise UsageError(f"{value!r} is not a whole number, or a sequence of {ndim}", where=name) from None
     if len(numbers) not in (1, ndim):
         raise UsageError(f"{value!r} has {len(numbers)} numbers; give 1 or {ndim}", where=name)
-    if min(numbers) < least:
-        raise UsageError(f"{min(numbers)} is too small; it must be at least {least}", where=name)
+    if min(numbers) < least or max(numbers) > MOST:
+        bound = f"small; it must be at least {least}" if min(numbers) < least else f"large; it must be at most {MOST}"
+        raise UsageError(f"{value!r} is too {bound}", where=name)
     return numbers * ndim if len(numbers) == 1 else numbers
+
+
+def check_texts(**given: Any) -> None:
+    """Refuse what is no text where a word is meant."""
+    for name, text in given.items():
+        if not isinstance(text, str):
+            raise UsageError(f"{text!r} is no text", where=name)
+
+
+def switch(name: str, given: Any) -> bool:
+    """True or false; refused where it is neither, since a word that means no would count as true."""
+    if not isinstance(given, (bool, np.bool_)):
+        raise UsageError(f"{given!r} is not True or False", where=name)
+    return bool(given)
+
+
+def limits(method: str, threads: int | None, memory: int | None) -> Limits:
+    """What a caller allows."""
+    check_texts(method=method)
+    return Limits(method, 0 if threads is None else per_axis(threads, 1, "threads")[0], _bytes(memory))
+
+
+def _bytes(memory: int | None) -> int:
+    if not isinstance(memory, Real | None) or (memory is not None and not memory >= 1):
+        raise UsageError(f"{memory!r} is not a number of bytes", where="memory")
+    return ANYTHING.memory if memory is None else int(memory)
 
 
 def paddings(given: Padding, ndim: int) -> str | tuple[tuple[int, int], ...]:
@@ -97,6 +131,7 @@ def paddings(given: Padding, ndim: int) -> str | tuple[tuple[int, int], ...]:
     """
     if isinstance(given, str):
         return parse_padding(given, ndim)
+    given = given.tolist() if isinstance(given, np.ndarray) else given
     pads: Any = given if isinstance(given, Sequence) else (given,)
     pairs = [per_axis(pad, 2, "padding", least=0) for pad in pads]
     if len(pairs) not in (1, ndim):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,19 @@ from convcli.operations.pair import Pair
 from convcli.operations.resampled import Resample
 from convcli.operations.transposed import Transpose
 from convcli.records import replace
-from convcli.requests.arguments import Padding, PerAxis, Taps, as_kernels, paddings, per_axis, sample_type
+from convcli.requests.arguments import (
+    Padding,
+    PerAxis,
+    Taps,
+    as_kernels,
+    check_texts,
+    paddings,
+    per_axis,
+    sample_type,
+    switch,
+)
 from convcli.requests.rates import beside, chained
+from convcli.samples import SAMPLES
 
 Request = Correlate | Transpose | Resample | Pair | Dilate | Joined | SideBySide | Chain
 """What can be asked of images."""
@@ -33,6 +45,14 @@ PLAIN = Numbers()
 MOST_LEFT = 0.5
 """The most that separable terms may leave of a kernel, relative to sum|k|."""
 NORMALIZATIONS = ("none", "sum")
+WORDS = {
+    "dtype": ("auto", "same", *SAMPLES),
+    "precision": ("auto", "double"),
+    "range": ("clip", "abs", "rescale"),
+    "nan": ("keep", "ignore", "preserve", "zero", "error"),
+    "alpha": ("premultiply", "straight", "keep", "drop"),
+}
+"""What each word of `Numbers` may be."""
 
 
 def correlate(
@@ -52,17 +72,23 @@ def correlate(
     numbers: Numbers | None = None,
 ) -> Correlate:
     """What `convolve` asks for."""
+    check_texts(border=border, combine=combine, normalize=normalize)
     kernels = as_kernels(kernel)
     ndim = kernels[0].ndim
     return Correlate(
-        Given(kernels, _sums(normalize), flip, None if origin is None else per_axis(origin, ndim, "origin", least=0)),
+        Given(
+            kernels,
+            _sums(normalize),
+            switch("flip", flip),
+            None if origin is None else per_axis(origin, ndim, "origin", least=0),
+        ),
         combine=combine,
         stride=per_axis(stride, ndim, "stride"),
         dilation=per_axis(dilation, ndim, "dilation"),
         padding=paddings(padding, ndim),
         borders=_borders(border, ndim),
-        groups=groups,
-        approximation=_share(tolerance),
+        groups=per_axis(groups, 1, "groups")[0],
+        approximation=share(tolerance),
         numbers=numbers_of(dtype, numbers),
     )
 
@@ -84,21 +110,22 @@ def transpose(
     numbers: Numbers | None = None,
 ) -> Transpose:
     """What `upsample` asks for."""
+    check_texts(normalize=normalize, border=border or "")
     (given,) = _single(as_kernels(kernel, _strides(stride)))
     ndim, overlap = given.ndim, normalize == "overlap"
     sums = not overlap and _sums(normalize)
     laid = paddings(padding, ndim)
     return Transpose(
-        Given((given,), sums, flip),
+        Given((given,), sums, switch("flip", flip)),
         per_axis(stride, ndim, "stride"),
         per_axis(dilation, ndim, "dilation"),
         padding=laid,
         output_padding=() if output_padding is None else per_axis(output_padding, ndim, "output_padding", least=0),
         output_size=() if output_size is None else per_axis(output_size, ndim, "output_size"),
         borders=_borders(border or default_laid_border(laid, overlap=overlap), ndim),
-        groups=groups,
+        groups=per_axis(groups, 1, "groups")[0],
         overlap=overlap,
-        approximation=_share(tolerance),
+        approximation=share(tolerance),
         numbers=numbers_of(dtype, numbers),
     )
 
@@ -113,12 +140,13 @@ def resample(
     numbers: Numbers | None = None,
 ) -> Resample:
     """What `resize` asks for: a scale for all of `ndim` axes, or one for each."""
+    check_texts(kernel=kernel, border=border or "")
     if kernel not in CURVES:
         raise UsageError(f"a scale takes {', '.join(CURVES)}, not {kernel!r}", where="kernel")
     scales = scale if isinstance(scale, (Sequence, np.ndarray)) and not isinstance(scale, str) else (scale,) * ndim
     try:
-        factors = tuple(Fraction(str(each)) if isinstance(each, float) else Fraction(each) for each in scales)
-    except (TypeError, ValueError):
+        factors = tuple(Fraction(str(each) if isinstance(each, (float, np.floating)) else each) for each in scales)
+    except (TypeError, ValueError, ZeroDivisionError):
         raise UsageError(f"{scale!r} is not a number, or one for each axis", where="scale") from None
     if len(factors) not in (2, 3) or not 0 < min(factors) <= max(factors) <= MOST_TIMES:
         raise UsageError(f"{scale!r} is not between 0 and {MOST_TIMES}, or 2 or 3 such numbers", where="scale")
@@ -142,12 +170,18 @@ def pair(
     numbers: Numbers | None = None,
 ) -> Pair:
     """What `separable` asks for."""
+    check_texts(border=border, normalize=normalize)
     kernels, (matrix,) = as_kernels(_channel_first(depthwise)), _single(as_kernels(pointwise))
     ndim = kernels[0].ndim
     return Pair(
-        Given(kernels, _sums(normalize), flip, None if origin is None else per_axis(origin, ndim, "origin", least=0)),
+        Given(
+            kernels,
+            _sums(normalize),
+            switch("flip", flip),
+            None if origin is None else per_axis(origin, ndim, "origin", least=0),
+        ),
         matrix.on({}) if isinstance(matrix, ByName) else matrix,
-        multiplier,
+        per_axis(multiplier, 1, "multiplier", least=0)[0],
         stride=per_axis(stride, ndim, "stride"),
         dilation=per_axis(dilation, ndim, "dilation"),
         padding=paddings(padding, ndim),
@@ -180,28 +214,44 @@ def dilated(
     if rate is not None:
         return Dilate(build(kernels, combine), spread(rate, "rate"))
     if chain is not None:
-        return chained(kernels, combine, _some(spread(each, "chain") for each in chain), build)
-    found = _some(spread(each, "rates") for each in (() if rates is None else rates))
+        return chained(kernels, combine, _some("chain", chain, spread), build)
+    found = _some("rates", () if rates is None else rates, spread)
     if len(set(found)) < len(found):
         raise UsageError(f"{rates!r} has a rate twice", where="rates")
     return beside(kernels, combine, found, build)
 
 
-def _some(rates: Iterable[Rate]) -> tuple[Rate, ...]:
-    found = tuple(rates)
+def _some(name: str, given: Iterable[PerAxis], spread: Callable[[PerAxis, str], Rate]) -> tuple[Rate, ...]:
+    if not isinstance(given, Iterable):
+        raise UsageError(f"{given!r} is not a sequence of rates", where=name)
+    found = tuple(spread(each, name) for each in given)
     if not found:
-        raise UsageError("holds no rates; give one at least")
+        raise UsageError("holds no rates; give one at least", where=name)
     return found
 
 
 def numbers_of(dtype: Any, numbers: Numbers | None) -> Numbers:
     """How samples are computed with: as `numbers` says, and results of a `dtype`, if one is given."""
-    told = numbers or PLAIN
+    told = PLAIN if numbers is None else checked(numbers)
     return told if dtype is None else replace(told, dtype=sample_type(dtype))
 
 
-def _share(tolerance: float) -> float:
-    if not 0 <= tolerance <= MOST_LEFT:
+def checked(numbers: Numbers) -> Numbers:
+    """The same; refused where one of its words is none that samples are computed by, or a number is no number."""
+    if not isinstance(numbers, Numbers):
+        raise UsageError(f"{numbers!r} is no convcli.Numbers", where="numbers")
+    for name, known in WORDS.items():
+        if getattr(numbers, name) not in known:
+            raise UsageError(f"{getattr(numbers, name)!r} is not {', '.join(known)}", where=f"numbers.{name}")
+    for name in ("scale", "bias", "offset"):
+        if not isinstance(getattr(numbers, name), Real):
+            raise UsageError(f"{getattr(numbers, name)!r} is not a number", where=f"numbers.{name}")
+    return numbers
+
+
+def share(tolerance: float) -> float:
+    """What separable terms may leave of a kernel."""
+    if not isinstance(tolerance, Real) or not 0 <= tolerance <= MOST_LEFT:
         raise UsageError(f"{tolerance!r} is not between 0 and {MOST_LEFT}", where="tolerance")
     return float(tolerance)
 
@@ -223,8 +273,9 @@ def _single(kernels: tuple[Kernel | ByName, ...]) -> tuple[Kernel | ByName, ...]
 
 
 def _strides(stride: PerAxis) -> tuple[int, ...]:
-    """A stride for names that need one, which have two axes."""
-    return (stride, stride) if isinstance(stride, int) else tuple(stride)
+    """A stride for names that need one: as many numbers as there are, two of a single one."""
+    given = isinstance(stride, (list, tuple, np.ndarray)) and len(stride)
+    return per_axis(stride, given or 2, "stride")
 
 
 def _channel_first(taps: Taps) -> Taps:
