@@ -12,8 +12,8 @@ from convcli.api.images import default_axes, named_axes, taken
 from convcli.arrays import as_pixels
 from convcli.engine.run import run
 from convcli.image import Image, ImageInfo
-from convcli.requests.arguments import as_kernels, check_texts, limits, paddings, per_axis, switch
-from convcli.requests.calls import PLAIN, correlate, dilated, numbers_of, pair, resample, share, transpose
+from convcli.requests.arguments import as_kernels, limits, paddings, per_axis
+from convcli.requests.calls import PLAIN, correlate, dilated, numbers_of, pair, resample, transpose
 
 if TYPE_CHECKING:
     from convcli.engine.slabs import Stage
@@ -102,17 +102,20 @@ def convolve(
             origin=origin, combine=combine, normalize=normalize, tolerance=tolerance, dtype=dtype, numbers=numbers,
         )  # fmt: skip
         return _filtered(asked, image, axes, limits(method, threads, memory))
-    check_texts(axes=axes or "", border=border, combine=combine, normalize=normalize, method=method)
     pixels, kernels = as_pixels(image), as_kernels(kernel)
     ndim = kernels[0].ndim
     steps = per_axis(stride, ndim, "stride"), per_axis(dilation, ndim, "dilation")
     middle = None if origin is None else per_axis(origin, ndim, "origin", least=0)
     told = PLAIN if dtype is None and numbers is None else numbers_of(dtype, numbers)
-    stages = _set_up(
+    asked_for = (
         kernels, pixels.shape, pixels.dtype, axes or default_axes(pixels.ndim, ndim, bank=kernels[0].bank), *steps,
-        paddings(padding, ndim), border, per_axis(groups, 1, "groups")[0], switch("flip", flip), middle, combine,
-        normalize, share(tolerance), told, limits(method, threads, memory),
+        paddings(padding, ndim), border, groups, flip, middle, combine, normalize, tolerance, told, method, threads,
+        memory,
     )  # fmt: skip
+    try:
+        stages = _set_up(*asked_for)
+    except TypeError:  # what cannot be looked up, as a list cannot: it is read, or refused, where it is used
+        stages = _set_up.__wrapped__(*asked_for)
     return run(stages, pixels)[0]
 
 
@@ -133,7 +136,9 @@ def _set_up(
     normalize: str,
     tolerance: float,
     numbers: Numbers,
-    allowed: Limits,
+    method: str,
+    threads: int | None,
+    memory: int | None,
 ) -> tuple[Stage, ...]:
     """What `convolve` was asked for, planned: arrays of one kind often come in numbers."""
     info = ImageInfo(shape, dtype.name, named_axes(axes, shape))
@@ -141,7 +146,7 @@ def _set_up(
         list(kernels), stride=stride, dilation=dilation, padding=padding, border=border, groups=groups, flip=flip,
         origin=origin, combine=combine, normalize=normalize, tolerance=tolerance, numbers=numbers,
     )  # fmt: skip
-    return asked.on(info, allowed).stages
+    return asked.on(info, limits(method, threads, memory)).stages
 
 
 def upsample(
