@@ -91,6 +91,7 @@ def test_numbers_with_a_word_that_nobody_knows_are_refused(field, value):
 
 
 CALLS = {
+    "more pixels than any memory holds": lambda: convolved(padding=2**31 - 1, dtype="float64"),
     "memory as text": lambda: convolved(memory="1MB"),
     "no memory": lambda: convolved(memory=0),
     "axes in a list": lambda: convolved(axes=["Y", "X"]),

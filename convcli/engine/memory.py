@@ -7,9 +7,12 @@ What waits longest goes back to the system first, and all of it where the system
 from __future__ import annotations
 
 from math import prod
+from sys import maxsize
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from convcli.errors import ConvError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,6 +81,8 @@ class Loan:
 def empty(shape: tuple[int, ...], dtype: DTypeLike, kept: Kept = KEPT) -> Array:
     """An array with any values in it, like that of `np.empty`."""
     size = prod(shape) * np.dtype(dtype).itemsize
+    if size > maxsize:
+        raise ConvError(f"{size:,} bytes are more than any memory holds; ask for fewer pixels", "too-large")
     if not SMALLEST <= size <= kept.most:
         return np.empty(shape, dtype)
     lent: Array = np.asarray(Loan(kept.take(size + LINE), size, kept))
