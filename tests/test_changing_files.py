@@ -11,7 +11,7 @@ import pytest
 
 import convcli as package
 from command import InProcess
-from convcli import formats
+from convcli import formats, native
 from convcli.errors import ConvError
 from convcli.formats import FORMATS, atomic, source, write
 from convcli.formats.atomic import atomic_output
@@ -115,6 +115,8 @@ def test_a_file_that_changes_behind_its_header_is_refused_in_every_format(name, 
 @pytest.mark.parametrize("change", [*CHANGES, replaced])
 @pytest.mark.parametrize("name", ["tif", "npy", "nii", "png"])
 def test_a_file_that_changes_while_it_is_read_by_windows_is_refused(name, change, tmp_path, run, monkeypatch):
+    if name == "png" and not native.ROWS:
+        pytest.skip("the compiled rows of PNG: it is read as a whole")
     path = large(tmp_path, name)
     if change is replaced:  # before it is opened again: afterwards, the old file is read to its end
         when(monkeypatch, one, "windows", lambda: change(path), before=True)

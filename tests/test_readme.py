@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import readme
+from convcli import native
 
 
 @pytest.fixture(scope="module")
@@ -17,6 +18,10 @@ def folder(tmp_path_factory):
     return place
 
 
+compiled = pytest.mark.skipif(not native.AVAILABLE, reason="shown is what the compiled loops do")
+
+
+@compiled
 def test_console_blocks_show_what_the_commands_print(folder, update):
     text = readme.README.read_text()
     fresh = readme.CONSOLE.sub(lambda match: f"```console\n{readme.run_console(match[1], folder)}```\n", text)
@@ -36,6 +41,7 @@ def test_tables_are_those_of_the_program(update):
         assert fresh == text
 
 
+@compiled
 def test_pictures_are_what_the_commands_made(folder, update):
     for name in re.findall(r"\]\(samples/pictures/([\w.]+)\)", readme.README.read_text()):
         shown = readme.ROOT / "samples" / "pictures" / name

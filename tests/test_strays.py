@@ -20,7 +20,8 @@ GREY = np.arange(64 * 64, dtype="u1").reshape(64, 64)
 NOISY = """
 import os, sys, threading, warnings
 from convcli import cli, formats, streams
-from convcli.formats import png
+from convcli.formats.png import whole as png
+from convcli.records import replace
 
 def noisy(function):
     def call(*args):
@@ -33,7 +34,7 @@ def noisy(function):
         return function(*args)
     return call
 
-png.probe, png.read, png.write = noisy(png.probe), noisy(png.read), noisy(png.write)
+png.FORMAT = replace(png.FORMAT, probe=noisy(png.probe), read=noisy(png.read), write=noisy(png.write))
 cli.main()
 """
 

@@ -10,6 +10,7 @@ import tifffile
 
 from convcli.errors import ConvError
 from convcli.formats import read
+from convcli.native import scans
 from damaging import tiff_entries
 
 GREY = (np.arange(24 * 32) % 251).astype(np.uint8).reshape(24, 32)
@@ -59,6 +60,8 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_what_libtiff_refuses_is_refused(name):
     content, reason = CASES[name]
+    if "JPEG" in reason and not scans.AVAILABLE:
+        pytest.skip("the compiled walk through the codes of a JPEG")
     assert libtiff_refuses(content)
     with pytest.raises(ConvError, match=reason):
         read(content)

@@ -69,8 +69,8 @@ def price(problem: Problem, machine: Machine) -> Cost:
 
 
 def startup(problem: Problem, machine: Machine) -> float:
-    """Seconds that the first transform of a process costs."""
-    return load("fft").startup(phase(problem), machine)
+    """Seconds that the first use of the phases' method costs."""
+    return chosen(problem).startup(phase(problem), machine)
 
 
 def counts(problem: Problem) -> tuple[int, ...]:
