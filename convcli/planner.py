@@ -22,6 +22,9 @@ WORTH_A_THREAD = 1e-3
 """Seconds of work that pay for starting one more thread."""
 HANDS = 4
 """Threads that tiles are cut for where their number must not matter."""
+WORTH_A_TILE = 2e-3
+"""Seconds of one thread's work that each of them should have: a product of half the columns takes more than half the
+time (1x1, 64 -> 256 channels at 56x56: 1.40 ms in four tiles, 1.11 in one; AVX-512, 2026-11)."""
 TEAM = 2
 """The same of a method whose tiles a team shares: one thread has to fit them into its cache, too."""
 USUAL = 1.5
@@ -108,7 +111,8 @@ def make_plan(
         raise UsageError(f"unknown method {method!r}; use auto, {', '.join(METHODS)}", where="--method")
     if prod(problem.output) == 0:
         raise ConvError(_does_not_fit(problem), "shape")
-    candidates = tuple(_ask(name, problem, threads, machine or known().machine, memory) for name in METHODS)
+    priced_for = machine or known().machine
+    candidates = tuple(_ask(name, problem, threads, priced_for, memory) for name in METHODS)
     priced = [c for c in candidates if c.cost is not None and method in ("auto", c.method)]
     if not priced:
         reason = next(c.refused for c in candidates if c.method == method)
@@ -121,10 +125,12 @@ def make_plan(
         raise ConvError(f"{what}; raise --memory", "memory")
     assert best.cost is not None
     working = problem if best.itemsize == problem.itemsize else replace(problem, itemsize=best.itemsize)
-    chosen = load(best.method)
-    tile = _shared(chosen, working.depthwise, _cut_for(chosen, working, best.threads))
+    chosen, alone = load(best.method), price_alone(best.method, working, priced_for).seconds
+    tile = _shared(chosen, working.depthwise, _cut_for(chosen, working, best.threads, alone))
     tile = _bounded(chosen, tile, working, PAIRED if problem.multiplier else memory // threads)
-    return Plan(working, best.method, best.itemsize, tile, best.threads, best.cost, candidates, memory)
+    pieces = working.images * prod(ceil(n / t) for n, t in zip(working.output, tile, strict=True))
+    hands = best.threads if chosen.teams else min(best.threads, pieces)
+    return Plan(working, best.method, best.itemsize, tile, hands, best.cost, candidates, memory)
 
 
 def _ask(name: str, problem: Problem, threads: int, machine: Machine, memory: int) -> Candidate:
@@ -181,11 +187,11 @@ def _shared(method: Method, problem: Problem, threads: int) -> Tile:
     return min(outputs, ceil(rows / grain) * grain), *tile[1:]
 
 
-def _cut_for(method: Method, problem: Problem, threads: int) -> int:
-    """How many threads tiles are cut for: any number where another cut changes no bits, else always the same."""
+def _cut_for(method: Method, problem: Problem, threads: int, alone: float) -> int:
+    """How many threads tiles are cut for: any number where another cut changes no bits, else by the seconds alone."""
     if not is_fixed(method, problem):
         return threads
-    return TEAM if method.teams else HANDS
+    return TEAM if method.teams or alone < HANDS * WORTH_A_TILE else HANDS
 
 
 def is_fixed(method: Method, problem: Problem) -> bool:
