@@ -116,7 +116,8 @@ TIFFS = {
 def test_other_files_become_png_slab_by_slab(name, tmp_path, thin, monkeypatch):
     data, options = TIFFS[name]
     tifffile.imwrite(tmp_path / "in.tif", data, **options)
-    assert check_as_whole(tmp_path / "in.tif", tmp_path, monkeypatch) > 2
+    least = 2 if native.AVAILABLE else 1  # without compiled code tiles are cut for two threads, and never by memory
+    assert check_as_whole(tmp_path / "in.tif", tmp_path, monkeypatch) > least
 
 
 def test_planes_that_come_one_by_one_are_written_at_once(tmp_path, thin, monkeypatch):
