@@ -1,6 +1,7 @@
 """The house itself: who may import whom, what stays light, and what every command owes its reader."""
 
 import ast
+import importlib
 import re
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from convcli.options.parse import build
 
 ROOT = Path(convcli.__file__).parent
 README = Path(__file__).parents[1] / "README.md"
+BENCHMARKS = Path(__file__).parent / "bench"
 ARCHITECTURE = README.with_name("convcli") / "README.md"
 
 MAY_IMPORT = {
@@ -235,3 +237,14 @@ def test_what_an_object_has_is_in_its_contract(path):
     named = [call for call in calls if isinstance(call.func, ast.Name) and call.func.id in ("hasattr", "getattr")]
     looked = [call.lineno for call in named if call.func.id == "hasattr" or isinstance(call.args[1], ast.Constant)]
     assert [] == looked or name_of(path) in MAY_LOOK
+
+
+@pytest.mark.parametrize("path", sorted(BENCHMARKS.glob("*.py")), ids=lambda path: path.stem)
+def test_what_a_benchmark_imports_of_the_package_is_there(path):
+    """They run where peers are installed, which no other test asks for."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("convcli"):
+            names = [
+                each.name for each in node.names if not (ROOT / each.name).exists()
+            ]  # `from convcli import native`
+            assert [] == [name for name in names if not hasattr(importlib.import_module(node.module), name)]

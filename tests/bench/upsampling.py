@@ -14,7 +14,7 @@ from convcli.image import Image, ImageInfo
 from convcli.operations.operation import Limits, Operation
 from convcli.requests.options import SampleOptions
 from convcli.requests.particular import TransposedOptions
-from convcli.requests.transposed import build_enlarging, build_transposing
+from convcli.requests.transposed import build_resample, build_transpose
 from tests.bench.engine import check
 from tests.bench.turns import Measured, take_turns
 
@@ -49,7 +49,7 @@ def transposing(bank: np.ndarray) -> Operation:
     """The transposed convolution with a bank, as the command line builds it."""
     with tempfile.TemporaryDirectory() as folder:
         np.save(Path(folder) / "bank.npy", bank)
-        return build_transposing(TransposedOptions(kernel=[f"{folder}/bank.npy"], padding="1"), SampleOptions())[0]
+        return build_transpose(TransposedOptions(kernel=[f"{folder}/bank.npy"], padding="1"), SampleOptions())
 
 
 def pictures(threads: int) -> Iterator[tuple[str, dict[str, Run]]]:
@@ -58,8 +58,8 @@ def pictures(threads: int) -> Iterator[tuple[str, dict[str, Run]]]:
     photo = Pillow.fromarray(ramp.astype(np.uint8))
     resized = {"Pillow resize": lambda: photo.resize((8000, 6000), Pillow.Resampling.BICUBIC)}
     laid = {
-        "--stride 2": build_transposing(TransposedOptions(kernel=["bicubic"]), SampleOptions())[0],
-        "--scale 2": build_enlarging(TransposedOptions(kernel=["bicubic"], scale="2"), SampleOptions())[0],
+        "--stride 2": build_transpose(TransposedOptions(kernel=["bicubic"]), SampleOptions()),
+        "--scale 2": build_resample(TransposedOptions(kernel=["bicubic"], scale="2"), SampleOptions()),
     }
     for words, operation in laid.items():
         ours = enlarged(operation, np.asarray(photo), "YXS", threads)
