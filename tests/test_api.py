@@ -217,3 +217,13 @@ def test_what_is_no_network_is_refused(source, code):
     with pytest.raises(ConvError) as error:
         convcli.parse_network(source)
     assert code == error.value.code
+
+
+def test_three_dimensions_under_a_bank_are_channels_and_a_plane_at_any_rate():
+    rng = np.random.default_rng(12)
+    image, bank = rng.random((3, 20, 22)).astype("f4"), rng.random((2, 3, 3, 3)).astype("f4")
+    for rate in (1, 2):
+        expected = convcli.convolve(image, bank, axes="CYX", dilation=rate)
+        np.testing.assert_array_equal(expected, convcli.dilate(image, bank, rate=rate))
+    joined = convcli.dilate(image, "box:3", rates=(1, 2), combine="sum", axes="CYX")
+    assert (3, 20, 22) == joined.shape

@@ -18,9 +18,10 @@ from convcli.geometry.axis import Geometry, padded
 from convcli.geometry.problem import Problem
 from convcli.image import ImageInfo
 from convcli.kernels.kernel import Kernel
+from convcli.machine import Machine
 from convcli.methods import fft
 from convcli.methods.contract import load
-from convcli.planner import alike, is_fixed, make_plan
+from convcli.planner import _ask, alike, is_fixed, make_plan
 
 IMAGES = (
     ((640, 500), "YX", "", 1),
@@ -115,14 +116,20 @@ def test_filters_side_by_side_are_cut_at_the_same_places_between_whole_blocks():
     assert {plan.tile[1:] for plan in plans} == {plan.tile[1:] for plan in alike(plans, 0)}
 
 
-@pytest.mark.parametrize("size", [20, 40, 60])
+@pytest.mark.parametrize("size", [30, 40, 60])
 def test_what_a_process_did_before_does_not_choose_the_method(size, monkeypatch):
     """Else images of a batch would have other bits than by themselves."""
-    problem = Problem((Geometry(size, 15, begin=7, end=7),) * 3, itemsize=8)
+    machine, problem = Machine(), Problem((Geometry(size, 15, begin=7, end=7),) * 3, itemsize=8)
     import scipy.fft  # noqa: F401
 
     assert load("fft").begun()
-    before = make_plan(problem)
+    there = _ask("fft", problem, 1, machine, 2**28)
     monkeypatch.delitem(sys.modules, "scipy.fft")
     assert not load("fft").begun()
-    assert before.method == make_plan(problem).method
+    assert there.usual == _ask("fft", problem, 1, machine, 2**28).usual
+
+
+def test_a_plan_has_no_more_threads_than_tiles():
+    for side in (14, 28, 56, 112):
+        plan = make_plan(Problem((padded(side, 1, 1, 1, "same"),) * 2, channels_in=64, channels_out=256), threads=8)
+        assert plan.threads <= plan.tiles

@@ -90,6 +90,9 @@ completion                                   | 'SHELL': is missing
 --verison                                    | convcli --version
 upsample in.npy --scale 2 -k cubic -o o.npy  | bicubic
 upsample in.npy --scale 2x -k bilinear       | give 2
+upsample in.npy --scale 2 -k lanczos:3       | 'lanczos:3'; write lanczos [
+upsample in.npy --scale 2 -k gaussian        | give a --stride
+dilate in.npy -k box:3 --chain 1,x -o o.npy  | 'x' is not
 shapes 3x224x224 conv3-8                     | 3@224x224
 shapes 224x224x3 conv3-8                     | 3@224x224
 shapes (3,224,224) conv3-8                   | 3@224x224

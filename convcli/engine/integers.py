@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from convcli.engine.job import Job, Method
+from convcli.engine.job import Job, Variants
 from convcli.engine.samples import Counts
 from convcli.engine.slabs import Task
 from convcli.engine.windows import read_window
@@ -16,7 +16,9 @@ BITS = 32
 HALF = 2**BITS
 
 
-def store_halves(job: Job, method: Method, task: Task, target: Array, crop: tuple[slice, ...] | None = None) -> Counts:
+def store_halves(
+    job: Job, method: Variants, task: Task, target: Array, crop: tuple[slice, ...] | None = None
+) -> Counts:
     """Compute one tile and put its samples into `target` (samples, filters, *tile), or those that `crop` leaves."""
     part: Any = (..., *(crop or ()))
     sums = []

@@ -44,7 +44,7 @@ SAFE = 1e30
 
 
 @record
-class Method:
+class Variants:
     """The planned method with a filter's taps, and with the variants of them that NaN and overflow need."""
 
     filter: Filter
@@ -194,9 +194,9 @@ class Setup(Stage):
     """A filter on images of one kind, with its planned method."""
 
     @cached_property
-    def method(self) -> Method:
+    def method(self) -> Variants:
         """The method, prepared."""
-        return Method(self.filter, self.info, self.plan)
+        return Variants(self.filter, self.info, self.plan)
 
     @cached_property
     def taps(self) -> Array:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from convcli.engine.job import Job, Method
+from convcli.engine.job import Job, Variants
 from convcli.engine.samples import (
     ROUGH,
     Counts,
@@ -46,7 +46,7 @@ class OverflowsError(Exception):
     """Results of finite numbers that float32 cannot hold."""
 
 
-def store_tile(job: Job, method: Method, task: Task, target: Array, spare: Array | None = None) -> Counts:
+def store_tile(job: Job, method: Variants, task: Task, target: Array, spare: Array | None = None) -> Counts:
     """Compute one tile and put its samples into `target` (samples, filters, *tile), as far as they are the slab's.
 
     Where float32 overflows the tile is computed in float64, up to its samples: what these cannot hold is counted.
@@ -68,7 +68,7 @@ def store_tile(job: Job, method: Method, task: Task, target: Array, spare: Array
 
 
 def _store_as(
-    dtype: str, job: Job, method: Method, task: Task, target: Array, spare: Array | None, crop: Crop | None
+    dtype: str, job: Job, method: Variants, task: Task, target: Array, spare: Array | None, crop: Crop | None
 ) -> Counts:
     """The same by arithmetic of a floating-point type."""
     block, look = lean_block(job, task, dtype) if method.apply.looks_up else (tile_block(job, task, dtype), WINDOW)
@@ -184,7 +184,7 @@ def put_holes(job: Job, block: Array, task: Task, results: Array, look: Look = W
     return bool(holes.any())
 
 
-def filter_block(job: Job, method: Method, block: Array, results: Array, look: Look = WINDOW) -> bool:
+def filter_block(job: Job, method: Variants, block: Array, results: Array, look: Look = WINDOW) -> bool:
     """Filter a block into (samples, filters, *tile), with NaN and infinities only where taps meet them.
 
     True where all results are known to be finite.
@@ -200,7 +200,7 @@ def filter_block(job: Job, method: Method, block: Array, results: Array, look: L
     return all(finite) and not method.weightless
 
 
-def _filter_any(job: Job, method: Method, channels: Array, result: Array, look: Look) -> bool:
+def _filter_any(job: Job, method: Variants, channels: Array, result: Array, look: Look) -> bool:
     """Filter channels that may hold NaN, infinities, or numbers too large for float32; True where none showed.
 
     No method loses what a tap meets: where all results are finite, all that was read is.
@@ -228,7 +228,7 @@ def _filter_any(job: Job, method: Method, channels: Array, result: Array, look: 
     return False
 
 
-def _keep_what_fits(method: Method, channels: Array, result: Array, look: Look) -> None:
+def _keep_what_fits(method: Variants, channels: Array, result: Array, look: Look) -> None:
     """Put results that float32 holds in place of those of float64: how tiles are cut must not change their bits."""
     planned = method.plan.problem.dtype
     narrow = np.empty(result.shape, planned)
@@ -246,7 +246,7 @@ def _all_safe(channels: Array, result: Array, size: float) -> bool:
     return 2 * channels.size <= result.size and bool(-size <= channels.min() and channels.max() <= size)
 
 
-def _put_back(job: Job, method: Method, channels: Array, result: Array, look: Look) -> None:
+def _put_back(job: Job, method: Variants, channels: Array, result: Array, look: Look) -> None:
     """Let NaN and infinities act on the outputs whose taps look at them, by the rule for NaN."""
     unknown, rule = np.isnan(channels), job.filter.numbers.nan
     if unknown.any():
@@ -260,7 +260,7 @@ def _put_back(job: Job, method: Method, channels: Array, result: Array, look: Lo
         _put_infinities(method, channels, result, look)
 
 
-def _put_infinities(method: Method, channels: Array, result: Array, look: Look) -> None:
+def _put_infinities(method: Variants, channels: Array, result: Array, look: Look) -> None:
     plus, minus = channels == np.inf, channels == -np.inf
     met = {
         (sign, way): _meets(reach, marked, result, look)
@@ -274,7 +274,7 @@ def _put_infinities(method: Method, channels: Array, result: Array, look: Look) 
     result[up & down] = np.nan
 
 
-def _reweigh(job: Job, method: Method, unknown: Array, result: Array, look: Look) -> None:
+def _reweigh(job: Job, method: Variants, unknown: Array, result: Array, look: Look) -> None:
     """Normalised convolution: divide by the share of the kernel that met a known pixel (Knutsson and Westin, 1993)."""
     share = np.empty_like(result)
     apply = method.apply if result.dtype == method.plan.problem.dtype else method.wide

@@ -15,7 +15,10 @@ struct watch {
     const float *taps;
 };
 
+/* Limits above which sums inside of a float32 transform may have overflowed; u of float64 by that of float32. */
 static const double HUGE_LIMIT = 1e25, FINER = 0x1p-29;
+/* A stretch of a row as wide as the kernel is dark below this share of the largest pixel; a pair of which a quarter is
+ * dark goes to float64 at once. It decides about time alone: float64 is right for any pair. */
 static const float DARK = 0.004f;
 
 typedef int32_t bits __attribute__((vector_size(CELL * sizeof(int32_t))));

@@ -28,11 +28,10 @@ Rate = tuple[int, ...]
 
 
 @record
-class Dilate:
-    """A filter at a rate."""
+class AtRates:
+    """A filter whose taps lie apart, at one rate or at several."""
 
     filter: Correlate
-    rate: Rate
 
     @property
     def ndim(self) -> int:
@@ -43,6 +42,13 @@ class Dilate:
     def bank(self) -> bool:
         """Whether it sums over channels."""
         return self.filter.bank
+
+
+@record
+class Dilate(AtRates):
+    """A filter at a rate."""
+
+    rate: Rate
 
     def on(self, info: ImageInfo, limits: Limits = ANYTHING) -> DilatedWork:
         """The filter planned for an image."""
@@ -90,22 +96,11 @@ class DilatedWork(FilterWork):
 
 
 @record
-class Joined:
+class Joined(AtRates):
     """A plain kernel at several rates, whose results become one by `combine`."""
 
-    filter: Correlate
     rates: tuple[Rate, ...]
     combine: str
-
-    @property
-    def ndim(self) -> int:
-        """Spatial axes."""
-        return self.filter.ndim
-
-    @property
-    def bank(self) -> bool:
-        """Whether it sums over channels."""
-        return self.filter.bank
 
     def on(self, info: ImageInfo, limits: Limits = ANYTHING) -> JoinedWork:
         """One filter with a kernel for each rate, zeros between its taps."""
@@ -141,21 +136,10 @@ class JoinedWork(FilterWork):
 
 
 @record
-class SideBySide:
+class SideBySide(AtRates):
     """A filter at several rates, whose results become one image."""
 
-    filter: Correlate
     rates: tuple[Rate, ...]
-
-    @property
-    def ndim(self) -> int:
-        """Spatial axes."""
-        return self.filter.ndim
-
-    @property
-    def bank(self) -> bool:
-        """Whether it sums over channels."""
-        return self.filter.bank
 
     def on(self, info: ImageInfo, limits: Limits = ANYTHING) -> SideBySideWork:
         """Every rate planned for an image; all results must have one size."""
@@ -312,7 +296,7 @@ class ChainWork(Several):
     @cached_property
     def stages(self) -> tuple[Stage, ...]:
         """Samples to numbers, every step, and numbers to samples once."""
-        from convcli.engine.stages.pointwise import ToNumbers, ToSamples
+        from convcli.engine.stages.elementwise import ToNumbers, ToSamples
 
         steps, scale = [work.stage for work in self.works], scale_of(self.last, self.before)
         dtype, plan = self.last.output_dtype(self.before), steps[-1].plan

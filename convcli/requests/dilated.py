@@ -74,7 +74,7 @@ def parse_rates(rates: RateOptions, ndim: int) -> tuple[Rate, ...]:
     option = named_ones[0]
     if option == "--rate":
         return (parse_spatial(rates.rate, ndim, option),)
-    found = tuple(parse_spatial(word.replace("x", ","), ndim, option) for word in given[option].split(","))
+    found = tuple(parse_spatial(word, ndim, option) for word in given[option].split(","))
     if option == "--rates" and len(set(found)) < len(found):
         raise UsageError(f"{rates.rates!r} has a rate twice", where=option)
     return found

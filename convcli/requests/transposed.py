@@ -9,7 +9,7 @@ from convcli.errors import UsageError
 from convcli.filters.borders import parse_border
 from convcli.filters.placing import parse_padding, parse_spatial, per_axis
 from convcli.filters.transposed import default_laid_border
-from convcli.kernels import meant_by
+from convcli.kernels import KERNELS, meant_by
 from convcli.kernels.given import Given, parse_given
 from convcli.kernels.resampling import CURVES
 from convcli.operations.resampled import Resample
@@ -59,7 +59,8 @@ def build_resample(
     del explain
     name, ndim = only_kernel(laid).strip().lower(), 3 if laid.three else 2
     if name not in CURVES:
-        way = meant_by(name) or "; give a --stride for others"
+        curve, stride = name.partition(":")[0], "; give a --stride for others"
+        way = f"; write {curve}" if curve in CURVES else stride if curve in KERNELS else meant_by(name) or stride
         raise UsageError(f"--scale takes {', '.join(CURVES)}, not {name!r}{way}", where="-k")
     meaningless = {
         "--stride": laid.stride,

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from convcli.engine.job import Job, Method, Setup
+from convcli.engine.job import Job, Setup, Variants
 from convcli.engine.samples import Counts
 from convcli.engine.slabs import Slab, Task
 from convcli.engine.tiles import store_fused, store_tile
@@ -34,7 +34,7 @@ class FilterStage(Setup):
         if tasks := self._share_planes(job, target, crew):
             crew.run(work, tasks, self.hands, blas=self.method.apply.blas)
 
-    def method_at(self, task: Task) -> Method:  # noqa: ARG002 -- it is the same everywhere
+    def method_at(self, task: Task) -> Variants:  # noqa: ARG002 -- it is the same everywhere
         """The method for a tile."""
         return self.method
 

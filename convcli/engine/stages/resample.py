@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from convcli.engine.job import Job, Method
+from convcli.engine.job import Job, Variants
 from convcli.engine.slabs import Slab, Span, Task
 from convcli.engine.stages.filter import FilterStage
 from convcli.engine.tiles import centre_opacity, filter_block, finish, put_holes, tile_block
@@ -104,7 +104,7 @@ class Weighted(Prepared):
 
 
 @record
-class TileMethod(Method):
+class TileVariants(Variants):
     """The products for one tile; which they are depends on where it lies."""
 
     task: Task
@@ -159,13 +159,13 @@ class ResampleStage(FilterStage):
     """An enlargement of images of one kind, as planned."""
 
     @cached_property
-    def method(self) -> TileMethod:
+    def method(self) -> TileVariants:
         """The products for all outputs."""
-        return TileMethod(self.filter, self.info, self.plan, Task((), self.whole.spans))
+        return TileVariants(self.filter, self.info, self.plan, Task((), self.whole.spans))
 
-    def method_at(self, task: Task) -> TileMethod:
+    def method_at(self, task: Task) -> TileVariants:
         """The products for one tile."""
-        return TileMethod(self.filter, self.info, self.plan, task)
+        return TileVariants(self.filter, self.info, self.plan, task)
 
     def check(self, slab: Slab, pixels: Array, values: Array, points: Iterable[Task]) -> None:
         """Compare those of the points that lie in a slab with what they are in float64, alone."""

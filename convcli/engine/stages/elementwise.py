@@ -21,7 +21,7 @@ ROWS = 32
 
 
 @record
-class Pointwise(Stage):
+class Elementwise(Stage):
     """Every sample by itself; axes as those of the filter beside it. `made` is what becomes of the image."""
 
     made: ImageInfo
@@ -85,7 +85,7 @@ class Pointwise(Stage):
 
 
 @record
-class ToNumbers(Pointwise):
+class ToNumbers(Elementwise):
     """Samples as floating point, divided by the scale; what is missing as NaN, but for opacity."""
 
     def compute(self, pixels: Array, values: Array) -> Counts:
@@ -101,7 +101,7 @@ class ToNumbers(Pointwise):
 
 
 @record
-class ToSamples(Pointwise):
+class ToSamples(Elementwise):
     """Numbers times the scale as samples: colours scaled, rounded and clipped as the filter says, opacity as it is."""
 
     @property
