@@ -157,6 +157,47 @@ def test_a_thousand_random_chains_with_branches_and_transposed_layers_see_what_o
     assert uneven > 50
 
 
+# --- branches of several speeds
+
+
+def followed(traced: Trace, number: int, position: int) -> tuple[int, int] | None:
+    """The pixels that an output of a step sees, by following every path of reads back to the input."""
+    if number < 0:
+        return position, position
+    step = traced.steps[number]
+    axis = step.applied.axes[0] if step.applied.axes else None
+    reads = axis.reads(position if axis.period[1] else 0) if axis else [position]
+    ends = []
+    for source in step.sources:
+        is_gate = len(step.sources) > 1 and source >= 0 and traced.steps[source].output.spatial == (1,)
+        ends += [followed(traced, source, 0 if is_gate else read) for read in reads]
+    seen = [end for end in ends if end]
+    return (min(a for a, _ in seen), max(b for _, b in seen)) if seen else None
+
+
+PATHS = ("id", "conv3-2p1", "gap pw-2 up=12", "max2 up2", "max3 conv3-2p1 up=12", "conv2-2/2 tconv2-2/2", "bilinear=12")
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_branches_of_several_speeds_see_the_union_of_their_paths(seed: int) -> None:
+    random_ = random.Random(seed)
+    first, second, third = random_.sample(PATHS, 3)
+    behind = random_.choice(["conv3-1", "max2", "conv1-1 up2", "tconv3-1/2", "as:g gap pw-6 mul:g conv3-1/2p1"])
+    traced = trace(parse(f"conv3-2p1 [ {first} | {second} | {third} ] {behind}"), Shape(1, (12,)))
+    field, last = last_field(traced), len(traced.steps) - 1
+    seen = [followed(traced, last, u) for u in range(traced.output.spatial[0])]
+    assert seen == [field.at(u) for u in range(len(seen))]
+    sizes = [end[1] - end[0] + 1 if end else 0 for end in seen]
+    if field.others:
+        assert (min(sizes), max(sizes)) == field.extent
+
+
+def test_what_a_gate_and_a_pyramid_see_is_no_box_of_boxes() -> None:
+    field = last_field(trace(parse("[ conv3-1p1 | gap conv1-1 up=8 ]"), Shape(1, (8,))))
+    assert [(-1, 7), *[(0, 7)] * 6, (0, 8)] == [field.at(u) for u in range(8)]
+    assert (8, 9) == field.extent
+
+
 # --- known figures
 
 
@@ -242,10 +283,10 @@ def test_branches_that_do_not_align_are_named(words: str, expected: list[str]) -
     assert expected == [remark for remark in remarks if "align" in remark]
 
 
-def test_a_gate_is_left_out_of_the_receptive_field_and_says_so() -> None:
+def test_a_gate_sees_everything_and_says_so() -> None:
     traced = trace(parse("as:a gap pw-4 mul:a"), Shape(4, (16,)))
-    assert (1, 1) == last_field(traced).extent
-    assert ["layer 4: the gate sees the whole image; the receptive field leaves it out"] == advice(traced)
+    assert (16, 16) == last_field(traced).extent
+    assert ["layer 4: the gate sees the whole image, and so does all behind it"] == advice(traced)
 
 
 def test_a_remembered_name_may_be_used_again() -> None:

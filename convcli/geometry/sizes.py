@@ -242,3 +242,19 @@ def whole(n: int) -> Whole:
     1
     """
     return Whole(n, n)
+
+
+class Spread(NamedTuple):
+    """One number that holds for a whole axis, as what a gate multiplies by; each output reads it."""
+
+    size: int
+    output: int
+
+    @property
+    def period(self) -> tuple[int, int]:
+        """Another output reads the same."""
+        return 1, 0
+
+    def reads(self, _position: int) -> range:
+        """The one input."""
+        return range(1)

@@ -128,9 +128,10 @@ def field_lines(step: Step, before: Fields) -> Lines:
     if not step.applied.axes or not before or not before[0] or not step.fields[0]:
         return
     old, new, axis = before[0], step.fields[0], step.applied.axes[0]
-    if not isinstance(axis, Geometry) or old.phases > 1:
+    if not isinstance(axis, Geometry) or old.phases > 1 or old.others:
         small, large = new.extent
-        yield f"receptive field: {small} to {large} over {new.phases} phases of the output"
+        over = "all outputs" if new.others else f"{new.phases} phases of the output"
+        yield f"receptive field: {small} to {large} over {over}"
         return
     r, j = old.extent[1], old.step
     jump = f"; jump j s = {j} * {axis.stride} = {new.step}" if new.step else ""

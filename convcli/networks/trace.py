@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from convcli.errors import UsageError
 from convcli.geometry.axis import Geometry
-from convcli.geometry.sizes import Axis
+from convcli.geometry.sizes import Axis, Spread
 from convcli.networks.layers import KINDS, Applied, apply, central_cut
 from convcli.networks.network import MAXIMUM_LAYERS, Branches, Layer, Network, Place, Repeat, Shape, wrong
 from convcli.networks.receptive import Field, misaligned, seen_through, union
@@ -21,7 +21,7 @@ Fields = tuple[Field | None, ...]
 
 MAXIMUM_SIZE = 2**31 - 1
 
-GATE = "the gate sees the whole image; the receptive field leaves it out"
+GATE = "the gate sees the whole image, and so does all behind it"
 MISALIGNED = "the branches do not align, their {} differ"
 
 
@@ -162,10 +162,10 @@ class Walk:
         applied = Applied(JOINED[join](layer.place, shapes))
         if join != "concat":
             applied = applied._replace(work=(("add", (len(ends) - 1) * applied.output.elements),))
-        seen = [end for end in ends if end.shape.spatial == applied.output.spatial]
-        if len(seen) < len(ends):
+        wide = [broadcast(end, applied.output) for end in ends]
+        if any(end.shape.spatial != applied.output.spatial for end in ends):
             self.remarks.append(Remark(GATE, str(layer.place)))
-        fields = self.joined_fields(layer.place, seen)
+        fields = self.joined_fields(layer.place, wide)
         return (yield from self.step(join, layer, ends, applied, fields))
 
     def joined_fields(self, place: Place, ends: list[Tensor]) -> Fields:
@@ -201,6 +201,13 @@ def through(fields: Fields, axes: tuple[Axis, ...]) -> Fields:
     if not axes or not fields:
         return fields
     return tuple(seen and seen_through(seen, axis) for seen, axis in zip(fields, axes, strict=True))
+
+
+def broadcast(tensor: Tensor, output: Shape) -> Tensor:
+    """A tensor whose axes of size 1 hold for the whole axes of a larger one."""
+    sizes = list(zip(tensor.shape.spatial, output.spatial, tensor.fields, strict=False))
+    fields = tuple(field and seen_through(field, Spread(n, m)) if n < m else field for n, m, field in sizes)
+    return tensor._replace(fields=fields) if sizes else tensor
 
 
 def cropped(layer: Layer, tensor: Tensor, shape: Shape) -> Tensor:

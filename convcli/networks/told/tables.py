@@ -279,7 +279,7 @@ def extent_text(field: Field | None) -> str:
     if field is None:
         return "?"
     small, large = field.extent
-    return (f"{large}" if small == large else f"{small} to {large}") + ("" if field.step else " (all)")
+    return (f"{large}" if small == large else f"{small} to {large}") + (" (all)" if field.sees_all else "")
 
 
 def jumps_text(fields: Fields) -> str | int | None:
