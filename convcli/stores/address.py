@@ -1,0 +1,131 @@
+"""Names of objects: what is a URL, and its parts. Nothing is opened."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from convcli.errors import ConvError, UsageError
+
+URL = r"[A-Za-z][A-Za-z0-9+.-]*://"
+SCHEMES = ("s3", "gs", "az")
+"""Stores that are read and written: S3 and what speaks its protocol, Google Cloud Storage, Azure Blob Storage."""
+READ_ONLY = ("https", "http")
+LOCAL = "file://"
+ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
+
+
+def is_url(name: str) -> bool:
+    """True for what a browser opens and no file is called.
+
+    >>> is_url("https://example.org/a.png"), is_url("a:b.png")
+    (True, False)
+    """
+    return "://" in name and re.match(URL, name) is not None
+
+
+def is_remote(name: str) -> bool:
+    """True for a URL, whatever it names, but a local file's.
+
+    >>> is_remote("s3://bucket/a.png"), is_remote("file:///a.png"), is_remote("a.png")
+    (True, False, False)
+    """
+    return is_url(name) and not name.lower().startswith(LOCAL)
+
+
+def local_name(name: str) -> str:
+    """The path that a name means: a file:// URL without its scheme, its %XX decoded; any other name as it is.
+
+    >>> local_name("file:///data/a%20b.png"), local_name("a%20b.png")
+    ('/data/a b.png', 'a%20b.png')
+    """
+    if not name.lower().startswith(LOCAL):
+        return name
+    host, slash, rest = name[len(LOCAL) :].partition("/")
+    if host.lower() not in ("", "localhost") or not slash:
+        way = f"file:///{host}{slash}{rest}" if slash else "file:///PATH"
+        raise UsageError(f"names a file of the machine {host!r}; a path here has three slashes: {way}", where=name)
+    path = ESCAPE.sub(lambda found: bytes([int(found[1], 16)]), f"/{rest}".encode("utf-8", "surrogateescape"))
+    return path.decode("utf-8", "surrogateescape")
+
+
+class Address(NamedTuple):
+    """An object, or all whose keys begin alike: `key` has no slash at its ends, and is taken as it is, never decoded.
+
+    >>> Address.of("s3://bucket/in/a b.png")
+    Address(scheme='s3', bucket='bucket', key='in/a b.png')
+    """
+
+    scheme: str
+    bucket: str
+    key: str = ""
+
+    @classmethod
+    def of(cls, name: str) -> Address:
+        """The parts of a URL. Raises UsageError where it is none of a store, has no bucket, or a key that none holds.
+
+        >>> Address.of("s3:///a.png")
+        Traceback (most recent call last):
+        convcli.errors.UsageError: 's3:///a.png': names no bucket; write s3://BUCKET/KEY [usage]
+        """
+        scheme, _, rest = name.partition("://")
+        scheme = scheme.lower()
+        if not is_url(name) or scheme not in (*SCHEMES, *READ_ONLY):
+            known = ", ".join(f"{each}://" for each in SCHEMES)
+            raise UsageError(f"is no address of a store that is known here ({known} and https:// are)", where=name)
+        bucket, _, key = rest.partition("/")
+        if not bucket:
+            raise UsageError(f"names no bucket; write {scheme}://BUCKET/KEY", where=name)
+        return cls(scheme, bucket, checked_key(key.strip("/"), name))
+
+    @property
+    def url(self) -> str:
+        """The URL."""
+        return f"{self.bucket_url}/{self.key}" if self.key else self.bucket_url
+
+    @property
+    def bucket_url(self) -> str:
+        """The URL of the bucket, or of the server."""
+        return f"{self.scheme}://{self.bucket}"
+
+    @property
+    def name(self) -> str:
+        """The last part of the key, or the bucket's name."""
+        return self.key.rpartition("/")[2] or self.bucket
+
+    @property
+    def parent(self) -> Address:
+        """The folder that it seems to be in; of a bucket, itself."""
+        return self._replace(key=self.key.rpartition("/")[0])
+
+    def __truediv__(self, part: str) -> Address:
+        """What lies below.
+
+        >>> (Address.of("s3://bucket/in.zarr/") / "c/0/1").url
+        's3://bucket/in.zarr/c/0/1'
+        """
+        return self._replace(key=f"{self.key}/{part}".strip("/"))
+
+
+def checked_key(key: str, name: str) -> str:
+    """A key that stores and their clients agree on; UsageError for another, with the name as its place."""
+    if any(part in ("", ".", "..") for part in key.split("/")) and key:
+        raise UsageError("has an empty part, '.' or '..' in its key, which stores do not agree on", where=name)
+    if not key.isprintable():
+        raise UsageError("has line breaks or other characters in its key that cannot be printed", where=name)
+    return key
+
+
+def checked_object(name: str) -> Address:
+    """The address of one object. Raises UsageError as `Address.of` does; ConvError is-directory for a bucket or folder.
+
+    >>> checked_object("s3://bucket/in/")
+    Traceback (most recent call last):
+    convcli.errors.ConvError: 's3://bucket/in/': is a folder, not an object [is-directory]
+    """
+    address = Address.of(name)
+    if not address.key:
+        raise UsageError(f"names no object; write {address.bucket_url}/KEY", where=name)
+    if name.endswith("/"):
+        raise ConvError("is a folder, not an object", "is-directory", where=name)
+    return address

@@ -1,0 +1,324 @@
+"""Objects by their keys, below one root: a folder of this machine, or a URL's prefix in an object store.
+
+A store is a value of its address alone: it can be compared, kept, and sent to other processes, which open it there.
+What a store refuses, or does not answer however often it is asked, is an error of one line.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from convcli.errors import ConvError
+from convcli.records import record
+from convcli.stores.address import Address, checked_key, checked_object, is_remote, local_name
+from convcli.stores.failures import asking, lacks_bucket, was_repeated
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore as Opened
+
+PIECE = 1 << 23
+"""Bytes that one request brings: larger reads are made of several, side by side."""
+SIDE_BY_SIDE = 4
+MULTIPART = 1 << 26
+"""Bytes from which an object is sent in parts."""
+PARTS = 9000
+"""Parts that an object has at most; S3 takes 10,000."""
+ETAG = ('"', "W/")
+"""How tags begin that a request can be bound to."""
+DRAFT = ".part"
+"""How names of files end that are still written."""
+PROBE = ".convcli-probe"
+MARK = ".convcli-unfinished"
+"""The key, below the root of an output of many objects, of the mark that it is not finished."""
+
+
+class Seen(NamedTuple):
+    """What tells an object from another under its key: bytes, and the store's tag (or a file's time of change)."""
+
+    size: int
+    tag: str
+
+
+class Store(Protocol):
+    """Objects below a root. Keys are relative to it, their parts divided by slashes.
+
+    Every method raises ConvError (permission, unreachable, not-found for a bucket that is not there); OSError where
+    files are concerned.
+    """
+
+    @property
+    def name(self) -> str:
+        """The path or URL of the root, for messages."""
+
+    def seen(self, key: str) -> Seen | None:
+        """What there is under a key; None where nothing is."""
+
+    def has(self, key: str) -> bool:
+        """Whether there is anything under a key."""
+
+    def size(self, key: str) -> int | None:
+        """Bytes of an object; None where there is none."""
+
+    def get(self, key: str) -> bytes | None:
+        """An object as a whole; None where there is none."""
+
+    def read(self, key: str, start: int, stop: int, *, tag: str = "") -> bytes:
+        """The bytes from `start` to before `stop`, or to the object's end.
+
+        Raises ConvError: not-found; changed, where the object is not the one that was `seen` with such a tag.
+        """
+
+    def put(self, key: str, data: bytes) -> None:
+        """Make or replace an object, whole or not at all."""
+
+    def create(self, key: str, data: bytes) -> bool:
+        """Make an object where none is, whole or not at all; False where there is one, which stays."""
+
+    def delete(self, key: str) -> None:
+        """Remove an object, if it is there."""
+
+    def keys(self, prefix: str = "") -> Iterator[str]:
+        """The keys of all objects below a folder, in no order."""
+
+    def honours_create(self) -> bool:
+        """Whether `create` refuses a key that is taken, tried with an object that is removed again."""
+
+
+def store_at(name: str) -> Store:
+    """The store whose root has a name: a path, a file:// URL, or the URL of a bucket or of a folder in it.
+
+    >>> store_at("file:///data/out.zarr"), store_at("s3://bucket/out.zarr/")
+    (LocalStore(path='/data/out.zarr'), ObjectStore(url='s3://bucket/out.zarr'))
+    """
+    return ObjectStore(Address.of(name).url) if is_remote(name) else LocalStore(os.path.abspath(local_name(name)))  # noqa: PTH100 -- links stay
+
+
+def object_at(name: str) -> tuple[ObjectStore, str]:
+    """An object's bucket, and its key there. Raises UsageError, ConvError as `checked_object` does.
+
+    >>> object_at("s3://bucket/in/a.png")
+    (ObjectStore(url='s3://bucket'), 'in/a.png')
+    """
+    address = checked_object(name)
+    return ObjectStore(address.bucket_url), address.key
+
+
+def part_size(size: int) -> int:
+    """Bytes of each part in which an object is sent."""
+    return max(PIECE, -(-size // PARTS))
+
+
+def tried(store: Store) -> bool:
+    """Whether a store refuses to create what is there: an object made, made again, and removed."""
+    key = f"{PROBE}-{os.urandom(8).hex()}"
+    try:
+        return store.create(key, b"first") and not store.create(key, b"again")
+    finally:
+        store.delete(key)
+
+
+@record
+class LocalStore:
+    """A folder. It and the folders in it are made when something is put there."""
+
+    path: str
+
+    @property
+    def name(self) -> str:
+        """The path."""
+        return self.path
+
+    def seen(self, key: str) -> Seen | None:
+        """Size and time of a file."""
+        try:
+            status = self._place(key).stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return Seen(status.st_size, str(status.st_mtime_ns))
+
+    def has(self, key: str) -> bool:
+        """Whether there is a file."""
+        return self._place(key).is_file()
+
+    def size(self, key: str) -> int | None:
+        """Bytes of a file."""
+        found = self.seen(key)
+        return found and found.size
+
+    def get(self, key: str) -> bytes | None:
+        """All bytes of a file."""
+        try:
+            return self._place(key).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def read(self, key: str, start: int, stop: int, *, tag: str = "") -> bytes:
+        """Some bytes of a file."""
+        with self._place(key).open("rb") as stream:
+            if tag and tag != str(os.fstat(stream.fileno()).st_mtime_ns):
+                raise ConvError("changed while it was read; run again once it is complete", "changed", where=key)
+            return os.pread(stream.fileno(), stop - start, start)
+
+    def put(self, key: str, data: bytes) -> None:
+        """Write a file beside its place, and move it there."""
+        self._publish(key, data, os.replace)
+
+    def create(self, key: str, data: bytes) -> bool:
+        """Write a file beside its place, and give it that name if it is free."""
+        try:
+            self._publish(key, data, os.link)
+        except FileExistsError:
+            return False
+        return True
+
+    def delete(self, key: str) -> None:
+        """Remove a file."""
+        self._place(key).unlink(missing_ok=True)
+
+    def keys(self, prefix: str = "") -> Iterator[str]:
+        """The files below a folder, but drafts."""
+        top = self._place(prefix) if prefix else Path(self.path)
+        for folder, _, names in os.walk(top):
+            for name in names:
+                if not name.endswith(DRAFT):
+                    yield Path(folder, name).relative_to(self.path).as_posix()
+
+    def honours_create(self) -> bool:
+        """Whether the file system has hard links that do not replace; all but a few network ones do."""
+        return tried(self)
+
+    def _place(self, key: str) -> Path:
+        return Path(self.path, checked_key(key, f"{self.path}/{key}"))
+
+    def _publish(self, key: str, data: bytes, name_it: Any) -> None:
+        """A file written whole under a hidden name, then named by a function (old, new)."""
+        place = self._place(key)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        draft = place.parent / f".{os.getpid()}-{os.urandom(8).hex()}{DRAFT}"
+        try:
+            draft.write_bytes(data)
+            name_it(draft, place)
+        finally:
+            draft.unlink(missing_ok=True)
+
+
+@record
+class ObjectStore:
+    """What lies below the URL of a bucket, or of a folder in it."""
+
+    url: str
+
+    @property
+    def name(self) -> str:
+        """The URL."""
+        return self.url
+
+    def opened(self) -> Opened:
+        """obstore's own store of this root, one for each process.
+
+        Raises ConvError where obstore is not installed, or the environment says nothing usable of the store.
+        """
+        from convcli.stores.opening import opened
+
+        return opened(self.url)
+
+    def place(self, key: str) -> str:
+        """The URL of an object."""
+        return f"{self.url}/{key}"
+
+    def seen(self, key: str) -> Seen | None:
+        """Size and ETag of an object."""
+        with self._asking(key) as store:
+            try:
+                found = store.head(key)
+            except FileNotFoundError:
+                return None
+        return Seen(found["size"], found["e_tag"] or str(found["last_modified"]))
+
+    def has(self, key: str) -> bool:
+        """Whether there is an object."""
+        return self.seen(key) is not None
+
+    def size(self, key: str) -> int | None:
+        """Bytes of an object."""
+        found = self.seen(key)
+        return found and found.size
+
+    def get(self, key: str) -> bytes | None:
+        """All bytes of an object: in one request where it is small, else by parts of the same content."""
+        with self._asking(key) as store:
+            try:
+                found = store.get(key)
+                size: int = found.meta["size"]
+                whole: bytes = found.bytes().to_bytes() if size <= PIECE else b""
+            except FileNotFoundError as error:
+                if lacks_bucket(error):
+                    raise
+                return None
+        return whole if size <= PIECE else self.read(key, 0, size, tag=found.meta["e_tag"] or "")
+
+    def read(self, key: str, start: int, stop: int, *, tag: str = "") -> bytes:
+        """Some bytes of an object, of the very one that has the tag."""
+        condition: Any = {"if_match": tag} if tag.startswith(ETAG) else {}
+        spans = [(first, min(first + PIECE, stop)) for first in range(start, stop, PIECE)]
+        with self._asking(key) as store:
+
+            def piece(span: tuple[int, int]) -> bytes:
+                found: bytes = store.get(key, options={"range": span, **condition}).bytes().to_bytes()
+                return found
+
+            if len(spans) < 2:
+                return b"".join(map(piece, spans))
+            from concurrent.futures import ThreadPoolExecutor
+
+            with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+                return b"".join(pool.map(piece, spans))
+
+    def put(self, key: str, data: bytes) -> None:
+        """Send an object; it appears when all of it is there."""
+        with self._asking(key) as store:
+            store.put(key, data, chunk_size=part_size(len(data)), use_multipart=len(data) > MULTIPART)
+
+    def create(self, key: str, data: bytes) -> bool:
+        """Send an object on condition that there is none.
+
+        A request whose answer is lost is repeated, and refused then for what it has made itself: so an object that is
+        there after a repetition is taken for ours where it has the same content.
+        """
+        with self._asking(key) as store:
+            from obstore.exceptions import AlreadyExistsError
+
+            try:
+                store.put(key, data, mode="create")
+            except AlreadyExistsError as error:
+                return was_repeated(error) and self.get(key) == data
+        return True
+
+    def delete(self, key: str) -> None:
+        """Remove an object."""
+        with self._asking(key) as store, suppress(FileNotFoundError):
+            store.delete(key)
+
+    def keys(self, prefix: str = "") -> Iterator[str]:
+        """The keys of all objects below a folder, a thousand for each request."""
+        with self._asking(prefix) as store:
+            for found in store.list(prefix or None, chunk_size=1000):
+                yield from (one["path"] for one in found)
+
+    def honours_create(self) -> bool:
+        """Whether the store has conditional requests; some servers that speak S3's protocol have none."""
+        return tried(self)
+
+    @contextmanager
+    def _asking(self, key: str) -> Iterator[Any]:
+        """The open store; what it answers is told as an error of the object."""
+        place = self.place(key) if key else self.url
+        if key:
+            checked_key(key, place)
+        store = self.opened()
+        with asking(place):
+            yield store
