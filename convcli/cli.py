@@ -11,6 +11,7 @@ import os
 import sys
 import warnings
 from contextlib import suppress
+from functools import partial
 
 from convcli.commands import COMMANDS, command_function
 from convcli.errors import ConvError
@@ -63,7 +64,7 @@ def leave(code: int) -> NoReturn:
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code; errors are printed to standard error."""
     try:
-        return dispatch(arguments)
+        return asked(arguments)() or 0
     except ConvError as error:
         return complain(error)
     except BrokenPipeError:
@@ -74,30 +75,27 @@ def run(arguments: Sequence[str]) -> int:
         return complain(explain(error))
 
 
-def dispatch(arguments: Sequence[str]) -> int:
-    """Answer what needs no parser; leave the rest to typer."""
+def asked(arguments: Sequence[str]) -> Callable[[], int | None]:
+    """What a command line asks for, ready to be called: something printed, or a command with its values."""
     if not arguments or arguments[0] in ("-h", "--help"):
-        print(overview())
-        return 0
+        return partial(print, overview())
     if arguments[0] == "--version":
-        print(version_line())
-        return 0
+        return partial(print, version_line())
     name, *words = arguments
     if name in COMMANDS and words in (["-h"], ["--help"]):
         from convcli.options.help import help_text
 
-        print(help_text(name, command_function(name)))
-        return 0
+        return partial(print, help_text(name, command_function(name)))
     if name not in COMMANDS:
         from convcli.options.slips import no_such_command
 
         raise no_such_command(name, words, COMMANDS)
-    return ask(name, command_function(name), words)
+    return with_values(name, command_function(name), words)
 
 
-def ask(name: str, command: Callable[..., Any], words: Sequence[str]) -> int:
-    """Run a command with the values in its words; what is no plain line is understood, or refused, by typer."""
-    from convcli.options.declare import call, declared
+def with_values(name: str, command: Callable[..., Any], words: Sequence[str]) -> Callable[[], int | None]:
+    """A command with the values in its words; what is no plain line is understood, or refused, by typer."""
+    from convcli.options.declare import declared, grouped
     from convcli.options.line import plain_values, read_line
 
     line = read_line(declared(command), words)
@@ -106,7 +104,7 @@ def ask(name: str, command: Callable[..., Any], words: Sequence[str]) -> int:
         from convcli.options.parse import parsed_values
 
         values = parsed_values(name, command, line)
-    return 0 if values is None else call(command, values) or 0
+    return (lambda: 0) if values is None else partial(command, **grouped(command, values))
 
 
 def overview() -> str:

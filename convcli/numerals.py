@@ -1,7 +1,8 @@
-"""Numbers as people type them: ASCII digits, a point, an exponent.
+"""Numbers as people type and read them.
 
-Python's int() and float() take more: `1_0`, fullwidth digits, `nan` are no numbers here. Blanks around one do not
-matter. What is none is a ValueError, whose message completes "'2x' is ...".
+What is typed has ASCII digits, a point, an exponent. Python's int() and float() take more: `1_0`, fullwidth digits,
+`nan` are no numbers here. Blanks around one do not matter. What is none is a ValueError, whose message completes "'2x'
+is ...".
 """
 
 from __future__ import annotations
@@ -64,3 +65,22 @@ def is_number(text: str) -> bool:
     (True, False)
     """
     return all(is_decimal(part.strip(BLANKS)) for part in text.split(","))
+
+
+def seconds(value: float) -> str:
+    """A time.
+
+    >>> seconds(0.00123), seconds(2.5)
+    ('1.23 ms', '2.5 s')
+    """
+    return f"{value:.3g} s" if value >= 1 else f"{value * 1e3:.3g} ms"
+
+
+def share_of(part: int, whole: int) -> str:
+    """A share in per cent, never rounded to nothing.
+
+    >>> share_of(19, 1000), share_of(7, 7), share_of(1, 10**6)
+    ('1.9 %', '100 %', 'less than 0.001 %')
+    """
+    percent = 100 * part / whole
+    return f"{percent:.3g} %" if percent >= 0.001 else "less than 0.001 %"

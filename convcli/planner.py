@@ -13,7 +13,7 @@ from typing import NamedTuple
 from convcli.errors import ConvError, UsageError
 from convcli.geometry.problem import Cost, Problem
 from convcli.machine import Machine, known
-from convcli.methods import METHODS, pointwise
+from convcli.methods import METHODS
 from convcli.methods.contract import Method, Tile, load
 from convcli.records import record, replace
 
@@ -159,7 +159,11 @@ def _ask(name: str, problem: Problem, threads: int, machine: Machine, memory: in
 def price_alone(name: str, problem: Problem, machine: Machine) -> Cost:
     """What one thread takes with a method, with its tiles and their windows; linear in the machine's units of work."""
     method, step = load(name), problem.depthwise
-    cost = method.price(step, machine) + pointwise.price(problem, machine)
+    cost = method.price(step, machine)
+    if problem.multiplier:
+        from convcli.methods import pointwise
+
+        cost += pointwise.price(problem, machine)
     carried = machine.view if problem.stored else machine.window
     moved = 0 if method.compiled(step) else _pixels(problem) * carried
     slower = 1.0 if problem.itemsize == 4 else machine.double

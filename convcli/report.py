@@ -12,10 +12,10 @@ from typing import Any
 from convcli.errors import ConvError
 from convcli.image import ImageInfo
 from convcli.machine import known
+from convcli.numerals import seconds
 from convcli.operations.operation import Work
 from convcli.records import record
 from convcli.streams import say, tell, visible
-from convcli.tables import seconds
 
 SCHEMA = 1
 UNPLANNED: dict[str, Any] = {

@@ -38,6 +38,11 @@ class SampleType:
         return self.kind != "float"
 
     @property
+    def is_long(self) -> bool:
+        """Whether it holds whole numbers that float64 does not."""
+        return self.whole > 2**53
+
+    @property
     def magnitude(self) -> float:
         """The largest absolute value."""
         return max(-self.least, self.most)

@@ -14,16 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convcli import native
-from convcli.arrays import in_order
 from convcli.engine.slabs import Slab, Stage, Task
-from convcli.engine.steady import steady_terms
 from convcli.engine.workers import Team
-from convcli.filters.combining import signs
 from convcli.filters.filter import LEAVING_OUT, Filter, Layout
 from convcli.geometry.problem import Problem
 from convcli.image import ImageInfo
 from convcli.kernels.kernel import MOST_SUMMED, Kernel, Term
-from convcli.methods import pointwise, separable
+from convcli.methods import separable
 from convcli.methods.contract import Fused, Prepared, load
 from convcli.methods.cutting import Cut, cut
 from convcli.methods.terms import factor, most_terms
@@ -98,6 +95,8 @@ class Variants:
     @cached_property
     def signs(self) -> tuple[Array, Array]:
         """Where a tap, of any of the steps that were folded into one, is positive, and where one is negative."""
+        from convcli.filters.combining import signs
+
         return signs(self.filter)
 
     @cached_property
@@ -148,10 +147,15 @@ class Variants:
 def ready(kernel: Kernel | Pair, method: str, problem: Problem) -> Prepared:
     """A method with a kernel's taps, kept for the next image: transforms of a bank cost as much as using it once."""
     if not isinstance(kernel, Kernel):
+        from convcli.methods import pointwise
+
         return pointwise.prepare(kernel.depthwise.array(), kernel.pointwise.array(), problem, load(method))
     rank = problem.rank or 1
-    if method == "separable" and problem.steady and (terms := steady_terms(kernel, rank, problem.tolerance)):
-        return separable.prepare_terms([[each] for each in terms], problem)
+    if method == "separable" and problem.steady:
+        from convcli.engine.steady import steady_terms
+
+        if terms := steady_terms(kernel, rank, problem.tolerance):
+            return separable.prepare_terms([[each] for each in terms], problem)
     if method == "separable" and kernel.terms:  # which say more than taps, and may be far fewer
         taps = kernel.as_bank() if len(kernel.terms) > 1 and prod(kernel.shape) <= MOST_SUMMED else None
         return separable.prepare_terms([[kernel.terms]], problem, taps)
@@ -250,7 +254,7 @@ class Job:
     @cached_property
     def source(self) -> Array:
         """A view of the pixels as (*loops, samples, channels, *space)."""
-        return self.setup.source_view(in_order(self.data))
+        return self.setup.source_view(self.data)
 
     @cached_property
     def slab(self) -> Slab:

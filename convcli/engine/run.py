@@ -22,7 +22,6 @@ from convcli.engine.memory import empty
 from convcli.engine.samples import Counts, extremes, spread
 from convcli.engine.slabs import SHARE, Slab, Span, Stage, runs
 from convcli.engine.workers import Crew, Execute, Paced, Progress, run_all
-from convcli.filters.exactness import bounds, check_exact
 from convcli.image import PixelSource, PixelTarget, Spans
 from convcli.records import record, replace
 
@@ -51,6 +50,8 @@ def run(
     """
     for stage in stages:
         if stage.limit is not None:
+            from convcli.filters.exactness import bounds, check_exact
+
             check_exact(stage.limit, stage.info, *bounds(stage.info, pixels))
         slab, after, crew = stage.whole, stage.after, Crew(execute, progress)
         values = empty(slab.working_shape, stage.working)
@@ -182,6 +183,8 @@ class Stream:
         """Refuse 64-bit integers beyond what the first stage is exact for, by reading all of them first."""
         first = self.stages[0]
         if first.limit is not None:
+            from convcli.filters.exactness import bounds, check_exact
+
             slabs = first.slabs(slab_bytes(first.whole.size, self.memory))
             found = [bounds(first.info, self.read(slab, None)) for slab in slabs]
             check_exact(first.limit, first.info, min(least for least, _ in found), max(most for _, most in found))

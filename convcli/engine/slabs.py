@@ -19,7 +19,6 @@ import numpy as np
 
 from convcli.engine.windows import Held, distinct, look_up, rows_read
 from convcli.engine.workers import Crew
-from convcli.filters.exactness import exact_up_to
 from convcli.filters.filter import FILTERS, Filter, Layout
 from convcli.geometry.axis import Geometry
 from convcli.image import ImageInfo, Spans
@@ -122,6 +121,10 @@ class Stage(Protocol):
     @cached_property
     def limit(self) -> int | None:
         """The largest 64-bit integer that results are exact for, where there is one."""
+        if not self.info.sample.is_long:
+            return None
+        from convcli.filters.exactness import exact_up_to
+
         return exact_up_to(self.filter, self.info)
 
     @property

@@ -31,7 +31,6 @@ from convcli.engine.samples import (
 from convcli.engine.slabs import Task
 from convcli.engine.windows import WINDOW, Look, lean_window, read_window
 from convcli.errors import ConvError
-from convcli.filters.combining import ADDED
 from convcli.filters.filter import LEAVING_OUT, Filter
 from convcli.methods.contract import Fused, Prepared
 
@@ -332,7 +331,7 @@ def _opacities(job: Job, results: Array, opacity: Array) -> Array:
 
 def _of_all(filter_: Filter, opacities: Array, opacity: Array) -> Array:
     """The opacity of results that are combined: of sums and means the mean of theirs, else that under the centre."""
-    if filter_.combine in ADDED:
+    if filter_.combine in ("sum", "mean"):
         mean: Array = opacities.mean(axis=0, keepdims=True)
         return mean
     return opacities if filter_.combine == "stack" else opacity

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 HELD = SAMPLES["float64"].whole
-LONG = tuple(name for name, sample in SAMPLES.items() if sample.whole > HELD)
 MOST_GAIN = 2**20
 """The largest sum of |taps| with which halves of 32 bits add up to less than HELD, a bias included."""
 ROUNDED = 2**41
@@ -42,7 +41,7 @@ def is_whole(filter_: Filter, info: ImageInfo) -> bool:
 def halves(filter_: Filter, info: ImageInfo) -> bool:
     """Whether an image is filtered in halves: 64-bit integers become integers, all of them exact."""
     output = filter_.output_dtype(info)
-    if info.dtype not in LONG or output.startswith("float") or not is_whole(filter_, info):
+    if not info.sample.is_long or output.startswith("float") or not is_whole(filter_, info):
         return False
     least = max(info.sample.least, -info.sample.whole)
     constants = all(least <= border.value <= HELD for border in filter_.borders)
@@ -52,7 +51,7 @@ def halves(filter_: Filter, info: ImageInfo) -> bool:
 def exact_up_to(filter_: Filter, info: ImageInfo) -> int | None:
     """The largest pixel with which integer results are exact; None where all are, or nobody said so."""
     output = filter_.output_dtype(info)
-    if info.dtype not in LONG or output.startswith("float") or filter_.numbers.range == "rescale":
+    if not info.sample.is_long or output.startswith("float") or filter_.numbers.range == "rescale":
         return None
     if halves(filter_, info):
         return None

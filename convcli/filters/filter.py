@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from convcli.errors import ConvError
 from convcli.filters.borders import Border
-from convcli.filters.exactness import halves
 from convcli.geometry.axis import Geometry, padded
 from convcli.geometry.problem import ACCURACY, Problem
 from convcli.image import ImageInfo
@@ -359,9 +358,17 @@ class Windowed(Filter):
             together=prod(info.size(letter) for letter in layout.samples),
             plain=info.dtype == working and self.keeps_results(info, working),
             multiplier=self.pair.multiplier if self.pair else 0,
-            halves=halves(self, info),
+            halves=self._in_halves(info),
             local=self.promises_each(info),
         )
+
+    def _in_halves(self, info: ImageInfo) -> bool:
+        """Whether 64-bit integers are filtered in two parts."""
+        if not info.sample.is_long:
+            return False
+        from convcli.filters.exactness import halves
+
+        return halves(self, info)
 
 
 @record

@@ -37,7 +37,6 @@ from convcli.formats.layout import (
 )
 from convcli.formats.source import Readable, Source, changed, check_some, kept_open, source_of, times
 from convcli.formats.table import ADVISED, FORMATS, Format, by_suffix, format_for, recognised
-from convcli.formats.units import with_spacing
 from convcli.image import Grid, Image, ImageInfo, PixelSource, PixelTarget, Spans
 from convcli.records import replace
 from convcli.streams import STRAYS
@@ -190,7 +189,11 @@ def finished(info: ImageInfo, source: Source, options: ReadOptions) -> ImageInfo
         check_series(options.series, 1)
     info = with_axes(info, options.axes, alpha=options.alpha)
     info = upright(info) if options.auto_orient else info
-    info = with_spacing(with_missing(info, options.missing), options.spacing)
+    info = with_missing(info, options.missing)
+    if options.spacing:
+        from convcli.formats.units import with_spacing
+
+        info = with_spacing(info, options.spacing)
     named = None if source.path is None else by_suffix(source.name)
     if named is None or named.module == entry.module:
         return info

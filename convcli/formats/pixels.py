@@ -7,7 +7,6 @@ from typing import Any, BinaryIO, cast
 
 import numpy as np
 
-from convcli.arrays import as_pixels
 from convcli.errors import UsageError
 from convcli.formats.failures import corrupt
 from convcli.formats.layout import TURNS, check_axes, samples_named, with_axes
@@ -73,6 +72,8 @@ def as_image(image: Any, axes: str | None, *, alpha: bool) -> Image:
     """
     if isinstance(image, Image):
         return Image(with_axes(image.info, axes, alpha=alpha), image.data)
+    from convcli.arrays import as_pixels
+
     pixels = as_pixels(image)
     if axes is None and pixels.ndim != 2:
         raise UsageError(f"an array of {pixels.ndim} dimensions needs axes, such as axes='YXS'", "ambiguous")

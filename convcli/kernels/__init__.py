@@ -10,9 +10,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 
 from convcli.errors import KernelError
-from convcli.kernels.inline import is_inline, parse_inline
 from convcli.kernels.kernel import Kernel, stack_kernels
 from convcli.kernels.named import KERNELS, NamedKernel, parse_named, suggestion
+from convcli.kernels.numerals import is_inline
 from convcli.kernels.parameters import Space, has_unit
 
 __all__ = ["KERNELS", "Kernel", "NamedKernel", "is_measured", "is_named", "meant_by", "parse_kernel", "stack_kernels"]
@@ -44,6 +44,8 @@ def parse_kernel(
     if is_file(text):
         return read_file(text, ndim, stdin)
     if is_inline(bare):
+        from convcli.kernels.inline import parse_inline  # most kernels have a name
+
         return parse_inline(bare, ndim)
     if name_of(bare) in KERNELS:
         return parse_named(bare.lower(), Space(ndim, spacing or {}), stride)
@@ -121,5 +123,7 @@ def parse_unknown(text: str, ndim: int) -> Kernel:
         raise KernelError(f"unknown kernel {before!r}; parameters follow a colon, as in {example}")
     near = suggestion(name, KERNELS)
     if name != before and not near:
+        from convcli.kernels.inline import parse_inline
+
         return parse_inline(text, ndim)
     raise KernelError(f"unknown kernel {name!r}{near or '; `convcli kernels` lists the named ones'}")

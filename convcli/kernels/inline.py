@@ -19,16 +19,6 @@ SEPARATORS = {"channel": r"\^", "slice": r"\|", "row": r"\s*;\s*|\s*\n\s*", "val
 JOINTS = {"channel": " ^ ", "slice": " | ", "row": "; ", "value": " "}
 SIZE = r"([0-9]{1,4})[x×]([0-9]{1,4})"
 SIZED = r"(?as)(\d{1,9}(?:x\d{1,9}){1,2})((?:\+\d{1,9})*):(.*)"
-STARTS_LIKE_NUMBERS = re.compile(r"[+-]?(\.?\d|(nan|inf(inity)?)\b)", re.ASCII | re.IGNORECASE)
-
-
-def is_inline(text: str) -> bool:
-    """True for what begins like a number.
-
-    >>> is_inline("-1 0 1"), is_inline("3x3:1,2"), is_inline("gaussian:2"), is_inline("./3")
-    (True, True, False, False)
-    """
-    return STARTS_LIKE_NUMBERS.match(text) is not None
 
 
 def parse_inline(text: str, ndim: int) -> Kernel:

@@ -12,6 +12,16 @@ LONGEST_SHOWN = 40  # characters of what is no number, in an error
 DASHES = tuple("−–—‐‑")
 """What copied text has for a minus."""
 NOT_FINITE = ("nan", "inf", "infinity")
+STARTS_LIKE_NUMBERS = re.compile(r"[+-]?(\.?\d|(nan|inf(inity)?)\b)", re.ASCII | re.IGNORECASE)
+
+
+def is_inline(text: str) -> bool:
+    """True for a kernel that begins like a number.
+
+    >>> is_inline("-1 0 1"), is_inline("3x3:1,2"), is_inline("gaussian:2"), is_inline("./3")
+    (True, True, False, False)
+    """
+    return STARTS_LIKE_NUMBERS.match(text) is not None
 
 
 def read_number(word: str) -> float:

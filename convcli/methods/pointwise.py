@@ -29,10 +29,8 @@ ROUNDING = 1e-6
 
 
 def price(problem: Problem, machine: Machine) -> Cost:
-    """A matrix product for each position; nothing where the problem is no pair."""
+    """A matrix product for each position."""
     between, filters = problem.between, problem.channels_out
-    if not between:
-        return Cost()
     positions = problem.planes * prod(problem.output)
     macs = positions * between * filters
     narrow = 1 + 3 / filters  # a product of few rows waits for memory

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     """Stride, dilation, which pixel stands where, and the constant beyond."""
 
 SPACE = ("slices", "rows", "columns")
+SHARED = "source and target share memory; the target needs memory of its own"
 TYPES = ("uint8", "uint16", "int16", "float32")
 """Sample types that are read and written, in the machine's byte order."""
 WIDE_TYPES = (*TYPES, "int8", "int32", "uint32", "float64")
@@ -253,7 +254,10 @@ def _explained(
 
     The extension checks all numbers before it touches memory. What it refuses is looked at here again, to say why.
     """
-    _check_apart(target, source)
+    import numpy as np
+
+    if np.may_share_memory(source, target):
+        raise ValueError(SHARED)
     try:
         if target.size:
             return call()
@@ -271,7 +275,7 @@ def _check_apart(target: Array, *sources: Array) -> None:
 
     for source in sources:
         if np.may_share_memory(source, target):
-            raise ValueError("source and target share memory; the target needs memory of its own")
+            raise ValueError(SHARED)
 
 
 def _told(

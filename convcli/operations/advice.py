@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from convcli.filters.filter import WIDE, Filter
 from convcli.image import ImageInfo
+from convcli.numerals import share_of
 from convcli.operations.filter import FilterWork
 from convcli.operations.operation import Work
-from convcli.tables import share_of
 
 if TYPE_CHECKING:
     from convcli.engine.samples import Counts

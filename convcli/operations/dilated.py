@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from convcli.errors import ConvError, UsageError
 from convcli.filters.combining import joined
-from convcli.filters.exactness import LONG, most_exact
+from convcli.filters.exactness import most_exact
 from convcli.filters.filter import TIE, WIDE, Correlation, Filter, Numbers
 from convcli.geometry.gridding import reach
 from convcli.image import ImageInfo
@@ -309,7 +309,7 @@ class ChainWork(Several):
         """The largest 64-bit integer that float64 takes through all steps, where that is asked for."""
         rounded = not self.last.output_dtype(self.before).startswith("float") and self.numbers.range != "rescale"
         gain = prod(max(1.0, work.filter.size) for work in self.works) * self.numbers.scale
-        return most_exact(gain) if rounded and self.before.dtype in LONG else None
+        return most_exact(gain) if rounded and self.before.sample.is_long else None
 
     @property
     def notes(self) -> tuple[str, ...]:

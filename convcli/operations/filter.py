@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from convcli.errors import UsageError
 from convcli.filters.borders import Border, describe_borders
-from convcli.filters.combining import check_combination, joined
 from convcli.filters.filter import LEAVING_OUT, Correlation, Filter, Numbers, Windowed
 from convcli.image import ImageInfo
 from convcli.kernels.given import Given, Resolved, Spacing
 from convcli.kernels.kernel import Kernel
+from convcli.numerals import seconds
 from convcli.operations.operation import ANYTHING, Limits, Work
 from convcli.planner import Candidate, Plan, make_plan
 from convcli.records import record, replace
-from convcli.tables import seconds
 
 if TYPE_CHECKING:
     from convcli.engine.slabs import Stage
@@ -70,7 +69,10 @@ class Correlate:
 def _filter(asked: Correlate, found: Resolved) -> Correlation:
     """A filter with its kernel, kept for the next image."""
     kernel = found.kernel
-    check_combination(asked.combine, kernel.outputs)
+    if asked.combine != "stack":
+        from convcli.filters.combining import check_combination
+
+        check_combination(asked.combine, kernel.outputs)
     if found.plain and asked.groups > 1:
         raise UsageError(
             f"groups need a filter bank (O, I/g, {'kd, ' * (kernel.ndim == 3)}kh, kw); this kernel acts on each "
@@ -108,11 +110,17 @@ def planned(filter_: Correlation, info: ImageInfo, limits: Limits = ANYTHING) ->
     """A filter planned for an image; NumPy is loaded only where the kernel's rank is not known by its terms."""
     from convcli.engine.slabs import narrowed
     from convcli.engine.stages.filter import FilterStage
-    from convcli.engine.steady import ranked
     from convcli.engine.workers import core_count
 
-    filter_ = joined(filter_, info)
-    problem = ranked(filter_.problem(info), filter_.kernel)
+    if filter_.combine != "stack":
+        from convcli.filters.combining import joined
+
+        filter_ = joined(filter_, info)
+    problem = filter_.problem(info)
+    if problem.rank != 1:
+        from convcli.engine.steady import ranked
+
+        problem = ranked(problem, filter_.kernel)
     threads = limits.threads or core_count()
     plan = make_plan(problem, method=limits.method, threads=threads, memory=limits.memory)
     return FilterWork(filter_, info, narrowed(FilterStage(filter_, info, plan)).plan)

@@ -176,9 +176,9 @@ def hints(taker: Any) -> dict[str, Any]:
 @cache
 def declared(command: Callable[..., Any]) -> Sequence[Declared]:
     """All that a command takes: its own parameters first, then the fields of its groups of options."""
-    grouped, known = groups(command), parameter_defaults(command)
-    own = [_declared(name, hint, known) for name, hint in hints(command).items() if name not in grouped]
-    return (*own, *(each for kind in grouped.values() for each in declared_fields(kind)))
+    taken, known = groups(command), parameter_defaults(command)
+    own = [_declared(name, hint, known) for name, hint in hints(command).items() if name not in taken]
+    return (*own, *(each for kind in taken.values() for each in declared_fields(kind)))
 
 
 @cache
@@ -215,14 +215,13 @@ def kinds(hint: Any) -> tuple[Any, ...]:
     return get_args(hint) or (hint,)
 
 
-def call(command: Callable[..., Any], values: Mapping[str, Any]) -> Any:
-    """Call a command with a value for each field that it takes."""
+def grouped(command: Callable[..., Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """What a command takes by name, of a value for each field: its groups of options are made of theirs."""
     rest = dict(values)
-    grouped = {
+    return {
         name: kind(**{each.field: rest.pop(each.field) for each in declared_fields(kind)})
         for name, kind in groups(command).items()
-    }
-    return command(**rest, **grouped)
+    } | rest
 
 
 def choose(value: str, choices: Sequence[str], option: str, meant: Mapping[str, str] = MappingProxyType({})) -> str:

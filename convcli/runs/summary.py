@@ -12,10 +12,10 @@ from dataclasses import field
 from time import perf_counter
 from typing import Any
 
+from convcli.numerals import seconds
 from convcli.records import record
 from convcli.report import SCHEMA
 from convcli.runs.progress import OFTEN, bar, duration, is_shown, redraw
-from convcli.tables import seconds
 
 PARTLY_FAILED = 3
 """The exit code."""
