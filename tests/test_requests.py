@@ -113,7 +113,7 @@ def test_a_large_array_makes_a_request_as_large_as_its_taps():
 
 ELSEWHERE = """
 import pickle, sys
-from convcli.engine.run import run_box
+from convcli.engine.boxes import Course
 
 class Array:
     def __init__(self, data):
@@ -124,7 +124,7 @@ class Array:
 
 results = []
 for request, image, box in pickle.load(sys.stdin.buffer):
-    results.append(run_box(request.on(image.info).stages, Array(image.data), box))
+    results.append(Course(request.on(image.info).stages, Array(image.data)).results(box)[0])
 pickle.dump(results, sys.stdout.buffer)
 """
 

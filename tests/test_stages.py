@@ -7,7 +7,8 @@ import pytest
 
 from command import InProcess
 from convcli.engine import run as engine
-from convcli.engine.run import run, run_box
+from convcli.engine.boxes import Course
+from convcli.engine.run import run
 from convcli.engine.stages.filter import FilterStage
 from convcli.engine.steady import ranked
 from convcli.errors import ConvError, UsageError
@@ -33,7 +34,7 @@ def check_boxes(stages, pixels, rng, count=3):
     """Every box of the whole is what it is alone."""
     whole, _ = run(stages, pixels)
     for box in draw_boxes(rng, whole.shape, count):
-        found = run_box(stages, Array(pixels), box)
+        found = Course(stages, Array(pixels)).results(box)[0]
         np.testing.assert_array_equal(whole[tuple(slice(*span) for span in box)], found, err_msg=str(box), strict=True)
 
 

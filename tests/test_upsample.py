@@ -261,8 +261,8 @@ def test_pixels_lie_closer_together(words, run):
 def test_verify_finds_a_wrong_pixel(words, module, run, monkeypatch):
     store = module.store_tile
 
-    def spoiled(job, method, task, target):
-        counts = store(job, method, task, target)
+    def spoiled(job, method, task, target, **more):
+        counts = store(job, method, task, target, **more)
         target += 1
         return counts
 

@@ -22,7 +22,7 @@ from convcli.engine.memory import empty
 from convcli.engine.samples import Counts, extremes, spread
 from convcli.engine.slabs import SHARE, Slab, Span, Stage, runs
 from convcli.engine.workers import Crew, Execute, Paced, Progress, run_all
-from convcli.image import PixelSource, PixelTarget, Spans
+from convcli.image import PixelSource, PixelTarget
 from convcli.records import record, replace
 
 if TYPE_CHECKING:
@@ -63,26 +63,6 @@ def run(
             values, pixels = pixels, np.empty(after.shape, after.dtype)
             counts = spread(values, *extremes(values), pixels, after.missing)
     return pixels, counts
-
-
-def run_box(stages: Sequence[Stage], source: PixelSource, box: Spans, execute: Execute = run_all) -> Array:
-    """A box of what stages make of a source, [start, stop) along each axis: the bits that it has in the whole.
-
-    Only what it needs is read and computed. Results that are to be spread over a range are given as they are before.
-    """
-    *before, last = stages
-    slab, crew = last.part(box), Crew(execute)
-    pixels = np.empty([stop - start for start, stop in slab.read()], last.info.dtype)
-    for place, spans in slab.stretches():
-        if before:
-            pixels[place] = run_box(before, source, spans, execute)
-        else:
-            source.read(spans, pixels[place])
-    values = np.empty(slab.working_shape, last.working)
-    last.fill(slab, pixels, values, crew)
-    whole = slab.written
-    places = (slice(start - first, stop - first) for (start, stop), (first, _) in zip(box, whole, strict=True))
-    return values.reshape([stop - start for start, stop in whole])[tuple(places)]
 
 
 class Step(NamedTuple):

@@ -74,7 +74,9 @@ def _store_as(
     planned = job.plan.problem.dtype
     keeps = job.filter.keeps_results(job.info, planned)
     plain = keeps and dtype == planned
-    if plain and crop is None and target.strides[-1] == target.itemsize:  # BLAS writes elsewhere with other bits
+    if (
+        plain and crop is None and spare is None and target.strides[-1] == target.itemsize
+    ):  # BLAS writes elsewhere with other bits
         finite = filter_block(job, method, block, target, look)
         holes = put_holes(job, block, task, target, look)
         return Counts(target.size, nan=0 if finite and not holes else count_nan(target))

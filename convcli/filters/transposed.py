@@ -50,13 +50,6 @@ class Part:
             there, cells = zip(*each, strict=True)
             yield there, cells
 
-    @property
-    def spare(self) -> bool:
-        """Whether some results have no place."""
-        return any(
-            phase.first > piece.first or phase.last < piece.last for piece in self.pieces for phase in piece.phases
-        )
-
 
 @record
 class TransposedFilter(Filter):

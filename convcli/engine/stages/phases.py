@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from convcli import native
-from convcli.engine.job import Job
-from convcli.engine.samples import Counts, count_nan
+from convcli.engine.job import Job, Variants
+from convcli.engine.samples import Counts, store
 from convcli.engine.slabs import Slab, Span, Stage, Task, Tile
 from convcli.engine.stages.filter import FilterStage
 from convcli.engine.tiles import store_tile
@@ -58,16 +58,33 @@ class Work(NamedTuple):
     def store(self, task: Task) -> Counts:
         """Compute a tile of cells; put its phases into their places."""
         outer: Array = self.target[task.loop]
-        part, cells = self.planned.part, self.job.slab.inside(task.tile)
+        cells = self.job.slab.inside(task.tile)
         shape = (self.planned.plan.problem.channels_out, *(stop - start for start, stop in cells), outer.shape[0])
         with self.planned.memory.borrow(shape, outer.dtype) as block:
             results = np.moveaxis(block, -1, 0)  # in which the samples of a pixel are neighbours
-            places, method = list(part.places(cells, self.box)), self.job.setup.method
-            counts = store_tile(self.job, method, task, results)
-            if part.spare and (counts.below or counts.above):
-                counts = store_tile(self.job, method, task, results, spare=without_place(results[0], places))
+            places, method = list(self.planned.part.places(cells, self.box)), self.job.setup.method
+            counts = self.counted(method, task, results, without_place(results[0], places))
             put_phases(results, places, outer)
-            return _placed(results, places, counts) if part.spare else counts
+            return counts
+
+    def counted(self, method: Variants, task: Task, results: Array, spare: Array | None) -> Counts:
+        """Compute a tile's results (samples, O phases, *tile), and count those that have a place."""
+        if spare is None:
+            return store_tile(self.job, method, task, results)
+        kept = Counts(-len(results) * int(np.count_nonzero(spare)))
+        if method.fused and not (counts := store_tile(self.job, method, task, results)).spoilt:
+            kept.add(counts)
+        else:
+            kept.add(store_tile(self.job, method, task, results, spare=spare))
+            kept.add(self.zeros(-int(np.count_nonzero(spare)), results))
+        return kept
+
+    def zeros(self, count: int, results: Array) -> Counts:
+        """What becomes of so many results that are zeros in colours."""
+        filter_, after = self.job.filter, self.job.setup.after
+        zero = store(np.zeros((1, 1)), np.empty((1, 1), results.dtype), filter_.numbers, filter_.bias, after.missing)
+        colours = count * (len(results) - after.has_alpha)
+        return Counts(0, *(colours * each for each in (zero.below, zero.above, zero.nan, zero.mistaken)))
 
     def check(self, points: Iterable[Task]) -> None:
         """Compare those of the results at cells that have a place with the definition."""
@@ -129,15 +146,10 @@ class PhasesStage(Stage):
             work.check(points_inside(work.job.slab, [task for part, task in points if part == number]))
 
 
-def _placed(results: Array, places: Sequence[Place], counts: Counts) -> Counts:
-    """The counts of those floating-point results, (samples, O phases, *tile), that have a place."""
-    kept = [results[:, phase :: len(places)][_at(cells)] for phase, (_, cells) in enumerate(places)]
-    nan = sum(map(count_nan, kept)) if counts.nan else 0
-    return Counts(sum(part.size for part in kept), counts.below, counts.above, nan)
-
-
-def without_place(results: Array, places: Sequence[Place]) -> Array:
-    """Which results (O phases, *tile) have no place."""
+def without_place(results: Array, places: Sequence[Place]) -> Array | None:
+    """Which results (O phases, *tile) have no place, at an end of the image or of a box of it; None where all do."""
+    if all(each == slice(0, size) for _, cells in places for each, size in zip(cells, results.shape[1:], strict=True)):
+        return None
     spare = np.ones(results.shape, bool)
     for phase, (_, cells) in enumerate(places):
         spare[phase :: len(places)][_at(cells)] = False
