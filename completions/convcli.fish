@@ -79,6 +79,7 @@ complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilat
 complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilate' -l fail-fast -d 'Stop at the first input that fails'
 complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilate' -l resume -d 'Pass over what an earlier run with the same options has ...'
 complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilate' -l journal -r -F -d 'Where a batch notes what it has done, if not with the user\'s'
+complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilate' -l scheduler -r -F -a 'local: tcp://' -d 'Give the work to a Dask cluster: tcp://host:8786, a ...'
 complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilate' -l dry-run -d 'Say what would be read and written, and stop'
 complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilate' -l explain -d 'Print the plan and stop before any pixel is read'
 complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilate' -s q -l quiet -d 'No report'

@@ -5,7 +5,7 @@ import tempfile
 
 import pytest
 
-from services import s3, s3_running  # noqa: F401 -- fixtures for all tests
+from services import dask, s3, s3_running  # noqa: F401 -- fixtures for all tests
 
 os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="convcli-state-")  # journals of the runs that are tested
 os.environ["CONVCLI_PROFILE"] = ""  # plans are made with the numbers shipped, whoever runs the tests

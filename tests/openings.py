@@ -36,6 +36,7 @@ class Mapped:
     """An array in a .npy file."""
 
     path: str
+    block: tuple | None = None
 
     def opened(self):
-        return nullcontext(Pixels(np.load(self.path, mmap_mode="r+")))
+        return nullcontext(Pixels(np.load(self.path, mmap_mode="r+"), self.block))

@@ -2,14 +2,19 @@
 
 `s3` is moto's S3 server behind faults that a test switches on: answers of 500, answers that get lost, conditions that
 are ignored, silence. It counts what it sends and receives.
+
+`dask` is a scheduler of dask.distributed with two worker processes, started as users start theirs.
 """
 
 import json
 import os
 import subprocess
 import sys
+import time
 import urllib.request
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -139,3 +144,78 @@ def s3(s3_running, monkeypatch):
     s3_running.faults()
     yield s3_running
     s3_running.faults()
+
+
+PATIENCE = 60
+"""Seconds until a server answers."""
+
+
+class Dask(NamedTuple):
+    """A scheduler, started as a user starts it, and worker processes of one thread each."""
+
+    address: str
+    file: str
+    scheduler: subprocess.Popen
+    workers: list
+
+
+@contextmanager
+def program(*words, **environment):
+    """A Python program that runs meanwhile; it finds the modules of the tests, whose functions travel by name."""
+    known = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), **environment}
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": known}
+    process = subprocess.Popen([sys.executable, *map(str, words)], **quiet)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def wait_until(true, what):
+    """What comes of asking until the answer is no longer nothing."""
+    until = time.monotonic() + PATIENCE
+    while not (answer := true()):
+        assert time.monotonic() < until, f"{what} within {PATIENCE} s"
+        time.sleep(0.02)
+    return answer
+
+
+@contextmanager
+def dask_cluster(folder, workers=2, **environment):
+    """A scheduler on loopback with so many workers; `environment` is for their processes."""
+    file = folder / "scheduler.json"
+    with ExitStack() as stack:
+        words = ("--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--dashboard-address", "127.0.0.1:0")
+        scheduler = stack.enter_context(
+            program("-m", "distributed.cli.dask_scheduler", *words, "--scheduler-file", file, **environment)
+        )
+        wait_until(lambda: file.exists() and file.read_text().endswith("}"), "the scheduler writes its file")
+        address = json.loads(file.read_text())["address"]
+        started = [stack.enter_context(dask_worker(address, folder, **environment)) for _ in range(workers)]
+        if workers:
+            wait_until(lambda: worker_count(address) >= workers, "the workers are there")
+        yield Dask(address, str(file), scheduler, started)
+
+
+def dask_worker(address, folder, **environment):
+    """A worker process of one thread, without one that would start it anew."""
+    words = ("--no-nanny", "--nthreads", "1", "--no-dashboard", "--dashboard-address", "127.0.0.1:0")
+    place = ("--local-directory", folder, "--host", "127.0.0.1")
+    return program("-m", "distributed.cli.dask_worker", address, *words, *place, **environment)
+
+
+def worker_count(address):
+    """How many workers a scheduler knows."""
+    from distributed import Client
+
+    with Client(address, set_as_default=False) as client:
+        return len(client.nthreads())
+
+
+@pytest.fixture(scope="session")
+def dask(tmp_path_factory):
+    """A scheduler and two workers for all tests; none of them may end one of these."""
+    pytest.importorskip("distributed")
+    with dask_cluster(tmp_path_factory.mktemp("dask")) as cluster:
+        yield cluster

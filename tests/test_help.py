@@ -129,7 +129,8 @@ def test_a_value_that_is_no_choice_is_refused(command, capfd):
     for each in declared(command_function(command)):
         if each.mark.choices and each.names:
             words = [word for other in declared(command_function(command)) for word in required(other)]
-            assert 2 == cli.run([command, *words, each.names[-1], "nonsense"])
+            given = [f"{each.names[-1]}=nonsense"] if each.is_optional else [each.names[-1], "nonsense"]
+            assert 2 == cli.run([command, *words, *given])
             assert f"convcli: '{each.names[-1]}': unknown value 'nonsense'; " in capfd.readouterr().err
 
 

@@ -18,9 +18,9 @@ from typing import Any, NoReturn
 
 from convcli.errors import ConvError, KernelError
 from convcli.formats.failures import is_address, no_address
-from convcli.kernels.inline import MOST_BYTES, SEPARATORS, flatten, layout, number_at, shape_of
+from convcli.kernels.inline import MOST_BYTES, SEPARATORS, flatten, layout, shape_of
 from convcli.kernels.kernel import LARGEST_TAP, Kernel
-from convcli.numerals import number_text
+from convcli.kernels.numerals import number_at, number_text
 from convcli.records import replace
 
 MOST_TEXT_BYTES = 1 << 24  # plain Python reads about a million numbers a second

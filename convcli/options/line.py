@@ -110,7 +110,7 @@ def valued(each: Declared, name: str, joined: str | None, rest: list[str], named
             raise UsageError("takes no value", where=name)
         return each, "", name
     if joined is None and each.is_optional:
-        if rest and is_number(rest[-1]) and not os.path.lexists(rest[-1]):
+        if rest and (is_number(rest[-1]) or rest[-1] in each.mark.choices) and not os.path.lexists(rest[-1]):
             raise UsageError(f"takes its value joined: {name}={rest[-1]}", where=name)
         joined = each.mark.alone if isinstance(each.mark, Option) else ""
     text = following(name, rest, named) if joined is None else joined

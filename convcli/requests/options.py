@@ -69,7 +69,7 @@ def kernel_words() -> Iterable[str]:
 
 def padding_words() -> Iterable[str]:
     """The paddings that are no numbers."""
-    from convcli.filters.borders import PADDINGS
+    from convcli.filters.placing import PADDINGS
 
     return PADDINGS
 
@@ -328,10 +328,26 @@ class RunOptions(Options):
     keep_going: Annotated[bool, Option("--keep-going", help="Go on after an input that fails (the default).")] = False
     fail_fast: Annotated[bool, Option("--fail-fast", help="Stop at the first input that fails.")] = False
     resume: Annotated[
-        bool, Option("--resume", help="Pass over what an earlier run with the same options has finished.")
-    ] = False
+        str,
+        Option(
+            metavar="HOW",
+            choices=("check", "trust"),
+            alone="check",
+            help="Pass over what an earlier run with the same options has finished. check reads shards of arrays back "
+            "and makes again what differs, trust does not.",
+        ),
+    ] = ""
     journal: Annotated[
         str, Option(metavar="FILE", paths="file", help="Where a batch notes what it has done, if not with the user's.")
+    ] = ""
+    scheduler: Annotated[
+        str,
+        Option(
+            metavar="WHERE",
+            paths="file",
+            words=lambda: ("local:", "tcp://"),
+            help="Give the work to a Dask cluster: tcp://host:8786, a scheduler file, or local:N for N processes here.",
+        ),
     ] = ""
     dry_run: Annotated[bool, Option("--dry-run", help="Say what would be read and written, and stop.")] = False
 

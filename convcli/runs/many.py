@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager
 from dataclasses import field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from convcli import __version__
 from convcli.engine.workers import core_count
@@ -24,7 +24,17 @@ from convcli.formats.source import memory
 from convcli.operations.operation import Operation
 from convcli.records import record, replace
 from convcli.report import Report, failure, show_rows
-from convcli.runs.names import FileId, Input, check_target, file_id, outer_folder, output_names, refuse_collisions
+from convcli.runs.answers import Answer, answered, as_told, shown
+from convcli.runs.names import (
+    FileId,
+    Input,
+    check_input,
+    check_target,
+    file_id,
+    outer_folder,
+    output_names,
+    refuse_collisions,
+)
 from convcli.runs.one import Settings, is_stream, process
 from convcli.runs.summary import ProgressLine, Summary
 from convcli.signals import Interrupted, release_signals
@@ -42,7 +52,10 @@ Record = Callable[[Mapping[str, Any]], object]
 
 @record
 class Batch:
-    """Everything about a run that is not the operation itself. `jobs` 0 means as many as the machine bears."""
+    """Everything about a run that is not the operation itself. `jobs` 0 means as many as the machine bears.
+
+    `resume` is empty, or says how far what an earlier run wrote is trusted: "check" or "trust".
+    """
 
     inputs: Sequence[Input]
     output: str = ""
@@ -52,14 +65,15 @@ class Batch:
     report: str = ""
     fail_fast: bool = False
     jobs: int = 0
-    resume: bool = False
+    resume: str = ""
     journal: str = ""
+    scheduler: str = ""
     fields: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def many(self) -> bool:
         """True where a line for each failure and a summary say enough: for several inputs, or with a journal."""
-        return len(self.inputs) > 1 or self.resume or bool(self.journal)
+        return len(self.inputs) > 1 or bool(self.resume or self.journal)
 
     @cached_property
     def names(self) -> list[str]:
@@ -84,21 +98,6 @@ class Batch:
         return frozenset(found for name in self.names if (found := file_id(name)))
 
 
-class Answer(NamedTuple):
-    """What a worker says of an input: its report as JSON and as a table, and what the command would end with."""
-
-    facts: dict[str, Any]
-    rows: list[tuple[str, str]]
-    exit_code: int = 0
-
-    @property
-    def error(self) -> ConvError | None:
-        """What went wrong."""
-        facts = self.facts
-        failed = facts["status"] == "failed"
-        return ConvError(facts["message"], facts["code"], where=facts["where"]) if failed else None
-
-
 @record
 class Run:
     """A batch with all that is settled before any work: an output for each input, what is done already, by how many."""
@@ -116,6 +115,9 @@ class Run:
         if not self.batch.many:
             yield self.answer(0)
             return
+        if self.batch.scheduler and self.batch.makes_files:
+            yield from self.by_cluster()
+            return
         from convcli.runs.crew import AHEAD, run_jobs
 
         count = len(self.targets)
@@ -123,6 +125,50 @@ class Run:
         with closing(run_jobs(self.work, todo, self.jobs, 1 if self.batch.fail_fast else AHEAD, idle)) as answers:
             for i in range(count):
                 yield self.passed_over(i) if i in self.finished else self.received(*next(answers))
+
+    def by_cluster(self) -> Generator[Answer]:
+        """The same by the workers of a cluster, each at some files at a time."""
+        from convcli.runs.cluster import cluster_at
+        from convcli.runs.groups import Common, File, anywhere, group_size, run_groups
+
+        pairs = [
+            (anywhere(source), anywhere(target)) for source, target in zip(self.batch.names, self.targets, strict=True)
+        ]
+        refused = {i: found for i in range(len(pairs)) if i not in self.finished and (found := self.overwriting(i))}
+        known = self.finished | refused.keys()
+        files = [File(i, *pair) for i, pair in enumerate(pairs) if i not in known]
+        with cluster_at(self.batch.scheduler) as cluster:
+            size = 1 if self.batch.fail_fast else group_size(len(files), cluster.threads)
+            common = Common(self.operation, self.settings, self.wanted)
+            with closing(run_groups(cluster, common, files, size)) as answers:
+                for i in range(len(pairs)):
+                    if i in known:
+                        yield refused.get(i) or self.passed_over(i)
+                    else:
+                        yield self.answered_from_afar(i, next(answers))
+            if cluster.lost and not self.batch.settings.quiet:
+                say(f"convcli: {cluster.lost:,} workers were lost; what they were at was done by others")
+
+    def overwriting(self, index: int) -> Answer | None:
+        """The refusal to replace one of the inputs, which only this process can tell from other files."""
+        source, target = self.batch.names[index], self.targets[index]
+        try:
+            check_input(source, target, self.batch.sources, in_place=self.settings.in_place)
+        except ConvError as error:
+            return answered(failure(source, target, error))
+        return None
+
+    def answered_from_afar(self, index: int, answer: Answer) -> Answer:
+        """A worker's answer under the names as they were typed; the journal hears of it here."""
+        source, target = self.batch.names[index], self.targets[index]
+        if self.journal and answer.facts["status"] == "done":
+            self.journal.done(source, target)
+        return answer._replace(facts={**answer.facts, "input": source, "output": target})
+
+    @property
+    def wanted(self) -> str:
+        """How much of each report is shown: nothing, a line, or all."""
+        return "" if not self.batch.shows_each else "brief" if self.batch.settings.dry_run else "rows"
 
     def work(self, index: int) -> list[Any]:
         """A worker's task: treat an input, and say so where a later run will look."""
@@ -146,9 +192,7 @@ class Run:
             if batch.many or batch.json or batch.report:
                 return answered(failure(one.name, target, error))
             raise error from raised
-        if not batch.shows_each:
-            return answered(report)
-        return answered(report, report.brief() if batch.settings.dry_run else report.rows())
+        return answered(report, shown(report, self.wanted))
 
     def close(self) -> None:
         """No more will be written into the journal."""
@@ -235,6 +279,7 @@ def settled(operation: Operation, batch: Batch) -> Run:
     """Everything about a batch that can be wrong whatever the files hold, found out; and its journal opened."""
     targets = _targets(batch)
     _check_report(batch, targets)
+    check_shared(batch)
     settings = replace(batch.settings, sources=batch.sources)
     if not batch.many:
         return Run(operation, batch, settings, targets)
@@ -248,6 +293,23 @@ def settled(operation: Operation, batch: Batch) -> Run:
     return journaled(Run(operation, batch, settings, targets, jobs))
 
 
+def check_shared(batch: Batch) -> None:
+    """Refuse to give a cluster what cannot be shared among workers."""
+    if not batch.scheduler:
+        return
+    from convcli.runs.cluster import check_installed, parse_scheduler
+
+    parse_scheduler(batch.scheduler)
+    if batch.jobs:
+        raise UsageError("--jobs is for processes here, and --scheduler for a cluster's; give one of them")
+    if not batch.makes_files:
+        return
+    check_installed()
+    if not batch.many:
+        way = "write to a .zarr, which workers fill together, or leave --scheduler out"
+        raise UsageError(f"one image into one file is the work of one process; {way}", where="--scheduler")
+
+
 def journaled(run: Run) -> Run:
     """The run with a journal, in which stands what it will do. One that nobody asked for may fail."""
     from convcli.runs.journal import open_journal
@@ -255,7 +317,7 @@ def journaled(run: Run) -> Run:
     batch = run.batch
     pairs = list(zip(batch.names, run.targets, strict=True))
     try:
-        journal = open_journal(_journal_path(run), resume=batch.resume)
+        journal = open_journal(_journal_path(run), resume=bool(batch.resume))
         finished = {i for i, pair in enumerate(pairs) if batch.resume and journal.is_finished(*pair)}
         journal.plan(pair for i, pair in enumerate(pairs) if i not in finished)
     except ConvError as error:
@@ -282,11 +344,6 @@ def affordable_jobs(batch: Batch) -> int:
 
     largest = max(((state(name) or (0,))[0] for name in batch.names), default=0)
     return 1 if batch.fail_fast else max(1, min(core_count(), memory() // (ROOM * max(largest, 1))))
-
-
-def answered(report: Report, rows: Iterable[tuple[str, str]] = ()) -> Answer:
-    """A report as an answer, with what is to be shown of it."""
-    return Answer(report.as_dict(), list(rows), report.error.exit_code if report.error else 0)
 
 
 def as_json(facts: Mapping[str, Any]) -> str:
@@ -375,12 +432,3 @@ def _check_report(batch: Batch, targets: Sequence[str]) -> None:
     if file_id(batch.report) in batch.sources or place in map(os.path.realpath, targets):
         raise UsageError("is an input or output of this run; write the report elsewhere", where=batch.report)
     check_target(STREAM, batch.report, frozenset(), force=True)
-
-
-def as_told(raised: ConvError | OSError | MemoryError, source: str) -> ConvError:
-    """What stopped an input, as an error that names the file."""
-    if isinstance(raised, ConvError):
-        return raised.at(source)
-    if isinstance(raised, OSError):
-        return told(raised, raised.filename if isinstance(raised.filename, str) else source)
-    return ConvError("not enough memory for this job; --memory bounds the working set", "memory", where=source)

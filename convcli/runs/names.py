@@ -129,10 +129,7 @@ def check_target(
     source: str, target: str, inputs: frozenset[FileId], *, force: bool = False, in_place: bool = False
 ) -> None:
     """Refuse an output that cannot be written, that exists (without `force`), or that is an input (but `in_place`)."""
-    if not in_place and file_id(target) in inputs:
-        own = same_file(Path(source), Path(target))
-        message = "is the input itself; --in-place replaces it" if own else "is another input; write elsewhere"
-        raise ConvError(message, "exists", where=target)
+    check_input(source, target, inputs, in_place=in_place)
     try:
         place = destination(local_path(target), force or in_place)
     except OSError as error:
@@ -151,6 +148,14 @@ def check_target(
         raise ConvError(
             f"nothing may be written in {str(place.parent)!r}: {error.message}", code, where=target
         ) from None
+
+
+def check_input(source: str, target: str, inputs: frozenset[FileId], *, in_place: bool = False) -> None:
+    """Refuse an output that is an input (but `in_place`)."""
+    if not in_place and file_id(target) in inputs:
+        own = same_file(Path(source), Path(target))
+        message = "is the input itself; --in-place replaces it" if own else "is another input; write elsewhere"
+        raise ConvError(message, "exists", where=target)
 
 
 class Input(NamedTuple):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import field
@@ -39,6 +38,7 @@ from convcli.operations.operation import Limits, Operation, Work
 from convcli.planner import DEFAULT_MEMORY
 from convcli.records import record, replace
 from convcli.report import Report
+from convcli.runs.memory import peak_memory
 from convcli.runs.names import FileId, check_target
 from convcli.runs.progress import Progress, progress_of
 from convcli.streams import STREAM, binary_output, read_input
@@ -99,7 +99,7 @@ def process(operation: Operation, settings: Settings, source: str, target: str) 
             below=counts.below,
             above=counts.above,
             nan=counts.nan,
-            memory=_peak_memory(),
+            memory=peak_memory(),
             verified=settings.verify,
             remarks=(*minor, *(f"in memory as a whole: {reason}" for reason in whole)),
             warnings=warnings,
@@ -286,15 +286,3 @@ def placed_at(target: str, settings: Settings) -> Iterator[Path | Place]:
         return
     with placed(Path(target), settings.force or settings.in_place) as place:
         yield place
-
-
-def _peak_memory() -> int:
-    """The process's peak resident memory in bytes."""
-    status = Path("/proc/self/status")
-    own = status.read_text().partition("VmHWM:")[2] if status.exists() else ""
-    if own:
-        return int(own.split()[0]) * 1024
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # on Linux this counts what the parent held, too
-    return peak if sys.platform == "darwin" else peak * 1024

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import perf_counter
 
@@ -66,12 +66,16 @@ def duration(left: float) -> str:
 
 
 class Progress:
-    """How far one input is: what is done to it since when, and how many of its outputs are computed."""
+    """How far one input is: what is done to it since when, and how many of its outputs are computed.
+
+    `aside` gives what else there is to say, at any time and from another thread.
+    """
 
     def __init__(self, name: str) -> None:
         self.name = name if len(name) <= LONGEST_NAME else f"...{name[3 - LONGEST_NAME :]}"
         self.started = self.since = perf_counter()
         self.doing, self.total, self.done = "looking", 0, 0
+        self.aside: Callable[[], str] = str
 
     def enter(self, doing: str, total: int = 0) -> None:
         """Go on to the next thing: reading, computing, writing; `total` outputs come of it, where that is known."""
@@ -87,10 +91,10 @@ class Progress:
         now = perf_counter()
         passed = f"{duration(int(now - self.started))}"
         if not self.total:
-            return f"{self.name}: {self.doing}, {passed}"
+            return f"{self.name}: {self.doing}, {passed}{self.aside()}"
         share = min(1.0, self.done / self.total)
         left = f", {duration((now - self.since) * (1 - share) / share)} left" if share else ""
-        return f"{self.name}: {self.doing} {bar(share)}, {passed}{left}"
+        return f"{self.name}: {self.doing} {bar(share)}, {passed}{left}{self.aside()}"
 
 
 @contextmanager

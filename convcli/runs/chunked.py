@@ -1,0 +1,300 @@
+"""An output that is written in boxes, in any order, by several at once: by threads here, or by a cluster's workers.
+
+It is claimed, marked as unfinished, made box by box with a line in a journal for each, and finished. What was killed on
+the way goes on with --resume: each box that the journal knows is read back, and made again where it is not the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Protocol
+
+from convcli import __version__
+from convcli.engine.boxes import Boxed, Done, Opening, boxes_of, checksum, run_boxes, run_one
+from convcli.engine.memory import empty
+from convcli.engine.workers import core_count, run_all
+from convcli.errors import ConvError
+from convcli.formats.failures import local_path
+from convcli.image import PixelSource, Spans
+from convcli.records import record
+from convcli.runs.claim import claimed
+from convcli.runs.journal import fingerprint
+from convcli.runs.shards import ShardJournal, shard_journal, shards_path
+from convcli.runs.tally import Tally
+from convcli.stores.store import MARK
+from convcli.streams import say
+
+if TYPE_CHECKING:
+    from convcli.engine.boxes import Boxes
+    from convcli.runs.cluster import Cluster
+    from convcli.runs.progress import Progress
+    from convcli.stores.store import Store
+
+HERE = "here"
+"""What this process is called among workers."""
+PASSING = ("unreachable", "permission")
+"""Errors of reading that say nothing of what is there."""
+
+
+@record
+class ChunkedJob:
+    """What is to be done for an output: passes one after the other, the next of what the one before wrote.
+
+    `back` reads what each pass writes. `store` is the output's root. `identity` tells the input from others, and from
+    itself when it has changed. `begin` empties what is there but the mark; `finish` makes the output one that readers
+    take for whole.
+    """
+
+    passes: tuple[Boxed, ...]
+    back: tuple[Opening[PixelSource], ...]
+    store: Store
+    identity: str
+    begin: Callable[[], object]
+    finish: Callable[[], object]
+
+    @property
+    def common(self) -> Common:
+        """What those who do the work need of it."""
+        return self.passes, self.back
+
+
+Common = tuple[tuple[Boxed, ...], tuple[Opening[PixelSource], ...]]
+"""What every errand has in common: the passes, and what reads their results back."""
+
+
+@record
+class Errand:
+    """A box of a pass; `known` is the checksum of what should be there already, `spread` what `run_one` says of it."""
+
+    number: int
+    box: Spans
+    known: str = ""
+    spread: tuple[float, float] | None = None
+
+
+@record
+class Terms:
+    """How a user wants it done; `asked` is all that the results depend on, as values."""
+
+    asked: Any
+    scheduler: str = ""
+    resume: str = ""
+    journal: str = ""
+    force: bool = False
+    quiet: bool = False
+    threads: int = 0
+    memory: int = 0
+
+
+class Hands(Protocol):
+    """Whoever does errands."""
+
+    def work(self, common: Common, errands: Iterable[Errand]) -> Iterator[tuple[Errand, Done | None, str]]:
+        """Each errand as it is done, in any order: what was done, None where all was there already; and by whom."""
+
+
+@record
+class Threads:
+    """Threads of this process, as many as there may be within so many bytes."""
+
+    count: int
+    memory: int
+
+    def work(self, common: Common, errands: Iterable[Errand]) -> Iterator[tuple[Errand, Done | None, str]]:
+        """Look at what is known first, then make what is not there."""
+        first = next(waiting := iter(errands), None)
+        if first is None:
+            return
+        known: list[Errand] = []
+        errand: Errand | None = first
+        while errand and errand.known:
+            known.append(errand)
+            errand = next(waiting, None)
+        with ThreadPoolExecutor(self.count, "convcli check") as pool:
+            fits = list(pool.map(partial(is_there, common), known))
+        yield from ((one, None, HERE) for one, fit in zip(known, fits, strict=True) if fit)
+        missing = [one for one, fit in zip(known, fits, strict=True) if not fit]
+        todo = (one.box for one in chain(missing, [errand] if errand else [], waiting))
+        job = common[0][first.number]
+        for done in run_boxes(job, todo, memory=self.memory, threads=self.count, spread=first.spread):
+            yield Errand(first.number, done.box), done, HERE
+
+
+@record
+class Workers:
+    """The workers of a cluster."""
+
+    cluster: Cluster
+
+    def work(self, common: Common, errands: Iterable[Errand]) -> Iterator[tuple[Errand, Done | None, str]]:
+        """Have each errand done by a worker."""
+        yield from self.cluster.answers(attend, common, errands)
+
+
+def attend(common: Common, errand: Errand) -> Done | None:
+    """Do an errand by one thread; None where what is there is what should be."""
+    if errand.known and is_there(common, errand):
+        return None
+    return run_one(common[0][errand.number], errand.box, spread=errand.spread, execute=alone)
+
+
+def alone(function: Callable[[Any], object], tasks: Any, _threads: int, /, *, blas: bool) -> None:
+    """Execute tasks in the thread that has the errand: a worker has others for its other threads."""
+    run_all(function, tasks, 1, blas=blas)
+
+
+def is_there(common: Common, errand: Errand) -> bool:
+    """Whether a box that is read back has the checksum that it was written with."""
+    passes, back = common
+    pixels = empty(tuple(stop - start for start, stop in errand.box), passes[errand.number].last.after.dtype)
+    try:
+        with back[errand.number].opened() as source:
+            source.read(errand.box, pixels)
+    except (ConvError, OSError) as error:
+        if isinstance(error, ConvError) and error.code not in PASSING:
+            return False
+        raise
+    return checksum(pixels) == errand.known
+
+
+def run_chunked(job: ChunkedJob, terms: Terms, progress: Progress) -> Tally:
+    """Make an output whole, or leave it marked as unfinished; what was done, by whom.
+
+    Raises ConvError of the first box that cannot be made, of a cluster or store that does not answer, and of an output
+    that belongs to another job.
+    """
+    mark = fingerprint((__version__, terms.asked, job.identity, job.store.name, shapes(job)))
+    path = local_path(terms.journal) if terms.journal else shards_path(mark)
+    about = {"output": job.store.name, "input": job.identity, "version": __version__, "fingerprint": mark}
+    tally = Tally()
+    with hands(terms, tally, progress) as found:
+        resume = bool(terms.resume)
+        with (
+            claimed(job.store, mark, resume=resume, force=terms.force) as changing,
+            shard_journal(path, about, resume=resume) as journal,
+            told_at_end(job, tally, terms),
+        ):
+            changing()
+            if not resume:
+                job.begin()
+            elif not journal.written:
+                say(f"convcli: {job.store.name!r}: no journal of it is here; every shard is made again")
+            course = Course(job, terms, found, journal, tally, progress)
+            for number in range(len(job.passes)):
+                course.run(number)
+            job.finish()
+            job.store.delete(MARK)
+            tally.finished = True
+    return tally
+
+
+def shapes(job: ChunkedJob) -> list[Any]:
+    """How large each pass's result is, and in which boxes it is made."""
+    found = []
+    for each in job.passes:
+        with each.target.opened() as target:
+            boxes = boxes_of(each.stages, target.grid)
+        found.append((boxes.shape, boxes.block, each.last.after.dtype))
+    return found
+
+
+@contextmanager
+def hands(terms: Terms, tally: Tally, progress: Progress) -> Iterator[Hands]:
+    """Whoever does the work: the workers of a cluster, or threads."""
+    if not terms.scheduler:
+        yield Threads(terms.threads or core_count(), terms.memory)
+        return
+    from convcli.runs.cluster import cluster_at
+
+    progress.enter("connecting")
+    with cluster_at(terms.scheduler) as cluster:
+        progress.aside = lambda: f", {tally.words}{cluster.words}"
+        tally.peaks = cluster.peaks
+        yield Workers(cluster)
+        tally.lost = cluster.lost
+
+
+@contextmanager
+def told_at_end(job: ChunkedJob, tally: Tally, terms: Terms) -> Iterator[None]:
+    """Say, if the work ends before it is done, how far it is and what goes on with it."""
+    try:
+        yield
+    finally:
+        if not tally.finished and not terms.quiet:
+            there = f"{tally.made + tally.kept:,} of {tally.boxes:,} shards are there"
+            say(f"convcli: {job.store.name!r}: unfinished, {there}; the same command with --resume goes on")
+
+
+@record
+class Course:
+    """The passes of a job on their way."""
+
+    job: ChunkedJob
+    terms: Terms
+    hands: Hands
+    journal: ShardJournal
+    tally: Tally
+    progress: Progress
+
+    def run(self, number: int) -> None:
+        """Make every box of a pass that is not there."""
+        work = self.job.passes[number]
+        with work.target.opened() as target:
+            boxes = boxes_of(work.stages, target.grid)
+        self.tally.boxes += len(boxes)
+        spread = self.range_of(number, boxes) if work.last.rescaled else None
+        title = "computing" if not number else f"level {number}"
+        self.progress.enter(title, size(boxes))
+        for errand, done, worker in self.hands.work(self.job.common, self.errands(number, boxes, spread)):
+            if done is None:
+                self.kept(number, errand.box)
+            else:
+                self.journal.add(number, done)
+                self.tally.add(done, worker, again=(number, done.box) in self.journal.written, counted=not number)
+            self.progress.add(samples(errand.box))
+
+    def errands(self, number: int, boxes: Boxes, spread: tuple[float, float] | None) -> Iterator[Errand]:
+        """What there is to do: boxes that the journal knows first, unless they are trusted, then all others."""
+        written = {box: said.checksum for (of, box), said in self.journal.written.items() if of == number}
+        if self.terms.resume == "trust":
+            for box in written:
+                self.kept(number, box)
+                self.progress.add(samples(box))
+        else:
+            yield from (Errand(number, box, known, spread) for box, known in written.items())
+        yield from (Errand(number, box, "", spread) for box in boxes if box not in written)
+
+    def kept(self, number: int, box: Spans) -> None:
+        """Count a box that an earlier run has made."""
+        self.tally.keep({} if number else self.journal.written[number, box].counts)
+
+    def range_of(self, number: int, boxes: Boxes) -> tuple[float, float]:
+        """The ends that results are spread over: of every box, computed once for that, unless the journal has them."""
+        if self.journal.range is None:
+            self.progress.enter("looking for the range", size(boxes))
+            ends = []
+            for _, done, worker in self.hands.work(self.job.common, (Errand(number, box) for box in boxes)):
+                assert done is not None
+                ends.append((done.low, done.high))
+                self.tally.look(done, worker)
+                self.progress.add(samples(done.box))
+            self.journal.spread(min(low for low, _ in ends), max(high for _, high in ends))
+        assert self.journal.range is not None
+        return self.journal.range
+
+
+def samples(box: Spans) -> int:
+    """How many samples a box has."""
+    count = 1
+    for start, stop in box:
+        count *= stop - start
+    return count
+
+
+def size(boxes: Boxes) -> int:
+    """How many samples all boxes have."""
+    return samples(tuple((0, extent) for extent in boxes.shape))

@@ -1,0 +1,281 @@
+"""An output of boxes: alike by threads and by workers, marked until it is whole, and gone on with where it stopped."""
+
+import json
+import os
+import subprocess
+import sys
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from convcli.engine.boxes import Boxed, boxes_of
+from convcli.engine.run import run
+from convcli.errors import ConvError
+from convcli.image import Grid, ImageInfo
+from convcli.operations.operation import Limits
+from convcli.records import record, replace
+from convcli.requests.calls import correlate
+from convcli.runs.chunked import HERE, ChunkedJob, Terms, run_chunked
+from convcli.runs.claim import MARK, read_claim
+from convcli.runs.progress import Progress
+from convcli.stores.store import LocalStore
+from openings import Mapped
+
+SHAPE, BLOCK = (13, 37, 41), (5, 16, 16)
+FILTERS = {
+    "gaussian": {"kernel": "gaussian:2"},
+    "clipped": {"kernel": "log:1.5", "dtype": "uint8"},
+    "wrap": {"kernel": np.random.default_rng(1).normal(size=(7, 7, 7)), "border": "wrap"},
+    "strided": {"kernel": "box:3", "stride": 2},
+}
+NUMBERS = count()
+
+
+class Files:
+    """A source, and an output of two passes: a filter, and the mean of each 2x2x2 of its results."""
+
+    def __init__(self, folder, filter_, dtype="uint16"):
+        pixels = np.random.default_rng(2).integers(0, 4000, SHAPE).astype(dtype)
+        self.folder, self.source = folder, folder / "in.npy"
+        np.save(self.source, pixels)
+        self.events, passes, self.expected = [], [], []
+        opening, info = Mapped(str(self.source)), ImageInfo(SHAPE, dtype, "ZYX")
+        (folder / "out").mkdir()
+        for number, asked in enumerate([filter_, correlate("box:2", stride=2, padding=0)]):
+            stages = asked.on(info, Limits()).stages
+            info = stages[-1].after
+            np.save(folder / f"out/{number}.npy", np.zeros(info.shape, info.dtype))
+            target = Mapped(str(folder / f"out/{number}.npy"), BLOCK)
+            passes.append(Boxed(stages, opening, target))
+            pixels, counts = run(stages, pixels)
+            self.expected.append(pixels)
+            opening = target
+            if not number:
+                self.counts = counts
+        self.passes = tuple(passes)
+        self.boxes = [len(boxes_of(each.stages, Grid(BLOCK))) for each in passes]
+
+    def job(self, identity="one", finish=None):
+        """The job, which notes what is called."""
+        return ChunkedJob(
+            self.passes,
+            tuple(each.target for each in self.passes),
+            LocalStore(str(self.folder / "out")),
+            identity,
+            lambda: self.events.append("begin"),
+            finish or (lambda: self.events.append("finish")),
+        )
+
+    def run(self, job=None, asked="a", **changes):
+        """What was done, with a journal of our own."""
+        terms = {"journal": str(self.folder / "journal"), "quiet": True, "threads": 2, "memory": 2**28}
+        return run_chunked(job or self.job(), Terms(asked, **terms | changes), Progress("in"))
+
+    def check(self):
+        """Refuse an output that is not the whole's."""
+        for number, expected in enumerate(self.expected):
+            np.testing.assert_array_equal(expected, np.load(self.folder / f"out/{number}.npy"), strict=True)
+        assert not self.mark.exists()
+
+    @property
+    def mark(self):
+        """The file that says that the output is unfinished."""
+        return self.folder / "out" / MARK
+
+    def spoil(self, number, value=0):
+        """Put something else where the first box of a pass is."""
+        pixels = np.load(self.folder / f"out/{number}.npy", mmap_mode="r+")
+        pixels[tuple(slice(0, 3) for _ in SHAPE)] = value
+
+
+@pytest.fixture
+def files(tmp_path):
+    return Files(tmp_path, correlate(**FILTERS["clipped"]))
+
+
+class StopError(Exception):
+    """What ends a job in a test."""
+
+
+def stop_after(files, boxes):
+    """A job that ends after so many boxes of its first pass."""
+    left = iter(range(boxes))
+
+    @record
+    class Failing:
+        def opened(self):
+            if next(left, None) is None:
+                raise StopError
+            return files.passes[0].source.opened()
+
+    job = files.job()
+    with pytest.raises(StopError):
+        files.run(replace(job, passes=(replace(job.passes[0], source=Failing()), *job.passes[1:])), threads=1)
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "float32"])
+@pytest.mark.parametrize("name", FILTERS)
+def test_threads_make_the_whole(tmp_path, name, dtype):
+    files = Files(tmp_path, correlate(**FILTERS[name]), dtype)
+    tally = files.run()
+    files.check()
+    assert ["begin", "finish"] == files.events
+    assert (sum(files.boxes), sum(files.boxes), 0, 0) == (tally.boxes, tally.made, tally.again, tally.kept)
+    assert files.counts == tally.counts
+    assert {HERE} == tally.shares.keys()
+    assert sum(each.nbytes for each in files.expected) == tally.facts()["written"]
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_workers_make_the_whole(tmp_path, dask, name):
+    pytest.importorskip("distributed")
+    files = Files(tmp_path, correlate(**FILTERS[name]))
+    tally = files.run(scheduler=dask.address)
+    files.check()
+    assert (sum(files.boxes), files.counts, 0) == (tally.made, tally.counts, tally.lost)
+    assert 2 == len(tally.shares)
+    assert set(tally.shares) == set(tally.peaks)
+    assert all(value > 0 for share in tally.shares.values() for value in share.facts()["seconds"].values())
+
+
+def test_a_range_is_looked_for_once(tmp_path, dask):
+    filter_ = correlate("log:1.5")
+    filter_ = replace(filter_, numbers=replace(filter_.numbers, range="rescale", dtype="uint8"))
+    files = Files(tmp_path, filter_)
+    assert files.boxes[0] + sum(files.boxes) == files.run().shares[HERE].boxes
+    files.check()
+    files.spoil(0)
+    assert 1 == files.run(resume="check").shares[HERE].boxes  # the range stands in the journal
+    files.check()
+    files.run(scheduler=dask.address)
+    files.check()
+
+
+@pytest.mark.parametrize("hands", ["threads", "workers"])
+def test_what_was_stopped_goes_on(files, hands, dask):
+    stop_after(files, 7)
+    claim = read_claim(files.mark.read_bytes())
+    assert (os.getpid(), True) == (claim.process, claim.since.endswith("+00:00"))
+    files.spoil(0)
+    tally = files.run(resume="check", scheduler=dask.address if hands == "workers" else "")
+    files.check()
+    assert (6, 1, sum(files.boxes) - 6, files.counts) == (tally.kept, tally.again, tally.made, tally.counts)
+    assert ["begin", "finish"] == files.events
+
+
+def test_what_is_whole_is_read_back_and_kept(files):
+    files.run()
+    for number in range(2):
+        files.spoil(number, 77)
+    tally = files.run(resume="check")
+    files.check()
+    assert (2, 2, sum(files.boxes) - 2) == (tally.made, tally.again, tally.kept)
+    tally = files.run(resume="check")
+    assert (0, sum(files.boxes), files.counts) == (tally.made, tally.kept, tally.counts)
+
+
+def test_what_is_trusted_is_not_read_back(files):
+    stop_after(files, 7)
+    files.spoil(0)
+    tally = files.run(resume="trust")
+    assert (7, 0) == (tally.kept, tally.again)
+    assert not np.load(files.folder / "out/0.npy")[:3, :3, :3].any()
+
+
+def test_a_line_that_was_cut_is_done_again(files):
+    stop_after(files, 7)
+    journal = files.folder / "journal"
+    journal.write_bytes(journal.read_bytes()[:-20])
+    assert 6 == files.run(resume="check").kept
+    files.check()
+
+
+def test_a_journal_of_another_command_is_refused(files):
+    stop_after(files, 3)
+    with pytest.raises(ConvError, match=r"was left unfinished by .*; this is another command, or another input"):
+        files.run(asked="b", resume="check")
+    files.mark.unlink()
+    said = r"journal': is the journal of another command: its (input|fingerprint) is not the same \[exists\]"
+    for other in ({"asked": "b"}, {"job": files.job("two")}):
+        with pytest.raises(ConvError, match=said):
+            files.run(**other, resume="check")
+        assert not files.mark.exists()
+    (files.folder / "journal").write_text("a diary\n")
+    with pytest.raises(ConvError, match=r"exists already and is no journal of shards"):
+        files.run()
+    assert "a diary\n" == (files.folder / "journal").read_text()
+
+
+def test_an_unfinished_output_is_nobody_elses(files):
+    stop_after(files, 3)
+    with pytest.raises(ConvError, match=r"was left unfinished by \w+@.* \(process \d+\) since 20.*; --resume goes on"):
+        files.run()
+    files.run(force=True)
+    files.check()
+    assert ["begin", "begin", "finish"] == files.events
+
+
+def test_a_job_that_is_at_work_keeps_its_output(files):
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        stop_after(files, 3)
+        mark = json.loads(files.mark.read_text())
+        files.mark.write_text(json.dumps(mark | {"process": other.pid}))
+        for changes in ({}, {"resume": "check"}, {"force": True}):
+            with pytest.raises(ConvError, match=rf"is being written by .* \(process {other.pid}\) since"):
+                files.run(**changes)
+        other.stdin.close()
+        other.wait()
+        files.run(resume="check")
+    files.check()
+
+
+def test_a_mark_that_says_nothing_is_somebodys(files):
+    files.mark.write_text("{}")
+    with pytest.raises(ConvError, match="was left unfinished by somebody@"):
+        files.run(resume="check")
+    files.run(force=True)
+    files.check()
+
+
+@record
+class Careless(LocalStore):
+    """A store that creates what is there."""
+
+    def create(self, key, data):
+        self.put(key, data)
+        return True
+
+
+def test_a_store_that_refuses_nobody_needs_force(files, capsys):
+    job = replace(files.job(), store=Careless(str(files.folder / "out")))
+    with pytest.raises(ConvError, match=r"the store does not refuse two jobs for one output; make sure .* \[unsafe\]"):
+        files.run(job)
+    assert not files.mark.exists()
+    files.run(job, force=True)
+    files.check()
+    assert "there must be no other" in capsys.readouterr().err
+
+
+def test_an_error_leaves_the_output_marked_and_says_what_goes_on(files, capsys):
+    def fail():
+        raise ConvError("no", "permission")
+
+    with pytest.raises(ConvError, match="no"):
+        files.run(files.job(finish=fail), quiet=False)
+    assert files.mark.exists()
+    said = f"{sum(files.boxes)} of {sum(files.boxes)} shards are there; the same command with --resume goes on"
+    assert said in capsys.readouterr().err
+    assert 0 == files.run(resume="check").made
+    files.check()
+
+
+def test_a_journal_lies_with_the_users_own_unless_named(files):
+    with pytest.raises(ConvError):
+        files.run(journal="s3://bucket/journal")
+    before = {*Path(os.environ["XDG_STATE_HOME"]).glob("convcli/shards-*.jsonl")}
+    files.run(journal="")
+    (made,) = {*Path(os.environ["XDG_STATE_HOME"]).glob("convcli/shards-*.jsonl")} - before
+    assert 1 + sum(files.boxes) == len(made.read_text().splitlines())
+    assert 0 == files.run(journal="", resume="check").made
