@@ -108,6 +108,7 @@ complete -c convcli -n '__convcli_command shapes' -l want -r -f -d 'Solve for th
 complete -c convcli -n '__convcli_command shapes' -l inputs -d 'List the input sizes that drop no column'
 complete -c convcli -n '__convcli_command shapes flops' -l file -r -F -d 'Read the network from a text or TOML file; - is stdin'
 complete -c convcli -n '__convcli_command shapes flops' -l from -r -f -a 'torch' -d 'torch: the word behind INPUT is a file (or -) with a ...'
+complete -c convcli -n '__convcli_command shapes flops' -l assume-order -d 'Take a printed model in the order printed, and mark all ...'
 complete -c convcli -n '__convcli_command shapes flops' -l framework -r -f -a 'torch tf' -d 'Whose rules hold for SAME, ceil and transposed sizes'
 complete -c convcli -n '__convcli_command shapes flops' -l no-bias -d 'Convolutions have no bias unless they say +b'
 complete -c convcli -n '__convcli_command shapes flops' -l bn -d 'Convolutions are normalised unless they say -bn'

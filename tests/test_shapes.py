@@ -300,12 +300,52 @@ def test_a_printout_and_a_file_are_read_from_standard_input() -> None:
         assert [4, 6, 6] == json.loads(done.stdout)["total"]["output"]
 
 
-def test_a_printout_says_what_it_does_not_know(shapes, tmp_path: Path) -> None:
+BRANCHED = RESIDUAL.replace("BasicBlock", "Block")
+"""A class that nobody knows: what its forward() does is not printed."""
+
+
+def test_an_order_that_is_not_proven_is_refused_with_its_line_and_the_way_out(shapes, tmp_path: Path) -> None:
     path = tmp_path / "model.txt"
-    path.write_text(RESIDUAL.replace("64, 128, kernel_size=(1, 1)", "128, 128, kernel_size=(1, 1)"), encoding="utf-8")
-    code, out, _ = shapes("3@64x64", "--from", "torch", str(path))
+    path.write_text(BRANCHED, encoding="utf-8")
+    code, out, err = shapes("3@64x64", "--from", "torch", str(path))
+    assert (2, "", 1) == (code, out, err.count("\n"))
+    assert f"convcli: '{path}': 'ResNet(': line 1, layer 1: the forward of ResNet may branch" in err
+    assert "export it: torch.onnx.export(" in err
+    assert "--assume-order" in err
+
+
+@pytest.mark.parametrize("extra", [(), ("--json",), ("--csv",), ("--markdown",), ("--inputs",), ("--inputs", "--json")])
+def test_an_order_that_is_assumed_is_marked_in_every_output(shapes, tmp_path: Path, extra: tuple[str, ...]) -> None:
+    path = tmp_path / "model.txt"
+    path.write_text(BRANCHED.replace("64, 128, kernel_size=(1, 1)", "128, 128, kernel_size=(1, 1)"), encoding="utf-8")
+    code, out, _ = shapes("3@64x64", "--from", "torch", str(path), "--assume-order", *extra)
     assert 0 == code
-    assert "read in the order printed, which forward() of BasicBlock may not keep" in out
+    if "--json" in extra:
+        assert json.loads(out)["assumed"] is True
+    else:
+        assert "assumed" in out
+        assert "order" in out
+
+
+def test_a_comparison_with_an_assumed_order_is_marked(shapes, tmp_path: Path) -> None:
+    path = tmp_path / "model.txt"
+    path.write_text(BRANCHED.replace("64, 128, kernel_size=(1, 1)", "128, 128, kernel_size=(1, 1)"), encoding="utf-8")
+    words = ("3@64x64", "--from", "torch", str(path), "--assume-order", "vs", "conv3-8")
+    assert shapes(*words)[1].rstrip().splitlines()[-2].startswith("assumed: ")
+    assert json.loads(shapes(*words, "--json")[1])["assumed"] is True
+
+
+def test_assuming_an_order_is_for_printed_models(shapes) -> None:
+    assert "'--assume-order': is about a printed model" in shapes("3@64x64", "conv3-8", "--assume-order")[2]
+
+
+def test_a_known_class_is_named(shapes, tmp_path: Path) -> None:
+    path = tmp_path / "model.txt"
+    path.write_text(ALEXNET, encoding="utf-8")
+    assert (
+        "the forward of AlexNet is taken from torchvision and timm"
+        in shapes("3@224x224", "--from", "torch", str(path))[1]
+    )
 
 
 # --- mistakes
@@ -400,8 +440,8 @@ def test_mistakes_in_files_name_the_file_first(
 
 def test_a_mistake_in_a_printout_names_file_and_line(shapes, tmp_path: Path) -> None:
     path = tmp_path / "model.txt"
-    path.write_text(RESIDUAL, encoding="utf-8")
-    code, out, err = shapes("3@64x64", "--from", "torch", str(path))
+    path.write_text(BRANCHED, encoding="utf-8")
+    code, out, err = shapes("3@64x64", "--from", "torch", str(path), "--assume-order")
     assert (2, "") == (code, out)
     assert err.startswith(
         f"convcli: '{path}': 'Conv2d(64, 128, kernel_size=(1, 1), s...': line 12, layer 8: expects 64"

@@ -4,25 +4,34 @@ import pytest
 
 from convcli.errors import UsageError
 from convcli.networks.costs import Convention, costs, together
-from convcli.networks.network import Shape
+from convcli.networks.network import Network, Shape
+from convcli.networks.notation import parse
 from convcli.networks.readers.torch_printout import read_printout
 from convcli.networks.trace import trace
 from printouts import ALEXNET, DCGAN, RESIDUAL
 
 
 @pytest.mark.parametrize(
-    ("printed", "shape", "output", "macs", "params"),
+    ("printed", "shape", "expected", "classes", "wrapper"),
     [
-        (ALEXNET, Shape(3, (224, 224)), Shape(1000), 714_188_480, 61_100_840),
-        (DCGAN, Shape(100, (1, 1)), Shape(3, (64, 64)), 104_628_224, 3_576_704),
+        (ALEXNET, Shape(3, (224, 224)), (Shape(1000), 714_188_480, 61_100_840), ("AlexNet",), ""),
+        (DCGAN, Shape(100, (1, 1)), (Shape(3, (64, 64)), 104_628_224, 3_576_704), (), "Generator"),
     ],
 )
-def test_known_models_cost_what_is_known(printed: str, shape: Shape, output: Shape, macs: int, params: int) -> None:
+def test_known_models_cost_what_is_known(
+    printed: str, shape: Shape, expected: tuple[Shape, int, int], classes: tuple[str, ...], wrapper: str
+) -> None:
     """torchvision's AlexNet; the generator of pytorch/examples."""
     printout = read_printout(printed)
-    traced = trace(printout.network, shape)
+    assert expected == cost(printout.network, shape)
+    assert (classes, wrapper) == (printout.classes, printout.wrapper)
+
+
+def cost(network: Network, shape: Shape) -> tuple[Shape, int, int]:
+    """Output, multiply-adds and parameters of a network."""
+    traced = trace(network, shape)
     total = together(costs(traced, Convention()))
-    assert (output, macs, params, ()) == (traced.output, total.macs, total.params, printout.classes)
+    return traced.output, total.macs, total.params
 
 
 def test_layers_have_the_names_of_their_parameters() -> None:
@@ -31,11 +40,91 @@ def test_layers_have_the_names_of_their_parameters() -> None:
     assert ["avgpool", "classifier.0", "classifier.6"] == [names[13], names[14], names[-1]]
 
 
-def test_a_branch_that_a_printout_does_not_show_stops_the_reading_at_its_line() -> None:
-    printout = read_printout(RESIDUAL)
-    assert ("BasicBlock",) == printout.classes
-    with pytest.raises(UsageError, match="line 12, layer 8: expects 64 input channels, but 128 arrive"):
-        trace(printout.network, Shape(3, (64, 64)))
+def block(text: str) -> str:
+    """A block of a residual network in a Sequential."""
+    lines = text.splitlines()
+    return "\n".join(["Sequential(", *(line[2:] for line in lines[4:-2]), ")"])
+
+
+BLOCK = block(RESIDUAL)
+
+
+def test_a_known_block_branches_as_its_class_does() -> None:
+    network = read_printout(BLOCK).network
+    words = "{ conv3-128/2p1-b bn relu conv3-128p1-b bn | conv1-128/2-b bn } relu"
+    assert cost(parse(words), Shape(64, (16, 16))) == cost(network, Shape(64, (16, 16)))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        BLOCK.replace("BasicBlock", "Block"),
+        BLOCK.replace("(bn2)", "(norm2)"),
+        BLOCK.replace("(relu): ReLU(inplace=True)", "(relu): MaxPool2d(kernel_size=2, stride=2)"),
+        BLOCK.replace("    (relu): ReLU(inplace=True)\n", ""),
+        BLOCK.replace("(downsample)", "(shortcut)"),
+        BLOCK.replace("  (relu)", "  (attention): Conv2d(128, 128, kernel_size=(1, 1), stride=(1, 1))\n    (relu)"),
+    ],
+)
+def test_a_block_that_is_not_exactly_the_known_one_is_refused_at_its_line(changed: str) -> None:
+    with pytest.raises(
+        UsageError, match=r"line 2, layer 1: the forward of \w+ 0 may branch.*export it.*--assume-order"
+    ):
+        read_printout(changed)
+    assert read_printout(changed, assume_order=True).is_assumed
+
+
+GATE = """\
+Sequential(
+  (0): Conv2d(3, 16, kernel_size=(3, 3), stride=(2, 2), padding=(1, 1))
+  (1): SqueezeExcitation(
+    (avgpool): AdaptiveAvgPool2d(output_size=1)
+    (fc1): Conv2d(16, 8, kernel_size=(1, 1), stride=(1, 1))
+    (fc2): Conv2d(8, 16, kernel_size=(1, 1), stride=(1, 1))
+    (activation): ReLU()
+    (scale_activation): Hardsigmoid()
+  )
+  (2): Conv2d(16, 32, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1))
+)
+"""
+
+
+def test_squeeze_and_excitation_is_a_gate_and_no_chain() -> None:
+    """A chain would go on with one pixel: 9 times 16 times 32 multiply-adds instead of 64 times as many."""
+    words = "conv3-16/2p1 as:1 gap conv1-8 relu conv1-16 hsigmoid mul:1 conv3-32p1"
+    assert cost(parse(words), Shape(3, (16, 16))) == cost(read_printout(GATE).network, Shape(3, (16, 16)))
+
+
+def test_a_layer_with_its_activation_inside_is_read() -> None:
+    printed = """\
+Sequential(
+  (0): BatchNormAct2d(
+    32, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True
+    (drop): Identity()
+    (act): SiLU(inplace=True)
+  )
+  (1): SelectAdaptivePool2d(pool_type=avg, flatten=Flatten(start_dim=1, end_dim=-1))
+  (2): DropPath(drop_prob=0.100)
+  (3): Linear(in_features=32, out_features=10, bias=True)
+)
+"""
+    network = read_printout(printed).network
+    assert ["bn", "id", "silu", "gap", "flatten", "id", "fc"] == [layer.kind for layer in network.words()]
+    assert (Shape(10), 320, 394) == cost(network, Shape(32, (7, 7)))
+
+
+def test_a_list_runs_in_the_order_printed_only_where_that_is_asked_for() -> None:
+    printed = (
+        "Net(\n  (a): ModuleList(\n    (0-2): 3 x Sequential(\n      (0): ReLU()\n      (1): Tanh()\n    )\n  )\n)"
+    )
+    with pytest.raises(UsageError, match="line 2, layer 1: ModuleList a does not say in which order its parts run"):
+        read_printout(printed)
+    assert 6 == read_printout(printed, assume_order=True).network.size()
+
+
+def test_a_wrapper_for_several_devices_changes_nothing() -> None:
+    printed = f"DataParallel(\n  (module): {BLOCK}\n)"
+    assert read_printout(BLOCK).network == read_printout(printed).network
 
 
 def test_nested_sequences_and_empty_ones_are_read_in_order() -> None:
@@ -44,7 +133,7 @@ def test_nested_sequences_and_empty_ones_are_read_in_order() -> None:
     printed = f"Sequential(\n  (0): Sequential(\n{inner}  )\n\n  (1): ReLU()\n)\n"
     printout = read_printout(printed)
     assert [("conv", "0.0.a"), ("relu", "1")] == [(layer.kind, layer.name) for layer in printout.network.words()]
-    assert () == printout.classes
+    assert ((), "") == (printout.classes, printout.wrapper)
 
 
 def test_a_single_module_is_a_model() -> None:
@@ -55,7 +144,13 @@ def test_a_single_module_is_a_model() -> None:
     ("printed", "expected"),
     [
         ("Net(\n  (0): Blub(3)\n)", "line 2, layer 1: unknown module 'Blub'; "),
-        ("Net(\n  (0): ReLU()\n  (1): MultiheadAttention()\n)", "line 3, layer 2: unknown module 'MultiheadAttention'"),
+        (
+            "Sequential(\n  (0): ReLU()\n  (1): MultiheadAttention()\n)",
+            "line 3, layer 2: unknown module 'MultiheadAttention'",
+        ),
+        ("Net(\n  (0): ReLU()\n  (1): ReLU()\n)", "line 1, layer 1: the forward of Net may branch; export it: "),
+        ("A(\n" * 100, "line 61, layer 1: more than 60 modules inside each other"),
+        ("Net(\n  (0): ReLU()\n  more\n)", "line 3, layer 2: is no module; a printed one looks like (conv1): "),
         ("Net(\n  (0): Conv2dd(1, 2, kernel_size=(3, 3))\n)", "did you mean Conv2d?"),
         (
             "Net(\n  (a): ModuleList(\n    (0-1): 2 x ReLU()\n  )\n)",
@@ -66,7 +161,8 @@ def test_a_single_module_is_a_model() -> None:
         ("Net(\n  (a): Sequential(\n    (0): ReLU()", "the printout ends inside a"),
         ("Net(\n  (0): ReLU()\n)\nNet(\n  (0): ReLU()\n)", "line 4, layer 2: stands behind the end of the model"),
         (")", "closes nothing that is open"),
-        ("Net(\n)", "no module in it"),
+        ("Net(\n)", "line 1, layer 1: unknown module 'Net'"),
+        ("Sequential(\n)", "no module in it"),
         ("", "no module in it; paste what print(model) shows"),
         ("conv3-64", "'conv3-64' is no call like Conv2d(3, 64, 7)"),
         ("Net(\n  (0): ReLU() and more\n)", "is no call"),

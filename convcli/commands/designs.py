@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 SIZE = r"[(\[]?[0-9]+(?:\s*[x×,]\s*[0-9]+){2,3}[)\]]?|[0-9]{2,}\s*[x×,]\s*[0-9]{2,}"
 """A size with no @ in it: 3x224x224, (3, 224, 224), 224x224; a kernel is smaller."""
 MOST_COLOURS = 4
+ONE_PART = "the forward of {} is taken to run its one part, once and alone"
+KNOWN_CLASSES = "the forward of {} is taken from torchvision and timm, whose classes have these parts"
+NAMED = 6
+"""Classes that a note names; the others are counted."""
 BLANKS = str.maketrans("\t\r\n", "   ")
 """A quoted design may run over several lines; characters keep their places."""
 
@@ -60,6 +64,9 @@ class DesignOptions(Options):
             help="torch: the word behind INPUT is a file (or -) with a printed model.",
         ),
     ] = ""
+    assume_order: Annotated[
+        bool, Option("--assume-order", help="Take a printed model in the order printed, and mark all answers.")
+    ] = False
     framework: Annotated[
         str,
         Option(
@@ -101,7 +108,10 @@ class TableOptions(Options):
 
 
 class Given(NamedTuple):
-    """One design on its input. `source` is the file it came from; `expect` what that file says it costs."""
+    """One design on its input. `source` is the file it came from; `expect` what that file says it costs.
+
+    `is_assumed` says that the order of a printed model was asked for, and may be wrong.
+    """
 
     network: Network
     input: Shape
@@ -109,6 +119,7 @@ class Given(NamedTuple):
     source: str = ""
     notes: tuple[str, ...] = ()
     expect: Mapping[str, object] = MappingProxyType({})
+    is_assumed: bool = False
 
     def trace(self) -> Trace:
         """The design at work."""
@@ -173,6 +184,8 @@ def first_design(shape: Shape | None, text: str, options: DesignOptions) -> Give
     """The design from a printout, a file, or the words themselves."""
     if options.source:
         return from_printout(shape, text, options)
+    if options.assume_order:
+        raise UsageError("is about a printed model; it goes with --from torch", where="--assume-order")
     if options.file:
         return from_file(shape, text, options)
     if shape is None:
@@ -242,10 +255,20 @@ def from_printout(shape: Shape | None, path: str, options: DesignOptions) -> Giv
     if options.no_bias or options.bn or options.pad or options.file:
         raise UsageError("a printout says everything itself; drop --no-bias, --bn, --pad and --file", where="--from")
     with errors_in(path):
-        printout = read_printout(read_text(path))
-    classes = ", ".join(printout.classes)
-    notes = (f"read in the order printed, which forward() of {classes} may not keep",) if classes else ()
-    return Given(printout.network, shape, options.settings().rules(), path, notes)
+        printout = read_printout(read_text(path), assume_order=options.assume_order)
+    notes = (*one_note(ONE_PART, printout.wrapper), *one_note(KNOWN_CLASSES, *printout.classes))
+    rules = options.settings().rules()
+    return Given(printout.network, shape, rules, path, notes, is_assumed=printout.is_assumed)
+
+
+def one_note(text: str, *classes: str) -> tuple[str, ...]:
+    """What was taken for granted of some classes, if there are any.
+
+    >>> one_note("of {}", "A", "B"), one_note("of {}", ""), one_note("of {}", *"ABCDEFGH")
+    (('of A, B',), (), ('of A, B, C, D, E, F and 2 more',))
+    """
+    more = f" and {len(classes) - NAMED} more" if len(classes) > NAMED else ""
+    return (text.format(", ".join(classes[:NAMED]) + more),) if any(classes) else ()
 
 
 def read_text(path: str) -> str:

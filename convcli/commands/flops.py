@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
 from convcli.commands.designs import DesignOptions, TableOptions, Words, read_designs
-from convcli.commands.printing import View, check_expected, print_designs
+from convcli.commands.printing import View, check_expected, listed, print_designs
 from convcli.networks.costs import COUNTABLE
 from convcli.networks.told.tables import Listing, cost_table
 from convcli.options.declare import Option
@@ -49,7 +49,7 @@ def flops(
     limit = parsed_budget(budget) if budget else None
     convention = design.convention(counted)
     given = read_designs(words, design)
-    listings = [Listing(each.trace(), convention, each.notes, fold=not table.all_) for each in given]
+    listings = listed(given, convention, table)
     print_designs(listings, View(cost_table, explained, algorithms), table)
     check_expected(given, listings)
     if limit:

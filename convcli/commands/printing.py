@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from convcli.commands.designs import Given, TableOptions, errors_in
 from convcli.errors import UsageError
+from convcli.networks.costs import Convention
 from convcli.networks.told.tables import (
     Listing,
     comparison_table,
@@ -21,6 +22,12 @@ class View(NamedTuple):
     table: Callable[[Listing, str], Table]
     explain: Callable[[Listing], Iterator[str]]
     algorithms: bool = False
+
+
+def listed(given: Sequence[Given], convention: Convention, options: TableOptions) -> list[Listing]:
+    """Each design, traced, to be told with repeated blocks folded unless all is asked for."""
+    folded = not options.all_
+    return [Listing(each.trace(), convention, each.notes, fold=folded, is_assumed=each.is_assumed) for each in given]
 
 
 def print_designs(listings: Sequence[Listing], view: View, options: TableOptions) -> None:

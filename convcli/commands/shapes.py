@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 from convcli.commands.designs import DesignOptions, Given, TableOptions, Words, read_designs
-from convcli.commands.printing import View, check_expected, print_designs
+from convcli.commands.printing import View, check_expected, listed, print_designs
 from convcli.networks.told.tables import Listing, shape_table
 from convcli.options.declare import Option
 
@@ -37,7 +37,7 @@ def shapes(
     given = read_designs(words, design)
     if (want or inputs) and is_answered(given, want, table):
         return
-    listings = [Listing(each.trace(), design.convention(), each.notes, fold=not table.all_) for each in given]
+    listings = listed(given, design.convention(), table)
     print_designs(listings, View(shape_table, explained), table)
     check_expected(given, listings)
 

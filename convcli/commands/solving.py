@@ -12,6 +12,7 @@ from convcli.networks.network import Shape
 from convcli.networks.notation import parse_shape
 from convcli.networks.solve import Answer, ask, solve
 from convcli.networks.told.json import SCHEMA
+from convcli.networks.told.tables import ASSUMED
 from convcli.tables import Table, show
 
 
@@ -35,11 +36,12 @@ def print_answers(given: Sequence[Given], want: str, options: TableOptions) -> b
                 "input": str(design.input),
                 "wanted": list(wanted),
                 "unknown": question.unknown,
+                **marks(design),
                 "answers": found,
             }
         )
     else:
-        show(answer_table(answers, want), style_of(options))
+        show(noted(answer_table(answers, want), design), style_of(options))
     return True
 
 
@@ -56,10 +58,23 @@ def print_sizes(given: Sequence[Given], options: TableOptions) -> bool:
             {"rule": each.rule, "smallest": list(each.smallest), "nearest": list(each.nearest(size))}
             for each, size in zip(sizes, design.input.spatial, strict=True)
         ]
-        print_json({"schema": SCHEMA, "input": str(design.input), "axes": found})
+        print_json({"schema": SCHEMA, "input": str(design.input), **marks(design), "axes": found})
     else:
-        show(sizes_table(sizes, design.input), style_of(options))
+        show(noted(sizes_table(sizes, design.input), design), style_of(options))
     return True
+
+
+def marks(design: Given) -> dict[str, bool]:
+    """What JSON says of a design whose order is assumed."""
+    return {"assumed": True} if design.is_assumed else {}
+
+
+def noted(table: Table, design: Given) -> Table:
+    """The table, marked where the order of the layers is assumed."""
+    if not design.is_assumed:
+        return table
+    rows = [[*row, "assumed"] for row in table.rows]
+    return table._replace(columns=[*table.columns, "order"], rows=rows, notes=[*table.notes, ASSUMED])
 
 
 def only(given: Sequence[Given], option: str) -> Given:

@@ -78,6 +78,27 @@ def pooling(kind: str, given: Arguments, axes: int) -> Layer:
     )
 
 
+def selected_pooling(given: Arguments, _axes: int) -> list[Layer]:
+    """SelectAdaptivePool2d of timm: to one number by averages, maxima or both."""
+    kinds = {"avg": Layer("gap"), "fast": Layer("gap"), "avgmax": Layer("gap"), "max": Layer("max", wanted=(1,))}
+    word = given.word("pool_type")
+    kind = word if word in kinds else word.removeprefix("fast")
+    if kind not in kinds:
+        raise wrong(given.place, f"{given.name}: pool_type {word!r} is not known; known are {', '.join(kinds)}")
+    flat = given.word("flatten", "Identity") == "Flatten"
+    return [kinds[kind], *([Layer("flatten")] if flat else [])]
+
+
+def same_convolution(given: Arguments, axes: int) -> list[Layer]:
+    """Conv2dSame of timm: padded as TensorFlow does, whatever the stride."""
+    return [Layer("conv", pad="s", **shared(given, axes))]
+
+
+def frozen_norm(given: Arguments, _axes: int) -> list[Layer]:
+    """FrozenBatchNorm2d of torchvision: scale and shift are no parameters."""
+    return [normalisation("bn", given, "num_features", affine=False)]
+
+
 def adaptive_average(given: Arguments, axes: int) -> list[Layer]:
     """AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveAvgPool3d."""
     return [Layer("avg", wanted=given.numbers("output_size", axes))]
@@ -185,7 +206,7 @@ ACTIVATIONS = {
     "relu": "ReLU ReLU6 Threshold",
     "lrelu": "LeakyReLU RReLU",
     "elu": "ELU CELU SELU",
-    "gelu": "GELU",
+    "gelu": "GELU GELUTanh",
     "silu": "SiLU Mish",
     "hswish": "Hardswish",
     "hsigmoid": "Hardsigmoid",
@@ -195,7 +216,7 @@ ACTIVATIONS = {
 }
 ACTIVATION = "negative_slope alpha lower upper min_val max_val approximate beta threshold dim"
 IGNORED = "inplace device dtype padding_mode eps momentum track_running_stats value"
-IDENTITIES = "Identity Dropout Dropout1d Dropout2d Dropout3d AlphaDropout FeatureAlphaDropout"
+IDENTITIES = "Identity Dropout Dropout1d Dropout2d Dropout3d AlphaDropout FeatureAlphaDropout StochasticDepth DropPath"
 
 
 def entry(names: str, layers: Callable[[Arguments, int], list[Layer]], axes: int = 0) -> Signature:
@@ -226,6 +247,13 @@ MODULES: dict[str, Signature] = {
     "SyncBatchNorm": entry(NORMALISATION, batch_norm),
     "GroupNorm": entry("num_groups num_channels eps affine bias", group_norm),
     "LayerNorm": entry("normalized_shape eps elementwise_affine bias", layer_norm),
+    "LayerNorm2d": entry("normalized_shape eps elementwise_affine bias", layer_norm),
+    "BatchNormAct2d": entry(NORMALISATION, batch_norm),
+    "FrozenBatchNorm2d": entry("num_features eps", frozen_norm),
+    "SelectAdaptivePool2d": entry("output_size pool_type flatten", selected_pooling, 2),
+    "Conv2dSame": entry(CONVOLUTION, same_convolution, 2),
+    "Conv3DSimple": entry(CONVOLUTION, convolution, 3),
+    "Conv3DNoTemporal": entry(CONVOLUTION, convolution, 3),
     "Linear": entry("in_features out_features bias", linear),
     "Upsample": entry("size scale_factor mode align_corners recompute_scale_factor", upsample),
     "UpsamplingNearest2d": entry("size scale_factor mode", upsample),
@@ -234,5 +262,5 @@ MODULES: dict[str, Signature] = {
     "Flatten": entry("start_dim end_dim", flatten),
     "PReLU": entry("num_parameters init", prelu),
     **{name: entry(ACTIVATION, activation(kind)) for kind, names in ACTIVATIONS.items() for name in names.split()},
-    **{name: entry("p", identity) for name in IDENTITIES.split()},
+    **{name: entry("p mode drop_prob", identity) for name in IDENTITIES.split()},
 }

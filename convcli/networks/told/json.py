@@ -30,6 +30,7 @@ def listing_dict(listing: Listing, *, with_algorithms: bool = False) -> dict[str
         "convention": listing.sentence,
         "batch": convention.batch,
         "dtype": convention.dtype,
+        **({"assumed": True} if listing.is_assumed else {}),
         "layers": layers,
         "total": {
             "output": [trace.output.channels, *trace.output.spatial],
@@ -101,6 +102,7 @@ def comparison_dict(one: Listing, other: Listing, designs: list[dict[str, Any]])
     a, b = one.total, other.total
     return {
         "schema": SCHEMA,
+        **({"assumed": True} if one.is_assumed or other.is_assumed else {}),
         "designs": designs,
         "ratio": {"macs": a.macs / b.macs if b.macs else None, "params": a.params / b.params if b.params else None},
         "outputs_agree": one.trace.output == other.trace.output,

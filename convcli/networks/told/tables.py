@@ -18,18 +18,31 @@ FOLDED_FROM = 20
 """Layers from which repeated blocks are folded."""
 
 
+ASSUMED = "assumed: the parts run once and in the order printed; a forward that branches makes other numbers"
+
+
 class Listing:
-    """A traced design with its costs. `fold` asks for repeated blocks to be folded."""
+    """A traced design with its costs. `fold` asks for repeated blocks to be folded.
+
+    `is_assumed` marks every answer: the order of the layers was asked for, not proven.
+    """
 
     def __init__(
-        self, trace: Trace, convention: Convention, notes: tuple[str, ...] = (), *, fold: bool = False
+        self,
+        trace: Trace,
+        convention: Convention,
+        notes: tuple[str, ...] = (),
+        *,
+        fold: bool = False,
+        is_assumed: bool = False,
     ) -> None:
-        self.trace, self.convention, self.notes, self.fold = trace, convention, notes, fold
+        self.trace, self.convention, self.fold, self.is_assumed = trace, convention, fold, is_assumed
+        self.notes = (ASSUMED, *notes) if is_assumed and ASSUMED not in notes else notes
 
     @property
     def whole(self) -> Listing:
         """The same with a row for every step."""
-        return Listing(self.trace, self.convention, self.notes)
+        return Listing(self.trace, self.convention, self.notes, is_assumed=self.is_assumed)
 
     @cached_property
     def costs(self) -> list[Cost]:
@@ -83,7 +96,7 @@ def shape_table(listing: Listing, title: str = "") -> Table:
     rows = [shape_row(listing.trace.steps[group[-1]]) for group in listing.groups]
     columns = ["layer", "output", "pad", "dropped", "K", "receptive field", "jump", "start"]
     notes = [summary(listing), *advice(listing.trace), cost_line(listing)]
-    return with_times(listing, Table(columns, rows, title, [*notes, *listing.notes]))
+    return marked(listing, with_times(listing, Table(columns, rows, title, [*notes, *listing.notes])))
 
 
 def shape_row(step: Step) -> list[object]:
@@ -107,7 +120,7 @@ def cost_table(listing: Listing, title: str = "") -> Table:
     columns = ["layer", "output", "params", "MACs", "FLOPs", "share %", "real MACs", "activations KiB", "FLOP/byte"]
     footer = ["total", str(listing.trace.output), *cost_cells(listing, total)]
     notes = [listing.sentence, "FLOP = 2 per MAC; real MACs do not fall on padding", memory_line(listing)]
-    return with_times(listing, Table(columns, rows, title, [*notes, *listing.notes], footer))
+    return marked(listing, with_times(listing, Table(columns, rows, title, [*notes, *listing.notes], footer)))
 
 
 def cost_row(listing: Listing, group: list[int]) -> list[object]:
@@ -142,6 +155,15 @@ def with_times(listing: Listing, table: Table) -> Table:
     return Table(["", *table.columns], rows, table.title, [*table.notes, note], footer)
 
 
+def marked(listing: Listing, table: Table) -> Table:
+    """The table with a column that says in every row that the order is assumed, where it is."""
+    if not listing.is_assumed:
+        return table
+    rows = [[*row, "assumed"] for row in table.rows]
+    footer = [*table.footer, "assumed"] if table.footer else ()
+    return table._replace(columns=[*table.columns, "order"], rows=rows, footer=footer)
+
+
 def comparison_table(one: Listing, other: Listing) -> Table:
     """Two designs side by side, A / B, and whether they make the same shape."""
     rows: list[list[object]] = []
@@ -156,6 +178,7 @@ def comparison_table(one: Listing, other: Listing) -> Table:
     notes = [
         compared("MACs", one.total.macs, other.total.macs),
         compared("parameters", one.total.params, other.total.params),
+        *dict.fromkeys(ASSUMED for each in (one, other) if each.is_assumed),
     ]
     return Table(["", "A", "B", "A / B"], rows, "A vs B", [*notes, agreement(one.trace.output, other.trace.output)])
 
