@@ -1,0 +1,363 @@
+"""A graph at work on inputs: one step for each node that depends on them, with sizes and costs.
+
+What no input changes (weights, shapes) is followed as constants, and makes no step.
+"""
+
+from __future__ import annotations
+
+from collections import ChainMap
+from collections.abc import Mapping, MutableMapping, Sequence
+from typing import NamedTuple
+
+from convcli.errors import ConvError
+from convcli.networks.banks import Bank
+from convcli.networks.layers import Work
+from convcli.networks.onnx.call import Call, Made, Unknown, Value, count, known
+from convcli.networks.onnx.fold import folded, result_type
+from convcli.networks.onnx.model import MAXIMUM_DEPTH, Dims, Function, Graph, Model, Node, Reference, Tensor
+from convcli.networks.onnx.operators import Operator, operator
+
+MAXIMUM_NODES = 100_000
+"""Nodes that are followed, those in functions and bodies of loops as often as they are called."""
+FEW = 64
+"""Floats of an initializer that may be scales or limits; integers are kept up to `MAXIMUM_FOLDED`."""
+WORKING = ("convolution", "linear", "recurrent", "product")
+"""Families that multiply and add."""
+CONTROL = ("If", "Loop", "Scan")
+ADDED = ("Add", "Mul", "Concat")
+"""Joins whose constant operand is a parameter: a bias, a scale, a token. Sub and Div take a mean and a deviation off."""
+
+Known = MutableMapping[str, Value]
+
+
+class GraphStep(NamedTuple):
+    """One node at work.
+
+    `sources` are the steps whose outputs it reads, -1, -2, ... for inputs. `params` are weights and biases that no step
+    before it has; `others` are scales, shifts, tokens and tables. `products` are multiply-adds of two values that both
+    depend on the input. In a loop it runs `times` times. `is_known` says whether its cost is.
+    """
+
+    node: Node
+    kind: str
+    family: str
+    sources: tuple[int, ...]
+    inputs: tuple[Value | None, ...]
+    outputs: tuple[Dims | None, ...]
+    made: Made
+    scope: str
+    params: int = 0
+    others: int = 0
+    times: int = 1
+    is_known: bool = True
+
+    @property
+    def name(self) -> str:
+        """The node's name; without one, that of what it makes."""
+        return self.node.name or next(filter(None, self.node.outputs), self.node.operator)
+
+    @property
+    def banks(self) -> tuple[Bank, ...]:
+        """Its filter banks."""
+        return self.made.banks
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds with weights."""
+        return self.times * sum(bank.macs for bank in self.banks)
+
+    @property
+    def products(self) -> int:
+        """Multiply-adds of two values that both depend on the input."""
+        return self.times * self.made.products
+
+    @property
+    def work(self) -> tuple[Work, ...]:
+        """Operations that are no multiply-adds."""
+        return self.made.work
+
+    @property
+    def dims(self) -> Dims | None:
+        """The sizes of its first output."""
+        return self.outputs[0] if self.outputs else None
+
+    @property
+    def is_sized(self) -> bool:
+        """True where the sizes of its first output are all known."""
+        return self.dims is not None and None not in self.dims
+
+
+class Walked(NamedTuple):
+    """All steps of a graph on its inputs, its outputs by name, and what must be said of them.
+
+    `unsupported` are operators of which nothing is known, with how many nodes use them. `remarks` say what was bounded.
+    """
+
+    inputs: Mapping[str, tuple[int, ...]]
+    steps: tuple[GraphStep, ...]
+    outputs: Mapping[str, Value]
+    unsupported: Mapping[str, int]
+    remarks: tuple[str, ...]
+
+    @property
+    def is_complete(self) -> bool:
+        """True where totals are exact, not "at least"."""
+        return all(step.is_known for step in self.steps)
+
+
+def walk(model: Model, inputs: Mapping[str, tuple[int, ...]]) -> Walked:
+    """A model at work on inputs of those sizes."""
+    walking = Walk(model)
+    values = {name: Value(sizes, -1 - i) for i, (name, sizes) in enumerate(inputs.items())}
+    outputs = walking.graph(model.graph, dict(values), {}, model.opsets)
+    named = {port.name: value for port, value in zip(model.graph.outputs, outputs, strict=True)}
+    return Walked(inputs, tuple(walking.steps), named, walking.unsupported, tuple(walking.remarks))
+
+
+class Walk:
+    """The state of a walk: the steps so far, which initializers were counted, and how deep it is."""
+
+    def __init__(self, model: Model) -> None:
+        self.functions = model.functions
+        self.steps: list[GraphStep] = []
+        self.remarks: list[str] = []
+        self.unsupported: dict[str, int] = {}
+        self.sizes: dict[str, int] = {}
+        self.counted: set[str] = set()
+        self.open_linear: dict[int, int] = {}
+        self.depth = self.made = 0
+        self.times = 1
+
+    # --- graphs
+
+    def graph(
+        self, graph: Graph, values: Known, bound: Mapping[str, object], opsets: Mapping[str, int]
+    ) -> list[Value]:
+        """The outputs of a graph; `values` are its inputs, and all that is around it."""
+        self.nodes(graph.nodes, graph.tensors, values, bound, opsets)
+        return [self.named(port.name, graph.tensors, values) or Value(None) for port in graph.outputs]
+
+    def nodes(
+        self,
+        nodes: Sequence[Node],
+        tensors: Mapping[str, Tensor],
+        values: Known,
+        bound: Mapping[str, object],
+        opsets: Mapping[str, int],
+    ) -> None:
+        """Nodes one after the other; each adds what it makes to the values."""
+        self.depth += 1
+        if self.depth > MAXIMUM_DEPTH:
+            raise ConvError(f"more than {MAXIMUM_DEPTH} functions or graphs inside each other", "corrupt")
+        for node in nodes:
+            self.made += 1
+            if self.made > MAXIMUM_NODES:
+                raise ConvError(f"has more than {MAXIMUM_NODES:,} nodes", "too-large")
+            inputs = [self.named(name, tensors, values) for name in node.inputs]
+            given = with_attributes(node, bound)
+            try:
+                outputs = self.node(given, inputs, values, opsets)
+            except ConvError as error:
+                raise error if error.message.startswith("node ") else at_node(error, node) from None
+            values.update((name, value) for name, value in zip(node.outputs, outputs, strict=False) if name)
+        self.depth -= 1
+
+    def named(self, name: str, tensors: Mapping[str, Tensor], values: Known) -> Value | None:
+        """A value by its name; None where an input is left out."""
+        if not name:
+            return None
+        found = values.get(name)
+        if found is None:
+            tensor = tensors.get(name)
+            if tensor is None:
+                raise ConvError(f"reads {name!r}, which nothing makes", "corrupt")
+            found = values[name] = self.initializer(tensor)
+        return found
+
+    def initializer(self, tensor: Tensor) -> Value:
+        """A tensor of the file as a constant."""
+        key = f"{self.depth} {tensor.name}"
+        self.sizes[key] = tensor.size
+        is_short = not tensor.is_floating or tensor.size <= FEW
+        numbers = tensor.numbers() if is_short else None
+        return Value(tensor.dims, None, numbers, tensor.dtype, frozenset((key,)))
+
+    # --- nodes
+
+    def node(self, node: Node, inputs: list[Value | None], values: Known, opsets: Mapping[str, int]) -> list[Value]:
+        """What a node makes."""
+        function = self.functions.get((node.domain, node.operator))
+        if function is not None:
+            return self.called(function, node, inputs)
+        if node.operator in CONTROL and not node.domain:
+            return self.controlled(node, inputs, values, opsets)
+        entry = operator(node.domain, node.operator)
+        call = Call(node, inputs, opsets.get(node.domain, 1))
+        made, is_known = self.ruled(entry, call)
+        missing = len(node.outputs) - len(made.outputs)
+        made = made._replace(outputs=(*made.outputs, *(None,) * missing)[: len(node.outputs)])
+        if node.operator in ("Shape", "Size") or all(each.is_constant for each in call.present):
+            return self.constants(entry, call, made)
+        return self.stepped(entry, call, made, is_known=is_known)
+
+    def ruled(self, entry: Operator | None, call: Call) -> tuple[Made, bool]:
+        """What the rule of an operator says, and whether its cost is known."""
+        if entry is None:
+            name = ".".join(filter(None, (call.node.domain, call.node.operator)))
+            self.unsupported[name] = self.unsupported.get(name, 0) + 1
+            return Made(()), False
+        try:
+            made = entry.rule(call)
+        except Unknown:
+            return Made(()), entry.family not in WORKING
+        costs = bool(made.banks or made.products) or entry.family not in WORKING
+        return made, costs or all(count(dims) or is_empty(dims) for dims in made.outputs[:1])
+
+    def constants(self, entry: Operator | None, call: Call, made: Made) -> list[Value]:
+        """Constants from constants, with their numbers while these are few."""
+        sizes = [None if dims is None or None in dims else known(dims) for dims in made.outputs]
+        numbers = folded(call, sizes) if entry else [None] * len(sizes)
+        origins, dtype = self.origins(entry, call), result_type(call)
+        return [Value(dims, None, some, dtype, origins) for dims, some in zip(made.outputs, numbers, strict=True)]
+
+    def origins(self, entry: Operator | None, call: Call) -> frozenset[str]:
+        """The initializers that a constant is made of: what moves or rescales numbers is not made of its settings."""
+        if call.node.operator == "Constant":
+            tensor = call.tensor("value")
+            if tensor is None or not tensor.is_floating:
+                return frozenset()
+            key = f"{self.depth} {next(filter(None, call.node.outputs), '')}"
+            self.sizes[key] = tensor.size
+            return frozenset((key,))
+        if call.node.operator in ("Shape", "Size"):
+            return frozenset()
+        read = call.present[:1] if entry and entry.family == "shape" else call.present
+        return frozenset().union(*(each.origins for each in read))
+
+    def stepped(self, entry: Operator | None, call: Call, made: Made, *, is_known: bool) -> list[Value]:
+        """A step, and the values that it makes."""
+        sources = tuple(each.source for each in call.present if each.source is not None)
+        family = entry.family if entry else "unknown"
+        kind = made.kind or (entry.kind if entry else call.node.operator.lower())
+        if family == "linear" and made.products:
+            kind, family = "matmul", "product"
+        params, others = self.parameters(family, call, made)
+        at = len(self.steps)
+        self.steps.append(
+            GraphStep(
+                *(call.node, kind, family, tuple(dict.fromkeys(sources)), call.inputs, made.outputs, made),
+                *(scope_of(call.node, call.inputs), params, others, self.times, is_known),
+            )
+        )
+        if made.banks:
+            self.open_linear[at] = made.banks[-1].outputs
+        elif family == "shape" and len(sources) == 1 and sources[0] in self.open_linear:
+            self.open_linear[at] = self.open_linear[sources[0]]
+        dtype = call.integer("to") if call.node.operator == "Cast" else 0
+        return [Value(dims, at, None, dtype) for dims in made.outputs]
+
+    # --- parameters
+
+    def parameters(self, family: str, call: Call, made: Made) -> tuple[int, int]:
+        """(weights and biases of a layer that multiplies and adds, all others) which no step before has."""
+        if family in WORKING:
+            return sum(self.fresh(call.given(place)) for place in made.weights), 0
+        if made.weights:
+            return 0, sum(self.fresh(call.given(place)) for place in made.weights)
+        if call.node.operator not in ADDED or call.node.domain:
+            return 0, 0
+        constant = [value for value in call.present if value.is_constant and value.origins and count(value.dims) > 1]
+        if call.node.operator == "Add" and len(constant) == 1 and self.is_bias(call, constant[0]):
+            return self.fresh(constant[0]), 0
+        return 0, sum(map(self.fresh, constant))
+
+    def is_bias(self, call: Call, constant: Value) -> bool:
+        """True for what is added to a layer that has as many outputs."""
+        sources = [value.source for value in call.present if value.source is not None]
+        return any(self.open_linear.get(source) == count(constant.dims) for source in sources)
+
+    def fresh(self, value: Value | None) -> int:
+        """The numbers in the initializers of a constant that no step before has; each counts once."""
+        if value is None or not value.is_constant:
+            return 0
+        new = value.origins - self.counted
+        self.counted |= new
+        return sum(self.sizes[origin] for origin in new)
+
+    # --- functions and control
+
+    def called(self, function: Function, node: Node, inputs: list[Value | None]) -> list[Value]:
+        """A function of the file: its nodes in the place of the one that calls it."""
+        values: Known = {name: value for name, value in zip(function.inputs, inputs, strict=False) if value is not None}
+        bound = {**function.defaults, **node.attributes}
+        body = [named_after(inner, node) for inner in function.nodes]
+        self.nodes(body, MissingInputs(function.inputs), values, bound, function.opsets)
+        return [values.get(name) or Value(None) for name in function.outputs]
+
+    def controlled(
+        self, node: Node, inputs: list[Value | None], values: Known, opsets: Mapping[str, int]
+    ) -> list[Value]:
+        """If, Loop and Scan."""
+        from convcli.networks.onnx.control import Branching, looped, scanned
+
+        if node.operator == "If":
+            return Branching(self, node, inputs, values, opsets).outputs()
+        return (looped if node.operator == "Loop" else scanned)(self, node, inputs, values, opsets)
+
+    def inner(self, graph: Graph, values: Known, given: Mapping[str, Value], opsets: Mapping[str, int]) -> list[Value]:
+        """The outputs of a graph inside of a node, which sees the values around it."""
+        return self.graph(graph, ChainMap(dict(given), values), {}, opsets)
+
+
+class MissingInputs(dict[str, Tensor]):
+    """No tensors, but the inputs of a function that a call leaves out."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__((name, Tensor(name, (0,), 0)) for name in names)
+
+
+def with_attributes(node: Node, bound: Mapping[str, object]) -> Node:
+    """The node with the attributes that the function around it is called with."""
+    if not any(isinstance(value, Reference) for value in node.attributes.values()):
+        return node
+    given = {
+        key: bound.get(value.name) if isinstance(value, Reference) else value for key, value in node.attributes.items()
+    }
+    return node._replace(attributes={key: value for key, value in given.items() if value is not None})
+
+
+def named_after(inner: Node, outer: Node) -> Node:
+    """A node of a function, named after the node that calls it."""
+    name = "/".join(filter(None, (outer.name, inner.name or inner.operator)))
+    return inner._replace(name=name, scope=outer.scope or inner.scope)
+
+
+def at_node(error: ConvError, node: Node) -> ConvError:
+    """The error with the node that it is of."""
+    name = node.name or next(filter(None, node.outputs), "")
+    return ConvError(f"node {name!r} ({node.operator}): {error.message}", error.code, where=error.where)
+
+
+def is_empty(dims: Dims | None) -> bool:
+    """True for a value without any numbers."""
+    return dims is not None and 0 in dims
+
+
+# --- scopes
+
+
+def scope_of(node: Node, inputs: Sequence[Value | None]) -> str:
+    """The module that a node comes from, as PyTorch writes it: layer1.0.conv1."""
+    if node.scope.startswith("["):
+        parts = [part.strip(" '\"") for part in node.scope.strip("[]").split(",")]
+        return next((part for part in reversed(parts[:-1]) if part), "")
+    path = ""
+    for part in node.name.split("/")[:-1]:
+        if part == path or part.startswith(f"{path}."):
+            path = part
+        elif part:
+            path = f"{path}.{part}" if path else part
+    if path or len(inputs) < 2 or inputs[1] is None or len(inputs[1].origins) != 1:
+        return path
+    weights = next(iter(inputs[1].origins)).partition(" ")[2]
+    return weights.rpartition(".")[0]
