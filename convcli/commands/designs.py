@@ -1,5 +1,6 @@
 """What `shapes` and `flops` are given: one or two designs, from words, a file or a printout, and their rules."""
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,12 +12,14 @@ from convcli.networks.costs import ITEM_SIZES, Convention, parse_counted
 from convcli.networks.network import Network, Place, Shape
 from convcli.networks.notation import parse, parse_shape
 from convcli.networks.rules import FRAMEWORKS, Rules, Settings, parse_framework
+from convcli.networks.told.tables import Listing
 from convcli.networks.trace import Trace, trace
 from convcli.networks.words import parse_padding
 from convcli.options.declare import Argument, Option, Options
 from convcli.streams import STREAM, read_input
 
 if TYPE_CHECKING:
+    from convcli.commands.models import GivenModel
     from convcli.networks.readers.toml import Design
 
 SIZE = r"[(\[]?[0-9]+(?:\s*[x×,]\s*[0-9]+){2,3}[)\]]?|[0-9]{2,}\s*[x×,]\s*[0-9]{2,}"
@@ -43,7 +46,7 @@ Words = Annotated[
         metavar="INPUT LAYER...",
         words=layer_words,
         paths="file",
-        help="channels@size, then a word for each layer; A vs B compares two designs.",
+        help="channels@size, then a word for each layer, or a model.onnx; A vs B compares two designs.",
     ),
 ]
 
@@ -76,6 +79,21 @@ class DesignOptions(Options):
     no_bias: Annotated[bool, Option("--no-bias", help="Convolutions have no bias unless they say +b.")] = False
     bn: Annotated[bool, Option("--bn", help="Convolutions are normalised unless they say -bn.")] = False
     pad: Annotated[str, Option(metavar="P", help="Padding of convolutions that say none: 1, 0:1, h, s, l, f.")] = ""
+    sizes: Annotated[
+        list[str] | None,
+        Option("--input", metavar="NAME=SIZE", help="Size of an input that an ONNX model leaves open: x=1x3x224x224."),
+    ] = None
+    upto: Annotated[str, Option("--upto", metavar="NODE", help="Only what this node of an ONNX model needs.")] = ""
+    depth: Annotated[int, Option("--depth", min=0, help="Add up an ONNX model by modules, so many levels deep.")] = 0
+    group: Annotated[
+        str,
+        Option(
+            "--group",
+            metavar="scope|kind|NAME",
+            words=lambda: ("scope", "kind"),
+            help="Add up by module or by kind of layer; or only what is in a module: layer1.0.",
+        ),
+    ] = ""
     batch: Annotated[int, Option(min=1, help="Images at once.")] = 1
     dtype: Annotated[str, Option(metavar="fp32|fp16|int8", words=lambda: ITEM_SIZES, help="Numbers in memory.")] = (
         "fp32"
@@ -128,6 +146,11 @@ class Given(NamedTuple):
         with errors_in(self.source):
             return trace(self.network, self.input, self.rules)
 
+    def listing(self, convention: Convention, table: TableOptions) -> Listing:
+        """What it comes to, with repeated blocks folded unless all is asked for."""
+        folded, assumed = not table.all_, self.is_assumed
+        return Listing(self.trace(), convention, self.notes, fold=folded, is_assumed=assumed)
+
 
 @contextmanager
 def errors_in(source: str) -> Iterator[None]:
@@ -155,7 +178,7 @@ def shortened(text: str) -> str:
     return text if len(text) <= 40 else f"{text[:37]}..."
 
 
-def read_designs(words: list[str] | None, options: DesignOptions) -> list[Given]:
+def read_designs(words: list[str] | None, options: DesignOptions) -> "list[Given | GivenModel]":
     """One design, or two with `vs` between them."""
     tokens = " ".join(words or []).translate(BLANKS).split(" ")
     places = [i for i, token in enumerate(tokens) if token.lower() == "vs"]
@@ -164,12 +187,44 @@ def read_designs(words: list[str] | None, options: DesignOptions) -> list[Given]
     texts = [tokens[: places[0]], tokens[places[0] + 1 :]] if places else [tokens]
     shape, first = taken_input(texts[0])
     one = first_design(shape, " ".join(first).strip(), options)
+    other = " ".join(texts[-1]).strip()
     if not places:
-        return [one]
-    other = " ".join(texts[1]).strip()
-    if not other:
+        both = [one]
+    elif not other:
         raise UsageError("needs a design on both sides: A vs B", where="vs")
-    return [one, Given(parse(other), one.input, options.settings().rules())]
+    elif is_model(other):
+        both = [one, given_model(other, shape, options)]
+    else:
+        both = [one, Given(parse(other), one.input, options.settings().rules())]
+    if all(isinstance(each, Given) for each in both):
+        check_no_model_options(options)
+    return both
+
+
+def check_no_model_options(options: DesignOptions) -> None:
+    """Refuse what only models have."""
+    given = {"--input": options.sizes, "--upto": options.upto, "--depth": options.depth, "--group": options.group}
+    for name in [name for name, value in given.items() if value]:
+        raise UsageError("is for a model.onnx; in words the input comes first: 3@224x224", where=name)
+
+
+def is_model(text: str) -> bool:
+    """True for the name of a file that holds an ONNX model, or is called so; - is one on standard input."""
+    if text == STREAM or text.lower().endswith(".onnx"):
+        return True
+    if " " in text or not os.path.isfile(text):  # noqa: PTH113 -- pathlib takes 5 ms to import
+        return False
+    from convcli.networks.onnx.model import is_onnx
+
+    with open(text, "rb") as stream:  # noqa: PTH123
+        return is_onnx(stream.read(3))
+
+
+def given_model(path: str, shape: Shape | None, options: DesignOptions) -> "GivenModel":
+    """The model in a file."""
+    from convcli.commands.models import read_given_model
+
+    return read_given_model(path, shape, options)
 
 
 def taken_input(tokens: list[str]) -> tuple[Shape | None, list[str]]:
@@ -180,14 +235,17 @@ def taken_input(tokens: list[str]) -> tuple[Shape | None, list[str]]:
     return None, tokens
 
 
-def first_design(shape: Shape | None, text: str, options: DesignOptions) -> Given:
-    """The design from a printout, a file, or the words themselves."""
+def first_design(shape: Shape | None, text: str, options: DesignOptions) -> "Given | GivenModel":
+    """The design from a printout, a file, a model, or the words themselves."""
     if options.source:
         return from_printout(shape, text, options)
     if options.assume_order:
         raise UsageError("is about a printed model; it goes with --from torch", where="--assume-order")
     if options.file:
-        return from_file(shape, text, options)
+        is_named = options.file != STREAM and is_model(options.file)
+        return given_model(options.file, shape, options) if is_named else from_file(shape, text, options)
+    if text and is_model(text):
+        return given_model(text, shape, options)
     if shape is None:
         if size := re.match(SIZE, text):
             raise UsageError(f"channels stand before an @: {size_meant(size[0])}", "shape", where=size[0])

@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
 from convcli.commands.designs import DesignOptions, TableOptions, Words, read_designs
-from convcli.commands.printing import View, check_expected, listed, print_designs
+from convcli.commands.printing import View, check_expected, print_designs
 from convcli.networks.costs import COUNTABLE
-from convcli.networks.told.tables import Listing, cost_table
+from convcli.networks.told.tables import Listing
 from convcli.options.declare import Option
+from convcli.tables import Table
 
 if TYPE_CHECKING:
     from convcli.networks.budget import Budget
@@ -49,11 +50,18 @@ def flops(
     limit = parsed_budget(budget) if budget else None
     convention = design.convention(counted)
     given = read_designs(words, design)
-    listings = listed(given, convention, table)
-    print_designs(listings, View(cost_table, explained, algorithms), table)
+    listings = [each.listing(convention, table) for each in given]
+    print_designs(listings, View(tabled, explained, algorithms), table)
     check_expected(given, listings)
     if limit:
-        limit.check([listing.total for listing in listings])
+        limit.check([listing.spent for listing in listings])
+        for listing in listings:
+            listing.check_complete()
+
+
+def tabled(listing: Listing, title: str) -> Table:
+    """Costs."""
+    return listing.cost_table(title)
 
 
 def explained(listing: Listing) -> Iterator[str]:

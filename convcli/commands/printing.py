@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from convcli.commands.designs import Given, TableOptions, errors_in
 from convcli.errors import UsageError
-from convcli.networks.costs import Convention
 from convcli.networks.told.tables import (
     Listing,
     comparison_table,
 )
 from convcli.streams import say, visible
 from convcli.tables import Table, chosen_style, show, write
+
+if TYPE_CHECKING:
+    from convcli.commands.models import GivenModel
 
 
 class View(NamedTuple):
@@ -22,12 +24,6 @@ class View(NamedTuple):
     table: Callable[[Listing, str], Table]
     explain: Callable[[Listing], Iterator[str]]
     algorithms: bool = False
-
-
-def listed(given: Sequence[Given], convention: Convention, options: TableOptions) -> list[Listing]:
-    """Each design, traced, to be told with repeated blocks folded unless all is asked for."""
-    folded = not options.all_
-    return [Listing(each.trace(), convention, each.notes, fold=folded, is_assumed=each.is_assumed) for each in given]
 
 
 def print_designs(listings: Sequence[Listing], view: View, options: TableOptions) -> None:
@@ -87,16 +83,16 @@ def print_csv(listings: Sequence[Listing], view: View) -> None:
 
 def designs_dict(listings: Sequence[Listing], view: View, *, explain: bool) -> dict[str, Any]:
     """One design or two as plain data."""
-    from convcli.networks.told.json import comparison_dict, listing_dict
+    from convcli.networks.told.json import comparison_dict
 
-    designs = [listing_dict(listing, with_algorithms=view.algorithms) for listing in listings]
+    designs = [listing.as_dict(with_algorithms=view.algorithms) for listing in listings]
     if explain:
         for design, listing in zip(designs, listings, strict=True):
             design["explain"] = list(view.explain(listing))
     return designs[0] if len(designs) == 1 else comparison_dict(listings[0], listings[1], designs)
 
 
-def check_expected(given: Sequence[Given], listings: Sequence[Listing]) -> None:
+def check_expected(given: Sequence[Given | GivenModel], listings: Sequence[Listing]) -> None:
     """Hold each design against what its file expects of it."""
     for each, listing in zip(given, listings, strict=True):
         if each.expect:

@@ -1,12 +1,16 @@
 """`convcli shapes`: output sizes and receptive fields, without any image."""
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from convcli.commands.designs import DesignOptions, Given, TableOptions, Words, read_designs
-from convcli.commands.printing import View, check_expected, listed, print_designs
-from convcli.networks.told.tables import Listing, shape_table
+from convcli.commands.printing import View, check_expected, print_designs
+from convcli.networks.told.tables import Listing
 from convcli.options.declare import Option
+from convcli.tables import Table
+
+if TYPE_CHECKING:
+    from convcli.commands.models import GivenModel
 
 Want = Annotated[str, Option("--want", metavar="SIZE", help="Solve for the ? of a layer or the input: 112x112.")]
 Inputs = Annotated[bool, Option("--inputs", help="List the input sizes that drop no column.")]
@@ -37,9 +41,14 @@ def shapes(
     given = read_designs(words, design)
     if (want or inputs) and is_answered(given, want, table):
         return
-    listings = listed(given, design.convention(), table)
-    print_designs(listings, View(shape_table, explained), table)
+    listings = [each.listing(design.convention(), table) for each in given]
+    print_designs(listings, View(tabled, explained), table)
     check_expected(given, listings)
+
+
+def tabled(listing: Listing, title: str) -> Table:
+    """Sizes and receptive fields."""
+    return listing.shape_table(title)
 
 
 def explained(listing: Listing) -> Iterator[str]:
@@ -49,7 +58,7 @@ def explained(listing: Listing) -> Iterator[str]:
     return explain_shapes(listing.trace)
 
 
-def is_answered(given: Sequence[Given], want: str, table: TableOptions) -> bool:
+def is_answered(given: Sequence["Given | GivenModel"], want: str, table: TableOptions) -> bool:
     """Print the answers to --want or --inputs; False where --want was only a check."""
     from convcli.commands.solving import print_answers, print_sizes
 

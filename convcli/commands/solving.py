@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from convcli.commands.designs import Given, TableOptions, errors_in
 from convcli.commands.printing import print_json, style_of
@@ -15,8 +16,11 @@ from convcli.networks.told.json import SCHEMA
 from convcli.networks.told.tables import ASSUMED
 from convcli.tables import Table, show
 
+if TYPE_CHECKING:
+    from convcli.commands.models import GivenModel
 
-def print_answers(given: Sequence[Given], want: str, options: TableOptions) -> bool:
+
+def print_answers(given: Sequence[Given | GivenModel], want: str, options: TableOptions) -> bool:
     """Print every answer to --want. Without a `?` the size is only checked, and False says that the rest is to do."""
     design, channels, wanted = only(given, "--want"), *parse_wanted(want)
     if not has_unknown(design):
@@ -45,7 +49,7 @@ def print_answers(given: Sequence[Given], want: str, options: TableOptions) -> b
     return True
 
 
-def print_sizes(given: Sequence[Given], options: TableOptions) -> bool:
+def print_sizes(given: Sequence[Given | GivenModel], options: TableOptions) -> bool:
     """Print the input sizes that drop nothing."""
     design = only(given, "--inputs")
     axes = range(len(design.input.spatial))
@@ -77,10 +81,12 @@ def noted(table: Table, design: Given) -> Table:
     return table._replace(columns=[*table.columns, "order"], rows=rows, notes=[*table.notes, ASSUMED])
 
 
-def only(given: Sequence[Given], option: str) -> Given:
-    """The one design that an option is about."""
+def only(given: Sequence[Given | GivenModel], option: str) -> Given:
+    """The one design in words that an option is about."""
     if len(given) > 1:
         raise UsageError("is for one design; drop vs and what follows", where=option)
+    if not isinstance(given[0], Given):
+        raise UsageError("is for designs in words; a model's layers are as they are", where=option)
     return given[0]
 
 

@@ -1,4 +1,4 @@
-"""One operator at work on values whose sizes are known, and small integers with them: what a rule is given and makes."""
+"""One operator at work on values of known sizes, and small integers with them: what a rule is given and makes."""
 
 from __future__ import annotations
 
@@ -137,11 +137,15 @@ class Call:
 
     def integer(self, name: str, default: int = 0) -> int:
         """An attribute that is an integer."""
-        return self._of(int, name, default)
+        found = self._of(int, name, default)
+        assert isinstance(found, int)
+        return found
 
     def text(self, name: str, default: str = "") -> str:
         """An attribute that is a text."""
-        return self._of(str, name, default)
+        found = self._of(str, name, default)
+        assert isinstance(found, str)
+        return found
 
     def integers(self, name: str) -> tuple[int, ...] | None:
         """An attribute that is a list of integers; None where it is left out."""
@@ -163,7 +167,7 @@ class Call:
             return self.numbers(place)
         return self.integers(name)
 
-    def _of(self, kind: type[Any], name: str, default: Any) -> Any:
+    def _of(self, kind: type[int] | type[str], name: str, default: int | str) -> object:
         found = self.node.attributes.get(name)
         if found is None:
             return default
@@ -224,7 +228,9 @@ def broadcast_size(sizes: tuple[int | None, ...]) -> int | None:
     """One size from several: those that are 1 stretch."""
     wide = {n for n in sizes if n not in (None, 1)}
     if len(wide) > 1:
-        raise ConvError(f"sizes {' and '.join(map(str, sorted(n for n in wide if n is not None)))} do not meet", "shape")
+        raise ConvError(
+            f"sizes {' and '.join(map(str, sorted(n for n in wide if n is not None)))} do not meet", "shape"
+        )
     return next(iter(wide)) if wide else None if None in sizes else 1
 
 

@@ -102,9 +102,7 @@ def body_of(node: Node, name: str) -> Graph:
 # --- loops
 
 
-def looped(
-    walk: Walk, node: Node, inputs: list[Value | None], values: Known, opsets: Mapping[str, int]
-) -> list[Value]:
+def looped(walk: Walk, node: Node, inputs: list[Value | None], values: Known, opsets: Mapping[str, int]) -> list[Value]:
     """Loop: at most so many times, while a condition holds; values go from round to round, others pile up."""
     body = body_of(node, "body")
     limit, condition, *carried = (*inputs, None, None)[: max(2, len(inputs))]
@@ -210,5 +208,3 @@ def number(value: Value | None) -> int | None:
 def source_of(walk: Walk) -> int:
     """The last step, which a value of a loop comes from."""
     return len(walk.steps) - 1 if walk.steps else -1
-
-

@@ -26,7 +26,20 @@ MAXIMUM_DIMENSION = 2**40
 SCOPES = "pkg.torch.onnx.name_scopes"
 
 FLOAT, STRING, BOOL = 1, 8, 9
-FORMATS = {1: "<f", 2: "<B", 3: "<b", 4: "<H", 5: "<h", 6: "<i", 7: "<q", 9: "<?", 10: "<e", 11: "<d", 12: "<I", 13: "<Q"}
+FORMATS = {
+    1: "<f",
+    2: "<B",
+    3: "<b",
+    4: "<H",
+    5: "<h",
+    6: "<i",
+    7: "<q",
+    9: "<?",
+    10: "<e",
+    11: "<d",
+    12: "<I",
+    13: "<Q",
+}
 """How raw bytes of each type of data are read; the others (bfloat16, 8- and 4-bit numbers) are weights only."""
 FLOATING = frozenset((1, 10, 11, 14, 15, 16, 17, 18, 19, 20, 23, 24))
 
@@ -99,7 +112,7 @@ class Tensor(NamedTuple):
 def external_bytes(folder: str, where: Mapping[str, str], size: int) -> bytes | None:
     """Bytes of a small tensor from a file beside the model; None where there is none, or it lies elsewhere."""
     location, offset = where.get("location", ""), where.get("offset", "0")
-    if not location or os.path.isabs(location) or ".." in location.split("/") or not offset.isdecimal():
+    if not location or location.startswith(("/", "\\")) or ".." in location.split("/") or not offset.isdecimal():
         return None
     try:
         with open(os.path.join(folder, location), "rb") as stream:  # noqa: PTH118, PTH123 -- pathlib takes 5 ms to import
@@ -107,9 +120,6 @@ def external_bytes(folder: str, where: Mapping[str, str], size: int) -> bytes | 
             return stream.read(size)
     except (OSError, ValueError):
         return None
-
-
-Attribute = "int | float | str | Tensor | Graph | Reference | tuple[int, ...] | tuple[float, ...] | None"
 
 
 class Reference(NamedTuple):
@@ -277,7 +287,8 @@ class Reading:
 
     def attribute(self, where: Span) -> tuple[str, object]:
         """AttributeProto: its name, and the one value or the several ones of its type."""
-        name, kind, found = "", 0, None
+        name, kind = "", 0
+        found: object = None
         several: list[object] = []
         for number, value in fields(self.data, *where):
             if number == 1:

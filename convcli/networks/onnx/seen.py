@@ -1,4 +1,4 @@
-"""What a tensor of a graph sees of the input image: a receptive field for each axis, and which dimension runs along it."""
+"""What a tensor of a graph sees of the image: a receptive field for each axis, and which dimension runs along it."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ WORKING = ("convolution", "linear", "recurrent", "product")
 """Families that multiply and add."""
 CONTROL = ("If", "Loop", "Scan")
 ADDED = ("Add", "Mul", "Concat")
-"""Joins whose constant operand is a parameter: a bias, a scale, a token. Sub and Div take a mean and a deviation off."""
+"""Joins whose constant operand is a parameter: a bias, a scale, a token; Sub and Div normalise the input."""
 
 Known = MutableMapping[str, Value]
 
@@ -82,6 +82,16 @@ class GraphStep(NamedTuple):
         return self.outputs[0] if self.outputs else None
 
     @property
+    def operator(self) -> str:
+        """The operator with the domain that it is of, where that is not the standard one."""
+        return ".".join(filter(None, (self.node.domain, self.node.operator)))
+
+    @property
+    def is_unsupported(self) -> bool:
+        """True where nothing is known of its operator."""
+        return self.family == "unknown"
+
+    @property
     def is_sized(self) -> bool:
         """True where the sizes of its first output are all known."""
         return self.dims is not None and None not in self.dims
@@ -124,15 +134,13 @@ class Walk:
         self.unsupported: dict[str, int] = {}
         self.sizes: dict[str, int] = {}
         self.counted: set[str] = set()
-        self.open_linear: dict[int, int] = {}
+        self.linear: dict[int, tuple[int, int]] = {}
         self.depth = self.made = 0
         self.times = 1
 
     # --- graphs
 
-    def graph(
-        self, graph: Graph, values: Known, bound: Mapping[str, object], opsets: Mapping[str, int]
-    ) -> list[Value]:
+    def graph(self, graph: Graph, values: Known, bound: Mapping[str, object], opsets: Mapping[str, int]) -> list[Value]:
         """The outputs of a graph; `values` are its inputs, and all that is around it."""
         self.nodes(graph.nodes, graph.tensors, values, bound, opsets)
         return [self.named(port.name, graph.tensors, values) or Value(None) for port in graph.outputs]
@@ -250,9 +258,9 @@ class Walk:
             )
         )
         if made.banks:
-            self.open_linear[at] = made.banks[-1].outputs
-        elif family == "shape" and len(sources) == 1 and sources[0] in self.open_linear:
-            self.open_linear[at] = self.open_linear[sources[0]]
+            self.linear[at] = at, made.banks[-1].outputs
+        elif family == "shape" and len(sources) == 1 and sources[0] in self.linear:
+            self.linear[at] = self.linear[sources[0]]
         dtype = call.integer("to") if call.node.operator == "Cast" else 0
         return [Value(dims, at, None, dtype) for dims in made.outputs]
 
@@ -268,13 +276,17 @@ class Walk:
             return 0, 0
         constant = [value for value in call.present if value.is_constant and value.origins and count(value.dims) > 1]
         if call.node.operator == "Add" and len(constant) == 1 and self.is_bias(call, constant[0]):
-            return self.fresh(constant[0]), 0
+            return 0, 0
         return 0, sum(map(self.fresh, constant))
 
     def is_bias(self, call: Call, constant: Value) -> bool:
-        """True for what is added to a layer that has as many outputs."""
-        sources = [value.source for value in call.present if value.source is not None]
-        return any(self.open_linear.get(source) == count(constant.dims) for source in sources)
+        """True for what is added to a layer that has as many outputs, which then owns it."""
+        for value in call.present:
+            at, outputs = self.linear.get(-1 if value.source is None else value.source, (0, 0))
+            if outputs and outputs == count(constant.dims):
+                self.steps[at] = self.steps[at]._replace(params=self.steps[at].params + self.fresh(constant))
+                return True
+        return False
 
     def fresh(self, value: Value | None) -> int:
         """The numbers in the initializers of a constant that no step before has; each counts once."""
@@ -347,16 +359,18 @@ def is_empty(dims: Dims | None) -> bool:
 
 
 def scope_of(node: Node, inputs: Sequence[Value | None]) -> str:
-    """The module that a node comes from, as PyTorch writes it: layer1.0.conv1."""
+    """The module that a node comes from, as PyTorch writes it: layer1.0.conv1.
+
+    Names of nodes repeat the list that a module is in: /layer1/layer1.0/conv1/Conv.
+    """
     if node.scope.startswith("["):
         parts = [part.strip(" '\"") for part in node.scope.strip("[]").split(",")]
         return next((part for part in reversed(parts[:-1]) if part), "")
-    path = ""
-    for part in node.name.split("/")[:-1]:
-        if part == path or part.startswith(f"{path}."):
-            path = part
-        elif part:
-            path = f"{path}.{part}" if path else part
+    path = before = ""
+    for part in filter(None, node.name.split("/")[:-1]):
+        inside = part == before or part.startswith(f"{before}.")
+        path = path.removesuffix(before) + part if before and inside else ".".join(filter(None, (path, part)))
+        before = part
     if path or len(inputs) < 2 or inputs[1] is None or len(inputs[1].origins) != 1:
         return path
     weights = next(iter(inputs[1].origins)).partition(" ")[2]

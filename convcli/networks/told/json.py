@@ -9,7 +9,7 @@ from convcli.geometry.sizes import Transposed
 from convcli.networks.advice import advice
 from convcli.networks.costs import Cost
 from convcli.networks.receptive import Field
-from convcli.networks.told.tables import Listing, peak, starts
+from convcli.networks.told.tables import Listing, starts
 from convcli.networks.trace import Fields
 
 SCHEMA = 1
@@ -35,7 +35,7 @@ def listing_dict(listing: Listing, *, with_algorithms: bool = False) -> dict[str
         "total": {
             "output": [trace.output.channels, *trace.output.spatial],
             **cost_dict(listing, total),
-            "peak_activation_bytes": peak(listing),
+            "peak_activation_bytes": listing.peak,
             "parameter_bytes": listing.bytes(total.params),
             **fields_dict(listing.fields),
         },
@@ -105,5 +105,5 @@ def comparison_dict(one: Listing, other: Listing, designs: list[dict[str, Any]])
         **({"assumed": True} if one.is_assumed or other.is_assumed else {}),
         "designs": designs,
         "ratio": {"macs": a.macs / b.macs if b.macs else None, "params": a.params / b.params if b.params else None},
-        "outputs_agree": one.trace.output == other.trace.output,
+        "outputs_agree": one.output == other.output,
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from typing import Any
 
 from convcli.geometry.axis import Geometry
 from convcli.geometry.sizes import Transposed, Whole
@@ -79,6 +80,38 @@ class Listing:
         return self.convention.sentence(self.trace.input)
 
     @property
+    def output(self) -> Shape:
+        """What the design makes."""
+        return self.trace.output
+
+    @property
+    def peak(self) -> int:
+        """The most bytes of activations alive at once."""
+        return self.bytes(self.convention.batch * peak_elements(self.trace))
+
+    @property
+    def spent(self) -> Cost:
+        """What a budget is held against."""
+        return self.total
+
+    def check_complete(self) -> None:
+        """Refuse a design of which some costs are not known; one in words has none."""
+
+    def shape_table(self, title: str) -> Table:
+        """Sizes, padding, dropped columns and receptive fields of every layer."""
+        return shape_table(self, title)
+
+    def cost_table(self, title: str) -> Table:
+        """Parameters, MACs, FLOPs and memory of every layer."""
+        return cost_table(self, title)
+
+    def as_dict(self, *, with_algorithms: bool) -> dict[str, Any]:
+        """All that is known, as plain data."""
+        from convcli.networks.told.json import listing_dict
+
+        return listing_dict(self, with_algorithms=with_algorithms)
+
+    @property
     def fields(self) -> Fields:
         """The receptive fields at the end."""
         return self.trace.steps[-1].fields if self.trace.steps else ()
@@ -118,7 +151,7 @@ def cost_table(listing: Listing, title: str = "") -> Table:
     total = listing.total
     rows = [cost_row(listing, group) for group in listing.groups]
     columns = ["layer", "output", "params", "MACs", "FLOPs", "share %", "real MACs", "activations KiB", "FLOP/byte"]
-    footer = ["total", str(listing.trace.output), *cost_cells(listing, total)]
+    footer = ["total", str(listing.output), *cost_cells(listing, total)]
     notes = [listing.sentence, "FLOP = 2 per MAC; real MACs do not fall on padding", memory_line(listing)]
     return marked(listing, with_times(listing, Table(columns, rows, title, [*notes, *listing.notes], footer)))
 
@@ -172,7 +205,7 @@ def comparison_table(one: Listing, other: Listing) -> Table:
         ("MACs", one.total.macs, other.total.macs),
         ("FLOPs", one.total.flops, other.total.flops),
         ("real MACs", one.total.macs_real, other.total.macs_real),
-        ("peak activations", peak(one), peak(other)),
+        ("peak activations", one.peak, other.peak),
     ):
         rows.append([name, a, b, round(a / b, 2) if b else None])
     notes = [
@@ -180,7 +213,7 @@ def comparison_table(one: Listing, other: Listing) -> Table:
         compared("parameters", one.total.params, other.total.params),
         *dict.fromkeys(ASSUMED for each in (one, other) if each.is_assumed),
     ]
-    return Table(["", "A", "B", "A / B"], rows, "A vs B", [*notes, agreement(one.trace.output, other.trace.output)])
+    return Table(["", "A", "B", "A / B"], rows, "A vs B", [*notes, agreement(one.output, other.output)])
 
 
 def compared(what: str, a: int, b: int) -> str:
@@ -225,15 +258,10 @@ def memory_line(listing: Listing) -> str:
     total = listing.total
     parts = [
         f"parameters {size_text(listing.bytes(total.params))}",
-        f"activations {size_text(listing.bytes(total.activations))} in all, {size_text(peak(listing))} at once",
+        f"activations {size_text(listing.bytes(total.activations))} in all, {size_text(listing.peak)} at once",
         f"im2col at most {size_text(listing.bytes(total.columns))}",
     ]
     return f"memory in {listing.convention.dtype}: {', '.join(parts)}"
-
-
-def peak(listing: Listing) -> int:
-    """The most bytes of activations alive at once."""
-    return listing.bytes(listing.convention.batch * peak_elements(listing.trace))
 
 
 def size_text(size: int) -> str:

@@ -12,7 +12,9 @@ from convcli.networks.onnx.call import Call, Made
 from convcli.networks.onnx.operators import moving, plain, pooling, weighted
 
 Rule = Callable[[Call], Made]
-Family = Literal["convolution", "linear", "recurrent", "product", "normalisation", "activation", "pooling", "join", "shape"]
+Family = Literal[
+    "convolution", "linear", "recurrent", "product", "normalisation", "activation", "pooling", "join", "shape"
+]
 
 
 class Operator(NamedTuple):

@@ -8,7 +8,7 @@ from convcli.errors import ConvError
 from convcli.geometry.axis import Geometry
 from convcli.geometry.sizes import Axis
 from convcli.networks.onnx.call import LARGEST, SAME, Call, Flow, Made, Unknown, broadcast, known
-from convcli.networks.onnx.model import MAXIMUM_FOLDED, MAXIMUM_RANK, Dims
+from convcli.networks.onnx.model import MAXIMUM_RANK, Dims
 
 REGROUPED = Flow("regrouped")
 
@@ -359,5 +359,3 @@ def columns(call: Call) -> Made:
     if len(x) != 3 or taps < 1 or not all(0 < n <= LARGEST for n in image):
         raise Unknown
     return Made(((x[0], x[1] and x[1] // taps, *image),))
-
-

@@ -248,5 +248,3 @@ def unpool(call: Call) -> Made:
         for n, k, s, begin, end in zip(x[2:], kernel, strides, pads[: len(kernel)], pads[len(kernel) :], strict=True)
     ]
     return Made(((*x[:2], *sizes),))
-
-

@@ -74,7 +74,9 @@ def rows(batch: int) -> tuple[Geometry, ...]:
     return (Geometry(batch, 1),) if batch != 1 else ()
 
 
-def sliding(axes: list[Sliding | None] | list[Geometry | None] | list[Transposed | None]) -> tuple[tuple[int, Axis], ...]:
+def sliding(
+    axes: list[Sliding | None] | list[Geometry | None] | list[Transposed | None],
+) -> tuple[tuple[int, Axis], ...]:
     """The spatial dimensions with their axes."""
     return tuple((i, axis) for i, axis in enumerate(axes, 2) if axis is not None)
 
@@ -89,7 +91,7 @@ def kernel_of(call: Call, x: Dims, w: tuple[int, ...]) -> tuple[int, ...]:
     stated = call.integers("kernel_shape")
     if stated is not None and stated != w[2:]:
         raise ConvError(f"kernel_shape is {listed(stated)}, but the weights are {listed(w)}", "shape")
-    if not 0 < min(w) or max(w[2:]) > LARGEST_KERNEL:
+    if not min(w) > 0 or max(w[2:]) > LARGEST_KERNEL:
         raise ConvError(f"weights of {listed(w)} make no convolution", "shape")
     return w[2:]
 
@@ -308,7 +310,7 @@ def attention(call: Call) -> Made:
 
 
 def fused_attention(call: Call) -> Made:
-    """com.microsoft Attention: x (batch, places, inputs), w (inputs, 3 x outputs), then attention of its three parts."""
+    """com.microsoft Attention: x (batch, places, inputs), w (inputs, 3 x outputs), and attention of the three parts."""
     x, w = call.sizes(0), call.sizes(1)
     if len(x) != 3 or len(w) != 2 or call.given(4) is not None:
         raise Unknown
