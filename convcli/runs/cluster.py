@@ -15,6 +15,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import field
 from importlib.metadata import PackageNotFoundError, version
+from itertools import count
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from uuid import uuid4
@@ -114,8 +115,13 @@ class Cluster:
 
     @property
     def lost(self) -> int:
-        """Workers that went away unasked."""
+        """Workers that went away unasked, as far as it was seen."""
         return len(self.watch.lost)
+
+    def lost_by_now(self) -> int:
+        """The same, looked up at once."""
+        self.watch.look()
+        return self.lost
 
     @property
     def words(self) -> str:
@@ -150,17 +156,17 @@ class Cluster:
         from distributed import as_completed
 
         coming = as_completed(loop=self.client.loop, with_results=True, raise_errors=False)
-        waiting, numbers = iter(tasks), iter(range(1 << 62))
+        waiting, numbers = iter(tasks), count()
         under_way: dict[Any, T] = {}
-        more = True
         try:
             while True:
-                while more and len(under_way) < self.most and not (under_way and hold()):
-                    task = next(waiting, None)
-                    if more := task is not None:
-                        future = self.client.submit(answer, name, task, key=f"{name}-{next(numbers)}", pure=False)
-                        under_way[future] = task
-                        coming.add(future)
+                while len(under_way) < self.most and not (under_way and hold()):
+                    task = next(waiting, None)  # asked again after each answer, which may bring a task more
+                    if task is None:
+                        break
+                    future = self.client.submit(answer, name, task, key=f"{name}-{next(numbers)}", pure=False)
+                    under_way[future] = task
+                    coming.add(future)
                 if not under_way:
                     return
                 future, result = next(coming)
@@ -236,10 +242,10 @@ def parse_scheduler(where: str) -> dict[str, Any]:
     ({'local': 4}, {'address': 'tcp://host:8786'}, {'address': 'tcp://host:8786'})
     """
     if where.startswith("local:"):
-        count = where.removeprefix("local:")
-        if not re.fullmatch("[1-9][0-9]{0,3}", count):
-            raise UsageError(f"{count!r} is no number of processes from 1 to 9999", where="--scheduler")
-        return {"local": int(count)}
+        number = where.removeprefix("local:")
+        if not re.fullmatch("[1-9][0-9]{0,3}", number):
+            raise UsageError(f"{number!r} is no number of processes from 1 to 9999", where="--scheduler")
+        return {"local": int(number)}
     if re.fullmatch(r"[a-z+]+://\S+:[0-9]{1,5}/?", where):
         return {"address": where}
     if re.fullmatch(r"[\w.-]+:[0-9]{1,5}", where):
@@ -268,14 +274,14 @@ def connected(where: str, arguments: Mapping[str, Any]) -> Iterator[Any]:
 
 
 @contextmanager
-def processes_here(count: int) -> Iterator[Any]:
+def processes_here(number: int) -> Iterator[Any]:
     """A scheduler in this process with so many worker processes of one thread, reached through loopback alone."""
     from distributed import LocalCluster
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a port for a page that nobody asked for
         cluster = LocalCluster(
-            n_workers=count,
+            n_workers=number,
             threads_per_worker=1,
             host="127.0.0.1",
             dashboard_address=None,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import field
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,6 +14,7 @@ from convcli.operations.operation import Operation
 from convcli.records import record, replace
 from convcli.report import failure
 from convcli.runs.answers import Answer, answered, as_told, shown
+from convcli.runs.journal import state
 from convcli.runs.one import Settings, process
 from convcli.stores.address import is_url
 from convcli.streams import STREAM
@@ -29,11 +31,15 @@ WAITING = 512
 
 
 class File(NamedTuple):
-    """A file to be treated: its number in the batch, and where it and its result are for a process anywhere."""
+    """A file to be treated: its number in the batch, and where it and its result are for a process anywhere.
+
+    `force` has a result that is there replaced.
+    """
 
     number: int
     source: str
     target: str
+    force: bool = False
 
 
 @record
@@ -55,7 +61,8 @@ def treated(common: Common, file: File) -> Answer:
     try:
         if not is_url(file.target):
             Path(file.target).parent.mkdir(parents=True, exist_ok=True)
-        report = process(common.operation, common.settings, file.source, file.target)
+        settings = replace(common.settings, force=True) if file.force else common.settings
+        report = process(common.operation, settings, file.source, file.target)
     except (ConvError, OSError, MemoryError) as raised:
         return answered(failure(file.source, file.target, as_told(raised, file.source)))
     return answered(report, shown(report, common.wanted))
@@ -68,13 +75,6 @@ def anywhere(name: str) -> str:
     return name if is_url(name) else os.path.abspath(name)  # noqa: PTH100 -- links stay
 
 
-def grouped(files: Iterable[File], size: int) -> Iterator[list[File]]:
-    """Files in groups of a size, the last one smaller."""
-    rest = iter(files)
-    while group := list(islice(rest, size)):
-        yield group
-
-
 def group_size(files: int, threads: int) -> int:
     """How many files are a task, so that each thread has several tasks.
 
@@ -84,15 +84,49 @@ def group_size(files: int, threads: int) -> int:
     return min(MOST, max(1, files // (PIECES * max(threads, 1))))
 
 
+@record(frozen=False)
+class Groups:
+    """Files that are still to be handed out, in groups of a size, those that come a second time first.
+
+    `absent` are the numbers of those whose output was not there when they were handed out.
+    """
+
+    files: Iterator[File]
+    size: int
+    again: list[File] = field(default_factory=list)
+    absent: set[int] = field(default_factory=set)
+
+    def __iter__(self) -> Iterator[list[File]]:
+        return self
+
+    def __next__(self) -> list[File]:
+        group = [self.again.pop()] if self.again else list(islice(self.files, self.size))
+        if not group:
+            raise StopIteration
+        self.absent.update(file.number for file in group if not is_url(file.target) and state(file.target) is None)
+        return group
+
+    def is_own(self, file: File, answer: Answer, cluster: Cluster) -> bool:
+        """Whether what a worker found in an output's place was made by a worker that was lost before it said so."""
+        error = answer.error
+        taken = error is not None and error.code == "exists" and file.number in self.absent
+        return taken and not file.force and cluster.lost_by_now() > 0
+
+
 def run_groups(cluster: Cluster, common: Common, files: Sequence[File], size: int) -> Generator[Answer]:
     """An answer for each file, in their order, by the workers of a cluster."""
     settings = replace(common.settings, limits=replace(common.settings.limits, threads=1), sources=frozenset())
     early: dict[int, Answer] = {}
-    order = iter(files)
+    order, groups = iter(files), Groups(iter(files), size)
     coming = next(order, None)
     asked = replace(common, settings=settings)
-    for group, answers, _ in cluster.answers(treat, asked, grouped(files, size), lambda: len(early) > WAITING):
-        early.update((file.number, answer) for file, answer in zip(group, answers, strict=True))
+    for group, answers, _ in cluster.answers(treat, asked, groups, lambda: len(early) > WAITING):
+        for file, answer in zip(group, answers, strict=True):
+            if groups.is_own(file, answer, cluster):
+                groups.again.append(file._replace(force=True))
+            else:
+                early[file.number] = answer
+            groups.absent.discard(file.number)
         while coming and coming.number in early:
             yield early.pop(coming.number)
             coming = next(order, None)

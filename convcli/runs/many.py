@@ -145,7 +145,7 @@ class Run:
                     if i in known:
                         yield refused.get(i) or self.passed_over(i)
                     else:
-                        yield self.answered_from_afar(i, next(answers))
+                        yield self.answered_from_afar(i, pairs[i], next(answers))
             if cluster.lost and not self.batch.settings.quiet:
                 say(f"convcli: {cluster.lost:,} workers were lost; what they were at was done by others")
 
@@ -158,12 +158,14 @@ class Run:
             return answered(failure(source, target, error))
         return None
 
-    def answered_from_afar(self, index: int, answer: Answer) -> Answer:
+    def answered_from_afar(self, index: int, pair: tuple[str, str], answer: Answer) -> Answer:
         """A worker's answer under the names as they were typed; the journal hears of it here."""
         source, target = self.batch.names[index], self.targets[index]
         if self.journal and answer.facts["status"] == "done":
             self.journal.done(source, target)
-        return answer._replace(facts={**answer.facts, "input": source, "output": target})
+        typed, where = dict(zip(pair, (source, target), strict=True)), answer.facts["where"]
+        facts = {**answer.facts, "input": source, "output": target, "where": typed.get(where, where)}
+        return answer._replace(facts=facts)
 
     @property
     def wanted(self) -> str:
