@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import field
 from itertools import pairwise
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -63,20 +64,22 @@ class Work(NamedTuple):
         with self.planned.memory.borrow(shape, outer.dtype) as block:
             results = np.moveaxis(block, -1, 0)  # in which the samples of a pixel are neighbours
             places, method = list(self.planned.part.places(cells, self.box)), self.job.setup.method
-            counts = self.counted(method, task, results, without_place(results[0], places))
+            counts = self.counted(method, task, results, places)
             put_phases(results, places, outer)
             return counts
 
-    def counted(self, method: Variants, task: Task, results: Array, spare: Array | None) -> Counts:
+    def counted(self, method: Variants, task: Task, results: Array, places: Sequence[Place]) -> Counts:
         """Compute a tile's results (samples, O phases, *tile), and count those that have a place."""
-        if spare is None:
+        placed = sum(prod(each.stop - each.start for each in cells) for _, cells in places)
+        spare = results[0].size - results.shape[1] // len(places) * placed
+        if not spare:
             return store_tile(self.job, method, task, results)
-        kept = Counts(-len(results) * int(np.count_nonzero(spare)))
+        kept = Counts(-len(results) * spare)
         if method.fused and not (counts := store_tile(self.job, method, task, results)).spoilt:
             kept.add(counts)
         else:
-            kept.add(store_tile(self.job, method, task, results, spare=spare))
-            kept.add(self.zeros(-int(np.count_nonzero(spare)), results))
+            kept.add(store_tile(self.job, method, task, results, spare=without_place(results[0], places)))
+            kept.add(self.zeros(-spare, results))
         return kept
 
     def zeros(self, count: int, results: Array) -> Counts:
@@ -146,10 +149,8 @@ class PhasesStage(Stage):
             work.check(points_inside(work.job.slab, [task for part, task in points if part == number]))
 
 
-def without_place(results: Array, places: Sequence[Place]) -> Array | None:
-    """Which results (O phases, *tile) have no place, at an end of the image or of a box of it; None where all do."""
-    if all(each == slice(0, size) for _, cells in places for each, size in zip(cells, results.shape[1:], strict=True)):
-        return None
+def without_place(results: Array, places: Sequence[Place]) -> Array:
+    """Which results (O phases, *tile) have no place, at an end of the image or of a box of it."""
     spare = np.ones(results.shape, bool)
     for phase, (_, cells) in enumerate(places):
         spare[phase :: len(places)][_at(cells)] = False
