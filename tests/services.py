@@ -99,6 +99,16 @@ class S3:
         self._ask(f"/{name}", method="PUT")
         return f"s3://{name}"
 
+    def publish(self, url):
+        """Let everybody read an object; its https address, or what stands for it here."""
+        import boto3
+
+        bucket, _, key = url.removeprefix("s3://").partition("/")
+        names = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing", "region_name": "us-east-1"}
+        client = boto3.client("s3", endpoint_url=self.endpoint, **names)
+        client.put_object_acl(Bucket=bucket, Key=key, ACL="public-read")
+        return f"{self.endpoint}/{bucket}/{key}"
+
     def faults(self, **now):
         """What goes wrong from now on: `fail`, a share of requests that is answered with 500; `lose`, so many answers
         to a PUT; `unconditional`, conditions are ignored; `deny`, 403 for all; `silent`, seconds before each answer."""

@@ -23,8 +23,8 @@ MAY_IMPORT = {
     "__main__": {"cli"},
     "cli": {"__init__", "commands", "formats", "native", "options", "signals", "streams"},
     "commands": {
-        *("formats", "kernels", "machine", "methods", "networks", "options", "requests", "runs", "streams", "tables"),
-        "tuning",
+        *("formats", "kernels", "machine", "methods", "networks", "options", "requests", "runs", "stores", "streams"),
+        *("tables", "tuning"),
     },
     "api": {
         "arrays",
@@ -39,7 +39,9 @@ MAY_IMPORT = {
         "requests",
     },
     "options": {"kernels"},
-    "requests": {"filters", "formats", "image", "kernels", "methods", "operations", "options", "runs", "streams"},
+    "requests": {
+        *("filters", "formats", "image", "kernels", "methods", "operations", "options", "runs", "stores", "streams"),
+    },
     "runs": {
         *("__init__", "engine", "folders", "formats", "image", "operations", "planner", "report", "signals", "stores"),
         *("streams", "tables"),

@@ -341,5 +341,17 @@ def read_bytes(path: str) -> bytes:
     """All of a file, or of standard input."""
     if path == STREAM:
         return read_input()
+    if "://" in path:
+        return read_address(path)
     with open(path, "rb") as stream:  # noqa: PTH123 -- pathlib takes 5 ms to import
         return stream.read()
+
+
+def read_address(name: str) -> bytes:
+    """All of the file or object that a URL names."""
+    from pathlib import Path
+
+    from convcli.stores.address import is_remote, local_name
+    from convcli.stores.apart import fetched
+
+    return fetched(name) if is_remote(name) else Path(local_name(name)).read_bytes()

@@ -241,8 +241,7 @@ def middle(length: int) -> range:
 
 def save(parsed: Sequence[Kernel], output: str, *, force: bool) -> None:
     """Write one kernel to a file, or as text to standard output."""
-    from convcli.formats.atomic import atomic_output
-    from convcli.formats.failures import local_path
+    from convcli.formats.atomic import atomic_output, output_place
     from convcli.kernels.saving import encode
 
     if len(parsed) != 1:
@@ -255,5 +254,5 @@ def save(parsed: Sequence[Kernel], output: str, *, force: bool) -> None:
     if output == "-":
         write(data.decode())
         return
-    with atomic_output(local_path(output), force=force) as stream:
+    with atomic_output(output_place(output), force=force) as stream:
         stream.write(data)

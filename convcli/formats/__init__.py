@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, cast
 
 from convcli.errors import ConvError
-from convcli.formats.atomic import Place, atomic_output, placed, same_file
+from convcli.formats.atomic import Place, Target, atomic_output, output_place, placed, same_file, shown
 from convcli.formats.contract import FormatModule, ReadOptions, WriteOptions
 from convcli.formats.failures import told
 from convcli.formats.layout import (
@@ -35,10 +35,11 @@ from convcli.formats.layout import (
     with_axes,
     with_missing,
 )
-from convcli.formats.source import Readable, Source, changed, check_some, kept_open, source_of, times
+from convcli.formats.source import Readable, Source, check_some, kept_open, source_of, times
 from convcli.formats.table import ADVISED, FORMATS, Format, by_suffix, format_for, recognised
 from convcli.image import Grid, Image, ImageInfo, PixelSource, PixelTarget, Spans
 from convcli.records import replace
+from convcli.stores.failures import changed
 from convcli.streams import STRAYS
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ __all__ = [
     "FormatModule",
     "Place",
     "ReadOptions",
+    "Target",
     "Windows",
     "WriteOptions",
     "atomic_output",
@@ -59,6 +61,7 @@ __all__ = [
     "encode",
     "format_for",
     "left_out",
+    "output_place",
     "placed",
     "probe",
     "read",
@@ -142,7 +145,7 @@ class Windows(NamedTuple):
 
 @contextmanager
 def streamed(
-    target: Path | Place,
+    target: Target,
     info: ImageInfo,
     *,
     format: Format,  # noqa: A002
@@ -194,7 +197,7 @@ def finished(info: ImageInfo, source: Source, options: ReadOptions) -> ImageInfo
         from convcli.formats.units import with_spacing
 
         info = with_spacing(info, options.spacing)
-    named = None if source.path is None else by_suffix(source.name)
+    named = None if source.in_memory else by_suffix(source.name)
     if named is None or named.module == entry.module:
         return info
     return replace(info, notes=(*info.notes, f"is named {Path(source.name).suffix} but is {entry.title}"))
@@ -246,7 +249,7 @@ def remarks(entry: Format, info: ImageInfo, options: WriteOptions = WRITE) -> tu
 
 
 def write(
-    target: Writable | Place,
+    target: Writable | Target,
     image: Image | Any,
     *,
     axes: str | None = None,
@@ -263,8 +266,8 @@ def write(
     returns, unless it is not to be `synced` yet.
     Raises ConvError: exists, is-directory, not-found, permission, disk-full, and those of `check_writable`.
     """
-    path = target if isinstance(target, Place) else Path(target) if isinstance(target, (str, os.PathLike)) else None
-    name = str(path) if path else getattr(target, "name", None)
+    path = place_of(target)
+    name = shown(path) if path else getattr(target, "name", None)
     entry = format if isinstance(format, Format) else format_for(name if isinstance(name, str) else "-", format)
     made = import_module("convcli.formats.pixels").as_image
     image = image if isinstance(image, Image) and axes is None else made(image, axes, alpha=bool(entry.samples))
@@ -278,6 +281,13 @@ def write(
             entry.load().write(stream, held, options, entry.name)
         else:
             stream.write(encode(image, entry, options))  # a pipe cannot go back to fill in offsets
+
+
+def place_of(target: Writable | Target) -> Target | None:
+    """Where an output goes; None for a file that is open."""
+    if isinstance(target, (str, os.PathLike)):
+        return output_place(os.fspath(target))
+    return target if isinstance(target, tuple) else None
 
 
 def encode(image: Image, format: Format | str, options: WriteOptions = WRITE) -> bytes:  # noqa: A002

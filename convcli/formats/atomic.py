@@ -22,14 +22,18 @@ import stat
 import struct
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import reduce
 from operator import and_, or_
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Union
 
 from convcli.errors import ConvError
 from convcli.formats.failures import told
+from convcli.stores.address import is_remote, local_name
+
+if TYPE_CHECKING:
+    from convcli.formats.sending import Remote
 
 LONGEST_NAME = 255  # bytes, of one part of a path
 NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV)
@@ -59,6 +63,10 @@ class Place(NamedTuple):
         return f"{opened}/{self.name}" if os.path.isdir(opened) else str(self.path)  # noqa: PTH112 -- once a file
 
 
+Target = Union[Path, Place, "Remote"]
+"""Where an output goes; a path is looked up, or is that of a device or pipe."""
+
+
 class Draft(NamedTuple):
     """An open file that is to become what is at `place`; `name` is None while it has none."""
 
@@ -67,32 +75,60 @@ class Draft(NamedTuple):
     name: str | None
 
 
+def output_place(name: str) -> Path | Remote:
+    """Where an output of this name goes: a path, or the URL of an object. Raises UsageError where nothing can be."""
+    if not is_remote(name):
+        return Path(local_name(name))
+    from convcli.formats.sending import Remote
+
+    return Remote.of(name)
+
+
 @contextmanager
-def atomic_output(target: Path | Place, *, force: bool = False, synced: bool = True) -> Iterator[BinaryIO]:
+def atomic_output(target: Target, *, force: bool = False, synced: bool = True) -> Iterator[BinaryIO]:
     """A binary stream whose content becomes `target` when the block ends well; on any exception nothing changes.
 
-    A symbolic link keeps pointing, an old file's attributes are kept (`convcli.formats.atomic`), devices and pipes
-    are written directly. The new name is on the disk, too, unless it is not to be `synced` yet (see `sync_folder`).
+    What goes to a store is sent then (`convcli.formats.sending`). A symbolic link keeps pointing, an old file's
+    attributes are kept (`convcli.formats.atomic`), devices and pipes are written directly. The new name is on the disk,
+    too, unless it is not to be `synced` yet (see `sync_folder`).
     Raises ConvError: exists (without `force`), is-directory, not-found (the folder), permission, disk-full.
     """
-    given = target.given if isinstance(target, Place) else target
+    given = shown(target)
     with placed(target, force) as place:
         try:
-            with drafted(place, force, synced) if isinstance(place, Place) else direct(place) as stream:
+            with opened(place, force, synced) as stream:
                 yield stream
         except BrokenPipeError:
             raise
         except OSError as error:
-            raise told(error, str(given)) from error
+            raise told(error, given) from error
+
+
+def shown(target: Target) -> str:
+    """What a user calls an output."""
+    if isinstance(target, Path):
+        return str(target)
+    return str(target.given) if isinstance(target, Place) else target.url
+
+
+def opened(place: Target, force: bool, synced: bool) -> AbstractContextManager[BinaryIO]:
+    """A stream into an output, by where it goes."""
+    if isinstance(place, Path):
+        return direct(place)
+    if isinstance(place, Place):
+        return drafted(place, force, synced)
+    from convcli.formats.sending import sent
+
+    return sent(place, force=force)
 
 
 @contextmanager
-def placed(target: Path | Place, force: bool) -> Iterator[Path | Place]:
-    """An output's place, with its folder open; a device or pipe is its own place.
+def placed(target: Target, force: bool) -> Iterator[Target]:
+    """An output's place, with its folder open; a device, a pipe, or an object's URL is its own place.
 
     Raises ConvError: exists (without `force`), is-directory, not-found (the folder), permission.
     """
-    if isinstance(target, Place) or is_special(target):
+    if not isinstance(target, Path) or is_special(target):
         yield target
         return
     try:

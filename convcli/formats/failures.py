@@ -11,8 +11,8 @@ from importlib import import_module
 from pathlib import Path
 
 from convcli.errors import ConvError, UsageError
+from convcli.stores.address import is_remote, local_name
 
-URL = r"[A-Za-z][A-Za-z0-9+.-]*://"
 OUT_OF_SPACE = frozenset({errno.ENOSPC, errno.EFBIG, errno.EDQUOT})
 SHORT_WRITE = r"\d+ requested and \d+ written"  # NumPy reports a full disk so, without an errno
 
@@ -40,33 +40,15 @@ def told(error: OSError, where: str | None, unknown: str = "write-failed") -> Co
     """
     if error.errno in OUT_OF_SPACE or (error.errno is None and re.search(SHORT_WRITE, str(error))):
         return ConvError("no space left to write; free some, or write elsewhere", "disk-full", where=where)
-    if error.errno == errno.ENOENT and where and is_address(where):
-        return ConvError(no_address(where), "not-found", where=where)
     message, code = SYSTEM.get(error.errno or 0, (error.strerror or str(error), unknown))
     return ConvError(message, code, where=where)
 
 
-def is_address(name: str) -> bool:
-    """True for what a browser opens and no file is called.
-
-    >>> is_address("https://example.org/a.png"), is_address("a:b.png")
-    (True, False)
-    """
-    return "://" in name and re.match(URL, name) is not None
-
-
 def local_path(name: str) -> Path:
-    """The path of a name that is a local file's; UsageError for an address, which a path would quote differently."""
-    if is_address(name):
+    """The path that a name or a file:// URL means; UsageError for the address of anything else."""
+    if is_remote(name):
         raise UsageError("is an address; give the name of a local file", where=name)
-    return Path(name)
-
-
-def no_address(name: str) -> str:
-    """What to do instead of giving an address."""
-    if name.startswith("file://"):
-        return f"is an address; give the path alone: {name.removeprefix('file://')}"
-    return "is an address, and only local files are read; download it, or pipe it in: curl ADDRESS | convcli COMMAND -"
+    return Path(local_name(name))
 
 
 def error_named(module: str, name: str) -> tuple[type[Exception], ...]:

@@ -16,6 +16,7 @@ from convcli.formats.failures import corrupt
 from convcli.formats.pixels import Array
 from convcli.image import Grid, PixelTarget, Spans
 from convcli.records import record
+from convcli.stores.stream import RemoteFile
 
 
 @record
@@ -35,6 +36,8 @@ class Flat:
 
     def read(self, spans: Spans, out: Array) -> None:
         """Fill `out` with a window of the array, in the machine's byte order."""
+        if isinstance(self.stream, RemoteFile) and len(stretches := list(self._stretches(spans))) > 1:
+            self.stream.fetch(stretches)
         for offset, place in pieces(self.shape, spans):
             part = out[place]
             whole = part if part.flags.c_contiguous else np.empty(part.shape, out.dtype)
@@ -50,10 +53,18 @@ class Flat:
             self.stream.seek(self.offset + offset * self.dtype.itemsize)
             self.stream.write(np.ascontiguousarray(pixels[place], self.dtype).reshape(-1).view(np.uint8).data)
 
+    def _stretches(self, spans: Spans) -> Iterator[tuple[int, int]]:
+        """The bytes of a window in the file: the first of each piece, and that behind it."""
+        for offset, place in pieces(self.shape, spans):
+            start = self.offset + offset * self.dtype.itemsize
+            yield start, start + prod(stop - first for first, stop in spans[len(place) :]) * self.dtype.itemsize
+
     def _fill(self, buffer: memoryview, offset: int) -> None:
         """Read all bytes of a buffer."""
+        stream: Any = self.stream
         while buffer:
-            count = os.preadv(self.stream.fileno(), [buffer], offset)
+            remote = isinstance(stream, RemoteFile)
+            count = stream.read_at(buffer, offset) if remote else os.preadv(stream.fileno(), [buffer], offset)
             if count == 0:
                 raise corrupt(self.title, f"it is cut short: {len(buffer):,} bytes of pixels are missing")
             buffer, offset = buffer[count:], offset + count

@@ -83,7 +83,7 @@ def read(source: Source, options: ReadOptions) -> Image:
 def windows(source: Source, options: ReadOptions) -> Iterator[tuple[ImageInfo, PixelSource] | None]:
     """An array file whose numbers are read a window at a time; None where it is packed, or of bits or columns."""
     with opened(source, options) as (stream, header, name):
-        plain = name == "npy" and source.path is not None and header.dtype != bool and not header.fortran
+        plain = name == "npy" and not source.in_memory and header.dtype != bool and not header.fortran
         info, pixels = describe(header, options, name), Flat(stream, header.start, header.dtype, header.shape, "NPY")
         if options.max_pixels is not None:
             check_declared(info, options.max_pixels)

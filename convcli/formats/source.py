@@ -26,6 +26,8 @@ from convcli.errors import ConvError, UsageError
 from convcli.formats.failures import told
 from convcli.image import ImageInfo
 from convcli.records import record
+from convcli.stores.address import is_remote, local_name
+from convcli.stores.failures import changed
 
 Readable = str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes]
 """An image file: its name, its content, or a file opened for reading."""
@@ -56,6 +58,11 @@ class Source:
     seen: os.stat_result | None = None
     parts: dict[str, os.stat_result] = field(default_factory=dict)
     streams: list[tuple[os.stat_result | None, BinaryIO]] = field(default_factory=list)
+
+    @property
+    def in_memory(self) -> bool:
+        """True for bytes, which came through a pipe or are a caller's: reading them by parts would save nothing."""
+        return self.path is None
 
     @property
     def is_folder(self) -> bool:
@@ -89,9 +96,7 @@ class Source:
     def _look(self, part: str) -> os.stat_result:
         """What was first seen of a part, which names nothing outside of its folder."""
         assert self.path is not None
-        if PurePosixPath(part).is_absolute() or ".." in PurePosixPath(part).parts:
-            raise ConvError(f"names a part that lies elsewhere: {part!r}", "unsafe")
-        return self.parts.setdefault(part, looked_at(self.path / part, f"{self.name}/{part}"))
+        return self.parts.setdefault(part, looked_at(self.path / checked_part(part), f"{self.name}/{part}"))
 
     def check(self) -> None:
         """Refuse a file that has changed since it was first looked at: the one that is open, whatever has its name now.
@@ -122,6 +127,13 @@ class Source:
             return stream.read(count)
 
 
+def checked_part(part: str) -> str:
+    """The name of a part of a folder; ConvError unsafe for one that leads out of it."""
+    if PurePosixPath(part).is_absolute() or ".." in PurePosixPath(part).parts:
+        raise ConvError(f"names a part that lies elsewhere: {part!r}", "unsafe")
+    return part
+
+
 @contextmanager
 def kept_open(opened: ExitStack) -> Iterator[None]:
     """What was opened stays so in the block; what happens there is no fault of the file."""
@@ -130,11 +142,6 @@ def kept_open(opened: ExitStack) -> Iterator[None]:
     finally:
         with suppress(ConvError):  # that it has changed: whoever reads in the block looks at its end
             opened.close()
-
-
-def changed(name: str) -> ConvError:
-    """The error for a file that was written to, or replaced, while it was read."""
-    return ConvError("changed while it was read; run again once it is complete", "changed", where=name)
 
 
 def has_changed(before: os.stat_result | None, after: os.stat_result) -> bool:
@@ -155,13 +162,13 @@ def source_of(given: Readable | Source) -> Source:
     """What was given, found to be a regular file with content, or a folder; nothing else is ever opened (a pipe would
     block), and a folder is an image where a format has folders.
 
-    A text is a name; bytes are a file's content, and so is what an open file has from where it stands.
-    Raises ConvError: not-found, permission, not-regular, empty.
+    A text is a name, or a URL; bytes are a file's content, and so is what an open file has from where it stands.
+    Raises ConvError: not-found, permission, not-regular, empty, unreachable.
     """
     if isinstance(given, Source):
         return given
     if isinstance(given, (str, os.PathLike)):
-        source = from_path(Path(given), os.fspath(given))
+        source = named(os.fspath(given))
     elif isinstance(given, (bytes, bytearray, memoryview)):
         source = from_bytes(bytes(given))
     else:
@@ -169,6 +176,15 @@ def source_of(given: Readable | Source) -> Source:
     if source.size == 0 and not source.is_folder:
         raise ConvError("is empty (0 bytes)", "empty", where=source.name)
     return source
+
+
+def named(name: str) -> Source:
+    """The file, folder or object that has a name."""
+    if is_remote(name):
+        from convcli.formats.remote import from_url
+
+        return from_url(name)
+    return from_path(Path(local_name(name)), name)
 
 
 def from_bytes(content: bytes) -> Source:

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from convcli.errors import ConvError, KernelError
-from convcli.formats.failures import is_address, no_address
 from convcli.kernels.inline import MOST_BYTES, SEPARATORS, flatten, layout, shape_of
 from convcli.kernels.kernel import LARGEST_TAP, Kernel
 from convcli.kernels.numerals import number_at, number_text
 from convcli.records import replace
+from convcli.stores.address import is_remote, local_name
 
 MOST_TEXT_BYTES = 1 << 24  # plain Python reads about a million numbers a second
 SEVERAL_WORDS = re.compile(r"[^\s,][\s,]+[^\s,]")
@@ -72,7 +72,23 @@ def standard_input(stdin: Callable[[], bytes] | None) -> bytes:
 
 
 def contents(path: str) -> bytes:
-    """The bytes of a regular file; anything else is refused unopened, because opening a pipe may wait for ever."""
+    """The bytes of a regular file, or of an object; all else is refused unopened: opening a pipe may wait for ever."""
+    if is_remote(path):
+        from convcli.stores.apart import fetched
+
+        return not_empty(fetched(path, MOST_BYTES))
+    return not_empty(file_contents(local_name(path)))
+
+
+def not_empty(data: bytes) -> bytes:
+    """What a file holds; ConvError where that is nothing."""
+    if not data:
+        raise ConvError("is empty", "empty")
+    return data
+
+
+def file_contents(path: str) -> bytes:
+    """The bytes of a regular file."""
     from convcli.formats.source import Source
 
     try:
@@ -83,16 +99,13 @@ def contents(path: str) -> bytes:
             raise ConvError("is not a regular file; -k - reads a kernel as text from a pipe", "not-regular")
         if about.st_size > MOST_BYTES:
             raise ConvError(f"has {about.st_size:,} bytes; a kernel file has at most {MOST_BYTES:,}", "too-large")
-        data = Source(path, Path(path), b"", about.st_size, about).read()
+        return Source(path, Path(path), b"", about.st_size, about).read()
     except PermissionError:
         raise ConvError("permission denied", "permission") from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         why = (isinstance(error, OSError) and error.strerror) or error
         reason = "" if isinstance(error, FileNotFoundError) else f" ({why})"
-        raise ConvError(no_address(path) if is_address(path) else f"no such kernel file{reason}", "not-found") from None
-    if not data:
-        raise ConvError("is empty", "empty")
-    return data
+        raise ConvError(f"no such kernel file{reason}", "not-found") from None
 
 
 def read_text(data: bytes, ndim: int) -> Kernel:

@@ -164,8 +164,8 @@ def check_factors(path: str, *, force: bool) -> None:
 
 def save_factors(path: str, pair: Pair, *, force: bool) -> None:
     """Both steps as an archive of two arrays, `depthwise` (C R, 1, ...) and `pointwise` (O, C R)."""
-    from convcli.formats.atomic import atomic_output
+    from convcli.formats.atomic import atomic_output, output_place
     from convcli.kernels.saving import pair_npz
 
-    with atomic_output(Path(path), force=force) as stream:
+    with atomic_output(output_place(path), force=force) as stream:
         stream.write(pair_npz(pair.factors))

@@ -27,6 +27,7 @@ from convcli.requests.options import (
 from convcli.runs.many import Batch
 from convcli.runs.names import Selection, outer_folder
 from convcli.runs.one import Settings
+from convcli.stores.address import local_name
 from convcli.streams import read_input
 
 if TYPE_CHECKING:
@@ -130,13 +131,14 @@ def build_batch(
         explain=report.explain,
         dry_run=run.dry_run,
     )
+    output = local_name(files.output)
     return Batch(
-        inputs=selection.inputs(outer_folder(files.output)),
-        output=files.output,
+        inputs=selection.inputs(outer_folder(output)),
+        output=output,
         settings=settings,
         verbose=report.verbose,
         json=report.json,
-        report=report.report,
+        report=local_name(report.report),
         fail_fast=run.fail_fast,
         jobs=run.jobs,
         resume=run.resume,

@@ -22,6 +22,7 @@ from convcli.errors import ConvError
 from convcli.folders import STATE, user_folder
 from convcli.formats.failures import told
 from convcli.records import record
+from convcli.stores.address import Address, is_remote
 from convcli.streams import STREAM
 
 FIRST = b'{"journal": 1}\n'
@@ -30,8 +31,12 @@ LARGEST = 1 << 26
 """Bytes from which a journal is begun anew: some hundred thousand files."""
 PLAIN = (str, bytes, int, float, Fraction, type(None))
 """What is told apart by how it prints."""
-State = tuple[int, int] | None
-"""The size and the time of change of a file, in nanoseconds; None where there is none."""
+State = tuple[int, int | str] | None
+"""The size of a file and its time of change in nanoseconds, of an object the store's tag; None where there is none."""
+States = Mapping[str, State]
+"""By names."""
+LOOKS = 64
+"""Objects that are asked for side by side."""
 
 
 @record
@@ -43,17 +48,17 @@ class Entry:
     before: State
     after: State = None
 
-    def is_finished(self, source: str, output: str) -> bool:
-        """Whether the output is the result of the input as both lie there.
+    def is_finished(self, source: str, output: str, there: States) -> bool:
+        """Whether the output is the result of the input, as both lie `there`.
 
         A run that was killed may have published an output and not told it. Outputs appear whole or not at all, so one
         that is not what was there before is such a result.
         """
-        there = state(output)
-        if output != self.output or there is None:
+        found = there[output]
+        if place(output) != self.output or found is None:
             return False
-        made = there == self.after if self.after else there != self.before
-        return made and (source == output or state(source) == self.source)
+        made = found == self.after if self.after else found != self.before
+        return made and (place(source) == place(output) or there[source] == self.source)
 
 
 @record(frozen=False)
@@ -64,16 +69,16 @@ class Journal:
     descriptor: int
     entries: Mapping[str, Entry] = field(default_factory=dict)
 
-    def is_finished(self, source: str, output: str) -> bool:
+    def is_finished(self, source: str, output: str, there: States) -> bool:
         """Whether an earlier run made this output."""
         entry = self.entries.get(place(source))
-        return entry is not None and entry.is_finished(place(source), place(output))
+        return entry is not None and entry.is_finished(source, output, there)
 
-    def plan(self, pairs: Iterable[tuple[str, str]]) -> None:
+    def plan(self, pairs: Iterable[tuple[str, str]], there: States) -> None:
         """Say which outputs will be made of which inputs. This is on the disk when it returns."""
         lines = []
         for source, output in pairs:
-            known = {"input": place(source), "source": state(source), "output": place(output), "before": state(output)}
+            known = {"input": place(source), "source": there[source], "output": place(output), "before": there[output]}
             lines.append(json.dumps(known) + "\n")
         try:
             self._append("".join(lines))
@@ -138,13 +143,40 @@ def parsed(lines: Iterable[bytes]) -> dict[str, Entry]:
     return entries
 
 
-def known(value: Sequence[int] | None) -> State:
+def known(value: Sequence[Any] | None) -> State:
     """A state as JSON holds it."""
-    return None if value is None else (int(value[0]), int(value[1]))
+    if value is None:
+        return None
+    size, mark = value
+    return int(size), mark if isinstance(mark, str) else int(mark)
+
+
+def states(names: Iterable[str]) -> States:
+    """The states of files and objects; those of objects are looked up side by side, and apart from this process."""
+    every = dict.fromkeys(names)
+    found = {name: state(name) for name in every if not is_remote(name)}
+    if objects := [name for name in every if is_remote(name)]:
+        from convcli.stores.apart import apart
+
+        found.update(zip(objects, map(known, apart(lambda: looked_up(objects))), strict=True))
+    return found
+
+
+def looked_up(objects: Sequence[str]) -> list[State]:
+    """The states of objects, one for each, in their order."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(LOOKS) as pool:
+        return list(pool.map(state, objects))
 
 
 def state(name: str) -> State:
-    """Size and time of a file; of a pipe or device there is nothing to know."""
+    """Size and time of a file, size and tag of an object; of a pipe or device there is nothing to know."""
+    if is_remote(name):
+        from convcli.stores.store import object_at
+
+        store, key = object_at(name)
+        return store.seen(key)
     try:
         status = os.stat(name)  # noqa: PTH116 -- a Path would cost more than the look
     except (OSError, ValueError):
@@ -154,7 +186,9 @@ def state(name: str) -> State:
 
 def place(name: str) -> str:
     """A name that means the same wherever a run is started."""
-    return name if name == STREAM else os.path.abspath(name)  # noqa: PTH100 -- links stay
+    if name == STREAM:
+        return name
+    return Address.of(name).url if is_remote(name) else os.path.abspath(name)  # noqa: PTH100 -- links stay
 
 
 def journal_path(options: Any) -> Path:

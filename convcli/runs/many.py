@@ -18,8 +18,8 @@ from convcli import __version__
 from convcli.engine.workers import core_count
 from convcli.errors import ConvError, UsageError
 from convcli.formats import atomic_output, format_for
-from convcli.formats.atomic import open_folder, sync_folder
-from convcli.formats.failures import is_address, local_path, told
+from convcli.formats.atomic import open_folder, output_place, sync_folder
+from convcli.formats.failures import local_path, told
 from convcli.formats.source import memory
 from convcli.operations.operation import Operation
 from convcli.records import record, replace
@@ -33,11 +33,13 @@ from convcli.runs.names import (
     file_id,
     outer_folder,
     output_names,
+    place_named,
     refuse_collisions,
 )
 from convcli.runs.one import Settings, is_stream, process
 from convcli.runs.summary import ProgressLine, Summary
 from convcli.signals import Interrupted, release_signals
+from convcli.stores.address import is_remote
 from convcli.streams import STREAM, check_output, is_terminal, say
 
 if TYPE_CHECKING:
@@ -184,7 +186,7 @@ class Run:
         batch, target = self.batch, self.targets[index]
         one = batch.inputs[index]
         try:
-            if one.folder and batch.makes_files:
+            if one.folder and batch.makes_files and not is_remote(target):
                 Path(target).parent.mkdir(parents=True, exist_ok=True)
             report = process(self.operation, self.settings, one.name, target)
         except BrokenPipeError:
@@ -264,7 +266,8 @@ def tell_all(run: Run, summary: Summary, record: Record) -> Interrupted | None:
 
 def sync_folders(targets: Iterable[str]) -> None:
     """See to it that the names of all outputs outlast a power cut."""
-    for folder in {os.path.dirname(os.path.realpath(name)) for name in targets if not is_stream(name)}:  # noqa: PTH120
+    files = [name for name in targets if not (is_stream(name) or is_remote(name))]
+    for folder in {os.path.dirname(os.path.realpath(name)) for name in files}:  # noqa: PTH120
         try:
             opened = open_folder(Path(folder))
         except OSError:  # not made, where all that should be in it failed
@@ -314,14 +317,15 @@ def check_shared(batch: Batch) -> None:
 
 def journaled(run: Run) -> Run:
     """The run with a journal, in which stands what it will do. One that nobody asked for may fail."""
-    from convcli.runs.journal import open_journal
+    from convcli.runs.journal import open_journal, states
 
     batch = run.batch
     pairs = list(zip(batch.names, run.targets, strict=True))
     try:
         journal = open_journal(_journal_path(run), resume=bool(batch.resume))
-        finished = {i for i, pair in enumerate(pairs) if batch.resume and journal.is_finished(*pair)}
-        journal.plan(pair for i, pair in enumerate(pairs) if i not in finished)
+        there = states([*batch.names, *run.targets])
+        finished = {i for i, pair in enumerate(pairs) if batch.resume and journal.is_finished(*pair, there)}
+        journal.plan((pair for i, pair in enumerate(pairs) if i not in finished), there)
     except ConvError as error:
         if batch.resume or batch.journal:
             raise
@@ -342,9 +346,9 @@ def _journal_path(run: Run) -> Path:
 
 def affordable_jobs(batch: Batch) -> int:
     """As many as there are cores and, for the largest file, memory; one where the first failure ends all."""
-    from convcli.runs.journal import state
+    from convcli.runs.journal import states
 
-    largest = max(((state(name) or (0,))[0] for name in batch.names), default=0)
+    largest = max((state[0] for state in states(batch.names).values() if state), default=0)
     return 1 if batch.fail_fast else max(1, min(core_count(), memory() // (ROOM * max(largest, 1))))
 
 
@@ -381,7 +385,7 @@ def report_lines(path: str) -> Iterator[Record]:
     if not path:
         yield lambda _facts: None
         return
-    with atomic_output(Path(path), force=True) as stream:
+    with atomic_output(output_place(path), force=True) as stream:
         yield lambda facts: stream.write(as_json(facts).encode() + b"\n")
 
 
@@ -403,17 +407,16 @@ def _targets(batch: Batch) -> list[str]:
         raise UsageError("standard output carries the pixels; use --report FILE for JSON")
     if batch.output == STREAM:
         check_output()
-    if is_address(batch.output):
-        raise UsageError("is an address; results are written to files: -o FILE or -o FOLDER/", where=batch.output)
     if is_terminal(batch.output):
         raise UsageError("pixels are not for a terminal; use -o FILE, or send them into a pipe")
     if not batch.output:
         return [""] * len(batch.inputs)
     outer = outer_folder(batch.output)
-    if outer and not Path(outer).is_dir():
+    if outer and not is_remote(outer) and not Path(outer).is_dir():
         raise ConvError("there is no such folder; make it first", "not-found", where=outer)
     targets = output_names(batch.inputs, batch.output, batch.fields, _suffix(batch))
     for target in targets:
+        output_place(target)
         if not batch.settings.format and not is_stream(target):
             format_for(target)
     return targets
@@ -430,7 +433,6 @@ def _check_report(batch: Batch, targets: Sequence[str]) -> None:
         return
     if batch.report == STREAM:
         raise UsageError("needs a file; --json prints on standard output", where="--report")
-    place = os.path.realpath(batch.report)
-    if file_id(batch.report) in batch.sources or place in map(os.path.realpath, targets):
+    if file_id(batch.report) in batch.sources or place_named(batch.report) in map(place_named, targets):
         raise UsageError("is an input or output of this run; write the report elsewhere", where=batch.report)
     check_target(STREAM, batch.report, frozenset(), force=True)

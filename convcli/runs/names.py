@@ -15,8 +15,9 @@ from typing import NamedTuple
 
 from convcli.errors import ConvError, UsageError
 from convcli.formats import FORMATS
-from convcli.formats.atomic import destination, is_special, same_file, try_output
-from convcli.formats.failures import local_path, told
+from convcli.formats.atomic import destination, is_special, output_place, try_output
+from convcli.formats.failures import told
+from convcli.stores.address import Address, is_remote, local_name
 from convcli.streams import STREAM, read_input
 
 FIELD = re.compile(r"\{(\w*)\}")
@@ -38,7 +39,7 @@ def output_names(inputs: Sequence[Input], output: str, fields: Mapping[str, str]
         names = [fill(output, one, index, fields) for index, one in enumerate(inputs)]
     elif output.endswith("/"):
         names = [os.path.join(output, one.folder, _in_folder(one.name, suffix)) for one in inputs]  # noqa: PTH118 -- as typed
-    elif Path(output).is_dir():
+    elif not is_remote(output) and Path(output).is_dir():
         raise ConvError("is a folder; end it in '/' to write into it", "is-directory", where=output)
     else:
         names = [output] * len(inputs)
@@ -69,7 +70,7 @@ def fill(template: str, given: Input, index: int, fields: Mapping[str, str]) -> 
         "stem": path.stem,
         "name": path.name,
         "ext": path.suffix.lstrip("."),
-        "parent": str(path.parent),
+        "parent": Address.of(given.name).parent.url if is_remote(given.name) else str(path.parent),
         "folder": given.folder or ".",
         "index": str(index),
         **{key: safe(value) for key, value in fields.items()},
@@ -103,7 +104,7 @@ def refuse_collisions(inputs: Sequence[str], names: Sequence[str]) -> None:
     """Refuse two inputs that would become one output, under whatever names."""
     first: dict[str, str] = {}
     for source, name in zip(inputs, names, strict=True):
-        place = name if name == STREAM else os.path.realpath(name)
+        place = place_named(name)
         if place in first:
             raise UsageError(
                 f"{first[place]!r} and {source!r} would both be written there; "
@@ -113,11 +114,23 @@ def refuse_collisions(inputs: Sequence[str], names: Sequence[str]) -> None:
         first[place] = source
 
 
-FileId = tuple[int, int]
+def place_named(name: str) -> str:
+    """What two names of one output have in common: links followed, URLs written alike."""
+    if name == STREAM:
+        return name
+    return Address.of(name).url if is_remote(name) else os.path.realpath(name)
+
+
+FileId = tuple[int, int] | str
 
 
 def file_id(name: str) -> FileId | None:
-    """What tells a file from every other, by whatever links it is reached; None where there is none."""
+    """What tells a file from every other, by whatever links it is reached, or an object; None where there is no file.
+
+    Raises UsageError for a URL that names no object.
+    """
+    if is_remote(name):
+        return Address.of(name).url
     try:
         status = Path(name).stat()
     except (OSError, ValueError):
@@ -130,8 +143,14 @@ def check_target(
 ) -> None:
     """Refuse an output that cannot be written, that exists (without `force`), or that is an input (but `in_place`)."""
     check_input(source, target, inputs, in_place=in_place)
+    given = output_place(target)
+    if not isinstance(given, Path):
+        from convcli.formats.sending import check_place
+
+        check_place(given, force=force or in_place)
+        return
     try:
-        place = destination(local_path(target), force or in_place)
+        place = destination(given, force or in_place)
     except OSError as error:
         raise told(error, target) from error
     except ConvError as error:
@@ -142,7 +161,7 @@ def check_target(
             raise ConvError("nothing may be written there", "permission", where=target)
         return
     try:
-        try_output(Path(target), force=force or in_place)
+        try_output(given, force=force or in_place)
     except ConvError as error:
         code = error.code if error.code in ("disk-full", "exists") else "permission"
         raise ConvError(
@@ -153,7 +172,7 @@ def check_target(
 def check_input(source: str, target: str, inputs: frozenset[FileId], *, in_place: bool = False) -> None:
     """Refuse an output that is an input (but `in_place`)."""
     if not in_place and file_id(target) in inputs:
-        own = same_file(Path(source), Path(target))
+        own = file_id(source) == file_id(target)
         message = "is the input itself; --in-place replaces it" if own else "is another input; write elsewhere"
         raise ConvError(message, "exists", where=target)
 
@@ -177,7 +196,8 @@ class Selection(NamedTuple):
     def inputs(self, outputs: str = "") -> list[Input]:
         """Every input, in the order given, those of a folder sorted; nothing below the folder `outputs` is one."""
         self._check()
-        names = [*self.words, *(listed(self.files_from, null=self.null) if self.files_from else ())]
+        given = [*self.words, *(listed(self.files_from, null=self.null) if self.files_from else ())]
+        names = [local_name(name) for name in given]
         if "" in names:
             raise UsageError("an empty name is no file; is a variable unset?", where="")
         if names.count(STREAM) + (self.files_from == STREAM) > 1:
@@ -196,10 +216,14 @@ class Selection(NamedTuple):
             raise UsageError("chooses files in folders; add --recursive", where="--pattern")
 
     def _named(self, name: str, outputs: str) -> list[Input]:
-        if not self.recursive or name == STREAM or not Path(name).is_dir():
+        if not self.recursive or name == STREAM or not (is_remote(name) or Path(name).is_dir()):
             return [Input(name)]
         patterns = self.patterns or [f"*{suffix}" for entry in FORMATS.values() for suffix in entry.suffixes]
-        if found := list(searched(name, patterns, outputs)):
+        if is_remote(name):
+            found = list(searched_store(name, patterns, outputs))
+        else:
+            found = list(searched(name, patterns, outputs))
+        if found:
             return found
         wanted = f"fits {' or '.join(map(repr, self.patterns))}" if self.patterns else "is named like an image"
         raise UsageError(f"no file below {wanted}", "not-found", where=name)
@@ -208,7 +232,7 @@ class Selection(NamedTuple):
 def listed(name: str, *, null: bool) -> list[str]:
     """The names in a list, one a line, or each ended by a NUL byte; empty ones are none."""
     try:
-        content = read_input() if name == STREAM else Path(name).read_bytes()
+        content = read_input() if name == STREAM else list_content(name)
     except OSError as error:
         raise told(error, name) from error
     except ValueError as error:  # a NUL in the name of the list
@@ -216,6 +240,15 @@ def listed(name: str, *, null: bool) -> list[str]:
     if not null and b"\0" in content:
         raise UsageError("the list holds NUL bytes; read it with -0", where="--files-from")
     return [os.fsdecode(piece) for piece in content.split(b"\0" if null else b"\n") if piece]
+
+
+def list_content(name: str) -> bytes:
+    """The bytes of a list."""
+    if not is_remote(name):
+        return Path(local_name(name)).read_bytes()
+    from convcli.stores.apart import fetched
+
+    return fetched(name)
 
 
 def searched(top: str, patterns: Sequence[str], outputs: str) -> Iterator[Input]:
@@ -234,6 +267,25 @@ def searched(top: str, patterns: Sequence[str], outputs: str) -> Iterator[Input]
         for name in sorted(files):
             if any(matches(name, pattern) for pattern in patterns):
                 yield Input(os.path.join(place, name), "" if relative == "." else relative)  # noqa: PTH118
+
+
+def searched_store(top: str, patterns: Sequence[str], outputs: str) -> Iterator[Input]:
+    """The objects below a URL whose names match, sorted; where nothing is below, the URL itself."""
+    from convcli.stores.apart import apart
+    from convcli.stores.store import ObjectStore
+
+    root = Address.of(top).url
+    avoided = f"{Address.of(outputs).url}/" if is_remote(outputs) else None
+    keys = sorted(apart(lambda: list(ObjectStore(root).keys())))
+    if not keys:
+        yield Input(top)
+    for key in keys:
+        folder, _, name = key.rpartition("/")
+        hidden = any(part.startswith(".") for part in folder.split("/"))
+        if hidden or (avoided and f"{root}/{key}".startswith(avoided)):
+            continue
+        if any(matches(name, pattern) for pattern in patterns):
+            yield Input(f"{root}/{key}", folder)
 
 
 def matches(name: str, pattern: str) -> bool:

@@ -17,12 +17,14 @@ from convcli.formats import (
     Format,
     Place,
     ReadOptions,
+    Target,
     Windows,
     WriteOptions,
     check_writable,
     encode,
     format_for,
     left_out,
+    output_place,
     placed,
     probe,
     read,
@@ -32,7 +34,7 @@ from convcli.formats import (
     write,
 )
 from convcli.formats.atomic import is_special
-from convcli.formats.source import Source, changed, memory, source_of, times
+from convcli.formats.source import Source, memory, source_of, times
 from convcli.image import Image, ImageInfo, PixelTarget
 from convcli.operations.operation import Limits, Operation, Work
 from convcli.planner import DEFAULT_MEMORY
@@ -41,6 +43,8 @@ from convcli.report import Report
 from convcli.runs.memory import peak_memory
 from convcli.runs.names import FileId, check_target
 from convcli.runs.progress import Progress, progress_of
+from convcli.stores.address import is_url
+from convcli.stores.failures import changed
 from convcli.streams import STREAM, binary_output, read_input
 
 LONG = 2**25
@@ -114,7 +118,7 @@ class Course(NamedTuple):
     """Work on its way from an image's content to a target; `notes` are known before."""
 
     content: Source
-    target: Path | Place
+    target: Target
     format: Format
     settings: Settings
     before: ImageInfo
@@ -156,11 +160,11 @@ class Course(NamedTuple):
     @property
     def is_written_by_windows(self) -> bool:
         """True where the output, too, takes its pixels as they come."""
-        return isinstance(self.target, Place) and self.format.takes(self.work.after)
+        return not isinstance(self.target, Path) and self.format.takes(self.work.after)
 
     def by_windows(self) -> Outcome | str:
         """Read, compute and, if possible, write window by window; or the reason why not."""
-        if self.content.path is None:
+        if self.content.in_memory:
             return "what comes through a pipe is read as a whole"
         if not self.work.streams:
             return "its columns lie before its rows"
@@ -176,9 +180,8 @@ class Course(NamedTuple):
 
     def streamed(self, info: ImageInfo, source: Windows) -> Outcome:
         """Compute and write window by window, from such a source."""
-        assert isinstance(self.target, Place)
         settings, force = self.settings, self.settings.force or self.settings.in_place
-        self.check_room(self.target.path)
+        self.check_room()
         arguments: Any = {"force": force, "synced": settings.synced, "options": settings.writing}
         with streamed(self.target, self.work.after, format=self.format, **arguments) as target:
             return self.through(info, source, target)
@@ -212,13 +215,13 @@ class Course(NamedTuple):
             return
         write(self.target, image, format=self.format, force=force, synced=settings.synced, options=settings.writing)
 
-    def check_room(self, target: Path) -> None:
+    def check_room(self) -> None:
         """Refuse a result that the disk has no room for, or that a picture makes, or should be, and no memory holds."""
         after = self.work.after
         if self.format.samples or FORMATS[self.before.format].samples:
             check_size(after)
         if not self.format.load().packs(after, self.settings.writing):
-            check_space(after, target)
+            check_space(after, self.target.path if isinstance(self.target, Place) else draft_folder() / "draft")
 
     def warnings(self, info: ImageInfo, counts: Counts) -> tuple[str, ...]:
         """What a user should know; with --strict, the first of them is an error, before anything is there to see."""
@@ -234,7 +237,7 @@ class Course(NamedTuple):
 
 def is_stream(target: str) -> bool:
     """True for standard output, and for a pipe or device whose name tells no format."""
-    return target == STREAM or (is_special(Path(target)) and not Path(target).suffix)
+    return target == STREAM or (not is_url(target) and is_special(Path(target)) and not Path(target).suffix)
 
 
 def _output_format(target: str, info: ImageInfo, settings: Settings) -> Format | None:
@@ -272,6 +275,13 @@ def check_space(after: ImageInfo, target: Path) -> None:
         raise ConvError(size, "disk-full", where=str(target))
 
 
+def draft_folder() -> Path:
+    """Where lies what is sent to a store once it is whole."""
+    from tempfile import gettempdir
+
+    return Path(gettempdir())
+
+
 def free_bytes(folder: Path) -> int:
     """The room on the disk that a folder lies on."""
     disk = os.statvfs(folder)
@@ -279,10 +289,10 @@ def free_bytes(folder: Path) -> int:
 
 
 @contextmanager
-def placed_at(target: str, settings: Settings) -> Iterator[Path | Place]:
+def placed_at(target: str, settings: Settings) -> Iterator[Target]:
     """The place of an output, its folder open from now on; standard output is itself."""
     if target == STREAM:
         yield Path(STREAM)
         return
-    with placed(Path(target), settings.force or settings.in_place) as place:
+    with placed(output_place(target), settings.force or settings.in_place) as place:
         yield place

@@ -12,7 +12,7 @@ SCHEMES = ("s3", "gs", "az")
 """Stores that are read and written: S3 and what speaks its protocol, Google Cloud Storage, Azure Blob Storage."""
 READ_ONLY = ("https", "http")
 LOCAL = "file://"
-ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
+ESCAPE = rb"%([0-9A-Fa-f]{2})"
 
 
 def is_url(name: str) -> bool:
@@ -45,7 +45,7 @@ def local_name(name: str) -> str:
     if host.lower() not in ("", "localhost") or not slash:
         way = f"file:///{host}{slash}{rest}" if slash else "file:///PATH"
         raise UsageError(f"names a file of the machine {host!r}; a path here has three slashes: {way}", where=name)
-    path = ESCAPE.sub(lambda found: bytes([int(found[1], 16)]), f"/{rest}".encode("utf-8", "surrogateescape"))
+    path = re.sub(ESCAPE, lambda found: bytes([int(found[1], 16)]), f"/{rest}".encode("utf-8", "surrogateescape"))
     return path.decode("utf-8", "surrogateescape")
 
 
@@ -73,10 +73,13 @@ class Address(NamedTuple):
         if not is_url(name) or scheme not in (*SCHEMES, *READ_ONLY):
             known = ", ".join(f"{each}://" for each in SCHEMES)
             raise UsageError(f"is no address of a store that is known here ({known} and https:// are)", where=name)
+        if scheme in READ_ONLY and "?" in rest:
+            way = "download it, or pipe it in: curl ADDRESS | convcli COMMAND -"
+            raise UsageError(f"has a query, which is not understood here; {way}", where=name)
         bucket, _, key = rest.partition("/")
         if not bucket:
             raise UsageError(f"names no bucket; write {scheme}://BUCKET/KEY", where=name)
-        return cls(scheme, bucket, checked_key(key.strip("/"), name))
+        return cls(scheme, bucket, checked_key(key.removesuffix("/"), name))
 
     @property
     def url(self) -> str:

@@ -17,9 +17,9 @@ UNKNOWN_USER = (
     r"MissingAccessKeyId|MissingSecretAccessKey|MissingAccount|token request|169\.254\.169\.254|InvalidGetCreds"
 )
 DENIED = r"ExpiredToken|InvalidAccessKeyId|SignatureDoesNotMatch|status code: 40[13]|TokenRefreshRequired"
-STATUS = re.compile(r"status code: (\d{3}(?: [A-Za-z ]+)?)")
-REPEATED = re.compile(r"(?<!max_)retries: ([1-9]\d*)")
-SAID = re.compile(r"<Code>([^<]*)</Code>\s*(?:<Message>([^<]*)</Message>)?")
+STATUS = r"status code: (\d{3}(?: [A-Za-z ]+)?)"
+REPEATED = r"(?<!max_)retries: ([1-9]\d*)"
+SAID = r"<Code>([^<]*)</Code>\s*(?:<Message>([^<]*)</Message>)?"
 REASONS = (
     (r"dns error", "no machine has the name of its endpoint"),
     (r"ConnectionRefused", "its endpoint refuses connections"),
@@ -53,7 +53,7 @@ def refusal(error: Exception, url: str) -> ConvError:
     if isinstance(error, FileNotFoundError):
         return ConvError("there is no such object", "not-found", where=url)
     if kind in ("PreconditionError", "NotModifiedError"):
-        return ConvError("changed while it was read; run again once it is complete", "changed", where=url)
+        return changed(url)
     if re.search(UNKNOWN_USER, text):
         return ConvError(f"no credentials were found; {CREDENTIALS.get(scheme, '')}", "permission", where=url)
     if kind in ("PermissionDeniedError", "UnauthenticatedError") or re.search(DENIED, text):
@@ -63,18 +63,18 @@ def refusal(error: Exception, url: str) -> ConvError:
 
 def failing(text: str) -> str:
     """Why a store cannot be used, of all that obstore says."""
-    tries = f", tried {int(found[1]) + 1} times" if (found := REPEATED.search(text)) else ""
+    tries = f", tried {int(found[1]) + 1} times" if (found := re.search(REPEATED, text)) else ""
     for pattern, reason in REASONS:
         if re.search(pattern, text):
             return f"the store cannot be reached: {reason}{tries}"
-    if found := STATUS.search(text):
+    if found := re.search(STATUS, text):
         return f"the store answers {found[1].strip()}{because(text)}{tries}"
     return f"the store cannot be used: {' '.join(text.partition('Debug source')[0].split())[:200]}"
 
 
 def because(text: str) -> str:
     """The store's own words for an error, in brackets; "" where it has none."""
-    found = SAID.search(text)
+    found = re.search(SAID, text)
     return f" ({': '.join(' '.join(word.split()) for word in found.groups() if word)[:200]})" if found else ""
 
 
@@ -83,6 +83,16 @@ def lacks_bucket(error: Exception) -> bool:
     return re.search("NoSuchBucket|ContainerNotFound|The specified bucket does not exist", str(error)) is not None
 
 
+def is_beyond(error: Exception) -> bool:
+    """Whether a range begins behind an object's end."""
+    return "status code: 416" in str(error)
+
+
+def changed(name: str) -> ConvError:
+    """The error for a file or object that was replaced, or written to, while it was read."""
+    return ConvError("changed while it was read; run again once it is complete", "changed", where=name)
+
+
 def was_repeated(error: Exception) -> bool:
     """Whether a request was sent more than once."""
-    return REPEATED.search(str(error)) is not None
+    return re.search(REPEATED, str(error)) is not None

@@ -10,14 +10,14 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol
 
-from convcli.errors import ConvError
 from convcli.records import record
 from convcli.stores.address import Address, checked_key, checked_object, is_remote, local_name
-from convcli.stores.failures import asking, lacks_bucket, was_repeated
+from convcli.stores.failures import asking, changed, is_beyond, lacks_bucket, was_repeated
 
 if TYPE_CHECKING:
+    from obstore import ObjectMeta
     from obstore.store import ObjectStore as Opened
 
 PIECE = 1 << 23
@@ -66,6 +66,9 @@ class Store(Protocol):
     def get(self, key: str) -> bytes | None:
         """An object as a whole; None where there is none."""
 
+    def first(self, key: str, count: int) -> tuple[Seen, bytes] | None:
+        """What there is under a key, and its first bytes, by one request; None where nothing is."""
+
     def read(self, key: str, start: int, stop: int, *, tag: str = "") -> bytes:
         """The bytes from `start` to before `stop`, or to the object's end.
 
@@ -105,6 +108,11 @@ def object_at(name: str) -> tuple[ObjectStore, str]:
     """
     address = checked_object(name)
     return ObjectStore(address.bucket_url), address.key
+
+
+def seen_of(meta: ObjectMeta) -> Seen:
+    """What obstore says of an object."""
+    return Seen(meta["size"], meta["e_tag"] or str(meta["last_modified"]))
 
 
 def part_size(size: int) -> int:
@@ -156,11 +164,16 @@ class LocalStore:
         except (FileNotFoundError, NotADirectoryError):
             return None
 
+    def first(self, key: str, count: int) -> tuple[Seen, bytes] | None:
+        """A file's status and its first bytes."""
+        found = self.seen(key)
+        return found and (found, self.read(key, 0, count, tag=found.tag))
+
     def read(self, key: str, start: int, stop: int, *, tag: str = "") -> bytes:
         """Some bytes of a file."""
         with self._place(key).open("rb") as stream:
             if tag and tag != str(os.fstat(stream.fileno()).st_mtime_ns):
-                raise ConvError("changed while it was read; run again once it is complete", "changed", where=key)
+                raise changed(f"{self.path}/{key}")
             return os.pread(stream.fileno(), stop - start, start)
 
     def put(self, key: str, data: bytes) -> None:
@@ -237,7 +250,7 @@ class ObjectStore:
                 found = store.head(key)
             except FileNotFoundError:
                 return None
-        return Seen(found["size"], found["e_tag"] or str(found["last_modified"]))
+        return seen_of(found)
 
     def has(self, key: str) -> bool:
         """Whether there is an object."""
@@ -261,6 +274,24 @@ class ObjectStore:
                 return None
         return whole if size <= PIECE else self.read(key, 0, size, tag=found.meta["e_tag"] or "")
 
+    def first(self, key: str, count: int) -> tuple[Seen, bytes] | None:
+        """What the store says of an object, with its first bytes; of an empty one no range can be had."""
+        with self._asking(key) as store:
+            from obstore.exceptions import BaseError
+
+            try:
+                found = store.get(key, options={"range": (0, count)})
+                return seen_of(found.meta), found.bytes().to_bytes()
+            except FileNotFoundError as error:
+                if lacks_bucket(error):
+                    raise
+                return None
+            except BaseError as error:
+                if not is_beyond(error):
+                    raise
+        empty = self.seen(key)
+        return empty and (empty, b"")
+
     def read(self, key: str, start: int, stop: int, *, tag: str = "") -> bytes:
         """Some bytes of an object, of the very one that has the tag."""
         condition: Any = {"if_match": tag} if tag.startswith(ETAG) else {}
@@ -268,8 +299,11 @@ class ObjectStore:
         with self._asking(key) as store:
 
             def piece(span: tuple[int, int]) -> bytes:
-                found: bytes = store.get(key, options={"range": span, **condition}).bytes().to_bytes()
-                return found
+                found = store.get(key, options={"range": span, **condition})
+                if condition and found.meta["e_tag"] != tag:  # not every server looks at the condition
+                    raise changed(self.place(key))
+                data: bytes = found.bytes().to_bytes()
+                return data
 
             if len(spans) < 2:
                 return b"".join(map(piece, spans))
@@ -282,6 +316,11 @@ class ObjectStore:
         """Send an object; it appears when all of it is there."""
         with self._asking(key) as store:
             store.put(key, data, chunk_size=part_size(len(data)), use_multipart=len(data) > MULTIPART)
+
+    def send(self, key: str, stream: BinaryIO, size: int) -> None:
+        """Send an object of so many bytes from a file, in parts; it appears when all of it is there."""
+        with self._asking(key) as store:
+            store.put(key, stream, chunk_size=part_size(size), max_concurrency=SIDE_BY_SIDE)
 
     def create(self, key: str, data: bytes) -> bool:
         """Send an object on condition that there is none.

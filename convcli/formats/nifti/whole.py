@@ -117,7 +117,7 @@ def windows(source: Source, options: ReadOptions) -> Iterator[tuple[ImageInfo, P
         pixels = Flat(file.stream, file.start, file.dtype, file.shape, "NIfTI")
         kept = opening.pop_all()
     with kept_open(kept):
-        yield None if file.packed or source.path is None else (info, pixels)
+        yield None if file.packed or source.in_memory else (info, pixels)
 
 
 def check_length(needed: int, there: int) -> None:

@@ -109,7 +109,7 @@ def windows(source: Source, options: ReadOptions) -> Iterator[tuple[ImageInfo, P
         info, dtype = describe(header, source.size), np.dtype(">u2" if header.most > 255 else np.uint8)
         if options.max_pixels is not None:
             check_declared(info, options.max_pixels)
-        if header.is_plain or header.is_bitmap or source.path is None or header.end > source.size:
+        if header.is_plain or header.is_bitmap or source.in_memory or header.end > source.size:
             yield None
             return
         yield info, Bounded(Flat(stream, header.start, dtype, info.shape, header.kind.upper()), header.most)

@@ -6,7 +6,7 @@ each plane.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import field
 from itertools import product
 from math import prod
@@ -24,6 +24,7 @@ from convcli.formats.tiff.colours import OLD_JPEG, subsampling
 from convcli.formats.tiff.damage import DAMAGE, judged, listening
 from convcli.image import Grid, PixelSource, Spans
 from convcli.records import record
+from convcli.stores.stream import RemoteFile
 
 Expand = Callable[[Array], Array]
 
@@ -84,21 +85,35 @@ class Paged:
     def _bands(self, plane: int, start: int, stop: int) -> Iterator[tuple[int, Array]]:
         """The rows of strips or tiles that hold the rows from `start` to `stop`: the first of each, and its pixels."""
         kept = self.bands.pop(plane, None)
-        for number in range(start // self.height, -(-stop // self.height)):
+        numbers = range(start // self.height, -(-stop // self.height))
+        if isinstance(self.stream, RemoteFile):
+            self.stream.fetch(self._stored(plane, [number for number in numbers if not kept or kept[0] != number]))
+        for number in numbers:
             pixels = kept[1] if kept and kept[0] == number else self._decoded(plane, number)
             first = number * self.height
             if stop < first + len(pixels):
                 self.bands[plane] = number, pixels
             yield first, pixels
 
+    def _stored(self, plane: int, numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
+        """Where rows of strips or tiles of a plane lie in the file: the first byte of each part, and that behind it."""
+        for held, index in (place for number in numbers for place in self._segments(plane, number)):
+            page: Any = self.series[held]
+            if page is not None:
+                yield page.dataoffsets[index], page.dataoffsets[index] + page.databytecounts[index]
+
+    def _segments(self, plane: int, number: int) -> list[tuple[int, int]]:
+        """The strips or tiles in a row of a plane, each by its page and its place there."""
+        across, down = -(-self.page.imagewidth // self.width), -(-self.page.imagelength // self.height)
+        held, sample = divmod(plane, self.page.shaped[0])
+        return [(held, (sample * down + number) * across + column) for column in range(across)]
+
     def _decoded(self, plane: int, number: int) -> Array:
         """One row of strips or tiles of a plane, (rows, columns) or (rows, columns, samples)."""
         page, columns, samples = self.page, self.page.imagewidth, self.page.shaped[-1]
         band = np.empty((min(self.height, page.imagelength - number * self.height), columns, samples), page.dtype)
-        across, down = -(-columns // self.width), -(-page.imagelength // self.height)
-        held, sample = divmod(plane, page.shaped[0])
-        for column, left in enumerate(range(0, columns, self.width)):
-            part = self._segment(held, (sample * down + number) * across + column)
+        for left, place in zip(range(0, columns, self.width), self._segments(plane, number), strict=True):
+            part = self._segment(*place)
             band[:, left : left + self.width] = part[: len(band), : columns - left]
         return band if samples > 1 else band[..., 0]
 
