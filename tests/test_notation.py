@@ -15,7 +15,7 @@ from convcli.networks.network import Branches, Layer, Network, Place, Repeat, Sh
 from convcli.networks.notation import format_network, parse, parse_shape
 from convcli.networks.rules import Rules
 from convcli.networks.trace import trace
-from convcli.networks.words import MAXIMUM_KERNEL, format_layer, parse_word
+from convcli.networks.words import MAXIMUM_KERNEL, format_layer, parse_word, ratio
 
 # --- random networks of every kind, made of every field
 
@@ -37,13 +37,15 @@ DRAW = {
     "kernel": per_axis,
     "channels": lambda r: r.randint(1, 999),
     "stride": per_axis,
-    "pad": lambda r: pads(r) if r.random() < 0.7 else r.choice("hslf"),
+    "pad": lambda r: pads(r) if r.random() < 0.7 else r.choice("hslfc"),
     "dilation": per_axis,
     "groups": lambda r: r.randint(1, 99),
     "output_padding": lambda r: per_axis(r, 0),
     "wanted": per_axis,
     "multiplier": lambda r: r.randint(1, 99),
     "ceil": lambda _r: True,
+    "factor": lambda r: tuple(ratio(f"{r.randint(0, 9)}.{r.randint(1, 9)}") for _ in range(r.randint(1, 3))),
+    "span": lambda r: (r.randint(0, 9), r.randint(1, 99)),
     "bias": lambda r: r.random() < 0.5,
     "bn": lambda r: r.random() < 0.5,
     "inputs": lambda r: r.randint(1, 999),
@@ -57,7 +59,10 @@ def draw_layer(random_: random.Random) -> Layer:
     name = random_.choice(sorted(KINDS))
     kind = KINDS[name]
     needed = {random_.choice(need.split("|")) for need in kind.needs}
-    optional = kind.takes | {"name"} | (set() if "reference" in kind.takes else {"inputs"})
+    optional = kind.takes | {"name"} | (set() if "reference" in kind.takes or name == "input" else {"inputs"})
+    optional -= {
+        other for need in kind.needs if need.split("|")[0] == "kernel" for other in need.split("|")[:2]
+    } - needed
     chosen = needed | {what for what in sorted(optional) if random_.random() < 0.3}
     fields: dict[str, Any] = {what: DRAW[what](random_) for what in sorted(chosen)}
     if name in ("pad", "crop") and "pad" in fields:
@@ -134,7 +139,7 @@ def test_any_text_is_an_input_or_a_plain_error(text: str) -> None:
 def test_mods_may_come_in_any_order(seed: int) -> None:
     random_ = random.Random(seed)
     layer = draw_layer(random_)._replace(name="")
-    if layer.reference or layer.kind in ("pad", "crop"):
+    if layer.reference or layer.factor or layer.kind in ("pad", "crop", "slice", "input"):
         return
     unknown: Any = layer.unknown if layer.unknown == "kernel" else ""
     start = len(format_layer(Layer(layer.kind, layer.kernel, layer.channels, unknown=unknown)))
@@ -147,7 +152,7 @@ def test_mods_may_come_in_any_order(seed: int) -> None:
 
 def split_mods(text: str) -> list[str]:
     """The mods of a word, each with what belongs to it."""
-    return re.findall(r"ceil|[+-]bn|[+-]b|[/pdgo=mi](?:[hslf?]|[\d:x]+)", text)
+    return re.findall(r"ceil|[+-]bn|[+-]b|[/pdgo=mi](?:[hslfc?]|[\d:x]+)", text)
 
 
 # --- what words mean
@@ -241,7 +246,7 @@ def test_what_is_no_input_is_refused(text: str) -> None:
         ("conv-64", "conv needs a kernel, for instance conv3-64/2p1"),
         ("max/2", "max needs a kernel or wanted, for instance max3/2p1"),
         ("pad", "pad needs padding, for instance pad1"),
-        ("up", "up needs a kernel or wanted, for instance up2"),
+        ("up", "up needs a kernel or factor or wanted, for instance up2"),
         ("fc", "fc needs output channels"),
         ("as", "as needs a name of letters, digits, '.', '-' and '_', for instance as:1"),
         ("cat:", "character 4: cat needs a name"),
@@ -276,7 +281,14 @@ def test_what_is_no_input_is_refused(text: str) -> None:
         ("2*3*relu", "a repetition needs a layer or a bracket behind it"),
         ("0*relu", "0 repetitions make no sense"),
         ("conv3-64,", "character 9: ',' says nothing about conv; what conv takes: 3 -64 /2 p1 d2 g2 i64 -b +bn #name"),
-        ("3@224x224", "'3@224x224' is no layer"),
+        ("3@224x?", "'3@224x?': layer 1, character 1: another input has numbers for its sizes"),
+        ("conv3-4 3@#a", "'3@#a': layer 2, character 1: is no input; write channels@size"),
+        ("input3", "'input3': layer 1, character 1: an input is written as channels@size"),
+        ("slice4", "'slice4': layer 1, character 6: '4' is no span of channels; write slice0:32"),
+        ("slice0:1x0:2", "is no span of channels"),
+        ("up0.0001", "'up0.0001': layer 1, character 3: factor 0.0001 makes no sense"),
+        ("conv1.5-4", "'conv1.5-4': layer 1, character 5: conv takes no factor"),
+        ("conv3-4p1.5", "character 10: '.5' says nothing about conv"),
         ("-64", "'-64' is no layer"),
         ("51*( " * 51, "more than 50 brackets inside each other"),
     ],
@@ -297,7 +309,7 @@ def test_a_mistake_in_a_file_names_its_line_and_block() -> None:
 
 def test_every_kind_has_an_example_that_works() -> None:
     for name, kind in KINDS.items():
-        before = "as:1 " if kind.family == "join" else ""
+        before = "as:1 " if kind.family == "join" or name == "from" else ""
         shape = Shape(64, (12, 12))
         assert trace(parse(before + kind.example), shape, Rules()).steps, name
 

@@ -195,10 +195,18 @@ def read_designs(words: list[str] | None, options: DesignOptions) -> "list[Given
     elif is_model(other):
         both = [one, given_model(other, shape, options)]
     else:
-        both = [one, Given(parse(other), one.input, options.settings().rules())]
+        both = [one, second_design(texts[-1], one.input, options)]
     if all(isinstance(each, Given) for each in both):
         check_no_model_options(options)
     return both
+
+
+def second_design(tokens: list[str], shape: Shape, options: DesignOptions) -> Given:
+    """The design behind vs, on the same input unless it has one of its own."""
+    own, layers = taken_input(tokens)
+    if not any(layers):
+        raise UsageError("no layers behind the input; write some, such as conv3-64p1", "layer", where="vs")
+    return Given(parse(" ".join(layers)), own or shape, options.settings().rules())
 
 
 def check_no_model_options(options: DesignOptions) -> None:

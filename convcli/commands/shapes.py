@@ -22,12 +22,14 @@ def shapes(
     """Say what size every layer makes, what it pads and drops, and how far it sees.
 
     Layers are words: conv7-64/2p3 is a 7x7 convolution to 64 channels, stride 2, padding 3. Kinds: conv, tconv, dw,
-    pw, sep, max, avg, gap, fc, up, bilinear, shuffle, pad, crop, bn, relu, id; as:N remembers, cat:N, add:N and mul:N
-    recall. Behind the kind: 3 or 3x5 kernel, -64 channels, /2 stride, p1 padding (0:1 begin:end, h half, s SAME,
-    f full, ? solve), d2 dilation, g2 groups, o1 output padding, =16 wanted size, m2 multiplier, ceil, i64 expected
-    input channels, +b -b bias, +bn -bn normalisation, #name.
+    pw, sep, attn8 (8 heads), max, avg, gap, fc, up (up1.5), bilinear, shuffle, unshuffle, cshuffle (of channels),
+    slice0:32 (of channels), pad, crop, bn, gn, in, ln, relu, id. Behind the kind: 3 or 3x5 kernel, -64 channels, /2
+    stride, p1 padding (0:1 begin:end, h half, s SAME, f full, c causal, ? solve), d2 dilation, g2 groups, o1 output
+    padding, =16 wanted size, m2 multiplier, ceil, i64 expected input channels, +b -b bias, +bn -bn normalisation,
+    #name.
 
-    5*( a b ) repeats, '[ a | b ]' concatenates, '{ a | id }' adds. Also read: '3x3 conv, 64, /2', 'Conv2d(3, 64, 7)'.
+    as:N remembers; from:N goes on from it, cat:N, add:N and mul:N join it. 1@64x64 is another input. 5*( a b )
+    repeats, '[ a | b ]' concatenates, '{ a | id }' adds. Also read: '3x3 conv, 64, /2', 'Conv2d(3, 64, 7)'.
 
     Examples:
         convcli shapes 3@224x224 conv7-64/2p3 max3/2p1
@@ -35,6 +37,7 @@ def shapes(
         convcli shapes 3@224x224 'conv7-64/2p?' --want 112x112
         convcli shapes 3@225x225 conv3-8/2p1 max2/2 --inputs
         convcli shapes 64@56x56 conv3-64p1 vs conv3-64p2d2
+        convcli shapes 3@64x64 conv3-8/2p1 as:1 conv3-8/2p1 as:2 up2 add:1 conv3-4p1 from:2 conv3-4p1
         convcli shapes --file network.toml --csv
         convcli shapes 3@32x32 --from torch model.txt
     """

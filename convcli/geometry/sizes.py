@@ -8,7 +8,7 @@ Formulas: Dumoulin and Visin, arXiv:1603.07285; the framework rules from the sou
 
 from __future__ import annotations
 
-from math import gcd
+from math import floor, gcd
 from typing import NamedTuple, Protocol
 
 from convcli.geometry.axis import Geometry, effective_kernel, tf_same_padding
@@ -134,6 +134,46 @@ class Resized(NamedTuple):
         return range(first, first + 1)
 
 
+class Scaled(NamedTuple):
+    """An axis of n pixels enlarged by a factor: floor(n f) long; output u takes the pixel floor(u / f) (nearest).
+
+    >>> Scaled(5, (3, 2)).output, [list(Scaled(5, (3, 2)).reads(u)) for u in range(4)]
+    (7, [[0], [0], [1], [2]])
+    """
+
+    size: int
+    factor: tuple[int, int]
+
+    @property
+    def output(self) -> int:
+        """floor(n f), in double precision as PyTorch computes it (ATen/native/UpSample.h)."""
+        return floor(self.size * (self.factor[0] / self.factor[1]))
+
+    @property
+    def period(self) -> tuple[int, int]:
+        """The factor's numerator and denominator."""
+        return self.factor
+
+    def reads(self, position: int) -> range:
+        """One pixel."""
+        first = position * self.factor[1] // self.factor[0]
+        return range(first, first + 1)
+
+
+class LinearlyScaled(Scaled):
+    """The same, mixing the two nearest pixels, pixel centres at halves (align_corners=False)."""
+
+    def reads(self, position: int) -> range:
+        """The pixels around (u + 1/2) / f - 1/2.
+
+        >>> [list(LinearlyScaled(4, (3, 2)).reads(u)) for u in range(3)]
+        [[-1, 0], [0, 1], [1, 2]]
+        """
+        up, down = self.factor
+        first, rest = divmod((2 * position + 1) * down - up, 2 * up)
+        return range(first, first + (2 if rest else 1))
+
+
 class LinearlyResized(Resized):
     """The same, mixing the two nearest pixels, pixel centres at halves (align_corners=False)."""
 
@@ -189,11 +229,14 @@ def rounded_up(axis: Geometry) -> Geometry:
 def rule_padding(rule: str, n: int, axis: Geometry | Transposed) -> tuple[int, int]:
     """(p0, p1) of a padding rule for a convolution of n pixels with the kernel of `axis`.
 
-    h: K // 2 on both sides; f: K - 1; s: SAME_UPPER, the odd pixel at the end (TensorFlow); l: SAME_LOWER (ONNX).
+    h: K // 2 on both sides; f: K - 1; s: SAME_UPPER, the odd pixel at the end (TensorFlow); l: SAME_LOWER (ONNX);
+    c: K - 1 before and none after, so that no output sees what comes later (Keras' causal).
 
-    >>> [rule_padding(rule, 224, Geometry(224, 3, 2)) for rule in "hfsl"]
-    [(1, 1), (2, 2), (0, 1), (1, 0)]
+    >>> [rule_padding(rule, 224, Geometry(224, 3, 2)) for rule in "hfslc"]
+    [(1, 1), (2, 2), (0, 1), (1, 0), (2, 0)]
     """
+    if rule == "c":
+        return axis.extent - 1, 0
     if rule in "hf":
         both = axis.extent // 2 if rule == "h" else axis.extent - 1
         return both, both
@@ -245,7 +288,7 @@ def whole(n: int) -> Whole:
 
 
 class Spread(NamedTuple):
-    """One number that holds for a whole axis, as what a gate multiplies by; each output reads it."""
+    """An axis of which every output reads everything: attention, or the one number of a gate."""
 
     size: int
     output: int
@@ -256,5 +299,5 @@ class Spread(NamedTuple):
         return 1, 0
 
     def reads(self, _position: int) -> range:
-        """The one input."""
-        return range(1)
+        """All inputs."""
+        return range(self.size)

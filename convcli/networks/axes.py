@@ -37,6 +37,8 @@ def transposed_axes(layer: Layer, shape: Shape, rules: Rules) -> tuple[Transpose
     """The axes of a transposed convolution: the wanted size, or the framework, chooses the output padding."""
     if layer.output_padding and (layer.wanted or layer.pad in ("s", "l")):
         raise wrong(layer.place, "the wanted size, or ps, decides the output padding; leave one of them out")
+    if (rules.pad if layer.pad is None else layer.pad) == "c":
+        raise wrong(layer.place, "a causal padding is for convolutions and poolings; write numbers, p0:1")
     extras = spread(layer, layer.output_padding or (0,), shape)
     wanted = spread(layer, layer.wanted or (0,), shape)
     paddings = each_padding(layer, shape, rules.pad)

@@ -36,7 +36,7 @@ class Convention(NamedTuple):
         """Bytes of one number."""
         return ITEM_SIZES[self.dtype]
 
-    def sentence(self, shape: Shape) -> str:
+    def sentence(self, *shapes: Shape) -> str:
         """The convention in words.
 
         >>> Convention(frozenset(["bias"])).sentence(Shape(3, (8, 8)))  # doctest: +ELLIPSIS
@@ -49,7 +49,7 @@ class Convention(NamedTuple):
             parts.append(f"{enumerated(counted)} counted in FLOPs")
         if left:
             parts.append(f"{enumerated(left)} not counted")
-        return "; ".join([*parts, f"batch {self.batch}", f"input {shape}"])
+        return "; ".join([*parts, f"batch {self.batch}", f"input {' and '.join(map(str, shapes))}"])
 
 
 def enumerated(words: list[str]) -> str:
@@ -75,7 +75,10 @@ def parse_counted(text: str) -> frozenset[str]:
 
 
 class Cost(NamedTuple):
-    """What a layer, or a network, costs. Sizes are in numbers, not bytes; `columns` is im2col's matrix of one image."""
+    """What a layer, or a network, costs. Sizes are in numbers, not bytes; `columns` is im2col's matrix of one image.
+
+    `products` are multiply-adds of two activations (attention), which are not among the MACs.
+    """
 
     params: int = 0
     macs: int = 0
@@ -84,6 +87,12 @@ class Cost(NamedTuple):
     activations: int = 0
     columns: int = 0
     moved: int = 0
+    products: int = 0
+
+    @property
+    def spent(self) -> Cost:
+        """The same with the products of two activations among the multiply-adds."""
+        return self._replace(macs=self.macs + self.products, flops=self.flops + 2 * self.products)
 
     def intensity(self, item: int) -> float | None:
         """FLOPs for each byte that must move at least once; None where nothing is computed."""
@@ -94,7 +103,7 @@ def together(costs: Iterable[Cost]) -> Cost:
     """Several layers together; there is one im2col matrix at a time.
 
     >>> together([Cost(params=1, columns=8), Cost(params=2, columns=4)])
-    Cost(params=3, macs=0, macs_real=0, flops=0, activations=0, columns=8, moved=0)
+    Cost(params=3, macs=0, macs_real=0, flops=0, activations=0, columns=8, moved=0, products=0)
     """
     each = dict(zip(Cost._fields, zip(*costs, strict=True), strict=False))
     return Cost(**{what: max(values) if what == "columns" else sum(values) for what, values in each.items()})
@@ -115,6 +124,7 @@ def step_cost(step: Step, read: int, convention: Convention) -> Cost:
         activations=written,
         columns=max((bank.columns for bank in banks), default=0),
         moved=params + written + (0 if is_alias(step) else batch * read),
+        products=batch * step.applied.products,
     )
 
 
@@ -146,10 +156,15 @@ def peak_elements(trace: Trace) -> int:
     40
     """
     readers = Counter(source for step in trace.steps for source in step.sources)
-    readers[len(trace.steps) - 1] += 1  # the result outlives the network
-    tensor, waiting, alive = {-1: -1}, {-1: readers[-1]}, {-1: trace.input.elements}
-    peak = trace.input.elements
+    for end in trace.ends or (-1,):
+        readers[end] += 1  # results outlive the network
+    entries = {-1: trace.input} | {i: step.output for i, step in enumerate(trace.steps) if step.kind == "input"}
+    tensor, waiting = {i: i for i in entries}, {i: readers[i] for i in entries}
+    alive = {i: shape.elements for i, shape in entries.items()}
+    peak = sum(alive.values())
     for i, step in enumerate(trace.steps):
+        if i in entries:
+            continue
         read = [tensor[source] for source in step.sources]
         if is_alias(step) or (is_in_place(step) and waiting[read[0]] == 1):
             tensor[i] = read[0]

@@ -41,7 +41,7 @@ def measured(name: str, trace: Trace, total: Cost) -> object:
 def fields_before(trace: Trace, kind: str) -> Fields:
     """The receptive fields of what the first layer of a kind reads."""
     for step in trace.steps:
-        if step.kind == kind and step.sources[0] >= 0:
+        if step.kind == kind and step.sources and step.sources[0] >= 0:
             return trace.steps[step.sources[0]].fields
     raise UsageError(f"no layer in front of a {kind}, which is expected", "layer")
 

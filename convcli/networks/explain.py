@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from convcli.geometry.axis import Geometry
-from convcli.geometry.sizes import AdaptivelyPooled, Transposed
+from convcli.geometry.sizes import AdaptivelyPooled, Scaled, Spread, Transposed
 from convcli.networks.banks import Bank
 from convcli.networks.costs import Convention
 from convcli.networks.receptive import Field
@@ -69,6 +69,11 @@ def size_lines(step: Step, i: int) -> Lines:
         yield from transposed_lines(axis)
     elif isinstance(axis, AdaptivelyPooled):
         yield f"window u reads [floor(u n / m), ceil((u + 1) n / m)) with n = {axis.size}, m = {axis.output}"
+    elif isinstance(axis, Spread):
+        yield f"every output reads all {axis.size}"
+    elif isinstance(axis, Scaled):
+        factor = axis.factor[0] / axis.factor[1]
+        yield f"out = floor(n f) = floor({axis.size} * {factor}) = {axis.output}; output u reads at u / f"
     else:
         yield f"out = {axis.output}; output u reads at u n / m = u {axis.size} / {axis.output}"
 
@@ -80,6 +85,8 @@ def padding_lines(step: Step, axis: Geometry) -> Lines:
         order = "the odd one after" if step.layer.pad == "s" else "the odd one before"
         formula = f"max(0, d (k - 1) - (n - 1) mod s) = max(0, {d} ({k} - 1) - ({axis.size} - 1) mod {s})"
         yield f"SAME: p0 + p1 = {formula} = {axis.begin + axis.end}, {order}: ({axis.begin}, {axis.end})"
+    if step.layer.pad == "c":
+        yield f"causal: p0 = K - 1 = {axis.begin}, p1 = 0"
     if step.layer.pad == "h":
         yield f"half: p0 = p1 = floor(K / 2) = floor({axis.extent} / 2) = {axis.begin}"
 
@@ -119,7 +126,7 @@ def transposed_lines(axis: Transposed) -> Lines:
 
 def fields_before(trace: Trace, step: Step) -> Fields:
     """The receptive fields of what a step reads."""
-    source = step.sources[0]
+    source = step.sources[0] if step.sources else -1
     return trace.steps[source].fields if source >= 0 else tuple(Field() for _ in trace.input.spatial)
 
 

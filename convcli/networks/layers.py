@@ -8,7 +8,16 @@ from operator import mul
 from typing import Literal, NamedTuple
 
 from convcli.geometry.axis import Geometry
-from convcli.geometry.sizes import AdaptivelyPooled, Axis, LinearlyResized, Resized, whole
+from convcli.geometry.sizes import (
+    AdaptivelyPooled,
+    Axis,
+    LinearlyResized,
+    LinearlyScaled,
+    Resized,
+    Scaled,
+    Spread,
+    whole,
+)
 from convcli.networks.axes import convolution_axes, pooling_axes, spread, transposed_axes
 from convcli.networks.banks import Bank
 from convcli.networks.network import Layer, Pads, Shape, wrong
@@ -16,7 +25,7 @@ from convcli.networks.rules import Rules
 
 Counted = Literal["bias", "bn", "act", "pool", "add"]
 Work = tuple[Counted, int]
-Family = Literal["conv", "fc", "pool", "bn", "act", "alias", "join", "shape"]
+Family = Literal["conv", "fc", "attn", "pool", "bn", "act", "alias", "join", "shape"]
 
 
 class Applied(NamedTuple):
@@ -24,7 +33,8 @@ class Applied(NamedTuple):
 
     `axes` are empty where the layer touches no spatial axis. `pads` are as declared; the `end` of an axis may be longer
     by what a ceil pooling hangs over. `extra` are parameters beside weights: biases, scales and shifts.
-    `work` counts the operations that are no multiply-adds: (what, how many).
+    `work` counts the operations that are no multiply-adds: (what, how many); `products` the multiply-adds of two
+    activations.
     """
 
     output: Shape
@@ -33,6 +43,7 @@ class Applied(NamedTuple):
     pads: Pads = ()
     extra: int = 0
     work: tuple[Work, ...] = ()
+    products: int = 0
 
 
 Build = Callable[[Layer, Shape, Rules], Applied]
@@ -63,7 +74,7 @@ def apply(layer: Layer, shape: Shape, rules: Rules) -> Applied:
         raise wrong(
             layer.place, f"expects {layer.inputs} input channels, but {arriving} arrive ({shape}); {hint}", "shape"
         )
-    if not shape.spatial and kind.family in ("conv", "pool", "shape"):
+    if not shape.spatial and kind.family in ("conv", "attn", "pool", "shape"):
         raise wrong(layer.place, f"{layer.kind} needs an image, but a vector of {shape} arrives", "shape")
     return kind.build(layer, shape, rules)
 
@@ -106,6 +117,36 @@ def fully_connected(layer: Layer, shape: Shape, _rules: Rules) -> Applied:
     """fc: every output from every input; an image is flattened."""
     applied = weighted(layer, Rules(), (Bank(shape.elements, outputs(layer)),))
     return applied._replace(axes=tuple(map(whole, shape.spatial)))
+
+
+def attention(layer: Layer, shape: Shape, rules: Rules) -> Applied:
+    """attn: every position with every other, in so many heads: queries, keys and values, two products, a projection."""
+    channels, heads, places = shape.channels, head_count(layer, shape), prod(shape.spatial)
+    ones = tuple(Geometry(n, 1) for n in shape.spatial)
+    banks = (Bank(channels, 3 * channels, axes=ones), Bank(channels, layer.channels or channels, axes=ones))
+    made = weighted(layer._replace(bn=False), rules, banks)
+    between = 3 * channels if layer.bias is not False and rules.bias else 0
+    softmax: Work = ("act", heads * places**2)
+    axes = tuple(Spread(n, n) for n in shape.spatial)
+    return made._replace(
+        axes=axes, pads=(), extra=made.extra + between, work=(*made.work, softmax), products=2 * places**2 * channels
+    )
+
+
+def head_count(layer: Layer, shape: Shape) -> int:
+    """The heads of an attention, which must divide the channels."""
+    heads = layer.kernel[0] if layer.kernel else 1
+    if len(layer.kernel) > 1 or shape.channels % heads:
+        raise wrong(layer.place, f"{numbered(layer)} heads do not divide {shape.channels} channels", "shape")
+    return heads
+
+
+def numbered(layer: Layer) -> str:
+    """
+    >>> numbered(Layer("attn", (8, 8)))
+    '8x8'
+    """
+    return "x".join(map(str, layer.kernel))
 
 
 def weighted(layer: Layer, rules: Rules, banks: tuple[Bank, ...]) -> Applied:
@@ -182,8 +223,10 @@ def window_sum(axis: Axis) -> int:
 
 
 def normalisation(layer: Layer, shape: Shape, _rules: Rules) -> Applied:
-    """bn and its kin: a scale (unless `-bn`) and a shift (unless `-b`) per channel."""
-    parameters = shape.channels * ((layer.bn is not False) + (layer.bias is not False))
+    """bn and its kin: a scale (unless `-bn`) and a shift (unless `-b`) per channel; `in` has them where it says so."""
+    by_default = layer.kind != "in"
+    scale, shift = (by_default if said is None else said for said in (layer.bn, layer.bias))
+    parameters = shape.channels * (scale + shift)
     return Applied(shape, extra=parameters, work=(("bn", 2 * shape.elements),))
 
 
@@ -209,9 +252,21 @@ def flattened(_layer: Layer, shape: Shape, _rules: Rules) -> Applied:
 
 def upsampling(layer: Layer, shape: Shape, _rules: Rules) -> Applied:
     """up and bilinear: by a factor, or to the wanted size."""
+    if layer.factor:
+        return scaled(layer, shape)
     return resized(
         shape, shape.channels, target(layer, shape), LinearlyResized if layer.kind == "bilinear" else Resized
     )
+
+
+def scaled(layer: Layer, shape: Shape) -> Applied:
+    """An image on a grid that is finer by no whole number."""
+    rule = LinearlyScaled if layer.kind == "bilinear" else Scaled
+    axes = tuple(map(rule, shape.spatial, spread(layer, layer.factor, shape)))
+    output = Shape(shape.channels, tuple(axis.output for axis in axes))
+    if not all(output.spatial):
+        raise wrong(layer.place, f"leaves nothing of {shape}; use a larger factor", "shape")
+    return Applied(output, axes)
 
 
 def pixel_shuffle(layer: Layer, shape: Shape, _rules: Rules) -> Applied:
@@ -220,6 +275,41 @@ def pixel_shuffle(layer: Layer, shape: Shape, _rules: Rules) -> Applied:
     if shape.channels % block:
         raise wrong(layer.place, f"{shape.channels} channels do not split into blocks of {block}", "shape")
     return resized(shape, shape.channels // block, target(layer, shape), Resized)
+
+
+def pixel_unshuffle(layer: Layer, shape: Shape, _rules: Rules) -> Applied:
+    """unshuffle: blocks of r pixels along each axis become r^d times the channels."""
+    blocks = spread(layer, layer.kernel, shape)
+    axes = tuple(Geometry(n, r, r) for n, r in zip(shape.spatial, blocks, strict=True))
+    if any(n % r for n, r in zip(shape.spatial, blocks, strict=True)):
+        raise wrong(layer.place, f"{shape} does not split into blocks of {numbered(layer)}; pad or crop it", "shape")
+    output = Shape(shape.channels * prod(blocks), tuple(axis.output for axis in axes))
+    return Applied(output, axes, pads=((0, 0),) * len(axes))
+
+
+def channel_shuffle(layer: Layer, shape: Shape, _rules: Rules) -> Applied:
+    """cshuffle: the channels of g groups in turns."""
+    if len(layer.kernel) > 1 or shape.channels % layer.kernel[0]:
+        raise wrong(
+            layer.place, f"{numbered(layer)} groups do not divide {shape.channels} channels; use a divisor", "shape"
+        )
+    return Applied(shape)
+
+
+def sliced(layer: Layer, shape: Shape, _rules: Rules) -> Applied:
+    """slice: the channels from a first one up to, and without, a last one."""
+    assert layer.span is not None
+    first, last = layer.span
+    if not first < last <= shape.channels:
+        raise wrong(
+            layer.place, f"keeps channels {first} to {last} of {shape.channels}; write slice0:{shape.channels}", "shape"
+        )
+    return Applied(Shape(last - first, shape.spatial))
+
+
+def another_input(layer: Layer, _shape: Shape, _rules: Rules) -> Applied:
+    """An input beside the first one."""
+    return Applied(Shape(outputs(layer), layer.wanted))
 
 
 def target(layer: Layer, shape: Shape) -> tuple[int, ...]:
@@ -290,16 +380,22 @@ KINDS: dict[str, Kind] = {
     "gap": kind(global_pooling, "pool", "gap"),
     "fc": kind(fully_connected, "fc", "fc-1000", "channels bias bn", "channels"),
     "flatten": kind(flattened, "alias", "flatten"),
-    "up": kind(upsampling, "shape", "up2", "kernel wanted", "kernel|wanted"),
-    "bilinear": kind(upsampling, "shape", "bilinear2", "kernel wanted", "kernel|wanted"),
+    "attn": kind(attention, "attn", "attn8", "kernel channels bias"),
+    "up": kind(upsampling, "shape", "up2", "kernel factor wanted", "kernel|factor|wanted"),
+    "bilinear": kind(upsampling, "shape", "bilinear2", "kernel factor wanted", "kernel|factor|wanted"),
     "shuffle": kind(pixel_shuffle, "shape", "shuffle2", "kernel", "kernel"),
+    "unshuffle": kind(pixel_unshuffle, "shape", "unshuffle2", "kernel", "kernel"),
+    "cshuffle": kind(channel_shuffle, "shape", "cshuffle2", "kernel", "kernel"),
+    "slice": kind(sliced, "alias", "slice0:32", "span", "span"),
     "pad": kind(explicit_padding, "shape", "pad1", "pad", "pad"),
     "crop": kind(cropping, "shape", "crop2", "pad wanted", "pad|wanted"),
     **{name: kind(normalisation, "bn", name, "bias bn") for name in ("bn", "gn", "in", "ln")},
     **{name: kind(activation, "act", name) for name in ACTIVATIONS},
     "prelu": kind(activation, "act", "prelu-64", "channels"),
     "id": kind(unchanged, "alias", "id"),
+    "input": kind(another_input, "alias", "1@64x64", "channels wanted", "channels wanted"),
     "as": kind(unchanged, "alias", "as:1", "reference", "reference"),
+    "from": kind(unchanged, "alias", "from:1", "reference", "reference"),
     "cat": kind(unchanged, "join", "cat:1", "reference", "reference"),
     "add": kind(unchanged, "join", "add:1", "reference", "reference"),
     "mul": kind(unchanged, "join", "mul:1", "reference", "reference"),

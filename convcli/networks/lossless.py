@@ -41,6 +41,8 @@ def lossless_sizes(network: Network, shape: Shape, rules: Rules, axis: int) -> S
     >>> lossless_sizes(parse("conv7-64/2p3 max3/2p1"), Shape(3, (224, 224)), Rules(), 0)
     Sizes(smallest=(1, 5, 9, 13, 17, 21, 25, 29), rule='4 m - 3')
     """
+    if any(layer.kind == "input" for layer in network.words()):
+        raise UsageError("has several inputs, whose sizes depend on each other; --inputs is for one", "shape")
     alone = along(network, axis)
     limit = largest_useful(network, 2 * SHOWN)
     found = list(islice(lossless(alone, shape, rules, limit), SHOWN))

@@ -12,7 +12,10 @@ Pads = tuple[tuple[int, int], ...]
 """(begin, end) per axis; one pair holds for every axis."""
 
 Padding = Pads | str
-"""Numbers, or the letter of a rule: h half (K // 2), s SAME_UPPER, l SAME_LOWER, f full (K - 1)."""
+"""Numbers, or the letter of a rule: h half (K // 2), s SAME_UPPER, l SAME_LOWER, f full (K - 1), c causal (K - 1)."""
+
+Ratio = tuple[int, int]
+"""A fraction in lowest terms."""
 
 Unknown = Literal["", "kernel", "stride", "pad", "dilation", "output_padding"]
 
@@ -61,7 +64,9 @@ class Place(NamedTuple):
 class Layer(NamedTuple):
     """One word of the notation. A tuple with one entry holds for every axis; an empty one, and None, are the default.
 
-    `inputs` is a check-sum: the channels that the writer expects to arrive. `unknown` names the field written as `?`.
+    `factor` is a kernel that is no whole number (up1.5), as fractions; `span` are the channels that a slice keeps, from
+    and to. `inputs` is a check-sum: the channels that the writer expects to arrive. `unknown` names the field written
+    as `?`.
     """
 
     kind: str
@@ -75,6 +80,8 @@ class Layer(NamedTuple):
     wanted: tuple[int, ...] = ()
     multiplier: int | None = None
     ceil: bool = False
+    factor: tuple[Ratio, ...] = ()
+    span: tuple[int, int] | None = None
     inputs: int | None = None
     bias: bool | None = None
     bn: bool | None = None

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from convcli.errors import UsageError
-from convcli.networks.network import MAXIMUM_LAYERS, Branches, Layer, Network, Place, Repeat, Shape, Unit
+from convcli.networks.network import MAXIMUM_LAYERS, Branches, Layer, Network, Place, Repeat, Shape, Unit, wrong
 from convcli.networks.words import MAXIMUM_NUMBER, format_layer, parse_word
 
 MAXIMUM_DEPTH = 50
@@ -172,6 +172,8 @@ class Parser:
             raise self.error(f"more than {MAXIMUM_LAYERS:,} layers; repeat with 2*( ), or leave some out")
         if self.word in self.blocks:
             units: list[Unit] = list(self.blocks[self.word].units)
+        elif "@" in self.word:
+            units = [input_word(self.word, self.place)]
         elif CALL.match(self.text, self.start) or not is_plain(self.word):
             units = self.short_form()
         else:
@@ -187,6 +189,22 @@ class Parser:
         layers, self.end = read(self.text, self.start, self.place)
         place = self.place  # now it spans the whole form
         return [layer._replace(place=place) for layer in layers]
+
+
+def input_word(word: str, place: Place) -> Layer:
+    """Another input: channels@size, perhaps with a #name behind.
+
+    >>> input_word("1@64x64#depth", Place()).wanted
+    (64, 64)
+    """
+    text, _, name = word.partition("#")
+    try:
+        shape = parse_shape(text)
+    except UsageError as error:
+        raise wrong(place, error.message, character=1) from None
+    if 0 in shape.spatial or not (name or "#" not in word):
+        raise wrong(place, "another input has numbers for its sizes, for instance 1@64x64#depth", character=1)
+    return Layer("input", channels=shape.channels, wanted=shape.spatial, name=name, place=place)
 
 
 def is_plain(word: str) -> bool:

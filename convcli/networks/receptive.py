@@ -201,9 +201,17 @@ def misaligned(fields: Iterable[Field]) -> tuple[str, str] | None:
     if len({part.jump for part in parts}) > 1:
         return "strides", ""
     phases = lcm(*(part.phases for part in parts))
+    if len({tuple(end_of(part, u) for u in range(phases)) for part in parts}) == 1:
+        return None  # causal: no path sees further ahead than another
     centres = [mean_centre(part, phases) for part in parts if part.centre[1]]
     apart = max(centres) - min(centres) if centres else 0
     return ("centres", f"{apart:g} px") if apart else None
+
+
+def end_of(field: Field, position: int) -> int | None:
+    """The last pixel that an output sees."""
+    interval = field.at(position)
+    return interval and interval[1]
 
 
 def mean_centre(field: Field, phases: int) -> float:

@@ -22,15 +22,20 @@ Fields = tuple[Field | None, ...]
 MAXIMUM_SIZE = 2**31 - 1
 
 GATE = "the gate sees the whole image, and so does all behind it"
+SEVERAL_FRAMES = "inputs of different sizes meet here, whose pixels are not the same: how far it sees is left out"
 MISALIGNED = "the branches do not align, their {} differ"
 
 
 class Tensor(NamedTuple):
-    """What flows between layers: `source` is the step that made it, -1 for the input; `fields` may be left out."""
+    """What flows between layers: `source` is the step that made it, -1 for the input; `fields` may be left out.
+
+    `frame` is the size of the input whose pixels the fields count.
+    """
 
     shape: Shape
     fields: Fields
     source: int = -1
+    frame: tuple[int, ...] = ()
 
 
 class Step(NamedTuple):
@@ -71,6 +76,17 @@ class Trace(NamedTuple):
     remarks: tuple[Remark, ...] = ()
 
     @property
+    def inputs(self) -> tuple[Shape, ...]:
+        """Everything that arrives from outside."""
+        return (self.input, *(step.output for step in self.steps if step.kind == "input"))
+
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """The steps whose outputs no other step reads: the heads of the network, the last one last."""
+        read = {source for step in self.steps for source in step.sources}
+        return tuple(i for i in range(len(self.steps)) if i not in read)
+
+    @property
     def output(self) -> Shape:
         """What the last step makes."""
         return self.steps[-1].output if self.steps else self.input
@@ -86,7 +102,7 @@ def trace(network: Network, shape: Shape, rules: Rules | None = None) -> Trace:
     check_count(network)
     walk = Walk(rules or Rules())
     fields: Fields = tuple(Field() for _ in shape.spatial)
-    steps = tuple(walk.network(network, Tensor(shape, fields)))
+    steps = tuple(walk.network(network, Tensor(shape, fields, frame=shape.spatial)))
     return Trace(shape, steps, tuple(walk.remarks))
 
 
@@ -128,6 +144,10 @@ class Walk:
         """One layer."""
         if KINDS[layer.kind].family == "join":
             return (yield from self.recalled(layer, tensor))
+        if layer.kind == "from":
+            tensor = self.remembered_as(layer)
+        if layer.kind == "input":
+            return (yield from self.entered(layer, tensor))
         applied = apply(layer, tensor.shape, self.rules)
         fields = through(tensor.fields, applied.axes)
         made = yield from self.step(layer.kind, layer, (tensor,), applied, fields)
@@ -145,16 +165,27 @@ class Walk:
 
     def recalled(self, layer: Layer, tensor: Tensor) -> Generator[Step, None, Tensor]:
         """cat:NAME, add:NAME and mul:NAME: a join with what was remembered."""
-        other = self.remembered.get(layer.reference)
-        if other is None:
-            known = (
-                f"remembered so far: {', '.join(self.remembered)}" if self.remembered else "nothing is remembered yet"
-            )
-            raise wrong(layer.place, f"as:{layer.reference} must come before it; {known}")
+        other = self.remembered_as(layer)
         if layer.kind == "cat":
             other = cropped(layer, other, tensor.shape)
         join = "concat" if layer.kind == "cat" else layer.kind
         return (yield from self.joined(join, layer, (tensor, other)))
+
+    def remembered_as(self, layer: Layer) -> Tensor:
+        """What as:NAME has remembered."""
+        found = self.remembered.get(layer.reference)
+        if found is None:
+            known = ", ".join(self.remembered)
+            known = f"remembered so far: {known}" if known else "nothing is remembered yet"
+            raise wrong(layer.place, f"as:{layer.reference} must come before it; {known}")
+        return found
+
+    def entered(self, layer: Layer, tensor: Tensor) -> Generator[Step, None, Tensor]:
+        """Another input, whose fields count its own pixels."""
+        applied = apply(layer, tensor.shape, self.rules)
+        fields: Fields = tuple(Field() for _ in applied.output.spatial)
+        made = yield from self.step(layer.kind, layer, (), applied, fields)
+        return made._replace(frame=applied.output.spatial)
 
     def joined(self, join: str, layer: Layer, ends: tuple[Tensor, ...]) -> Generator[Step, None, Tensor]:
         """The join of several tensors."""
@@ -170,6 +201,10 @@ class Walk:
 
     def joined_fields(self, place: Place, ends: list[Tensor]) -> Fields:
         """The fields of a join, with a warning where its paths do not align."""
+        ends = [end for end in ends if end.fields]
+        if len({end.frame for end in ends}) > 1:
+            self.remarks.append(Remark(SEVERAL_FRAMES, str(place)))
+            return (None,) * len(ends[0].fields)
         columns = list(zip(*(end.fields for end in ends), strict=True))
         if not columns:
             return ()
@@ -191,9 +226,10 @@ class Walk:
                 layer.place, f"makes {applied.output}, beyond {MAXIMUM_SIZE:,}; use fewer channels or sizes", "shape"
             )
         word = format_layer(layer) if layer.kind in KINDS else kind
-        yield Step(kind, word, layer, tuple(tensor.source for tensor in read), read[0].shape, applied, fields)
+        arrived = read[0].shape if read else applied.output
+        yield Step(kind, word, layer, tuple(tensor.source for tensor in read), arrived, applied, fields)
         self.made += 1
-        return Tensor(applied.output, fields, self.made - 1)
+        return Tensor(applied.output, fields, self.made - 1, next((each.frame for each in read if each.fields), ()))
 
 
 def through(fields: Fields, axes: tuple[Axis, ...]) -> Fields:
@@ -220,7 +256,8 @@ def cropped(layer: Layer, tensor: Tensor, shape: Shape) -> Tensor:
     axes = tuple(
         Geometry(n, 1, begin=-begin, end=-end) for n, (begin, end) in zip(tensor.shape.spatial, cuts, strict=True)
     )
-    return Tensor(Shape(tensor.shape.channels, shape.spatial), through(tensor.fields, axes), tensor.source)
+    cut = Shape(tensor.shape.channels, shape.spatial)
+    return tensor._replace(shape=cut, fields=through(tensor.fields, axes))
 
 
 # --- what a join makes of shapes

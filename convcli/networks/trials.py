@@ -16,7 +16,7 @@ STEPS = 50_000
 
 LEAST_TRIES = 300
 
-PER_AXIS = ("kernel", "stride", "pad", "dilation", "output_padding", "wanted")
+PER_AXIS = ("kernel", "factor", "stride", "pad", "dilation", "output_padding", "wanted")
 
 
 def mapped(network: Network, change: Callable[[Layer], Layer]) -> Network:
@@ -44,6 +44,8 @@ def layer_along(layer: Layer, axis: int) -> Layer:
     >>> layer_along(Layer("conv", (3, 5), 8), 1).kernel
     (5,)
     """
+    if layer.kind == "input":
+        return layer._replace(wanted=layer.wanted[axis : axis + 1] * len(layer.wanted))
     chosen: dict[str, Any] = {"inputs": None}
     for what in PER_AXIS:
         values = getattr(layer, what)

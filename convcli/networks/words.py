@@ -1,20 +1,22 @@
 """One layer as one word: `conv7-64/2p3`. Reading it, writing it, and saying where it is wrong.
 
 word = kind [ kernel ] [ "-" channels ] { mod }
+     | "up" factor | "slice" begin ":" end | channels "@" size (another input)
 mod  = "/" stride | "p" pad | "d" dilation | "g" groups | "o" output padding | "=" wanted size | "m" multiplier
      | "ceil" | "i" input channels (a check-sum) | "+b" | "-b" | "+bn" | "-bn" | "#" name
-pad  = 1 | 1x3x3 | 0:1 (begin:end) | h half | s SAME_UPPER | l SAME_LOWER | f full | ? unknown
+pad  = 1 | 1x3x3 | 0:1 (begin:end) | h half | s SAME_UPPER | l SAME_LOWER | f full | c causal | ? unknown
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from math import gcd
 from typing import Any
 
 from convcli.errors import UsageError
 from convcli.networks.layers import KINDS
-from convcli.networks.network import Layer, Padding, Place, wrong
+from convcli.networks.network import Layer, Padding, Place, Ratio, Shape, wrong
 
 ALIASES = {
     "maxpool": "max",
@@ -28,22 +30,29 @@ ALIASES = {
     "dense": "fc",
     "upsample": "up",
     "dropout": "id",
+    "attention": "attn",
+    "channelshuffle": "cshuffle",
 }
 """What others call the same kind."""
 
 MAXIMUM_NUMBER = 10_000_000
 MAXIMUM_KERNEL = 100_000
+LONGEST_FACTOR = 20
+LEAST_FACTOR = 0.001
 
 SIZE = r"\d+(?:x\d+)*"
 PADS = r"\d+(?::\d+)?(?:x\d+(?::\d+)?)*"
-HEAD = re.compile(rf"(?P<kernel>{PADS}|\?)?(?:-(?P<channels>\d+))?", re.ASCII)
+FACTORS = r"\d+(?:\.\d+)?(?:x\d+(?:\.\d+)?)*"
+HEAD = re.compile(rf"(?P<kernel>{FACTORS}(?![\d:x.])|{PADS}|\?)?(?:-(?P<channels>\d+))?", re.ASCII)
+HEADS = {"pad": "pad", "crop": "pad", "slice": "span"}
+"""What the numbers right behind a kind are, where they are no kernel."""
 MOD = re.compile(
-    rf"/(?P<stride>{SIZE}|\?)|p(?P<pad>{PADS}|[hslf?])|d(?P<dilation>{SIZE}|\?)|g(?P<groups>\d+)"
+    rf"/(?P<stride>{SIZE}|\?)|p(?P<pad>{PADS}|[hslfc?])|d(?P<dilation>{SIZE}|\?)|g(?P<groups>\d+)"
     rf"|o(?P<output_padding>{SIZE}|\?)|=(?P<wanted>{SIZE})|m(?P<multiplier>\d+)|(?P<ceil>ceil)|i(?P<inputs>\d+)"
     r"|(?P<bn>[+-])bn|(?P<bias>[+-])b|#(?P<name>[^\s()\[\]{}|]+)",
     re.ASCII,
 )
-NAMED_PADDINGS = {"half": "h", "same": "s", "full": "f", "valid": "0"}
+NAMED_PADDINGS = {"half": "h", "same": "s", "full": "f", "causal": "c", "valid": "0"}
 REFERENCE = re.compile(r":([\w.-]+)(?:#([^\s()\[\]{}|]+))?", re.ASCII)
 PER_AXIS = ("kernel", "stride", "dilation", "output_padding", "wanted")
 WORDS = {
@@ -64,6 +73,8 @@ MODS = {
     "output_padding": "o1",
     "wanted": "=16",
     "multiplier": "m2",
+    "factor": "1.5",
+    "span": "0:32",
     "ceil": "ceil",
     "inputs": "i64",
     "bias": "-b",
@@ -80,6 +91,8 @@ def parse_word(word: str, place: Place, blocks: Iterable[str] = ()) -> Layer:
     (2,)
     """
     kind, start = split_kind(word, place, blocks)
+    if kind == "input":
+        raise wrong(place, "an input is written as channels@size, for instance 1@64x64", character=1)
     if "reference" in KINDS[kind].takes:
         return referring(kind, word, start, place)
     reading = Reading(kind, place)
@@ -107,6 +120,17 @@ def split_kind(word: str, place: Place, blocks: Iterable[str]) -> tuple[str, int
         if letters[:end] in KINDS and MOD.match(word, end):
             return letters[:end], end
     raise wrong(place, f"unknown layer {letters or word!r}; {suggestion(letters, [*blocks])}", character=1)
+
+
+def ratio(decimal: str) -> Ratio:
+    """A decimal number as a fraction in lowest terms.
+
+    >>> ratio("1.5"), ratio("2")
+    ((3, 2), (2, 1))
+    """
+    before, _, after = decimal.partition(".")
+    up, down = int(before + after), 10 ** len(after)
+    return up // gcd(up, down), down // gcd(up, down)
 
 
 def suggestion(letters: str, blocks: list[str]) -> str:
@@ -153,8 +177,8 @@ def parse_padding(text: str, place: Place) -> Padding:
     (((0, 1), (2, 2)), 'h', 's')
     """
     text = NAMED_PADDINGS.get(text, text)
-    if not re.fullmatch(rf"{PADS}|[hslf]", text, re.ASCII):
-        raise wrong(place, f"{text!r} is no padding; use 1, 1x2, 0:1x0:1, half, same, full or valid", "usage")
+    if not re.fullmatch(rf"{PADS}|[hslfc]", text, re.ASCII):
+        raise wrong(place, f"{text!r} is no padding; use 1, 1x2, 0:1x0:1, half, same, full, causal or valid", "usage")
     padding: Padding = Reading("conv", place).value("pad", text, 1)
     return padding
 
@@ -168,9 +192,9 @@ class Reading:
         self.fields: dict[str, Any] = {}
 
     def head(self, found: re.Match[str]) -> None:
-        """The numbers right behind the kind: kernel and channels, or the padding itself of `pad` and `crop`."""
+        """The numbers right behind the kind: kernel and channels, or what `pad`, `crop` and `slice` are about."""
         if found["kernel"]:
-            what = "pad" if any("pad" in need for need in KINDS[self.kind].needs) else "kernel"
+            what = HEADS.get(self.kind, "factor" if "." in found["kernel"] else "kernel")
             self.store(what, found["kernel"], found.start("kernel") + 1)
         if found["channels"]:
             self.store("channels", found["channels"], found.start("channels"))
@@ -197,7 +221,11 @@ class Reading:
         if what in ("ceil", "name"):
             return text if what == "name" else True
         if what == "pad":
-            return text if text in "hslf" else self.pads(text, character)
+            return text if text in "hslfc" else self.pads(text, character)
+        if what == "span":
+            return self.span(text, character)
+        if what == "factor":
+            return tuple(self.factor(part, character) for part in text.split("x"))
         if what in PER_AXIS:
             return tuple(self.number(part, what, character) for part in text.split("x"))
         return self.number(text, what, character)
@@ -206,6 +234,19 @@ class Reading:
         """(begin, end) for every axis, or for each."""
         pairs = (part.split(":") for part in text.split("x"))
         return tuple((self.number(p[0], "pad", character), self.number(p[-1], "pad", character)) for p in pairs)
+
+    def span(self, text: str, character: int) -> tuple[int, int]:
+        """The first channel, and the one behind the last."""
+        ends = text.split(":")
+        if len(ends) != 2 or "x" in text:
+            raise wrong(self.place, f"{text!r} is no span of channels; write slice0:32", character=character)
+        return self.number(ends[0], "pad", character), self.number(ends[1], "last channel", character)
+
+    def factor(self, text: str, character: int) -> Ratio:
+        """A factor with decimals within reason."""
+        if len(text) > LONGEST_FACTOR or not LEAST_FACTOR <= float(text) <= MAXIMUM_KERNEL:
+            raise wrong(self.place, f"factor {text[:20]} makes no sense; write up1.5", character=character)
+        return ratio(text)
 
     def number(self, digits: str, what: str, character: int) -> int:
         """A number within reason."""
@@ -243,12 +284,14 @@ def format_layer(layer: Layer) -> str:
     >>> format_layer(Layer("conv", (7,), 64, (2,), ((2, 3),), bias=False))
     'conv7-64/2p2:3-b'
     """
+    if layer.kind == "input":
+        return f"{Shape(layer.channels or 0, layer.wanted)}{marked('#', layer.name)}"
     pad = "?" if layer.unknown == "pad" else format_pads(layer.pad)
     is_head = layer.kind in ("pad", "crop")  # the padding is what they are
     parts = (
         layer.kind,
         marked(":", layer.reference),
-        pad if is_head else numbers(layer, "kernel"),
+        pad if is_head else head_text(layer),
         marked("-", layer.channels),
         marked("/", numbers(layer, "stride")),
         marked("p", "" if is_head else pad),
@@ -264,6 +307,17 @@ def format_layer(layer: Layer) -> str:
         marked("#", layer.name),
     )
     return "".join(parts)
+
+
+def head_text(layer: Layer) -> str:
+    """The numbers right behind the kind.
+
+    >>> head_text(Layer("up", factor=((3, 2), (2, 1)))), head_text(Layer("slice", span=(0, 32)))
+    ('1.5x2.0', '0:32')
+    """
+    if layer.span:
+        return f"{layer.span[0]}:{layer.span[1]}"
+    return "x".join(repr(up / down) for up, down in layer.factor) or numbers(layer, "kernel")
 
 
 def numbers(layer: Layer, what: str) -> str:

@@ -10,7 +10,8 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import TypeGuard
 
-from convcli.networks.network import Layer, Place, wrong
+from convcli.networks.network import Layer, Place, Ratio, wrong
+from convcli.networks.words import LEAST_FACTOR, MAXIMUM_KERNEL, ratio
 from convcli.records import record
 
 Value = int | float | str | bool | None | tuple["Value", ...]
@@ -62,14 +63,22 @@ class Arguments:
         value = self.given.get(what, default)
         if value is None:
             value = default
-        each = value if isinstance(value, tuple) else (value,) * axes
+        each = value * axes if isinstance(value, tuple) and len(value) == 1 else value
+        each = each if isinstance(each, tuple) else (each,) * axes
         found = tuple(int(v) for v in each if is_whole(v))
-        if len(found) == 1 and isinstance(value, tuple):
-            found *= axes
-        if len(found) != axes or len(found) < len(each):
+        if not len(found) == len(each) == axes:
             missing = "is missing" if value is None else f"is {value!r}; it must be {axes} whole numbers or one"
             raise wrong(self.place, f"{self.name}: {what} {missing}")
         return found
+
+    def factors(self, what: str, axes: int) -> tuple[Ratio, ...]:
+        """An argument that is one number above 0 for every axis, or one for each, as fractions."""
+        value = self.given.get(what)
+        each = value if isinstance(value, tuple) else (value,) * axes
+        found = [ratio(repr(v)) for v in each if is_number(v) and LEAST_FACTOR <= v <= MAXIMUM_KERNEL]
+        if not len(found) == len(each) == axes:
+            raise wrong(self.place, f"{self.name}: {what} is {value!r}; it must be {axes} numbers above 0, or one")
+        return tuple(found)
 
     def flag(self, what: str) -> bool | None:
         """An argument that is True or False, None where it was not given."""
@@ -84,9 +93,14 @@ class Arguments:
         return default if value is None else str(value)
 
 
+def is_number(value: Value) -> TypeGuard[int | float]:
+    """True for numbers, which True and False are not."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
 def is_whole(value: Value) -> TypeGuard[int | float]:
     """True for 2 and 2.0, which PyTorch prints for a scale factor; false for True and -1."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0 and float(value).is_integer()
+    return is_number(value) and value >= 0 and float(value).is_integer()
 
 
 def shorter(numbers: tuple[int, ...], default: int = -1) -> tuple[int, ...]:

@@ -29,6 +29,10 @@ ACTIVATIONS = {
 }
 
 
+CAUSAL = ("Conv1D", "Convolution1D")
+"""Layers that know padding='causal'."""
+
+
 def convolution(given: Arguments, axes: int) -> list[Layer]:
     """Conv1D, Conv2D, Conv3D."""
     groups = given.number("groups", 1)
@@ -87,8 +91,10 @@ def multiplier(given: Arguments) -> int | None:
 
 
 def padding(given: Arguments) -> Padding:
-    """'same' is SAME_UPPER; 'valid', the default, is none."""
+    """'same' is SAME_UPPER; 'valid', the default, is none; 'causal', of Conv1D, is all in front."""
     word = given.word("padding", "valid").lower()
+    if word == "causal" and given.name in CAUSAL:
+        return "c"
     if word not in ("same", "valid"):
         raise wrong(given.place, f"{given.name}: padding {word!r} is neither 'same' nor 'valid'")
     return "s" if word == "same" else ((0, 0),)

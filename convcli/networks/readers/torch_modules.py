@@ -122,7 +122,9 @@ def batch_norm(given: Arguments, _axes: int) -> list[Layer]:
 
 def instance_norm(given: Arguments, _axes: int) -> list[Layer]:
     """InstanceNorm: neither scale nor shift unless affine=True."""
-    return [normalisation("in", given, "num_features", affine=given.flag("affine") is True)]
+    affine = given.flag("affine") is True
+    layer = normalisation("in", given, "num_features", affine=affine)
+    return [layer._replace(bias=layer.bias is None, bn=layer.bn is None)]
 
 
 def group_norm(given: Arguments, _axes: int) -> list[Layer]:
@@ -165,7 +167,7 @@ def flatten(given: Arguments, _axes: int) -> list[Layer]:
 
 
 def upsample(given: Arguments, _axes: int) -> list[Layer]:
-    """Upsample by a whole factor, or to a size."""
+    """Upsample by a factor, or to a size."""
     kinds = {
         "nearest": "up",
         "nearest-exact": "up",
@@ -179,13 +181,28 @@ def upsample(given: Arguments, _axes: int) -> list[Layer]:
         raise wrong(given.place, f"{given.name}: mode {mode!r} is not known; known are {', '.join(kinds)}")
     what = "size" if given.given.get("size") is not None else "scale_factor"
     value = given.given.get(what)
-    numbers = shorter(given.numbers(what, len(value) if isinstance(value, tuple) else 1))
-    return [Layer(kinds[mode], wanted=numbers) if what == "size" else Layer(kinds[mode], kernel=numbers)]
+    axes = len(value) if isinstance(value, tuple) else 1
+    if what == "size":
+        return [Layer(kinds[mode], wanted=shorter(given.numbers(what, axes)))]
+    factors = given.factors(what, axes)
+    if all(down == 1 for _, down in factors):
+        return [Layer(kinds[mode], kernel=shorter(tuple(up for up, _ in factors)))]
+    return [Layer(kinds[mode], factor=factors if len(set(factors)) > 1 else factors[:1])]
 
 
 def pixel_shuffle(given: Arguments, _axes: int) -> list[Layer]:
     """PixelShuffle."""
     return [Layer("shuffle", kernel=(given.number("upscale_factor"),))]
+
+
+def pixel_unshuffle(given: Arguments, _axes: int) -> list[Layer]:
+    """PixelUnshuffle."""
+    return [Layer("unshuffle", kernel=(given.number("downscale_factor"),))]
+
+
+def channel_shuffle(given: Arguments, _axes: int) -> list[Layer]:
+    """ChannelShuffle."""
+    return [Layer("cshuffle", kernel=(given.number("groups"),))]
 
 
 def explicit_padding(given: Arguments, axes: int) -> list[Layer]:
@@ -259,6 +276,8 @@ MODULES: dict[str, Signature] = {
     "UpsamplingNearest2d": entry("size scale_factor mode", upsample),
     "UpsamplingBilinear2d": entry("size scale_factor mode", upsample),
     "PixelShuffle": entry("upscale_factor", pixel_shuffle),
+    "PixelUnshuffle": entry("downscale_factor", pixel_unshuffle),
+    "ChannelShuffle": entry("groups", channel_shuffle),
     "Flatten": entry("start_dim end_dim", flatten),
     "PReLU": entry("num_parameters init", prelu),
     **{name: entry(ACTIVATION, activation(kind)) for kind, names in ACTIVATIONS.items() for name in names.split()},

@@ -11,6 +11,9 @@ from convcli.networks.told.tables import Listing
 from convcli.networks.trace import Trace
 from convcli.tables import Table
 
+PARTS = {"sep": (" depthwise", " pointwise"), "attn": (" queries, keys, values", " projection")}
+"""What the banks of a layer with several are called."""
+
 
 def algorithm_table(listing: Listing) -> Table:
     """What each algorithm pays for each layer with weights, one image."""
@@ -29,7 +32,8 @@ def distinct_banks(trace: Trace) -> Iterator[tuple[str, Shape, Bank]]:
     """The banks of a network with their layer and its input, equal ones once; two of one layer say which they are."""
     seen = set()
     for step in trace.steps:
-        for bank, part in zip(step.applied.banks, (" depthwise", " pointwise"), strict=False):
+        names = PARTS.get(step.kind, PARTS["sep"])
+        for bank, part in zip(step.applied.banks, names, strict=False):
             if (step.word, bank) not in seen:
                 seen.add((step.word, bank))
                 yield step.word + (part if len(step.applied.banks) > 1 else ""), step.input, bank

@@ -8,6 +8,7 @@ from convcli.geometry.axis import Geometry
 from convcli.geometry.sizes import Transposed
 from convcli.networks.advice import advice
 from convcli.networks.costs import Cost
+from convcli.networks.network import Shape
 from convcli.networks.receptive import Field
 from convcli.networks.told.tables import Listing, starts
 from convcli.networks.trace import Fields
@@ -27,6 +28,7 @@ def listing_dict(listing: Listing, *, with_algorithms: bool = False) -> dict[str
     return {
         "schema": SCHEMA,
         "input": str(trace.input),
+        **({"inputs": list(map(str, trace.inputs))} if len(trace.inputs) > 1 else {}),
         "convention": listing.sentence,
         "batch": convention.batch,
         "dtype": convention.dtype,
@@ -34,6 +36,7 @@ def listing_dict(listing: Listing, *, with_algorithms: bool = False) -> dict[str
         "layers": layers,
         "total": {
             "output": [trace.output.channels, *trace.output.spatial],
+            **({"outputs": [shape_list(trace.steps[i].output) for i in trace.ends]} if len(trace.ends) > 1 else {}),
             **cost_dict(listing, total),
             "peak_activation_bytes": listing.peak,
             "parameter_bytes": listing.bytes(total.params),
@@ -41,6 +44,11 @@ def listing_dict(listing: Listing, *, with_algorithms: bool = False) -> dict[str
         },
         "warnings": [*advice(trace), *listing.notes],
     }
+
+
+def shape_list(shape: Shape) -> list[int]:
+    """Channels and sizes."""
+    return [shape.channels, *shape.spatial]
 
 
 def layer_dict(listing: Listing, i: int) -> dict[str, Any]:
@@ -70,6 +78,7 @@ def cost_dict(listing: Listing, cost: Cost) -> dict[str, Any]:
         "macs": cost.macs,
         "flops": cost.flops,
         "macs_real": cost.macs_real,
+        **({"macs_products": cost.products} if cost.products else {}),
         "share": cost.macs / listing.total.macs if listing.total.macs else None,
         "activation_bytes": listing.bytes(cost.activations),
         "im2col_bytes": listing.bytes(cost.columns),

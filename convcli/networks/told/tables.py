@@ -77,7 +77,7 @@ class Listing:
     @property
     def sentence(self) -> str:
         """How things are counted."""
-        return self.convention.sentence(self.trace.input)
+        return self.convention.sentence(*self.trace.inputs)
 
     @property
     def output(self) -> Shape:
@@ -91,8 +91,8 @@ class Listing:
 
     @property
     def spent(self) -> Cost:
-        """What a budget is held against."""
-        return self.total
+        """What a budget is held against: products of two activations, too."""
+        return self.total.spent
 
     def check_complete(self) -> None:
         """Refuse a design of which some costs are not known; one in words has none."""
@@ -128,7 +128,7 @@ def shape_table(listing: Listing, title: str = "") -> Table:
     """Sizes, padding, dropped columns and receptive fields of every layer."""
     rows = [shape_row(listing.trace.steps[group[-1]]) for group in listing.groups]
     columns = ["layer", "output", "pad", "dropped", "K", "receptive field", "jump", "start"]
-    notes = [summary(listing), *advice(listing.trace), cost_line(listing)]
+    notes = [summary(listing), *head_lines(listing), *advice(listing.trace), cost_line(listing)]
     return marked(listing, with_times(listing, Table(columns, rows, title, [*notes, *listing.notes])))
 
 
@@ -142,7 +142,7 @@ def shape_row(step: Step) -> list[object]:
         collapsed(list(extents(step))),
         fields_text(step.fields),
         jumps_text(step.fields),
-        collapsed([str(start) for start in starts(step.fields)]),
+        collapsed(["?" if start is None else str(start) for start in starts(step.fields)]),
     ]
 
 
@@ -153,7 +153,17 @@ def cost_table(listing: Listing, title: str = "") -> Table:
     columns = ["layer", "output", "params", "MACs", "FLOPs", "share %", "real MACs", "activations KiB", "FLOP/byte"]
     footer = ["total", str(listing.output), *cost_cells(listing, total)]
     notes = [listing.sentence, "FLOP = 2 per MAC; real MACs do not fall on padding", memory_line(listing)]
+    notes += product_lines(listing)
     return marked(listing, with_times(listing, Table(columns, rows, title, [*notes, *listing.notes], footer)))
+
+
+def product_lines(listing: Listing) -> list[str]:
+    """The multiply-adds of two activations, which are not among the MACs, if there are any."""
+    products = listing.total.products
+    if not products:
+        return []
+    every = listing.spent.macs
+    return [f"apart from these {products:,} MACs in products of two activations (attention): {every:,} in all"]
 
 
 def cost_row(listing: Listing, group: list[int]) -> list[object]:
@@ -244,6 +254,12 @@ def summary(listing: Listing) -> str:
     seen, jump = fields_text(listing.fields), jumps_text(listing.fields)
     parts = [str(listing.trace.output), pads, f"receptive field {seen}" if seen else "", f"jump {jump}" if jump else ""]
     return ", ".join(part for part in parts if part)
+
+
+def head_lines(listing: Listing) -> list[str]:
+    """The other outputs of a network with several heads."""
+    heads = [listing.trace.steps[i] for i in listing.trace.ends[:-1]]
+    return [f"also made: {', '.join(f'{head.output} ({head.word})' for head in heads)}"] if heads else []
 
 
 def cost_line(listing: Listing) -> str:
