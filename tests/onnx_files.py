@@ -6,11 +6,15 @@ Field numbers: onnx.proto of github.com/onnx/onnx.
 from __future__ import annotations
 
 import json
+import os
 import struct
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
+from math import prod
 from pathlib import Path
 from typing import Any
+
+from convcli.networks.onnx.wire import fields
 
 GRAPHS = Path(__file__).parent / "graphs"
 TRUTH: Mapping[str, Any] = json.loads((GRAPHS / "truth.json").read_text())
@@ -136,3 +140,36 @@ def small(
 ) -> bytes:
     """A model from `x` of a size to `y`."""
     return model(graph(nodes, [port("x", size)], "y", tensors), **more)
+
+
+def write_weighted(path: Path, data: bytes) -> int:
+    """Write a model with random bytes in the place of the weights that it lacks; the size of the file."""
+    with path.open("wb") as stream:
+        for number, value in fields(data, 0, len(data)):
+            if number != GRAPH:
+                stream.write(copied(data, number, value))
+                continue
+            parts = [heavier(data, *each) for each in fields(data, *value)]
+            stream.write(varint(number << 3 | 2) + varint(sum(map(len, parts))))
+            stream.writelines(parts)
+        return stream.tell()
+
+
+GRAPH, INITIALIZER, RAW, EXTERNAL, LOCATION = 7, 5, 9, 13, 14
+
+
+def copied(data: bytes, number: int, value: Any) -> bytes:
+    """A field as it was."""
+    return field(number, value if isinstance(value, int) else data[slice(*value)])
+
+
+def heavier(data: bytes, number: int, value: Any) -> bytes:
+    """A field of a graph; a tensor whose numbers are elsewhere gets random ones."""
+    if number != INITIALIZER:
+        return copied(data, number, value)
+    parts = list(fields(data, *value))
+    if all(each != EXTERNAL for each, _ in parts):
+        return copied(data, number, value)
+    size = 4 * prod(n for each, n in parts if each == 1)
+    kept = b"".join(copied(data, *part) for part in parts if part[0] not in (EXTERNAL, LOCATION))
+    return field(number, kept + field(RAW, os.urandom(size)))

@@ -379,3 +379,13 @@ def test_an_operator_without_inputs_is_one_line_or_a_size(asked, domain: str, na
         )
         assert code in (0, 1, 2)
         assert err.count("\n") == (1 if code else 0), err
+
+
+def test_python_reads_a_model_too(tmp_path) -> None:
+    from convcli import parse_network
+
+    path = tmp_path / "model.onnx"
+    path.write_bytes(real("lraspp_mobilenet_v3_large"))
+    network = parse_network(path, inputs={"input": (1, 3, 256, 320)})
+    assert TRUTH["lraspp_mobilenet_v3_large"]["macs"] == network.total["macs"]
+    assert "/m/backbone/backbone.0/backbone.0.0/Conv" == network.layers[0]["name"]

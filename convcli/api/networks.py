@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from convcli.networks.trace import trace
 from convcli.records import record
 
 FILES = (".toml", ".txt")
+MODELS = (".onnx",)
 
 
 @record
@@ -33,13 +34,15 @@ class Network:
     warnings: tuple[str, ...] = ()
 
 
-def parse_network(source: str | os.PathLike[str]) -> Network:
+def parse_network(source: str | os.PathLike[str], *, inputs: Mapping[str, Sequence[int]] | None = None) -> Network:
     """Read a network in the layer notation, with the sizes and costs of every layer.
 
     Parameters
     ----------
     source : str or path
-        The input and a word for each layer, or the name of a file (.txt, .toml) that holds them.
+        The input and a word for each layer, or the name of a file (.txt, .toml) that holds them, or of an ONNX model.
+    inputs : mapping of str to sequence of int, optional
+        Sizes of the inputs that a model leaves open, by name: ``{"input": (1, 3, 224, 224)}``.
 
     Returns
     -------
@@ -60,13 +63,48 @@ def parse_network(source: str | os.PathLike[str]) -> Network:
     if not isinstance(source, (str, os.PathLike)):
         raise UsageError(f"{type(source).__name__} is no notation and no name of a file", where="source")
     text = os.fspath(source)
+    if _is_model(text):
+        return _model(text, inputs or {})
+    if inputs:
+        raise UsageError("is for ONNX models; in words the input comes first: 3@224x224", where="inputs")
     is_file = not isinstance(source, str) or (text.endswith(FILES) and len(text.split()) == 1)
     design = _read(text) if is_file else _parsed(text)
     if design.input is None:
         raise UsageError("says no input; add one, such as 3@224x224", "shape", where=text if is_file else None)
     traced = trace(design.network, design.input, design.settings.rules())
-    told = listing_dict(Listing(traced, Convention()))
+    return _told(listing_dict(Listing(traced, Convention())))
+
+
+def _told(told: Mapping[str, Any]) -> Network:
+    """What the commands tell, as a value."""
     return Network(told["input"], tuple(told["layers"]), told["total"], tuple(told["warnings"]))
+
+
+def _is_model(text: str) -> bool:
+    """True for the name of a file that is called an ONNX model, or is one."""
+    from convcli.networks.onnx.model import is_onnx
+
+    if text.lower().endswith(MODELS):
+        return True
+    try:
+        with Path(text).open("rb") as stream:
+            return is_onnx(stream.read(3))
+    except (OSError, ValueError):
+        return False
+
+
+def _model(path: str, inputs: Mapping[str, Sequence[int]]) -> Network:
+    """An ONNX model on its inputs."""
+    from convcli.networks.onnx.graph import Asked, graph_of
+    from convcli.networks.onnx.model import read_model
+    from convcli.networks.told.graphs import GraphListing
+
+    try:
+        model = read_model(path)
+    except OSError as error:
+        raise ConvError(error.strerror or "cannot be read", "not-found", where=path) from None
+    sizes = {name: tuple(map(int, size)) for name, size in inputs.items()}
+    return _told(GraphListing(graph_of(model, Asked(sizes)), Convention()).as_dict(with_algorithms=False))
 
 
 def _parsed(text: str) -> Design:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from math import prod
 from typing import Any
 
-from convcli.networks.onnx.call import Call, Numbers, Value
+from convcli.networks.onnx.call import Call, Numbers, Unknown, Value
 from convcli.networks.onnx.model import BOOL, FLOAT, FLOATING, MAXIMUM_FOLDED
 
 LARGEST_NUMBER = 2**64
@@ -26,12 +26,7 @@ def folded(call: Call, sizes: Sequence[tuple[int, ...] | None]) -> list[Numbers 
         return [None] * len(sizes)
     try:
         numbers = fold(call, first)
-    except (
-        ArithmeticError,
-        ValueError,
-        TypeError,
-        IndexError,
-    ):  # numbers no shape has: of weights, or of a damaged file
+    except (Unknown, ArithmeticError, ValueError, TypeError, IndexError):  # numbers that no shape has
         numbers = None
     if numbers is not None and (len(numbers) != prod(first) or not all(map(is_small, numbers))):
         numbers = None
