@@ -3,6 +3,7 @@
 import pytest
 
 from convcli.errors import UsageError
+from convcli.networks.advice import advice
 from convcli.networks.costs import Convention, costs, together
 from convcli.networks.network import Network, Shape
 from convcli.networks.notation import parse
@@ -120,6 +121,43 @@ def test_a_list_runs_in_the_order_printed_only_where_that_is_asked_for() -> None
     with pytest.raises(UsageError, match="line 2, layer 1: ModuleList a does not say in which order its parts run"):
         read_printout(printed)
     assert 6 == read_printout(printed, assume_order=True).network.size()
+
+
+AVERAGE = "Sequential(\n  (0): AvgPool2d(kernel_size=2, stride=2, padding=0)\n)"
+
+
+@pytest.mark.parametrize(("size", "matters"), [(8, False), (9, True)])
+def test_a_ceil_mode_that_is_not_printed_is_warned_of_where_it_matters(size: int, matters: bool) -> None:
+    lines = advice(trace(read_printout(AVERAGE).network, Shape(1, (size, size))))
+    assert matters == any("ceil_mode" in line for line in lines)
+    typed = advice(trace(parse("AvgPool2d(2)"), Shape(1, (size, size))))
+    assert not any("ceil_mode" in line for line in typed)
+
+
+def test_a_linear_layer_behind_an_image_says_what_is_not_printed() -> None:
+    printed = """\
+Sequential(
+  (0): Conv2d(3, 16, kernel_size=(3, 3), stride=(1, 1))
+  (1): Linear(in_features=16, out_features=10, bias=True)
+)
+"""
+    with pytest.raises(UsageError, match=r"line 3, layer 2: .*a global pooling is not printed"):
+        trace(read_printout(printed).network, Shape(3, (8, 8)))
+
+
+@pytest.mark.parametrize(
+    "name", ["DeformConv2d", "StdConv2d", "BlurPool2d", "LPPool2d", "MaxPool2dSame", "LinearAttention"]
+)
+def test_a_module_that_makes_other_sizes_is_not_suggested(name: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        read_printout(f"Sequential(\n  (0): {name}(3, 8, kernel_size=(3, 3), stride=(2, 2))\n)")
+    assert "did you mean" not in str(caught.value)
+
+
+def test_a_slope_that_runs_twice_is_no_two_layers() -> None:
+    """A PReLU that forward() calls twice has its parameters once: such a block is not taken for the known one."""
+    with pytest.raises(UsageError, match="the forward of BasicBlock 0 may branch"):
+        read_printout(BLOCK.replace("ReLU(inplace=True)", "PReLU(num_parameters=1)"))
 
 
 def test_a_wrapper_for_several_devices_changes_nothing() -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from convcli.geometry.sizes import Transposed
+import re
+
+from convcli.geometry.axis import Geometry
+from convcli.geometry.sizes import Transposed, ceil_output
 from convcli.networks.trace import Step, Trace
 
 NAMED = 3
@@ -52,7 +55,21 @@ def overlaps_unevenly(step: Step) -> bool:
     return any(isinstance(axis, Transposed) and axis.kernel % axis.stride for axis in step.applied.axes)
 
 
+def hides_ceil(step: Step) -> bool:
+    """True for a printed AvgPool of which ceil_mode, that it does not print, would change the size."""
+    if step.kind != "avg" or step.layer.ceil or not PRINTED_AVERAGE.match(step.layer.place.text):
+        return False
+    return any(isinstance(axis, Geometry) and ceil_output(axis) != axis.output for axis in step.applied.axes)
+
+
+PRINTED_AVERAGE = re.compile(r"AvgPool\dd\(kernel_size=.*, padding=[^=]*\)", re.ASCII)
+"""How PyTorch prints an average pooling; one that is typed says its ceil_mode."""
+
 QUESTIONS = (
+    (
+        "a printed AvgPool does not say its ceil_mode, False is taken: with ceil_mode=True it would make more",
+        hides_ceil,
+    ),
     ("columns at the end are never read (an odd size); --inputs lists the sizes that lose nothing", drops),
     ("SAME pads one side more here: padding k//2 makes the same size, but shifted by a pixel", shifts),
     ("the kernel is no multiple of the stride: outputs overlap unevenly (checkerboard)", overlaps_unevenly),

@@ -68,15 +68,21 @@ def apply(layer: Layer, shape: Shape, rules: Rules) -> Applied:
     kind = KINDS[layer.kind]
     if layer.unknown:
         raise wrong(layer.place, f"the {layer.unknown.replace('_', ' ')} is '?'; convcli shapes --want SIZE finds it")
-    arriving = shape.elements if kind.family == "fc" else shape.channels
-    if layer.inputs not in (None, arriving):
-        hint = "check the layer before, or whether this one is on a branch"
-        raise wrong(
-            layer.place, f"expects {layer.inputs} input channels, but {arriving} arrive ({shape}); {hint}", "shape"
-        )
+    check_inputs(layer, shape, kind.family)
     if not shape.spatial and kind.family in ("conv", "attn", "pool", "shape"):
         raise wrong(layer.place, f"{layer.kind} needs an image, but a vector of {shape} arrives", "shape")
     return kind.build(layer, shape, rules)
+
+
+def check_inputs(layer: Layer, shape: Shape, family: Family) -> None:
+    """Refuse other channels than the layer says it expects."""
+    arriving = shape.elements if family == "fc" else shape.channels
+    if layer.inputs in (None, arriving):
+        return
+    hint = "check the layer before, or whether this one is on a branch"
+    if family == "fc" and layer.inputs == shape.channels:
+        hint = "a global pooling is not printed, or not written: gap before it, or pw for each position alone"
+    raise wrong(layer.place, f"expects {layer.inputs} input channels, but {arriving} arrive ({shape}); {hint}", "shape")
 
 
 # --- layers with weights

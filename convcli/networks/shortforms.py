@@ -74,9 +74,23 @@ def signature(name: str, place: Place) -> Signature:
     found = MODULES.get(name) or LAYERS.get(name)
     if found:
         return found
-    from difflib import get_close_matches
-
-    known = [*MODULES, *LAYERS]
-    close = get_close_matches(name, known, n=1)
-    hint = f"did you mean {close[0]}?" if close else "write its layers in the notation, or id where it changes nothing"
+    close = next((known for known in (*MODULES, *LAYERS) if is_slip(name, known)), "")
+    hint = f"did you mean {close}?" if close else "write its layers in the notation, or id where it changes nothing"
     raise wrong(place, f"unknown module {name!r}; {hint}")
+
+
+def is_slip(name: str, known: str) -> bool:
+    """True where one letter is too many, missing, or another: a longer difference is another module (DeformConv2d).
+
+    >>> [is_slip(name, "Conv2d") for name in ("Conv2dd", "Cnv2d", "conv2d", "Conv2dSame", "DeformConv2d")]
+    [True, True, True, False, False]
+    """
+    if name.lower() == known.lower():
+        return True
+    start = next((i for i, (a, b) in enumerate(zip(name, known, strict=False)) if a != b), min(len(name), len(known)))
+    rests = (
+        (name[start + 1 :], known[start:]),
+        (name[start:], known[start + 1 :]),
+        (name[start + 1 :], known[start + 1 :]),
+    )
+    return any(a == b for a, b in rests)

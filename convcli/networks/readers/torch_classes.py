@@ -19,8 +19,9 @@ WRAPPERS = ("DataParallel", "DistributedDataParallel", "OptimizedModule")
 
 GROUPS = {
     "Act": frozenset(
-        "ReLU ReLU6 LeakyReLU ELU GELU SiLU Mish Hardswish Hardsigmoid Sigmoid Tanh Identity PReLU GELUTanh".split()
+        "ReLU ReLU6 LeakyReLU ELU GELU SiLU Mish Hardswish Hardsigmoid Sigmoid Tanh Identity GELUTanh".split()
     ),
+    # no PReLU among them: one that runs twice has its parameters once
     "Norm": frozenset("BatchNorm2d BatchNorm3d SyncBatchNorm FrozenBatchNorm2d GroupNorm Identity".split()),
     "Conv": frozenset("Conv2d Conv2dSame Conv3DSimple Conv3DNoTemporal Conv2Plus1D".split()),
     "NormAct": frozenset(("BatchNormAct2d",)),
