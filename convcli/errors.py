@@ -10,7 +10,7 @@ from __future__ import annotations
 CODES = frozenset(
     "not-found is-directory not-regular empty unknown-format corrupt too-large bomb memory disk-full permission exists "
     "codec-missing unsafe ambiguous empty-image kernel shape dtype interrupted "
-    "usage layer nan verify strict budget write-failed crashed changed unreachable".split()
+    "usage layer nan verify strict budget write-failed crashed changed unreachable unfinished".split()
 )
 
 LONGEST = 1000  # characters: a file may hold a word of a million, and an error is one line

@@ -6,7 +6,7 @@ from convcli.formats import FORMATS, ReadOptions
 from convcli.image import Image, ImageInfo
 
 COUNTS = {"grey": 1, "grey+alpha": 2, "rgb": 3, "rgb+alpha": 4, "cmyk": 4}
-WRITTEN = [entry for entry in FORMATS.values() if entry.dtypes]
+WRITTEN = [entry for entry in FORMATS.values() if entry.dtypes and not entry.folder]
 ALL_SAMPLES = tuple(COUNTS)
 
 

@@ -61,7 +61,7 @@ def pictures():
     for name, entry in FORMATS.items():
         for kind, image in (("grey", grey), ("colour", colour), ("volume", volume)):
             named = entry.module != "npy" or image is grey  # arrays do not say what their dimensions are
-            if named and entry.dtypes and holds(entry, image.info):
+            if named and entry.dtypes and not entry.folder and holds(entry, image.info):
                 found[f"{kind} {name}{(entry.suffixes or ('.tif',))[0]}"] = encode(image, name)
     for compression in ("deflate", "lzw", "zstd"):
         found[f"{compression}.tif"] = encode(colour, "tiff", WriteOptions(compression=compression))

@@ -21,7 +21,9 @@ from convcli.runs import one
 from convcli.runs.many import sync_folders
 
 GREY = np.random.default_rng(0).integers(0, 256, (48, 64), dtype=np.uint8)
-WRITABLE = [name for name, entry in FORMATS.items() if entry.dtypes and (entry.samples != ("rgb",))]
+WRITABLE = [
+    name for name, entry in FORMATS.items() if entry.dtypes and not entry.folder and (entry.samples != ("rgb",))
+]
 
 
 @pytest.fixture

@@ -75,7 +75,7 @@ def test_a_folder_is_an_image_of_a_format_that_has_folders(tmp_path, monkeypatch
     assert ("is-directory", str(folder)) == (refused.value.code, refused.value.where)
 
     monkeypatch.setitem(sys.modules, "convcli.formats.banded", BANDED)
-    monkeypatch.setitem(FORMATS, "banded", Format("banded", "bands", "banded", (), dtypes=(), mark="bands.txt"))
+    monkeypatch.setitem(FORMATS, "banded", Format("banded", "bands", "banded", (), dtypes=(), marks=("bands.txt",)))
 
     assert ((7, 5), "banded") == (probe(folder).shape, probe(folder).format)
     np.testing.assert_array_equal(data, read(folder).data, strict=True)
@@ -96,7 +96,7 @@ def test_a_part_of_a_folder_is_a_regular_file_in_it(part, code, words, tmp_path,
     (tmp_path / "secret").write_bytes(bytes(3))
     os.mkfifo(folder / "pipe")
     monkeypatch.setitem(sys.modules, "convcli.formats.banded", BANDED)
-    monkeypatch.setitem(FORMATS, "banded", Format("banded", "bands", "banded", (), dtypes=(), mark="bands.txt"))
+    monkeypatch.setitem(FORMATS, "banded", Format("banded", "bands", "banded", (), dtypes=(), marks=("bands.txt",)))
     with pytest.raises(ConvError, match=words) as refused:
         read(folder)
     assert code == refused.value.code

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 
+import zarrs
 from command import InProcess
 from convcli.errors import ConvError
 from convcli.formats import FORMATS, ReadOptions, encode, left_out, probe, read, remarks
@@ -102,8 +103,10 @@ def test_every_kind_is_in_the_result_or_named_as_lost_read_at_once_or_by_windows
             assert said is None or target.read_bytes() == (tmp_path / f"second{ending}").read_bytes()
 
 
-def test_every_kind_of_the_table_is_said_by_some_file():
+def test_every_kind_of_the_table_is_said_by_some_file(tmp_path):
     images = [probe(SAYING[kind][name]()) for kind, name in SOURCES if name != "nifti"]
+    more = {"attributes": {"sample": "liver"}, "ome": {"omero": {"channels": [zarrs.CHANNEL]}}}
+    images.append(probe(zarrs.image(tmp_path / "in.ome.zarr", [np.zeros((9, 9), np.uint8)], axes="yx", **more)))
     pytest.importorskip("nibabel", reason="nibabel is not installed (pip install '.[nifti]')")
     images.append(probe(SAYING["spacing"]["nifti"]()))
     assert [] == [kind.name for kind in KINDS if not any(kind.found(info) for info in images)]

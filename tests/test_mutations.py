@@ -40,7 +40,11 @@ def test_damage_is_the_same_every_time_and_seldom_none():
 
 def test_every_format_is_damaged():
     names = " ".join(mutations.contents("pictures"))
-    assert [] == [name for name, entry in mutations.FORMATS.items() if entry.dtypes and f" {name}" not in names]
+    assert [] == [
+        name
+        for name, entry in mutations.FORMATS.items()
+        if entry.dtypes and not entry.folder and f" {name}" not in names
+    ]
 
 
 def test_what_a_reader_may_not_do_is_told(tmp_path, monkeypatch):

@@ -190,6 +190,8 @@ def finished(info: ImageInfo, source: Source, options: ReadOptions) -> ImageInfo
     entry = FORMATS[info.format]
     if entry.load().single:
         check_series(options.series, 1)
+    if options.level and not entry.load().layered:
+        raise ConvError(f"has no level {options.level}: {entry.title} holds one resolution", "ambiguous")
     info = with_axes(info, options.axes, alpha=options.alpha)
     info = upright(info) if options.auto_orient else info
     info = with_missing(info, options.missing)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Literal, Protocol
 
 from convcli.errors import UsageError
 from convcli.formats.source import Source
@@ -23,7 +23,8 @@ class ReadOptions:
     declare; `series` picks one image of several; `auto_orient` turns the picture upright; `axes` names the dimensions;
     `missing` is the value of samples that nobody measured: the one that the file declares, none, or a number; `spacing`
     holds, in place of what the file says, the distance between samples along all spatial axes, or along the last ones;
-    `alpha` says that the last of samples is an opacity where the file, an array, says nothing of them.
+    `alpha` says that the last of samples is an opacity where the file, an array, says nothing of them; `level` is one
+    of several resolutions, from the finest, 0.
     """
 
     lenient: bool = False
@@ -34,6 +35,7 @@ class ReadOptions:
     missing: float | Literal["declared", "none"] = "declared"
     spacing: tuple[tuple[float, str], ...] = ()
     alpha: bool = False
+    level: int = 0
 
 
 @record
@@ -42,12 +44,22 @@ class WriteOptions:
 
     `png` is one of `PNG_SETTINGS`; `quality` (1 to 100) is JPEG's and WebP's: by default that of the source, else 95
     for JPEG and lossless for WebP; `compression`, one of `COMPRESSIONS`, is TIFF's: by default that of the source, else
-    none. Anything else is a UsageError.
+    none. Zarr has ways of its own by default; `chunks` and `shards` are samples along its last axes, empty for those of
+    the source or usual ones, and `levels` how many resolutions it gets. Anything else is a UsageError.
     """
 
     png: str = "fast"
     quality: int | None = None
     compression: str | None = None
+    chunks: tuple[int, ...] = ()
+    shards: tuple[int, ...] = ()
+    levels: int | None = None
+
+    @property
+    def cutting(self) -> str:
+        """The option, if any was given, that says how an output of many objects is cut."""
+        given = {"--chunks": self.chunks, "--shards": self.shards, "--levels": self.levels}
+        return next((option for option, value in given.items() if value), "")
 
     def __post_init__(self) -> None:
         if self.png not in PNG_SETTINGS:
@@ -60,6 +72,13 @@ class WriteOptions:
 
 Windows = tuple[ImageInfo, PixelSource]
 """An image and its pixels, which are had window by window."""
+
+
+class Opening(Protocol):
+    """Where pixels are, not open: a value that can be pickled."""
+
+    def opened(self) -> AbstractContextManager[PixelSource]:
+        """The pixels, until the end of the block."""
 
 
 @contextmanager
@@ -115,7 +134,11 @@ class FormatModule:
     `check` refuses, before any work, what the line of the format in the table does not (ConvError: dtype, shape);
     `remarks` tells, before any work, what changes beside the pixels; `place` names the column of `formats.kinds` that
     an image's metadata go to. Files of a format that is `single` hold one image, and the module asks no number of it;
-    one that `scales` keeps the line that makes measurements of samples.
+    one that `scales` keeps the line that makes measurements of samples; one that is `layered` knows several
+    resolutions.
+
+    `opening` gives the pixels as a value that travels to other processes, which open them there without looking for
+    what they are; None where a name is all that travels.
     """
 
     probe: Callable[[Source, ReadOptions], ImageInfo]
@@ -130,4 +153,6 @@ class FormatModule:
     place: Callable[[ImageInfo, str], str] = own_place
     single: bool = False
     scales: bool = False
+    layered: bool = False
+    opening: Callable[[Source, ReadOptions], Opening] | None = None
     whole: str = "its files are only decoded as a whole"

@@ -131,6 +131,26 @@ def nifti_of(info: ImageInfo) -> str:
     return f"NIfTI's {', '.join(says)}" if says else ""
 
 
+def displayed_of(info: ImageInfo) -> str:
+    """How viewers show the channels of an OME-Zarr."""
+    return "OME-Zarr's colours and windows of channels" if zarr_of(info, "omero") else ""
+
+
+def attributes_of(info: ImageInfo) -> str:
+    """What else the attributes of a Zarr say."""
+    return "attributes of the Zarr" if zarr_of(info, "attributes") else ""
+
+
+def zarr_of(info: ImageInfo, name: str) -> Any:
+    """Something that an image has from a Zarr."""
+    return vars(info.metadata["zarr"])[name] if "zarr" in info.metadata else None
+
+
+def other_omero(info: ImageInfo, _place: str) -> str:
+    """Why viewers are told nothing of channels."""
+    return "it describes other channels" if info.size("C") != zarr_of(info, "channels") else ""
+
+
 def missing_of(info: ImageInfo) -> str:
     """The value that marks missing samples, where a TIFF declared one."""
     return (
@@ -258,8 +278,8 @@ KINDS = (
         "comments", has("comments", "comments"), frozenset({"tiff", "png", "jpeg", "gif", "pnm"}), metadata.long_comment
     ),
     Kind("resolution", resolution_of, everywhere(*EXIFS, "bmp", "nifti"), coarse, minor=True),
-    Kind("spacing", spacing_of, everywhere(*EXIFS, "bmp", "nifti"), beyond_resolution),
-    Kind("names of the dimensions", axes_of, everywhere("nifti", *PICTURES), minor=True),
+    Kind("spacing", spacing_of, everywhere(*EXIFS, "bmp", "nifti", "ome-zarr"), beyond_resolution),
+    Kind("names of the dimensions", axes_of, everywhere("nifti", "zarr", "ome-zarr", *PICTURES), minor=True),
     Kind("background", has("background", "background colour"), frozenset({"png"}), coloured),
     Kind("gamma and primaries", colour_of, frozenset({"png"})),
     Kind("texts", texts_of, frozenset({"png"})),
@@ -290,6 +310,8 @@ KINDS = (
     Kind("colour calibration", tagged(COLOURS, "white point and primaries"), everywhere()),
     Kind("inks", tagged(INKS, "names of inks"), everywhere()),
     Kind("NIfTI's header", nifti_of, frozenset({"nifti"})),
+    Kind("display of OME-Zarr", displayed_of, frozenset({"ome-zarr"}), other_omero),
+    Kind("attributes of Zarr", attributes_of, frozenset({"zarr", "ome-zarr"}), minor=True),
     Kind("largest value", maximum_of, frozenset({"pnm"})),
     Kind("white as 0", white_of, everywhere(*PICTURES)),
     Kind("colours multiplied by opacity", multiplied_of, everywhere(*PICTURES)),

@@ -20,6 +20,7 @@ INTEGERS = ("uint8", "uint16")
 NUMBERS = tuple(SAMPLES)
 HELD_BY_NIFTI = tuple(name for name in NUMBERS if name != "float16")
 GREY, COLOUR = ("grey",), ("grey", "rgb")
+ZARR = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".convcli-unfinished")
 TRANSPARENT = ("grey", "grey+alpha", "rgb", "rgb+alpha")
 
 
@@ -27,7 +28,8 @@ class Format(NamedTuple):
     """A file format: the module that reads and writes it, how it is recognised, and what it holds.
 
     `magic` matches the first bytes; `samples` is empty where an image of any dimensions is held; `side` is the largest
-    width and height. A format without `dtypes` is read only. A folder is of a format if it has a file called `mark`.
+    width and height. A format without `dtypes` is read only. A folder is of a format if it has a file called as one of
+    its `marks`; a format of `folder`s is written as many objects in one, which a URL may name, too.
     """
 
     name: str
@@ -38,7 +40,8 @@ class Format(NamedTuple):
     dtypes: tuple[str, ...] = NUMBERS
     samples: tuple[str, ...] = ()
     side: int = 2**31 - 1
-    mark: str = ""
+    marks: tuple[str, ...] = ()
+    folder: bool = False
 
     def load(self) -> FormatModule:
         """What the format's module gives; it is imported when it is first needed."""
@@ -86,6 +89,8 @@ FORMATS = {
         Format("nifti-gz", "compressed NIfTI", "nifti.whole", (".nii.gz",), rb"\x1f\x8b", HELD_BY_NIFTI),
         Format("npy", "NumPy array", "npy", (".npy",), rb"\x93NUMPY"),
         Format("npz", "NumPy archive", "npy", (".npz",), rb"PK\x03\x04"),
+        Format("zarr", "Zarr", "zarr.whole", (".zarr",), marks=ZARR, folder=True),
+        Format("ome-zarr", "OME-Zarr", "zarr.whole", (".ome.zarr",), folder=True),
     )
 }
 
@@ -111,7 +116,7 @@ def recognised(source: Source) -> Format:
 def of_folder(source: Source) -> Format:
     """The format whose mark lies in a folder; there is no other image in one."""
     for entry in FORMATS.values():
-        if entry.mark and source.has(entry.mark):
+        if any(map(source.has, entry.marks)):
             return entry
     raise ConvError(*FOLDER)
 

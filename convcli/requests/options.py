@@ -96,7 +96,7 @@ def png_words() -> Iterable[str]:
 
 
 def compression_words() -> Iterable[str]:
-    """The compressions of TIFF."""
+    """The compressions of TIFF and Zarr."""
     from convcli.formats.contract import COMPRESSIONS
 
     return COMPRESSIONS
@@ -280,8 +280,19 @@ class FileOptions(Options):
         Option(
             metavar="NAME",
             words=compression_words,
-            help="TIFF compression: none, deflate, lzw, zstd; default as the input.",
+            help="TIFF and Zarr compression: none, deflate, lzw (TIFF), zstd; default as the input.",
         ),
+    ] = None
+    chunks: Annotated[
+        str,
+        Option(metavar="[Z,]Y,X", help="Chunks of a Zarr output, in samples; default as the input, or 32,64,64."),
+    ] = ""
+    shards: Annotated[
+        str, Option(metavar="[Z,]Y,X", help="Shards of a Zarr output, of whole chunks; one task writes each.")
+    ] = ""
+    levels: Annotated[
+        int | None,
+        Option(min=1, metavar="N", help="Resolutions of an OME-Zarr output; default as the input, or down to 256."),
     ] = None
     axes: Annotated[str | None, Option(metavar="LETTERS", help="Axes of the input, such as CYX or TZCYX.")] = None
     spacing: Annotated[

@@ -123,7 +123,14 @@ def build_batch(
             spacing=parse_spacing(files.spacing),
             alpha=bool(samples.alpha),
         ),
-        writing=WriteOptions(png=files.png, quality=files.quality, compression=files.compression),
+        writing=WriteOptions(
+            png=files.png,
+            quality=files.quality,
+            compression=files.compression,
+            chunks=parse_cut(files.chunks, "--chunks"),
+            shards=parse_cut(files.shards, "--shards"),
+            levels=files.levels,
+        ),
         limits=Limits(run.method, run.threads, parse_bytes(run.memory, "--memory")),
         verify=run.verify,
         strict=run.strict,
@@ -146,6 +153,18 @@ def build_batch(
         scheduler=run.scheduler,
         fields=fields,
     )
+
+
+def parse_cut(text: str, option: str) -> tuple[int, ...]:
+    """Samples along the last axes, as a user writes them.
+
+    >>> parse_cut("32,64,64", "--chunks"), parse_cut("256x512x512", "--shards"), parse_cut("", "--chunks")
+    ((32, 64, 64), (256, 512, 512), ())
+    """
+    parts = re.split("[,x]", text.replace(" ", "")) if text else []
+    if any(not re.fullmatch("[1-9][0-9]{0,8}", part) for part in parts):
+        raise UsageError(f"{text!r} is not a list of sizes; write Z,Y,X as in 32,64,64", where=option)
+    return tuple(map(int, parts))
 
 
 def parse_missing(text: str | None) -> float | Literal["declared", "none"]:

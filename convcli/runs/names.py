@@ -17,6 +17,7 @@ from convcli.errors import ConvError, UsageError
 from convcli.formats import FORMATS
 from convcli.formats.atomic import destination, is_special, output_place, try_output
 from convcli.formats.failures import told
+from convcli.formats.table import by_suffix
 from convcli.stores.address import Address, is_remote, local_name
 from convcli.streams import STREAM, read_input
 
@@ -37,14 +38,24 @@ def output_names(inputs: Sequence[Input], output: str, fields: Mapping[str, str]
         names = [STREAM] * len(inputs)
     elif FIELD.search(output):
         names = [fill(output, one, index, fields) for index, one in enumerate(inputs)]
-    elif output.endswith("/"):
+    elif output.endswith("/") and not names_folder(output):
         names = [os.path.join(output, one.folder, _in_folder(one.name, suffix)) for one in inputs]  # noqa: PTH118 -- as typed
-    elif not is_remote(output) and Path(output).is_dir():
+    elif not is_remote(output) and Path(output).is_dir() and not names_folder(output):
         raise ConvError("is a folder; end it in '/' to write into it", "is-directory", where=output)
     else:
-        names = [output] * len(inputs)
+        names = [output.rstrip("/") if names_folder(output) else output] * len(inputs)
     refuse_collisions([one.name for one in inputs], names)
     return names
+
+
+def names_folder(output: str) -> bool:
+    """Whether a name is that of an output of many objects, which is a folder.
+
+    >>> names_folder("out.ome.zarr"), names_folder("out.tif"), names_folder("out.zarr/")
+    (True, False, True)
+    """
+    entry = by_suffix(output.rstrip("/"))
+    return entry is not None and entry.folder
 
 
 def outer_folder(output: str) -> str:
@@ -55,7 +66,7 @@ def outer_folder(output: str) -> str:
     """
     field = FIELD.search(output)
     if field is None:
-        return os.path.dirname(output) if output.endswith("/") else ""  # noqa: PTH120 -- "/" alone is itself
+        return os.path.dirname(output) if output.endswith("/") and not names_folder(output) else ""  # noqa: PTH120 -- "/" alone is itself
     return os.path.dirname(output[: field.start()]) or "."  # noqa: PTH120
 
 

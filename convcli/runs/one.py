@@ -87,15 +87,21 @@ def process(operation: Operation, settings: Settings, source: str, target: str) 
             notes += _before_work(after, target, format_, settings)
             minor = left_out(format_, after)
             after = replace(after, format=format_.name)
-            if target != STREAM and not settings.explain:
+            if format_.folder:
+                check_folder(source, target, settings)
+            elif target != STREAM and not settings.explain:
                 check_target(source, target, settings.sources, force=settings.force, in_place=settings.in_place)
         report = Report(source, target, before=info, after=after, work=work, remarks=minor)
         if settings.explain or settings.dry_run:
             return replace(report, warnings=info.notes + notes, status="skipped")
         assert format_ is not None
-        with placed_at(target, settings) as place:
-            course = Course(content, place, format_, settings, info, work, notes, progress)
-            (counts, times_taken, warnings), whole = course.run()
+        if format_.folder:
+            course = Course(content, Path(target), format_, settings, info, work, notes, progress)
+            (counts, times_taken, warnings), whole = course.by_boxes(target)
+        else:
+            with placed_at(target, settings) as place:
+                course = Course(content, place, format_, settings, info, work, notes, progress)
+                (counts, times_taken, warnings), whole = course.run()
         return replace(
             report,
             times={**times_taken, "total": perf_counter() - started},
@@ -134,6 +140,19 @@ class Course(NamedTuple):
         if isinstance(done, str):
             return self.at_once(), (done,)
         return done, () if self.is_written_by_windows else (f"{self.format.title} is not written row by row",)
+
+    def by_boxes(self, target: str) -> tuple[Outcome, tuple[str, ...]]:
+        """Compute and write an output of many objects, each from what it needs of the source."""
+        from convcli.runs.levels import made_here, opening_of, passes_to
+
+        settings, limits = self.settings, self.settings.limits
+        source = opening_of(self.content, self.before, self.work, settings.reading)
+        made = passes_to(target, self.format, source, self.work, settings.writing, limits, settings.verify)
+        if settings.strict:
+            self.warnings(self.before, Counts())
+        counts, busy = made_here(made, limits, self.progress)
+        self.content.check()
+        return (counts, busy, self.warnings(self.before, counts)), made.whole
 
     def at_once(self) -> Outcome:
         """Read everything, compute everything, write everything."""
@@ -235,6 +254,18 @@ class Course(NamedTuple):
         return found
 
 
+def check_folder(source: str, target: str, settings: Settings) -> None:
+    """Refuse an output of many objects that cannot be made, before any work."""
+    from convcli.runs.levels import check_output
+
+    if settings.in_place:
+        raise UsageError("an output of many objects is not made in place of its input; use -o", where="--in-place")
+    if target == STREAM:
+        raise UsageError("a Zarr is a folder, and no stream; use -o NAME.ome.zarr", where=STREAM)
+    if not (settings.explain or settings.dry_run):
+        check_output(source, target, force=settings.force)
+
+
 def is_stream(target: str) -> bool:
     """True for standard output, and for a pipe or device whose name tells no format."""
     return target == STREAM or (not is_url(target) and is_special(Path(target)) and not Path(target).suffix)
@@ -250,6 +281,8 @@ def _output_format(target: str, info: ImageInfo, settings: Settings) -> Format |
 
 def _before_work(after: ImageInfo, target: str, format_: Format, settings: Settings) -> tuple[str, ...]:
     """Refuse a result that the format cannot hold; what else will change on writing."""
+    if not format_.folder and (option := settings.writing.cutting):
+        raise UsageError(f"cuts outputs of many objects, such as .ome.zarr; {format_.title} is one file", where=option)
     try:
         check_writable(format_, after)
     except ConvError as error:

@@ -1,0 +1,203 @@
+"""An output of many objects, each a box of an image: what is to be done for it, pass by pass.
+
+The first pass is what was asked for; each of the next makes a coarser level of the one before, read back from where
+it was written. Sources that can be read in any boxes are; others are in memory as a whole.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from convcli.engine.boxes import Boxed, boxes_of, run_boxes
+from convcli.engine.samples import Counts
+from convcli.engine.workers import core_count
+from convcli.errors import ConvError
+from convcli.formats import FORMATS, ReadOptions, read, windows
+from convcli.formats.source import Source
+from convcli.formats.zarr.output import Output, planned
+from convcli.formats.zarr.replacing import check_place, emptied
+from convcli.image import Grid, ImageInfo, PixelSource, Spans
+from convcli.operations.halved import Coarser
+from convcli.operations.operation import Limits, Work
+from convcli.records import record
+from convcli.stores.address import is_remote
+from convcli.stores.failures import changed
+from convcli.stores.store import MARK, store_at
+
+if TYPE_CHECKING:
+    from convcli.engine.boxes import Opening
+    from convcli.formats import Format, WriteOptions
+    from convcli.runs.progress import Progress
+
+Array = np.ndarray[Any, Any]
+SMALL = 2**25
+"""Bytes of an image that is read as a whole where its file has no boxes of its own."""
+
+
+@record
+class Named:
+    """The pixels of a file by its name; those of whole rows, of which any box is cut."""
+
+    name: str
+    options: ReadOptions
+    info: ImageInfo
+
+    @contextmanager
+    def opened(self) -> Iterator[PixelSource]:
+        """The pixels. Raises ConvError: changed, where it is another image now."""
+        with windows(self.name, options=self.options) as found:
+            if found is None or found[0].bare != self.info:
+                raise changed(self.name)
+            yield Rows(found[1], self.info)
+
+
+@record(eq=False)
+class Rows:
+    """A source of whole rows, of which any box is cut."""
+
+    source: PixelSource
+    info: ImageInfo
+
+    @property
+    def grid(self) -> Grid:
+        """Rows."""
+        return self.source.grid
+
+    def read(self, spans: Spans, out: Array) -> None:
+        """Fill `out` with a box."""
+        rows = self.info.axes.index("Y") + 1
+        whole = tuple((0, size) for size in self.info.shape[rows:])
+        if spans[rows:] == whole:
+            self.source.read(spans, out)
+            return
+        wide = (*spans[:rows], *whole)
+        pixels = np.empty([stop - start for start, stop in wide], out.dtype)
+        self.source.read(wide, pixels)
+        part: tuple[Any, ...] = (..., *(slice(*span) for span in spans[rows:]))
+        out[...] = pixels[part]
+
+
+@record(eq=False)
+class Held:
+    """Pixels in memory."""
+
+    data: Array
+
+    @property
+    def grid(self) -> Grid:
+        """Any cuts."""
+        return Grid((1,) * self.data.ndim)
+
+    @contextmanager
+    def opened(self) -> Iterator[PixelSource]:
+        """Themselves."""
+        yield self
+
+    def read(self, spans: Spans, out: Array) -> None:
+        """Fill `out` with a box."""
+        out[...] = self.data[tuple(slice(*span) for span in spans)]
+
+
+class Passes(NamedTuple):
+    """What is to be done for an output, and why its source is in memory as a whole, if it is."""
+
+    passes: tuple[Boxed, ...]
+    output: Output
+    whole: tuple[str, ...]
+
+
+def passes_to(
+    target: str, format_: Format, source: tuple[Opening[PixelSource], str], work: Work, options: WriteOptions,
+    limits: Limits, verify: int = 0,
+) -> Passes:  # fmt: skip
+    """The passes from a source, and why it is in memory if it is, to an output."""
+    opening, whole = source
+    output = planned(work.after, format_.name, store_at(target.rstrip("/")), options, limits.memory)
+    passes = [Boxed(work.stages, opening, output.opening(0), verify)]
+    info = work.after
+    for number, placed in enumerate(output.levels[1:], 1):
+        coarser = Coarser.by(placed.factors).on(info, limits)
+        passes.append(Boxed(coarser.stages, output.opening(number - 1), output.opening(number), verify))
+        info = coarser.after
+    return Passes(tuple(passes), output, (whole,) if whole else ())
+
+
+def opening_of(content: Source, info: ImageInfo, work: Work, options: ReadOptions) -> tuple[Opening[PixelSource], str]:
+    """The pixels of a source as a value; and the reason why they are in memory, if they are and are many."""
+    module = FORMATS[info.format].load()
+    if module.opening is not None:
+        return module.opening(content, options), ""
+    reason = unfit(content, info, work, options)
+    if reason or info.nbytes < SMALL:
+        image = read(content, options=options)
+        if image.info.bare != info.bare:
+            raise changed(content.name)
+        return Held(image.data), reason if info.nbytes >= SMALL else ""
+    return Named(content.name, options, info.bare), ""
+
+
+def unfit(content: Source, info: ImageInfo, work: Work, options: ReadOptions) -> str:
+    """Why boxes of a file cannot be read by its name; "" where they can."""
+    if content.in_memory:
+        return "what comes through a pipe is read as a whole"
+    if not work.streams:
+        return "its columns lie before its rows"
+    with windows(content, options=options) as found:
+        if found is None:
+            return FORMATS[info.format].load().whole
+        return "its rows are decoded one after the other" if found[1].grid.in_order else ""
+
+
+def identity(content: Source, info: ImageInfo) -> str:
+    """What tells an input from others, and from itself once it has changed."""
+    seen = content.seen
+    stamp = "" if seen is None or content.is_folder else f"{seen.st_size} {seen.st_mtime_ns}"
+    said = info.metadata if content.is_folder else ""
+    return f"{content.name} {stamp} {info.shape} {info.dtype} {info.axes} {said}"
+
+
+def check_output(source: str, target: str, *, force: bool) -> None:
+    """Refuse an output that is there, or that lies in an input, before any work. Raises ConvError: exists, unsafe."""
+    if not is_remote(target) and not is_remote(source):
+        mine, other = (os.path.realpath(name) for name in (target, source))
+        if mine == other or mine.startswith(other + "/") or other.startswith(mine + "/"):
+            raise ConvError(
+                "is the input, or lies in it; a Zarr is not replaced in place: write elsewhere", "exists", where=target
+            )
+        outer = Path(mine).parent
+        if not outer.is_dir():
+            raise ConvError(f"the folder {str(outer)!r} does not exist", "not-found", where=target)
+    check_place(store_at(target.rstrip("/")), target, force=force)
+
+
+def made_here(made: Passes, limits: Limits, progress: Progress) -> tuple[Counts, dict[str, float]]:
+    """Run all passes by threads of this process; what was clipped, and the seconds by phase, of all threads."""
+    store, total = made.output.store, Counts()
+    busy = dict.fromkeys(("read", "compute", "write"), 0.0)
+    store.put(MARK, b"{}")
+    emptied(store)
+    for number, job in enumerate(made.passes):
+        with job.target.opened() as target:
+            boxes = boxes_of(job.stages, target.grid)
+        progress.enter("computing" if not number else f"level {number}", prod(boxes.shape))
+        run = partial(run_boxes, job, memory=limits.memory, threads=limits.threads or core_count())
+        spread = None
+        if job.last.rescaled:
+            ends = [(done.low, done.high) for done in run(boxes)]
+            spread = min(low for low, _ in ends), max(high for _, high in ends)
+        for done in run(boxes, progress=progress.add, spread=spread):
+            if not number:
+                total.add(done.counts)
+            for phase, seconds in done.seconds.items():
+                busy[phase] += seconds
+    made.output.finish()
+    store.delete(MARK)
+    return total, busy
