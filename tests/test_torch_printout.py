@@ -181,7 +181,8 @@ def test_a_single_module_is_a_model() -> None:
 @pytest.mark.parametrize(
     ("printed", "expected"),
     [
-        ("Net(\n  (0): Blub(3)\n)", "line 2, layer 1: unknown module 'Blub'; "),
+        ("Sequential(\n  (0): Blub(3)\n)", "line 2, layer 1: unknown module 'Blub'; "),
+        ("Net(\n  (a): ReLU()\n)", "line 1, layer 1: the forward of Net may branch; export it: "),
         (
             "Sequential(\n  (0): ReLU()\n  (1): MultiheadAttention()\n)",
             "line 3, layer 2: unknown module 'MultiheadAttention'",

@@ -130,6 +130,7 @@ KNOWN: dict[str, tuple[Forward, ...]] = {
     "InvertedResidual": (
         Forward("conv:Sequential", shortcut=True),
         Forward("block:Sequential", shortcut=True),
+        Forward("branch1:Sequential branch2:Sequential", "halves"),
         Forward(EXPANDING, shortcut=True),
     ),
     "_InvertedResidual": (Forward("layers:Sequential", shortcut=True),),
@@ -152,6 +153,13 @@ KNOWN: dict[str, tuple[Forward, ...]] = {
             "squeeze:Conv2d squeeze_activation:Act expand1x1:Conv2d expand1x1_activation:Act expand3x3:Conv2d "
             "expand3x3_activation:Act",
             "squeeze squeeze_activation [ expand1x1 expand1x1_activation | expand3x3 expand3x3_activation ]",
+        ),
+    ),
+    "ShuffleNetV2": (
+        Forward(
+            "conv1:Sequential maxpool:MaxPool2d stage2:Sequential stage3:Sequential stage4:Sequential conv5:Sequential "
+            "fc:Linear",
+            "conv1 maxpool stage2 stage3 stage4 conv5 gap fc",
         ),
     ),
     "ConvNeXt": (Forward(CLASSIFIER),),
@@ -188,4 +196,4 @@ KNOWN: dict[str, tuple[Forward, ...]] = {
     "ClassifierHead": (Forward("global_pool:Pool drop:Drop fc:Head flatten:Identity"),),
     "ConvMlp": (Forward("fc1:Conv2d act1:Act drop:Drop fc2:Conv2d act2:Act"),),
 }
-"""Known classes; `dense` and `pixelwise` name the builders of `torch_order`."""
+"""Known classes; `dense`, `halves` and `pixelwise` name the builders of `torch_order`."""

@@ -72,13 +72,16 @@ class Reader:
     classes: dict[str, None] = field(default_factory=dict)
 
     def model(self, part: Part) -> Network:
-        """The network of a whole model: a wrapper with one part has nothing to put in order."""
+        """The network of a whole model: one that only holds a Sequential has nothing to put in order."""
         while part.kind in WRAPPERS and len(part.parts) == 1:
             part = replace(part.inner[0], path="")
-        if len(part.parts) == 1 and not self.forward_of(part) and part.kind not in LISTS:
-            self.wrapper = part.kind
-            return self.chained(part)
-        return self.network(part)
+        if len(part.parts) != 1 or self.assumes or self.forward_of(part) or part.kind in (*FUSED, *LISTS):
+            return self.network(part)
+        network = self.chained(part)
+        if part.parts[0].kind not in CHAINS or part.kind in KNOWN:
+            raise refused(part)
+        self.wrapper = part.kind
+        return network
 
     def network(self, part: Part) -> Network:
         """The network of one module."""
@@ -223,8 +226,24 @@ def at_each_pixel(unit: Unit) -> Unit:
     return unit
 
 
+def halves_block(reader: Reader, part: Part) -> Network:
+    """ShuffleNet V2: one half of the channels passes, or both branches read all; then the channels are shuffled."""
+    first, second = (reader.network(each) for each in part.inner)
+    half = next((layer.inputs for layer in second.words() if layer.inputs), None)
+    if first.units or not half:
+        return joined_and_shuffled((first, second), part)
+    keeps, works = (Layer("slice", span=span, place=part.place) for span in ((0, half), (half, 2 * half)))
+    return joined_and_shuffled((Network((keeps,)), Network((works, *second.units))), part)
+
+
+def joined_and_shuffled(branches: tuple[Network, Network], part: Part) -> Network:
+    """Two branches one behind the other, their channels in turns."""
+    return Network((Branches("concat", branches, part.place), Layer("cshuffle", (2,), place=part.place)))
+
+
 BUILDERS: Mapping[str, Callable[[Reader, Part], Network]] = {
     "dense": dense_block,
+    "halves": halves_block,
     "pixelwise": pixelwise_block,
 }
 """What the text of a `Forward` may name instead."""
