@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import field
 from math import isfinite
-from typing import Any
+from typing import Any, Protocol
 
 from convcli.errors import ConvError
 from convcli.image import ImageInfo
@@ -23,6 +23,20 @@ UNPLANNED: dict[str, Any] = {
     "candidates": [],
 }
 """What the keys of a plan hold where there is none."""
+
+
+class Told(Protocol):
+    """What there is to say more of a run, under a key of its own."""
+
+    @property
+    def key(self) -> str:
+        """The key in JSON."""
+
+    def facts(self) -> dict[str, Any]:
+        """What JSON says."""
+
+    def rows(self) -> Iterator[tuple[str, str]]:
+        """What people are told: labels and texts."""
 
 
 @record
@@ -48,6 +62,7 @@ class Report:
     verified: int = 0
     remarks: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    more: tuple[Told, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """The keys that others rely on; none is ever renamed."""
@@ -72,6 +87,7 @@ class Report:
             "spacing": {"input": spacing(self.before), "output": spacing(self.after)},
             "remarks": [*(self.before.remarks if self.before else ()), *self.remarks],
             "warnings": list(self.warnings),
+            **{told.key: told.facts() for told in self.more},
         }
 
     def rows(self) -> Iterator[tuple[str, str]]:
@@ -83,6 +99,8 @@ class Report:
             yield from (("", remark) for remark in self.remarks)
         if self.work:
             yield from self.work.rows()
+        for told in self.more:
+            yield from told.rows()
         if self.times:
             yield "time", time_line(self)
             yield "samples", samples_line(self)

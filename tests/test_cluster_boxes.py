@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from itertools import count
@@ -57,21 +58,22 @@ class Files:
         self.passes = tuple(passes)
         self.boxes = [len(boxes_of(each.stages, Grid(BLOCK))) for each in passes]
 
-    def job(self, identity="one", finish=None):
+    def job(self, identity="one", finish=None, vacant=None):
         """The job, which notes what is called."""
         return ChunkedJob(
             self.passes,
             tuple(each.target for each in self.passes),
             LocalStore(str(self.folder / "out")),
             identity,
+            vacant or (lambda: self.events.append("vacant")),
             lambda: self.events.append("begin"),
-            finish or (lambda: self.events.append("finish")),
+            finish or (lambda _counts: self.events.append("finish")),
         )
 
-    def run(self, job=None, asked="a", **changes):
+    def run(self, job=None, asked="a", progress=None, **changes):
         """What was done, with a journal of our own."""
         terms = {"journal": str(self.folder / "journal"), "quiet": True, "threads": 2, "memory": 2**28}
-        return run_chunked(job or self.job(), Terms(asked, **terms | changes), Progress("in"))
+        return run_chunked(job or self.job(), Terms(asked, **terms | changes), progress or Progress("in"))
 
     def check(self):
         """Refuse an output that is not the whole's."""
@@ -132,8 +134,10 @@ def test_threads_make_the_whole(tmp_path, name, dtype):
 def test_workers_make_the_whole(tmp_path, dask, name):
     pytest.importorskip("distributed")
     files = Files(tmp_path, correlate(**FILTERS[name]))
-    tally = files.run(scheduler=dask.address)
+    progress = Progress("in")
+    tally = files.run(scheduler=dask.address, progress=progress)
     files.check()
+    assert re.search(r"shards/s, 2 workers$", progress.text)
     assert (sum(files.boxes), files.counts, 0) == (tally.made, tally.counts, tally.lost)
     assert 2 == len(tally.shares)
     assert set(tally.shares) == set(tally.peaks)
@@ -259,7 +263,7 @@ def test_a_store_that_refuses_nobody_needs_force(files, capsys):
 
 
 def test_an_error_leaves_the_output_marked_and_says_what_goes_on(files, capsys):
-    def fail():
+    def fail(_counts):
         raise ConvError("no", "permission")
 
     with pytest.raises(ConvError, match="no"):

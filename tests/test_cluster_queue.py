@@ -152,6 +152,14 @@ def test_workers_that_would_compute_something_else_are_refused(dask, package, th
         check_alike("here", versions)
 
 
+def test_workers_of_different_processors_are_told_of(capsys):
+    clusters.check_processors("here", {"a": "avx2", "b": "avx2"})
+    assert "" == capsys.readouterr().err
+    clusters.check_processors("here", {"a": "avx2", "b": "none", "c": "avx2"})
+    said = "workers compute by different instructions (2 by avx2, 1 by none): last bits of floats may differ"
+    assert f"convcli: 'here': {said}\n" == capsys.readouterr().err
+
+
 def test_processes_here_are_reached_by_loopback_alone_and_end_with_the_block():
     with cluster_at("local:2") as cluster:
         assert 2 == cluster.threads

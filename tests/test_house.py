@@ -45,6 +45,7 @@ MAY_IMPORT = {
     "runs": {
         *("__init__", "engine", "folders", "formats", "image", "operations", "planner", "report", "signals", "stores"),
         *("streams", "tables"),
+        *("machine", "native"),
     },
     "report": {"image", "machine", "operations", "streams", "tables"},
     "operations": {"engine", "filters", "geometry", "image", "kernels", "machine", "methods", "planner", "tables"},

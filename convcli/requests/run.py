@@ -137,6 +137,9 @@ def build_batch(
         quiet=report.quiet,
         explain=report.explain,
         dry_run=run.dry_run,
+        scheduler=run.scheduler,
+        resume=run.resume,
+        journal=run.journal,
     )
     output = local_name(files.output)
     return Batch(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from convcli import __version__
 from convcli.engine.boxes import Boxed, Done, Opening, boxes_of, checksum, run_boxes, run_one
 from convcli.engine.memory import empty
+from convcli.engine.samples import Counts
 from convcli.engine.workers import core_count, run_all
 from convcli.errors import ConvError
 from convcli.formats.failures import local_path
@@ -45,16 +46,17 @@ class ChunkedJob:
     """What is to be done for an output: passes one after the other, the next of what the one before wrote.
 
     `back` reads what each pass writes. `store` is the output's root. `identity` tells the input from others, and from
-    itself when it has changed. `begin` empties what is there but the mark; `finish` makes the output one that readers
-    take for whole.
+    itself when it has changed. `vacant` raises where anything is there; `begin` removes that, but the mark; `finish`
+    hears what was clipped and makes the output one that readers take for whole.
     """
 
     passes: tuple[Boxed, ...]
     back: tuple[Opening[PixelSource], ...]
     store: Store
     identity: str
+    vacant: Callable[[], object]
     begin: Callable[[], object]
-    finish: Callable[[], object]
+    finish: Callable[[Counts], object]
 
     @property
     def common(self) -> Common:
@@ -114,10 +116,13 @@ class Threads:
         while errand and errand.known:
             known.append(errand)
             errand = next(waiting, None)
+        missing = []
         with ThreadPoolExecutor(self.count, "convcli check") as pool:
-            fits = list(pool.map(partial(is_there, common), known))
-        yield from ((one, None, HERE) for one, fit in zip(known, fits, strict=True) if fit)
-        missing = [one for one, fit in zip(known, fits, strict=True) if not fit]
+            for one, fits in zip(known, pool.map(partial(is_there, common), known), strict=True):
+                if fits:
+                    yield one, None, HERE
+                else:
+                    missing.append(one)
         todo = (one.box for one in chain(missing, [errand] if errand else [], waiting))
         job = common[0][first.number]
         for done in run_boxes(job, todo, memory=self.memory, threads=self.count, spread=first.spread):
@@ -170,25 +175,26 @@ def run_chunked(job: ChunkedJob, terms: Terms, progress: Progress) -> Tally:
     mark = fingerprint((__version__, terms.asked, job.identity, job.store.name, shapes(job)))
     path = local_path(terms.journal) if terms.journal else shards_path(mark)
     about = {"output": job.store.name, "input": job.identity, "version": __version__, "fingerprint": mark}
-    tally = Tally()
-    with hands(terms, tally, progress) as found:
-        resume = bool(terms.resume)
-        with (
-            claimed(job.store, mark, resume=resume, force=terms.force) as changing,
-            shard_journal(path, about, resume=resume) as journal,
-            told_at_end(job, tally, terms),
-        ):
-            changing()
-            if not resume:
-                job.begin()
-            elif not journal.written:
-                say(f"convcli: {job.store.name!r}: no journal of it is here; every shard is made again")
-            course = Course(job, terms, found, journal, tally, progress)
-            for number in range(len(job.passes)):
-                course.run(number)
-            job.finish()
-            job.store.delete(MARK)
-            tally.finished = True
+    tally, resume = Tally(), bool(terms.resume)
+    if resume and not terms.force and not path.exists() and not job.store.has(MARK):
+        job.vacant()  # what nobody knows of is not ours to go on with
+    with (
+        hands(terms, tally, progress) as found,
+        claimed(job.store, mark, resume=resume, force=terms.force) as changing,
+        shard_journal(path, about, resume=resume) as journal,
+        told_at_end(job, tally, terms),
+    ):
+        changing()
+        if not resume:
+            job.begin()
+        elif not journal.written:
+            say(f"convcli: {job.store.name!r}: no journal of it is here; every shard is made again")
+        course = Course(job, terms, found, journal, tally, progress)
+        for number in range(len(job.passes)):
+            course.run(number)
+        job.finish(tally.counts)
+        job.store.delete(MARK)
+        tally.finished = True
     return tally
 
 

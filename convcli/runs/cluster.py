@@ -217,6 +217,7 @@ def cluster_at(where: str) -> Iterator[Cluster]:
             arguments = {"address": stack.enter_context(processes_here(arguments["local"]))}
         client = stack.enter_context(connected(where, arguments))
         check_alike(where, client.get_versions(packages=list(ALIKE)))
+        check_processors(where, client.run(instructions))
         watch = Watch(client)
         stack.callback(watch.end)
         if not watch.workers:
@@ -302,6 +303,21 @@ def check_alike(where: str, versions: Mapping[str, Any]) -> None:
                 has = f"has {package} {leading(theirs, 3)}" if theirs else f"has no {package}"
                 message = f"the worker {address} {has}, and this process {leading(ours[package], 3)}"
                 raise ConvError(f"{message}; install the same there", "usage", where=where)
+
+
+def instructions() -> str:
+    """The best instructions that the compiled loops have in this process; none without the loops."""
+    from convcli import native
+
+    return native.INSTRUCTIONS[-1] if native.AVAILABLE else "none"
+
+
+def check_processors(where: str, found: Mapping[str, str]) -> None:
+    """Say where workers do not all compute by the same instructions: sums may be rounded otherwise then."""
+    kinds = Counter(found.values())
+    if len(kinds) > 1:
+        told = ", ".join(f"{count:,} by {kind}" for kind, count in sorted(kinds.items()))
+        say(f"convcli: {where!r}: workers compute by different instructions ({told}): last bits of floats may differ")
 
 
 def leading(version: str | None, parts: int) -> str | None:

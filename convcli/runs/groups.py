@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import field
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from convcli.errors import ConvError, UsageError
+from convcli.errors import ConvError
 from convcli.operations.operation import Operation
 from convcli.records import record, replace
 from convcli.report import failure
@@ -17,7 +16,6 @@ from convcli.runs.answers import Answer, answered, as_told, shown
 from convcli.runs.journal import state
 from convcli.runs.one import Settings, process
 from convcli.stores.address import is_url
-from convcli.streams import STREAM
 
 if TYPE_CHECKING:
     from convcli.runs.cluster import Cluster
@@ -68,13 +66,6 @@ def treated(common: Common, file: File) -> Answer:
     return answered(report, shown(report, common.wanted))
 
 
-def anywhere(name: str) -> str:
-    """A name that means the same to every process on a file system that all share."""
-    if name == STREAM:
-        raise UsageError("workers cannot read or write the standard streams of this process; name files", where=name)
-    return name if is_url(name) else os.path.abspath(name)  # noqa: PTH100 -- links stay
-
-
 def group_size(files: int, threads: int) -> int:
     """How many files are a task, so that each thread has several tasks.
 
@@ -115,7 +106,8 @@ class Groups:
 
 def run_groups(cluster: Cluster, common: Common, files: Sequence[File], size: int) -> Generator[Answer]:
     """An answer for each file, in their order, by the workers of a cluster."""
-    settings = replace(common.settings, limits=replace(common.settings.limits, threads=1), sources=frozenset())
+    limits = replace(common.settings.limits, threads=1)
+    settings = replace(common.settings, limits=limits, sources=frozenset(), scheduler="", resume="", journal="")
     early: dict[int, Answer] = {}
     order, groups = iter(files), Groups(iter(files), size)
     coming = next(order, None)

@@ -7,19 +7,17 @@ it was written. Sources that can be read in any boxes are; others are in memory 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from convcli.engine.boxes import Boxed, boxes_of, run_boxes
+from convcli.engine.boxes import Boxed
 from convcli.engine.samples import Counts
-from convcli.engine.workers import core_count
-from convcli.errors import ConvError
+from convcli.errors import ConvError, UsageError
 from convcli.formats import FORMATS, ReadOptions, read, windows
 from convcli.formats.source import Source
 from convcli.formats.zarr.output import Output, planned
@@ -27,15 +25,16 @@ from convcli.formats.zarr.replacing import check_place, emptied
 from convcli.image import Grid, ImageInfo, PixelSource, Spans
 from convcli.operations.halved import Coarser
 from convcli.operations.operation import Limits, Work
-from convcli.records import record
+from convcli.records import record, replace
+from convcli.runs.chunked import ChunkedJob
+from convcli.runs.names import anywhere
 from convcli.stores.address import is_remote
 from convcli.stores.failures import changed
-from convcli.stores.store import MARK, store_at
+from convcli.stores.store import store_at
 
 if TYPE_CHECKING:
     from convcli.engine.boxes import Opening
     from convcli.formats import Format, WriteOptions
-    from convcli.runs.progress import Progress
 
 Array = np.ndarray[Any, Any]
 SMALL = 2**25
@@ -178,26 +177,29 @@ def check_output(source: str, target: str, *, force: bool) -> None:
     check_place(store_at(target.rstrip("/")), target, force=force)
 
 
-def made_here(made: Passes, limits: Limits, progress: Progress) -> tuple[Counts, dict[str, float]]:
-    """Run all passes by threads of this process; what was clipped, and the seconds by phase, of all threads."""
-    store, total = made.output.store, Counts()
-    busy = dict.fromkeys(("read", "compute", "write"), 0.0)
-    store.put(MARK, b"{}")
-    emptied(store)
-    for number, job in enumerate(made.passes):
-        with job.target.opened() as target:
-            boxes = boxes_of(job.stages, target.grid)
-        progress.enter("computing" if not number else f"level {number}", prod(boxes.shape))
-        run = partial(run_boxes, job, memory=limits.memory, threads=limits.threads or core_count())
-        spread = None
-        if job.last.rescaled:
-            ends = [(done.low, done.high) for done in run(boxes)]
-            spread = min(low for low, _ in ends), max(high for _, high in ends)
-        for done in run(boxes, progress=progress.add, spread=spread):
-            if not number:
-                total.add(done.counts)
-            for phase, seconds in done.seconds.items():
-                busy[phase] += seconds
-    made.output.finish()
-    store.delete(MARK)
-    return total, busy
+def job_of(made: Passes, content: Source, info: ImageInfo, finished: Callable[[Counts], object]) -> ChunkedJob:
+    """The passes as a job. What is `finished` hears what was clipped, before the output becomes one for readers."""
+    output = made.output
+
+    def finish(counts: Counts) -> None:
+        finished(counts)
+        output.finish()
+
+    return ChunkedJob(
+        made.passes,
+        tuple(output.opening(number) for number in range(len(made.passes))),
+        output.store,
+        identity(content, info),
+        partial(check_place, output.store, output.store.name, force=False),
+        partial(emptied, output.store),
+        finish,
+    )
+
+
+def sent(source: tuple[Opening[PixelSource], str]) -> tuple[Opening[PixelSource], str]:
+    """A source as workers of a cluster can open it. Raises UsageError where it would have to be sent as a whole."""
+    opening, reason = source
+    if isinstance(opening, Held) and opening.data.nbytes >= SMALL:
+        way = "make a Zarr of it first: convcli conv2d INPUT -k identity -o FILE.zarr"
+        raise UsageError(f"{reason}, and workers need boxes of it; {way}", where="--scheduler")
+    return (replace(opening, name=anywhere(opening.name)) if isinstance(opening, Named) else opening), reason

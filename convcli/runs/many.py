@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from convcli import __version__
 from convcli.engine.workers import core_count
 from convcli.errors import ConvError, UsageError
-from convcli.formats import atomic_output, format_for
+from convcli.formats import FORMATS, atomic_output, format_for
 from convcli.formats.atomic import open_folder, output_place, sync_folder
 from convcli.formats.failures import local_path, told
 from convcli.formats.source import memory
@@ -28,9 +28,11 @@ from convcli.runs.answers import Answer, answered, as_told, shown
 from convcli.runs.names import (
     FileId,
     Input,
+    anywhere,
     check_input,
     check_target,
     file_id,
+    names_folder,
     outer_folder,
     output_names,
     place_named,
@@ -75,7 +77,12 @@ class Batch:
     @property
     def many(self) -> bool:
         """True where a line for each failure and a summary say enough: for several inputs, or with a journal."""
-        return len(self.inputs) > 1 or bool(self.resume or self.journal)
+        return len(self.inputs) > 1 or (bool(self.resume or self.journal) and not self.makes_folders)
+
+    @property
+    def makes_folders(self) -> bool:
+        """Whether outputs are folders of many objects, each filled by all hands: those are made one after the other."""
+        return names_folder(self.output) or bool(self.settings.format and FORMATS[self.settings.format].folder)
 
     @cached_property
     def names(self) -> list[str]:
@@ -117,6 +124,9 @@ class Run:
         if not self.batch.many:
             yield self.answer(0)
             return
+        if self.batch.makes_folders and self.batch.makes_files:
+            yield from map(self.answer, range(len(self.targets)))
+            return
         if self.batch.scheduler and self.batch.makes_files:
             yield from self.by_cluster()
             return
@@ -131,7 +141,7 @@ class Run:
     def by_cluster(self) -> Generator[Answer]:
         """The same by the workers of a cluster, each at some files at a time."""
         from convcli.runs.cluster import cluster_at
-        from convcli.runs.groups import Common, File, anywhere, group_size, run_groups
+        from convcli.runs.groups import Common, File, group_size, run_groups
 
         pairs = [
             (anywhere(source), anywhere(target)) for source, target in zip(self.batch.names, self.targets, strict=True)
@@ -288,12 +298,14 @@ def settled(operation: Operation, batch: Batch) -> Run:
     settings = replace(batch.settings, sources=batch.sources)
     if not batch.many:
         return Run(operation, batch, settings, targets)
-    jobs = min(batch.jobs or affordable_jobs(batch), len(batch.inputs))
+    jobs = 1 if batch.makes_folders else min(batch.jobs or affordable_jobs(batch), len(batch.inputs))
     limits = settings.limits
     shared = replace(limits, threads=limits.threads or max(1, core_count() // jobs), memory=limits.memory // jobs)
     # Workers say nothing; their answers do. Folders are synced once: for each file it would take as long as its own.
     settings = replace(settings, limits=shared, quiet=True, synced=False)
-    if not batch.makes_files:
+    if batch.makes_folders and batch.journal:
+        raise UsageError("is for one output, and these are several; leave it out", where="--journal")
+    if not batch.makes_files or batch.makes_folders:
         return Run(operation, batch, settings, targets, jobs)
     return journaled(Run(operation, batch, settings, targets, jobs))
 
@@ -310,7 +322,7 @@ def check_shared(batch: Batch) -> None:
     if not batch.makes_files:
         return
     check_installed()
-    if not batch.many:
+    if not (batch.many or batch.makes_folders):
         way = "write to a .zarr, which workers fill together, or leave --scheduler out"
         raise UsageError(f"one image into one file is the work of one process; {way}", where="--scheduler")
 

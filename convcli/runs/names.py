@@ -18,7 +18,7 @@ from convcli.formats import FORMATS
 from convcli.formats.atomic import destination, is_special, output_place, try_output
 from convcli.formats.failures import told
 from convcli.formats.table import by_suffix
-from convcli.stores.address import Address, is_remote, local_name
+from convcli.stores.address import Address, is_remote, is_url, local_name
 from convcli.streams import STREAM, read_input
 
 FIELD = re.compile(r"\{(\w*)\}")
@@ -130,6 +130,13 @@ def place_named(name: str) -> str:
     if name == STREAM:
         return name
     return Address.of(name).url if is_remote(name) else os.path.realpath(name)
+
+
+def anywhere(name: str) -> str:
+    """A name that means the same to every process on a file system that all share; the standard streams have none."""
+    if name == STREAM:
+        raise UsageError("workers cannot read or write the standard streams of this process; name files", where=name)
+    return name if is_url(name) else os.path.abspath(name)  # noqa: PTH100 -- links stay
 
 
 FileId = tuple[int, int] | str

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import field
 from pathlib import Path
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from convcli.engine.samples import Counts
 from convcli.errors import ConvError, UsageError
@@ -47,6 +47,11 @@ from convcli.stores.address import is_url
 from convcli.stores.failures import changed
 from convcli.streams import STREAM, binary_output, read_input
 
+if TYPE_CHECKING:
+    from convcli.runs.forecast import Forecast
+    from convcli.runs.levels import Passes
+    from convcli.runs.tally import Tally
+
 LONG = 2**25
 """Bytes of pixels, read and written, from which reading, computing and writing overlap."""
 
@@ -56,6 +61,7 @@ class Settings:
     """How every input is treated. `sources` are the files that a run reads, which no output may replace unasked.
 
     The name of an output is on the disk when it is done if it is to be `synced`; else a batch sees to that at its end.
+    `scheduler`, `resume` and `journal` are for outputs that are made in boxes.
     """
 
     format: str = ""
@@ -71,6 +77,9 @@ class Settings:
     dry_run: bool = False
     sources: frozenset[FileId] = frozenset()
     synced: bool = True
+    scheduler: str = ""
+    resume: str = ""
+    journal: str = ""
 
 
 def process(operation: Operation, settings: Settings, source: str, target: str) -> Report:
@@ -92,15 +101,21 @@ def process(operation: Operation, settings: Settings, source: str, target: str) 
             elif target != STREAM and not settings.explain:
                 check_target(source, target, settings.sources, force=settings.force, in_place=settings.in_place)
         report = Report(source, target, before=info, after=after, work=work, remarks=minor)
+        folder = (
+            format_
+            and format_.folder
+            and Course(operation, content, Path(target), format_, settings, info, work, notes, progress)
+        )
         if settings.explain or settings.dry_run:
-            return replace(report, warnings=info.notes + notes, status="skipped")
+            more = (folder.forecast(target),) if folder and settings.scheduler else ()
+            return replace(report, warnings=info.notes + notes, status="skipped", more=more)
         assert format_ is not None
-        if format_.folder:
-            course = Course(content, Path(target), format_, settings, info, work, notes, progress)
-            (counts, times_taken, warnings), whole = course.by_boxes(target)
+        if folder:
+            (counts, times_taken, warnings), whole, tally = folder.by_boxes(target)
+            report = replace(report, more=(tally,))
         else:
             with placed_at(target, settings) as place:
-                course = Course(content, place, format_, settings, info, work, notes, progress)
+                course = Course(operation, content, place, format_, settings, info, work, notes, progress)
                 (counts, times_taken, warnings), whole = course.run()
         return replace(
             report,
@@ -123,6 +138,7 @@ Outcome = tuple[Counts, dict[str, float], tuple[str, ...]]
 class Course(NamedTuple):
     """Work on its way from an image's content to a target; `notes` are known before."""
 
+    operation: Operation
     content: Source
     target: Target
     format: Format
@@ -141,18 +157,49 @@ class Course(NamedTuple):
             return self.at_once(), (done,)
         return done, () if self.is_written_by_windows else (f"{self.format.title} is not written row by row",)
 
-    def by_boxes(self, target: str) -> tuple[Outcome, tuple[str, ...]]:
+    def by_boxes(self, target: str) -> tuple[Outcome, tuple[str, ...], Tally]:
         """Compute and write an output of many objects, each from what it needs of the source."""
-        from convcli.runs.levels import made_here, opening_of, passes_to
+        from convcli.runs.chunked import Terms, run_chunked
+        from convcli.runs.levels import job_of
 
         settings, limits = self.settings, self.settings.limits
-        source = opening_of(self.content, self.before, self.work, settings.reading)
-        made = passes_to(target, self.format, source, self.work, settings.writing, limits, settings.verify)
+        made = self.passes(target)
         if settings.strict:
             self.warnings(self.before, Counts())
-        counts, busy = made_here(made, limits, self.progress)
-        self.content.check()
-        return (counts, busy, self.warnings(self.before, counts)), made.whole
+
+        def finished(counts: Counts) -> None:
+            self.content.check()
+            self.warnings(self.before, counts)
+
+        plans = [(plan.method, plan.itemsize, plan.tile) for plan in self.work.plans]
+        asked = (self.operation, settings.format, settings.reading, settings.writing, limits.method, plans)
+        terms = Terms(
+            asked,
+            settings.scheduler,
+            settings.resume,
+            settings.journal,
+            settings.force,
+            settings.quiet,
+            limits.threads,
+            limits.memory,
+        )
+        tally = run_chunked(job_of(made, self.content, self.before, finished), terms, self.progress)
+        return (tally.counts, tally.busy, self.warnings(self.before, tally.counts)), made.whole, tally
+
+    def passes(self, target: str) -> Passes:
+        """What is to be done for an output of many objects."""
+        from convcli.runs.levels import opening_of, passes_to, sent
+
+        settings = self.settings
+        source = opening_of(self.content, self.before, self.work, settings.reading)
+        source = sent(source) if settings.scheduler else source
+        return passes_to(target, self.format, source, self.work, settings.writing, settings.limits, settings.verify)
+
+    def forecast(self, target: str) -> Forecast:
+        """What such an output would take on a cluster."""
+        from convcli.runs.forecast import forecast
+
+        return forecast(self.passes(target).passes, self.settings.limits.memory)
 
     def at_once(self) -> Outcome:
         """Read everything, compute everything, write everything."""
@@ -263,7 +310,7 @@ def check_folder(source: str, target: str, settings: Settings) -> None:
     if target == STREAM:
         raise UsageError("a Zarr is a folder, and no stream; use -o NAME.ome.zarr", where=STREAM)
     if not (settings.explain or settings.dry_run):
-        check_output(source, target, force=settings.force)
+        check_output(source, target, force=settings.force or bool(settings.resume))
 
 
 def is_stream(target: str) -> bool:

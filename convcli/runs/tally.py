@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import field
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from convcli.engine.samples import Counts
 from convcli.numerals import seconds
@@ -68,6 +68,7 @@ class Tally:
     peaks: Mapping[str, int] = field(default_factory=dict)
     lost: int = 0
     finished: bool = False
+    key: ClassVar[str] = "shards"
     started: float = field(default_factory=perf_counter)
 
     def add(self, done: Done, worker: str, *, again: bool, counted: bool) -> None:

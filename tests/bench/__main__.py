@@ -21,7 +21,7 @@ for variable in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
 
 from convcli.machine import processor  # noqa: E402 -- after the environment is set
 from tests import bench  # noqa: E402
-from tests.bench import batches, cliffs, commands, engine, regret, steps, upsampling, volumes  # noqa: E402
+from tests.bench import batches, cliffs, commands, engine, regret, scale, steps, upsampling, volumes  # noqa: E402
 from tests.bench.turns import Measured, markdown_row  # noqa: E402
 
 PARTS = {
@@ -33,6 +33,7 @@ PARTS = {
     "regret": regret.rows,
     "cliffs": cliffs.rows,
     "batches": batches.rows,
+    "scale": scale.rows,
 }
 """Each yields measured jobs, or lines that are tables already."""
 README = Path(__file__).parents[2] / "README.md"
