@@ -111,13 +111,18 @@ def test_taps_larger_than_a_tile_are_refused():
 
 
 @pytest.mark.parametrize("size", [(31, 31), (20, 5), (2, 30), (101, 90)])
-@pytest.mark.parametrize("picture", ["gradient", "dark", "counts", "mask", "blob", "denormal", "overflow"])
+@pytest.mark.parametrize(
+    "picture", ["gradient", "dark", "corner", "speck", "black", "counts", "mask", "blob", "denormal", "overflow"]
+)
 def test_every_output_of_a_pair_of_tiles_keeps_the_promise_whichever_way_it_is_settled(size, picture):
     rng = np.random.default_rng(sum(size))
     image = 1 + rng.random((330, 290))
     image *= {
         "gradient": 10.0 ** (-np.arange(290) / 9),
         "dark": np.where(np.arange(290) < 100, 1, 1e-4 * (np.arange(330) < 200)[:, None]),
+        "corner": np.where(np.hypot(*(np.mgrid[:330, :290] - 90)) < 50, 1e-4, 1),
+        "speck": np.where(np.hypot(*(np.mgrid[:330, :290] - 70)) < 60, 1e-37 * (rng.random(image.shape) < 1e-3), 1),
+        "black": np.where(np.arange(290) < 70, 0, 1),
         "counts": rng.poisson(0.01, image.shape),
         "mask": np.hypot(*(np.mgrid[:330, :290] - 150)) < 90,
         "blob": np.exp(-(((np.mgrid[:330, :290] - 150) / 12) ** 2).sum(axis=0)),
@@ -132,3 +137,15 @@ def test_every_output_of_a_pair_of_tiles_keeps_the_promise_whichever_way_it_is_s
         truth, reach = (window * taps).sum(), np.abs(window * taps).sum()
         assert abs(truth - found[y, x]) <= ACCURACY * reach + 1e-44 * taps.size
         assert reach or not found[y, x]
+
+
+@pytest.mark.parametrize("width", [5, 8, 9, 31])
+def test_dark_results_at_the_edge_of_a_narrow_image_keep_the_promise(width):
+    rng = np.random.default_rng(width)
+    image = (1 + rng.random((300, 30 + width))).astype(np.float32)
+    image[120:170] *= np.float32(1e-4)
+    taps = rng.random((31, 31)).astype(np.float32)
+    found = convolve(image, taps, padding="valid", method="fft", threads=1)
+    windows = np.lib.stride_tricks.sliding_window_view(image.astype(float), taps.shape)
+    truth = np.einsum("yxij,ij->yx", windows, taps)
+    assert (np.abs(found - truth) <= ACCURACY * truth).all()

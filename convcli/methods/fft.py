@@ -155,7 +155,7 @@ def prepare(taps: Array, problem: Problem) -> Fft | fourier.Fourier | Kept:
         of_transform(problem, one[0], wide[0], gain, values, yielded, rounding) for one, wide, gain in each
     )
     if isinstance(made, fourier.Fourier):  # which judges pair by pair
-        return replace(made, watches=tuple(promise.watch for promise in promises))
+        return replace(made, judged=tuple(promise.watch.judging() for promise in promises))
     return Kept(problem, made, promises)
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from convcli.machine import Machine
-    from convcli.native.spectra import Spectrum, Watch
+    from convcli.native.spectra import Spectrum
 
     Array = np.ndarray[Any, Any]
 
@@ -110,7 +110,7 @@ class Fourier(Prepared):
     problem: Problem
     shape: tuple[int, int]
     spectra: tuple[Spectrum, ...]
-    watches: tuple[Watch, ...] = ()
+    judged: tuple[tuple[Any, ...], ...] = ()
 
     def __call__(self, block: Array, out: Array) -> None:
         """Fill `out` (O, *tile) from `block` (I, *window)."""
@@ -123,7 +123,7 @@ class Fourier(Prepared):
         high, wide = (s * (n - 1) + 1 for n, s in zip(out.shape[1:], (down.stride, across.stride), strict=True))
         for number, spectrum in enumerate(self.spectra):
             target = out[number] if plain else np.empty((high, wide), np.float32)
-            pixels, watch = block[number // per_group], self.watches[number] if self.watches else None
-            spectrum.correlate(pixels, target, tile, watch)
+            pixels, judged = block[number // per_group], self.judged[number] if self.judged else ()
+            spectrum.correlate(pixels, target, tile, judged)
             if not plain:
                 out[number] = target[:: down.stride, :: across.stride]

@@ -49,37 +49,34 @@ struct plane {
 
 INLINE void correlate_tile_body(const struct float_tile *tile, const struct plane pixels[2], const struct plane results[2])
 {
-    float_correlate_pair(tile, pixels, results, NULL, NULL);
+    float_correlate_pair(tile, pixels, results, NULL);
 }
 INLINE void refine_tile_body(const struct double_tile *tile, const struct plane pixels[2], const struct plane results[2],
                              float below)
 {
-    double_correlate_pair(tile, pixels, results, &below, NULL);
+    double_correlate_pair(tile, pixels, results, &below);
 }
 
-INLINE void watch_tile_body(const struct float_tile *tile, const struct plane pixels[2], const struct plane results[2],
-                            struct float_seen *seen)
+/* A pair that is watched: first what it holds is seen, then results are held to the limit that follows. */
+INLINE void watch_pixels_body(const struct float_tile *tile, const struct plane pixels[2], const struct float_seen *seen)
 {
-    struct float_seen here = *seen; /* in registers: nothing else is written through it */
-    float_correlate_pair(tile, pixels, results, NULL, &here);
-    *seen = here;
+    float_forward_rows(tile, pixels, pixels + 1, NULL, seen);
 }
-
-/* The rows that no result is taken from, as long as the tile is as it was left. */
-INLINE void watch_rest_body(const struct float_tile *tile, struct float_seen *seen, ptrdiff_t row)
+INLINE void watch_results_body(const struct float_tile *tile, const struct plane results[2], const struct float_seen *seen)
 {
-    struct plane none = {NULL, 0, 0, 0};
-    float_backward_rows(tile, &none, &none, row / 8 * 8, tile->rows, seen);
+    float_filter_columns(tile);
+    float_backward_rows(tile, results, seen);
 }
+INLINE void watch_all_body(const struct float_tile *tile, float_bits *most) { *most = float_largest_of_all(tile); }
 
 VERSIONS(refine_tile,
          (const struct double_tile *tile, const struct plane pixels[2], const struct plane results[2], float below),
          (tile, pixels, results, below))
-VERSIONS(watch_tile,
-         (const struct float_tile *tile, const struct plane pixels[2], const struct plane results[2],
-          struct float_seen *seen),
-         (tile, pixels, results, seen))
-VERSIONS(watch_rest, (const struct float_tile *tile, struct float_seen *seen, ptrdiff_t row), (tile, seen, row))
+VERSIONS(watch_pixels, (const struct float_tile *tile, const struct plane pixels[2], const struct float_seen *seen),
+         (tile, pixels, seen))
+VERSIONS(watch_results, (const struct float_tile *tile, const struct plane results[2], const struct float_seen *seen),
+         (tile, results, seen))
+VERSIONS(watch_all, (const struct float_tile *tile, float_bits *most), (tile, most))
 VERSIONS(correlate_tile, (const struct float_tile *tile, const struct plane pixels[2], const struct plane results[2]),
          (tile, pixels, results))
 
@@ -168,7 +165,6 @@ static const char *check_strip(const struct job *job)
 static int filter_pair(const struct job *job, const struct float_tile *tile, const struct double_tile *fine,
                        const struct plane pixels[2], const struct plane results[2])
 {
-    struct float_seen seen = {.smallest = (float_bits){0} + NO_SIGN};
     if (job->fine) {
         refine(fine, pixels, results, &job->watch);
         return 1;
@@ -177,12 +173,7 @@ static int filter_pair(const struct job *job, const struct float_tile *tile, con
         correlate_tile(tile, pixels, results);
         return 1;
     }
-    int dark = 0;
-    guess(pixels, tile, &job->watch, &dark);
-    if (dark)
-        return 0;
-    watch_tile(tile, pixels, results, &seen);
-    return judge(tile, &seen, pixels, results, &job->watch);
+    return watch_pair(tile, pixels, results, &job->watch);
 }
 
 /* Pairs of tiles side by side. NULL, or what is wrong. */
@@ -268,10 +259,12 @@ static PyObject *correlate(PyObject *module, PyObject *args)
     struct job job = {0};
     struct watch *watch = &job.watch;
     (void)module;
-    if (!PyArg_ParseTuple(args, "OOOOnn(nn)p|O(dddddd)(ddd)(nnn)", &objects[PIXELS], &objects[KERNEL], &objects[MEMORY],
-                          &objects[RESULTS], &job.rows, &job.columns, &job.half, &job.wide, &job.fine, &objects[TAPS],
-                          &watch->random, &watch->sum, &watch->norm, &watch->ghost, &watch->tiny, &watch->part, &watch->left, &watch->least, &watch->most,
-                          &watch->few, &watch->high, &watch->wide))
+    if (!PyArg_ParseTuple(args, "OOOOnn(nn)p|O(ddddddd)(dn)((dn)(dn)(dn))(ddp)(nn)", &objects[PIXELS], &objects[KERNEL],
+                          &objects[MEMORY], &objects[RESULTS], &job.rows, &job.columns, &job.half, &job.wide, &job.fine,
+                          &objects[TAPS], &watch->random, &watch->sum, &watch->norm, &watch->ghost, &watch->tiny,
+                          &watch->part, &watch->total, &watch->second.left, &watch->second.few,
+                          &watch->every[0].left, &watch->every[0].few, &watch->every[1].left, &watch->every[1].few,
+                          &watch->every[2].left, &watch->every[2].few, &watch->least, &watch->most, &watch->unlike, &watch->high, &watch->wide))
         return NULL;
     job.watched = objects[TAPS] != NULL;
     if (job.half < 1 || job.wide < 1)

@@ -6,12 +6,24 @@
 
 enum { CELL = 8 };
 
+/* How many pixels of a window may be small, and the sum of the sizes of the taps without as many of the largest. */
+struct level {
+    double left;
+    ptrdiff_t few;
+};
+enum { LEVELS = 3 };
+
 /* What results are judged by: for the limit that they are to reach, factors of the root of the energy, of the largest
- * pixel, and again of the root, whichever of these is smaller; limits below which something may be lost; the sum of the
- * sizes of the taps without the `few` largest; the least of them; and the pixels that an output reads. */
+ * pixel, and of the root of the largest energy under the kernel or of the largest result, whichever of these is smaller;
+ * limits below which something may be lost; the sum of the taps; levels, the first of them of every second row, whichever
+ * of them is the first; the least and the largest size of the taps;
+ * whether they are so unlike that results are far smaller than all that they see; and the pixels that an output reads. */
 struct watch {
-    double random, sum, norm, ghost, tiny, part, left, least, most;
-    ptrdiff_t few, high, wide;
+    double random, sum, norm, ghost, tiny, part, total;
+    struct level second, every[LEVELS];
+    double least, most;
+    int unlike;
+    ptrdiff_t high, wide;
     const float *taps;
 };
 
@@ -20,6 +32,12 @@ static const double HUGE_LIMIT = 1e25, FINER = 0x1p-29;
 /* A stretch of a row as wide as the kernel is dark below this share of the largest pixel; a pair of which a quarter is
  * dark goes to float64 at once. It decides about time alone: float64 is right for any pair. */
 static const float DARK = 0.004f;
+/* Products that float64 takes the time of, for a value of a tile; the sides of kernels whose sums in float32 are exact
+ * enough, whatever they sum. */
+static const double DEAR = 200;
+/* Products from which on what a float32 loses of smaller ones is nothing. */
+static const double LOST = 1e-35;
+enum { LONG = 256 };
 
 typedef int32_t bits __attribute__((vector_size(CELL * sizeof(int32_t))));
 typedef int32_t bits_loose __attribute__((vector_size(CELL * sizeof(int32_t)), aligned(sizeof(int32_t))));
@@ -59,7 +77,7 @@ INLINE uint64_t small_in(const struct plane *plane, ptrdiff_t y, ptrdiff_t x, fl
     return columns == CELL ? packed(small) : packed(small) & (((uint64_t)1 << CELL * columns) - 1);
 }
 
-/* All those of a plane, row by row: columns of cells may fall into one set of the cache. */
+/* All those of a plane row by row: columns of cells may fall into one set of the cache. */
 INLINE void mark_small_body(const struct plane *plane, float limit, uint64_t *cells)
 {
     bits small[LONGEST / CELL];
@@ -77,19 +95,28 @@ INLINE void mark_small_body(const struct plane *plane, float limit, uint64_t *ce
 }
 VERSIONS(mark_small, (const struct plane *plane, float limit, uint64_t *cells), (plane, limit, cells))
 
-/* Sums of the marks in all cells before each. */
-INLINE void sum_cells_body(const uint64_t *cells, ptrdiff_t rows, ptrdiff_t columns, int32_t *sums)
+/* How many values do not reach a limit in all cells above and left of each, in every row or in every `step`th. */
+INLINE void count_small_body(const struct plane *plane, float limit, int step, int32_t *sums)
 {
+    ptrdiff_t columns = cells_of(plane->columns);
     memset(sums, 0, (size_t)(columns + 1) * sizeof *sums);
-    for (ptrdiff_t y = 0; y < rows; y++, sums += columns + 1) {
+    for (ptrdiff_t y = 0; y < plane->rows; y += CELL, sums += columns + 1) {
         int32_t *here = sums + columns + 1, run = 0;
+        ptrdiff_t rows = least_of(plane->rows - y, CELL);
         here[0] = 0;
-        for (ptrdiff_t x = 0; x < columns; x++)
-            here[x + 1] = sums[x + 1] + (run += __builtin_popcountll(*cells++));
+        for (ptrdiff_t x = 0; x < columns; x++) {
+            bits small = {0};
+            for (ptrdiff_t i = 0; i < rows; i += step)
+                small -= (float_vector)sizes_at(plane, y + i, x * CELL) < limit;
+            for (ptrdiff_t j = plane->columns - x * CELL; j < CELL; j++)
+                small[j] = 0;
+            for (int j = 0; j < CELL; j++)
+                run += small[j];
+            here[x + 1] = sums[x + 1] + run;
+        }
     }
 }
-VERSIONS(sum_cells, (const uint64_t *cells, ptrdiff_t rows, ptrdiff_t columns, int32_t *sums),
-         (cells, rows, columns, sums))
+VERSIONS(count_small, (const struct plane *plane, float limit, int step, int32_t *sums), (plane, limit, step, sums))
 
 /* The largest or the smallest of some floats without signs. */
 INLINE float extreme(bits of, int largest)
@@ -121,6 +148,14 @@ INLINE void find_range_body(const struct plane *plane, float below, float range[
 }
 VERSIONS(find_range, (const struct plane *plane, float below, float range[2]), (plane, below, range))
 
+/* The same of all in two planes. */
+static void find_ranges(const struct plane planes[2], float range[2])
+{
+    range[0] = INFINITY, range[1] = 0;
+    for (int i = 0; i < 2; i++)
+        find_range(&planes[i], NAN, range);
+}
+
 /* 0 for what is smaller than a limit. */
 INLINE void flush_body(const struct plane *plane, float limit)
 {
@@ -132,34 +167,33 @@ INLINE void flush_body(const struct plane *plane, float limit)
 }
 VERSIONS(flush, (const struct plane *plane, float limit), (plane, limit))
 
-/* Count the pixels that are below their share of a limit; `cells` are for use here. */
-static void count_small(const struct plane *pixels, double limit, const struct watch *watch, uint64_t *cells, int32_t *sums)
+/* The pixels that are smaller than this are too small to count on. */
+static float share_of(double limit, const struct level *level)
 {
-    mark_small(pixels, watch->left > 0 ? (float)(limit / watch->left) : INFINITY, cells);
-    sum_cells(cells, cells_of(pixels->rows), cells_of(pixels->columns), sums);
+    return level->left > 0 ? (float)(limit / level->left) : INFINITY;
 }
 
-/* Whether no more than a few pixels are, in all cells that windows of a cell of results touch. */
-INLINE int rich(const struct plane *pixels, const struct watch *watch, const int32_t *sums, ptrdiff_t y, ptrdiff_t x)
+/* How many are counted in all cells that windows of a cell of results touch. */
+INLINE int32_t counted(const struct plane *pixels, const struct watch *watch, const int32_t *sums, ptrdiff_t y, ptrdiff_t x)
 {
     ptrdiff_t rows = cells_of(pixels->rows), columns = cells_of(pixels->columns);
     ptrdiff_t bottom = least_of(y + cells_of(watch->high - 1) + 1, rows) * (columns + 1);
     ptrdiff_t right = least_of(x + cells_of(watch->wide - 1) + 1, columns), top = y * (columns + 1);
-    return sums[bottom + right] - sums[bottom + x] - sums[top + right] + sums[top + x] <= watch->few;
+    return sums[bottom + right] - sums[bottom + x] - sums[top + right] + sums[top + x];
 }
 
-/* Of the results, mark those below a limit whose windows are not rich: whether there are any. With `marks`, only of those
- * that were marked; else it is enough to know. */
+/* Of the results that are marked, leave those below a limit whose windows hold more than a few small pixels: whether there
+ * are any. */
 INLINE void doubt_body(const struct plane *pixels, const struct plane *results, float limit, const struct watch *watch,
                        const int32_t *sums, uint64_t *marks, int *any)
 {
     for (ptrdiff_t y = 0; y < cells_of(results->rows); y++)
-        for (ptrdiff_t x = 0; x < cells_of(results->columns); x++) {
-            uint64_t found = rich(pixels, watch, sums, y, x) ? 0 : small_in(results, y * CELL, x * CELL, limit);
-            found = marks ? *marks &= found : found, marks += marks != NULL;
-            *any |= found != 0;
-            if (found && !marks)
-                return;
+        for (ptrdiff_t x = 0; x < cells_of(results->columns); x++, marks++) {
+            if (*marks)
+                *marks &= counted(pixels, watch, sums, y, x) <= watch->every[1].few
+                              ? 0
+                              : small_in(results, y * CELL, x * CELL, limit);
+            *any |= *marks != 0;
         }
 }
 VERSIONS(doubt,
@@ -235,6 +269,13 @@ static void define_cell(const struct plane *pixels, const struct plane *results,
     }
 }
 
+/* Marks of all results in a cell. */
+INLINE uint64_t marks_of(const struct plane *results, ptrdiff_t y, ptrdiff_t x)
+{
+    uint64_t column = 0x0101010101010101 & ~(uint64_t)0 >> 8 * (CELL - least_of(results->columns - x, CELL));
+    return column * (((uint64_t)1 << least_of(results->rows - y, CELL)) - 1);
+}
+
 /* Marked results of a cell from another plane, or 0. */
 static void take(const struct plane *from, const struct plane *to, ptrdiff_t y, ptrdiff_t x, uint64_t marks)
 {
@@ -250,68 +291,254 @@ static struct plane read_by(const struct plane *pixels, const struct plane *resu
     return (struct plane){pixels->data, results->rows + watch->high - 1, results->columns + watch->wide - 1, pixels->step};
 }
 
-/* What results are to reach, given the root of the energy, and the largest pixel and result. */
-static double limit_of(double root, float pixel, float result, const struct watch *watch)
+/* Where a pair keeps what is seen of it. */
+struct notes {
+    uint64_t *cells;
+    int32_t *sums;
+    float *columns;
+    struct float_seen seen;
+};
+
+static struct notes notes_of(const struct float_tile *tile)
 {
-    double ghosts = fmin(fmin(watch->sum * (double)pixel, watch->norm * root), watch->ghost * (double)result);
-    return watch->random * root + ghosts;
+    ptrdiff_t cells = tile->rows * tile->columns / (CELL * CELL);
+    uint64_t *next = tile->scratch;
+    return (struct notes){next, (int32_t *)(next + cells), (float *)(next + 3 * cells),
+                          {.energy = (float *)(next + 4 * cells),
+                           .small = {(uint8_t *)(next + 5 * cells), (uint8_t *)(next + 6 * cells)}}};
 }
 
-/* Whether all results of a pair reach a limit, or have rich windows. */
-static int reached(const struct float_tile *tile, double limit, const struct plane pixels[2],
-                   const struct plane results[2], const struct watch *watch)
-{
-    int32_t *sums = (int32_t *)(tile->scratch + tile->rows * tile->columns / (CELL * CELL));
-    int any = 0;
-    for (int i = 0; i < 2 && !any && results[i].rows; i++) {
-        struct plane read = read_by(&pixels[i], &results[i], watch);
-        count_small(&read, limit, watch, tile->scratch, sums);
-        doubt(&read, &results[i], (float)limit, watch, sums, NULL, &any);
-    }
-    return !any;
-}
-
-/* Whether a quarter of some segments as long as a kernel is wide are so dark that float64 will be asked for: a guess, by
- * every 32nd row. */
-INLINE void guess_body(const struct plane pixels[2], const struct float_tile *tile, const struct watch *watch, int *dark)
+/* Of every 16th row: the means of both planes, and whether a quarter of the segments as long as a kernel is wide are so dark
+ * that float64 will be asked for. Any constant and either answer are right. */
+INLINE void look_body(const struct plane pixels[2], const struct float_tile *tile, const struct watch *watch, float taken[2],
+                      int *dark)
 {
     float *largest = (float *)tile->scratch, most = 0;
     ptrdiff_t count = 0, few = 0, wide = cells_of(watch->wide) * CELL;
-    for (int i = 0; i < 2; i++)
-        for (ptrdiff_t y = CELL; y < least_of(pixels[i].rows, tile->rows); y += 4 * CELL)
-            for (ptrdiff_t x = 0; x + wide <= pixels[i].columns; x += wide) {
+    for (int i = 0; i < 2; i++) {
+        float_vector sum = {0};
+        ptrdiff_t before = count;
+        for (ptrdiff_t y = CELL / 2; y < least_of(pixels[i].rows, tile->rows); y += 2 * CELL)
+            for (ptrdiff_t x = 0; x + wide <= pixels[i].columns; x += wide, count++) {
                 bits found = {0};
-                for (ptrdiff_t j = 0; j < wide; j += CELL)
+                for (ptrdiff_t j = 0; j < wide; j += CELL) {
+                    sum += *(const float_loose *)((const float *)(pixels[i].data + y * pixels[i].step) + x + j);
                     found = float_larger(found, sizes_at(&pixels[i], y, x + j));
+                }
                 largest[count] = extreme(found, 1);
                 most = most > largest[count] ? most : largest[count];
-                count++;
             }
+        taken[i] = float_sum_of(sum) / (float)(count > before ? (count - before) * wide : 1);
+    }
     for (ptrdiff_t n = 0; n < count; n++)
         few += largest[n] < most * DARK;
     *dark = most > 0 && isfinite(most) && 4 * few > count;
 }
-VERSIONS(guess, (const struct plane pixels[2], const struct float_tile *tile, const struct watch *watch, int *dark),
-         (pixels, tile, watch, dark))
+VERSIONS(look,
+         (const struct plane pixels[2], const struct float_tile *tile, const struct watch *watch, float taken[2], int *dark),
+         (pixels, tile, watch, taken, dark))
 
-/* Whether rounding has spoilt none of the results of a pair. */
-static int judge(const struct float_tile *tile, struct float_seen *seen, const struct plane pixels[2],
-                 const struct plane results[2], const struct watch *watch)
+/* The sum of a pair's energy, and the largest in cells that any window touches, also where it wraps around. */
+INLINE void sum_energy_body(const struct float_tile *tile, const struct notes *notes, const struct watch *watch, double energy[2])
 {
-    float largest = extreme(seen->largest, 1);
-    double energy = 0;
-    for (int i = 0; i < CELL; i++)
-        energy += (double)seen->energy[i];
-    double limit = limit_of(sqrt(energy), largest, INFINITY, watch);
-    if (largest == 0 || !isfinite(largest))
-        return 1; /* what becomes of NaN and infinities is seen to by the caller */
-    if (!isfinite(energy) || limit < watch->tiny || limit > HUGE_LIMIT)
+    ptrdiff_t rows = tile->rows / CELL, columns = tile->columns / CELL;
+    ptrdiff_t high = least_of(cells_of(watch->high - 1) + 1, rows), wide = least_of(cells_of(watch->wide - 1) + 1, columns);
+    float *sums = notes->columns, most = 0;
+    energy[0] = 0;
+    for (ptrdiff_t y = 0; y < rows; y++) {
+        memset(sums, 0, (size_t)columns * sizeof *sums);
+        for (ptrdiff_t i = 0; i < high; i++) {
+            const float *from = notes->seen.energy + (y + i < rows ? y + i : y + i - rows) * columns;
+            for (ptrdiff_t x = 0; x < columns; x++)
+                sums[x] += from[x];
+        }
+        for (ptrdiff_t x = 0; x < columns; x++) {
+            float sum = 0;
+            for (ptrdiff_t j = 0; j < wide; j++)
+                sum += sums[x + j < columns ? x + j : x + j - columns];
+            most = most > sum ? most : sum;
+            energy[0] += (double)notes->seen.energy[y * columns + x];
+        }
+    }
+    energy[1] = (double)most;
+}
+VERSIONS(sum_energy,
+         (const struct float_tile *tile, const struct notes *notes, const struct watch *watch, double energy[2]),
+         (tile, notes, watch, energy))
+
+/* Leave the marks at rows of cells that have results below a limit (0: all of them), if windows of the cell hold more than a few small pixels:
+ * how many of these rows there are. */
+INLINE void leave_body(const struct plane *pixels, const struct plane *results, float limit, const struct watch *watch,
+                       ptrdiff_t few, const int32_t *sums, uint8_t *small, ptrdiff_t *left)
+{
+    for (ptrdiff_t y = 0; y < cells_of(results->rows); y++)
+        for (ptrdiff_t x = 0; x < cells_of(results->columns); x++, small++)
+            if (*small) {
+                uint64_t found = counted(pixels, watch, sums, y, x) > few ? ~(uint64_t)0 : 0;
+                found = found && limit > 0 ? small_in(results, y * CELL, x * CELL, limit) : found;
+                found |= found >> 32, found |= found >> 16;
+                *small &= (uint8_t)(found | found >> 8);
+                *left += __builtin_popcount(*small);
+            }
+}
+VERSIONS(leave,
+         (const struct plane *pixels, const struct plane *results, float limit, const struct watch *watch, ptrdiff_t few,
+          const int32_t *sums, uint8_t *small, ptrdiff_t *left),
+         (pixels, results, limit, watch, few, sums, small, left))
+
+/* The same in both tiles, by every row of pixels or every `step`th: how many. */
+static ptrdiff_t doubtful(const struct notes *notes, double limit, const struct level *level, int step,
+                          const struct plane read[2], const struct plane results[2], const struct watch *watch)
+{
+    ptrdiff_t left = 0;
+    for (int i = 0; i < 2; i++) {
+        uint8_t *small = notes->seen.small[i];
+        if (results[i].rows) {
+            count_small(&read[i], share_of(limit, level), step, notes->sums);
+            leave(&read[i], &results[i], (float)limit < notes->seen.limit ? (float)limit : 0, watch, level->few, notes->sums, small, &left);
+        }
+    }
+    return left;
+}
+
+/* Eight times eight results by the definition in float32, with sums of a row of taps apart: no sum is longer than a side. */
+INLINE void sum_rows_body(const char *const from[CELL], float *const to[CELL], ptrdiff_t step, const struct watch *watch)
+{
+    float_vector total[CELL] = {{0}};
+    for (ptrdiff_t i = 0; i < watch->high; i++) {
+        const float *taps = watch->taps + i * watch->wide, *row[CELL];
+        float_vector sum[CELL] = {{0}};
+        ptrdiff_t first = 0, last = watch->wide;
+        for (int n = 0; n < CELL; n++)
+            row[n] = (const float *)(from[n] + i * step);
+        while (first < last && !taps[first])
+            first++;
+        while (first < last && !taps[last - 1])
+            last--;
+        for (ptrdiff_t j = first; j < last; j++)
+            for (int n = 0; n < CELL; n++)
+                sum[n] += *(const float_loose *)(row[n] + j) * taps[j];
+        for (int n = 0; n < CELL; n++)
+            total[n] += sum[n];
+    }
+    for (int n = 0; n < CELL; n++)
+        *(float_loose *)to[n] = total[n];
+}
+VERSIONS(sum_rows, (const char *const from[CELL], float *const to[CELL], ptrdiff_t step, const struct watch *watch),
+         (from, to, step, watch))
+
+/* Results of marked cells whose windows hold only zeros are 0: how many marked rows of cells are left; -1 where windows hold
+ * only pixels below a size, of which products may be lost. */
+static ptrdiff_t clear(const struct notes *notes, const struct plane *read, const struct plane *results, uint8_t *small,
+                       float size, const struct watch *watch)
+{
+    ptrdiff_t left = 0;
+    count_small(read, size, 1, notes->sums);
+    for (ptrdiff_t y = 0; y < results->rows; y += CELL)
+        for (ptrdiff_t x = 0; x < results->columns; x += CELL, small++) {
+            struct plane part = {read->data + y * read->step + x * (ptrdiff_t)sizeof(float),
+                                 least_of(cells_of(watch->high - 1) * CELL + CELL, read->rows - y),
+                                 least_of(cells_of(watch->wide - 1) * CELL + CELL, read->columns - x), read->step};
+            float range[2] = {INFINITY, 0};
+            if (*small && counted(read, watch, notes->sums, y / CELL, x / CELL) == part.rows * part.columns) {
+                find_range(&part, NAN, range);
+                if (range[1] > 0)
+                    return -1;
+                take(NULL, results, y, x, marks_of(results, y, x)), *small = 0;
+            }
+            left += __builtin_popcount(*small);
+        }
+    return left;
+}
+
+/* Compute marked rows of cells by the definition, in float32 where there is room for eight results. */
+static void repair(const struct plane *read, const struct plane *results, const uint8_t *small,
+                   const struct watch *watch)
+{
+    const char *from[CELL] = {0};
+    float *to[CELL] = {0};
+    ptrdiff_t count = 0, columns = cells_of(results->columns);
+    for (ptrdiff_t cell = 0; cell < cells_of(results->rows) * columns; cell++)
+        for (int rows = small[cell]; rows; rows &= rows - 1) {
+            ptrdiff_t y = cell / columns * CELL + __builtin_ctz((unsigned)rows), x = cell % columns * CELL;
+            if (results->columns < CELL) {
+                define_cell(read, results, cell / columns * CELL, x, marks_of(results, cell / columns * CELL, x), watch);
+                break;
+            }
+            x = least_of(x, results->columns - CELL);
+            from[count] = read->data + y * read->step + x * (ptrdiff_t)sizeof(float);
+            to[count++] = (float *)(results->data + y * results->step) + x;
+            if (count == CELL)
+                sum_rows(from, to, read->step, watch), count = 0;
+        }
+    for (ptrdiff_t n = count; n && n < CELL; n++)
+        from[n] = from[0], to[n] = to[0];
+    if (count)
+        sum_rows(from, to, read->step, watch);
+}
+
+/* Repair the marked cells of a pair where that takes less than float64: whether it does. */
+static int mend(const struct float_tile *tile, const struct notes *notes, const struct plane read[2],
+                const struct plane results[2], const struct watch *watch)
+{
+    double left = 0, most = DEAR * (double)(tile->rows * tile->columns);
+    for (int i = 0; i < 2; i++) {
+        ptrdiff_t rows = clear(notes, &read[i], &results[i], notes->seen.small[i], (float)(LOST / watch->least), watch);
+        left += rows < 0 ? INFINITY : (double)(rows * CELL * watch->high * watch->wide);
+    }
+    if (watch->high + watch->wide > LONG || left > most)
         return 0;
-    if ((double)extreme(seen->smallest, 0) >= limit || reached(tile, limit, pixels, results, watch))
+    for (int i = 0; i < 2; i++)
+        repair(&read[i], &results[i], notes->seen.small[i], watch);
+    return 1;
+}
+
+/* One pair of tiles: whether rounding has spoilt none of its results. */
+static int watch_pair(const struct float_tile *tile, const struct plane pixels[2], const struct plane results[2],
+                      const struct watch *watch)
+{
+    struct notes notes = notes_of(tile);
+    struct float_seen *seen = &notes.seen;
+    struct plane read[2];
+    double energy[2], least = INFINITY;
+    float range[2];
+    int dark = 0;
+    look(pixels, tile, watch, seen->taken, &dark);
+    if (dark)
+        return 0;
+    for (int i = 0; i < 2; i++) {
+        seen->taken[i] = fabsf(seen->taken[i]) < (float)HUGE_LIMIT ? seen->taken[i] : 0;
+        seen->given[i] = (float)((double)seen->taken[i] * watch->total);
+        read[i] = results[i].rows ? read_by(&pixels[i], &results[i], watch) : results[i];
+        least = results[i].rows ? fmin(least, fabs((double)seen->taken[i])) : least;
+    }
+    watch_pixels(tile, pixels, seen);
+    sum_energy(tile, &notes, watch, energy);
+    double root = sqrt(energy[0]), ghosts = watch->norm * sqrt(energy[1]), limit = watch->random * root + ghosts;
+    int even = watch->every[1].left * (least - root) >= limit && least > 1e-18; /* all is about as large as the mean */
+    if (!even && !(limit >= watch->tiny && limit <= HUGE_LIMIT)) {
+        find_ranges(read, range);
+        if (isfinite(range[1]) && range[1] > 0)
+            return 0;
+        even = 1; /* what becomes of NaN and infinities is seen to by the caller; what sees zeros is 0 */
+    }
+    seen->limit = even ? 0 : (float)limit;
+    watch_results(tile, results, seen);
+    if (even || !doubtful(&notes, limit, &watch->second, 2, read, results, watch))
         return 1;
-    watch_rest(tile, seen, results[1].rows);
-    double sharp = limit_of(sqrt(energy), largest, extreme(seen->most, 1), watch);
-    return sharp >= watch->tiny && sharp < limit && reached(tile, sharp, pixels, results, watch);
+    if (!doubtful(&notes, limit, &watch->every[watch->unlike ? 2 : 1], 1, read, results, watch))
+        return 1;
+    if (watch->unlike) {
+        float_bits most;
+        watch_all(tile, &most);
+        limit = watch->random * root + fmin(ghosts, watch->ghost * (double)extreme(most, 1));
+        for (int i = 0; i < LEVELS && limit >= watch->tiny; i++)
+            if (!doubtful(&notes, limit, &watch->every[i], 1, read, results, watch))
+                return 1;
+    }
+    if (limit < watch->tiny)
+        return 0;
+    return mend(tile, &notes, read, results, watch);
 }
 
 /* A pair in float64. */
@@ -337,7 +564,7 @@ static int accept(struct fine *pair, const struct plane *made)
         return 0; /* results are as they are: the caller sees to them */
     pair->largest = range[1];
     double root = (double)range[1] * sqrt(2 * (double)pair->tile->rows * (double)pair->tile->columns);
-    pair->limit = FINER * limit_of(root, range[1], INFINITY, watch);
+    pair->limit = FINER * (watch->random * root + fmin(watch->sum * (double)range[1], watch->norm * root));
     int told = (double)range[0] * watch->least >= 2 * pair->limit; /* any product from none at all */
     for (int i = 0; i < 2; i++) {
         if (told)
@@ -347,7 +574,7 @@ static int accept(struct fine *pair, const struct plane *made)
         ptrdiff_t columns = cells_of(pair->results[i].columns), cells = cells_of(pair->results[i].rows) * columns;
         uint64_t *before = pair->cells + pair->tile->rows * pair->tile->columns / (CELL * CELL);
         memcpy(before, pair->marks[i], (size_t)cells * sizeof *before);
-        count_small(&pair->read[i], pair->limit, watch, pair->cells, pair->sums);
+        count_small(&pair->read[i], share_of(pair->limit, &watch->every[1]), 1, pair->sums);
         if (told)
             memset(pair->marks[i], 0, (size_t)cells * sizeof *before);
         else

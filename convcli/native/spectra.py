@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 LANES = 8
 """Values of a vector of the transforms."""
-LEVEL = 1
-"""Which of the levels of a watch is tried."""
+FEW = 4
+"""One in so many of the pixels in every other row under a kernel may be too small to count on."""
 
 
 class Watch(NamedTuple):
-    """How results are judged: see `Spectrum.correlate`. `left` and `few` are levels that are tried one by one."""
+    """How results are judged: see `judging`. `left` and `few` are levels that are tried one by one."""
 
     random: float
     sum: float
@@ -30,6 +30,28 @@ class Watch(NamedTuple):
     left: tuple[float, ...]
     few: tuple[int, ...]
     taps: Array
+    unlike: bool
+
+    def judging(self) -> tuple[Any, ...]:
+        """What the loops judge results by.
+
+        |Results| are to reach the limit random r + norm w, where r is the root of the sum of squared pixels of a pair
+        of tiles, a constant taken from each tile, and w that of the largest sum under the kernel. If taps are `unlike`,
+        ghost |y| may stand for norm w, with |y| the largest result. It is nothing to go by below `tiny`. All
+        (|k| * |x|) reach it where no window has more than a few pixels below its share of what is left of the sum of
+        the sizes of taps without as many of the largest. Others are computed again: by the definition, or in float64.
+        """
+        import numpy as np
+
+        taps = np.ascontiguousarray(self.taps, np.float32)
+        sizes = np.abs(taps.astype(np.float64))
+        least, most = float(sizes.min(initial=np.inf, where=sizes > 0)), float(sizes.max(initial=0))
+        sums = (*self[:6], float(taps.sum(dtype=np.float64)))
+        halves = [np.sort(sizes[first::2], axis=None) for first in range(2)]
+        few = min(half.size // FEW for half in halves)
+        left = min(float(half[: half.size - few].sum()) for half in halves)
+        levels = tuple(zip(self.left, self.few, strict=True))
+        return taps, sums, (left, few), levels, (least, most, self.unlike), taps.shape
 
 
 class Spectrum:
@@ -52,33 +74,21 @@ class Spectrum:
         """The same for tiles of complex128."""
         return Spectrum(self.taps, self.shape, fine=True)
 
-    def correlate(self, block: Array, target: Array, tile: tuple[int, int], watch: Watch | None = None) -> None:
+    def correlate(self, block: Array, target: Array, tile: tuple[int, int], judged: tuple[Any, ...] = ()) -> None:
         """Fill `target` (rows, columns) with the 'valid' correlation of `block`; both float32, columns side by side.
 
         `tile` is what one transform yields. The target is up to two tiles high, and as many wide as it needs.
-        With `watch`, each pair of tiles, one above the other, is held to the promise: by the limit
-        random r + min(sum |x|, norm r) that |results| are to reach, where r is the root of the sum of squared pixels
-        and |x| the largest. It is nothing to go by below `tiny`. All (|k| * |x|) reach it where no window has more than
-        `few` pixels below its share of `left`, the sum of the sizes of taps without as many of the largest. Pairs where
-        others are left are computed again in float64; what its limit leaves, by the definition.
+        Each pair of tiles, one above the other, is held to the promise, if it is `judged` by what a watch gives.
         """
         _check_apart(target, block)
-        memory, judging = self._borrow(), self._judging(watch) if watch else ()
+        memory = self._borrow()
         settled: list[bool] = _built(_fourier).correlate(
-            block, self._values, memory, target, *self.shape, tile, self.fine, *judging
+            block, self._values, memory, target, *self.shape, tile, self.fine, *judged
         )
         self._spare.append(memory)
         for first, done in zip(range(0, target.shape[1], tile[1]), settled, strict=True):
             if not done:
-                self.finer.correlate(block[:, first:], target[:, first : first + tile[1]], tile, watch)
-
-    def _judging(self, watch: Watch) -> tuple[Any, ...]:
-        """The arguments that stand for a watch."""
-        import numpy as np
-
-        sizes = np.abs(self.taps[self.taps != 0])
-        least, most = float(sizes.min(initial=np.inf)), float(sizes.max(initial=0))
-        return self.taps, watch[:6], (watch.left[LEVEL], least, most), (watch.few[LEVEL], *self.taps.shape)
+                self.finer.correlate(block[:, first:], target[:, first : first + tile[1]], tile, judged)
 
     def gain(self) -> float:
         """The largest absolute value of the kernel's spectrum."""

@@ -27,6 +27,11 @@
 #define backward_rows NAME(backward_rows)
 #define move_columns NAME(move_columns)
 #define correlate_pair NAME(correlate_pair)
+#define any_of NAME(any_of)
+#define sum_of NAME(sum_of)
+#define backward_lines NAME(backward_lines)
+#define largest_of_all NAME(largest_of_all)
+#define filter_columns NAME(filter_columns)
 #define find_turns NAME(find_turns)
 #define lay_out NAME(lay_out)
 typedef REAL vector __attribute__((vector_size(LANES * sizeof(REAL))));
@@ -53,18 +58,29 @@ struct tile {
     uint64_t *scratch;
 };
 
-/* What a tile was seen to hold: the sum of its squared pixels, the largest pixel, the smallest result, and the largest value
- * in the rows of results, with all that wraps around, without their signs, lane by lane. Floats without signs are ordered as their bits are. */
+/* What is done to a pair on its way, and seen of it: a constant is taken from the pixels of either plane, and what the
+ * kernel makes of it is given back to the results; the sum of the squares that are left in each square of 8 x 8 values, of
+ * both planes; and of squares of results the rows in which some are below a limit, as bits. Floats without signs are ordered as their bits are. */
 typedef int32_t bits __attribute__((vector_size(LANES * sizeof(int32_t))));
 struct seen {
-    samples energy;
-    bits largest, smallest, most;
+    float taken[2], given[2], limit, *energy;
+    uint8_t *small[2];
 };
 
 INLINE bits larger(bits a, bits b)
 {
     bits more = a > b;
     return (a & more) | (b & ~more);
+}
+
+/* All bits that are in any lane. */
+INLINE int32_t any_of(bits v)
+{
+    int64_t parts[LANES / 2];
+    memcpy(parts, &v, sizeof parts);
+    for (int i = 1; i < LANES / 2; i++)
+        parts[0] |= parts[i];
+    return (int32_t)(parts[0] | parts[0] >> 32);
 }
 
 INLINE bits smaller(bits a, bits b)
@@ -170,33 +186,44 @@ INLINE void transpose(vector v[LANES])
 #endif
 }
 
+INLINE float sum_of(samples v)
+{
+    float sum = 0;
+    for (int i = 0; i < LANES / 2; i++)
+        sum += v[i] + v[i + LANES / 2];
+    return sum;
+}
+
 /* Rows of pixels from `row` on as points of as many lines; zeros where there are none, and for those not `below` a size. */
 INLINE void load_pixels(const struct plane *from, ptrdiff_t row, ptrdiff_t count, struct point *line, int imaginary,
-                        const float *below, struct seen *seen)
+                        const float *below, const struct seen *seen)
 {
-    static const float none[LANES];
-    float edge[LANES][LANES];
+    float edge[LANES][LANES], taken = seen ? seen->taken[imaginary] : 0, none[LANES];
+    for (int i = 0; i < LANES; i++)
+        none[i] = taken;
     for (ptrdiff_t x = 0; x < count; x += LANES) {
         vector block[LANES];
-        samples read[LANES];
+        samples read[LANES], energy = {0};
         ptrdiff_t there = from->columns - x < LANES ? from->columns - x : LANES;
         for (int i = 0; i < LANES; i++) {
             const float *pixels = none;
             if (row + i < from->rows && there > 0)
                 pixels = (const float *)(from->data + (row + i) * from->step) + x;
             if (there < LANES && pixels != none) {
-                memset(edge[i], 0, sizeof edge[i]);
+                memcpy(edge[i], none, sizeof none);
                 memcpy(edge[i], pixels, (size_t)there * sizeof(float));
                 pixels = edge[i];
             }
             read[i] = *(const samples *)pixels;
             if (below)
                 read[i] = (samples)((bits)read[i] & ~((samples)((bits)read[i] & NO_SIGN) >= *below));
+            if (seen)
+                read[i] -= taken, energy += read[i] * read[i];
             block[i] = __builtin_convertvector(read[i], vector);
         }
-        for (int i = 0; seen && i < LANES; i++) {
-            seen->energy += read[i] * read[i];
-            seen->largest = larger(seen->largest, (bits)read[i] & NO_SIGN);
+        if (seen) {
+            float *square = seen->energy + (row * count / LANES + x) / LANES;
+            *square = sum_of(energy) + (imaginary ? *square : 0);
         }
         transpose(block);
         for (int i = 0; i < LANES; i++)
@@ -209,11 +236,12 @@ INLINE void load_pixels(const struct plane *from, ptrdiff_t row, ptrdiff_t count
 
 /* The other way; what lies outside the plane is dropped. */
 INLINE void store_pixels(const struct plane *to, ptrdiff_t row, const struct point *line, int imaginary,
-                         struct seen *seen)
+                         const struct seen *seen)
 {
-    int32_t edge[LANES];
+    float given = seen ? seen->given[imaginary] : 0;
     for (ptrdiff_t x = 0; x < to->columns; x += LANES) {
         vector block[LANES];
+        bits small = {0};
         ptrdiff_t there = to->columns - x < LANES ? to->columns - x : LANES;
         for (int i = 0; i < LANES; i++)
             block[i] = imaginary ? line[x + i].im : line[x + i].re;
@@ -221,26 +249,26 @@ INLINE void store_pixels(const struct plane *to, ptrdiff_t row, const struct poi
         for (int i = 0; i < LANES && row + i < to->rows; i++) {
             float *pixels = (float *)(to->data + (row + i) * to->step) + x;
             samples result = __builtin_convertvector(block[i], samples);
-            bits size = (bits)result & NO_SIGN;
+            if (seen) {
+                result += given;
+                small |= ((samples)((bits)result & NO_SIGN) < seen->limit) & 1 << i;
+            }
             if (there == LANES)
                 *(samples *)pixels = result;
-            else {
+            else
                 memcpy(pixels, &result, (size_t)there * sizeof(float));
-                for (ptrdiff_t j = there; seen && j < LANES; j++)
-                    edge[j] = NO_SIGN;
-                memcpy(edge, &size, (size_t)there * sizeof *edge), memcpy(&size, edge, sizeof size);
-            }
-            if (seen)
-                seen->smallest = smaller(seen->smallest, size);
-            if (seen && there == LANES)
-                seen->most = larger(seen->most, size);
         }
+        for (ptrdiff_t j = there; seen && j < LANES; j++)
+            small[j] = 0;
+        if (seen && row < to->rows)
+            seen->small[imaginary][row / LANES * ((to->columns + LANES - 1) / LANES) + x / LANES] =
+                (uint8_t)any_of(small);
     }
 }
 
 /* Along the rows: pixels to the tile between passes. `second` may be NULL. */
 INLINE void forward_rows(const struct tile *tile, const struct plane *first, const struct plane *second,
-                         const float *below, struct seen *seen)
+                         const float *below, const struct seen *seen)
 {
     for (ptrdiff_t y = 0; y < tile->rows; y += LANES) {
         load_pixels(first, y, tile->columns, tile->line, 0, below, seen);
@@ -257,23 +285,39 @@ INLINE void forward_rows(const struct tile *tile, const struct plane *first, con
     }
 }
 
-/* Back along the rows from `row` to `last`; results outside the planes are dropped. */
-INLINE void backward_rows(const struct tile *tile, const struct plane *first, const struct plane *second, ptrdiff_t row,
-                          ptrdiff_t last, struct seen *seen)
+/* Back along the rows, results from `y` on to the lines of a buffer. */
+INLINE void backward_lines(const struct tile *tile, ptrdiff_t y)
 {
-    for (ptrdiff_t y = row; y < last; y += LANES) {
-        for (ptrdiff_t x = 0; x < tile->columns; x++) {
-            tile->line[x].re = *(const loose *)(tile->re + x * tile->pitch + y);
-            tile->line[x].im = *(const loose *)(tile->im + x * tile->pitch + y);
-        }
-        backward(tile->line, tile->columns, tile->row_turns);
-        for (ptrdiff_t x = first->columns / LANES * LANES; seen && x < tile->columns; x++) {
-            seen->most = larger(seen->most, (bits)__builtin_convertvector(tile->line[x].re, samples) & NO_SIGN);
-            seen->most = larger(seen->most, (bits)__builtin_convertvector(tile->line[x].im, samples) & NO_SIGN);
-        }
-        store_pixels(first, y, tile->line, 0, seen);
-        store_pixels(second, y, tile->line, 1, seen);
+    for (ptrdiff_t x = 0; x < tile->columns; x++) {
+        tile->line[x].re = *(const loose *)(tile->re + x * tile->pitch + y);
+        tile->line[x].im = *(const loose *)(tile->im + x * tile->pitch + y);
     }
+    backward(tile->line, tile->columns, tile->row_turns);
+}
+
+/* Back along the rows; results outside the planes are dropped. */
+INLINE void backward_rows(const struct tile *tile, const struct plane results[2], const struct seen *seen)
+{
+    ptrdiff_t rows = results[0].rows > results[1].rows ? results[0].rows : results[1].rows;
+    for (ptrdiff_t y = 0; y < rows; y += LANES) {
+        backward_lines(tile, y);
+        store_pixels(results, y, tile->line, 0, seen);
+        store_pixels(results + 1, y, tile->line, 1, seen);
+    }
+}
+
+/* The largest of all results, also of those that are dropped, as long as the tile is as it was left. */
+INLINE bits largest_of_all(const struct tile *tile)
+{
+    bits most = {0};
+    for (ptrdiff_t y = 0; y < tile->rows; y += LANES) {
+        backward_lines(tile, y);
+        for (ptrdiff_t x = 0; x < tile->columns; x++) {
+            most = larger(most, (bits)__builtin_convertvector(tile->line[x].re, samples) & NO_SIGN);
+            most = larger(most, (bits)__builtin_convertvector(tile->line[x].im, samples) & NO_SIGN);
+        }
+    }
+    return most;
 }
 
 /* Eight columns of one part of the tile, from `x` on, as points of eight lines, or back. */
@@ -297,12 +341,10 @@ INLINE void move_columns(const struct tile *tile, ptrdiff_t x, int imaginary, in
     }
 }
 
-/* Two planes of pixels to two of results: the real and the imaginary part of one transform. */
-INLINE void correlate_pair(const struct tile *tile, const struct plane pixels[2], const struct plane results[2],
-                           const float *below, struct seen *seen)
+/* Along the columns, there and back, with the product between. */
+INLINE void filter_columns(const struct tile *tile)
 {
     const struct point *spectrum = tile->spectrum;
-    forward_rows(tile, pixels, pixels + 1, below, seen);
     for (ptrdiff_t x = 0; x < tile->columns; x += LANES) {
         move_columns(tile, x, 0, 0);
         move_columns(tile, x, 1, 0);
@@ -315,8 +357,15 @@ INLINE void correlate_pair(const struct tile *tile, const struct plane pixels[2]
         move_columns(tile, x, 0, 1);
         move_columns(tile, x, 1, 1);
     }
-    ptrdiff_t rows = results[0].rows > results[1].rows ? results[0].rows : results[1].rows;
-    backward_rows(tile, results, results + 1, 0, rows, seen);
+}
+
+/* Two planes of pixels to two of results: the real and the imaginary part of one transform. */
+INLINE void correlate_pair(const struct tile *tile, const struct plane pixels[2], const struct plane results[2],
+                           const float *below)
+{
+    forward_rows(tile, pixels, pixels + 1, below, NULL);
+    filter_columns(tile);
+    backward_rows(tile, results, NULL);
 }
 
 /* The conjugate spectrum of taps, which makes a product a correlation, over the number of points. */
@@ -405,5 +454,10 @@ static void NAME(transform_kernel)(const struct tile *tile, const struct plane *
 #undef backward_rows
 #undef move_columns
 #undef correlate_pair
+#undef any_of
+#undef sum_of
+#undef backward_lines
+#undef largest_of_all
+#undef filter_columns
 #undef find_turns
 #undef lay_out
