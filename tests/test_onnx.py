@@ -389,3 +389,33 @@ def test_python_reads_a_model_too(tmp_path) -> None:
     network = parse_network(path, inputs={"input": (1, 3, 256, 320)})
     assert TRUTH["lraspp_mobilenet_v3_large"]["macs"] == network.total["macs"]
     assert "/m/backbone/backbone.0/backbone.0.0/Conv" == network.layers[0]["name"]
+
+
+@pytest.mark.parametrize(
+    ("name", "node_name", "field"),
+    [
+        ("resnet18", "/layer4/layer4.1/Add", 435),
+        ("alexnet", "/features/features.12/MaxPool", 195),
+        ("vgg16_bn", "/features/features.43/MaxPool", 212),
+        ("convnext_tiny", "/features/features.7/features.7.2/Add", 1688),
+    ],
+)
+def test_receptive_fields_of_real_networks(document, name: str, node_name: str, field: int) -> None:
+    """ResNet-18, AlexNet, VGG-16: Araujo, Norris and Sim, distill.pub/2019/computing-receptive-fields."""
+    layers = {layer["name"]: layer for layer in document(real(name))["layers"]}
+    assert [[field, field]] * 2 == layers[node_name]["receptive_field"]
+
+
+def test_a_field_is_the_union_over_paths_of_several_speeds(document) -> None:
+    told = document(real("unet2d"))["total"]
+    assert [[44, 48], [44, 48]] == told["receptive_field"]
+    assert [[240, 240], [240, 240]] == document(real("efficientnet_b1"))["total"]["receptive_field"]
+
+
+def test_paths_that_do_not_align_are_marked(asked, document) -> None:
+    crooked = small(
+        [node("Conv", "x w", "a"), node("Slice", "x zero six axes", "b"), node("Add", "a b", "y", "meet")],
+        [tensor("w", [3, 3, 3, 3]), integers("zero", [0, 0]), integers("six", [6, 6]), integers("axes", [2, 3])],
+    )
+    assert [[], [], [["centres", "1 px"]]] == [layer["misaligned"] for layer in document(crooked)["layers"]]
+    assert "meet (1 px): the branches do not align, their centres differ" in asked("shapes", crooked)[1]

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,7 @@ def torchvision_names() -> Iterator[str]:
             yield f"torchvision:{name}"
 
 
+@cache
 def vision() -> Any:
     """torchvision.models, where torchvision was installed beside a PyTorch that it was not built for."""
     import torch
@@ -183,11 +185,13 @@ def counted(model: Any, image: Any) -> dict[str, Any]:
 
 
 def parameters(model: Any) -> dict[int, int]:
-    """The numbers in weights and biases of all convolutions and linear layers, each once."""
+    """The numbers in weights and biases of all convolutions and linear layers but those for training, each once."""
     from torch import nn
 
     found = {}
-    for module in model.modules():
+    for name, module in model.named_modules():
+        if "aux" in name.lower():
+            continue
         if isinstance(module, (nn.modules.conv._ConvNd, nn.Linear)):
             found |= {id(each): each.numel() for each in module.parameters(recurse=False)}
         elif isinstance(module, nn.MultiheadAttention):

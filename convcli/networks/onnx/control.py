@@ -66,7 +66,10 @@ class Branching(NamedTuple):
             )
         pairs = zip(least.outputs, most.outputs, strict=False)
         source = max(len(self.walk.steps) - 1, -1)
-        return [Value(agreed(one.dims, other.dims), source) for one, other in pairs]
+        return [
+            Value(agreed(one.dims, other.dims), source, seen=one.seen if one.seen == other.seen else self.walk.lost)
+            for one, other in pairs
+        ]
 
     def run(self, name: str) -> list[Value]:
         """One branch."""
@@ -110,13 +113,15 @@ def looped(walk: Walk, node: Node, inputs: list[Value | None], values: Known, op
     if len(body.inputs) != 2 + len(carried) or len(body.outputs) < 1 + len(carried):
         raise ConvError("the body of its loop takes or makes other values than it is given", "corrupt")
     first = [Value((), numbers=None, dtype=INT64), Value((), numbers=(True,), dtype=BOOL)]
-    outputs, steps = rounds(walk, body, first, [varying(each) for each in carried], values, opsets)
+    outputs, steps = rounds(walk, body, first, [varying(walk, each) for each in carried], values, opsets)
     goes_on = (condition is None or number(condition) == 1) and number(outputs[0]) == 1
     turns = times if goes_on and times is not None and 0 <= times < UNBOUNDED else None
     counted(walk, node, steps, turns)
-    held = [Value(each.dims, source_of(walk)) for each in outputs[1 : 1 + len(carried)]]
+    held = [Value(each.dims, source_of(walk), seen=walk.lost) for each in outputs[1 : 1 + len(carried)]]
     piled = outputs[1 + len(carried) :]
-    return held + [Value(None if each.dims is None else (turns, *each.dims), source_of(walk)) for each in piled]
+    return held + [
+        Value(None if each.dims is None else (turns, *each.dims), source_of(walk), seen=walk.lost) for each in piled
+    ]
 
 
 def scanned(
@@ -134,16 +139,18 @@ def scanned(
     for value, axis in zip(read, axes, strict=False):
         dims = value.dims if value is not None else None
         if not dims:
-            slices.append(varying(None))
+            slices.append(varying(walk, None))
             continue
         place = call.dimension(axis, len(dims))
         turns = dims[place]
-        slices.append(Value((*dims[:place], *dims[place + 1 :]), source_of(walk)))
-    outputs, steps = rounds(walk, body, [], [*map(varying, held), *slices], values, opsets, fixed=len(slices))
+        slices.append(Value((*dims[:place], *dims[place + 1 :]), source_of(walk), seen=walk.lost))
+    outputs, steps = rounds(
+        walk, body, [], [*(varying(walk, each) for each in held), *slices], values, opsets, fixed=len(slices)
+    )
     counted(walk, node, steps, turns)
     piled = outputs[len(held) :]
-    return [Value(each.dims, source_of(walk)) for each in outputs[: len(held)]] + [
-        Value(None if each.dims is None else (turns, *each.dims), source_of(walk)) for each in piled
+    return [Value(each.dims, source_of(walk), seen=walk.lost) for each in outputs[: len(held)]] + [
+        Value(None if each.dims is None else (turns, *each.dims), source_of(walk), seen=walk.lost) for each in piled
     ]
 
 
@@ -193,9 +200,11 @@ def counted(walk: Walk, node: Node, steps: list[GraphStep], turns: int | None) -
         )
 
 
-def varying(value: Value | None) -> Value:
+def varying(walk: Walk, value: Value | None) -> Value:
     """A value as one that differs from round to round: its numbers are those of no round."""
-    return Value(None, -1) if value is None else Value(value.dims, -1 if value.source is None else value.source)
+    if value is None:
+        return Value(None, -1, seen=walk.lost)
+    return Value(value.dims, -1 if value.source is None else value.source, seen=walk.lost)
 
 
 def number(value: Value | None) -> int | None:

@@ -13,7 +13,7 @@ from convcli.networks.onnx.call import Value
 from convcli.networks.onnx.layers import applied, elements_of, layer_of, shape_of
 from convcli.networks.onnx.model import Graph, Model, Port
 from convcli.networks.onnx.walk import GraphStep, Walked, walk
-from convcli.networks.trace import Step, Trace
+from convcli.networks.trace import MISALIGNED, Remark, Step, Trace
 from convcli.networks.words import format_layer
 
 ALIASES = ("reshape", "flatten", "squeeze", "unsqueeze", "id", "cast")
@@ -145,10 +145,13 @@ def as_trace(walked: Walked) -> Trace:
         steps.append(
             Step(
                 *(step.kind, format_layer(layer), layer._replace(name=step.name), step.sources),
-                *(shape_of(before.dims if before else None), applied(step, output), ()),
+                *(shape_of(before.dims if before else None), applied(step, output), step.fields),
             )
         )
-    return Trace(shape_of(first), tuple(steps))
+    remarks = (
+        Remark(MISALIGNED.format(what), step.name, amount) for step in walked.steps for what, amount in step.misaligned
+    )
+    return Trace(shape_of(first), tuple(steps), tuple(remarks))
 
 
 # --- costs

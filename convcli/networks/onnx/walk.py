@@ -13,9 +13,12 @@ from convcli.errors import ConvError
 from convcli.networks.banks import Bank
 from convcli.networks.layers import Work
 from convcli.networks.onnx.call import Call, Made, Unknown, Value, count, known
+from convcli.networks.onnx.flows import misaligned_paths, outputs_seen
 from convcli.networks.onnx.fold import folded, result_type
 from convcli.networks.onnx.model import MAXIMUM_DEPTH, Dims, Function, Graph, Model, Node, Reference, Tensor
 from convcli.networks.onnx.operators import Operator, operator
+from convcli.networks.onnx.seen import Seen, fields_of, image_seen, lost_of
+from convcli.networks.receptive import Field
 
 MAXIMUM_NODES = 100_000
 """Nodes that are followed, those in functions and bodies of loops as often as they are called."""
@@ -34,8 +37,9 @@ class GraphStep(NamedTuple):
     """One node at work.
 
     `sources` are the steps whose outputs it reads, -1, -2, ... for inputs. `params` are weights and biases that no step
-    before it has; `others` are scales, shifts, tokens and tables. `products` are multiply-adds of two values that both
-    depend on the input. In a loop it runs `times` times. `is_known` says whether its cost is.
+    before it has; `others` are scales, shifts, tokens and tables. In a loop it runs `times` times. `is_known` says
+    whether its cost is. `fields` are the receptive fields of its first output, for each axis of the image; `misaligned`
+    is what the paths of a join differ in.
     """
 
     node: Node
@@ -50,6 +54,8 @@ class GraphStep(NamedTuple):
     others: int = 0
     times: int = 1
     is_known: bool = True
+    fields: tuple[Field | None, ...] = ()
+    misaligned: tuple[tuple[str, str], ...] = ()
 
     @property
     def name(self) -> str:
@@ -118,7 +124,10 @@ class Walked(NamedTuple):
 def walk(model: Model, inputs: Mapping[str, tuple[int, ...]]) -> Walked:
     """A model at work on inputs of those sizes."""
     walking = Walk(model)
-    values = {name: Value(sizes, -1 - i) for i, (name, sizes) in enumerate(inputs.items())}
+    values = {
+        name: Value(sizes, -1 - i, seen=image_seen(sizes) or None) for i, (name, sizes) in enumerate(inputs.items())
+    }
+    walking.lost = next((lost_of(value.seen) for value in values.values() if value.seen), None)
     outputs = walking.graph(model.graph, dict(values), {}, model.opsets)
     named = {port.name: value for port, value in zip(model.graph.outputs, outputs, strict=True)}
     return Walked(inputs, tuple(walking.steps), named, walking.unsupported, tuple(walking.remarks))
@@ -137,6 +146,7 @@ class Walk:
         self.linear: dict[int, tuple[int, int]] = {}
         self.depth = self.made = 0
         self.times = 1
+        self.lost: Seen | None = None
 
     # --- graphs
 
@@ -205,6 +215,8 @@ class Walk:
         missing = len(node.outputs) - len(made.outputs)
         made = made._replace(outputs=(*made.outputs, *(None,) * missing)[: len(node.outputs)])
         if node.operator in ("Shape", "Size") or all(each.is_constant for each in call.present):
+            if made.banks:  # of weights and positions alone: computed at every run all the same
+                self.stepped(entry, call, made, is_known=True)
             return self.constants(entry, call, made)
         return self.stepped(entry, call, made, is_known=is_known)
 
@@ -250,19 +262,27 @@ class Walk:
         if family == "linear" and made.products:
             kind, family = "matmul", "product"
         params, others = self.parameters(family, call, made)
-        at = len(self.steps)
+        seen, at = outputs_seen(made, call.inputs), len(self.steps)
+        apart = misaligned_paths(call.inputs, made.outputs[0]) if family == "join" and seen and seen[0] else ()
         self.steps.append(
             GraphStep(
                 *(call.node, kind, family, tuple(dict.fromkeys(sources)), call.inputs, made.outputs, made),
-                *(scope_of(call.node, call.inputs), params, others, self.times, is_known),
+                *(
+                    scope_of(call.node, call.inputs),
+                    params,
+                    others,
+                    self.times,
+                    is_known,
+                    fields_of(seen[0] if seen else None),
+                    apart,
+                ),
             )
         )
         if made.banks:
             self.linear[at] = at, made.banks[-1].outputs
         elif family == "shape" and len(sources) == 1 and sources[0] in self.linear:
             self.linear[at] = self.linear[sources[0]]
-        dtype = call.integer("to") if call.node.operator == "Cast" else 0
-        return [Value(dims, at, None, dtype) for dims in made.outputs]
+        return [Value(dims, at, seen=each) for dims, each in zip(made.outputs, seen, strict=True)]
 
     # --- parameters
 

@@ -266,7 +266,7 @@ def shape_table(listing: GraphListing, title: str) -> Table:
                 collapsed([str(n) for n in step.dropped]) if any(step.dropped) else None,
                 collapsed(list(extents(step))),
                 fields_text(step.fields),
-                jumps_text(step.fields),
+                jump_text(listing, row),
                 collapsed([str(start) for start in starts(step.fields)]),
             ]
         )
@@ -278,6 +278,13 @@ def shape_table(listing: GraphListing, title: str) -> Table:
 def output_text(listing: GraphListing, row: Row) -> str:
     """The sizes that a row makes."""
     return str(listing.trace.steps[row.steps[-1]].output)
+
+
+def jump_text(listing: GraphListing, row: Row) -> str | int | None:
+    """The jump, marked where paths with other ones meet."""
+    step = listing.graph.steps[row.steps[-1]]
+    jump = jumps_text(step.fields)
+    return f"{jump} (differs)" if any(what == "strides" for what, _ in step.misaligned) else jump
 
 
 def outputs_line(listing: GraphListing) -> str:
@@ -393,6 +400,7 @@ def node_dict(listing: GraphListing, i: int) -> dict[str, Any]:
         "params_other": step.others,
         "macs_products": step.products,
         "known": step.is_known and step.is_sized,
+        "misaligned": step.misaligned,
     }
 
 

@@ -6,9 +6,8 @@ from math import prod
 
 from convcli.errors import ConvError
 from convcli.geometry.axis import Geometry
-from convcli.geometry.sizes import Axis
 from convcli.networks.onnx.call import LARGEST, SAME, Call, Flow, Made, Unknown, broadcast, known
-from convcli.networks.onnx.model import MAXIMUM_RANK, Dims
+from convcli.networks.onnx.model import MAXIMUM_FOLDED, MAXIMUM_RANK, Dims
 
 REGROUPED = Flow("regrouped")
 
@@ -177,32 +176,28 @@ def slice_(call: Call) -> Made:
     steps = call.setting("steps", 4) or (1,) * len(starts)
     if not len(starts) == len(ends) == len(axes) == len(steps) or 0 in steps:
         raise ConvError("says starts, ends, axes and steps that do not go together", "shape")
-    output, moved = list(x), []
+    output, moved = list(x), list[tuple[int, int, range]]()
     for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
         i = call.dimension(axis, len(x))
         n = x[i]
         if n is None:
             output[i] = None
             continue
-        places = range(*slice(start, whole_end(end, step, n), step).indices(n))
+        places = range(*slice(start, None if step < 0 and end < -n else end, step).indices(n))
         output[i] = len(places)
-        moved += cut(i, n, places)
-    return Made((tuple(output),), Flow("axes", axes=tuple(moved)) if all(axis for _, axis in moved) else None)
+        if len(places) < n or step < 0:
+            moved.append((i, n, places))
+    return Made((tuple(output),), sliced_flow(moved))
 
 
-def whole_end(end: int, step: int, n: int) -> int | None:
-    """The end of a slice as Python counts: below the first backwards means to the first."""
-    return None if step < 0 and end < -n else end
-
-
-def cut(i: int, n: int, places: range) -> list[tuple[int, Axis]]:
-    """The axis of a slice, if it changes something; one that goes backwards is not followed."""
-    if len(places) == n and places.step == 1:
-        return []
-    if places.step < 0 or not len(places):
-        return [(i, Geometry(n, 1))] if not len(places) else [(i, Geometry(n, 1, 1, 1, 0, 0))]
-    end = places[-1] + 1 - n
-    return [(i, Geometry(n, 1, places.step, 1, -places[0], end))]
+def sliced_flow(moved: list[tuple[int, int, range]]) -> Flow | None:
+    """How the dimensions of a slice are read: by stride and padding where all go forwards, else place by place."""
+    if all(places.step > 0 and places for _, _, places in moved):
+        axes = [(i, Geometry(n, 1, p.step, 1, -p[0], p[-1] + 1 - n)) for i, n, p in moved]
+        return Flow("axes", axes=tuple(axes))
+    if len(moved) == 1 and 0 < len(moved[0][2]) <= MAXIMUM_FOLDED:
+        return Flow("picked", over=(moved[0][0],), places=tuple(moved[0][2]))
+    return None
 
 
 def gather(call: Call) -> Made:

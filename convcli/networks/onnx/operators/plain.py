@@ -47,10 +47,9 @@ def along_an_axis(call: Call) -> Made:
     return Made((x,), SAME._replace(over=over), work=(("act", count(x)),))
 
 
-def cumulated(call: Call) -> Made:
-    """CumSum: each number from those before it; taken as all."""
-    x = call.dims(0)
-    return Made((x,), SAME._replace(over=tuple(range(len(x)))))
+def as_large(call: Call) -> Made:
+    """As many numbers as the first input has, from wherever in it."""
+    return Made((call.dims(0),))
 
 
 def per_channel(call: Call) -> Made:

@@ -263,9 +263,10 @@ def product(call: Call, places: tuple[int, int], letters: tuple[str, str, str], 
         return Made((output,), flow, weights=tuple(p for p in places if call.value(p).is_constant))
     size = {letter: n for letter, n in sizes.items() if n is not None}
     total = prod(size.values())
-    constant = [i for i, value in enumerate(values) if value.is_constant]
-    if len(constant) != 1:
-        return Made((output,), flow, products=0 if constant else total)
+    constant = [i for i, value in enumerate(values) if value.is_constant and (value.origins or not values[0].origins)]
+    if not constant:
+        return Made((output,), flow, products=total)
+    constant = constant[-1:]
     weights, other = set(letters[constant[0]]), set(letters[1 - constant[0]])
     kept = weights & set(letters[2])
     k, n, g = (prod(size[c] for c in some) for some in (weights - kept, kept - other, kept & other))
