@@ -23,7 +23,7 @@ from convcli.filters.filter import FILTERS, Filter, Layout
 from convcli.geometry.axis import Geometry
 from convcli.image import ImageInfo, Spans
 from convcli.methods.contract import load
-from convcli.planner import Plan, halved
+from convcli.planner import Plan, halved, is_fixed
 from convcli.records import record, replace
 
 Array = np.ndarray[Any, Any]
@@ -211,9 +211,26 @@ class Stage(Protocol):
 
     def reads(self, axis: int, span: Span) -> Array:
         """The positions of a spatial axis that the tiles of a span read, in order."""
-        tiles = touched(span, self.plan.tile[axis], self.outputs[axis])
+        tiles = self.tiles(axis, span)
         window = self.axes[axis].window(tiles[0][0], tiles[-1][1])
         return rows_read(window, self.filter.borders[axis], self.axes[axis].size)
+
+    @cached_property
+    def grains(self) -> tuple[int, ...] | None:
+        """Outputs along each axis between which a tile may be cut; None where results would be others."""
+        method, problem = load(self.plan.method), self.plan.problem
+        if is_fixed(method, problem):
+            return None
+        return tuple(method.grain(problem, axis) if method.grain else 1 for axis in range(len(problem.axes)))
+
+    def tiles(self, axis: int, span: Span) -> list[Span]:
+        """The tiles that touch a span of outputs; where they may be cut, no more of them than it needs."""
+        step, size = self.plan.tile[axis], self.outputs[axis]
+        if self.grains is None or span[0] >= span[1]:
+            return touched(span, step, size)
+        first, last = (place // self.grains[axis] * self.grains[axis] for place in (span[0], span[1] - 1))
+        stop = min(last + self.grains[axis], size)
+        return [(start, min(start + step, stop)) for start in range(first, stop, step)]
 
     def covering(self, rows: Array) -> Array:
         """All rows of the cuts that hold any of these, in order."""
@@ -304,7 +321,7 @@ class Slab:
     def tasks(self) -> list[Task]:
         """Every tile of every plane."""
         loops = product(*(range(stop - start) for start, stop in self.loops))
-        tiles = list(product(*map(touched, self.spans, self.stage.plan.tile, self.stage.outputs)))
+        tiles = list(product(*(self.stage.tiles(axis, span) for axis, span in enumerate(self.spans))))
         return [Task(loop, tile) for loop in loops for tile in tiles]
 
     @cached_property

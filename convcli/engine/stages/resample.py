@@ -158,6 +158,9 @@ class TileVariants(Variants):
 class ResampleStage(FilterStage):
     """An enlargement of images of one kind, as planned."""
 
+    grains = None
+    """No tile is cut: products of other sizes round otherwise."""
+
     @cached_property
     def method(self) -> TileVariants:
         """The products for all outputs."""
