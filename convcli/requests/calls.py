@@ -21,6 +21,7 @@ from convcli.operations.filter import Correlate
 from convcli.operations.pair import Pair
 from convcli.operations.resampled import Resample
 from convcli.operations.transposed import Transpose
+from convcli.options.declare import declared_fields
 from convcli.records import replace
 from convcli.requests.arguments import (
     Padding,
@@ -33,8 +34,8 @@ from convcli.requests.arguments import (
     sample_type,
     switch,
 )
+from convcli.requests.options import SampleOptions
 from convcli.requests.rates import beside, chained
-from convcli.samples import SAMPLES
 
 Request = Correlate | Transpose | Resample | Pair | Dilate | Joined | SideBySide | Chain
 """What can be asked of images."""
@@ -45,13 +46,7 @@ PLAIN = Numbers()
 MOST_LEFT = 0.5
 """The most that separable terms may leave of a kernel, relative to sum|k|."""
 NORMALIZATIONS = ("none", "sum")
-WORDS = {
-    "dtype": ("auto", "same", *SAMPLES),
-    "precision": ("auto", "double"),
-    "range": ("clip", "abs", "rescale"),
-    "nan": ("keep", "ignore", "preserve", "zero", "error"),
-    "alpha": ("premultiply", "straight", "keep", "drop"),
-}
+WORDS = {each.field.rstrip("_"): each.mark.choices for each in declared_fields(SampleOptions) if each.mark.choices}
 """What each word of `Numbers` may be."""
 
 
@@ -76,12 +71,7 @@ def correlate(
     kernels = as_kernels(kernel)
     ndim = kernels[0].ndim
     return Correlate(
-        Given(
-            kernels,
-            _sums(normalize),
-            switch("flip", flip),
-            None if origin is None else per_axis(origin, ndim, "origin", least=0),
-        ),
+        _given(kernels, normalize, flip, origin),
         combine=combine,
         stride=per_axis(stride, ndim, "stride"),
         dilation=per_axis(dilation, ndim, "dilation"),
@@ -113,10 +103,9 @@ def transpose(
     check_texts(normalize=normalize, border=border or "")
     (given,) = _single(as_kernels(kernel, _strides(stride)))
     ndim, overlap = given.ndim, normalize == "overlap"
-    sums = not overlap and _sums(normalize)
     laid = paddings(padding, ndim)
     return Transpose(
-        Given((given,), sums, switch("flip", flip)),
+        _given((given,), "none" if overlap else normalize, flip),
         per_axis(stride, ndim, "stride"),
         per_axis(dilation, ndim, "dilation"),
         padding=laid,
@@ -174,12 +163,7 @@ def pair(
     kernels, (matrix,) = as_kernels(_channel_first(depthwise)), _single(as_kernels(pointwise))
     ndim = kernels[0].ndim
     return Pair(
-        Given(
-            kernels,
-            _sums(normalize),
-            switch("flip", flip),
-            None if origin is None else per_axis(origin, ndim, "origin", least=0),
-        ),
+        _given(kernels, normalize, flip, origin),
         matrix.on({}) if isinstance(matrix, ByName) else matrix,
         per_axis(multiplier, 1, "multiplier", least=0)[0],
         stride=per_axis(stride, ndim, "stride"),
@@ -264,6 +248,12 @@ def _sums(normalize: str) -> bool:
 
 def _borders(border: str, ndim: int) -> tuple[Border, ...]:
     return parse_border(border, "ZYX"[-ndim:])
+
+
+def _given(kernels: tuple[Kernel | ByName, ...], normalize: str, flip: bool, origin: PerAxis | None = None) -> Given:
+    """Kernels with what is done to them."""
+    middle = None if origin is None else per_axis(origin, kernels[0].ndim, "origin", least=0)
+    return Given(kernels, _sums(normalize), switch("flip", flip), middle)
 
 
 def _single(kernels: tuple[Kernel | ByName, ...]) -> tuple[Kernel | ByName, ...]:
