@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from convcli.cli import run
 from convcli.errors import UsageError
@@ -147,6 +149,34 @@ def test_heads_are_told(shapes, flops) -> None:
     assert "from:a" in flops(*words, "--markdown")[1]
 
 
+# --- shared layers
+
+
+def test_a_layer_that_runs_again_has_its_parameters_once() -> None:
+    """A head over two levels, as RetinaNet's: its multiply-adds count for each, its weights once."""
+    made = traced("as:a max2 conv3-8p1#head relu conv1-4#out as:b from:a again:head relu again:out", "8@16x16")
+    alone = total(traced("conv3-8p1 conv1-4", "8@16x16"))
+    below = total(traced("conv3-8p1 conv1-4", "8@8x8"))
+    assert (alone.params, alone.macs + below.macs) == (total(made).params, total(made).macs)
+    assert ["again:head", "conv", "head"] == [made.steps[7].word, made.steps[7].kind, made.steps[7].layer.name]
+
+
+@pytest.mark.parametrize(
+    ("shape", "words", "expected"),
+    [
+        ("8@8x8", "again:a", "'again:a': layer 1: a layer #a must come before it; no layer has a name yet"),
+        ("8@8x8", "conv1-8#b again:a", "layer 2: a layer #a must come before it; named so far: b"),
+        ("8@8x8", "conv1-4#b again:b", "'again:b': layer 2: #b was for 8 channels, but 4 arrive"),
+        ("8@8x8", "fc-64#b again:b", "'again:b': layer 2: #b was for 512 channels, but 64 arrive"),
+        ("8@8x8", "conv9-8p1#b again:b", "'again:b': layer 2: kernel 9 is larger than the padded input"),
+    ],
+)
+def test_a_layer_that_cannot_run_again_is_named(shape: str, words: str, expected: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        traced(words, shape)
+    assert expected in str(caught.value)
+
+
 # --- several inputs
 
 
@@ -222,6 +252,12 @@ def test_attention_is_counted_and_its_products_apart(flops) -> None:
     assert 59_006_976 == json.loads(flops("768@14x14", "attn12", "--json")[1])["total"]["macs_products"]
 
 
+def test_attention_and_shared_layers_are_explained(flops) -> None:
+    out = flops("8@4x4", "attn2#a", "again:a", "--explain")[1]
+    assert "products = N 2 positions^2 C = 1 * 2 * 16^2 * 8 = 4,096 MACs of two activations, counted apart" in out
+    assert "the parameters count where the layer stands first" in out
+
+
 def test_a_budget_counts_the_products_of_attention(flops) -> None:
     assert 1 == flops("768@14x14", "attn12", "--budget", "500M")[0]
     assert 0 == flops("768@14x14", "attn12", "--budget", "522M")[0]
@@ -253,3 +289,82 @@ def test_files_say_the_same_as_words(tmp_path: Path, shapes) -> None:
 def test_an_instance_normalisation_has_parameters_only_where_it_says_so() -> None:
     params = [total(trace(parse(word), Shape(8, (4, 4)), Rules())).params for word in ("in", "in+bn", "in+b+bn", "bn")]
     assert [0, 8, 16, 16] == params
+
+
+# --- all together
+
+
+@st.composite
+def designs(draw: st.DrawFn) -> str:
+    """A random design on 4@12 with skips, heads, slices, gates, causal layers and other inputs, as words that fit."""
+    words, names, channels, size, sizes = ["as:0"], ["0"], 4, 12, {"0": (4, 12)}
+    for number in range(1, draw(st.integers(2, 8))):
+        kind = draw(
+            st.sampled_from("conv causal down up fraction shuffle unshuffle slice attn from add cat gate input".split())
+        )
+        name = draw(st.sampled_from(names))
+        if kind == "conv":
+            channels = draw(st.integers(1, 6))
+            words.append(f"conv3-{channels}p1")
+        elif kind == "causal":
+            words.append(f"dw3pcd{draw(st.integers(1, 3))}")
+        elif kind == "down" and size >= 4:
+            words, size = [*words, "max2"], size // 2
+        elif kind in ("up", "fraction") and size <= 24:
+            words, size = (
+                [*words, "up2" if kind == "up" else "bilinear1.5"],
+                size * 2 if kind == "up" else size * 3 // 2,
+            )
+        elif kind == "shuffle" and channels % 2 == 0:
+            words, channels, size = [*words, "shuffle2"], channels // 2, size * 2
+        elif kind == "unshuffle" and size % 2 == 0:
+            words, channels, size = [*words, "unshuffle2"], channels * 2, size // 2
+        elif kind == "slice":
+            words, channels = [*words, f"slice0:{(channels + 1) // 2}"], (channels + 1) // 2
+        elif kind == "attn":
+            words.append("attn1")
+        elif kind == "from":
+            words, (channels, size) = [*words, f"from:{name}"], sizes[name]
+        elif kind in ("add", "cat") and sizes[name][1] == size:
+            words += [f"conv1-{sizes[name][0]}", f"{kind}:{name}"]
+            channels = sizes[name][0] * (1 if kind == "add" else 2)
+        elif kind == "gate":
+            words += [f"as:g{number}", "gap", f"pw-{channels}", f"mul:g{number}"]
+        elif kind == "input" and size == 12:
+            words, channels = [*words, f"as:i{number}", "2@12", f"cat:i{number}"], channels + 2
+        words.append(f"as:{number}")
+        names.append(str(number))
+        sizes[str(number)] = (channels, size)
+    return " ".join(words)
+
+
+def seen(made: Trace, number: int, position: int, known: dict[tuple[int, int], tuple[int, int] | None]):
+    """The pixels that an output of a step sees, by following every path of reads back to an input."""
+    if number < 0:
+        return position, position
+    if (number, position) not in known:
+        step = made.steps[number]
+        axis = step.applied.axes[0] if step.applied.axes else None
+        reads = axis.reads(position if axis.period[1] else 0) if axis else [position]
+        ends = [] if step.sources else [(position, position)]
+        for source in step.sources:
+            before = made.input if source < 0 else made.steps[source].output
+            is_gate = len(step.sources) > 1 and before.spatial != step.output.spatial
+            ends += [end for read in reads if (end := seen(made, source, 0 if is_gate else read, known))]
+        known[number, position] = (min(a for a, _ in ends), max(b for _, b in ends)) if ends else None
+    return known[number, position]
+
+
+@given(designs())
+@settings(max_examples=150, deadline=None)
+@example("as:0 conv3-4p1 as:1 from:0 max2 up2 cat:1 attn1 2@12 from:1")
+def test_random_designs_see_what_one_can_follow_and_are_read_back(words: str) -> None:
+    made = traced(words, "4@12")
+    field, last, known = made.steps[-1].fields[0], len(made.steps) - 1, {}
+    assert field
+    spans = [seen(made, last, u, known) for u in range(made.output.spatial[0])]
+    assert spans == [field.at(u) for u in range(len(spans))]
+    sizes = [end[1] - end[0] + 1 if end else 0 for end in spans]
+    if field.others:
+        assert (min(sizes), max(sizes)) == field.extent
+    assert peak_elements(made) <= made.input.elements + sum(step.output.elements for step in made.steps)

@@ -28,8 +28,9 @@ def shapes(
     padding, =16 wanted size, m2 multiplier, ceil, i64 expected input channels, +b -b bias, +bn -bn normalisation,
     #name.
 
-    as:N remembers; from:N goes on from it, cat:N, add:N and mul:N join it. 1@64x64 is another input. 5*( a b )
-    repeats, '[ a | b ]' concatenates, '{ a | id }' adds. Also read: '3x3 conv, 64, /2', 'Conv2d(3, 64, 7)'.
+    as:N remembers; from:N goes on from it, cat:N, add:N and mul:N join it; again:NAME runs the layer #NAME once more,
+    with its weights. 1@64x64 is another input. 5*( a b ) repeats, '[ a | b ]' concatenates, '{ a | id }' adds. Also
+    read: '3x3 conv, 64, /2', 'Conv2d(3, 64, 7)'.
 
     Examples:
         convcli shapes 3@224x224 conv7-64/2p3 max3/2p1

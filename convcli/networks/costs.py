@@ -113,17 +113,17 @@ def step_cost(step: Step, read: int, convention: Convention) -> Cost:
     """What one step costs; `read` are the elements of its inputs, for one image."""
     banks, batch = step.applied.banks, convention.batch
     macs = batch * sum(bank.macs for bank in banks)
-    params = sum(bank.weights for bank in banks) + step.applied.extra
+    weights = sum(bank.weights for bank in banks) + step.applied.extra
     work = batch * sum(operations for what, operations in step.applied.work if what in convention.counted)
     written = 0 if is_alias(step) else batch * step.output.elements
     return Cost(
-        params=params,
+        params=0 if step.applied.is_again else weights,
         macs=macs,
         macs_real=batch * sum(bank.real_macs for bank in banks),
         flops=2 * macs + work,
         activations=written,
         columns=max((bank.columns for bank in banks), default=0),
-        moved=params + written + (0 if is_alias(step) else batch * read),
+        moved=weights + written + (0 if is_alias(step) else batch * read),
         products=batch * step.applied.products,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from math import prod
 
 from convcli.geometry.axis import Geometry
 from convcli.geometry.sizes import AdaptivelyPooled, Scaled, Spread, Transposed
@@ -30,6 +31,7 @@ def explain_costs(trace: Trace, convention: Convention) -> Lines:
             for bank in step.applied.banks:
                 yield from map(indented, bank_lines(bank, convention.batch))
             yield from map(indented, extra_lines(step))
+            yield from map(indented, product_lines(step, convention.batch))
 
 
 def heading(number: int, step: Step) -> str:
@@ -161,9 +163,19 @@ def bank_lines(bank: Bank, batch: int) -> Lines:
         yield f"of these {batch * bank.real_macs:,} are not on padding ({100 * bank.real_macs / bank.macs:.1f} %)"
 
 
+def product_lines(step: Step, batch: int) -> Lines:
+    """The products of two activations of an attention: queries by keys, and the result by values."""
+    if step.applied.products:
+        places, channels = prod(step.input.spatial), step.input.channels
+        filled = f"{batch} * 2 * {places}^2 * {channels} = {batch * step.applied.products:,}"
+        yield f"products = N 2 positions^2 C = {filled} MACs of two activations, counted apart"
+
+
 def extra_lines(step: Step) -> Lines:
     """Biases, scales and shifts."""
-    if step.applied.extra:
+    if step.applied.is_again:
+        yield "the parameters count where the layer stands first"
+    elif step.applied.extra:
         weights = sum(bank.weights for bank in step.applied.banks)
         kinds = f"{step.applied.extra:,} of bias, scale and shift"
         yield f"parameters = {weights:,} + {kinds} = {weights + step.applied.extra:,}"

@@ -34,7 +34,7 @@ class Applied(NamedTuple):
     `axes` are empty where the layer touches no spatial axis. `pads` are as declared; the `end` of an axis may be longer
     by what a ceil pooling hangs over. `extra` are parameters beside weights: biases, scales and shifts.
     `work` counts the operations that are no multiply-adds: (what, how many); `products` the multiply-adds of two
-    activations.
+    activations. `is_again` says that the weights are those of a layer before, whose parameters count there.
     """
 
     output: Shape
@@ -44,6 +44,7 @@ class Applied(NamedTuple):
     extra: int = 0
     work: tuple[Work, ...] = ()
     products: int = 0
+    is_again: bool = False
 
 
 Build = Callable[[Layer, Shape, Rules], Applied]
@@ -402,6 +403,7 @@ KINDS: dict[str, Kind] = {
     "input": kind(another_input, "alias", "1@64x64", "channels wanted", "channels wanted"),
     "as": kind(unchanged, "alias", "as:1", "reference", "reference"),
     "from": kind(unchanged, "alias", "from:1", "reference", "reference"),
+    "again": kind(unchanged, "alias", "again:1", "reference", "reference"),
     "cat": kind(unchanged, "join", "cat:1", "reference", "reference"),
     "add": kind(unchanged, "join", "add:1", "reference", "reference"),
     "mul": kind(unchanged, "join", "mul:1", "reference", "reference"),

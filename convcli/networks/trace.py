@@ -120,11 +120,15 @@ def check_count(network: Network) -> None:
 
 
 class Walk:
-    """The state of a walk: rules, what `as:NAME` remembered, remarks, and how many steps were made."""
+    """The state of a walk: rules, what `as:NAME` remembered, layers by #name, remarks, and how many steps were made.
+
+    With each layer stands what arrived at it: channels, or all elements where it is fully connected.
+    """
 
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
         self.remembered: dict[str, Tensor] = {}
+        self.named: dict[str, tuple[Layer, int]] = {}
         self.remarks: list[Remark] = []
         self.made = 0
 
@@ -148,6 +152,10 @@ class Walk:
             tensor = self.remembered_as(layer)
         if layer.kind == "input":
             return (yield from self.entered(layer, tensor))
+        if layer.kind == "again":
+            return (yield from self.repeated(layer, tensor))
+        if layer.name:
+            self.named[layer.name] = layer, arriving(layer, tensor.shape)
         applied = apply(layer, tensor.shape, self.rules)
         fields = through(tensor.fields, applied.axes)
         made = yield from self.step(layer.kind, layer, (tensor,), applied, fields)
@@ -179,6 +187,20 @@ class Walk:
             known = f"remembered so far: {known}" if known else "nothing is remembered yet"
             raise wrong(layer.place, f"as:{layer.reference} must come before it; {known}")
         return found
+
+    def repeated(self, layer: Layer, tensor: Tensor) -> Generator[Step, None, Tensor]:
+        """again:NAME: the layer of that #name once more, with the weights that it has."""
+        if layer.reference not in self.named:
+            known = ", ".join(self.named)
+            known = f"named so far: {known}" if known else "no layer has a name yet"
+            raise wrong(layer.place, f"a layer #{layer.reference} must come before it; {known}")
+        meant, expected = self.named[layer.reference]
+        found = arriving(meant, tensor.shape)
+        if found != expected:
+            raise wrong(layer.place, f"#{layer.reference} was for {expected} channels, but {found} arrive", "shape")
+        applied = apply(meant._replace(place=layer.place), tensor.shape, self.rules)._replace(is_again=True)
+        fields = through(tensor.fields, applied.axes)
+        return (yield from self.step(meant.kind, meant, (tensor,), applied, fields, format_layer(layer)))
 
     def entered(self, layer: Layer, tensor: Tensor) -> Generator[Step, None, Tensor]:
         """Another input, whose fields count its own pixels."""
@@ -218,18 +240,23 @@ class Walk:
         )
 
     def step(
-        self, kind: str, layer: Layer, read: tuple[Tensor, ...], applied: Applied, fields: Fields
+        self, kind: str, layer: Layer, read: tuple[Tensor, ...], applied: Applied, fields: Fields, word: str = ""
     ) -> Generator[Step, None, Tensor]:
         """One step made of what it read."""
         if max(applied.output.channels, *applied.output.spatial, 0) > MAXIMUM_SIZE:
             raise wrong(
                 layer.place, f"makes {applied.output}, beyond {MAXIMUM_SIZE:,}; use fewer channels or sizes", "shape"
             )
-        word = format_layer(layer) if layer.kind in KINDS else kind
+        word = word or (format_layer(layer) if layer.kind in KINDS else kind)
         arrived = read[0].shape if read else applied.output
         yield Step(kind, word, layer, tuple(tensor.source for tensor in read), arrived, applied, fields)
         self.made += 1
         return Tensor(applied.output, fields, self.made - 1, next((each.frame for each in read if each.fields), ()))
+
+
+def arriving(layer: Layer, shape: Shape) -> int:
+    """The channels that the weights of a layer are for; of a fully connected one, all elements."""
+    return shape.elements if KINDS[layer.kind].family == "fc" else shape.channels
 
 
 def through(fields: Fields, axes: tuple[Axis, ...]) -> Fields:

@@ -109,8 +109,8 @@ def unit_stride_and_reach(unit: Unit) -> tuple[int, int]:
 def layer_stride_and_reach(layer: Layer) -> tuple[int, int]:
     """The same for one layer; what enlarges counts as stride 1."""
     kernel = max(layer.kernel or (1,))
-    shrinks = layer.kind in ("conv", "dw", "pw", "sep", "max", "avg")
-    default = kernel if layer.kind in ("max", "avg") else 1
+    shrinks = layer.kind in ("conv", "dw", "pw", "sep", "max", "avg", "unshuffle")
+    default = kernel if layer.kind in ("max", "avg", "unshuffle") else 1
     pads = sum(map(sum, layer.pad)) if isinstance(layer.pad, tuple) else 0
     reach = 2 * effective_kernel(kernel, max(layer.dilation or (1,))) + pads
     return (max(layer.stride or (default,)) if shrinks else 1), reach
