@@ -144,3 +144,23 @@ def test_a_stopped_batch_goes_on(folder, tmp_path):
     assert 0 == code, errors
     assert reports[-1]["done"] >= len(left)
     assert PICTURES == sorted(path.name for path in Path("slow").iterdir())
+
+
+def test_files_of_a_store_are_read_and_written_by_workers(run, folder, s3, tmp_path):
+    bucket = s3.bucket()
+    assert 0 == convcli("conv2d", *PICTURES, "-k", "identity", "-o", f"{bucket}/in/{{name}}", "-q").returncode
+    assert 0 == convcli("conv2d", *PICTURES, *WORDS, "-q").returncode
+    Path("list").write_text("".join(f"{bucket}/in/{name}\n" for name in PICTURES))
+    words = ("conv2d", "--files-from", "list", *WORDS[:2], "-o", f"{bucket}/out/{{name}}")
+    with dask_cluster(tmp_path, 2, **s3.environment) as cluster:
+        more = ("--scheduler", cluster.address)
+        assert 0 == run(*words, *more, "-q")[0]
+        expected = pictures()
+        back = (f"{bucket}/out/{name}" for name in PICTURES)
+        assert 0 == convcli("conv2d", *back, *WORDS[2:], "-k", "identity", "-fq").returncode
+        assert expected == pictures()
+        code, lines = run(*words, *more, "--resume")
+        assert (0, True) == (code, "skipped  8" in lines), lines
+        s3.faults(fail=1)
+        code, lines = run(*words, *more, "-q", "-f")
+        assert (1, True) == (code, "[unreachable]" in lines[-1])

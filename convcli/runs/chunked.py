@@ -221,7 +221,7 @@ def hands(terms: Terms, tally: Tally, progress: Progress) -> Iterator[Hands]:
         progress.aside = lambda: f", {tally.words}{cluster.words}"
         tally.peaks = cluster.peaks
         yield Workers(cluster)
-        tally.lost = cluster.lost
+        tally.lost = cluster.lost_by_now()
 
 
 @contextmanager

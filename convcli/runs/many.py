@@ -158,8 +158,8 @@ class Run:
                         yield refused.get(i) or self.passed_over(i)
                     else:
                         yield self.answered_from_afar(i, pairs[i], next(answers))
-            if cluster.lost and not self.batch.settings.quiet:
-                say(f"convcli: {cluster.lost:,} workers were lost; what they were at was done by others")
+            if (lost := cluster.lost_by_now()) and not self.batch.settings.quiet:
+                say(f"convcli: {lost:,} workers were lost; what they were at was done by others")
 
     def overwriting(self, index: int) -> Answer | None:
         """The refusal to replace one of the inputs, which only this process can tell from other files."""
