@@ -22,7 +22,7 @@
 
 #include "versions.h"
 
-enum { SHORTEST = 8, LONGEST = 1024, NO_SIGN = 0x7fffffff };
+enum { SHORTEST = 8, LONGEST = 1024, NO_SIGN = 0x7fffffff, ALL_ROWS = 0xff };
 #define EACH_VERSION(name, parameters, arguments) VERSIONS(name, parameters, arguments)
 
 /* Pixels whose columns lie side by side. */

@@ -366,7 +366,7 @@ VERSIONS(sum_energy,
          (const struct float_tile *tile, const struct notes *notes, const struct watch *watch, double energy[2]),
          (tile, notes, watch, energy))
 
-/* Leave the marks at rows of cells that have results below a limit (0: all of them), if windows of the cell hold more than a few small pixels:
+/* Leave the marks at rows of cells that have results below a limit, if windows of the cell hold more than a few small pixels:
  * how many of these rows there are. */
 INLINE void leave_body(const struct plane *pixels, const struct plane *results, float limit, const struct watch *watch,
                        ptrdiff_t few, const int32_t *sums, uint8_t *small, ptrdiff_t *left)
@@ -374,8 +374,7 @@ INLINE void leave_body(const struct plane *pixels, const struct plane *results, 
     for (ptrdiff_t y = 0; y < cells_of(results->rows); y++)
         for (ptrdiff_t x = 0; x < cells_of(results->columns); x++, small++)
             if (*small) {
-                uint64_t found = counted(pixels, watch, sums, y, x) > few ? ~(uint64_t)0 : 0;
-                found = found && limit > 0 ? small_in(results, y * CELL, x * CELL, limit) : found;
+                uint64_t found = counted(pixels, watch, sums, y, x) > few ? small_in(results, y * CELL, x * CELL, limit) : 0;
                 found |= found >> 32, found |= found >> 16;
                 *small &= (uint8_t)(found | found >> 8);
                 *left += __builtin_popcount(*small);
@@ -395,7 +394,7 @@ static ptrdiff_t doubtful(const struct notes *notes, double limit, const struct 
         uint8_t *small = notes->seen.small[i];
         if (results[i].rows) {
             count_small(&read[i], share_of(limit, level), step, notes->sums);
-            leave(&read[i], &results[i], (float)limit < notes->seen.limit ? (float)limit : 0, watch, level->few, notes->sums, small, &left);
+            leave(&read[i], &results[i], (float)limit, watch, level->few, notes->sums, small, &left);
         }
     }
     return left;

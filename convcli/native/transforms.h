@@ -60,7 +60,8 @@ struct tile {
 
 /* What is done to a pair on its way, and seen of it: a constant is taken from the pixels of either plane, and what the
  * kernel makes of it is given back to the results; the sum of the squares that are left in each square of 8 x 8 values, of
- * both planes; and of squares of results the rows in which some are below a limit, as bits. Floats without signs are ordered as their bits are. */
+ * both planes; and marks, for each row of eight results a bit, of squares in which some are below a limit. Floats without
+ * signs are ordered as their bits are. */
 typedef int32_t bits __attribute__((vector_size(LANES * sizeof(int32_t))));
 struct seen {
     float taken[2], given[2], limit, *energy;
@@ -73,14 +74,13 @@ INLINE bits larger(bits a, bits b)
     return (a & more) | (b & ~more);
 }
 
-/* All bits that are in any lane. */
-INLINE int32_t any_of(bits v)
+INLINE int any_of(bits v)
 {
     int64_t parts[LANES / 2];
     memcpy(parts, &v, sizeof parts);
     for (int i = 1; i < LANES / 2; i++)
         parts[0] |= parts[i];
-    return (int32_t)(parts[0] | parts[0] >> 32);
+    return parts[0] != 0;
 }
 
 INLINE bits smaller(bits a, bits b)
@@ -251,7 +251,7 @@ INLINE void store_pixels(const struct plane *to, ptrdiff_t row, const struct poi
             samples result = __builtin_convertvector(block[i], samples);
             if (seen) {
                 result += given;
-                small |= ((samples)((bits)result & NO_SIGN) < seen->limit) & 1 << i;
+                small |= (samples)((bits)result & NO_SIGN) < seen->limit;
             }
             if (there == LANES)
                 *(samples *)pixels = result;
@@ -262,7 +262,7 @@ INLINE void store_pixels(const struct plane *to, ptrdiff_t row, const struct poi
             small[j] = 0;
         if (seen && row < to->rows)
             seen->small[imaginary][row / LANES * ((to->columns + LANES - 1) / LANES) + x / LANES] =
-                (uint8_t)any_of(small);
+                any_of(small) ? ALL_ROWS : 0;
     }
 }
 
