@@ -43,6 +43,11 @@ class ConvError(Exception):
         return f"{place}{message} [{self.code}]"
 
 
+def changed(name: str) -> ConvError:
+    """The error for a file or object that was replaced, or written to, while it was read."""
+    return ConvError("changed while it was read; run again once it is complete", "changed", where=name)
+
+
 class UsageError(ConvError):
     """The command line is wrong whatever the files hold. Ends the command with exit code 2, before any work."""
 

@@ -359,7 +359,7 @@ def read_address(name: str) -> bytes:
     """All of the file or object that a URL names."""
     from pathlib import Path
 
-    from convcli.stores.address import is_remote, local_name
     from convcli.stores.apart import fetched
+    from convcli.stores.names import is_remote, local_name
 
     return fetched(name) if is_remote(name) else Path(local_name(name)).read_bytes()

@@ -24,8 +24,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, cast
 
-from convcli.errors import ConvError
-from convcli.formats.atomic import Place, Target, atomic_output, output_place, placed, same_file, shown
+from convcli.errors import ConvError, changed
+from convcli.formats.atomic import Place, atomic_output, output_place, placed, same_file, shown
 from convcli.formats.contract import FormatModule, ReadOptions, WriteOptions
 from convcli.formats.failures import told
 from convcli.formats.layout import (
@@ -39,12 +39,12 @@ from convcli.formats.source import Readable, Source, check_some, kept_open, sour
 from convcli.formats.table import ADVISED, FORMATS, Format, by_suffix, format_for, recognised
 from convcli.image import Grid, Image, ImageInfo, PixelSource, PixelTarget, Spans
 from convcli.records import replace
-from convcli.stores.failures import changed
 from convcli.streams import STRAYS
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from convcli.formats.atomic import Target
     from convcli.formats.table import Format
 
 __all__ = [
@@ -53,7 +53,6 @@ __all__ = [
     "FormatModule",
     "Place",
     "ReadOptions",
-    "Target",
     "Windows",
     "WriteOptions",
     "atomic_output",

@@ -26,14 +26,19 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import reduce
 from operator import and_, or_
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Union
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from convcli.errors import ConvError
 from convcli.formats.failures import told
-from convcli.stores.address import is_remote, local_name
+from convcli.stores.names import is_remote, local_name
 
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
     from convcli.formats.sending import Remote
+
+    Target: TypeAlias = "Path | Place | Remote"
+    """Where an output goes; a path is looked up, or is that of a device or pipe."""
 
 LONGEST_NAME = 255  # bytes, of one part of a path
 NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV)
@@ -61,10 +66,6 @@ class Place(NamedTuple):
         """A path to it through the open folder, where the system has such."""
         opened = f"{OPEN_FILES}/{self.folder}"
         return f"{opened}/{self.name}" if os.path.isdir(opened) else str(self.path)  # noqa: PTH112 -- once a file
-
-
-Target = Union[Path, Place, "Remote"]
-"""Where an output goes; a path is looked up, or is that of a device or pipe."""
 
 
 class Draft(NamedTuple):

@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 
 from convcli.errors import ConvError, UsageError
-from convcli.stores.address import is_remote, local_name
+from convcli.stores.names import is_remote, local_name
 
 OUT_OF_SPACE = frozenset({errno.ENOSPC, errno.EFBIG, errno.EDQUOT})
 SHORT_WRITE = r"\d+ requested and \d+ written"  # NumPy reports a full disk so, without an errno

@@ -22,12 +22,11 @@ from math import prod
 from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO
 
-from convcli.errors import ConvError, UsageError
+from convcli.errors import ConvError, UsageError, changed
 from convcli.formats.failures import told
 from convcli.image import ImageInfo
 from convcli.records import record
-from convcli.stores.address import is_remote, local_name
-from convcli.stores.failures import changed
+from convcli.stores.names import is_remote, local_name
 
 Readable = str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes]
 """An image file: its name, its content, or a file opened for reading."""

@@ -21,7 +21,7 @@ from convcli.kernels.inline import MOST_BYTES, SEPARATORS, flatten, layout, shap
 from convcli.kernels.kernel import LARGEST_TAP, Kernel
 from convcli.kernels.numerals import number_at, number_text
 from convcli.records import replace
-from convcli.stores.address import is_remote, local_name
+from convcli.stores.names import is_remote, local_name
 
 MOST_TEXT_BYTES = 1 << 24  # plain Python reads about a million numbers a second
 SEVERAL_WORDS = re.compile(r"[^\s,][\s,]+[^\s,]")

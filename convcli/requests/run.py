@@ -27,7 +27,7 @@ from convcli.requests.options import (
 from convcli.runs.many import Batch
 from convcli.runs.names import Selection, outer_folder
 from convcli.runs.one import Settings
-from convcli.stores.address import local_name
+from convcli.stores.names import local_name
 from convcli.streams import read_input
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from convcli.report import failure
 from convcli.runs.answers import Answer, answered, as_told, shown
 from convcli.runs.journal import state
 from convcli.runs.one import Settings, process
-from convcli.stores.address import is_url
+from convcli.stores.names import is_url
 
 if TYPE_CHECKING:
     from convcli.runs.cluster import Cluster

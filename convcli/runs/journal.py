@@ -22,7 +22,8 @@ from convcli.errors import ConvError
 from convcli.folders import STATE, user_folder
 from convcli.formats.failures import told
 from convcli.records import record
-from convcli.stores.address import Address, is_remote
+from convcli.runs.names import url_of
+from convcli.stores.names import is_remote
 from convcli.streams import STREAM
 
 FIRST = b'{"journal": 1}\n'
@@ -188,7 +189,7 @@ def place(name: str) -> str:
     """A name that means the same wherever a run is started."""
     if name == STREAM:
         return name
-    return Address.of(name).url if is_remote(name) else os.path.abspath(name)  # noqa: PTH100 -- links stay
+    return url_of(name) if is_remote(name) else os.path.abspath(name)  # noqa: PTH100 -- links stay
 
 
 def journal_path(options: Any) -> Path:

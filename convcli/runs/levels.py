@@ -17,7 +17,7 @@ import numpy as np
 
 from convcli.engine.boxes import Boxed
 from convcli.engine.samples import Counts
-from convcli.errors import ConvError, UsageError
+from convcli.errors import ConvError, UsageError, changed
 from convcli.formats import FORMATS, ReadOptions, read, windows
 from convcli.formats.source import Source
 from convcli.formats.zarr.output import Output, planned
@@ -28,8 +28,7 @@ from convcli.operations.operation import Limits, Work
 from convcli.records import record, replace
 from convcli.runs.chunked import ChunkedJob
 from convcli.runs.names import anywhere
-from convcli.stores.address import is_remote
-from convcli.stores.failures import changed
+from convcli.stores.names import is_remote
 from convcli.stores.store import store_at
 
 if TYPE_CHECKING:

@@ -41,7 +41,7 @@ from convcli.runs.names import (
 from convcli.runs.one import Settings, is_stream, process
 from convcli.runs.summary import ProgressLine, Summary
 from convcli.signals import Interrupted, release_signals
-from convcli.stores.address import is_remote
+from convcli.stores.names import is_remote
 from convcli.streams import STREAM, check_output, is_terminal, say
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from convcli.formats import FORMATS
 from convcli.formats.atomic import destination, is_special, output_place, try_output
 from convcli.formats.failures import told
 from convcli.formats.table import by_suffix
-from convcli.stores.address import Address, is_remote, is_url, local_name
+from convcli.stores.names import is_remote, is_url, local_name
 from convcli.streams import STREAM, read_input
 
 FIELD = re.compile(r"\{(\w*)\}")
@@ -81,7 +81,7 @@ def fill(template: str, given: Input, index: int, fields: Mapping[str, str]) -> 
         "stem": path.stem,
         "name": path.name,
         "ext": path.suffix.lstrip("."),
-        "parent": Address.of(given.name).parent.url if is_remote(given.name) else str(path.parent),
+        "parent": given.name.rpartition("/")[0] if is_remote(given.name) else str(path.parent),
         "folder": given.folder or ".",
         "index": str(index),
         **{key: safe(value) for key, value in fields.items()},
@@ -129,7 +129,14 @@ def place_named(name: str) -> str:
     """What two names of one output have in common: links followed, URLs written alike."""
     if name == STREAM:
         return name
-    return Address.of(name).url if is_remote(name) else os.path.realpath(name)
+    return url_of(name) if is_remote(name) else os.path.realpath(name)
+
+
+def url_of(name: str) -> str:
+    """A URL as it is always written."""
+    from convcli.stores.address import Address
+
+    return Address.of(name).url
 
 
 def anywhere(name: str) -> str:
@@ -148,7 +155,7 @@ def file_id(name: str) -> FileId | None:
     Raises UsageError for a URL that names no object.
     """
     if is_remote(name):
-        return Address.of(name).url
+        return url_of(name)
     try:
         status = Path(name).stat()
     except (OSError, ValueError):
@@ -292,8 +299,8 @@ def searched_store(top: str, patterns: Sequence[str], outputs: str) -> Iterator[
     from convcli.stores.apart import apart
     from convcli.stores.store import ObjectStore
 
-    root = Address.of(top).url
-    avoided = f"{Address.of(outputs).url}/" if is_remote(outputs) else None
+    root = url_of(top)
+    avoided = f"{url_of(outputs)}/" if is_remote(outputs) else None
     keys = sorted(apart(lambda: list(ObjectStore(root).keys())))
     if not keys:
         yield Input(top)

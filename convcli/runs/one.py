@@ -11,13 +11,12 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from convcli.engine.samples import Counts
-from convcli.errors import ConvError, UsageError
+from convcli.errors import ConvError, UsageError, changed
 from convcli.formats import (
     FORMATS,
     Format,
     Place,
     ReadOptions,
-    Target,
     Windows,
     WriteOptions,
     check_writable,
@@ -43,11 +42,11 @@ from convcli.report import Report
 from convcli.runs.memory import peak_memory
 from convcli.runs.names import FileId, check_target
 from convcli.runs.progress import Progress, progress_of
-from convcli.stores.address import is_url
-from convcli.stores.failures import changed
+from convcli.stores.names import is_url
 from convcli.streams import STREAM, binary_output, read_input
 
 if TYPE_CHECKING:
+    from convcli.formats.atomic import Target
     from convcli.runs.forecast import Forecast
     from convcli.runs.levels import Passes
     from convcli.runs.tally import Tally

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from convcli.errors import ConvError
+from convcli.errors import ConvError, changed
 
 CREDENTIALS = {
     "s3": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_SKIP_SIGNATURE=true for a public bucket",
@@ -86,11 +86,6 @@ def lacks_bucket(error: Exception) -> bool:
 def is_beyond(error: Exception) -> bool:
     """Whether a range begins behind an object's end."""
     return "status code: 416" in str(error)
-
-
-def changed(name: str) -> ConvError:
-    """The error for a file or object that was replaced, or written to, while it was read."""
-    return ConvError("changed while it was read; run again once it is complete", "changed", where=name)
 
 
 def was_repeated(error: Exception) -> bool:

@@ -12,9 +12,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol
 
+from convcli.errors import changed
 from convcli.records import record
-from convcli.stores.address import Address, checked_key, checked_object, is_remote, local_name
-from convcli.stores.failures import asking, changed, is_beyond, lacks_bucket, was_repeated
+from convcli.stores.address import Address, checked_key, checked_object
+from convcli.stores.failures import asking, is_beyond, lacks_bucket, was_repeated
+from convcli.stores.names import is_remote, local_name
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
