@@ -127,6 +127,7 @@ complete -c convcli -n '__convcli_command shapes flops' -l all -d 'Every layer, 
 complete -c convcli -n '__convcli_command shapes flops' -l json -d 'Print JSON'
 complete -c convcli -n '__convcli_command shapes flops kernels tune' -l csv -d 'Print comma-separated values'
 complete -c convcli -n '__convcli_command shapes flops kernels tune' -l markdown -d 'Print a Markdown table'
+complete -c convcli -n '__convcli_command shapes flops' -l emit -d 'Write the network in the layer notation, which --file ...'
 complete -c convcli -n '__convcli_command flops' -l with -r -f -a 'bias bn act pool add all' -d 'Count these FLOPs too: bias,bn,act,pool,add or all'
 complete -c convcli -n '__convcli_command flops' -l budget -r -f -d 'Fail (exit 1) above so many MACs: 2G; or 4GFLOP, 25Mparams'
 complete -c convcli -n '__convcli_command flops' -l algorithms -d 'What each algorithm pays that computes the same'

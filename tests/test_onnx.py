@@ -419,3 +419,49 @@ def test_paths_that_do_not_align_are_marked(asked, document) -> None:
     )
     assert [[], [], [["centres", "1 px"]]] == [layer["misaligned"] for layer in document(crooked)["layers"]]
     assert "meet (1 px): the branches do not align, their centres differ" in asked("shapes", crooked)[1]
+
+
+@pytest.mark.parametrize("form", ["text", "toml"])
+@pytest.mark.parametrize("name", TRUTH)
+def test_a_real_network_is_written_in_words_that_read_back_to_its_numbers(
+    asked, tmp_path, capsys, name: str, form: str
+) -> None:
+    code, out, err = asked("flops", real(name), f"--emit={form}", *wanted_input(name))
+    assert (0, "") == (code, err)
+    path = tmp_path / f"design.{'toml' if form == 'toml' else 'txt'}"
+    path.write_text(out)
+    assert 0 == run(["flops", "--file", str(path), "--json"])
+    total = json.loads(capsys.readouterr().out)["total"]
+    truth = TRUTH[name]
+    assert (truth["macs"], truth["params"], truth["outputs"][0][1:]) == (
+        total["macs"],
+        total["params"],
+        total["output"],
+    )
+
+
+def test_repeated_blocks_are_written_once(asked) -> None:
+    _, out, _ = asked("shapes", real("resnet152"), "--emit")
+    assert "35*block" in out
+    assert len(out) < 1000
+
+
+@pytest.mark.parametrize("words", [["vs", "conv3-4"], ["--json"], ["--csv"], ["--explain"]])
+def test_emit_writes_one_network_and_no_table(asked, words: list[str]) -> None:
+    code, out, err = asked("flops", real("alexnet"), "--emit", *words)
+    assert (2, "", 1) == (code, out, err.count("\n"))
+
+
+def test_what_has_no_word_is_refused_by_name(asked) -> None:
+    attention = small([node("Transpose", "x", "t", perm=[0, 1, 3, 2]), node("MatMul", "x t", "y", "scores")])
+    code, out, err = asked("flops", attention, "--emit")
+    assert (1, "") == (code, out)
+    assert "node 'scores' (MatMul) has no word in the notation: a product of two activations [layer]" in err
+
+
+def test_words_are_written_as_a_file_too(capsys, tmp_path) -> None:
+    run(["flops", "3@32x32", "conv3-8p1", "2*( conv3-8 relu )", "--no-bias", "--emit=toml"])
+    path = tmp_path / "design.toml"
+    path.write_text(capsys.readouterr().out)
+    assert 0 == run(["flops", "--file", str(path), "--json"])
+    assert 3 * 72 + 2 * 8 * 72 == json.loads(capsys.readouterr().out)["total"]["params"]

@@ -123,6 +123,15 @@ class TableOptions(Options):
     json: Annotated[bool, Option("--json", help="Print JSON.")] = False
     csv: Annotated[bool, Option("--csv", help="Print comma-separated values.")] = False
     markdown: Annotated[bool, Option("--markdown", help="Print a Markdown table.")] = False
+    emit: Annotated[
+        str,
+        Option(
+            alone="text",
+            choices=("text", "toml"),
+            metavar="text|toml",
+            help="Write the network in the layer notation, which --file reads: text (by default) or toml.",
+        ),
+    ] = ""
 
 
 class Given(NamedTuple):

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
 from convcli.commands.designs import DesignOptions, TableOptions, Words, read_designs
-from convcli.commands.printing import View, check_expected, print_designs
+from convcli.commands.printing import View, check_expected, emit, print_designs
 from convcli.networks.costs import COUNTABLE
 from convcli.networks.told.tables import Listing
 from convcli.options.declare import Option
@@ -50,6 +50,9 @@ def flops(
     limit = parsed_budget(budget) if budget else None
     convention = design.convention(counted)
     given = read_designs(words, design)
+    if table.emit:
+        emit(given, table)
+        return
     listings = [each.listing(convention, table) for each in given]
     print_designs(listings, View(tabled, explained, algorithms), table)
     check_expected(given, listings)

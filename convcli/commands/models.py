@@ -39,6 +39,12 @@ class GivenModel(NamedTuple):
         """What it comes to."""
         return GraphListing(self.graph, convention, self.notes, self.part._replace(every=table.all_))
 
+    def text(self, toml: bool) -> str:
+        """The model in the notation, as a text or TOML file."""
+        from convcli.networks.onnx.emit import emitted
+
+        return emitted(self.graph, toml=toml)
+
     def trace(self) -> Trace:
         """The model at work."""
         return GraphListing(self.graph, Convention()).trace

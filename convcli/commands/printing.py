@@ -102,6 +102,20 @@ def check_expected(given: Sequence[Given | GivenModel], listings: Sequence[Listi
                 check_expectations(each.expect, listing.trace, listing.total)
 
 
+def emit(given: Sequence[Given | GivenModel], options: TableOptions) -> None:
+    """Write one network in the notation."""
+    if len(given) > 1:
+        raise UsageError("is for one design; drop vs and what follows", where="--emit")
+    if options.json or options.csv or options.markdown or options.explain:
+        raise UsageError("writes a network, not a table; drop --json, --csv, --markdown and --explain", where="--emit")
+    from convcli.networks.emit import design_text
+
+    (one,) = given
+    with errors_in(one.source):
+        toml = options.emit == "toml"
+        write(design_text(one.network, one.input, one.rules, toml=toml) if isinstance(one, Given) else one.text(toml))
+
+
 def print_json(data: dict[str, Any]) -> None:
     """Print one JSON object on a line."""
     import json

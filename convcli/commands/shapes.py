@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 from convcli.commands.designs import DesignOptions, Given, TableOptions, Words, read_designs
-from convcli.commands.printing import View, check_expected, print_designs
+from convcli.commands.printing import View, check_expected, emit, print_designs
 from convcli.networks.told.tables import Listing
 from convcli.options.declare import Option
 from convcli.tables import Table
@@ -43,6 +43,9 @@ def shapes(
         convcli shapes 3@32x32 --from torch model.txt
     """
     given = read_designs(words, design)
+    if table.emit:
+        emit(given, table)
+        return
     if (want or inputs) and is_answered(given, want, table):
         return
     listings = [each.listing(design.convention(), table) for each in given]

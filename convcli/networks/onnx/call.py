@@ -29,7 +29,8 @@ class Value(NamedTuple):
 
     `dims` are None where not even their number is known. `source` is the step that made it, -1, -2, ... an input of
     the graph, None what is the same for every input: weights, shapes. Of these, `numbers` are kept while they are few,
-    and `origins` are the initializers that it is made of. `seen` is what it sees of the input.
+    and `origins` are the initializers that it is made of. `seen` is what it sees of the input, `port` says which output
+    of its step it is.
     """
 
     dims: Dims | None
@@ -38,6 +39,7 @@ class Value(NamedTuple):
     dtype: int = 0
     origins: frozenset[str] = frozenset()
     seen: Seen | None = None
+    port: int = 0
 
     @property
     def is_constant(self) -> bool:

@@ -38,8 +38,8 @@ class GraphStep(NamedTuple):
 
     `sources` are the steps whose outputs it reads, -1, -2, ... for inputs. `params` are weights and biases that no step
     before it has; `others` are scales, shifts, tokens and tables. In a loop it runs `times` times. `is_known` says
-    whether its cost is. `fields` are the receptive fields of its first output, for each axis of the image; `misaligned`
-    is what the paths of a join differ in.
+    whether its cost is. `seen` is what its first output sees, for each axis of the image; `misaligned` is what the
+    paths of a join differ in.
     """
 
     node: Node
@@ -54,7 +54,7 @@ class GraphStep(NamedTuple):
     others: int = 0
     times: int = 1
     is_known: bool = True
-    fields: tuple[Field | None, ...] = ()
+    seen: Seen | None = None
     misaligned: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -86,6 +86,11 @@ class GraphStep(NamedTuple):
     def dims(self) -> Dims | None:
         """The sizes of its first output."""
         return self.outputs[0] if self.outputs else None
+
+    @property
+    def fields(self) -> tuple[Field | None, ...]:
+        """The receptive field of its first output, for each axis of the image."""
+        return fields_of(self.seen)
 
     @property
     def operator(self) -> str:
@@ -273,7 +278,7 @@ class Walk:
                     others,
                     self.times,
                     is_known,
-                    fields_of(seen[0] if seen else None),
+                    seen[0] if seen else None,
                     apart,
                 ),
             )
@@ -282,7 +287,8 @@ class Walk:
             self.linear[at] = at, made.banks[-1].outputs
         elif family == "shape" and len(sources) == 1 and sources[0] in self.linear:
             self.linear[at] = self.linear[sources[0]]
-        return [Value(dims, at, seen=each) for dims, each in zip(made.outputs, seen, strict=True)]
+        pairs = zip(made.outputs, seen, strict=True)
+        return [Value(dims, at, seen=each, port=port) for port, (dims, each) in enumerate(pairs)]
 
     # --- parameters
 
