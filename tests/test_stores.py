@@ -199,6 +199,25 @@ def test_missing_credentials_are_told_of(s3, impatient, monkeypatch):
     assert "permission" == caught.value.code
 
 
+def test_credentials_come_from_a_profile_where_the_environment_has_none(s3, impatient, monkeypatch, tmp_path):
+    url = s3.bucket()
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name)
+    (tmp_path / "keys").write_text("[lab]\naws_access_key_id = k%\naws_secret_access_key = s\n[default]\n")
+    (tmp_path / "config").write_text("[profile lab]\nregion = eu-central-1\n")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "keys"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_PROFILE", "lab")
+    assert {"access_key_id": "k%", "secret_access_key": "s", "region": "eu-central-1"} == opening.aws_profile()
+    ObjectStore(url).put("a", b"1")
+    monkeypatch.setenv("AWS_REGION", "us-west-2")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "other")
+    assert {} == opening.aws_profile()
+    (tmp_path / "keys").write_text("nonsense")
+    with pytest.raises(UsageError, match="is no file of profiles"):
+        opening.aws_profile()
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [

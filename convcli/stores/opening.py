@@ -1,5 +1,6 @@
 """Object stores, opened as the environment says: credentials, endpoints, and how often and long they are asked.
 
+Of S3 the files of `aws configure` are read, too, for the profile AWS_PROFILE or "default".
 `CONVCLI_RETRIES` and `CONVCLI_TIMEOUT` (seconds for one request) replace the numbers below.
 """
 
@@ -67,8 +68,45 @@ def made(url: str) -> Opened:
         if scheme in ("http", "https"):
             return stores.HTTPStore.from_url(url, **common)
         kind: Any = {"s3": stores.S3Store, "gs": stores.GCSStore, "az": stores.AzureStore}[scheme]
-        found: Opened = kind(bucket, prefix=key or None, **common)
+        own = aws_profile() if scheme == "s3" else {}
+        found: Opened = kind(bucket, prefix=key or None, **common, **own)
         return found
+
+
+def aws_profile() -> dict[str, str]:
+    """What the files that `aws configure` writes say of the profile AWS_PROFILE, as far as the environment does not."""
+    from configparser import ConfigParser
+    from configparser import Error as Unreadable
+
+    profile = os.environ.get("AWS_PROFILE") or "default"
+    wanted = {} if any(map(os.environ.get, CREDENTIALS)) else dict(KEYS)
+    wanted |= {} if any(map(os.environ.get, REGIONS)) else {"region": "region"}
+    found: dict[str, str] = {}
+    for (variable, usual), section in zip(FILES.items(), (profile, f"profile {profile}"), strict=True):
+        path = os.environ.get(variable) or os.path.expanduser(usual)  # noqa: PTH111 -- there may be no home
+        file = ConfigParser(interpolation=None, strict=False)
+        try:
+            file.read(path)
+        except (Unreadable, OSError, UnicodeDecodeError):
+            raise UsageError("is no file of profiles as `aws configure` writes them", where=path) from None
+        for name in (section, profile):
+            said = file[name] if file.has_section(name) else {}
+            found = {to: said[key] for key, to in wanted.items() if key in said} | found
+    return found
+
+
+CREDENTIALS = (
+    *("AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"),
+    *("AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_SKIP_SIGNATURE"),
+)
+REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
+KEYS = {
+    "aws_access_key_id": "access_key_id",
+    "aws_secret_access_key": "secret_access_key",
+    "aws_session_token": "session_token",
+}
+FILES = {"AWS_SHARED_CREDENTIALS_FILE": "~/.aws/credentials", "AWS_CONFIG_FILE": "~/.aws/config"}
+"""The variable that names each file, and where it lies otherwise."""
 
 
 def client_options(scheme: str) -> dict[str, Any]:
