@@ -13,13 +13,14 @@ import pytest
 
 from convcli.engine.boxes import Boxed, boxes_of
 from convcli.engine.run import run
-from convcli.errors import ConvError
+from convcli.errors import ConvError, UsageError
 from convcli.image import Grid, ImageInfo
 from convcli.operations.operation import Limits
 from convcli.records import record, replace
 from convcli.requests.calls import correlate
 from convcli.runs.chunked import HERE, ChunkedJob, Terms, run_chunked
 from convcli.runs.claim import MARK, read_claim
+from convcli.runs.forecast import SERVED, forecast, volumes
 from convcli.runs.progress import Progress
 from convcli.stores.store import LocalStore
 from openings import Mapped
@@ -283,3 +284,52 @@ def test_a_journal_lies_with_the_users_own_unless_named(files):
     (made,) = {*Path(os.environ["XDG_STATE_HOME"]).glob("convcli/shards-*.jsonl")} - before
     assert 1 + sum(files.boxes) == len(made.read_text().splitlines())
     assert 0 == files.run(journal="", resume="check").made
+
+
+def chunks_read(chunks, shards):
+    """How many times its own bytes a box in the middle of a large volume reads, in whole chunks, for a halo of 8."""
+    shape = (8192, 8192, 8192)
+    box = tuple((4 * step, 5 * step) for step in shards)
+    return volumes([tuple((first - 8, last + 8) for first, last in box)], chunks, shape)[1] / np.prod(shards)
+
+
+def test_small_chunks_in_large_shards_are_read_less_often():
+    assert 320 * 640 * 640 / (256 * 512 * 512) == chunks_read((32, 64, 64), (256, 512, 512))
+    assert 27 == chunks_read((64, 128, 128), (64, 128, 128))
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_a_forecast_counts_what_boxes_read(tmp_path, name):
+    files = Files(tmp_path, correlate(**FILTERS[name]))
+    passes = [replace(each, source=replace(each.source, block=(4, 7, 8))) for each in files.passes]
+    found, tally = forecast(passes, 2**30), files.run()
+    assert (tally.boxes, tally.facts()["written"]) == (found.tasks, found.written)
+    assert tally.facts()["read"] == pytest.approx(found.read, rel=1e-9)
+    assert found.fetched >= found.read
+    rows = dict(found.rows())
+    assert rows["tasks"].startswith(f"{found.tasks} of 5x16x16: ")
+    assert rows["hours"].startswith("on 1, 10, 100, 1,000 workers: ")
+    assert found.hours(10) >= found.hours(1000) >= found.tasks * SERVED / 3600
+
+
+def test_larger_shards_are_advised_where_they_pay(tmp_path):
+    files = Files(tmp_path, correlate("gaussian:2"))
+    passes = [replace(each, target=replace(each.target, block=(4, 4, 4))) for each in files.passes]
+    shards, times, memory = forecast(passes, 2**30).better
+    assert (8, 8, 8) == shards
+    assert times < forecast(passes, 2**30).by_halo
+    assert forecast(passes, memory // 2).better is None or forecast(passes, memory // 2).better[0] != shards
+    assert forecast(files.passes, 1).better is None
+
+
+def test_no_cluster_without_its_extra(monkeypatch):
+    from convcli.runs import cluster
+
+    def missing(name):
+        raise cluster.PackageNotFoundError(name)
+
+    monkeypatch.setattr(cluster, "version", missing)
+    with pytest.raises(
+        UsageError, match=r"'--scheduler': needs dask.distributed; install it: pip install 'convcli\[clu"
+    ):
+        cluster.check_installed()

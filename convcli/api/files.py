@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from convcli import formats
 from convcli.api.images import taken
+from convcli.filters.placing import parse_spacing
 from convcli.formats.units import with_spacing
 from convcli.image import Image
 
@@ -90,8 +91,6 @@ def write(
 
 def _spaced(image: Any, axes: str | None, spacing: str) -> tuple[Image, str | None]:
     """An image with its samples so far apart, and its axes where they were named."""
-    from convcli.requests.run import parse_spacing
-
     info, pixels = taken(image, axes)
     named = axes if isinstance(image, Image) else info.axes
     return Image(with_spacing(info, parse_spacing(spacing)), pixels), named
