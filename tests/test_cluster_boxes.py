@@ -316,7 +316,7 @@ def test_larger_shards_are_advised_where_they_pay(tmp_path):
     files = Files(tmp_path, correlate("gaussian:2"))
     passes = [replace(each, target=replace(each.target, block=(4, 4, 4))) for each in files.passes]
     shards, times, memory = forecast(passes, 2**30).better
-    assert (8, 8, 8) == shards
+    assert (4, 8, 8) == shards  # the kernel lies in the planes
     assert times < forecast(passes, 2**30).by_halo
     assert forecast(passes, memory // 2).better is None or forecast(passes, memory // 2).better[0] != shards
     assert forecast(files.passes, 1).better is None
