@@ -57,6 +57,23 @@ def test_the_convention_stands_under_every_table(flops, style: list[str]) -> Non
     )
 
 
+def test_algorithms_of_an_assumed_order_are_marked(flops, tmp_path: Path) -> None:
+    path = tmp_path / "model.txt"
+    path.write_text(
+        "Net(\n  (a): Conv2d(3, 8, kernel_size=(3, 3), stride=(1, 1))\n  (b): ReLU()\n)\n", encoding="utf-8"
+    )
+    words = ("3@9x9", "--from", "torch", str(path), "--assume-order", "--algorithms", "--csv")
+    rows = list(csv.reader(io.StringIO(flops(*words)[1])))
+    assert ["order", *["assumed"] * (len(rows) - 1)] == [row[-1] for row in rows]
+
+
+def test_a_printed_pooling_that_may_round_up_is_told(flops, tmp_path: Path) -> None:
+    path = tmp_path / "model.txt"
+    path.write_text("Sequential(\n  (0): AvgPool2d(kernel_size=2, stride=2, padding=0)\n)\n", encoding="utf-8")
+    assert "does not say its ceil_mode" in flops("1@9x9", "--from", "torch", str(path))[1]
+    assert "ceil_mode" not in flops("1@8x8", "--from", "torch", str(path))[1]
+
+
 @pytest.mark.parametrize("network", PUBLISHED, ids=lambda network: network.name)
 def test_published_networks_cost_what_was_published(document, network: Published) -> None:
     total = document(network.input, network.layers, *network.options)["total"]

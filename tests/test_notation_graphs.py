@@ -286,6 +286,14 @@ def test_files_say_the_same_as_words(tmp_path: Path, shapes) -> None:
     )
 
 
+def test_products_of_attention_can_be_expected(tmp_path: Path, shapes) -> None:
+    path = tmp_path / "net.txt"
+    path.write_text("input 8@4x4\nattn2\nexpect products = 4096\n")
+    assert 0 == shapes("--file", str(path))[0]
+    path.write_text("input 8@4x4\nattn2\nexpect products = 4097\n")
+    assert "products is 4096, expected 4097" in shapes("--file", str(path))[2]
+
+
 def test_an_instance_normalisation_has_parameters_only_where_it_says_so() -> None:
     params = [total(trace(parse(word), Shape(8, (4, 4)), Rules())).params for word in ("in", "in+bn", "in+b+bn", "bn")]
     assert [0, 8, 16, 16] == params

@@ -309,8 +309,8 @@ def test_an_order_that_is_not_proven_is_refused_with_its_line_and_the_way_out(sh
     path.write_text(BRANCHED, encoding="utf-8")
     code, out, err = shapes("3@64x64", "--from", "torch", str(path))
     assert (2, "", 1) == (code, out, err.count("\n"))
-    assert f"convcli: '{path}': 'ResNet(': line 1, layer 1: the forward of ResNet may branch" in err
-    assert "export it: torch.onnx.export(" in err
+    assert f"convcli: '{path}': 'ResNet(': line 1, layer 1: ResNet has other parts than the class that is known" in err
+    assert "its forward may branch; export it: torch.onnx.export(" in err
     assert "--assume-order" in err
 
 
@@ -333,6 +333,11 @@ def test_a_comparison_with_an_assumed_order_is_marked(shapes, tmp_path: Path) ->
     words = ("3@64x64", "--from", "torch", str(path), "--assume-order", "vs", "conv3-8")
     assert shapes(*words)[1].rstrip().splitlines()[-2].startswith("assumed: ")
     assert json.loads(shapes(*words, "--json")[1])["assumed"] is True
+    rows = list(csv.reader(io.StringIO(shapes(*words, "--csv")[1])))
+    assert ({10}, "order", "assumed", "") == (
+        {len(row) for row in rows},
+        *(row[-1] for row in (rows[0], rows[1], rows[-1])),
+    )
 
 
 def test_assuming_an_order_is_for_printed_models(shapes) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from convcli.errors import UsageError
-from convcli.networks.advice import advice
+from convcli.networks.advice import advice, doubts
 from convcli.networks.costs import Convention, costs, together
 from convcli.networks.network import Network, Shape
 from convcli.networks.notation import parse
@@ -69,7 +69,7 @@ def test_a_known_block_branches_as_its_class_does() -> None:
 )
 def test_a_block_that_is_not_exactly_the_known_one_is_refused_at_its_line(changed: str) -> None:
     with pytest.raises(
-        UsageError, match=r"line 2, layer 1: the forward of \w+ 0 may branch.*export it.*--assume-order"
+        UsageError, match=r"line 2, layer 1: \w+ 0 .*, its forward may branch; export it.*--assume-order"
     ):
         read_printout(changed)
     assert read_printout(changed, assume_order=True).is_assumed
@@ -130,6 +130,7 @@ AVERAGE = "Sequential(\n  (0): AvgPool2d(kernel_size=2, stride=2, padding=0)\n)"
 def test_a_ceil_mode_that_is_not_printed_is_warned_of_where_it_matters(size: int, matters: bool) -> None:
     lines = advice(trace(read_printout(AVERAGE).network, Shape(1, (size, size))))
     assert matters == any("ceil_mode" in line for line in lines)
+    assert matters == bool(doubts(trace(read_printout(AVERAGE).network, Shape(1, (size, size)))))
     typed = advice(trace(parse("AvgPool2d(2)"), Shape(1, (size, size))))
     assert not any("ceil_mode" in line for line in typed)
 
@@ -154,9 +155,15 @@ def test_a_module_that_makes_other_sizes_is_not_suggested(name: str) -> None:
     assert "did you mean" not in str(caught.value)
 
 
+def test_a_pooling_that_is_not_printed_is_guessed_at_by_its_size() -> None:
+    printed = "Sequential(\n  (0): Conv2d(3, 16, kernel_size=(3, 3), stride=(1, 1))\n  (1): Linear(144, 10)\n)\n"
+    with pytest.raises(UsageError, match="a pooling to 9 positions is not printed, or the input has another size"):
+        trace(read_printout(printed).network, Shape(3, (8, 8)))
+
+
 def test_a_slope_that_runs_twice_is_no_two_layers() -> None:
     """A PReLU that forward() calls twice has its parameters once: such a block is not taken for the known one."""
-    with pytest.raises(UsageError, match="the forward of BasicBlock 0 may branch"):
+    with pytest.raises(UsageError, match="BasicBlock 0 has other parts than the class that is known"):
         read_printout(BLOCK.replace("ReLU(inplace=True)", "PReLU(num_parameters=1)"))
 
 
@@ -182,12 +189,15 @@ def test_a_single_module_is_a_model() -> None:
     ("printed", "expected"),
     [
         ("Sequential(\n  (0): Blub(3)\n)", "line 2, layer 1: unknown module 'Blub'; "),
-        ("Net(\n  (a): ReLU()\n)", "line 1, layer 1: the forward of Net may branch; export it: "),
+        ("Net(\n  (a): ReLU()\n)", "line 1, layer 1: Net is not known, its forward may branch; export it: "),
         (
             "Sequential(\n  (0): ReLU()\n  (1): MultiheadAttention()\n)",
             "line 3, layer 2: unknown module 'MultiheadAttention'",
         ),
-        ("Net(\n  (0): ReLU()\n  (1): ReLU()\n)", "line 1, layer 1: the forward of Net may branch; export it: "),
+        (
+            "Net(\n  (0): ReLU()\n  (1): ReLU()\n)",
+            "line 1, layer 1: Net is not known, its forward may branch; export it: ",
+        ),
         ("A(\n" * 100, "line 61, layer 1: more than 60 modules inside each other"),
         ("Net(\n  (0): ReLU()\n  more\n)", "line 3, layer 2: is no module; a printed one looks like (conv1): "),
         ("Net(\n  (0): Conv2dd(1, 2, kernel_size=(3, 3))\n)", "did you mean Conv2d?"),

@@ -76,8 +76,10 @@ def print_csv(listings: Sequence[Listing], view: View) -> None:
     if len(tables) == 1:
         show(tables[0], "csv")
     else:
+        columns = max((table.columns for table in tables), key=len)
         rows = [[name, *row] for name, table in zip("AB", tables, strict=True) for row in table.all_rows]
-        show(Table(["design", *tables[0].columns], rows), "csv")
+        rows = [[*row, *[None] * (len(columns) + 1 - len(row))] for row in rows]  # an order that is assumed is said
+        show(Table(["design", *columns], rows), "csv")
     say(f"convcli: {whole[0].sentence}")
 
 

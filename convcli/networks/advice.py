@@ -8,6 +8,7 @@ from convcli.geometry.axis import Geometry
 from convcli.geometry.sizes import Transposed, ceil_output
 from convcli.networks.trace import Step, Trace
 
+CEIL = "a printed AvgPool does not say its ceil_mode, False is taken: with ceil_mode=True it would make more"
 NAMED = 3
 """Layers that one line of advice names; the others are counted."""
 
@@ -27,6 +28,11 @@ def advice(trace: Trace) -> list[str]:
     for text, question in QUESTIONS:
         found[text] = [step.word for step in trace.steps if question(step)]
     return [f"{named(places)}: {text}" for text, places in found.items() if places]
+
+
+def doubts(trace: Trace) -> list[str]:
+    """What of the advice says that the sizes, and so the costs, may be others."""
+    return [line for line in advice(trace) if line.endswith(CEIL)]
 
 
 def named(places: list[str]) -> str:
@@ -66,10 +72,7 @@ PRINTED_AVERAGE = re.compile(r"AvgPool\dd\(kernel_size=.*, padding=[^=]*\)", re.
 """How PyTorch prints an average pooling; one that is typed says its ceil_mode."""
 
 QUESTIONS = (
-    (
-        "a printed AvgPool does not say its ceil_mode, False is taken: with ceil_mode=True it would make more",
-        hides_ceil,
-    ),
+    (CEIL, hides_ceil),
     ("columns at the end are never read (an odd size); --inputs lists the sizes that lose nothing", drops),
     ("SAME pads one side more here: padding k//2 makes the same size, but shifted by a pixel", shifts),
     ("the kernel is no multiple of the stride: outputs overlap unevenly (checkerboard)", overlaps_unevenly),

@@ -10,7 +10,18 @@ from convcli.networks.trace import Fields, Trace
 
 BEFORE = "receptive_field_before_"
 SOURCES = ("source", "note")
-KNOWN = ("output", "params", "macs", "macs_real", "flops", "activations", "peak", "receptive_field", f"{BEFORE}KIND")
+KNOWN = (
+    "output",
+    "params",
+    "macs",
+    "macs_real",
+    "flops",
+    "activations",
+    "peak",
+    "products",
+    "receptive_field",
+    f"{BEFORE}KIND",
+)
 
 
 def check_expectations(expect: Mapping[str, object], trace: Trace, total: Cost) -> None:

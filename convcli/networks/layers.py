@@ -83,6 +83,9 @@ def check_inputs(layer: Layer, shape: Shape, family: Family) -> None:
     hint = "check the layer before, or whether this one is on a branch"
     if family == "fc" and layer.inputs == shape.channels:
         hint = "a global pooling is not printed, or not written: gap before it, or pw for each position alone"
+    elif family == "fc" and layer.inputs and layer.inputs % shape.channels == 0:
+        places = layer.inputs // shape.channels
+        hint = f"a pooling to {places} positions is not printed, or the input has another size"
     raise wrong(layer.place, f"expects {layer.inputs} input channels, but {arriving} arrive ({shape}); {hint}", "shape")
 
 

@@ -41,6 +41,8 @@ PIXELWISE = ("Conv2d", "Permute", "LayerNorm", "Linear", "GELU", "Linear", "Perm
 class Forward:
     """The parts of a class in the order printed, `name:Class` (`?` behind the name: may lack), and how they run.
 
+    `*` are any parts, `*:Class` any number of one class.
+
     `text` is the notation, with the names of parts for layers; empty, they run as printed. With `shortcut`, the input
     is added where the block keeps its shape.
     """
@@ -56,7 +58,7 @@ class Forward:
         >>> Forward("conv:Conv2d se?:Gate").expected
         [('conv', 'Conv2d', False), ('se', 'Gate', True)]
         """
-        pairs = [word.partition(":") for word in self.parts.split() if word != "*"]
+        pairs = [word.partition(":") for word in self.parts.split() if word[0] != "*"]
         return [(name.rstrip("?"), kind, name.endswith("?")) for name, _, kind in pairs]
 
 
@@ -73,6 +75,9 @@ TIMM_THREE = (
     "conv1:Conv bn1:Norm act1:Act conv2:Conv bn2:Norm drop_block:Drop act2:Act aa:Drop conv3:Conv bn3:Norm "
     "se?:Gate act3:Act"
 )
+
+PREACTIVATED = "norm1:NormAct conv1:Conv norm2:NormAct conv2:Conv norm3:NormAct conv3:Conv drop_path:Drop"
+PREACTIVATED_TEXT = "conv1 norm2 conv2 norm3 conv3 drop_path"
 
 KNOWN: dict[str, tuple[Forward, ...]] = {
     # torchvision
@@ -143,8 +148,11 @@ KNOWN: dict[str, tuple[Forward, ...]] = {
         ),
     ),
     "MNASNet": (Forward("layers:Sequential classifier:Sequential", "layers gap classifier"),),
-    "DenseNet": (Forward("features:Sequential classifier:Linear", "features relu gap classifier"),),
-    "_DenseBlock": (Forward("*", "dense"),),
+    "DenseNet": (
+        Forward("features:Sequential classifier:Linear", "features relu gap classifier"),
+        Forward("features:Sequential global_pool:Pool head_drop:Drop classifier:Head"),
+    ),
+    "_DenseBlock": (Forward("*:_DenseLayer", "dense"),),
     "_DenseLayer": (Forward("norm1:Norm relu1:Act conv1:Conv2d norm2:Norm relu2:Act conv2:Conv2d"),),
     "_Transition": (Forward("norm:Norm relu:Act conv:Conv2d pool:AvgPool2d"),),
     "SqueezeNet": (Forward("features:Sequential classifier:Sequential", "features classifier flatten"),),
@@ -176,7 +184,17 @@ KNOWN: dict[str, tuple[Forward, ...]] = {
         ),
     ),
     # timm
-    "RegStage": (Forward("*"),),
+    "RegStage": (Forward("*:Bottleneck"),),
+    "DenseBlock": (Forward("*:DenseLayer", "dense"),),
+    "DenseLayer": (Forward("norm1:NormAct conv1:Conv2d norm2:NormAct conv2:Conv2d"),),
+    "DenseTransition": (Forward("norm:NormAct conv:Conv2d pool:AvgPool2d"),),
+    "ResNetV2": (Forward("stem:Sequential stages:Sequential norm:NormAct head:ClassifierHead"),),
+    "ResNetStage": (Forward("blocks:Sequential"),),
+    "PreActBottleneck": (
+        Forward(f"downsample:DownsampleConv {PREACTIVATED}", f"norm1 {{ {PREACTIVATED_TEXT} | downsample }}"),
+        Forward(PREACTIVATED, f"{{ norm1 {PREACTIVATED_TEXT} | id }}"),
+    ),
+    "DownsampleConv": (Forward("conv:Conv2d norm:Identity"),),
     "ConvNormAct": (
         Forward("conv:Conv bn:NormAct aa?:Drop"),
         Forward("conv:Conv norm:Norm act:Act"),
@@ -193,7 +211,10 @@ KNOWN: dict[str, tuple[Forward, ...]] = {
             "as:gate gap conv_reduce act1 conv_expand gate mul:gate",
         ),
     ),
-    "ClassifierHead": (Forward("global_pool:Pool drop:Drop fc:Head flatten:Identity"),),
+    "ClassifierHead": (
+        Forward("global_pool:Pool drop:Drop fc:Head flatten:Identity"),
+        Forward("global_pool:Pool drop:Drop fc:Conv2d flatten:Flatten"),
+    ),
     "ConvMlp": (Forward("fc1:Conv2d act1:Act drop:Drop fc2:Conv2d act2:Act"),),
 }
 """Known classes; `dense`, `halves` and `pixelwise` name the builders of `torch_order`."""

@@ -147,8 +147,8 @@ def refused(part: Part) -> UsageError:
     what = f"{part.kind} {part.path}".rstrip()
     if part.kind in LISTS:
         return wrong(part.place, f"{what} does not say in which order its parts run; {WAY_OUT}")
-    almost = ", its parts are not those of the class that is known" if part.kind in KNOWN else ""
-    return wrong(part.place, f"the forward of {what} may branch{almost}; {WAY_OUT}")
+    almost = " has other parts than the class that is known" if part.kind in KNOWN else " is not known"
+    return wrong(part.place, f"{what}{almost}, its forward may branch; {WAY_OUT}")
 
 
 def named(part: Part, text: str) -> list[Layer]:
@@ -158,8 +158,8 @@ def named(part: Part, text: str) -> list[Layer]:
 
 def fits(part: Part, forward: Forward) -> bool:
     """True where a module has exactly the parts of a known class."""
-    if forward.parts == "*":
-        return True
+    if forward.parts.startswith("*"):
+        return {each.kind for each in part.parts} <= {forward.parts[2:]} or forward.parts == "*"
     printed = {each.name: each.kind for each in part.parts}
     expected = [(name, kinds) for name, kinds, may_lack in forward.expected if name in printed or not may_lack]
     if [each.name for each in part.parts] != [name for name, _ in expected]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from convcli.networks.algorithms import FLOPS_ARE_NOT_TIME, algorithms
 from convcli.networks.banks import Bank
 from convcli.networks.network import Shape
-from convcli.networks.told.tables import Listing
+from convcli.networks.told.tables import Listing, marked
 from convcli.networks.trace import Trace
 from convcli.tables import Table
 
@@ -25,7 +25,7 @@ def algorithm_table(listing: Listing) -> Table:
             workspace = round(listing.bytes(way.workspace) / 1024, 1)
             rows.append([name, str(shape), way.name, way.multiplications, fewer, way.flops, workspace, way.remark])
     notes = ["for one image; FLOPs with all transforms", FLOPS_ARE_NOT_TIME]
-    return Table(columns, rows, "algorithms that compute the same", notes)
+    return marked(listing, Table(columns, rows, "algorithms that compute the same", notes))
 
 
 def distinct_banks(trace: Trace) -> Iterator[tuple[str, Shape, Bank]]:

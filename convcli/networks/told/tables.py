@@ -8,7 +8,7 @@ from typing import Any
 
 from convcli.geometry.axis import Geometry
 from convcli.geometry.sizes import Transposed, Whole
-from convcli.networks.advice import advice
+from convcli.networks.advice import advice, doubts
 from convcli.networks.costs import Convention, Cost, costs, peak_elements, together
 from convcli.networks.network import Pads, Shape
 from convcli.networks.receptive import Field
@@ -153,7 +153,7 @@ def cost_table(listing: Listing, title: str = "") -> Table:
     columns = ["layer", "output", "params", "MACs", "FLOPs", "share %", "real MACs", "activations KiB", "FLOP/byte"]
     footer = ["total", str(listing.output), *cost_cells(listing, total)]
     notes = [listing.sentence, "FLOP = 2 per MAC; real MACs do not fall on padding", memory_line(listing)]
-    notes += product_lines(listing)
+    notes += [*product_lines(listing), *doubts(listing.trace)]
     return marked(listing, with_times(listing, Table(columns, rows, title, [*notes, *listing.notes], footer)))
 
 
