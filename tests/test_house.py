@@ -37,6 +37,7 @@ MAY_IMPORT = {
         "operations",
         "planner",
         "requests",
+        "runs",
     },
     "options": {"kernels"},
     "requests": {

@@ -27,7 +27,7 @@ def array(path, data, *, version=3, chunks=None, names=None, fill=0, attributes=
     if version == 2:
         said = {"zarr_format": 2, "shape": data.shape, "chunks": chunks, "dtype": data.dtype.str, "order": "C"}
         put(path / ".zarray", said | {"compressor": None, "filters": None, "fill_value": fill} | more)
-        put(path / ".zattrs", attributes | ({"_ARRAY_DIMENSIONS": names} if names else {}))
+        put(path / ".zattrs", attributes | ({"_ARRAY_DIMENSIONS": list(names)} if names else {}))
     else:
         put(path / "zarr.json", described(data, chunks, names, fill, attributes) | more)
     for place in product(*(range(-(-size // step)) for size, step in zip(data.shape, chunks, strict=True))):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from convcli import formats
 from convcli.api.images import taken
 from convcli.filters.placing import parse_spacing
+from convcli.formats.contract import ReadOptions
+from convcli.formats.pixels import as_image
 from convcli.formats.units import with_spacing
 from convcli.image import Image
 
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
     from convcli.formats.source import Readable
 
 
-def read(path: Readable, *, axes: str | None = None) -> Image:
+def read(path: Readable, *, axes: str | None = None, level: int = 0) -> Image:
     """Read an image with its pixels.
 
     Parameters
@@ -23,7 +26,9 @@ def read(path: Readable, *, axes: str | None = None) -> Image:
     path : str, path, bytes or file object
         A name, a file's content, or a file opened for reading.
     axes : str, optional
-        The letters of an array's dimensions (.npy, .npz), such as "TZCYX".
+        The letters of an array's dimensions (.npy, .npz, .zarr), such as "TZCYX".
+    level : int, optional
+        Which of several resolutions of an OME-Zarr, from the finest, 0.
 
     Returns
     -------
@@ -42,7 +47,7 @@ def read(path: Readable, *, axes: str | None = None) -> Image:
     >>> image.info.axes, image.data.tolist()
     ('YX', [[7, 9]])
     """
-    return formats.read(path, axes=axes)
+    return formats.read(path, options=ReadOptions(axes=axes, level=level))
 
 
 def write(
@@ -59,7 +64,7 @@ def write(
     Parameters
     ----------
     path : str, path or file object
-        A name whose ending tells the format, or a file opened for writing.
+        A name whose ending tells the format, or a file opened for writing. A Zarr is a folder.
     image : Image or array_like
         What is written; an `Image` keeps what its file said, as far as the format holds it.
     axes : str, optional
@@ -86,6 +91,14 @@ def write(
     """
     if spacing is not None:
         image, axes = _spaced(image, axes, spacing)
+    if isinstance(path, (str, os.PathLike)):
+        name = os.fspath(path)
+        entry = formats.format_for(name, format)
+        if entry.folder:
+            from convcli.runs.levels import store_image
+
+            store_image(as_image(image, axes, alpha=False), name, entry, force=force)
+            return
     formats.write(path, image, axes=axes, format=format, force=force)
 
 

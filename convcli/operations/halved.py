@@ -44,4 +44,7 @@ def _mean(shape: tuple[int, ...]) -> Correlate:
     kernel = Kernel.from_values("mean", shape, [1 / prod(shape)] * prod(shape))
     borders = parse_border("edge", "ZYX"[-len(shape) :])
     numbers = Numbers(dtype="same", nan="ignore")
-    return Correlate(Given((kernel,)), stride=shape, padding="valid", borders=borders, numbers=numbers)
+    dilation = (1,) * len(shape)
+    return Correlate(
+        Given((kernel,)), stride=shape, dilation=dilation, padding="valid", borders=borders, numbers=numbers
+    )

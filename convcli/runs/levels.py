@@ -15,25 +15,27 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from convcli.engine.boxes import Boxed
+from convcli.engine.boxes import Boxed, Boxes, boxes_of, run_boxes
 from convcli.engine.samples import Counts
+from convcli.engine.workers import core_count
 from convcli.errors import ConvError, UsageError, changed
-from convcli.formats import FORMATS, ReadOptions, read, windows
+from convcli.formats import FORMATS, ReadOptions, WriteOptions, check_writable, read, windows
 from convcli.formats.source import Source
 from convcli.formats.zarr.output import Output, planned
 from convcli.formats.zarr.replacing import check_place, emptied
-from convcli.image import Grid, ImageInfo, PixelSource, Spans
+from convcli.image import Grid, Image, ImageInfo, PixelSource, Spans
 from convcli.operations.halved import Coarser
 from convcli.operations.operation import Limits, Work
+from convcli.planner import DEFAULT_MEMORY
 from convcli.records import record, replace
 from convcli.runs.chunked import ChunkedJob
 from convcli.runs.names import anywhere
 from convcli.stores.names import is_remote
-from convcli.stores.store import store_at
+from convcli.stores.store import MARK, Store, store_at
 
 if TYPE_CHECKING:
     from convcli.engine.boxes import Opening
-    from convcli.formats import Format, WriteOptions
+    from convcli.formats import Format
 
 Array = np.ndarray[Any, Any]
 SMALL = 2**25
@@ -119,13 +121,8 @@ def passes_to(
     """The passes from a source, and why it is in memory if it is, to an output."""
     opening, whole = source
     output = planned(work.after, format_.name, store_at(target.rstrip("/")), options, limits.memory)
-    passes = [Boxed(work.stages, opening, output.opening(0), verify)]
-    info = work.after
-    for number, placed in enumerate(output.levels[1:], 1):
-        coarser = Coarser.by(placed.factors).on(info, limits)
-        passes.append(Boxed(coarser.stages, output.opening(number - 1), output.opening(number), verify))
-        info = coarser.after
-    return Passes(tuple(passes), output, (whole,) if whole else ())
+    first = Boxed(work.stages, opening, output.opening(0), verify)
+    return Passes((first, *coarser(output, work.after, limits, verify)), output, (whole,) if whole else ())
 
 
 def opening_of(content: Source, info: ImageInfo, work: Work, options: ReadOptions) -> tuple[Opening[PixelSource], str]:
@@ -202,3 +199,38 @@ def sent(source: tuple[Opening[PixelSource], str]) -> tuple[Opening[PixelSource]
         way = "make a Zarr of it first: convcli conv2d INPUT -k identity -o FILE.zarr"
         raise UsageError(f"{reason}, and workers need boxes of it; {way}", where="--scheduler")
     return (replace(opening, name=anywhere(opening.name)) if isinstance(opening, Named) else opening), reason
+
+
+def store_image(image: Image, target: str, entry: Format, *, force: bool) -> None:
+    """Write an image that is in memory, with its coarser levels. Raises ConvError: exists, dtype, shape, ..."""
+    check_writable(entry, image.info)
+    check_output("", target, force=force)
+    output = planned(image.info, entry.name, store_at(target.rstrip("/")), WriteOptions(), DEFAULT_MEMORY)
+    with claimed(output.store), output.opening(0).opened() as pixels:
+        for box in Boxes(image.info.shape, pixels.grid.block):
+            pixels.write(box, image.data[tuple(slice(*span) for span in box)])
+        for job in coarser(output, image.info, Limits()):
+            with job.target.opened() as level:
+                boxes = boxes_of(job.stages, level.grid)
+            for _ in run_boxes(job, boxes, memory=DEFAULT_MEMORY, threads=core_count()):
+                pass
+        output.finish()
+
+
+@contextmanager
+def claimed(store: Store) -> Iterator[None]:
+    """An output that is marked as unfinished, and empty otherwise, until all is well at the end of the block."""
+    store.put(MARK, b"{}")
+    emptied(store)
+    yield
+    store.delete(MARK)
+
+
+def coarser(output: Output, info: ImageInfo, limits: Limits, verify: int = 0) -> list[Boxed]:
+    """The passes that make each level of an output but the finest, which is an image like this."""
+    passes = []
+    for number, placed in enumerate(output.levels[1:], 1):
+        mean = Coarser.by(placed.factors).on(info, limits)
+        passes.append(Boxed(mean.stages, output.opening(number - 1), output.opening(number), verify))
+        info = mean.after
+    return passes
