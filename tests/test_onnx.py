@@ -465,3 +465,38 @@ def test_words_are_written_as_a_file_too(capsys, tmp_path) -> None:
     path.write_text(capsys.readouterr().out)
     assert 0 == run(["flops", "--file", str(path), "--json"])
     assert 3 * 72 + 2 * 8 * 72 == json.loads(capsys.readouterr().out)["total"]["params"]
+
+
+def test_layers_on_what_no_input_changes_cost_what_they_cost(document) -> None:
+    """Encodings of positions: their weights multiply at every run, though always the same numbers."""
+    nodes = [
+        node("MatMul", "p w", "a"),
+        node("Add", "a b", "c"),
+        node("Conv", "c k", "d"),
+        node("Add", "x d", "y"),
+    ]
+    given = [tensor("p", [1, 3, 8, 2]), tensor("w", [2, 8]), tensor("b", [8]), tensor("k", [3, 3, 1, 1])]
+    told = document(small(nodes, given))
+    assert (16 * 24 + 9 * 64, 16 + 8 + 9) == (told["total"]["macs"], told["total"]["params"])
+    assert ([24, 9], 48) == (
+        [layer["params"] for layer in told["layers"] if layer["macs"]],
+        told["total"]["params_other"],
+    )
+
+
+def test_weights_that_are_computed_count_once(document) -> None:
+    """PyTorch's exporter stores standardised weights twice, in two shapes, under names of its own."""
+    nodes = [
+        node("ReduceMean", "onnx::two", "m", axes=[1]),
+        node("BatchNormalization", "onnx::one gain zero m m", "n"),
+        node("Reshape", "n sizes", "w"),
+        node("Conv", "x w", "y"),
+    ]
+    given = [tensor("onnx::one", [1, 4, 27]), tensor("onnx::two", [1, 27, 4]), tensor("gain", [4]), tensor("zero", [4])]
+    assert 4 * 27 + 4 == document(small(nodes, [*given, integers("sizes", [4, 3, 3, 3])]))["total"]["params"]
+
+
+def test_weights_that_two_layers_have_are_written_once(asked) -> None:
+    nodes = [node("Conv", "x w", "a"), node("Relu", "a", "b"), node("Conv", "b w", "y")]
+    _, out, _ = asked("shapes", small(nodes, [tensor("w", [3, 3, 3, 3])]), "--emit")
+    assert "conv3-3-b#w1 relu again:w1" == out.splitlines()[1]

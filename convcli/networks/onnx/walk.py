@@ -30,6 +30,9 @@ CONTROL = ("If", "Loop", "Scan")
 ADDED = ("Add", "Mul", "Concat")
 """Joins whose constant operand is a parameter: a bias, a scale, a token; Sub and Div normalise the input."""
 
+ANONYMOUS = "onnx::"
+"""How the names begin that PyTorch gives to what it computed at export."""
+
 Known = MutableMapping[str, Value]
 
 
@@ -149,6 +152,7 @@ class Walk:
         self.sizes: dict[str, int] = {}
         self.counted: set[str] = set()
         self.linear: dict[int, tuple[int, int]] = {}
+        self.linear_constants: dict[str, int] = {}
         self.depth = self.made = 0
         self.times = 1
         self.lost: Seen | None = None
@@ -221,7 +225,9 @@ class Walk:
         made = made._replace(outputs=(*made.outputs, *(None,) * missing)[: len(node.outputs)])
         if node.operator in ("Shape", "Size") or all(each.is_constant for each in call.present):
             if made.banks:  # of weights and positions alone: computed at every run all the same
+                self.linear_constants[node.outputs[0]] = len(self.steps)
                 self.stepped(entry, call, made, is_known=True)
+            self.own_bias(call)
             return self.constants(entry, call, made)
         return self.stepped(entry, call, made, is_known=is_known)
 
@@ -256,7 +262,8 @@ class Walk:
             return frozenset((key,))
         if call.node.operator in ("Shape", "Size"):
             return frozenset()
-        read = call.present[:1] if entry and entry.family == "shape" else call.present
+        first = {"shape": 1, "pooling": 1, "normalisation": 2}.get(entry.family if entry else "")
+        read = call.present[:first]
         return frozenset().union(*(each.origins for each in read))
 
     def stepped(self, entry: Operator | None, call: Call, made: Made, *, is_known: bool) -> list[Value]:
@@ -314,13 +321,29 @@ class Walk:
                 return True
         return False
 
+    def own_bias(self, call: Call) -> None:
+        """Give a bias that is added to a layer of constants to that layer."""
+        at = next((self.linear_constants[name] for name in call.node.inputs if name in self.linear_constants), None)
+        if at is None or call.node.operator != "Add":
+            return
+        biases = [each for each in call.present if count(each.dims) == self.steps[at].banks[-1].outputs]
+        self.steps[at] = self.steps[at]._replace(params=self.steps[at].params + sum(map(self.fresh, biases)))
+
     def fresh(self, value: Value | None) -> int:
         """The numbers in the initializers of a constant that no step before has; each counts once."""
         if value is None or not value.is_constant:
             return 0
         new = value.origins - self.counted
         self.counted |= new
-        return sum(self.sizes[origin] for origin in new)
+        copies = self.copies(value, new)
+        return sum(self.sizes[origin] for origin in new if origin not in copies)
+
+    def copies(self, value: Value, origins: frozenset[str]) -> set[str]:
+        """Initializers that an exporter made of others, to reshape weights before it stored them: one of each size is
+        enough. They have names of its own, such as onnx::ReduceMean_2450."""
+        whole = sorted(origin for origin in origins if self.sizes[origin] == count(value.dims))
+        made = [origin for origin in whole if origin.partition(" ")[2].startswith(ANONYMOUS)]
+        return set(made if len(made) < len(whole) else made[1:])
 
     # --- functions and control
 
