@@ -370,10 +370,11 @@ def test_a_command_reads_an_image_of_a_level_by_the_units_of_its_axes(run, tmp_p
         np.testing.assert_array_equal(np.load("a.npy"), np.load("b.npy"))
 
 
-def test_an_image_in_memory_and_its_zarr_are_the_same(tmp_path):
+def test_an_image_in_memory_and_its_zarr_are_the_same(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     image = Image(read(saved(tmp_path)).info, NUMBERS[0])
     for name in ("a.zarr", "a.ome.zarr"):
-        convcli.write(tmp_path / name, image)
+        convcli.write(name, image)
         np.testing.assert_array_equal(NUMBERS[0], convcli.read(tmp_path / name).data, strict=True)
         with pytest.raises(ConvError, match="exists already; --force replaces it"):
             convcli.write(tmp_path / name, image)

@@ -160,15 +160,14 @@ def identity(content: Source, info: ImageInfo) -> str:
 
 
 def check_output(source: str, target: str, *, force: bool) -> None:
-    """Refuse an output that is there, or that lies in an input, before any work. Raises ConvError: exists, unsafe."""
-    if not is_remote(target) and not is_remote(source):
-        mine, other = (os.path.realpath(name) for name in (target, source))
-        if mine == other or mine.startswith(other + "/") or other.startswith(mine + "/"):
-            raise ConvError(
-                "is the input, or lies in it; a Zarr is not replaced in place: write elsewhere", "exists", where=target
-            )
-        outer = Path(mine).parent
-        if not outer.is_dir():
+    """Refuse an output that is there, or in its input ("" for none), before any work. Raises ConvError: exists, ..."""
+    if not is_remote(target):
+        mine = os.path.realpath(target)
+        other = os.path.realpath(source) if source and not is_remote(source) else ""
+        if other and (f"{mine}/".startswith(f"{other}/") or f"{other}/".startswith(f"{mine}/")):
+            way = "a Zarr is not replaced in place: write elsewhere"
+            raise ConvError(f"is the input, or lies in it; {way}", "exists", where=target)
+        if not (outer := Path(mine).parent).is_dir():
             raise ConvError(f"the folder {str(outer)!r} does not exist", "not-found", where=target)
     check_place(store_at(target.rstrip("/")), target, force=force)
 
