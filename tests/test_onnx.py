@@ -135,7 +135,7 @@ def test_what_is_behind_an_unknown_operator_is_not_known_and_totals_say_so(asked
 def test_a_budget_is_not_kept_by_what_is_not_known(asked) -> None:
     code, _, err = asked("flops", UNKNOWN, "--budget", "2G")
     assert 1 == code
-    assert "convcli: at least 3,888 MACs: what 2 nodes cost is not known (Blur, Conv) [budget]\n" == err
+    assert "convcli: at least 3,888 MACs: the cost of 2 of its nodes is not known (Blur, Conv) [budget]\n" == err
 
 
 def test_weights_behind_nodes_count_once(document) -> None:
@@ -500,3 +500,18 @@ def test_weights_that_two_layers_have_are_written_once(asked) -> None:
     nodes = [node("Conv", "x w", "a"), node("Relu", "a", "b"), node("Conv", "b w", "y")]
     _, out, _ = asked("shapes", small(nodes, [tensor("w", [3, 3, 3, 3])]), "--emit")
     assert "conv3-3-b#w1 relu again:w1" == out.splitlines()[1]
+
+
+def test_sizes_of_which_a_graph_reads_every_column(asked) -> None:
+    """U-Net of two levels: multiples of 4; ResNet: as its notation says, 32 m - 31."""
+    axes = json.loads(asked("shapes", real("unet2d"), "--inputs", "--json")[1])["axes"]
+    assert ["4 m", "4 m"] == [axis["rule"] for axis in axes]
+    axes = json.loads(asked("shapes", real("resnet18"), "--inputs", "--json")[1])["axes"]
+    assert [("32 m - 31", [1, 33, 65, 97, 129, 161, 193, 225])] * 2 == [
+        (axis["rule"], axis["smallest"]) for axis in axes
+    ]
+
+
+def test_a_size_is_not_solved_for_in_a_model(asked) -> None:
+    code, _, err = asked("shapes", real("alexnet"), "--want", "7x7")
+    assert (2, 1) == (code, err.count("\n"))

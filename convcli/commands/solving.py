@@ -51,21 +51,32 @@ def print_answers(given: Sequence[Given | GivenModel], want: str, options: Table
 
 def print_sizes(given: Sequence[Given | GivenModel], options: TableOptions) -> bool:
     """Print the input sizes that drop nothing."""
-    design = only(given, "--inputs")
-    axes = range(len(design.input.spatial))
-    if not axes:
+    design = single(given, "--inputs")
+    if not design.input.spatial:
         raise UsageError("a vector has no size to choose", "shape", where=str(design.input))
     with errors_in(design.source):
-        sizes = [lossless_sizes(design.network, design.input, design.rules, axis) for axis in axes]
+        sizes = sizes_of(design)
+    told = marks(design) if isinstance(design, Given) else {}
     if options.json:
         found = [
             {"rule": each.rule, "smallest": list(each.smallest), "nearest": list(each.nearest(size))}
             for each, size in zip(sizes, design.input.spatial, strict=True)
         ]
-        print_json({"schema": SCHEMA, "input": str(design.input), **marks(design), "axes": found})
+        print_json({"schema": SCHEMA, "input": str(design.input), **told, "axes": found})
     else:
-        show(noted(sizes_table(sizes, design.input), design), style_of(options))
+        table = sizes_table(sizes, design.input)
+        show(noted(table, design) if isinstance(design, Given) else table, style_of(options))
     return True
+
+
+def sizes_of(design: Given | GivenModel) -> list[Sizes]:
+    """The sizes of each axis."""
+    axes = range(len(design.input.spatial))
+    if isinstance(design, Given):
+        return [lossless_sizes(design.network, design.input, design.rules, axis) for axis in axes]
+    from convcli.networks.onnx.lossless import lossless_sizes as lossless_graph_sizes
+
+    return [lossless_graph_sizes(design.graph, axis) for axis in axes]
 
 
 def marks(design: Given) -> dict[str, bool]:
@@ -81,13 +92,19 @@ def noted(table: Table, design: Given) -> Table:
     return table._replace(columns=[*table.columns, "order"], rows=rows, notes=[*table.notes, ASSUMED])
 
 
-def only(given: Sequence[Given | GivenModel], option: str) -> Given:
-    """The one design in words that an option is about."""
+def single(given: Sequence[Given | GivenModel], option: str) -> Given | GivenModel:
+    """The one design that an option is about."""
     if len(given) > 1:
         raise UsageError("is for one design; drop vs and what follows", where=option)
-    if not isinstance(given[0], Given):
-        raise UsageError("is for designs in words; a model's layers are as they are", where=option)
     return given[0]
+
+
+def only(given: Sequence[Given | GivenModel], option: str) -> Given:
+    """The one design in words that an option is about."""
+    design = single(given, option)
+    if not isinstance(design, Given):
+        raise UsageError("is for designs in words; a model's layers are as they are", where=option)
+    return design
 
 
 def parse_wanted(text: str) -> tuple[int, tuple[int, ...]]:

@@ -27,7 +27,7 @@ Inputs = Sequence[Value | None]
 def outputs_seen(made: Made, inputs: Inputs) -> list[Seen | None]:
     """What each output sees; None where none of the inputs sees anything."""
     seen = [value.seen for value in inputs if value is not None and value.seen]
-    if not seen:
+    if not seen or not made.outputs:
         return [None] * len(made.outputs)
     lost = lost_of(seen[0])
     flow = made.flow

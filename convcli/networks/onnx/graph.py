@@ -224,4 +224,6 @@ def refuse_unknown(walked: Walked, macs: int) -> ConvError | None:
     if not unknown:
         return None
     names = ", ".join(dict.fromkeys(step.node.operator for step in unknown))
-    return ConvError(f"at least {macs:,} MACs: what {len(unknown)} nodes cost is not known ({names})", "budget")
+    return ConvError(
+        f"at least {macs:,} MACs: the cost of {len(unknown)} of its nodes is not known ({names})", "budget"
+    )

@@ -224,7 +224,7 @@ class Walk:
         missing = len(node.outputs) - len(made.outputs)
         made = made._replace(outputs=(*made.outputs, *(None,) * missing)[: len(node.outputs)])
         if node.operator in ("Shape", "Size") or all(each.is_constant for each in call.present):
-            if made.banks:  # of weights and positions alone: computed at every run all the same
+            if made.banks and node.outputs:  # of weights and positions alone: computed at every run all the same
                 self.linear_constants[node.outputs[0]] = len(self.steps)
                 self.stepped(entry, call, made, is_known=True)
             self.own_bias(call)

@@ -259,7 +259,7 @@ def shape_table(listing: GraphListing, title: str) -> Table:
         rows.append(
             [
                 row.name,
-                step.word if len(row.steps) == 1 else f"{len(row.steps)} nodes",
+                step.word if len(row.steps) == 1 else nodes_text(len(row.steps)),
                 output_text(listing, row),
                 *source,
                 padding_text(step),
@@ -305,7 +305,7 @@ def cost_table(listing: GraphListing, title: str) -> Table:
     rows: list[list[object]] = []
     for row, source in zip(listing.rows, readers_of(listing), strict=True):
         step, cost = listing.trace.steps[row.steps[-1]], together(listing.costs[i] for i in row.steps)
-        word = step.word if len(row.steps) == 1 else f"{len(row.steps)} nodes"
+        word = step.word if len(row.steps) == 1 else nodes_text(len(row.steps))
         rows.append([row.name, word, output_text(listing, row), *source, *cost_cells(listing, cost)])
     columns = ["node", "layer", "output", *where(listing), "params", "MACs", "FLOPs", "share %", "real MACs"]
     columns += ["activations KiB", "FLOP/byte"]
@@ -335,7 +335,7 @@ def kind_lines(listing: GraphListing) -> Iterator[str]:
     for name, some in families(steps).items():
         each = sums(steps[i] for i in some)
         if each.params or each.macs:
-            yield f"{name}: {each.steps} nodes, {each.params:,} parameters, {each.macs:,} MACs"
+            yield f"{name}: {nodes_text(each.steps)}, {each.params:,} parameters, {each.macs:,} MACs"
     every = sums(steps)
     if every.products:
         count = sum(1 for step in steps if step.products)
@@ -350,6 +350,14 @@ def kind_lines(listing: GraphListing) -> Iterator[str]:
         )
 
 
+def nodes_text(count: int) -> str:
+    """
+    >>> nodes_text(1), nodes_text(1200)
+    ('1 node', '1,200 nodes')
+    """
+    return f"{count:,} node{'' if count == 1 else 's'}"
+
+
 def remarks(listing: GraphListing) -> Iterator[str]:
     """What is not known, and how it was bounded."""
     unsupported = listing.graph.unsupported
@@ -359,7 +367,7 @@ def remarks(listing: GraphListing) -> Iterator[str]:
     yield from listing.graph.remarks
     if listing.at_least:
         lacking = sum(1 for step in listing.graph.steps if not step.is_known)
-        yield f"totals are {AT_LEAST} what is said: the cost of {lacking} nodes is not known"
+        yield f"totals are {AT_LEAST} what is said: the cost of {nodes_text(lacking)} is not known"
     yield from listing.notes
 
 
