@@ -9,8 +9,8 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from convcli import native
 from convcli.folders import SETTINGS, user_folder
+from convcli.native import INSTRUCTIONS
 from convcli.records import record
 
 SCHEMA = 1
@@ -140,7 +140,7 @@ def profile_text(machine: Machine) -> str:
 
 def fingerprint() -> dict[str, Any]:
     """What a profile holds for: the processor, the cores, and whether there is compiled code."""
-    return {"processor": processor(), "cores": os.cpu_count(), "instructions": list(native.INSTRUCTIONS)}
+    return {"processor": processor(), "cores": os.cpu_count(), "instructions": list(INSTRUCTIONS)}
 
 
 def processor() -> str:

@@ -16,6 +16,8 @@ DECIMAL = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 """Patterns, compiled on first use: that takes as long as a small answer."""
 UNKNOWN = ("nan", "inf", "-inf")
 """What is no number, and yet may be a sample's value."""
+MOST = 2**31 - 1
+"""The largest number of pixels that one is apart from another, or of threads: no image is as large."""
 LONGEST = 100  # digits: int() takes long for thousands of them
 
 
@@ -84,3 +86,43 @@ def share_of(part: int, whole: int) -> str:
     """
     percent = 100 * part / whole
     return f"{percent:.3g} %" if percent >= 0.001 else "less than 0.001 %"
+
+
+def number_text(value: float) -> str:
+    """The shortest text of a number or a fraction that is exactly this number.
+
+    >>> [number_text(v) for v in (3.0, 0.1, 1 / 9, -0.06640625)]
+    ['3', '0.1', '1/9', '-17/256']
+    """
+    text = decimal_text(value)
+    if len(text) <= len("1/9999"):
+        return text
+    fraction = fraction_text(value)
+    return fraction if fraction and len(fraction) < len(text) else text
+
+
+def decimal_text(value: float) -> str:
+    """The shortest decimal that float() turns back into exactly this number.
+
+    >>> decimal_text(3.0), decimal_text(1e-7)
+    ('3', '1e-07')
+    """
+    return str(int(value)) if value.is_integer() and abs(value) < 1e16 else repr(value)
+
+
+def fraction_text(value: float) -> str:
+    """A fraction with a small denominator that is exactly this float when divided; "" where there is none."""
+    from fractions import Fraction
+
+    fraction = Fraction(value).limit_denominator(9999)
+    above, below = fraction.numerator, fraction.denominator
+    return f"{above}/{below}" if float(above) / below == value else ""
+
+
+def per_axis(text: str) -> list[str]:
+    """The words for each axis: commas between them, or x, as sizes are printed.
+
+    >>> per_axis("2,1"), per_axis("200x300")
+    (['2', '1'], ['200', '300'])
+    """
+    return text.replace("x", ",").replace("×", ",").split(",")

@@ -264,8 +264,7 @@ def test_a_factor_of_upsample_is_written_in_ascii(value, capsys):
 
 @pytest.mark.parametrize("case", [str.upper, str.lower, str.title])
 def test_words_mean_the_same_in_any_case(case):
-    from convcli.filters.borders import parse_border
-    from convcli.filters.placing import PADDINGS, parse_padding
+    from convcli.filters.borders import PADDINGS, parse_border, parse_padding
 
     for name, each in VALUED:
         for choice in each.mark.choices:

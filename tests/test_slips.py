@@ -10,7 +10,7 @@ from command import InProcess
 from convcli.commands import COMMANDS, command_function
 from convcli.commands.designs import size_meant
 from convcli.errors import UsageError
-from convcli.filters import borders, placing
+from convcli.filters import borders
 from convcli.formats import FORMATS
 from convcli.kernels import KERNELS, meant, parse_kernel
 from convcli.options import slips
@@ -180,7 +180,7 @@ def test_borders_paddings_and_types_that_are_answered_are_accepted():
     for answer in borders.ELSEWHERE.values():
         if not answer.startswith("--padding"):
             borders.parse_border(answer.split()[0], "YX")
-    for rule in placing.OUTSIDE:
+    for rule in borders.OUTSIDE:
         borders.parse_border(rule, "YX")
     for answer in DTYPES_ELSEWHERE.values():
         assert answer.split()[0] in DTYPES

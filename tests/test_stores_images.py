@@ -14,7 +14,7 @@ import convcli
 from command import convcli as command
 from command import start
 from convcli.errors import ConvError
-from convcli.formats import windows
+from convcli.formats import sending, windows
 from convcli.stores import opening
 from convcli.stores.store import ObjectStore
 from convcli.stores.stream import BLOCK, RemoteFile
@@ -398,3 +398,27 @@ def test_a_remote_file_is_read_like_any_other():
             assert data[place : place + count] == found
             place += len(found)
     assert all(0 <= start < stop <= len(data) for start, stop in asked)
+
+
+def test_a_large_output_is_sent_in_parts_and_replaces_nothing(s3, store, bucket, monkeypatch):
+    monkeypatch.setattr(sending, "MULTIPART", 1 << 20)
+    large = np.tile(PLANE, (4, 1))  # 24 MB, three parts
+    s3.requests()
+    convcli.write(f"{bucket}/large.npy", large)
+    assert 3 == sum(received > 1 << 20 for *_, received in s3.requests())
+    assert np.array_equal(large, convcli.read(f"{bucket}/large.npy").data)
+    with pytest.raises(ConvError, match="exists already; --force replaces it"):
+        convcli.write(f"{bucket}/large.npy", large[::-1])
+    assert np.array_equal(large, convcli.read(f"{bucket}/large.npy").data)
+
+
+@pytest.mark.parametrize("url", ["gs://bucket/a.png", "az://bucket/a.png"])
+def test_other_clouds_say_what_credentials_they_want(url, s3, run, monkeypatch):
+    monkeypatch.setenv("CONVCLI_RETRIES", "0")
+    monkeypatch.setenv("CONVCLI_TIMEOUT", "2")
+    for name in [name for name in os.environ if name.startswith(("GOOGLE_", "AZURE_"))]:
+        monkeypatch.delenv(name)
+    code, errors = run("conv2d", url, "-k", "box:3", "-o", "o.png")
+    assert (1, 1) == (code, len(errors)), errors
+    assert errors[0].startswith(f"convcli: '{url}': ")
+    assert errors[0].endswith(("[permission]", "[unreachable]"))

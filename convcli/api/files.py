@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from convcli import formats
 from convcli.api.images import taken
-from convcli.filters.placing import parse_spacing
 from convcli.formats.contract import ReadOptions
 from convcli.formats.pixels import as_image
 from convcli.formats.units import with_spacing
@@ -104,6 +103,8 @@ def write(
 
 def _spaced(image: Any, axes: str | None, spacing: str) -> tuple[Image, str | None]:
     """An image with its samples so far apart, and its axes where they were named."""
+    from convcli.requests.run import parse_spacing
+
     info, pixels = taken(image, axes)
     named = axes if isinstance(image, Image) else info.axes
     return Image(with_spacing(info, parse_spacing(spacing)), pixels), named

@@ -23,7 +23,6 @@ from convcli.kernels.kernel import MOST_SUMMED, Kernel, Term
 from convcli.methods import separable
 from convcli.methods.contract import Fused, Prepared, load
 from convcli.methods.cutting import Cut, cut
-from convcli.methods.terms import factor, most_terms
 from convcli.planner import Plan
 from convcli.records import record, replace
 
@@ -133,6 +132,8 @@ class Variants:
         plus, minus = self.signs
         taps = {"!=": plus | minus, ">": plus, "<": minus}[sign].astype(float)
         if method == "separable":
+            from convcli.methods.terms import factor, most_terms
+
             limit, most = LEAST_MARK / prod(problem.kernel), most_terms(problem.kernel)
             found = [[factor(each, limit, most + 1) for each in filter_] for filter_ in taps]
             count = max(len(each) for filter_ in found for each in filter_)

@@ -1,4 +1,7 @@
-"""The names of what lies outside an image. What they do to pixels stands in `convcli.engine.windows`."""
+"""What lies outside an image, and how much of it kernels reach: borders and paddings, as users say them.
+
+What borders do to pixels stands in `convcli.engine.windows`.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from collections.abc import Sequence
 from math import isnan, nan
 
 from convcli.errors import UsageError
-from convcli.numerals import UNKNOWN, decimal
+from convcli.numerals import UNKNOWN, decimal, per_axis, whole
 from convcli.records import record
 
 BORDERS = {
@@ -64,6 +67,21 @@ ELSEWHERE = {
     **dict.fromkeys(("same", "valid", "full"), "--padding, which says how much comes back"),
 }
 """What is meant by the constants and names of other tools, which are not accepted: some are like ours and differ."""
+PADDINGS = ("same", "tf-same", "valid", "full")
+PADDINGS_ELSEWHERE = {
+    "same_upper": "tf-same",
+    "same-upper": "tf-same",
+    "tf": "tf-same",
+    "tensorflow": "tf-same",
+    "half": "same",
+    "auto": "same",
+    "none": "valid",
+    "no": "valid",
+    "causal": "numbers, such as 0,2:0 for three columns",
+}
+"""What is meant by the paddings of other tools."""
+OUTSIDE = {*BORDERS, *ALIASES} - {"constant"}
+"""What frameworks call a padding, too, and is a border here."""
 
 
 @record
@@ -139,3 +157,37 @@ def _number(text: str) -> float:
         return decimal(text)
     except ValueError:
         raise UsageError(f"constant={text or '?'} needs a number, such as constant=128", where="--border") from None
+
+
+def parse_padding(text: str, ndim: int) -> str | tuple[tuple[int, int], ...]:
+    """same, tf-same, valid, full; or numbers: "1", "1,2" per axis, "0:1,0:1" begin:end per axis.
+
+    >>> parse_padding("1,0:2", 2), parse_padding("full", 2)
+    (((1, 1), (0, 2)), 'full')
+    """
+    if (rule := text.strip().lower()) in PADDINGS:
+        return rule
+    pairs = []
+    for part in per_axis(text):
+        begin, colon, end = part.partition(":")
+        try:
+            pair = whole(begin), whole(end if colon else begin)
+        except ValueError:
+            pair = -1, -1
+        if min(pair) < 0:
+            meant = f"--border {rule}" if rule in OUTSIDE else PADDINGS_ELSEWHERE.get(rule, "")
+            way = f"; did you mean {meant}?" if meant else ", or numbers like 1 or 1,2 or 0:1,0:1"
+            raise UsageError(f"{text!r} is not {', '.join(PADDINGS)}{way}", where="--padding")
+        pairs.append(pair)
+    if len(pairs) not in (1, ndim):
+        raise UsageError(f"{text!r} has {len(pairs)} entries; give 1 or {ndim}", where="--padding")
+    return tuple(pairs * ndim if len(pairs) == 1 else pairs)
+
+
+def default_border(padding: str | tuple[tuple[int, int], ...]) -> str:
+    """What lies outside, where nobody says: the edge; zeros where pixels are padded by numbers, as in PyTorch.
+
+    >>> default_border("same"), default_border(((1, 1), (1, 1)))
+    ('edge', 'zero')
+    """
+    return "edge" if isinstance(padding, str) else "zero"

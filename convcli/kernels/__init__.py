@@ -12,13 +12,13 @@ from collections.abc import Callable, Mapping, Sequence
 from convcli.errors import KernelError
 from convcli.kernels.kernel import Kernel, stack_kernels
 from convcli.kernels.named import KERNELS, NamedKernel, parse_named, suggestion
-from convcli.kernels.numerals import is_inline
 from convcli.kernels.parameters import Space, has_unit
 
 __all__ = ["KERNELS", "Kernel", "NamedKernel", "is_measured", "is_named", "meant_by", "parse_kernel", "stack_kernels"]
 
 FILES = (".txt", ".csv", ".tsv", ".mat", ".json", ".npy", ".npz", ".tif", ".tiff", ".png")
 PUNCTUATION = r"[\s,;|^]"
+STARTS_LIKE_NUMBERS = re.compile(r"[+-]?(\.?\d|(nan|inf(inity)?)\b)", re.ASCII | re.IGNORECASE)
 
 
 def parse_kernel(
@@ -56,6 +56,15 @@ def parse_kernel(
     if os.path.lexists(text) or ("/" in text and not meant_by(bare)):
         return read_file(text, ndim, stdin)
     return parse_unknown(bare, ndim)
+
+
+def is_inline(text: str) -> bool:
+    """True for a kernel that begins like a number.
+
+    >>> is_inline("-1 0 1"), is_inline("3x3:1,2"), is_inline("gaussian:2"), is_inline("./3")
+    (True, True, False, False)
+    """
+    return STARTS_LIKE_NUMBERS.match(text) is not None
 
 
 def is_named(text: str) -> bool:

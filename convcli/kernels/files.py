@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from convcli.errors import ConvError, KernelError
-from convcli.kernels.inline import MOST_BYTES, SEPARATORS, flatten, layout, shape_of
+from convcli.kernels.inline import MOST_BYTES, SEPARATORS, flatten, layout, number_at, shape_of
 from convcli.kernels.kernel import LARGEST_TAP, Kernel
-from convcli.kernels.numerals import number_at, number_text
+from convcli.numerals import number_text
 from convcli.records import replace
 from convcli.stores.names import is_remote, local_name
 

@@ -13,12 +13,28 @@ from typing import Any
 
 from convcli.errors import KernelError
 from convcli.kernels.kernel import Kernel
-from convcli.kernels.numerals import number_at, number_text
+from convcli.kernels.parameters import read_number
+from convcli.numerals import number_text
 
 SEPARATORS = {"channel": r"\^", "slice": r"\|", "row": r"\s*;\s*|\s*\n\s*", "value": r"\s*,\s*|\s+"}
 JOINTS = {"channel": " ^ ", "slice": " | ", "row": "; ", "value": " "}
 SIZE = r"([0-9]{1,4})[x×]([0-9]{1,4})"
 SIZED = r"(?as)(\d{1,9}(?:x\d{1,9}){1,2})((?:\+\d{1,9})*):(.*)"
+
+
+def number_at(place: str, word: str) -> float:
+    """A number, or an error that says where it stands.
+
+    >>> number_at("row 1, value 3", "a")
+    Traceback (most recent call last):
+    convcli.errors.KernelError: row 1, value 3: 'a' is not a number [kernel]
+    """
+    if not word.strip():
+        raise KernelError(f"{place} is empty")
+    try:
+        return read_number(word)
+    except KernelError as error:
+        raise KernelError(f"{place}: {error.message}") from None
 
 
 def parse_inline(text: str, ndim: int) -> Kernel:

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from convcli.errors import KernelError
-from convcli.kernels.inline import flatten, layout, parse_inline, shape_of, spelled
+from convcli.kernels.inline import flatten, layout, number_at, parse_inline, shape_of, spelled
 from convcli.kernels.kernel import Kernel
-from convcli.kernels.numerals import number_at, number_text
+from convcli.numerals import number_text
 
 CALL = re.compile(
     r"(?:(?:np|numpy|torch)\.)?(?:array|asarray|tensor)\s*\((.*?)(?:,\s*(?:dtype|device)\s*=[^\[\](),]+)*\s*,?\s*\)",

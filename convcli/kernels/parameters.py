@@ -13,7 +13,8 @@ from string import ascii_lowercase
 from typing import Annotated, Any, TypeVar
 
 from convcli.errors import KernelError
-from convcli.kernels.numerals import number_text, read_number
+from convcli.kernels.kernel import LARGEST_TAP
+from convcli.numerals import is_decimal, number_text
 from convcli.records import record
 
 T = TypeVar("T")
@@ -24,7 +25,32 @@ MICROMETRE = ("µm", "μm")  # with U+00B5, the micro sign, and U+03BC, the Gree
 UNIT_NAMES = {"micron": "um", "micrometer": "um", "nanometer": "nm", "millimeter": "mm", "centimeter": "cm"}
 UNIT_NAMES |= {"meter": "m", "inch": "in", **dict.fromkeys(MICROMETRE, "um")}
 LETTERS = f"{ascii_lowercase}µμ"
+LONGEST_SHOWN = 40  # characters of what is no number, in an error
+DASHES = tuple("−–—‐‑")
+"""What copied text has for a minus."""
+NOT_FINITE = ("nan", "inf", "infinity")
 SMALLEST, LARGEST = 1e-9, 1e9  # what a size can be; anything computed from such numbers stays finite
+
+
+def read_number(word: str) -> float:
+    """A number or a fraction; stricter than float(), which also takes `1_000` and `nan`.
+
+    >>> read_number("1/8"), read_number("-.5e1")
+    (0.125, -5.0)
+    """
+    shown = repr(word if len(word) <= LONGEST_SHOWN else f"{word[:LONGEST_SHOWN]}...")
+    if word.lower().removeprefix("-").removeprefix("+") in NOT_FINITE:
+        raise KernelError(f"{shown} is not a finite number")
+    parts = word.split("/")
+    if len(parts) > 2 or not all(map(is_decimal, parts)):
+        dash = "; its minus is a dash: write -" if word[:1] in DASHES else ""
+        raise KernelError(f"{shown} is not a number{dash}")
+    above, below = float(parts[0]), float(parts[1] if len(parts) > 1 else 1)
+    if below == 0:
+        raise KernelError(f"{shown} divides by zero")
+    if not abs(above) / abs(below) <= LARGEST_TAP:
+        raise KernelError(f"{shown} is larger than a float32 number can be")
+    return above / below + 0.0  # never -0.0
 
 
 @record

@@ -13,8 +13,8 @@ import numpy as np
 from convcli.errors import ConvError, UsageError
 from convcli.kernels.inline import MOST_BYTES
 from convcli.kernels.kernel import Kernel
-from convcli.kernels.numerals import decimal_text
 from convcli.kernels.pairs import Pair
+from convcli.numerals import decimal_text
 from convcli.records import record
 
 BANK, SLICES, ORIGIN, OFFSET = "a filter bank", "z-slices", "an origin", "an offset"

@@ -20,7 +20,6 @@ from convcli.methods import direct
 from convcli.methods.contract import Method, Prepared, Reads
 from convcli.methods.cutting import ALONE, Alone, Workspace
 from convcli.methods.passes import Bands, Matrix, Pass, Product, Sliding, Strips, band, band_rows, folds
-from convcli.methods.terms import factor, most_terms
 from convcli.records import record, replace
 
 if TYPE_CHECKING:
@@ -233,6 +232,8 @@ def _banded_price(problem: Problem, machine: Machine) -> Cost:
 
 def prepare(taps: Array, problem: Problem) -> Compiled | Banded:
     """Factor every filter; `taps` are (O, I/g, *kernel)."""
+    from convcli.methods.terms import factor, most_terms  # most kernels know theirs
+
     most, limit = problem.rank or most_terms(problem.kernel), residual(problem)
     return prepare_terms([[factor(each, limit, most) for each in filter_] for filter_ in taps], problem, taps)
 

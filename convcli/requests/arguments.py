@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from convcli.errors import KernelError, UsageError
-from convcli.filters.placing import MOST, parse_padding
+from convcli.filters.borders import parse_padding
 from convcli.kernels.given import ByName, parse_given
 from convcli.kernels.kernel import Kernel
+from convcli.numerals import MOST
 from convcli.operations.operation import ANYTHING, Limits
 
 Array = np.ndarray[Any, Any]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from convcli.errors import UsageError
-from convcli.filters.placing import parse_spatial, per_axis
+from convcli.numerals import per_axis
 from convcli.operations.dilated import Dilate, Rate, named
 from convcli.operations.filter import Correlate
 from convcli.operations.operation import Operation
@@ -22,7 +22,7 @@ from convcli.requests.options import (
 from convcli.requests.pair import axes_of
 from convcli.requests.particular import RateOptions
 from convcli.requests.rates import beside, chained
-from convcli.requests.run import build_batch, build_filter
+from convcli.requests.run import build_batch, build_filter, parse_spatial
 from convcli.runs.many import Batch, run_batch
 from convcli.runs.summary import PARTLY_FAILED
 from convcli.streams import STREAM

@@ -69,7 +69,7 @@ def kernel_words() -> Iterable[str]:
 
 def padding_words() -> Iterable[str]:
     """The paddings that are no numbers."""
-    from convcli.filters.placing import PADDINGS
+    from convcli.filters.borders import PADDINGS
 
     return PADDINGS
 

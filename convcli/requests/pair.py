@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from zipfile import BadZipFile, ZipFile
 
 from convcli.errors import ConvError, KernelError, UsageError
-from convcli.filters.borders import parse_border
-from convcli.filters.placing import default_border, parse_padding, parse_spatial
+from convcli.filters.borders import default_border, parse_border, parse_padding
 from convcli.kernels import Kernel, parse_kernel
 from convcli.kernels.given import Given
 from convcli.numerals import whole
@@ -17,7 +16,7 @@ from convcli.operations.pair import Pair
 from convcli.records import replace
 from convcli.requests.options import DilatedOptions, NumberOptions
 from convcli.requests.particular import PairOptions
-from convcli.requests.run import build_kernel, build_numbers
+from convcli.requests.run import build_kernel, build_numbers, parse_spatial
 from convcli.runs.names import check_target
 from convcli.streams import STREAM, read_input
 

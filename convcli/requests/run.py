@@ -6,13 +6,13 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
-from convcli.errors import UsageError
-from convcli.filters.borders import parse_border
+from convcli.errors import KernelError, UsageError
+from convcli.filters.borders import default_border, parse_border, parse_padding
 from convcli.filters.filter import Numbers
-from convcli.filters.placing import default_border, parse_padding, parse_spacing, parse_spatial
 from convcli.formats import ReadOptions, WriteOptions
 from convcli.kernels.given import Given, parse_given
-from convcli.numerals import UNKNOWN, decimal, is_whole
+from convcli.kernels.parameters import read_lengths
+from convcli.numerals import MOST, UNKNOWN, decimal, is_whole, per_axis, whole
 from convcli.operations.filter import Correlate
 from convcli.operations.operation import Limits
 from convcli.requests.options import (
@@ -203,3 +203,39 @@ def parse_bytes(text: str, option: str) -> int:
     if option == "--memory" and size < LEAST_MEMORY:
         raise UsageError(f"{text} is too little to compute anything; it must be at least 1MiB", where=option)
     return size
+
+
+def parse_spatial(text: str, ndim: int, option: str, least: int = 1) -> tuple[int, ...]:
+    """One whole number for all axes, or one per axis: "2" or "1,2", also "1x2", as sizes are printed.
+
+    >>> parse_spatial("2", 2, "--stride"), parse_spatial("1,2,2", 3, "--stride")
+    ((2, 2), (1, 2, 2))
+    """
+    try:
+        numbers = [whole(part) for part in per_axis(text)]
+    except ValueError:
+        raise UsageError(f"{text!r} is not a whole number, or {ndim} of them with commas", where=option) from None
+    if len(numbers) not in (1, ndim):
+        raise UsageError(f"{text!r} has {len(numbers)} numbers; give 1 or {ndim}", where=option)
+    if min(numbers) < least:
+        raise UsageError(f"{min(numbers)} is too small; it must be at least {least}", where=option)
+    if max(numbers) > MOST:
+        raise UsageError(f"{max(numbers)} is too large; it must be at most {MOST}", where=option)
+    return tuple(numbers * ndim if len(numbers) == 1 else numbers)
+
+
+def parse_spacing(text: str) -> tuple[tuple[float, str], ...]:
+    """How far apart samples are: one length, or those along Y and X, or Z, Y and X.
+
+    >>> parse_spacing("2,0.2,0.2um")
+    ((2.0, 'um'), (0.2, 'um'), (0.2, 'um'))
+    """
+    if not text:
+        return ()
+    try:
+        lengths = read_lengths(text)
+    except KernelError as error:
+        raise UsageError(error.message, where="--spacing") from None
+    if len(lengths) > len("ZYX"):
+        raise UsageError(f"{text!r} has {len(lengths)} lengths; give 1, 2 (Y,X) or 3 (Z,Y,X)", where="--spacing")
+    return tuple(lengths)

@@ -6,18 +6,18 @@ import re
 from fractions import Fraction
 
 from convcli.errors import UsageError
-from convcli.filters.borders import parse_border
-from convcli.filters.placing import parse_padding, parse_spatial, per_axis
+from convcli.filters.borders import parse_border, parse_padding
 from convcli.filters.transposed import default_laid_border
 from convcli.kernels import KERNELS, meant_by
 from convcli.kernels.given import Given, parse_given
 from convcli.kernels.resampling import CURVES
+from convcli.numerals import per_axis
 from convcli.operations.resampled import Resample
 from convcli.operations.transposed import Transpose
 from convcli.requests.options import SampleOptions
 from convcli.requests.pair import axes_of
 from convcli.requests.particular import TransposedOptions
-from convcli.requests.run import build_numbers
+from convcli.requests.run import build_numbers, parse_spatial
 from convcli.streams import read_input
 
 MOST_TIMES = 10**4

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol
 
-from convcli.errors import changed
+from convcli.errors import ConvError, changed
 from convcli.records import record
 from convcli.stores.address import Address, checked_key, checked_object
 from convcli.stores.failures import asking, is_beyond, lacks_bucket, was_repeated
@@ -360,6 +360,10 @@ class ObjectStore:
         place = self.place(key) if key else self.url
         if key:
             checked_key(key, place)
-        store = self.opened()
+        try:
+            store = self.opened()
+        except ConvError as error:
+            error.where = place if error.where == self.url else error.where
+            raise
         with asking(place):
             yield store
