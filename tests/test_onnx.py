@@ -515,3 +515,26 @@ def test_sizes_of_which_a_graph_reads_every_column(asked) -> None:
 def test_a_size_is_not_solved_for_in_a_model(asked) -> None:
     code, _, err = asked("shapes", real("alexnet"), "--want", "7x7")
     assert (2, 1) == (code, err.count("\n"))
+
+
+def test_a_comparison_says_whose_costs_are_not_all_known(tmp_path, capsys) -> None:
+    (tmp_path / "a.onnx").write_bytes(UNKNOWN)
+    words = ["flops", str(tmp_path / "a.onnx"), "vs", "conv3-4"]
+    assert 0 == run(words)
+    assert "the costs of A are at least these" in capsys.readouterr().out
+    run([*words, "--json"])
+    assert json.loads(capsys.readouterr().out)["at_least"]
+
+
+def test_a_1x1_convolution_keeps_what_windows_see(document) -> None:
+    """As in MobileViT: 2x2 patches unfolded to a dimension of their own, then convolved by 1x1."""
+    nodes = [
+        node("Conv", "x w", "a", pads=[1] * 4),
+        node("Reshape", "a six", "b"),
+        node("Transpose", "b", "c", perm=[0, 1, 3, 5, 2, 4]),
+        node("Reshape", "c four", "d"),
+        node("Conv", "d k", "y"),
+    ]
+    given = [tensor("w", [3, 3, 3, 3]), tensor("k", [3, 3, 1, 1])]
+    given += [integers("six", [1, 3, 4, 2, 4, 2]), integers("four", [1, 3, 4, 16])]
+    assert [[3, 3], [3, 3]] == document(small(nodes, given))["total"]["receptive_field"]

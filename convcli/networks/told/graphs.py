@@ -267,7 +267,7 @@ def shape_table(listing: GraphListing, title: str) -> Table:
                 collapsed(list(extents(step))),
                 fields_text(step.fields),
                 jump_text(listing, row),
-                collapsed([str(start) for start in starts(step.fields)]),
+                collapsed(["?" if start is None else str(start) for start in starts(step.fields)]),
             ]
         )
     columns = ["node", "layer", "output", *where(listing), "pad", "dropped", "K", "receptive field", "jump", "start"]

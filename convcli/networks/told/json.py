@@ -114,5 +114,6 @@ def comparison_dict(one: Listing, other: Listing, designs: list[dict[str, Any]])
         **({"assumed": True} if one.is_assumed or other.is_assumed else {}),
         "designs": designs,
         "ratio": {"macs": a.macs / b.macs if b.macs else None, "params": a.params / b.params if b.params else None},
+        "at_least": one.at_least or other.at_least,
         "outputs_agree": one.output == other.output,
     }

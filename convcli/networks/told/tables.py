@@ -90,6 +90,11 @@ class Listing:
         return self.bytes(self.convention.batch * peak_elements(self.trace))
 
     @property
+    def at_least(self) -> bool:
+        """True where the cost of some layer is not known; of a design in words all are."""
+        return False
+
+    @property
     def spent(self) -> Cost:
         """What a budget is held against: products of two activations, too."""
         return self.total.spent
@@ -222,6 +227,7 @@ def comparison_table(one: Listing, other: Listing) -> Table:
         compared("MACs", one.total.macs, other.total.macs),
         compared("parameters", one.total.params, other.total.params),
         *dict.fromkeys(ASSUMED for each in (one, other) if each.is_assumed),
+        *(f"the costs of {name} are at least these" for name, each in (("A", one), ("B", other)) if each.at_least),
     ]
     return Table(["", "A", "B", "A / B"], rows, "A vs B", [*notes, agreement(one.output, other.output)])
 
