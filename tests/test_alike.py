@@ -81,7 +81,7 @@ def test_progress_ends_so_with_opacity_too(command, alpha, cut, tmp_path, ways, 
 
 
 def test_a_rescaled_stream_is_half_done_when_its_range_is_known(tmp_path, ways, monkeypatch, capsys):
-    np.save(tmp_path / "in.npy", np.random.default_rng(3).random((1500, 60)).astype("float32"))
+    np.save(tmp_path / "in.npy", np.random.default_rng(3).random((8, 300, 60)).astype("float32"))
     ways(cut=True)
     far = []
     spread = engine.spread
@@ -99,18 +99,8 @@ def test_a_rescaled_stream_is_half_done_when_its_range_is_known(tmp_path, ways, 
 
     monkeypatch.setattr(progress, "Progress", Remembered)
     monkeypatch.setattr(engine, "spread", noted)
-    words = [
-        "conv2d",
-        "-k",
-        "box:3",
-        "--range",
-        "rescale",
-        "-t",
-        "uint8",
-        tmp_path / "in.npy",
-        "-o",
-        tmp_path / "o.npy",
-    ]
+    words = "conv2d -k box:3 --axes TYX --range rescale -t uint8".split()
+    words += [tmp_path / "in.npy", "-o", tmp_path / "o.npy"]
     assert InProcess(capsys)(*words, "--memory", "1MiB")[0] == 0
     assert 0.5 <= far[0] < 0.75
 

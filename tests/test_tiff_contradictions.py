@@ -9,13 +9,13 @@ import pytest
 import tifffile
 
 from convcli.errors import ConvError
-from convcli.formats import read
+from convcli.formats import ReadOptions, read
 from convcli.native import scans
 from damaging import tiff_entries
 
 GREY = (np.arange(24 * 32) % 251).astype(np.uint8).reshape(24, 32)
 RGB = np.stack([GREY, GREY[::-1], 255 - GREY], -1)
-SHORT, LONG, RATIONAL, FLOAT, LONG8 = 3, 4, 5, 11, 16
+SHORT, LONG, RATIONAL, SSHORT, SLONG, FLOAT, LONG8 = 3, 4, 5, 8, 9, 11, 16
 
 
 def tiff(pixels=GREY, **options):
@@ -65,6 +65,33 @@ def test_what_libtiff_refuses_is_refused(name):
     assert libtiff_refuses(content)
     with pytest.raises(ConvError, match=reason):
         read(content)
+
+
+@pytest.mark.parametrize("options", [{}, PACKED, {"compression": "lzw"}, {"compression": "jpeg"}], ids=str)
+@pytest.mark.parametrize("code", [273, 279, 324, 325])
+@pytest.mark.parametrize(("kind", "value"), [(SSHORT, 0xFFFF), (SSHORT, 0x8000), (SLONG, 2**32 - 1), (SLONG, 2**31)])
+@pytest.mark.parametrize("lenient", [False, True])
+def test_no_pixels_lie_before_the_beginning_of_a_file(code, kind, value, options, lenient):
+    tiled = {"tile": (32, 32)} if code in (324, 325) else {}  # one tile, or one strip
+    content = changed(tiff(**options, **tiled), code, kind, 1, value)
+    if code == 279 and not options:  # no byte of such a strip is in doubt
+        assert np.array_equal(GREY, read(content).data)
+        return
+    assert libtiff_refuses(content) or code in (279, 325)  # it estimates numbers of bytes
+    with pytest.raises(ConvError):
+        read(content, options=ReadOptions(lenient=lenient))
+
+
+def test_no_strip_of_several_lies_before_the_beginning():
+    content = bytearray(tiff(np.tile(GREY, (3, 1)), **PACKED, rowsperstrip=24))
+    _, _, _, entries, _ = tiff_entries(bytes(content))
+    place = next(place for place in entries if struct.unpack_from("<H", content, place)[0] == 273)
+    struct.pack_into("<H", content, place + 2, SLONG)
+    first = struct.unpack_from("<I", content, place + 8)[0]
+    struct.pack_into("<i", content, first + 4, -8)
+    assert libtiff_refuses(bytes(content))
+    with pytest.raises(ConvError, match="before its beginning"):
+        read(bytes(content))
 
 
 @pytest.mark.parametrize(

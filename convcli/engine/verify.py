@@ -21,6 +21,8 @@ from convcli.records import replace
 
 Array = np.ndarray[Any, Any]
 SEED = 20260101
+FINEST = 1e-12
+"""What rounding in float64 may leave, relative to sum|k| max|x|, whatever is asked for."""
 
 
 def check_points(job: Job, values: Array, points: Iterable[Task]) -> None:
@@ -129,11 +131,16 @@ def _sums(pixels: Array, taps: Array, groups: int) -> Array:
 
 
 def slack(job: Job, dtype: np.dtype[Any]) -> float:
-    """How far a sample may be from the definition: the promised accuracy, and what the user gave up of the kernel."""
+    """How far a sample may be from the definition: the promised accuracy, and what the user gave up of the kernel.
+
+    Whole numbers are promised but for ties, as far as the pixels are no larger than what is stored, or float64 will do.
+    """
     data, filter_ = job.data, job.filter
-    largest = float(np.nanmax(np.abs(data.astype(np.float64)), initial=0, where=np.isfinite(data)))
+    seen = [abs(border.value) for border in filter_.borders if abs(border.value) < np.inf]
+    largest = max([float(np.nanmax(np.abs(data.astype(np.float64)), initial=0, where=np.isfinite(data))), *seen])
     unit = filter_.gain * abs(filter_.numbers.scale) * largest
-    rounding = 0.5 + TIE if dtype.kind in "iu" else ACCURACY * unit
+    near = max(TIE, max(job.plan.problem.tolerance, FINEST) * unit)
+    rounding = 0.5 + near if dtype.kind in "iu" else ACCURACY * unit
     return rounding + filter_.approximation * unit
 
 
@@ -141,7 +148,8 @@ def agrees(found: Array, expected: Array, allowed: float) -> bool:
     """Whether stored samples are the expected ones of float64, within `allowed` and their own precision."""
     dtype = found.dtype
     if dtype.kind in "iu":
-        expected = np.clip(np.nan_to_num(expected, posinf=np.inf, neginf=-np.inf), *limits(dtype, expected.dtype))
+        held = np.iinfo(dtype)  # the largest of 64 bits, in float64, is that of `found`
+        expected = np.clip(np.nan_to_num(expected, posinf=np.inf, neginf=-np.inf), float(held.min), float(held.max))
     else:
         expected = np.where(np.isfinite(expected), np.clip(expected, *limits(dtype, expected.dtype)), expected)
         allowed = allowed + np.abs(expected) * np.finfo(dtype).eps

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from convcli.errors import ConvError
 from convcli.filters.borders import Border
+from convcli.filters.positions import Places, moved_grid, moved_spacing
 from convcli.geometry.axis import Geometry, padded
 from convcli.geometry.problem import ACCURACY, Problem
 from convcli.image import ImageInfo
@@ -34,9 +35,6 @@ FILTERS = "m"
 
 Pads = str | tuple[tuple[int, int], ...]
 """A rule, or (begin, end) for each spatial axis."""
-Spacing = Mapping[str, tuple[float, str]]
-Places = Mapping[str, tuple[float, float]]
-"""Where outputs lie along axes, in samples of the input: (first, step)."""
 
 
 @record
@@ -225,8 +223,16 @@ class Filter:
         )
 
     def promises_each(self, info: ImageInfo) -> bool:
-        """True where accuracy holds at each output: of each channel alone, results or pixels in floating point."""
-        return not (self.pair or self.kernel.inputs > 1 or all(map(_is_integer, (info.dtype, self.output_dtype(info)))))
+        """True where accuracy holds at each output: of each channel alone, results or pixels in floating point.
+
+        Everywhere, if sums are divided by weights that may be as small as the smallest tap.
+        """
+        whole = all(map(_is_integer, (info.dtype, self.output_dtype(info))))
+        return self.reweighs(info) or not (whole or self.pair or self.kernel.inputs > 1)
+
+    def reweighs(self, info: ImageInfo) -> bool:
+        """True where results may be divided by the share of the kernel that met a known pixel."""
+        return self.numbers.nan in LEAVING_OUT and self.meets_unknown(info)
 
     def output_dtype(self, info: ImageInfo) -> str:
         """The sample type of the result: as asked, else the input's for pictures and floating point for features."""
@@ -306,7 +312,7 @@ class Filter:
         if not _is_integer(output):
             return ACCURACY
         largest = SAMPLES[info.dtype if info.sample.is_integer else output].magnitude
-        gain = self.gain * abs(self.numbers.scale) * largest
+        gain = self.gain * abs(self.numbers.scale) * largest * (2 if self.reweighs(info) else 1)  # of sum and weight
         if self.numbers.linear:
             gain *= 12.92  # the steepest slope of the sRGB curve, IEC 61966-2-1
         if self.premultiplies(info):
@@ -401,20 +407,6 @@ class Correlation(Windowed):
         """Where outputs lie: under the kernel's centre, a stride apart."""
         axes = zip(self.spatial, self.geometry(info), self.kernel.centre, strict=True)
         return {letter: (centre * axis.dilation - axis.begin, axis.stride) for letter, axis, centre in axes}
-
-
-def moved_spacing(spacing: Spacing, places: Places) -> Spacing:
-    """The distances between samples where these have moved."""
-    return {letter: (step * places.get(letter, (0, 1))[1], unit) for letter, (step, unit) in spacing.items()}
-
-
-def moved_grid(grid: Mapping[str, tuple[float, float]], places: Places) -> Mapping[str, tuple[float, float]]:
-    """Where samples lie in those of the file, which have moved: first and step, where these are not 0 and 1."""
-    found = {}
-    for letter in dict.fromkeys([*grid, *places]):
-        (first, step), (offset, factor) = grid.get(letter, (0.0, 1.0)), places.get(letter, (0.0, 1.0))
-        found[letter] = first + step * offset, step * factor
-    return {letter: place for letter, place in found.items() if place != (0.0, 1.0)}
 
 
 @lru_cache(maxsize=64)

@@ -12,7 +12,8 @@ from functools import cached_property
 from math import ceil, floor, fsum
 
 from convcli.errors import ConvError
-from convcli.filters.filter import Places, Windowed
+from convcli.filters.filter import Windowed
+from convcli.filters.positions import Places
 from convcli.geometry.axis import Geometry
 from convcli.image import ImageInfo
 from convcli.kernels.resampling import CURVES, Curve

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from convcli.errors import ConvError
 from convcli.filters.borders import Border
-from convcli.filters.filter import Correlation, Filter, Pads, Places
+from convcli.filters.filter import Correlation, Filter, Pads
+from convcli.filters.positions import Places
 from convcli.geometry.axis import tf_same_padding
 from convcli.geometry.phases import Phase, Piece, phases, pieces
 from convcli.geometry.sizes import Transposed

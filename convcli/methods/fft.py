@@ -46,6 +46,8 @@ def rounding(_problem: Problem) -> float:
 
 def refuse(problem: Problem) -> str | None:
     """Only spectra that do not fit the memory are refused."""
+    if problem.local and problem.fan_in > 1:
+        return "it mixes pixels, whose rounding would show where few of them are known"
     if fourier.able(problem):
         return None
     values = problem.channels_out * problem.fan_in * prod(lengths(problem.axes))

@@ -108,6 +108,8 @@ def rounding(problem: Problem) -> float:
 
 def refuse(problem: Problem) -> str | None:
     """Anything but wide 3x3 banks at stride and dilation 1."""
+    if problem.local and problem.fan_in > 1:
+        return "it mixes pixels, whose rounding would show where few of them are known"
     if problem.kernel != (KERNEL, KERNEL):
         return "only for 3x3 kernels"
     if set(problem.stride + problem.dilation) != {1}:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 MOST_RANKS = 16
 """Ranks that the report lists; JSON has all."""
+LEAST = 1e-12
+"""The least tolerance that may be left to a step: what float64 keeps."""
 
 
 @record
@@ -127,7 +129,7 @@ def by_steps(problem: Problem, pair: pairs.Pair) -> Problem:
     extreme = not 1e-20 < pair.depthwise.absolute_sum() < 1e20  # the numbers between the steps would leave float32
     return replace(
         problem,
-        tolerance=max(0.0, problem.tolerance * kept - pointwise.ROUNDING),
+        tolerance=max(LEAST, problem.tolerance * kept - pointwise.ROUNDING),
         exact=problem.exact and pair.is_whole and kept == 1,
         itemsize=8 if extreme else problem.itemsize,
     )

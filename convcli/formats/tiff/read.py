@@ -409,6 +409,8 @@ def stored_bytes(tiff: Opened, page: Any, number: int, options: ReadOptions) -> 
     offsets, counts, parts = page.dataoffsets, page.databytecounts, prod(tiff.page.chunked)
     if len(offsets) != len(counts) or len(offsets) < parts:
         raise corrupt("TIFF", f"page {number} lists {len(offsets)} of {parts} strips or tiles")
+    if min(offsets) < 0 or min(counts) < 0:
+        raise corrupt("TIFF", f"pixels of page {number} lie before its beginning, or are fewer than none")
     if any(offset + count > tiff.size for offset, count in zip(offsets, counts, strict=True)):
         raise corrupt("TIFF", f"it is cut short: pixels of page {number} lie past its end")
     absent = sum(not (offset and count) for offset, count in zip(offsets, counts, strict=True))
