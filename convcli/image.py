@@ -122,14 +122,16 @@ class Grid:
 
     A block is what is read, decoded or compressed at once; windows that are made of whole ones cost nothing twice.
     Where rows are only had `in_order`, one from the first on, all that lie before it are decoded for one of them, too.
+    `any_box` may be read or written where it is said, else windows are whole rows: cut by planes and by rows alone.
     """
 
     block: tuple[int, ...]
     in_order: bool = False
+    any_box: bool = False
 
 
 class PixelSource(Protocol):
-    """Pixels that can be had a window at a time. Windows are whole rows: they are cut by planes and by rows alone."""
+    """Pixels that can be had a window at a time: of whole rows, or any box where the grid says so."""
 
     @property
     def grid(self) -> Grid:
@@ -140,7 +142,7 @@ class PixelSource(Protocol):
 
 
 class PixelTarget(Protocol):
-    """A place for pixels that come a window at a time, of whole rows."""
+    """A place for pixels that come a window at a time: of whole rows, or in any boxes where the grid says so."""
 
     @property
     def grid(self) -> Grid:

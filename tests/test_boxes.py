@@ -1,5 +1,6 @@
 """Boxes of a result, each computed alone from what it reads: together they are the whole, to the bit and the count."""
 
+import json
 import pickle
 import subprocess
 import sys
@@ -8,20 +9,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 
-from command import InProcess
+from command import InProcess, convcli
 from convcli.engine import run as engine
+from convcli.engine.blocks import Blocks, block_for
 from convcli.engine.boxes import Boxed, Boxes, boxes_of, checksum, run_boxes, run_one
 from convcli.engine.run import run
 from convcli.engine.samples import Counts
 from convcli.engine.stages.filter import FilterStage
 from convcli.engine.steady import ranked
 from convcli.errors import ConvError, UsageError
+from convcli.formats import ReadOptions, read
 from convcli.image import Grid, ImageInfo
 from convcli.methods import METHODS
 from convcli.planner import make_plan
 from convcli.requests.calls import correlate
-from openings import Kept, Mapped
+from openings import Kept, Mapped, Pixels
 from test_stages import BUILT, threes
 from test_streaming import STAGED, draw_filter
 
@@ -118,6 +122,7 @@ def test_boxes_make_the_whole_of_any_work(axes, shape, words, dtype, tmp_path, m
 ELSEWHERE = """
 import pickle, sys
 sys.path.insert(0, sys.argv[1])
+from convcli.engine.blocks import Blocks, block_for
 from convcli.engine.boxes import run_one
 job, box = pickle.load(sys.stdin.buffer)
 pickle.dump(run_one(job, box), sys.stdout.buffer)
@@ -162,3 +167,57 @@ def test_boxes_are_made_one_by_one():
     boxes = Boxes((10**6, 10**6), (10, 10))
     assert 10**10 == len(boxes)
     assert ((0, 10), (0, 10)) == next(iter(boxes))
+
+
+class WholeRows(Pixels):
+    """An array that is read and written by whole rows alone; it is written from the first on."""
+
+    def __init__(self, data, columns, *, ordered):
+        super().__init__(data)
+        self.columns, self.grid, self.told = columns, Grid((1,) * data.ndim, in_order=ordered), [(-1,)]
+
+    def read(self, spans, out):
+        assert (0, self.data.shape[self.columns]) == spans[self.columns]
+        super().read(spans, out)
+
+    def write(self, spans, pixels):
+        assert (0, self.data.shape[self.columns]) == spans[self.columns]
+        self.told.append(tuple(start for start, _ in spans))
+        assert self.told[-1] > self.told[-2]
+        super().write(spans, pixels)
+
+
+@pytest.mark.parametrize(("rows", "dtype"), [(False, "uint8"), (True, "float32")])
+@pytest.mark.parametrize(("axes", "shape", "words"), [each for each in [*STAGED, *MORE] if each[0][-1] != "Y"])
+def test_what_no_slab_of_rows_fits_is_done_in_boxes(axes, shape, words, rows, dtype, tmp_path, monkeypatch, capfd):
+    pixels = (np.random.default_rng(7).random(shape) * 250).astype(dtype)
+    stages = tuple(stages_of(words, axes, pixels, tmp_path, monkeypatch, capfd))
+    whole, counts = run(stages, pixels)
+    source, target = Pixels(pixels), Pixels(np.zeros_like(whole))
+    source.grid = target.grid = Grid((1,) * whole.ndim, any_box=True)
+    if rows:
+        source = WholeRows(pixels, axes.index("X"), ordered=False)
+        target = WholeRows(np.zeros_like(whole), stages[-1].after.axes.index("X"), ordered=True)
+    heard = []
+    blocks = Blocks(stages, 2**16, source, target, block_for(stages, 2**16), 5, heard.append)
+    assert counts == blocks.run()
+    np.testing.assert_array_equal(whole, target.data, strict=True)
+    assert sum(np.prod(stage.whole.working_shape) for stage in stages) == sum(heard)
+
+
+@pytest.mark.parametrize("target", ["out.npy", "out.tif", "deflate.tif"])
+@pytest.mark.parametrize("source", ["in.npy", "in.tif"])
+def test_a_volume_of_large_planes_takes_little_memory(source, target, tmp_path, monkeypatch):
+    """Slabs of whole planes would take 300 MB, and the whole 216 MB."""
+    monkeypatch.chdir(tmp_path)
+    volume = np.random.default_rng(2).random((24, 1500, 1500), np.float32)
+    np.save("in.npy", volume)
+    tifffile.imwrite("in.tif", volume, photometric="minisblack", metadata={"axes": "ZYX"})
+    packed = ("--compression", "deflate") if target.startswith("deflate") else ()
+    words = ("conv3d", source, "-k", "gaussian:2", "--axes", "ZYX", "-o", target, "-f", "-q", *packed, "--report", "a")
+    assert 0 == convcli(*words, "--memory", "24MB").returncode
+    few = json.loads(Path("a").read_text())["memory"]
+    found = read(target, options=ReadOptions(axes="ZYX")).data
+    assert 0 == convcli(*words, "--memory", "2GB").returncode
+    np.testing.assert_array_equal(read(target, options=ReadOptions(axes="ZYX")).data, found, strict=True)
+    assert few < 150e6

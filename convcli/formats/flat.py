@@ -15,7 +15,7 @@ import numpy as np
 from convcli.formats.failures import corrupt
 from convcli.formats.pixels import Array
 from convcli.image import Grid, PixelTarget, Spans
-from convcli.records import record
+from convcli.records import record, replace
 from convcli.stores.stream import RemoteFile
 
 
@@ -32,7 +32,7 @@ class Flat:
     @property
     def grid(self) -> Grid:
         """Rows, or their pixels: whatever lies in one piece."""
-        return Grid((1,) * (len(self.shape) - 1) + self.shape[-1:])
+        return Grid((1,) * (len(self.shape) - 1) + self.shape[-1:], any_box=True)
 
     def read(self, spans: Spans, out: Array) -> None:
         """Fill `out` with a window of the array, in the machine's byte order."""
@@ -82,7 +82,7 @@ class Reordered:
     def grid(self) -> Grid:
         """The target's cuts, by the axes of the image; of one that is left out, there is one sample."""
         held = dict(zip(self.places, self.target.grid.block, strict=True))
-        return Grid(tuple(held.get(place, 1) for place in range(self.ndim)), self.target.grid.in_order)
+        return replace(self.target.grid, block=tuple(held.get(place, 1) for place in range(self.ndim)))
 
     def write(self, spans: Spans, pixels: Array) -> None:
         """Put a window into its place."""

@@ -58,7 +58,7 @@ class Collected:
     @property
     def grid(self) -> Grid:
         """Any cuts."""
-        return Grid((1,) * self.data.ndim)
+        return Grid((1,) * self.data.ndim, any_box=True)
 
     def write(self, spans: Spans, pixels: Array) -> None:
         """Put a window of pixels into its place."""

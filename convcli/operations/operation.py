@@ -133,7 +133,6 @@ class Work(Protocol):
         self, source: PixelSource, target: PixelTarget, *, verify: int = 0, progress: Progress | None = None
     ) -> tuple[Counts, dict[str, float]]:
         """Read, compute and write slab by slab: what was clipped, and the seconds that each of the three took."""
-        from convcli.engine.run import Stream
+        from convcli.engine.blocks import stream
 
-        stream = Stream(self.stages, self.plans[0].memory, source, target, verify, progress)
-        return stream.run(), stream.busy
+        return stream(self.stages, self.plans[0].memory, source, target, verify, progress)

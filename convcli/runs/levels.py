@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from convcli.engine.blocks import Rows
 from convcli.engine.boxes import Boxed, Boxes, boxes_of, run_boxes
 from convcli.engine.samples import Counts
 from convcli.engine.workers import core_count
@@ -56,33 +57,7 @@ class Named:
         with windows(self.name, options=self.options) as found:
             if found is None or found[0].bare != self.info:
                 raise changed(self.name)
-            yield Rows(found[1], self.info)
-
-
-@record(eq=False)
-class Rows:
-    """A source of whole rows, of which any box is cut."""
-
-    source: PixelSource
-    info: ImageInfo
-
-    @property
-    def grid(self) -> Grid:
-        """Rows."""
-        return self.source.grid
-
-    def read(self, spans: Spans, out: Array) -> None:
-        """Fill `out` with a box."""
-        rows = self.info.axes.index("Y") + 1
-        whole = tuple((0, size) for size in self.info.shape[rows:])
-        if spans[rows:] == whole:
-            self.source.read(spans, out)
-            return
-        wide = (*spans[:rows], *whole)
-        pixels = np.empty([stop - start for start, stop in wide], out.dtype)
-        self.source.read(wide, pixels)
-        part: tuple[Any, ...] = (..., *(slice(*span) for span in spans[rows:]))
-        out[...] = pixels[part]
+            yield Rows(found[1], self.info.axes.index("Y") + 1, self.info.shape)
 
 
 @record(eq=False)
@@ -94,7 +69,7 @@ class Held:
     @property
     def grid(self) -> Grid:
         """Any cuts."""
-        return Grid((1,) * self.data.ndim)
+        return Grid((1,) * self.data.ndim, any_box=True)
 
     @contextmanager
     def opened(self) -> Iterator[PixelSource]:
