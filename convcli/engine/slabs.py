@@ -224,13 +224,13 @@ class Stage(Protocol):
         return tuple(method.grain(problem, axis) if method.grain else 1 for axis in range(len(problem.axes)))
 
     def tiles(self, axis: int, span: Span) -> list[Span]:
-        """The tiles that touch a span of outputs; where they may be cut, no more of them than it needs."""
-        step, size = self.plan.tile[axis], self.outputs[axis]
-        if self.grains is None or span[0] >= span[1]:
-            return touched(span, step, size)
-        first, last = (place // self.grains[axis] * self.grains[axis] for place in (span[0], span[1] - 1))
-        stop = min(last + self.grains[axis], size)
-        return [(start, min(start + step, stop)) for start in range(first, stop, step)]
+        """The tiles that touch a span of outputs; of those that it cuts no more than it needs, where that may be."""
+        tiles = touched(span, self.plan.tile[axis], self.outputs[axis])
+        if self.grains is None:
+            return tiles
+        (first, last), step = span, self.grains[axis]
+        every = ((start, stop, first - (first - start) % step, last + (start - last) % step) for start, stop in tiles)
+        return [(max(start, low), min(stop, high)) for start, stop, low, high in every]
 
     def covering(self, rows: Array) -> Array:
         """All rows of the cuts that hold any of these, in order."""
