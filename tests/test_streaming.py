@@ -12,6 +12,7 @@ import tifffile
 
 from command import InProcess, convcli, limited_file_size, start
 from convcli import formats, native
+from convcli.engine import blocks
 from convcli.engine import run as engine
 from convcli.engine.slabs import SHARE, narrowed
 from convcli.engine.stages.filter import FilterStage
@@ -193,6 +194,7 @@ def test_no_memory_and_no_thread_changes_a_bit_or_a_count_of_any_work(
     command = (*words.split(), "in.npy", "--axes", axes, "-f", "--verify", "--json", "-o", "out.npy")
     slabs, flow = [], engine.Stream.flow
     monkeypatch.setattr(engine, "SHARE", 100)
+    monkeypatch.setattr(blocks, "WORTH", 0)  # no boxes instead of slabs
     monkeypatch.setattr(engine.Stream, "flow", lambda self, *more: (slabs.append(self.slabs), flow(self, *more))[1])
     found = set()
     for name, (memory, threads) in SETTINGS.items():
