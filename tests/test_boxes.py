@@ -12,6 +12,7 @@ import pytest
 import tifffile
 
 from command import InProcess, convcli
+from convcli import native
 from convcli.engine import run as engine
 from convcli.engine.blocks import Blocks, block_for
 from convcli.engine.boxes import Boxed, Boxes, boxes_of, checksum, run_boxes, run_one
@@ -220,4 +221,5 @@ def test_a_volume_of_large_planes_takes_little_memory(source, target, tmp_path, 
     found = read(target, options=ReadOptions(axes="ZYX")).data
     assert 0 == convcli(*words, "--memory", "2GB").returncode
     np.testing.assert_array_equal(read(target, options=ReadOptions(axes="ZYX")).data, found, strict=True)
-    assert few < 150e6
+    deep = packed and not native.AVAILABLE  # rows in order, of tiles as deep as the volume: the result is held
+    assert few < (300e6 if deep else 150e6)
