@@ -123,11 +123,13 @@ class Grid:
     A block is what is read, decoded or compressed at once; windows that are made of whole ones cost nothing twice.
     Where rows are only had `in_order`, one from the first on, all that lie before it are decoded for one of them, too.
     `any_box` may be read or written where it is said, else windows are whole rows: cut by planes and by rows alone.
+    Where blocks are unpacked `anew` for each window that touches them, a part of one costs as much as all of it.
     """
 
     block: tuple[int, ...]
     in_order: bool = False
     any_box: bool = False
+    anew: bool = False
 
 
 class PixelSource(Protocol):

@@ -22,7 +22,7 @@ from convcli.filters.borders import BORDERS, parse_border
 from convcli.filters.combining import COMBINATIONS
 from convcli.filters.filter import Correlation, Numbers
 from convcli.formats import WriteOptions, read
-from convcli.image import Image, ImageInfo
+from convcli.image import Grid, Image, ImageInfo
 from convcli.kernels.kernel import Kernel
 from convcli.methods import METHODS as EVERY
 from convcli.methods.contract import load
@@ -54,7 +54,7 @@ class Array:
     """An array as source and target, which counts what is read from it and written to it."""
 
     def __init__(self, data):
-        self.data, self.count = data, 0
+        self.data, self.count, self.grid = data, 0, Grid((1,) * data.ndim)
 
     def read(self, spans, out):
         out[...] = self.data[tuple(slice(*span) for span in spans)]

@@ -11,10 +11,11 @@ import pytest
 import convcli
 import zarrs
 from command import InProcess
+from convcli import native
 from convcli.errors import ConvError
 from convcli.formats import ReadOptions, probe, read, windows
 from convcli.formats.table import ZARR
-from convcli.formats.zarr import codecs
+from convcli.formats.zarr import codecs, pipeline
 from convcli.formats.zarr.pixels import ZarrPixels
 from convcli.image import Image
 from convcli.samples import SAMPLES
@@ -380,3 +381,33 @@ def test_an_image_in_memory_and_its_zarr_are_the_same(tmp_path, monkeypatch):
             convcli.write(tmp_path / name, image)
         convcli.write(tmp_path / name, NUMBERS[1], force=True)
         np.testing.assert_array_equal(NUMBERS[1], convcli.read(tmp_path / name).data, strict=True)
+
+
+@pytest.mark.skipif(not native.AVAILABLE, reason="needs the native extension: else no tile is cut for memory")
+@pytest.mark.parametrize("command", [("conv3d", "-k", "gaussian:1"), ("conv2d", "-k", "sobel:x")])
+@pytest.mark.parametrize("border", ["edge", "wrap"])
+@pytest.mark.parametrize(("chunks", "shards"), [((16, 32, 32), None), ((4, 8, 32), (16, 32, 64))])
+def test_slabs_unpack_each_chunk_once_where_memory_holds_a_row_of_them(
+    run, tmp_path, monkeypatch, command, border, chunks, shards
+):
+    data = np.random.default_rng(0).integers(1, 4000, (75, 96, 80)).astype(np.uint16)
+    options = {"--shards": ",".join(map(str, shards))} if shards else {}
+    np.save("in.npy", data)
+    cuts = ("--chunks", ",".join(map(str, chunks)), *(word for pair in options.items() for word in pair))
+    assert (0, []) == run("conv2d", "in.npy", "--axes", "ZYX", "-k", "identity", "-o", "in.zarr", "-q", *cuts)
+    monkeypatch.setattr("convcli.engine.run.LEAST", 2**16)
+    unpacked, decode = [], pipeline.Pipeline.decode
+
+    def counted(self, *given):
+        unpacked.append(given)
+        return decode(self, *given)
+
+    monkeypatch.setattr(pipeline.Pipeline, "decode", counted)
+    words = ("--border", border, "--memory", "2MiB", "-q", "-o")
+    assert (0, []) == run(*command, "in.zarr", *words, "a.npy")
+    chunks_there = np.prod([-(-size // step) for size, step in zip(data.shape, chunks, strict=True)])
+    across = chunks_there // -(-75 // chunks[0])
+    halo = 3 * across if command[0] == "conv3d" and border == "wrap" else 0  # rows at the ends, for the others
+    assert chunks_there <= len(unpacked) <= chunks_there + halo
+    assert (0, []) == run(*command, "in.npy", "--axes", "ZYX", *words, "b.npy")
+    np.testing.assert_array_equal(np.load("b.npy"), np.load("a.npy"))

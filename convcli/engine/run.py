@@ -12,12 +12,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import field
 from functools import cached_property, partial
+from itertools import islice
 from math import prod
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from convcli.engine.ahead import Ahead, axis_cut, bytes_ahead
 from convcli.engine.memory import empty
 from convcli.engine.samples import Counts, extremes, spread
 from convcli.engine.slabs import SHARE, Slab, Span, Stage, runs
@@ -97,8 +99,18 @@ class Stream:
     def slabs(self) -> list[Slab]:
         """The slabs of results in the order of the file: so large that what lies between stages fits, too."""
         sizes = [stage.whole.size for stage in self.stages]
-        most = slab_bytes(sum(sizes), self.memory) * sizes[-1] // sum(sizes)
+        most = slab_bytes(sum(sizes), self.memory - self.ahead[1]) * sizes[-1] // sum(sizes)
         return [self._widened(slab, len(sizes) - 1) for slab in self.last.slabs(most, self.bound)]
+
+    @cached_property
+    def ahead(self) -> tuple[PixelSource, int]:
+        """The source as slabs are read from it, and the bytes of it that are kept from one to the next."""
+        first = self.stages[0]
+        pair = list(islice(first.slabs(slab_bytes(first.whole.size, self.memory)), 2))
+        axis = axis_cut(pair)
+        if axis is None or not (kept := bytes_ahead(self.source, pair[0], axis, self.memory)):
+            return self.source, 0
+        return Ahead(self.source, axis, first.info.shape[axis]), kept
 
     @cached_property
     def bound(self) -> str:
@@ -203,7 +215,7 @@ class Stream:
     def read(self, slab: Slab, before: tuple[Slab, Array] | None) -> Array:
         """The pixels of a slab of the first stage."""
         begun = perf_counter()
-        pixels = gathered(slab, before, lambda rows, part: self.source.read(slab.read(rows), part))
+        pixels = gathered(slab, before, lambda rows, part: self.ahead[0].read(slab.read(rows), part))
         self.busy["read"] += perf_counter() - begun
         return pixels
 

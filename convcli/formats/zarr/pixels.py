@@ -70,7 +70,7 @@ class ZarrPixels:
     @property
     def grid(self) -> Grid:
         """What is written at once."""
-        return Grid(tuple(self.block[axis] for axis in self.order), any_box=True)
+        return Grid(tuple(self.block[axis] for axis in self.order), any_box=True, anew=True)
 
     @cached_property
     def indexes(self) -> dict[str, Index | None]:
