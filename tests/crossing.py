@@ -176,7 +176,7 @@ def _draw_kernels(rng, case):
         case.groups = int(rng.choice([1, 1, 2, 3]))
         fan_in, fan_out = int(rng.integers(1, 4)), int(rng.integers(1, 4))
         outer = (case.groups * fan_in, fan_out) if case.command == "upsample" else (case.groups * fan_out, fan_in)
-        case.kernels = [_taps(rng, (*outer, *shape), positive=False)]
+        case.kernels = [_taps(rng, (*outer, *shape), positive=rng.random() < 0.3)]
     elif case.command == "separable":
         case.kernels = [_taps(rng, shape, positive=False) for _ in range(int(rng.integers(1, 3)))]
     else:
@@ -266,7 +266,6 @@ def _spot(rng, shape):
 
 
 def _draw_numbers(rng, case):
-    features = case.bank or case.command == "separable"
     case.dtype = str(rng.choice(["auto", "auto", "same", *DTYPES]))
     numbers = {}
     if rng.random() < 0.25:
@@ -285,7 +284,7 @@ def _draw_numbers(rng, case):
         if not np.isfinite(numbers["nodata"]):
             numbers["nodata"] = -9999.0
     positive = case.kernels and all((taps >= 0).all() for taps in case.kernels)
-    if positive and not features and case.command in ("conv2d", "conv3d") and rng.random() < 0.6:
+    if positive and case.command in ("conv2d", "conv3d") and rng.random() < 0.6:
         numbers["nan"] = "ignore"
     case.numbers = numbers
     if case.normalize == "overlap":

@@ -97,15 +97,18 @@ def bank_slack(size, taps, image, *, plain):
 
 
 def by_rule(image, rule, compute, totals):
-    """A linear step under a rule for NaN: `compute` gives (values, sizes), `totals` are the sums of the filters."""
+    """A linear step under a rule for NaN: `compute` gives (values, sizes), `totals` are the sums of the filters.
+
+    A filter without taps, of a bank, sees nothing that is known.
+    """
     unknown = np.isnan(image)
-    if rule == "keep" or not unknown.any():
+    if rule == "keep" or not (unknown.any() or (rule == "ignore" and not np.all(totals))):
         return compute(image)
     value, size = compute(np.where(unknown, 0.0, image))
     if rule == "ignore":
         weight, _ = compute(np.where(unknown, 0.0, 1.0))
-        share = weight / np.asarray(totals).reshape(-1, *(1,) * (weight.ndim - 1))
         with np.errstate(divide="ignore", invalid="ignore"):
+            share = weight / np.asarray(totals).reshape(-1, *(1,) * (weight.ndim - 1))
             value, size = np.where(weight > 0, value / share, np.nan), np.where(weight > 0, 3 * size / share, 0)
     return value, size
 
@@ -115,7 +118,7 @@ def convolved(image, taps, *, stride, dilation, pads, border, nan="keep", plain=
     known = bordered(image, pads, border)
     totals = taps.sum(axis=tuple(range(1, taps.ndim)))
     value, size = by_rule(known, nan, lambda x: weighed(x, taps, stride, dilation), totals)
-    return Values(value, bank_slack(size, taps, known, plain=plain))
+    return Values(value, bank_slack(size, taps, known, plain=plain or nan == "ignore"))
 
 
 def transposed(image, taps, *, stride, dilation, crop, extra, border, groups=1, nan="keep", overlap=False, plain=True):
