@@ -223,7 +223,8 @@ class Walk:
         made, is_known = self.ruled(entry, call)
         missing = len(node.outputs) - len(made.outputs)
         made = made._replace(outputs=(*made.outputs, *(None,) * missing)[: len(node.outputs)])
-        if node.operator in ("Shape", "Size") or all(each.is_constant for each in call.present):
+        typed = call.present[:1] if node.operator == "CastLike" else call.present  # the other input is only a type
+        if node.operator in ("Shape", "Size") or all(each.is_constant for each in typed):
             if made.banks and node.outputs:  # of weights and positions alone: computed at every run all the same
                 self.linear_constants[node.outputs[0]] = len(self.steps)
                 self.stepped(entry, call, made, is_known=True)
