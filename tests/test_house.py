@@ -55,7 +55,7 @@ MAY_IMPORT = {
     "planner": {"geometry", "machine", "methods"},
     "methods": {"geometry", "machine", "native"},
     "filters": {"geometry", "image", "kernels"},
-    "kernels": {"formats", "stores", "streams"},
+    "kernels": {"formats", "networks", "stores", "streams"},
     "formats": {"arrays", "image", "native", "stores", "streams"},
     "stores": set(),
     "image": set(),

@@ -17,6 +17,10 @@ from convcli.kernels.parameters import Space, has_unit
 __all__ = ["KERNELS", "Kernel", "NamedKernel", "is_measured", "is_named", "meant_by", "parse_kernel", "stack_kernels"]
 
 FILES = (".txt", ".csv", ".tsv", ".mat", ".json", ".npy", ".npz", ".tif", ".tiff", ".png")
+PICKLES = (".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin")
+"""What PyTorch saves by default, which is refused."""
+KEYED = (".npz", ".safetensors", ".onnx", *PICKLES)
+"""Files of several arrays: `FILE:NAME` is one of them."""
 PUNCTUATION = r"[\s,;|^]"
 STARTS_LIKE_NUMBERS = re.compile(r"[+-]?(\.?\d|(nan|inf(inity)?)\b)", re.ASCII | re.IGNORECASE)
 
@@ -79,11 +83,11 @@ def is_named(text: str) -> bool:
 def is_file(text: str) -> bool:
     """True for what is read, whatever else it may be called: standard input, or a name with an ending of arrays.
 
-    >>> is_file("a.NPY"), is_file("weights.npz:layer1"), is_file("-"), is_file("box:3")
+    >>> is_file("a.NPY"), is_file("model.onnx:conv1.weight"), is_file("-"), is_file("box:3")
     (True, True, True, False)
     """
     name = text.lower()
-    return name == "-" or name.endswith(FILES) or ".npz:" in name
+    return name == "-" or name.endswith((*FILES, *KEYED)) or any(f"{ending}:" in name for ending in KEYED)
 
 
 def is_measured(text: str) -> bool:

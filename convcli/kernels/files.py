@@ -7,25 +7,32 @@ does not fit the format is an error that names the place.
 from __future__ import annotations
 
 import json
+import os
 import re
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from itertools import groupby
 from math import inf
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from convcli.errors import ConvError, KernelError
+from convcli.kernels import KEYED, PICKLES
 from convcli.kernels.inline import MOST_BYTES, SEPARATORS, flatten, layout, number_at, shape_of
 from convcli.kernels.kernel import LARGEST_TAP, Kernel
 from convcli.numerals import number_text
 from convcli.records import replace
 from convcli.stores.names import is_remote, local_name
 
+if TYPE_CHECKING:
+    from convcli.formats.source import Source
+
 MOST_TEXT_BYTES = 1 << 24  # plain Python reads about a million numbers a second
 SEVERAL_WORDS = re.compile(r"[^\s,][\s,]+[^\s,]")
 PLAIN_ROW = re.compile(r"[-+.0-9eE, \t]+")
+WEIGHTS = (".safetensors", ".onnx")
 JSON_KEYS = ("taps", "origin", "offset")
 
 
@@ -44,6 +51,12 @@ def read_any(text: str, ndim: int, stdin: Callable[[], bytes] | None) -> Kernel:
         return read_text(standard_input(stdin), ndim)
     path, key = split_key(text)
     suffix = Path(path).suffix.lower()
+    if suffix in WEIGHTS:
+        from convcli.kernels.weights import read_weights
+
+        return read_weights(path, key, ndim)
+    if suffix in PICKLES:
+        check_pickle(path, suffix)
     if suffix == ".npz":
         from convcli.kernels.arrays import read_npz
 
@@ -51,14 +64,28 @@ def read_any(text: str, ndim: int, stdin: Callable[[], bytes] | None) -> Kernel:
     return READERS.get(suffix, read_text)(contents(path), ndim)
 
 
-def split_key(text: str) -> tuple[str, str]:
-    """The path and the key of `path.npz:key`.
+def check_pickle(path: str, suffix: str) -> None:
+    """Refuse a file that is a pickle, however large: only its first bytes are read."""
+    from convcli.kernels.weights import refuse_pickle
 
-    >>> split_key("w.npz:layer1"), split_key("w.npz"), split_key("w.npy")
-    (('w.npz', 'layer1'), ('w.npz', ''), ('w.npy', ''))
+    if is_remote(path):
+        refuse_pickle(contents(path)[:4], suffix)
+        return
+    with looked_up(), regular(local_name(path)).open() as stream:
+        refuse_pickle(stream.read(4), suffix)
+
+
+def split_key(text: str) -> tuple[str, str]:
+    """The path and the key of `path.npz:key`; the name of a file that is there has no key, whatever it looks like.
+
+    >>> split_key("w.npz:layer1"), split_key("net.onnx:/conv1/Conv"), split_key("w.npy")
+    (('w.npz', 'layer1'), ('net.onnx', '/conv1/Conv'), ('w.npy', ''))
     """
-    at = text.lower().rfind(".npz:")
-    return (text[: at + 4], text[at + 5 :]) if at >= 0 else (text, "")
+    ends = [found.end() - 1 for found in re.finditer(f"({'|'.join(map(re.escape, KEYED))}):", text.lower())]
+    if not ends or os.path.lexists(text):
+        return text, ""
+    at = next((end for end in ends if os.path.lexists(text[:end])), ends[0])
+    return text[:at], text[at + 1 :]
 
 
 def standard_input(stdin: Callable[[], bytes] | None) -> bytes:
@@ -89,17 +116,30 @@ def not_empty(data: bytes) -> bytes:
 
 def file_contents(path: str) -> bytes:
     """The bytes of a regular file."""
+    with looked_up():
+        source = regular(path)
+        if source.size > MOST_BYTES:
+            raise ConvError(f"has {source.size:,} bytes; a kernel file has at most {MOST_BYTES:,}", "too-large")
+        return source.read()
+
+
+def regular(path: str) -> Source:
+    """A regular file, looked at and not opened; all else is refused."""
     from convcli.formats.source import Source
 
+    about = Path(path).stat()
+    if stat.S_ISDIR(about.st_mode):
+        raise ConvError("is a folder, not a kernel file", "is-directory")
+    if not stat.S_ISREG(about.st_mode):
+        raise ConvError("is not a regular file; -k - reads a kernel as text from a pipe", "not-regular")
+    return Source(path, Path(path), b"", about.st_size, about)
+
+
+@contextmanager
+def looked_up() -> Iterator[None]:
+    """Say of what the system refuses that there is no such file, or that it may not be read."""
     try:
-        about = Path(path).stat()
-        if stat.S_ISDIR(about.st_mode):
-            raise ConvError("is a folder, not a kernel file", "is-directory")
-        if not stat.S_ISREG(about.st_mode):
-            raise ConvError("is not a regular file; -k - reads a kernel as text from a pipe", "not-regular")
-        if about.st_size > MOST_BYTES:
-            raise ConvError(f"has {about.st_size:,} bytes; a kernel file has at most {MOST_BYTES:,}", "too-large")
-        return Source(path, Path(path), b"", about.st_size, about).read()
+        yield
     except PermissionError:
         raise ConvError("permission denied", "permission") from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name

@@ -9,7 +9,7 @@ from zipfile import BadZipFile, ZipFile
 
 from convcli.errors import ConvError, KernelError, UsageError
 from convcli.filters.borders import default_border, parse_border, parse_padding
-from convcli.kernels import Kernel, parse_kernel
+from convcli.kernels import KEYED, Kernel, parse_kernel
 from convcli.kernels.given import Given
 from convcli.numerals import whole
 from convcli.operations.pair import Pair
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 STEPS = ("depthwise", "pointwise")
 """The arrays of a file of factors."""
-ARRAYS = (".npy", ".npz")
+ARRAYS = (".npy", *KEYED)
 
 
 def build_separable(
@@ -142,7 +142,8 @@ def is_deep(text: str) -> bool:
 
 def is_array(text: str) -> bool:
     """True for the name of a file of arrays."""
-    return text.lower().endswith(ARRAYS) or ".npz:" in text.lower()
+    name = text.lower()
+    return name.endswith(ARRAYS) or any(f"{ending}:" in name for ending in KEYED)
 
 
 def keyed(text: str, key: str) -> str:
