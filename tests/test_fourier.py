@@ -149,3 +149,23 @@ def test_dark_results_at_the_edge_of_a_narrow_image_keep_the_promise(width):
     windows = np.lib.stride_tricks.sliding_window_view(image.astype(float), taps.shape)
     truth = np.einsum("yxij,ij->yx", windows, taps)
     assert (np.abs(found - truth) <= ACCURACY * truth).all()
+
+
+@pytest.mark.parametrize("picture", ["noise", "columns", "wave"])
+def test_what_sums_to_nothing_under_a_smooth_kernel_keeps_the_promise_and_noise_does_so_in_float32(picture):
+    rng = np.random.default_rng(12)
+    image = {
+        "noise": lambda: rng.standard_normal((330, 290)),
+        "columns": lambda: rng.standard_normal(290) * np.ones((330, 1)),
+        "wave": lambda: np.cos(np.arange(290) * np.pi / 4 + 0.3) * np.ones((330, 1)),
+    }[picture]().astype(np.float32)
+    y, x = np.mgrid[-30:31, -30:31]
+    taps = np.exp(-(x**2 + y**2) / 200).astype(np.float32)
+    problem = Problem((Geometry(330, 61), Geometry(290, 61)), local=True)
+    made, (high, wide) = fft.prepare(taps[None, None], problem), fft.tile(problem)
+    image, found = image[: high + 60, : wide + 60], np.empty((1, high, wide), np.float32)
+    made(image[None], found)
+    exact = scipy.signal.correlate(image.astype(float), taps.astype(float), "valid", method="fft")
+    reach = scipy.signal.correlate(np.abs(image).astype(float), taps.astype(float), "valid", method="fft")
+    assert np.all(np.abs(exact - found[0]) <= ACCURACY * reach)
+    assert picture != "noise" or "finer" not in vars(made.spectra[0])

@@ -4,9 +4,10 @@ A transform mixes all pixels of a tile, so that its rounding is as large beside 
 output, within u (RANDOM sqrt(log2 N) gain root + PEAK min(sum|k| max|x|, |k| |x|)) + 8 u (|k| * |x|): `gain` is the
 largest absolute value of the kernel's spectrum, `root` the root mean square of the N values of a transform, |k| and |x|
 are roots of sums of squares, u is half a unit in the last place. The first part is random, as in Weinstein, "Roundoff
-noise in floating point fast Fourier transform computation", 1969; the second are ghosts of single pixels, which rounded
-turns of the unit circle leave: the picture under the kernel, elsewhere, so that |x| may be that of the window that has
-the largest. Lengths of factors 3 and 5 leave more of both.
+noise in floating point fast Fourier transform computation", 1969; the second is left by pictures that are simple, such
+as steps and stripes, whose values are all rounded alike, and by rounded turns of the unit circle, which make ghosts of
+single pixels: the picture under the kernel, elsewhere, so that |x| may be that of the window that has the largest.
+Lengths of factors 3 and 5 leave more of both.
 
 Results are kept where they, or a bound from below of (|k| * |x|), are so large that this is within the tolerance. What
 sees only zeros is 0. Transforms of scipy know one bound for a whole tile, by counts in cells of pixels. Where it does
@@ -14,10 +15,13 @@ not do, float32 gives way to float64. There least pixels and least taps mostly t
 if not, results that may be spoilt are computed by the definition.
 
 The compiled transforms (native/promise.h) take the mean from either tile of a pair before, and give back what the
-kernel makes of it: x is what is left, |x| that of the cells of 8 x 8 pixels under the kernel. Where the largest
-result y, with what wraps around, is far smaller than |k| |x|, it stands in the place of that. The largest error in
-16,755 tiles with pictures and kernels chosen to hurt, such as rows that are all alike, was 0.94 of the limit, and 0.82
-for unlike taps, whose PEAK is smaller (`python -m tests.bench.rounding`); in 21,600 of scipy it was 0.85 (2026-11).
+kernel makes of it: x is what is left, |x| that of the cells of 8 x 8 pixels under the kernel. Their random part is
+smaller for smooth kernels: what the way there adds to all frequencies alike is filtered, and what the way back adds
+goes by the results, so that |k| root + rms(y) stands in the place of gain root, y being all results, with what wraps
+around. Kernels are transformed in float64. Where PEAK |k| |x| is most of the limit, MOST max|y| + ALONE gain root may
+stand for it; its last part is for waves that the kernel takes away, whose rounding falls on frequencies that it leaves.
+The constants were fitted to 11,391 tiles with pictures and kernels chosen to hurt, such as stripes: the largest error
+was 0.89 of the limit (`python -m tests.bench.rounding` makes such tiles). In 21,600 of scipy it was 0.85 (2026-11).
 
 Results below it under too many small pixels are few in photographs: they are computed by the definition in float32.
 Pairs where that takes longer, or that are seen to be dark beforehand, are transformed in float64, whose limit is 2^-29
@@ -37,7 +41,7 @@ from convcli.geometry.axis import Geometry
 from convcli.geometry.problem import Problem
 from convcli.methods.contract import Prepared, load
 from convcli.methods.cutting import cut
-from convcli.native.spectra import Watch
+from convcli.native.spectra import Watch, level
 from convcli.records import record, replace
 
 if TYPE_CHECKING:
@@ -49,14 +53,16 @@ if TYPE_CHECKING:
 
 UNIT = {4: 2.0**-24, 8: 2.0**-53}
 """u by item size."""
-COMPILED, SCIPY = ((1.75, 4.6), (1.75, 3.0)), ((4.5, 4.5), (4.5, 4.5))
-"""RANDOM and PEAK of two implementations, also for unlike taps."""
+COMPILED, SCIPY = ((3.5, 3.0, 3.6), (2.0, 1.1, 1.25)), ((4.5, 4.5, 4.5), (4.5, 4.5, 4.5))
+"""RANDOM, PEAK and MOST of two implementations, also for unlike taps."""
+ALONE = 0.75
+"""What a single frequency leaves at another one."""
 UNLIKE = 0.5
 """Taps are unlike if no value of their spectrum is larger than this part of the sum of their sizes."""
 SHARE = 0.9
 """The part of the tolerance that this rounding may take."""
-FEW = (16, 4, 2)
-"""One in so many of the pixels under a kernel may be too small to count on."""
+FEW = (16, 4)
+"""One in so many of the pixels under a kernel may be too small to count on, beside what suits its taps best."""
 TINY = {4: 1e-25, 8: 1e-280}
 """Results below which products may have been lost as denormal numbers, by item size; beyond the inverse they may be
 infinite."""
@@ -119,8 +125,8 @@ class Promise:
     def evenly_spread(self, block: Array, limit: float) -> bool:
         """Whether no window has more than a few pixels so small that the others might not do: see `Spectrum`."""
         watch = self.watch
-        size = limit / watch.left[1] if watch.left[1] > watch.tiny * limit else inf
-        return size < inf and self.most(block, lambda part: _below(part, size)) <= watch.few[1]
+        size = limit / watch.left[0] if watch.left[0] > watch.tiny * limit else inf
+        return size < inf and self.most(block, lambda part: _below(part, size)) <= watch.few[0]
 
     def most(self, block: Array, of: Callable[[Array], Array]) -> float:
         """The largest sum of what is made of pixels in any window of the kernel: in all cells that it touches."""
@@ -214,7 +220,7 @@ def of_transform(
     gain: float,
     values: int,
     tile: tuple[int, ...],
-    rounding: tuple[tuple[float, float], tuple[float, float]],
+    rounding: tuple[tuple[float, float, float], tuple[float, float, float]],
 ) -> Promise:
     """The promise of one filter with taps (*kernel), `spread` by the dilation, for transforms of so many values that
     yield a tile of outputs; `rounding` is that of their implementation.
@@ -223,19 +229,24 @@ def of_transform(
 
     axes = (_of_size(axis, outputs) for axis, outputs in zip(problem.axes, tile, strict=True))
     unit, sizes = UNIT[problem.itemsize] / (SHARE * problem.tolerance), np.sort(np.abs(taps), axis=None)
-    few, unlike = tuple(sizes.size // part for part in FEW), gain < UNLIKE * float(sizes.sum())
-    random, peak = rounding[unlike]
+    norm, unlike = float(np.sqrt(np.square(sizes).sum())), gain < UNLIKE * float(sizes.sum())
+    random, peak, most = (unit * constant for constant in rounding[unlike])
+    random *= sqrt(log2(values) / values)
+    sums = np.cumsum(np.append(0, sizes))
+    few = level(sums)[0], *(sizes.size // part for part in FEW)
     watch = Watch(
-        unit * random * sqrt(log2(values) / values) * gain,
-        unit * peak * float(sizes.sum()),
-        unit * peak * float(np.sqrt(np.square(sizes).sum())),
-        unit * peak,
+        random * gain,
+        random * norm,
+        random,
+        unit * ALONE * gain / sqrt(values),
+        peak * float(sums[-1]),
+        peak * norm,
+        most,
         TINY[problem.itemsize],
         SHARE * problem.tolerance,
-        tuple(float(sizes[: sizes.size - n].sum()) for n in few),
+        tuple(float(sums[sizes.size - n]) for n in few),
         few,
         spread,
-        unlike,
     )
     return Promise(
         _alone(replace(problem, axes=tuple(axes))), taps, watch, float(sizes.min(initial=inf, where=sizes > 0))

@@ -62,9 +62,9 @@ INLINE void watch_pixels_body(const struct float_tile *tile, const struct plane 
 {
     float_forward_rows(tile, pixels, pixels + 1, NULL, seen);
 }
+INLINE void watch_products_body(const struct float_tile *tile, double *energy) { float_filter_columns(tile, energy); }
 INLINE void watch_results_body(const struct float_tile *tile, const struct plane results[2], const struct float_seen *seen)
 {
-    float_filter_columns(tile);
     float_backward_rows(tile, results, seen);
 }
 INLINE void watch_all_body(const struct float_tile *tile, float_bits *most) { *most = float_largest_of_all(tile); }
@@ -74,6 +74,7 @@ VERSIONS(refine_tile,
          (tile, pixels, results, below))
 VERSIONS(watch_pixels, (const struct float_tile *tile, const struct plane pixels[2], const struct float_seen *seen),
          (tile, pixels, seen))
+VERSIONS(watch_products, (const struct float_tile *tile, double *energy), (tile, energy))
 VERSIONS(watch_results, (const struct float_tile *tile, const struct plane results[2], const struct float_seen *seen),
          (tile, results, seen))
 VERSIONS(watch_all, (const struct float_tile *tile, float_bits *most), (tile, most))
@@ -123,25 +124,38 @@ struct job {
     char *settled;
 };
 
-/* The spectrum of the taps, which take the place of pixels. NULL, or what is wrong. */
+/* The turns of a tile of double, and of one of float, if any; the spectrum of the taps for whichever is the last. */
+static void transform_kernel(const struct double_tile *tile, const struct plane *taps, const struct float_tile *narrow)
+{
+    double_find_turns(tile->row_turns, tile->columns);
+    double_find_turns(tile->column_turns, tile->rows);
+    if (narrow) {
+        float_find_turns(narrow->row_turns, tile->columns);
+        float_find_turns(narrow->column_turns, tile->rows);
+    }
+    find_spectrum(tile, taps, narrow ? (float *)narrow->spectrum : NULL);
+}
+
+/* The spectrum of the taps, which take the place of pixels; the memory is that of tiles of double. NULL, or what is wrong. */
 static const char *transform_taps(struct job *job)
 {
     const Py_buffer *kernel = &job->buffers[KERNEL], *memory = &job->buffers[MEMORY];
-    struct float_tile tile;
-    struct double_tile fine;
+    Py_buffer none = {.buf = memory->buf, .len = PY_SSIZE_T_MAX};
+    struct float_tile narrow;
+    struct double_tile tile;
     const char *wrong = as_plane(&job->buffers[PIXELS], &job->pixels);
     if (!wrong && (job->pixels.rows > job->rows || job->pixels.columns > job->columns))
         wrong = "the taps are larger than a tile";
     if (!wrong)
-        wrong = job->fine ? double_lay_out(kernel, memory, job->rows, job->columns, &fine)
-                          : float_lay_out(kernel, memory, job->rows, job->columns, &tile);
-    if (wrong)
-        return wrong;
-    if (job->fine)
-        double_transform_kernel(&fine, &job->pixels);
-    else
-        float_transform_kernel(&tile, &job->pixels);
-    return NULL;
+        wrong = double_lay_out(job->fine ? kernel : &none, memory, job->rows, job->columns, &tile);
+    if (!wrong && !job->fine) {
+        wrong = float_lay_out(kernel, memory, job->rows, job->columns, &narrow);
+        tile.column_turns = (struct double_turn *)tile.scratch;
+        tile.row_turns = tile.column_turns + job->rows;
+    }
+    if (!wrong)
+        transform_kernel(&tile, &job->pixels, job->fine ? NULL : &narrow);
+    return wrong;
 }
 
 /* What is wrong with the sizes of a strip of pairs of tiles, or NULL. */
@@ -259,12 +273,13 @@ static PyObject *correlate(PyObject *module, PyObject *args)
     struct job job = {0};
     struct watch *watch = &job.watch;
     (void)module;
-    if (!PyArg_ParseTuple(args, "OOOOnn(nn)p|O(ddddddd)(dn)((dn)(dn)(dn))(ddp)(nn)", &objects[PIXELS], &objects[KERNEL],
+    if (!PyArg_ParseTuple(args, "OOOOnn(nn)p|O(dddddddddd)(dn)((dn)(dn)(dn))(dd)(nn)", &objects[PIXELS], &objects[KERNEL],
                           &objects[MEMORY], &objects[RESULTS], &job.rows, &job.columns, &job.half, &job.wide, &job.fine,
-                          &objects[TAPS], &watch->random, &watch->sum, &watch->norm, &watch->ghost, &watch->tiny,
-                          &watch->part, &watch->total, &watch->second.left, &watch->second.few,
-                          &watch->every[0].left, &watch->every[0].few, &watch->every[1].left, &watch->every[1].few,
-                          &watch->every[2].left, &watch->every[2].few, &watch->least, &watch->most, &watch->unlike, &watch->high, &watch->wide))
+                          &objects[TAPS], &watch->random, &watch->forward, &watch->backward, &watch->alone,
+                          &watch->sum, &watch->norm, &watch->most_result, &watch->tiny, &watch->part, &watch->total,
+                          &watch->second.left, &watch->second.few, &watch->every[0].left, &watch->every[0].few,
+                          &watch->every[1].left, &watch->every[1].few, &watch->every[2].left, &watch->every[2].few,
+                          &watch->least, &watch->most, &watch->high, &watch->wide))
         return NULL;
     job.watched = objects[TAPS] != NULL;
     if (job.half < 1 || job.wide < 1)

@@ -13,16 +13,16 @@ struct level {
 };
 enum { LEVELS = 3 };
 
-/* What results are judged by: for the limit that they are to reach, factors of the root of the energy, of the largest
- * pixel, and of the root of the largest energy under the kernel or of the largest result, whichever of these is smaller;
- * limits below which something may be lost; the sum of the taps; levels, the first of them of every second row, whichever
- * of them is the first; the least and the largest size of the taps;
- * whether they are so unlike that results are far smaller than all that they see; and the pixels that an output reads. */
+/* What results are judged by: for the limit that they are to reach, factors of the root of the energy, the first if that of
+ * the results is not known, the others for the way there and for that of the results on the way back; of the root of the
+ * energy again, for what a single frequency leaves; of the largest pixel; of the root of the largest energy under the
+ * kernel; and of the largest result, which with the fourth may stand for that; limits below which something may be lost;
+ * the sum of the taps; levels, one of every second row, whichever of them is the first, and three of all; the least and the
+ * largest size of the taps; and the pixels that an output reads. */
 struct watch {
-    double random, sum, norm, ghost, tiny, part, total;
+    double random, forward, backward, alone, sum, norm, most_result, tiny, part, total;
     struct level second, every[LEVELS];
     double least, most;
-    int unlike;
     ptrdiff_t high, wide;
     const float *taps;
 };
@@ -38,6 +38,8 @@ static const double DEAR = 200;
 /* Products from which on what a float32 loses of smaller ones is nothing. */
 static const double LOST = 1e-35;
 enum { LONG = 256 };
+/* What the square of a product may lose as a denormal number. */
+static const double LOST_SQUARE = 3e-45;
 
 typedef int32_t bits __attribute__((vector_size(CELL * sizeof(int32_t))));
 typedef int32_t bits_loose __attribute__((vector_size(CELL * sizeof(int32_t)), aligned(sizeof(int32_t))));
@@ -190,7 +192,7 @@ INLINE void doubt_body(const struct plane *pixels, const struct plane *results, 
     for (ptrdiff_t y = 0; y < cells_of(results->rows); y++)
         for (ptrdiff_t x = 0; x < cells_of(results->columns); x++, marks++) {
             if (*marks)
-                *marks &= counted(pixels, watch, sums, y, x) <= watch->every[1].few
+                *marks &= counted(pixels, watch, sums, y, x) <= watch->every[0].few
                               ? 0
                               : small_in(results, y * CELL, x * CELL, limit);
             *any |= *marks != 0;
@@ -499,7 +501,8 @@ static int watch_pair(const struct float_tile *tile, const struct plane pixels[2
     struct notes notes = notes_of(tile);
     struct float_seen *seen = &notes.seen;
     struct plane read[2];
-    double energy[2], least = INFINITY;
+    float_bits most;
+    double energy[2], product, least = INFINITY, values = (double)(tile->rows * tile->columns);
     float range[2];
     int dark = 0;
     look(pixels, tile, watch, seen->taken, &dark);
@@ -513,8 +516,11 @@ static int watch_pair(const struct float_tile *tile, const struct plane pixels[2
     }
     watch_pixels(tile, pixels, seen);
     sum_energy(tile, &notes, watch, energy);
-    double root = sqrt(energy[0]), ghosts = watch->norm * sqrt(energy[1]), limit = watch->random * root + ghosts;
-    int even = watch->every[1].left * (least - root) >= limit && least > 1e-18; /* all is about as large as the mean */
+    watch_products(tile, &product);
+    double root = sqrt(energy[0]), ghosts = watch->norm * sqrt(energy[1]);
+    double random = watch->forward * root + watch->backward * sqrt(values * (product + values * LOST_SQUARE));
+    double limit = random + ghosts;
+    int even = watch->every[0].left * (least - root) >= limit && least > 1e-18; /* all is about as large as the mean */
     if (!even && !(limit >= watch->tiny && limit <= HUGE_LIMIT)) {
         find_ranges(read, range);
         if (isfinite(range[1]) && range[1] > 0)
@@ -525,12 +531,12 @@ static int watch_pair(const struct float_tile *tile, const struct plane pixels[2
     watch_results(tile, results, seen);
     if (even || !doubtful(&notes, limit, &watch->second, 2, read, results, watch))
         return 1;
-    if (!doubtful(&notes, limit, &watch->every[watch->unlike ? 2 : 1], 1, read, results, watch))
+    if (!doubtful(&notes, limit, &watch->every[0], 1, read, results, watch))
         return 1;
-    if (watch->unlike) {
-        float_bits most;
+    random += watch->alone * root;
+    if (2 * (random + watch->most_result * sqrt(product)) < limit) { /* or the largest result will not help */
         watch_all(tile, &most);
-        limit = watch->random * root + fmin(ghosts, watch->ghost * (double)extreme(most, 1));
+        limit = fmin(limit, random + watch->most_result * (double)extreme(most, 1));
         for (int i = 0; i < LEVELS && limit >= watch->tiny; i++)
             if (!doubtful(&notes, limit, &watch->every[i], 1, read, results, watch))
                 return 1;
@@ -563,7 +569,7 @@ static int accept(struct fine *pair, const struct plane *made)
         return 0; /* results are as they are: the caller sees to them */
     pair->largest = range[1];
     double root = (double)range[1] * sqrt(2 * (double)pair->tile->rows * (double)pair->tile->columns);
-    pair->limit = FINER * (watch->random * root + fmin(watch->sum * (double)range[1], watch->norm * root));
+    pair->limit = FINER * ((watch->forward + watch->random) * root + fmin(watch->sum * (double)range[1], watch->norm * root));
     int told = (double)range[0] * watch->least >= 2 * pair->limit; /* any product from none at all */
     for (int i = 0; i < 2; i++) {
         if (told)
@@ -573,7 +579,7 @@ static int accept(struct fine *pair, const struct plane *made)
         ptrdiff_t columns = cells_of(pair->results[i].columns), cells = cells_of(pair->results[i].rows) * columns;
         uint64_t *before = pair->cells + pair->tile->rows * pair->tile->columns / (CELL * CELL);
         memcpy(before, pair->marks[i], (size_t)cells * sizeof *before);
-        count_small(&pair->read[i], share_of(pair->limit, &watch->every[1]), 1, pair->sums);
+        count_small(&pair->read[i], share_of(pair->limit, &watch->every[0]), 1, pair->sums);
         if (told)
             memset(pair->marks[i], 0, (size_t)cells * sizeof *before);
         else

@@ -14,60 +14,61 @@ if TYPE_CHECKING:
 
 LANES = 8
 """Values of a vector of the transforms."""
-FEW = 4
-"""One in so many of the pixels in every other row under a kernel may be too small to count on."""
 
 
 class Watch(NamedTuple):
     """How results are judged: see `judging`. `left` and `few` are levels that are tried one by one."""
 
     random: float
+    forward: float
+    backward: float
+    alone: float
     sum: float
     norm: float
-    ghost: float
+    most: float
     tiny: float
     part: float
     left: tuple[float, ...]
     few: tuple[int, ...]
     taps: Array
-    unlike: bool
 
     def judging(self) -> tuple[Any, ...]:
         """What the loops judge results by.
 
-        |Results| are to reach the limit random r + norm w, where r is the root of the sum of squared pixels of a pair
-        of tiles, a constant taken from each tile, and w that of the largest sum under the kernel. If taps are `unlike`,
-        ghost |y| may stand for norm w, with |y| the largest result. It is nothing to go by below `tiny`. All
-        (|k| * |x|) reach it where no window has more than a few pixels below its share of what is left of the sum of
-        the sizes of taps without as many of the largest. Others are computed again: by the definition, or in float64.
+        |Results| are to reach the limit forward r + backward s + norm w, where r is the root of the sum of squared
+        pixels of a pair of tiles, a constant taken from each tile, s that of the squares of all results of it, at most
+        such that backward s <= random r, and w that of the largest sum under the kernel. Where |y| is the largest
+        result, alone r + most |y| may stand for norm w. It is nothing to go by below `tiny`. All (|k| * |x|) reach it
+        where no window has more than a few pixels below its share of what is left of the sum of the sizes of taps
+        without as many of the largest. Others are computed again: by the definition, or in float64.
         """
         import numpy as np
 
         taps = np.ascontiguousarray(self.taps, np.float32)
         sizes = np.abs(taps.astype(np.float64))
         least, most = float(sizes.min(initial=np.inf, where=sizes > 0)), float(sizes.max(initial=0))
-        sums = (*self[:6], float(taps.sum(dtype=np.float64)))
+        sums = (*self[:9], float(taps.sum(dtype=np.float64)))
         halves = [np.sort(sizes[first::2], axis=None) for first in range(2)]
-        few = min(half.size // FEW for half in halves)
-        left = min(float(half[: half.size - few].sum()) for half in halves)
+        few, left = level(np.minimum(*(np.cumsum(np.append(0, half))[: halves[1].size + 1] for half in halves)))
         levels = tuple(zip(self.left, self.few, strict=True))
-        return taps, sums, (left, few), levels, (least, most, self.unlike), taps.shape
+        return taps, sums, (left, few), levels, (least, most), taps.shape
 
 
 class Spectrum:
     """A kernel ready for tiles of `shape` (powers of two from 8 to 1024): its spectrum, and memory for the threads."""
 
     def __init__(self, taps: Array, shape: tuple[int, int], fine: bool = False) -> None:
-        """Transform taps (kh, kw) float32, for tiles of complex64 or, if `fine`, of complex128."""
+        """Transform taps (kh, kw) float32, for tiles of complex64 or, if `fine`, of complex128.
+
+        Either way in float64: what rounding does to a spectrum, it does to all pictures.
+        """
         import numpy as np
 
         rows, columns = self.shape = shape
         self.taps, self.fine = np.ascontiguousarray(taps), fine
         self._values = _aligned((8 if fine else 4) * (2 * (rows + columns) + 2 * rows * columns))
         self._spare: list[Array] = []
-        memory = self._borrow()
-        _built(_fourier).spectrum(taps, self._values, memory, rows, columns, fine)
-        self._spare.append(memory)
+        _built(_fourier).spectrum(self.taps, self._values, _aligned(self._size(fine=True)), rows, columns, fine)
 
     @cached_property
     def finer(self) -> Spectrum:
@@ -99,13 +100,24 @@ class Spectrum:
 
     def _borrow(self) -> Array:
         """Memory that no other thread uses."""
+        return self._spare.pop() if self._spare else _aligned(self._size(self.fine))
+
+    def _size(self, fine: bool) -> int:
+        """Bytes that a thread needs for a pair of tiles."""
         rows, columns = self.shape
-        size = (
-            64 * max(self.shape)
-            + (16 if self.fine else 8) * columns * (rows + 16)
-            + (9 if self.fine else 1) * rows * columns
-        )
-        return self._spare.pop() if self._spare else _aligned(size)
+        between = (16 if fine else 8) * columns * (rows + 16)
+        return 64 * max(self.shape) + between + (9 if fine else 1) * rows * columns
+
+
+def level(sums: Array) -> tuple[int, float]:
+    """How many pixels may be too small to count on, so that pixels that are spread evenly may be smallest, and what the
+    other taps come to at least; `sums` (taps + 1,) are those of the smallest taps.
+    """
+    import numpy as np
+
+    left = sums[::-1]
+    few = int(np.argmax(np.arange(left.size) * left))
+    return few, float(left[few])
 
 
 def _aligned(size: int) -> Array:

@@ -2,8 +2,8 @@
 
     python -m tests.bench.rounding --tiles 9000
 
-prints, for some constants RANDOM of convcli/methods/promise.py, the least PEAK that no error exceeds, and the largest
-error as a part of the limit by the constants that are there.
+prints, for some constants RANDOM of convcli/methods/promise.py, the least PEAK and MOST that no error exceeds, and the
+largest error as a part of the limit by the constants that are there.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from convcli.methods.promise import COMPILED, UNIT, UNLIKE, Watch
+from convcli.methods.promise import ALONE, COMPILED, UNIT, UNLIKE, Watch
 from convcli.native.spectra import Spectrum
 
 Array = np.ndarray[Any, Any]
@@ -38,7 +38,8 @@ def kernel(rng: np.random.Generator, shape: tuple[int, int]) -> Array:
         "positive": lambda: rng.random((high, wide)),
         "box": lambda: np.full((high, wide), 1 / 3),
         "disk": lambda: np.hypot(y / high, x / wide) <= 0.5,
-        "gauss": lambda: np.exp(-8 * ((y / high) ** 2 + (x / wide) ** 2)),
+        "gauss": lambda: np.exp(-rng.uniform(2, 40) * ((y / high) ** 2 + (x / wide) ** 2)),
+        "ridge": lambda: np.exp(-rng.uniform(2, 40) * (y / high) ** 2 + 0 * x),
         "few": lambda: few(rng, (high, wide), int(rng.integers(1, 5))),
         "two": lambda: few(rng, (high, wide), 2) / 3,
         "wave": lambda: np.cos(rng.random() * 3.2 * y + rng.random() * 3.2 * x),
@@ -74,6 +75,9 @@ def picture(rng: np.random.Generator, shape: tuple[int, int], taps: Array) -> Ar
         "wave": lambda: np.cos(
             2 * np.pi * (int(rng.integers(shape[0])) * y / shape[0] + int(rng.integers(shape[1])) * x / shape[1])
         ),
+        "repeated": lambda: repeated(rng, shape),
+        "normal columns": lambda: rng.standard_normal(shape[1]) * np.ones(shape),
+        "product": lambda: rng.standard_normal((shape[0], 1)) * rng.standard_normal(shape[1]),
         "row": lambda: (y == int(rng.integers(shape[0]))) / 3,
         "column": lambda: (x == int(rng.integers(shape[1]))) / 3,
         "step": lambda: (y > by[0] * shape[0]) * 0.7,
@@ -93,6 +97,14 @@ def picture(rng: np.random.Generator, shape: tuple[int, int], taps: Array) -> Ar
     return np.asarray(made + rng.choice([0, 0, 0, 0.3, 1, -0.01]), np.float32)
 
 
+def repeated(rng: np.random.Generator, shape: tuple[int, int]) -> Array:
+    """A wave of about a power of two of periods, whose rounding falls on few frequencies."""
+    periods = [int(rng.integers(3)) + n // 2 ** int(rng.integers(1, n.bit_length())) for n in shape]
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    turns = periods[0] * y / shape[0] * rng.integers(2) + periods[1] * x / shape[1] + rng.random()
+    return np.asarray(np.cos(2 * np.pi * turns))
+
+
 def placed(rng: np.random.Generator, shape: tuple[int, int], taps: Array) -> Array:
     """A picture that is the kernel itself, somewhere, black elsewhere: the largest result that its energy allows."""
     made = np.zeros(shape)
@@ -101,8 +113,8 @@ def placed(rng: np.random.Generator, shape: tuple[int, int], taps: Array) -> Arr
     return made
 
 
-def measured(rng: np.random.Generator) -> tuple[float, float, float, bool]:
-    """The largest error of a pair, what RANDOM and PEAK are factors of, in units, and whether taps are unlike."""
+def measured(rng: np.random.Generator) -> tuple[float, float, float, float, float, bool]:
+    """The largest error of a pair in units, what RANDOM, PEAK, MOST and ALONE multiply, and whether taps are unlike."""
     shape = SHAPES[int(rng.integers(len(SHAPES)))]
     taps = kernel(rng, shape)
     pair = [picture(rng, shape, taps) for _ in range(2)]
@@ -113,39 +125,57 @@ def measured(rng: np.random.Generator) -> tuple[float, float, float, bool]:
     spectrum.correlate(block, found, (high, wide), quiet(taps))
     errors = np.abs(found - exact(block, taps)) - LAST * UNIT[4] * np.abs(exact(np.abs(block), np.abs(taps)))
     values = shape[0] * shape[1]
-    cells = sum(energies(block[first:], shape, taps) for first in range(0, len(found), high))
-    window = max_window(cells, taps)
+    left = [less_mean(block[first:], shape, taps) for first in range(0, len(found), high)]
+    around = [correlated(one, taps, shape) for one in left]
+    norm = sqrt(float(np.square(taps, dtype=np.float64).sum()))
+    cells = sum(energies(one) for one in left)
+    root = sqrt(float(cells.sum()) / values)
     return (
         max(0.0, float(errors.max())) / UNIT[4],
-        sqrt(log2(values) / values * float(cells.sum())) * spectrum.gain(),
-        sqrt(window * float(np.square(taps, dtype=np.float64).sum())),
+        sqrt(log2(values)) * (norm * root + sqrt(sum(float(np.square(one).mean()) for one in around))),
+        norm * sqrt(max_window(cells, taps)),
+        max(float(np.abs(one).max()) for one in around),
+        spectrum.gain() * root,
         spectrum.gain() < UNLIKE * float(np.abs(taps.astype(np.float64)).sum()),
     )
 
 
 def quiet(taps: Array) -> tuple[Any, ...]:
     """To be judged by a limit that all reaches."""
-    return Watch(QUIET, QUIET, QUIET, QUIET, 1e-300, 1.0, (0, 0, 0), (0, 0, 0), taps, False).judging()
+    return Watch(*[QUIET] * 7, 1e-300, 1.0, (0, 0, 0), (0, 0, 0), taps).judging()
 
 
 def exact(block: Array, taps: Array) -> Array:
     """The correlation in float64."""
-    from scipy.fft import irfft2, next_fast_len, rfft2
+    from scipy.fft import next_fast_len
 
-    shape = [next_fast_len(n) for n in block.shape]
-    spectra = rfft2(block.astype(np.float64), shape) * rfft2(taps.astype(np.float64), shape).conj()
     rows, columns = (n - k + 1 for n, k in zip(block.shape, taps.shape, strict=True))
-    return np.asarray(irfft2(spectra, shape))[:rows, :columns]
+    rows_long, columns_long = (next_fast_len(n) for n in block.shape)
+    return correlated(block, taps, (rows_long, columns_long))[:rows, :columns]
 
 
-def energies(block: Array, shape: tuple[int, int], taps: Array) -> Array:
-    """Sums of squares by cells, less the mean that the loops take of some rows."""
+def correlated(block: Array, taps: Array, shape: tuple[int, int]) -> Array:
+    """All results in float64, with what wraps around."""
+    from scipy.fft import irfft2, rfft2
+
+    spectra = rfft2(block.astype(np.float64), shape) * rfft2(taps.astype(np.float64), shape).conj()
+    return np.asarray(irfft2(spectra, shape))
+
+
+def less_mean(block: Array, shape: tuple[int, int], taps: Array) -> Array:
+    """A tile less the mean that the loops take of some rows."""
     pixels = block[: shape[0], : shape[1]]
     wide = -(-taps.shape[1] // CELL) * CELL
     some = pixels[CELL // 2 :: 2 * CELL, : pixels.shape[1] // wide * wide]
     left = np.zeros(shape)
     left[: pixels.shape[0], : pixels.shape[1]] = pixels - (some.mean(dtype=np.float64) if some.size else 0)
-    return np.square(left).reshape(shape[0] // CELL, CELL, shape[1] // CELL, CELL).sum(axis=(1, 3))
+    return left
+
+
+def energies(left: Array) -> Array:
+    """Sums of squares by cells."""
+    rows, columns = (n // CELL for n in left.shape)
+    return np.square(left).reshape(rows, CELL, columns, CELL).sum(axis=(1, 3))
 
 
 def max_window(cells: Array, taps: Array) -> float:
@@ -159,12 +189,15 @@ def max_window(cells: Array, taps: Array) -> float:
 def rows(tiles: int, seed: int) -> Iterator[str]:
     """What constants would do, and what those that are there leave."""
     found = np.array([measured(np.random.default_rng([seed, number])) for number in range(tiles)])
-    for kind, unlike, (random, peak) in zip(("like", "unlike"), (0, 1), COMPILED, strict=True):
-        errors, spread, ghosts, _ = found[(found[:, 1] > 0) & (found[:, 2] > 0) & (found[:, 3] == unlike)].T
-        for other in np.arange(0.5, 3.01, 0.25):
-            yield f"{kind} taps, RANDOM {other:.2f}: PEAK at least {((errors - other * spread) / ghosts).max():.2f}"
-        worst = (errors / (random * spread + peak * ghosts)).max()
-        yield f"{kind} taps, {len(errors)} tiles: the largest error is {worst:.2f} of the limit by {random}, {peak}"
+    for kind, unlike, (random, peak, most) in zip(("like", "unlike"), (0, 1), COMPILED, strict=True):
+        errors, spread, ghosts, largest, alone, _ = found[(found[:, 1:4] > 0).all(axis=1) & (found[:, 5] == unlike)].T
+        for other in np.arange(0.5, 5.01, 0.5):
+            rest = errors - other * spread
+            least = (rest / ghosts).max(), ((rest - ALONE * alone) / largest).max()
+            yield f"{kind} taps, RANDOM {other:.2f}: PEAK at least {least[0]:.2f}, MOST {least[1]:.2f}"
+        limit = random * spread + np.minimum(peak * ghosts, most * largest + ALONE * alone)
+        worst = f"the largest error is {(errors / limit).max():.2f} of the limit by {random}, {peak}, {most}"
+        yield f"{kind} taps, {len(errors)} tiles: {worst}"
 
 
 def main() -> None:
