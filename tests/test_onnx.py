@@ -538,3 +538,17 @@ def test_a_1x1_convolution_keeps_what_windows_see(document) -> None:
     given = [tensor("w", [3, 3, 3, 3]), tensor("k", [3, 3, 1, 1])]
     given += [integers("six", [1, 3, 4, 2, 4, 2]), integers("four", [1, 3, 4, 16])]
     assert [[3, 3], [3, 3]] == document(small(nodes, given))["total"]["receptive_field"]
+
+
+def test_a_bias_made_of_one_constant_is_no_parameter(document, asked) -> None:
+    """As PyTorch's newer exporter writes a convolution without bias, before it optimizes."""
+    zero = tensor("", [], 1, struct.pack("<f", 0))
+    nodes = [
+        node("Constant", "", "zero", value=zero),
+        node("CastLike", "zero x", "typed"),
+        node("Expand", "typed four", "bias"),
+        node("Conv", "x w bias", "y"),
+    ]
+    bare = small(nodes, [tensor("w", [4, 3, 3, 3]), integers("four", [4])])
+    assert 108 == document(bare)["total"]["params"]
+    assert "conv3-4-b" == asked("flops", bare, "--emit")[1].splitlines()[1]

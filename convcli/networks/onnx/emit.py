@@ -153,6 +153,8 @@ class Writing:
             biased = step.params > weights or any(what == "bias" for what, _ in step.work)
             layer = Layer("pw" if prod(before.spatial) > 1 else "fc", channels=layer.channels, bias=biased or None)
             layer = layer._replace(bias=None if biased else False)
+        elif step.params == weights:  # a bias of zeros that no initializer holds
+            layer = layer._replace(bias=False)
         if step.times != 1:
             raise unwritable(step, "a layer in a loop")
         if layer.kind not in ("conv", "dw", "tconv", "pw", "fc"):

@@ -256,7 +256,7 @@ class Walk:
         """The initializers that a constant is made of: what moves or rescales numbers is not made of its settings."""
         if call.node.operator == "Constant":
             tensor = call.tensor("value")
-            if tensor is None or not tensor.is_floating:
+            if tensor is None or not tensor.is_floating or tensor.size < 2:  # one number is a setting, not a weight
                 return frozenset()
             key = f"{self.depth} {next(filter(None, call.node.outputs), '')}"
             self.sizes[key] = tensor.size
