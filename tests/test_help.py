@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tifffile
 
+import onnx_files
 import readme
 from command import read_by_typer
 from convcli import cli
@@ -49,6 +50,10 @@ def prepared(place):
     np.save(place / "volume.npy", rng.random((9, 20, 24), dtype=np.float32))
     np.save(place / "weights.npy", rng.random((8, 3, 1, 1), dtype=np.float32))
     np.save(place / "bank.npy", rng.random((8, 3, 3, 3), dtype=np.float32))
+    weights = rng.random((8, 3, 7, 7), dtype=np.float32)
+    tensors = [onnx_files.tensor("w", weights.shape, raw=weights.tobytes()), onnx_files.floats("b", range(8))]
+    layer = onnx_files.node("Conv", "x w b", "y", "/conv1/Conv", strides=[2, 2], pads=[3, 3, 3, 3])
+    (place / "model.onnx").write_bytes(onnx_files.small([layer], tensors))
     (place / "network.toml").write_text('input = "3@64x64"\nlayers = ["conv3-8p1", "max2/2", "fc-10"]\n')
     (place / "model.txt").write_text(MODEL)
     return place

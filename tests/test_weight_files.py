@@ -340,3 +340,38 @@ def test_every_command_takes_them_as_it_takes_an_array(tmp_path, capsys, command
         code, errors = InProcess(capsys)(command, tmp_path / "x.npy", *words, kernel, *axes, "-o", tmp_path / output)
         assert code == 0, errors
     assert (tmp_path / "a.npy").read_bytes() == (tmp_path / "b.npy").read_bytes()
+
+
+def test_the_kernels_of_a_file_are_listed(tmp_path, capsys):
+    bank, matrix, laid = (
+        tensor(name, shape) for name, shape in (("w", (64, 3, 7, 7)), ("m", (10, 64)), ("t", (8, 4, 2, 2)))
+    )
+    nodes = [node("Conv", "x w", "a", "/conv1/Conv"), node("ConvTranspose", "a t", "b", "/up")]
+    path = written(
+        tmp_path, "m.onnx", small([*nodes, node("MatMul", "b m", "y")], [bank, matrix, laid, tensor("bias", (64,))])
+    )
+    run = InProcess(capsys)
+    assert run("kernels", path, "--json") == (0, [])
+    assert [
+        ("w", [64, 3, 7, 7], "float32", "64 filters of 7x7 over 3 channels", "Conv", "/conv1/Conv"),
+        ("m", [10, 64], "float32", "a matrix of 1x1 steps, or a kernel of 2 axes", "MatMul", "y"),
+        ("t", [8, 4, 2, 2], "float32", "upsample: 8 channels, each laid as 4 kernels of 2x2", "ConvTranspose", "/up"),
+    ] == [tuple(each.values()) for each in json.loads(run.output)["tensors"]]
+    assert run("kernels", path) == (0, [])
+    assert "64 filters of 7x7 over 3 channels" in run.output
+
+
+def test_the_kernels_of_a_damaged_file_are_not_listed(tmp_path, capsys):
+    path = written(tmp_path, "w.safetensors", b"damaged")
+    code, lines = InProcess(capsys)("kernels", path)
+    assert (1, 1) == (code, len(lines))
+    assert "is no sound safetensors file" in lines[0]
+
+
+def test_one_tensor_of_a_file_is_shown_as_any_kernel(tmp_path, capsys):
+    path = written(tmp_path, "w.safetensors", safetensors(w=BANK, v=BANK))
+    run = InProcess(capsys)
+    assert run("kernels", f"{path}:w", "--json") == (0, [])
+    assert [4, 3, 3, 2] == json.loads(run.output)["kernels"][0]["shape"]
+    assert run("kernels", f"{path}:w", "-o", tmp_path / "w.npy") == (0, [])
+    assert np.array_equal(BANK, np.load(tmp_path / "w.npy"))

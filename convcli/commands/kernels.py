@@ -6,16 +6,19 @@ from collections.abc import Sequence
 from itertools import islice, pairwise, product
 from math import prod
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from convcli.errors import ConvError, KernelError, UsageError
-from convcli.kernels import KERNELS, Kernel, NamedKernel, is_measured, parse_kernel
+from convcli.kernels import KERNELS, Kernel, NamedKernel, is_file, is_measured, parse_kernel, split_key
 from convcli.kernels.parameters import read_spacing
 from convcli.numerals import is_number
 from convcli.options.declare import Argument, Option
 from convcli.requests.options import Csv, Json, Markdown, kernel_words
 from convcli.streams import read_input, visible
 from convcli.tables import Table, chosen_style, show, write
+
+if TYPE_CHECKING:
+    from convcli.kernels.stored import Stored
 
 SCHEMA = 1
 MOST_RANKED = 1 << 18  # taps: the singular values of 512x512 take 0.2 s (2 cores, 2026-11)
@@ -57,7 +60,8 @@ def kernels(
     """List the named kernels, show what a kernel is, or save one to a file.
 
     Shown are the size, the sum of the taps and of their absolute values, the rank (how many separable terms add up to
-    it), and the taps. Whatever -k takes can be shown: names, numbers, files.
+    it), and the taps. Whatever -k takes can be shown: names, numbers, files. Of a file of weights, .safetensors or
+    .onnx, the tensors that can be kernels are listed.
 
     Examples:
         convcli kernels
@@ -66,11 +70,15 @@ def kernels(
         convcli kernels sobel:z --3d
         convcli kernels gaussian:2um --3d --spacing 2um,0.5um,0.5um
         convcli kernels gabor:8,45 -o gabor.txt
+        convcli kernels model.onnx
         convcli kernels box:3 log:1.5 --json
     """
     style = chosen_style(csv=csv, markdown=markdown)
     if json and style != "rich":
         raise UsageError("--json excludes --csv and --markdown; give one of them")
+    if texts and len(texts) == 1 and is_weights(texts[0]) and not output:
+        show_tensors(texts[0], style, json=json)
+        return
     ndim = 3 if three else 2
     steps = known_spacing(spacing, ndim, texts or ())
     check_parted(texts or ())
@@ -83,6 +91,48 @@ def kernels(
         show(table_of_names(named(ndim)), style)
     elif style != "rich" or not output:
         show_kernels(parsed, style)
+
+
+def is_weights(text: str) -> bool:
+    """True for a whole file of weights.
+
+    >>> is_weights("model.onnx"), is_weights("model.onnx:conv1.weight")
+    (True, False)
+    """
+    return text.lower().endswith((".safetensors", ".onnx")) and is_file(text) and not split_key(text)[1]
+
+
+def show_tensors(path: str, style: str, *, json: bool) -> None:
+    """List the tensors of a file of weights that can be kernels."""
+    from convcli.kernels.weights import weights_in
+
+    try:
+        found = weights_in(path)
+    except ConvError as error:
+        error.at(path)
+        raise
+    if json:
+        from json import dumps
+
+        write(dumps({"schema": SCHEMA, "tensors": [tensor_entry(each) for each in found]}) + "\n")
+        return
+    rows: list[list[object]] = [
+        [each.name, "x".join(map(str, each.shape)), each.dtype, each.meaning, each.node] for each in found
+    ]
+    notes = (f"-k {Path(path).name}:TENSOR is one of them; of an ONNX file also -k {Path(path).name}:NODE.",)
+    show(Table(["tensor", "shape", "type", "as a kernel", "node"], rows, notes=notes), style)
+
+
+def tensor_entry(tensor: Stored) -> dict[str, Any]:
+    """A tensor, for JSON; the layer that slides it is null where the file says nothing of it."""
+    return {
+        "name": tensor.name,
+        "shape": tensor.shape,
+        "dtype": tensor.dtype,
+        "kernel": tensor.meaning,
+        "operator": tensor.layer or None,
+        "node": tensor.node or None,
+    }
 
 
 def check_parted(texts: Sequence[str]) -> None:

@@ -14,7 +14,18 @@ from convcli.kernels.kernel import Kernel, stack_kernels
 from convcli.kernels.named import KERNELS, NamedKernel, parse_named, suggestion
 from convcli.kernels.parameters import Space, has_unit
 
-__all__ = ["KERNELS", "Kernel", "NamedKernel", "is_measured", "is_named", "meant_by", "parse_kernel", "stack_kernels"]
+__all__ = [
+    "KERNELS",
+    "Kernel",
+    "NamedKernel",
+    "is_file",
+    "is_measured",
+    "is_named",
+    "meant_by",
+    "parse_kernel",
+    "split_key",
+    "stack_kernels",
+]
 
 FILES = (".txt", ".csv", ".tsv", ".mat", ".json", ".npy", ".npz", ".tif", ".tiff", ".png")
 PICKLES = (".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin")
@@ -88,6 +99,19 @@ def is_file(text: str) -> bool:
     """
     name = text.lower()
     return name == "-" or name.endswith((*FILES, *KEYED)) or any(f"{ending}:" in name for ending in KEYED)
+
+
+def split_key(text: str) -> tuple[str, str]:
+    """The path and the key of `path.npz:key`; the name of a file that is there has no key, whatever it looks like.
+
+    >>> split_key("w.npz:layer1"), split_key("net.onnx:/conv1/Conv"), split_key("w.npy")
+    (('w.npz', 'layer1'), ('net.onnx', '/conv1/Conv'), ('w.npy', ''))
+    """
+    ends = [found.end() - 1 for found in re.finditer(f"({'|'.join(map(re.escape, KEYED))}):", text.lower())]
+    if not ends or os.path.lexists(text):
+        return text, ""
+    at = next((end for end in ends if os.path.lexists(text[:end])), ends[0])
+    return text[:at], text[at + 1 :]
 
 
 def is_measured(text: str) -> bool:

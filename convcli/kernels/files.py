@@ -7,7 +7,6 @@ does not fit the format is an error that names the place.
 from __future__ import annotations
 
 import json
-import os
 import re
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from convcli.errors import ConvError, KernelError
-from convcli.kernels import KEYED, PICKLES
+from convcli.kernels import PICKLES, split_key
 from convcli.kernels.inline import MOST_BYTES, SEPARATORS, flatten, layout, number_at, shape_of
 from convcli.kernels.kernel import LARGEST_TAP, Kernel
 from convcli.numerals import number_text
@@ -73,19 +72,6 @@ def check_pickle(path: str, suffix: str) -> None:
         return
     with looked_up(), regular(local_name(path)).open() as stream:
         refuse_pickle(stream.read(4), suffix)
-
-
-def split_key(text: str) -> tuple[str, str]:
-    """The path and the key of `path.npz:key`; the name of a file that is there has no key, whatever it looks like.
-
-    >>> split_key("w.npz:layer1"), split_key("net.onnx:/conv1/Conv"), split_key("w.npy")
-    (('w.npz', 'layer1'), ('net.onnx', '/conv1/Conv'), ('w.npy', ''))
-    """
-    ends = [found.end() - 1 for found in re.finditer(f"({'|'.join(map(re.escape, KEYED))}):", text.lower())]
-    if not ends or os.path.lexists(text):
-        return text, ""
-    at = next((end for end in ends if os.path.lexists(text[:end])), ends[0])
-    return text[:at], text[at + 1 :]
 
 
 def standard_input(stdin: Callable[[], bytes] | None) -> bytes:

@@ -47,6 +47,23 @@ class Stored(NamedTuple):
         """Whether it may be a kernel, a bank or a matrix: real numbers along two to five axes, none of them empty."""
         return bool(self.itemsize) and 2 <= len(self.shape) <= 5 and prod(self.shape) > 0
 
+    @property
+    def meaning(self) -> str:
+        """What it is as a kernel, or as a bank of the layer that slides it.
+
+        >>> Stored("w", (64, 3, 7, 7), "float32", np.empty).meaning
+        '64 filters of 7x7 over 3 channels'
+        """
+        first, *rest = self.shape
+        if len(self.shape) < 4:
+            flat = "a matrix of 1x1 steps, or a kernel of 2 axes"
+            return flat if not rest[1:] else "a kernel of 3 axes, or 2-D filters over channels"
+        taps = "x".join(map(str, self.shape[2:]))
+        if self.layer == "ConvTranspose":
+            return f"upsample: {first} channels, each laid as {rest[0]} kernels of {taps}"
+        over = "one channel" if rest[0] == 1 else f"{rest[0]} channels"
+        return f"{first} filters of {taps} over {over}"
+
     def array(self) -> Array:
         """Its numbers, in its sizes; bfloat16 as float32, which holds it.
 
