@@ -17,7 +17,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from convcli.engine.boxes import Boxed, Boxes, Done, boxes_of, bytes_for, run_boxes
+from convcli.engine.boxes import Boxed, Boxes, Done, boxes_of, bytes_for, middle, run_boxes
 from convcli.engine.run import Stream
 from convcli.engine.samples import Counts
 from convcli.engine.slabs import SHARE, Stage, touched
@@ -128,16 +128,6 @@ def _least(stages: Sequence[Stage]) -> dict[str, int]:
             steps.append(ceil(per * (stage.axes[axis].extent if stage.grains else stage.plan.tile[axis])))
         found[letter] = min(max(steps), last.after.size(letter))
     return found
-
-
-def middle(shape: Sequence[int], block: Sequence[int]) -> Spans:
-    """The block of a shape's blocks that lies in its middle.
-
-    >>> middle((10, 5), (4, 8))
-    ((4, 8), (0, 5))
-    """
-    starts = ((size - 1) // step // 2 * step for size, step in zip(shape, block, strict=True))
-    return tuple((start, min(start + step, size)) for start, step, size in zip(starts, block, shape, strict=True))
 
 
 @record

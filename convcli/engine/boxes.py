@@ -21,7 +21,7 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from convcli.engine.memory import empty
+from convcli.engine.memory import KEPT, empty, share_arenas
 from convcli.engine.samples import Counts, extremes
 from convcli.engine.samples import spread as spread_over
 from convcli.engine.slabs import Slab, Stage, touched
@@ -115,6 +115,16 @@ class Boxes:
     def __iter__(self) -> Iterator[Spans]:
         axes = zip(self.shape, self.block, strict=True)
         return product(*(touched((0, size), step, size) for size, step in axes))
+
+
+def middle(shape: Sequence[int], block: Sequence[int]) -> Spans:
+    """The block of a shape's blocks that lies in its middle.
+
+    >>> middle((10, 5), (4, 8))
+    ((4, 8), (0, 5))
+    """
+    starts = ((size - 1) // step // 2 * step for size, step in zip(shape, block, strict=True))
+    return tuple((start, min(start + step, size)) for start, step, size in zip(starts, block, shape, strict=True))
 
 
 def _step(last: Stage, letter: str, size: int, step: int) -> int:
@@ -262,20 +272,22 @@ def run_boxes(
     first = next(queue, None)
     if first is None:
         return
-    hands = max(1, min(threads, memory // bytes_for(job.stages, first)))
+    each = bytes_for(job.stages, middle(job.last.after.shape, [stop - start for start, stop in first]))
+    hands = max(1, min(threads, memory // each))
+    share_arenas()
     stop, queue = threading.Event(), chain([first], queue)
     one = partial(run_one, job, spread=spread, execute=stopped_by(stop, threads // hands))
-    with ThreadPoolExecutor(hands, "convcli box") as pool:
+    with KEPT.limited(memory - hands * each), ThreadPoolExecutor(hands, "convcli box") as pool:
         try:
             running = {pool.submit(one, box) for box in islice(queue, hands)}
             while running:
                 ended, running = wait(running, return_when=FIRST_COMPLETED)
                 done = [each.result() for each in ended]
                 running |= {pool.submit(one, box) for box in islice(queue, len(done))}
-                for each in done:
+                for ready in done:
                     if progress:
-                        progress(each.samples)
-                    yield each
+                        progress(ready.samples)
+                    yield ready
         finally:
             stop.set()
 

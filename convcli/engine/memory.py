@@ -6,6 +6,8 @@ What waits longest goes back to the system first, and all of it where the system
 
 from __future__ import annotations
 
+import os
+from contextlib import contextmanager
 from math import prod
 from sys import maxsize
 from typing import TYPE_CHECKING, Any
@@ -15,7 +17,7 @@ import numpy as np
 from convcli.errors import ConvError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import DTypeLike
 
@@ -28,6 +30,19 @@ SLACK = 4
 """The part of an array's size by which its memory may be larger."""
 LINE = 64
 """Bytes of a line of the cache; an array begins with one."""
+
+
+ARENAS = 2
+M_ARENA_MAX = -8
+"""The number of that parameter in glibc's malloc.h."""
+
+
+def share_arenas() -> None:
+    """Have threads from now on allocate from few arenas, not each from its own (glibc): others take what one frees."""
+    if "CS_GNU_LIBC_VERSION" in os.confstr_names and os.confstr("CS_GNU_LIBC_VERSION"):
+        from ctypes import CDLL
+
+        CDLL(None).mallopt(M_ARENA_MAX, ARENAS)
 
 
 class Kept:
@@ -51,6 +66,20 @@ class Kept:
     def give(self, block: Array) -> None:
         """Let a block wait, and no more than there may be."""
         self.waiting[id(block)] = block
+        self.trim()
+
+    @contextmanager
+    def limited(self, most: int) -> Iterator[None]:
+        """A time in which no more may wait than so many bytes: what computes takes the rest of what it was given."""
+        before, self.most = self.most, max(0, min(self.most, most))
+        self.trim()
+        try:
+            yield
+        finally:
+            self.most = before
+
+    def trim(self) -> None:
+        """Let go what waits longest, until no more waits than there may."""
         waiting = list(self.waiting.items())
         left = sum(each.nbytes for _, each in waiting)
         for name, each in waiting:

@@ -28,7 +28,7 @@ Array = np.ndarray[Any, Any]
 Given = TypeVar("Given")
 Index = tuple[Seen, Array]
 Cell = tuple[tuple[int, ...], Spans]
-MOST_PACKED = 2**26
+MOST_PACKED = 2**24
 """Bytes, unpacked, of the chunks that are in memory before they are unpacked."""
 HANDS_HERE, HANDS_FAR = 4, 16
 """Chunks that are read, or packed, at a time: of files, as many as few cores unpack; of a store, many wait."""
