@@ -78,6 +78,16 @@ def seconds(value: float) -> str:
     return f"{value:.3g} s" if value >= 1 else f"{value * 1e3:.3g} ms"
 
 
+def size(count: float) -> str:
+    """Bytes.
+
+    >>> size(1.5e12), size(2e6), size(34_000)
+    ('1.5 TB', '2 MB', '0.034 MB')
+    """
+    unit, name = next(((unit, name) for unit, name in ((1e12, "TB"), (1e9, "GB")) if count >= unit), (1e6, "MB"))
+    return f"{count / unit:.3g} {name}"
+
+
 def share_of(part: int, whole: int) -> str:
     """A share in per cent, never rounded to nothing.
 

@@ -10,6 +10,10 @@ import numpy as np
 import pytest
 
 from command import InProcess, convcli, start
+from convcli.requests.calls import correlate
+from convcli.runs import groups
+from convcli.runs.answers import Answer
+from convcli.runs.one import Settings
 from faults import GREY
 from services import dask_cluster, wait_until
 
@@ -122,9 +126,36 @@ def test_a_killed_worker_costs_nothing(folder, tmp_path):
         cluster.workers[0].send_signal(signal.SIGKILL)
         errors = process.stderr.read()
     assert 0 == process.returncode, errors
-    assert b"convcli: 1 workers were lost; what they were at was done by others\n" in errors
+    assert b"convcli: 1 worker lost; what they were at was done by others\n" in errors
     assert PICTURES == sorted(path.name for path in Path("slow").iterdir())
     assert 1 == len({path.read_bytes() for path in Path("slow").iterdir()})
+
+
+def test_an_object_of_a_lost_worker_is_made_again(monkeypatch):
+    """What was not there as the batch began, and is found after a worker was lost, is that worker's."""
+    monkeypatch.setattr(groups, "treated", lambda _common, file: found(file))
+
+    class Losing:
+        """A cluster that has lost a worker, and does its tasks here."""
+
+        def answers(self, work, common, tasks, _hold):
+            for task in tasks:
+                yield task, work(common, task), "w"
+
+        def lost_by_now(self):
+            return 1
+
+    files = [groups.File(n, "in", f"s3://bucket/{n}.png", absent=n != 1) for n in range(3)]
+    asked = groups.Common(correlate("box:3"), Settings(), "")
+    answers = [*groups.run_groups(Losing(), asked, files, 2)]
+    assert ["done", "failed", "done"] == [answer.facts["status"] for answer in answers]
+
+
+def found(file):
+    """A worker's answer where the output is there already."""
+    if file.force:
+        return Answer({"status": "done"}, [])
+    return Answer({"status": "failed", "message": "exists", "code": "exists", "where": file.target}, [], 1)
 
 
 def test_a_stopped_batch_goes_on(folder, tmp_path):

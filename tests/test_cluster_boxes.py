@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from convcli.engine.boxes import Boxed, boxes_of
+from convcli.engine.boxes import Boxed, Done, boxes_of
 from convcli.engine.run import run
+from convcli.engine.samples import Counts
 from convcli.errors import ConvError, UsageError
 from convcli.image import Grid, ImageInfo
 from convcli.operations.operation import Limits
@@ -22,6 +23,7 @@ from convcli.runs.chunked import HERE, ChunkedJob, Terms, run_chunked
 from convcli.runs.claim import MARK, read_claim
 from convcli.runs.forecast import SERVED, forecast, volumes
 from convcli.runs.progress import Progress
+from convcli.runs.tally import Tally
 from convcli.stores.store import LocalStore
 from openings import Mapped
 
@@ -308,8 +310,48 @@ def test_a_forecast_counts_what_boxes_read(tmp_path, name):
     assert found.fetched >= found.read
     rows = dict(found.rows())
     assert rows["tasks"].startswith(f"{found.tasks} of 5x16x16: ")
-    assert rows["hours"].startswith("on 1, 10, 100, 1,000 workers: ")
+    assert rows["expected"].startswith("on 1, 10, 100, 1,000 workers: ")
     assert found.hours(10) >= found.hours(1000) >= found.tasks * SERVED / 3600
+
+
+def test_the_rate_of_a_store_is_given_by_the_environment(files, monkeypatch):
+    assumed = forecast(files.passes, 2**30)
+    monkeypatch.setenv("CONVCLI_STORE_RATE", str(assumed.rate / 2))
+    slower = forecast(files.passes, 2**30)
+    moved = (assumed.fetched + assumed.written) * 0.5 / (assumed.rate * 1e6)
+    assert slower.core_seconds - assumed.core_seconds == pytest.approx(moved)
+    for word in ("fast", "0", "-1"):
+        monkeypatch.setenv("CONVCLI_STORE_RATE", word)
+        with pytest.raises(UsageError, match=f"^'CONVCLI_STORE_RATE': '{word}' is no"):
+            forecast(files.passes, 2**30)
+
+
+def test_a_report_of_many_workers_is_short():
+    tally = Tally(boxes=3000, peaks={f"w{n}": 10**8 + n for n in range(1000)})
+    for number in range(3000):
+        spent = {"read": 0.2 if number % 1000 == 7 else 0.1, "compute": 0.1, "write": 0.1}
+        tally.add(done(spent), f"w{number % 1000}", again=False, counted=True)
+    assert [
+        ("shards", "3,000: 3,000 made; 30 MB read, 60 MB written"),
+        ("workers", "1,000: 3 to 3 boxes each; peak memory of one 100 MB"),
+        ("", "the slowest is w7, 400 ms for a box: 3 boxes, 0.03 MB read, 0.06 MB written; "
+             "read 600 ms, compute 300 ms, write 300 ms"),
+    ] == [*tally.rows()]  # fmt: skip
+    assert 1000 == len(tally.facts()["workers"])
+
+
+def done(spent):
+    """A box that was made in such a time."""
+    return Done(((0, 1),), Counts(), "", 10_000, 20_000, spent)
+
+
+def test_a_job_of_another_machine_is_taken_over_with_a_word(files, capsys):
+    stop_after(files, 7)
+    said = json.loads(files.mark.read_text())
+    files.mark.write_text(json.dumps(said | {"host": "elsewhere"}))
+    files.run(resume="check")
+    files.check()
+    assert re.search(r"taken over from \S+@elsewhere .*: nobody can tell from here whether it", capsys.readouterr().err)
 
 
 def test_larger_shards_are_advised_where_they_pay(tmp_path):

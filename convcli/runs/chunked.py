@@ -188,7 +188,7 @@ def run_chunked(job: ChunkedJob, terms: Terms, progress: Progress) -> Tally:
         if not resume:
             job.begin()
         elif not journal.written:
-            say(f"convcli: {job.store.name!r}: no journal of it is here; every shard is made again")
+            say(f"convcli: {job.store.name!r}: no shard of it is in the journal here; all are made")
         course = Course(job, terms, found, journal, tally, progress)
         for number in range(len(job.passes)):
             course.run(number)

@@ -128,6 +128,9 @@ def check_free(store: Store, own: Claim, *, resume: bool, force: bool) -> bool:
     if other.is_alive:
         raise ConvError(f"is being written by {other.holder}", "exists", where=store.name)
     if force or (resume and other.fingerprint == own.fingerprint):
+        if other.host != own.host:
+            way = "nobody can tell from here whether it still runs; there must be no two"
+            say(f"convcli: {store.name!r}: taken over from {other.holder}: {way}")
         return False
     if resume:
         way = "this is another command, or another input, or another version; --force begins anew"

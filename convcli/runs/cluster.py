@@ -37,8 +37,10 @@ PATIENCE = 20.0
 """Seconds in which a scheduler has to answer."""
 LOOK = 2.0
 """Seconds from one look at who the workers are to the next."""
-ALIKE = {"convcli": 0, "python": 2, "numpy": 1}
-"""What client and workers must have alike: by so many parts of the version, all of it for 0."""
+ALIKE = {"convcli": 0, "python": 2, "numpy": 2}
+"""What client and workers must have alike: by so many parts of the version, all of it for 0.
+
+By another NumPy sums, transforms and rounding may come out otherwise."""
 FORMS = "tcp://host:8786, a scheduler file, or local:N"
 
 
@@ -127,7 +129,8 @@ class Cluster:
     def words(self) -> str:
         """How many workers there are, and were lost."""
         lost = f", {self.lost:,} lost" if self.lost else ""
-        return f", {len(self.watch.workers):,} workers{lost}"
+        count = len(self.watch.workers)
+        return f", {count:,} worker{'s' * (count != 1)}{lost}"
 
     def answers(
         self, work: Work, common: Any, tasks: Iterable[T], hold: Callable[[], bool] = bool

@@ -5,6 +5,7 @@ Everything is computed from the stages, the cuts of source and target, and the c
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence, Set
 from functools import cached_property
 from itertools import product
@@ -13,7 +14,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from convcli.engine.boxes import Boxed, bytes_for, read_by
 from convcli.engine.slabs import touched
+from convcli.errors import UsageError
 from convcli.machine import known
+from convcli.numerals import decimal, size
 from convcli.planner import price_alone
 from convcli.records import record, replace
 
@@ -31,8 +34,9 @@ SERVED = 0.0024
 EPYC at 2.4 GHz, November 2026, 40,000 tasks)."""
 TASK = 0.01
 """Seconds of a worker for a task: its opening of source and target, its answer."""
-STORE = 1 / 80e6
-"""Seconds for a byte between an object store and one of many workers: what shared buckets usually give a core."""
+RATE, GIVEN = 80.0, "CONVCLI_STORE_RATE"
+"""MB/s between an object store and one of many workers, assumed; a variable of the environment gives another, since no
+two stores are alike."""
 DECODE, ENCODE = 1 / 600e6, 1 / 250e6
 """Seconds for a byte that a worker unpacks, and packs and sums up: uint16 in Blosc's zstd (one core, same machine)."""
 RATIO = 0.5
@@ -43,7 +47,8 @@ Cut = tuple[int, int]
 @record
 class Forecast:
     """Passes as tasks, each a box of `block`; `read` are bytes of pixels that boxes need, `fetched` those of the whole
-    chunks of the source that hold them. All are of pixels, unpacked; `seconds` are those of one core that computes.
+    chunks of the source that hold them. All are of pixels, unpacked; `seconds` are those of one core that computes,
+    `rate` is the store's for one worker, in MB/s.
     """
 
     source: int
@@ -54,12 +59,14 @@ class Forecast:
     seconds: float
     memory: int
     block: tuple[int, ...]
+    rate: float = RATE
+    levels: int = 1
     better: tuple[tuple[int, ...], float, int] | None = None
     key: ClassVar[str] = "cluster"
 
     @property
     def by_halo(self) -> float:
-        """How many times the input is read for what boxes need around themselves."""
+        """How many times the input is read for what boxes need around themselves, and to make coarser levels."""
         return self.read / self.source
 
     @property
@@ -70,7 +77,7 @@ class Forecast:
     @cached_property
     def core_seconds(self) -> float:
         """Seconds of one worker with one thread for everything."""
-        moved = (self.fetched + self.written) * RATIO * STORE
+        moved = (self.fetched + self.written) * RATIO / (self.rate * 1e6)
         return self.seconds + moved + self.fetched * DECODE + self.written * ENCODE + self.tasks * TASK
 
     def hours(self, workers: int, scale: float = 1.0) -> float:
@@ -85,6 +92,7 @@ class Forecast:
             **{name: getattr(self, name) for name in names},
             "amplification": {"halo": self.by_halo, "chunks": self.by_chunks},
             "core_seconds": self.core_seconds,
+            "store_rate": self.rate,
             "hours": {name: {str(n): self.hours(n, scale) for n in WORKERS} for name, scale in sizes.items()},
             "better": None
             if self.better is None
@@ -93,34 +101,50 @@ class Forecast:
 
     def rows(self) -> Iterator[tuple[str, str]]:
         """The lines of the report."""
-        each = f"{self.fetched / self.tasks / 1e6:,.3g} MB read, {self.written / self.tasks / 1e6:,.3g} MB written"
-        yield "tasks", f"{self.tasks:,} of {by(self.block)}: {each} by each, in {self.memory / 1e6:,.0f} MB of memory"
-        times = f"{self.by_halo:.2f} for what lies around boxes, times {self.by_chunks:.2f} for whole chunks"
+        each = f"{size(self.fetched / self.tasks)} read, {size(self.written / self.tasks)} written"
+        yield "tasks", f"{self.tasks:,} of {by(self.block)}: {each} by each, in {size(self.memory)} of memory"
+        coarser = f" and the {self.levels - 1} coarser levels" if self.levels > 1 else ""
+        times = f"{self.by_halo:.2f} for what lies around boxes{coarser}, times {self.by_chunks:.2f} for whole chunks"
         yield "bytes", f"{size(self.fetched)} read, {size(self.written)} written, unpacked"
         yield "", f"the input is read {self.fetched / self.source:.2f} times: {times}"
-        yield "hours", f"on {', '.join(f'{n:,}' for n in WORKERS)} workers: {self.table(1.0)}"
+        yield "expected", f"on {', '.join(f'{n:,}' for n in WORKERS)} workers: {self.table(1.0)}"
         for more in SIZES:
             yield "", f"{size(more)} alike: {self.table(more / self.source)}"
         packed = f"{1e-6 / DECODE:.0f} MB/s unpacked and {1e-6 / ENCODE:.0f} packed"
-        store = f"{RATIO:g} packed bytes a byte, {1e-6 / STORE:.0f} MB/s of the store for a worker"
+        store = f"{RATIO:g} packed bytes a byte, {self.rate:g} MB/s of the store for a worker ({GIVEN})"
         yield "", f"for {store}, {packed}, {SERVED * 1e3:.1f} ms of the scheduler a task"
         if self.better:
             shards, times_read, memory = self.better
             way = f"--shards {by(shards)} reads the input {times_read:.2f} times"
-            yield "better", f"{way}, in {memory / 1e6:,.0f} MB of memory"
+            yield "better", f"{way}, in {size(memory)} of memory"
 
     def table(self, scale: float) -> str:
-        """The hours on each number of workers."""
-        return ", ".join(f"{self.hours(workers, scale):.2g}" for workers in WORKERS) + " h"
+        """How long it takes each number of workers."""
+        return ", ".join(span(self.hours(workers, scale)) for workers in WORKERS)
 
 
-def size(count: float) -> str:
+def span(hours: float) -> str:
+    """A time that is planned with, in the unit that people think of it in.
+
+    >>> span(0.001), span(0.2), span(17.2), span(2500)
+    ('3.6 s', '12 min', '17 h', '104 days')
     """
-    >>> size(1.5e12), size(2e6)
-    ('1.5 TB', '2 MB')
-    """
-    unit, name = next(((unit, name) for unit, name in ((1e12, "TB"), (1e9, "GB")) if count >= unit), (1e6, "MB"))
-    return f"{count / unit:.3g} {name}"
+    if hours >= 72:
+        return f"{hours / 24:,.0f} days"
+    unit, name = next(((unit, name) for unit, name in ((1, "h"), (1 / 60, "min")) if hours >= unit), (1 / 3600, "s"))
+    return f"{hours / unit:.2g} {name}"
+
+
+def store_rate() -> float:
+    """MB/s of the store for one worker, as the environment says. Raises UsageError for what is no rate."""
+    text = os.environ.get(GIVEN, "")
+    try:
+        rate = decimal(text) if text else RATE
+    except ValueError as error:
+        raise UsageError(f"{text!r} is {error}", where=GIVEN) from None
+    if rate <= 0:
+        raise UsageError(f"{text!r} is no rate: MB/s above 0", where=GIVEN)
+    return rate
 
 
 def by(sizes: Sequence[int]) -> str:
@@ -133,6 +157,8 @@ def forecast(passes: Sequence[Boxed], memory: int) -> Forecast:
     each = [priced(job) for job in passes]
     total = replace(
         each[0],
+        rate=store_rate(),
+        levels=len(passes),
         tasks=sum(one.tasks for one in each),
         read=sum(one.read for one in each),
         fetched=sum(one.fetched for one in each),

@@ -15,7 +15,7 @@ from convcli.report import failure
 from convcli.runs.answers import Answer, answered, as_told, shown
 from convcli.runs.journal import state
 from convcli.runs.one import Settings, process
-from convcli.stores.names import is_url
+from convcli.stores.names import is_remote, is_url
 
 if TYPE_CHECKING:
     from convcli.runs.cluster import Cluster
@@ -31,12 +31,13 @@ WAITING = 512
 class File(NamedTuple):
     """A file to be treated: its number in the batch, and where it and its result are for a process anywhere.
 
-    `force` has a result that is there replaced.
+    `absent` says that there was no result as the batch began, `force` has one that is there replaced.
     """
 
     number: int
     source: str
     target: str
+    absent: bool = False
     force: bool = False
 
 
@@ -94,7 +95,7 @@ class Groups:
         group = [self.again.pop()] if self.again else list(islice(self.files, self.size))
         if not group:
             raise StopIteration
-        self.absent.update(file.number for file in group if not is_url(file.target) and state(file.target) is None)
+        self.absent.update(file.number for file in group if is_absent(file))
         return group
 
     def is_own(self, file: File, answer: Answer, cluster: Cluster) -> bool:
@@ -102,6 +103,11 @@ class Groups:
         error = answer.error
         taken = error is not None and error.code == "exists" and file.number in self.absent
         return taken and not file.force and cluster.lost_by_now() > 0
+
+
+def is_absent(file: File) -> bool:
+    """Whether a file has no result yet; of an object that is known from the beginning: each look would be a request."""
+    return file.absent if is_remote(file.target) else state(file.target) is None
 
 
 def run_groups(cluster: Cluster, common: Common, files: Sequence[File], size: int) -> Generator[Answer]:

@@ -109,7 +109,7 @@ class Batch:
 
 @record
 class Run:
-    """A batch with all that is settled before any work: an output for each input, what is done already, by how many."""
+    """A batch with all that is settled before any work: outputs, which of them are done or absent, by how many."""
 
     operation: Operation
     batch: Batch
@@ -118,6 +118,7 @@ class Run:
     jobs: int = 1
     journal: Journal | None = None
     finished: Set[int] = frozenset()
+    absent: Set[int] = frozenset()
 
     def answers(self, idle: Callable[[], object] = tuple) -> Generator[Answer]:
         """One for each input, in their order; `idle` is called now and then while many are at work."""
@@ -143,12 +144,10 @@ class Run:
         from convcli.runs.cluster import cluster_at
         from convcli.runs.groups import Common, File, group_size, run_groups
 
-        pairs = [
-            (anywhere(source), anywhere(target)) for source, target in zip(self.batch.names, self.targets, strict=True)
-        ]
+        pairs = list(zip(map(anywhere, self.batch.names), map(anywhere, self.targets), strict=True))
         refused = {i: found for i in range(len(pairs)) if i not in self.finished and (found := self.overwriting(i))}
         known = self.finished | refused.keys()
-        files = [File(i, *pair) for i, pair in enumerate(pairs) if i not in known]
+        files = [File(i, *pair, absent=i in self.absent) for i, pair in enumerate(pairs) if i not in known]
         with cluster_at(self.batch.scheduler) as cluster:
             size = 1 if self.batch.fail_fast else group_size(len(files), cluster.threads)
             common = Common(self.operation, self.settings, self.wanted)
@@ -159,7 +158,7 @@ class Run:
                     else:
                         yield self.answered_from_afar(i, pairs[i], next(answers))
             if (lost := cluster.lost_by_now()) and not self.batch.settings.quiet:
-                say(f"convcli: {lost:,} workers were lost; what they were at was done by others")
+                say(f"convcli: {lost:,} worker{'s' * (lost > 1)} lost; what they were at was done by others")
 
     def overwriting(self, index: int) -> Answer | None:
         """The refusal to replace one of the inputs, which only this process can tell from other files."""
@@ -226,9 +225,8 @@ class Run:
         if not isinstance(message, Died):
             return Answer(*message)
         way = "; --jobs 1 needs less memory, if that was the reason" if self.jobs > 1 else ""
-        error = ConvError(
-            f"the process at work on it was ended {message}{way}", "crashed", where=self.batch.names[index]
-        )
+        said = f"the process at work on it was ended {message}{way}"
+        error = ConvError(said, "crashed", where=self.batch.names[index])
         return answered(failure(self.batch.names[index], self.targets[index], error))
 
 
@@ -303,11 +301,12 @@ def settled(operation: Operation, batch: Batch) -> Run:
     shared = replace(limits, threads=limits.threads or max(1, core_count() // jobs), memory=limits.memory // jobs)
     # Workers say nothing; their answers do. Folders are synced once: for each file it would take as long as its own.
     settings = replace(settings, limits=shared, quiet=True, synced=False)
+    run = Run(operation, batch, settings, targets, jobs)
     if batch.makes_folders and batch.journal:
         raise UsageError("is for one output, and these are several; leave it out", where="--journal")
     if not batch.makes_files or batch.makes_folders:
-        return Run(operation, batch, settings, targets, jobs)
-    return journaled(Run(operation, batch, settings, targets, jobs))
+        return run
+    return journaled(run)
 
 
 def check_shared(batch: Batch) -> None:
@@ -338,13 +337,14 @@ def journaled(run: Run) -> Run:
         there = states([*batch.names, *run.targets])
         finished = {i for i, pair in enumerate(pairs) if batch.resume and journal.is_finished(*pair, there)}
         journal.plan((pair for i, pair in enumerate(pairs) if i not in finished), there)
+        absent = {i for i, target in enumerate(run.targets) if there[target] is None}
     except ConvError as error:
         if batch.resume or batch.journal:
             raise
         if not batch.settings.quiet:
             say(f"convcli: this batch keeps no journal: {error}")
         return run
-    return replace(run, journal=journal, finished=finished)
+    return replace(run, journal=journal, finished=finished, absent=absent)
 
 
 def _journal_path(run: Run) -> Path:

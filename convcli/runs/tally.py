@@ -9,15 +9,15 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from convcli.engine.samples import Counts
-from convcli.numerals import seconds
+from convcli.numerals import seconds, size
 from convcli.records import record
 
 if TYPE_CHECKING:
     from convcli.engine.boxes import Done
 
 PHASES = ("read", "compute", "write")
-SHOWN = 8
-"""Workers that the report has a line for; JSON has all."""
+SHOWN = 4
+"""Workers up to which the report has a line for each; JSON has all."""
 
 
 @record(frozen=False)
@@ -49,7 +49,12 @@ class Share:
     def words(self) -> str:
         """The same for people."""
         spent = ", ".join(f"{phase} {seconds(self.seconds[phase])}" for phase in PHASES)
-        return f"{self.boxes:,} boxes, {self.read / 1e6:,.0f} MB read, {self.written / 1e6:,.0f} MB written; {spent}"
+        return f"{self.boxes:,} boxes, {size(self.read)} read, {size(self.written)} written; {spent}"
+
+    @property
+    def pace(self) -> float:
+        """Seconds for a box."""
+        return sum(self.seconds.values()) / self.boxes
 
 
 @record(frozen=False)
@@ -89,6 +94,16 @@ class Tally:
         self.counts.add(Counts(**counts))
 
     @property
+    def read(self) -> int:
+        """Bytes that all have read."""
+        return sum(share.read for share in self.shares.values())
+
+    @property
+    def written(self) -> int:
+        """Bytes that all have written."""
+        return sum(share.written for share in self.shares.values())
+
+    @property
     def busy(self) -> dict[str, float]:
         """Seconds by phase, of all workers together."""
         return {phase: sum(share.seconds[phase] for share in self.shares.values()) for phase in PHASES}
@@ -104,8 +119,8 @@ class Tally:
         workers = {name: share.facts() | {"memory": self.peaks.get(name)} for name, share in self.shares.items()}
         return {
             **{name: getattr(self, name) for name in ("boxes", "made", "again", "kept", "lost")},
-            "read": sum(share.read for share in self.shares.values()),
-            "written": sum(share.written for share in self.shares.values()),
+            "read": self.read,
+            "written": self.written,
             "workers": workers,
         }
 
@@ -113,11 +128,21 @@ class Tally:
         """The lines of the report."""
         again = f" ({self.again:,} of them again: what was there was not what had been written)" if self.again else ""
         kept = f", {self.kept:,} kept from before" if self.kept else ""
-        yield "shards", f"{self.boxes:,}: {self.made:,} made{again}{kept}"
+        moved = f"; {size(self.read)} read, {size(self.written)} written" if self.shares else ""
+        yield "shards", f"{self.boxes:,}: {self.made:,} made{again}{kept}{moved}"
         if self.lost:
             yield "lost", f"{self.lost:,} worker{'s' * (self.lost > 1)}; what they were at was done by others"
-        for name, share in sorted(self.shares.items())[:SHOWN]:
-            peak = f"; peak memory {self.peaks[name] / 1e6:.0f} MB" if name in self.peaks else ""
-            yield name, f"{share.words}{peak}"
-        if len(self.shares) > SHOWN:
-            yield "", f"and {len(self.shares) - SHOWN:,} workers more"
+        if self.peaks and self.shares:
+            yield from self.workers()
+
+    def workers(self) -> Iterator[tuple[str, str]]:
+        """The lines of a cluster's workers: how evenly they worked, what the most loaded and the slowest took."""
+        boxes = sorted(share.boxes for share in self.shares.values())
+        each = f"{boxes[0]:,} to {boxes[-1]:,} boxes each"
+        yield "workers", f"{len(boxes):,}: {each}; peak memory of one {size(max(self.peaks.values()))}"
+        if len(boxes) <= SHOWN:
+            for name, share in sorted(self.shares.items()):
+                yield "", f"{name}: {share.words}"
+            return
+        name, share = max(self.shares.items(), key=lambda item: item[1].pace)
+        yield "", f"the slowest is {name}, {seconds(share.pace)} for a box: {share.words}"
