@@ -3,7 +3,7 @@
 import json
 import os
 import tracemalloc
-from itertools import product
+from itertools import count, product
 
 import numpy as np
 import pytest
@@ -411,3 +411,37 @@ def test_slabs_unpack_each_chunk_once_where_memory_holds_a_row_of_them(
     assert chunks_there <= len(unpacked) <= chunks_there + halo
     assert (0, []) == run(*command, "in.npy", "--axes", "ZYX", *words, "b.npy")
     np.testing.assert_array_equal(np.load("b.npy"), np.load("a.npy"))
+
+
+CHANGES = {
+    "metadata": lambda path: zarrs.put(path / "0/zarr.json", json.loads((path / "0/zarr.json").read_text())),
+    "group": lambda path: zarrs.put(path / "zarr.json", json.loads((path / "zarr.json").read_text())),
+    "gone": lambda path: (path / "0/zarr.json").unlink(),
+    "chunk": lambda path: (path / "0/c/4/0/0").write_bytes((path / "0/c/4/0/0").read_bytes()),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("target", ["out.npy", "out.ome.zarr", "streamed.npy"])
+def test_an_image_that_changes_while_it_is_read_is_refused(run, tmp_path, monkeypatch, change, target):
+    path = zarrs.image(tmp_path / "in.ome.zarr", [np.ones((40, 64, 64), np.uint16)])
+    monkeypatch.setattr("convcli.runs.one.LONG", 1 if target == "streamed.npy" else 2**30)
+    monkeypatch.setattr("convcli.engine.run.LEAST", 2**14)
+    for file in path.rglob("*"):
+        os.utime(file, ns=(10**18, 10**18))
+    words = ("conv3d", path, "-k", "box:3", "-q", "-o", target)
+    assert (0, []) == run(*words)
+    fetch, number = ZarrPixels.pieces, count()
+
+    def pieces(self, key, *given):
+        if self.since and not next(number):
+            CHANGES[change](path)
+        return fetch(self, key, *given)
+
+    monkeypatch.setattr(ZarrPixels, "pieces", pieces)
+    code, lines = run(*words, "--force")
+    assert (1, "changed") == (code, lines[-1].rpartition("[")[2].rstrip("]")), lines
+    if target == "out.ome.zarr":
+        assert "unfinished" == refusal(target).code
+    else:
+        np.testing.assert_array_equal(np.ones((40, 64, 64), np.uint16), np.load(target))

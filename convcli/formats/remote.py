@@ -66,12 +66,9 @@ class RemoteSource(Source):
             self.objects[part] = found
         return self.objects[part]
 
-    def check(self) -> None:
-        """Nothing is left to look at: each range was one of the object as first seen."""
-
     def has_changed(self) -> bool:
         """Whether another object has the key now."""
-        return self.found is not None and self.store.seen(self.key) != self.found
+        return self.other_watched() or (self.found is not None and self.store.seen(self.key) != self.found)
 
     def read(self) -> bytes:
         """All bytes."""

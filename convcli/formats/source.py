@@ -20,13 +20,17 @@ from dataclasses import field
 from functools import cache
 from math import prod
 from pathlib import Path, PurePosixPath
-from typing import IO, BinaryIO
+from time import time_ns
+from typing import IO, TYPE_CHECKING, BinaryIO
 
 from convcli.errors import ConvError, UsageError, changed
 from convcli.formats.failures import told
 from convcli.image import ImageInfo
 from convcli.records import record
 from convcli.stores.names import is_remote, local_name
+
+if TYPE_CHECKING:
+    from convcli.stores.store import Seen, Store
 
 Readable = str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes]
 """An image file: its name, its content, or a file opened for reading."""
@@ -47,7 +51,8 @@ class Source:
     """A readable image: the file or folder at `path`, or `content` where there is no path; `size` in bytes.
 
     `seen` is what the system said of it when it was first looked at, and `parts` of each file in a folder, by its name
-    ("a/b"); `streams` are those that are open, with what was seen of their files.
+    ("a/b"); `streams` are those that are open, with what was seen of their files. `watched` are objects that must be
+    the same when all is read, with what was first seen of them; `since` is the time of that, in nanoseconds.
     """
 
     name: str
@@ -57,6 +62,8 @@ class Source:
     seen: os.stat_result | None = None
     parts: dict[str, os.stat_result] = field(default_factory=dict)
     streams: list[tuple[os.stat_result | None, BinaryIO]] = field(default_factory=list)
+    watched: dict[tuple[Store, str], Seen | None] = field(default_factory=dict)
+    since: int = field(default_factory=time_ns)
 
     @property
     def in_memory(self) -> bool:
@@ -98,16 +105,30 @@ class Source:
         return self.parts.setdefault(part, looked_at(self.path / checked_part(part), f"{self.name}/{part}"))
 
     def check(self) -> None:
-        """Refuse a file that has changed since it was first looked at: the one that is open, whatever has its name now.
+        """Refuse a file that has changed since it was first looked at: the one that is open, whatever has its name now;
+        and objects that were watched.
 
         Raises ConvError: changed.
         """
         for before, stream in self.streams:
             if has_changed(before, os.fstat(stream.fileno())):
                 raise changed(self.name)
+        if self.other_watched():
+            raise changed(self.name)
+
+    def watch(self, store: Store, key: str) -> None:
+        """Remember an object, which must be the same when all is read."""
+        if (store, key) not in self.watched:
+            self.watched[store, key] = store.seen(key)
+
+    def other_watched(self) -> bool:
+        """Whether an object that is watched is another one now."""
+        return any(store.seen(key) != before for (store, key), before in self.watched.items())
 
     def has_changed(self) -> bool:
         """Whether another file has the name now, or the same with other content."""
+        if self.watched:
+            return self.other_watched()
         try:
             return self.path is not None and has_changed(self.seen, self.path.stat())
         except OSError:

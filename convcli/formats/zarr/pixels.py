@@ -13,11 +13,12 @@ from contextlib import contextmanager
 from functools import cache, cached_property
 from itertools import product
 from math import prod
+from time import time_ns
 from typing import Any, TypeVar
 
 import numpy as np
 
-from convcli.errors import ConvError
+from convcli.errors import ConvError, changed
 from convcli.formats.zarr.metadata import ArrayMeta
 from convcli.formats.zarr.pipeline import NOTHING, Pipeline, cells, within
 from convcli.image import Grid, Spans
@@ -42,7 +43,8 @@ GAP = 2**16
 class ZarrOpening:
     """An array in a store, not open: `path` is its place below the root, with a slash at the end if it has any.
 
-    `order` says which of its axes each axis of the image is; `block`, of whole chunks, is what one task writes.
+    `order` says which of its axes each axis of the image is; `block`, of whole chunks, is what one task writes. Chunks
+    in a folder that are newer than `since`, where it is a time in nanoseconds, are refused: somebody writes them.
     """
 
     store: Store
@@ -50,11 +52,12 @@ class ZarrOpening:
     meta: ArrayMeta
     order: tuple[int, ...]
     block: tuple[int, ...]
+    since: int = 0
 
     @contextmanager
     def opened(self) -> Iterator[ZarrPixels]:
         """The pixels, for reading and writing."""
-        yield ZarrPixels(self.store, self.path, self.meta, self.order, self.block)
+        yield ZarrPixels(self.store, self.path, self.meta, self.order, self.block, self.since)
 
 
 @record(eq=False)
@@ -66,6 +69,7 @@ class ZarrPixels:
     meta: ArrayMeta
     order: tuple[int, ...]
     block: tuple[int, ...]
+    since: int = 0
 
     @property
     def grid(self) -> Grid:
@@ -129,7 +133,18 @@ class ZarrPixels:
         if pipeline.shards is not None and not pipeline.codecs:
             return self.pieces_of_shard(key, pipeline, local, out)
         data = self.inside(key).get(key)
+        self.check_age(key, None)
         return [self.unpacking(pipeline, key, data, local, out)]
+
+    def check_age(self, key: str, seen: Seen | None) -> None:
+        """Refuse a chunk that was written since the image was first looked at, by the clock of this machine.
+
+        Raises ConvError: changed. In a store, whose clock is another one, only chunks of one shard are held together.
+        """
+        if self.since and isinstance(self.store, LocalStore):
+            seen = seen or self.store.seen(key)
+            if seen is not None and self.since < int(seen.tag) <= time_ns():
+                raise changed(self.store.name)
 
     def unpacking(
         self, pipeline: Pipeline, key: str, data: bytes | None, local: Spans, out: Array
@@ -185,6 +200,7 @@ class ZarrPixels:
         if key not in self.indexes:
             seen, found = self.inside(key).seen(key), None
             if seen is not None:
+                self.check_age(key, seen)
                 span = pipeline.shards.index_span(seen.size)
                 found = seen, pipeline.shards.parsed(self.store.read(key, *span, tag=seen.tag), seen.size)
             while len(self.indexes) >= INDEXES:

@@ -16,7 +16,7 @@ from convcli.formats.layout import check_axes, samples_named
 from convcli.formats.source import Source, check_declared, check_some, times
 from convcli.formats.units import physical
 from convcli.formats.zarr.hierarchy import Found, found_at, node_at
-from convcli.formats.zarr.metadata import ArrayMeta, Json
+from convcli.formats.zarr.metadata import ROOTS, ArrayMeta, Json
 from convcli.formats.zarr.ngff import letters_named, letters_of, ome_of, unit_of
 from convcli.formats.zarr.origin import KEY, OWN, Origin, origin_of
 from convcli.formats.zarr.pixels import ZarrOpening, ZarrPixels
@@ -38,39 +38,51 @@ def store_of(source: Source) -> Store:
 
 def probe(source: Source, options: ReadOptions) -> ImageInfo:
     """What the metadata say."""
-    return describe(found_at(store_of(source), options), options)
+    return describe(looked_for(source, options), options)
+
+
+def looked_for(source: Source, options: ReadOptions) -> Found:
+    """The image of a source, whose metadata must stay as they are until all is read."""
+    found = found_at(store_of(source), options)
+    for node in (found.array, found.group):
+        if node is not None:
+            for key in ROOTS[1:] if node.version == 2 else ROOTS[:1]:
+                source.watch(node.store, node.path + key)
+    return found
 
 
 def read(source: Source, options: ReadOptions) -> Image:
     """All pixels."""
-    found = found_at(store_of(source), options)
+    found = looked_for(source, options)
     info = describe(found, options)
     check_declared(info, options.max_pixels)
     data = np.empty(info.shape, info.dtype)
-    pixels_of(found).read(tuple((0, size) for size in info.shape), data)
+    pixels_of(found, source.since).read(tuple((0, size) for size in info.shape), data)
+    source.check()
     return Image(info, data)
 
 
 @contextmanager
 def windows(source: Source, options: ReadOptions) -> Iterator[tuple[ImageInfo, PixelSource] | None]:
     """Any box of the pixels."""
-    found = found_at(store_of(source), options)
+    found = looked_for(source, options)
     info = describe(found, options)
     if options.max_pixels is not None:
         check_declared(info, options.max_pixels)
-    yield info, pixels_of(found)
+    yield info, pixels_of(found, source.since)
 
 
-def pixels_of(found: Found) -> ZarrPixels:
-    """The pixels of an array, its axes in the order that it has them."""
-    meta = found.array.array
-    return ZarrPixels(found.array.store, found.array.path, meta, tuple(range(len(meta.shape))), meta.pipeline.grain)
+def pixels_of(found: Found, since: int) -> ZarrPixels:
+    """The pixels of an array, its axes in the order that it has them; chunks that are newer are refused."""
+    array, meta = found.array, found.array.array
+    return ZarrPixels(array.store, array.path, meta, tuple(range(len(meta.shape))), meta.pipeline.grain, since)
 
 
 def opening(source: Source, options: ReadOptions) -> ZarrOpening:
     """The pixels as a value, with all that is needed to read them."""
-    pixels = pixels_of(found_at(store_of(source), options))
-    return ZarrOpening(pixels.store, pixels.path, replace(pixels.meta, attributes={}), pixels.order, pixels.block)
+    pixels = pixels_of(looked_for(source, options), source.since)
+    meta = replace(pixels.meta, attributes={})
+    return ZarrOpening(pixels.store, pixels.path, meta, pixels.order, pixels.block, pixels.since)
 
 
 def describe(found: Found, options: ReadOptions) -> ImageInfo:
