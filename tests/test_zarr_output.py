@@ -19,6 +19,7 @@ from convcli.cli import run as command_line
 from convcli.errors import ConvError
 from convcli.formats import read
 from convcli.formats.zarr import pixels
+from convcli.runs.names import Selection
 from convcli.stores.store import MARK, LocalStore, store_at
 
 
@@ -301,9 +302,47 @@ def test_an_output_never_lies_in_its_input(run, tmp_path):
         if target.name == "alias.zarr":
             target.symlink_to(path)
         code, lines = run("conv2d", path, "-k", "box:3", "-o", target, "--force", "-q")
-        assert (1, "is the input, or lies in it" in lines[0]) == (code, True)
+        assert (1, "lies in" in lines[0]) == (code, True)
     assert 2 == run("conv2d", path, "-k", "box:3", "--in-place", "-q")[0]
     np.testing.assert_array_equal(numbers((20, 20)), convcli.read(path).data)
+
+
+@pytest.mark.parametrize("place", ["0", "7", "new.zarr", "0/c", "a.npy"])
+def test_nothing_is_written_into_a_zarr(run, tmp_path, place):
+    np.save("in.npy", numbers((20, 20)))
+    path = zarrs.image(tmp_path / "there.ome.zarr", [numbers((20, 20))], axes="yx")
+    before = sorted(path.rglob("*"))
+    for target in (path / place, f"there.ome.zarr/{place}"):
+        code, lines = run("conv2d", "in.npy", "-k", "box:3", "-o", target, "--force", "-q")
+        assert (1, "which is a Zarr; write elsewhere [exists]" in lines[-1]) == (code, True)
+    assert before == sorted(path.rglob("*"))
+
+
+def test_a_level_that_is_not_there_is_told_with_those_that_are(run, tmp_path):
+    zarrs.image(tmp_path / "one.ome.zarr", [numbers((20, 20))], axes="yx")
+    zarrs.image(tmp_path / "two.ome.zarr", [numbers((20, 20)), numbers((10, 10))], axes="yx", version=2)
+    for name, held in (("one", "level 0 alone (0)"), ("two", "levels 0 to 1 (0, 1)")):
+        code, lines = run("conv2d", f"{name}.ome.zarr/2", "-k", "box:3", "-o", "a.npy", "-q")
+        assert (1, f"no such level; the image has {held} [not-found]" in lines[-1]) == (code, True)
+    assert "no such file or folder" in run("conv2d", "none.ome.zarr/2", "-k", "box:3", "-o", "a.npy", "-q")[1][-1]
+
+
+def test_a_folder_is_searched_for_zarrs_and_not_for_what_is_in_them(run, tmp_path):
+    for version, name in ((3, "a.ome.zarr"), (2, "sub/b.ome.zarr")):
+        zarrs.image(tmp_path / "in" / name, [numbers((20, 20))], axes="yx", version=version)
+        np.save(tmp_path / "in" / name / "preview.npy", numbers((4, 4)))
+    zarrs.array(tmp_path / "in" / "sub" / "c.zarr", numbers((20, 20)))
+    zarrs.array(tmp_path / "in" / "without-a-suffix", numbers((20, 20)))
+    np.save(tmp_path / "in" / "d.npy", numbers((20, 20)))
+    (tmp_path / "out").mkdir()
+    assert (0, []) == run("conv2d", "in", "-r", "-k", "identity", "-o", "out/", "-q")
+    expected = ["a.ome.zarr", "d.npy", "sub/b.ome.zarr", "sub/c.zarr"]
+    assert expected == [one.name.removeprefix("in/") for one in sorted(Selection(("in",), recursive=True).inputs())]
+    for name in expected:
+        np.testing.assert_array_equal(numbers((20, 20)), convcli.read(tmp_path / "out" / name).data)
+    for words, found in ((("-r", "--pattern", "*.npy"), "d.npy"), (("in/a.ome.zarr", "-r"), "a.ome.zarr")):
+        names = Selection(("in",) if "--pattern" in words else words[:1], recursive=True, patterns=words[2:]).inputs()
+        assert [f"in/{found}"] == [one.name for one in names]
 
 
 @pytest.mark.parametrize(

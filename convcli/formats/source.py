@@ -251,6 +251,12 @@ def missing(path: Path, name: str, error: OSError) -> ConvError:
     """Why a path leads nowhere; a link whose target is gone is said to be one."""
     if isinstance(error, FileNotFoundError) and path.is_symlink():
         return ConvError(f"is a link to {str(path.readlink())!r}, which does not exist", "not-found", where=name)
+    if isinstance(error, FileNotFoundError) and any((path.parent / key).is_file() for key in (".zattrs", "zarr.json")):
+        from convcli.formats.zarr.hierarchy import held_by
+        from convcli.stores.store import LocalStore
+
+        if held := held_by(LocalStore(os.path.abspath(path.parent))):  # noqa: PTH100 -- links stay
+            return ConvError(f"no such level; the image has {held}", "not-found", where=name)
     return told(error, name)
 
 

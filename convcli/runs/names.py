@@ -17,7 +17,7 @@ from convcli.errors import ConvError, UsageError
 from convcli.formats import FORMATS
 from convcli.formats.atomic import destination, is_special, output_place, try_output
 from convcli.formats.failures import told
-from convcli.formats.table import by_suffix
+from convcli.formats.table import ZARR, by_suffix
 from convcli.stores.names import is_remote, is_url, local_name
 from convcli.streams import STREAM, read_input
 
@@ -34,6 +34,8 @@ def output_names(inputs: Sequence[Input], output: str, fields: Mapping[str, str]
     >>> output_names([Input("a/x.png"), Input("b/y.png")], "out/{stem}_{kernel}.tif", {"kernel": "box:3"})
     ['out/x_box-3.tif', 'out/y_box-3.tif']
     """
+    if outer := zarr_around(output):
+        raise ConvError(f"lies in {outer!r}, which is a Zarr; write elsewhere", "exists", where=output)
     if output == STREAM:
         names = [STREAM] * len(inputs)
     elif FIELD.search(output):
@@ -56,6 +58,18 @@ def names_folder(output: str) -> bool:
     """
     entry = by_suffix(output.rstrip("/"))
     return entry is not None and entry.folder
+
+
+def zarr_around(output: str) -> str:
+    """The folder around an output that is a Zarr, into which nothing is written; "" where there is none."""
+    if output == STREAM or is_remote(output):
+        return ""
+    return next((str(folder) for folder in Path(output).parents if folder.name and is_zarr(folder)), "")
+
+
+def is_zarr(folder: Path) -> bool:
+    """Whether a folder is one image, or several, of Zarr; its insides are no images of their own."""
+    return any(os.path.isfile(folder / key) for key in ZARR)  # noqa: PTH113 -- no error where it may not be looked at
 
 
 def outer_folder(output: str) -> str:
@@ -277,7 +291,7 @@ def list_content(name: str) -> bytes:
 
 
 def searched(top: str, patterns: Sequence[str], outputs: str) -> Iterator[Input]:
-    """The files below a folder whose names match, sorted; links to folders are not followed.
+    """The files below a folder whose names match, sorted; links to folders are not followed. A Zarr is one of them.
 
     As in a shell, what begins with a dot is found only by a pattern that does.
     """
@@ -288,14 +302,19 @@ def searched(top: str, patterns: Sequence[str], outputs: str) -> Iterator[Input]
             for name in folders
             if not name.startswith(".") and os.path.realpath(os.path.join(place, name)) != avoided  # noqa: PTH118 -- keeps bytes
         )
-        relative = os.path.relpath(place, top)
-        for name in sorted(files):
+        outer, found = place, sorted(files)
+        if not set(ZARR).isdisjoint(files):
+            folders.clear()
+            outer, name = os.path.split(place.rstrip("/"))
+            found = [name]
+        relative = os.path.relpath(outer, top) if len(outer) >= len(top.rstrip("/")) else "."
+        for name in found:
             if any(matches(name, pattern) for pattern in patterns):
-                yield Input(os.path.join(place, name), "" if relative == "." else relative)  # noqa: PTH118
+                yield Input(os.path.join(outer, name), "" if relative == "." else relative)  # noqa: PTH118
 
 
 def searched_store(top: str, patterns: Sequence[str], outputs: str) -> Iterator[Input]:
-    """The objects below a URL whose names match, sorted; where nothing is below, the URL itself."""
+    """The objects below a URL whose names match, sorted, a Zarr as one; where nothing is below, the URL itself."""
     from convcli.stores.apart import apart
     from convcli.stores.store import ObjectStore
 
@@ -304,13 +323,29 @@ def searched_store(top: str, patterns: Sequence[str], outputs: str) -> Iterator[
     keys = sorted(apart(lambda: list(ObjectStore(root).keys())))
     if not keys:
         yield Input(top)
-    for key in keys:
+    for key in united(keys):
         folder, _, name = key.rpartition("/")
         hidden = any(part.startswith(".") for part in folder.split("/"))
         if hidden or (avoided and f"{root}/{key}".startswith(avoided)):
             continue
         if any(matches(name, pattern) for pattern in patterns):
             yield Input(f"{root}/{key}", folder)
+
+
+def united(keys: Sequence[str]) -> list[str]:
+    """Keys in order, with one for all that a Zarr has.
+
+    >>> united(["a.zarr/0/zarr.json", "a.zarr/zarr.json", "b.png"])
+    ['a.zarr', 'b.png']
+    """
+    tops = {folder for folder, _, name in (key.rpartition("/") for key in keys) if folder and name in ZARR}
+
+    def top(key: str) -> str:
+        parts = key.split("/")
+        outer = ("/".join(parts[:count]) for count in range(1, len(parts)))
+        return next((folder for folder in outer if folder in tops), key)
+
+    return list(dict.fromkeys(map(top, keys)))
 
 
 def matches(name: str, pattern: str) -> bool:

@@ -151,13 +151,27 @@ def in_image(node: Node, options: ReadOptions) -> Found:
         raise corrupt("OME-Zarr", "its list of multiscales is empty")
     image = images[check_series(options.series, len(images))]
     if options.level >= len(image.levels) or options.level < 0:
-        last = len(image.levels) - 1
-        held = f"levels 0 to {last}" if last else "level 0 alone"
-        raise ConvError(f"has no level {options.level}; it holds {held}", "ambiguous")
+        raise ConvError(f"has no level {options.level}; it holds {levels_of(image)}", "ambiguous")
     array = needed(node.store, node.path + image.levels[options.level].path)
     if not array.is_array:
         raise corrupt("OME-Zarr", f"its level {options.level} is no array")
     return Found(array, node, image, options.level)
+
+
+def levels_of(image: Multiscale) -> str:
+    """The levels of an image, in words."""
+    last = len(image.levels) - 1
+    return f"levels 0 to {last}" if last else "level 0 alone"
+
+
+def held_by(store: Store) -> str:
+    """The levels of the image at the root of a store, and their paths; "" where none is told."""
+    try:
+        node = node_at(store, "")
+        images = multiscales_of(node.attributes) if node and not node.is_array else []
+    except ConvError:
+        return ""
+    return f"{levels_of(images[0])} ({listed(level.path for level in images[0].levels)})" if images else ""
 
 
 def needed(store: Store, path: str) -> Node:
