@@ -118,7 +118,7 @@ def test_a_scheduler_that_is_none_is_refused_before_any_work(run, folder):
 
 
 def test_a_killed_worker_costs_nothing(folder, tmp_path):
-    big = np.random.default_rng(1).integers(0, 255, (250, 250), np.uint8)
+    big = np.random.default_rng(1).integers(0, 255, (170, 170), np.uint8)
     for name in PICTURES:
         iio.imwrite(name, big)
     with dask_cluster(tmp_path) as cluster, start("conv2d", *BUSY, "--scheduler", cluster.address) as process:
@@ -159,7 +159,7 @@ def found(file):
 
 
 def test_a_stopped_batch_goes_on(folder, tmp_path):
-    big = np.random.default_rng(1).integers(0, 255, (250, 250), np.uint8)
+    big = np.random.default_rng(1).integers(0, 255, (170, 170), np.uint8)
     for name in PICTURES:
         iio.imwrite(name, big)
     begun = time.monotonic()
@@ -183,7 +183,7 @@ def test_files_of_a_store_are_read_and_written_by_workers(run, folder, s3, tmp_p
     assert 0 == convcli("conv2d", *PICTURES, *WORDS, "-q").returncode
     Path("list").write_text("".join(f"{bucket}/in/{name}\n" for name in PICTURES))
     words = ("conv2d", "--files-from", "list", *WORDS[:2], "-o", f"{bucket}/out/{{name}}")
-    with dask_cluster(tmp_path, 2, **s3.environment) as cluster:
+    with dask_cluster(tmp_path, 2, **s3.environment, CONVCLI_RETRIES="1") as cluster:
         more = ("--scheduler", cluster.address)
         assert 0 == run(*words, *more, "-q")[0]
         expected = pictures()

@@ -144,7 +144,7 @@ def test_an_object_that_exists_stays_unless_forced(store, bucket, tmp_path, run)
 def test_an_object_made_meanwhile_stays(s3, store, bucket, tmp_path):
     """The look beforehand finds nothing; the condition does."""
     put(store, "in.png", PICTURE, tmp_path)
-    s3.faults(silent=0.5)
+    s3.faults(silent=1)
     with start("conv2d", f"{bucket}/in.png", "-k", "box:3", "-o", f"{bucket}/out.png", "-q") as process:
         while [HEAD, "out.png"] not in [[method, path.split("/", 2)[-1]] for method, path, *_ in s3.requests()]:
             time.sleep(0.02)

@@ -221,7 +221,7 @@ def test_a_shard_is_damaged_where_it_is_cut_or_changed(tmp_path):
     for cut in (0, 3, 19, len(content) // 2, len(content) - 1):
         place.write_bytes(content[:cut])
         assert "corrupt" == refusal(tmp_path / "in.zarr").code
-    for at in range(len(content)):
+    for at in (*range(0, len(content) - 20, 5), *range(len(content) - 20, len(content))):
         changed = bytearray(content)
         changed[at] ^= 0x41
         place.write_bytes(changed)

@@ -84,7 +84,7 @@ COMMANDS = (
     ("dilate", "-k", "box:3", "--rates", "1,3"),
 )
 SETTINGS = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
 )
 
 

@@ -1,0 +1,98 @@
+"""What a forecast assumes, measured here: `python -m tests.bench.rates [URL]`, each the best of five.
+
+Packing and unpacking by one thread, what a task costs a worker and the scheduler, and, below a URL that may be written
+to, what a store gives one worker (`CONVCLI_STORE_RATE`). Needs the extras zarr and cluster.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from convcli.machine import processor
+from convcli.runs.cluster import cluster_at
+
+ROUNDS = 5
+SHAPE, SHARDS = (128, 512, 512), "64,256,256"
+SMALL = (64, 64, 64)
+TASKS = 10_000
+
+
+def main(*urls: str) -> None:
+    """Print the rates, with the machine."""
+    print(processor())
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        pixels = np.random.default_rng(4).poisson(300, SHAPE).astype(np.uint16)
+        np.save(folder / "in.npy", pixels)
+        np.save(folder / "small.npy", pixels[: SMALL[0], : SMALL[1], : SMALL[2]])
+        packed = chunked(folder / "in.npy", folder / "in.zarr", "--shards", SHARDS, "--chunks", "64,64,64")
+        size = sum(path.stat().st_size for path in (folder / "in.zarr").rglob("c/*/*/*"))
+        plain = filtered(folder / "in.zarr", folder / "out.zarr")
+        print(f"packed: {size / pixels.nbytes:.2f} of the bytes")
+        print(
+            f"packs {pixels.nbytes / packed['write'] / 1e6:.0f} MB/s, unpacks {pixels.nbytes / plain['read'] / 1e6:.0f}"
+        )
+        print(f"a task of a worker: {1e3 * of_task(folder):.1f} ms; of the scheduler: {1e3 * served():.2f} ms")
+        for url in urls:
+            store(folder, url.rstrip("/"), size, plain)
+
+
+def store(folder: Path, url: str, size: int, plain: dict[str, float]) -> None:
+    """Print what a store gives beyond the time that unpacking and packing take."""
+    target = f"{url}/convcli-rates.zarr"
+    written = filtered(folder / "in.zarr", target)
+    read = filtered(target, folder / "back.zarr")
+    up, down = written["write"] - plain["write"], read["read"] - plain["read"]
+    print(f"{url}: {size / down / 1e6:.0f} MB/s read, {size / up / 1e6:.0f} MB/s written, packed; {target} stays")
+
+
+def chunked(source: Path, target: Path, *more: str) -> dict[str, float]:
+    """Seconds by phase of an array that is made a Zarr."""
+    return filtered(source, target, "--axes", "ZYX", *more)
+
+
+def filtered(source: Path | str, target: Path | str, *more: str) -> dict[str, float]:
+    """The least seconds by phase of a command with one thread that changes no pixel."""
+    words = ("conv3d", source, "-k", "identity", "-o", target, "--threads", "1", *more)
+    runs = [told(*words)["time"] for _ in range(ROUNDS)]
+    return {phase: min(run[phase] for run in runs) for phase in runs[0]}
+
+
+def told(*words: object) -> dict[str, Any]:
+    """The report of a command."""
+    line = [sys.executable, "-m", "convcli", *map(str, words), "-f", "--json", "-q"]
+    report: dict[str, Any] = json.loads(subprocess.run(line, check=True, capture_output=True).stdout)
+    return report
+
+
+def of_task(folder: Path) -> float:
+    """Seconds that a worker has no part of a small box's work to show for."""
+    cuts = ("--axes", "ZYX", "--chunks", "4,4,4")
+    words = ("conv3d", folder / "small.npy", "-k", "identity", "-o", folder / "small.zarr", *cuts)
+    runs = [told(*words, "--scheduler", "local:1") for _ in range(2)]
+    return min(sum(run["time"][phase] for phase in ("read", "write")) / run["shards"]["boxes"] for run in runs)
+
+
+def served() -> float:
+    """Seconds of scheduler and client for a task, where two workers have nothing to do."""
+    with cluster_at("local:2") as cluster:
+        begun = perf_counter()
+        for _ in cluster.answers(nothing, None, range(TASKS)):
+            pass
+        return (perf_counter() - begun) / TASKS
+
+
+def nothing(_common: None, _task: int) -> None:
+    """What a task does."""
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
