@@ -6,7 +6,9 @@ import sys
 import threading
 import time
 
+import numpy as np
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from convcli.engine.workers import run_all
 
@@ -78,3 +80,37 @@ def test_a_fork_begins_without_helpers():
         timeout=60,
     )
     assert (ran.stdout, ran.stderr) == ("7\n", "")
+
+
+def blas_threads():
+    """By how many threads BLAS works now."""
+    return {each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"}
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_blas_has_one_thread_until_the_last_image_is_done(order, monkeypatch):
+    """Images that are computed at the same time, one of which ends before the other."""
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    with threadpool_limits(2, user_api="blas"):
+        if blas_threads() != {2}:
+            pytest.skip("a BLAS with threads of its own is missing")
+        both, leave, seen = threading.Barrier(3, timeout=30), [threading.Event(), threading.Event()], []
+
+        def image(number):
+            def work(_):
+                np.dot(np.ones((2, 2)), np.ones((2, 2)))
+                both.wait()
+                assert leave[number].wait(30)
+                seen.append(blas_threads())
+
+            run_all(work, [0], 1)
+
+        images = [threading.Thread(target=image, args=(number,)) for number in range(2)]
+        for each in images:
+            each.start()
+        both.wait()
+        for number in order:
+            leave[number].set()
+            images[number].join()
+        assert [{1}, {1}] == seen
+        assert blas_threads() == {2}

@@ -9,7 +9,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import cache
 from queue import SimpleQueue
 from typing import Any, Protocol, TypeVar
@@ -193,10 +193,38 @@ if sys.platform != "win32":
 
 def _one_blas_thread() -> AbstractContextManager[Any]:
     """Nothing where the environment already says so (the command line sets it before NumPy is loaded)."""
-    if os.environ.get("OPENBLAS_NUM_THREADS") == "1":
-        return nullcontext()
-    limits: AbstractContextManager[Any] = _libraries().limit(limits=1, user_api="blas")
-    return limits
+    return nullcontext() if os.environ.get("OPENBLAS_NUM_THREADS") == "1" else SINGLE
+
+
+class Single:
+    """BLAS kept to one thread while anybody is inside: the limit is the process's, and sums differ by it.
+
+    Whoever comes first sets it, whoever leaves last takes it back: images may be computed at the same time.
+    """
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Nobody is inside: of the threads that were, a fork has none."""
+        self._inside, self._lock, self._limit = 0, threading.Lock(), ExitStack()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._limit.enter_context(_libraries().limit(limits=1, user_api="blas"))
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._limit.close()
+
+
+SINGLE = Single()
+if sys.platform != "win32":
+    os.register_at_fork(after_in_child=SINGLE.forget)
 
 
 @cache
