@@ -63,9 +63,10 @@ def codec_of(name: object, config: object) -> Codec:
     """
     short = str(name).removeprefix("numcodecs.")
     if short not in CODECS:
-        known = ", ".join(sorted(CODECS))
+        known = f"{', '.join(sorted(CODECS))}; write it anew with one of them"
         raise ConvError(
-            f"is packed by the codec {short!r}, which is not known here; known are {known}", "codec-missing"
+            f"is packed by the codec {short!r}, which is not known here; known are {known}",
+            "codec-missing",
         )
     if not isinstance(config, Mapping):
         raise corrupt("Zarr", f"the settings of its codec {short} are no object")
