@@ -37,6 +37,7 @@ complete -c convcli -n '__convcli_command conv2d conv3d dilate' -l combine -r -f
 complete -c convcli -n '__convcli_command conv2d conv3d separable dilate' -l normalize -r -f -a 'none sum' -d 'none, or sum: divide the kernel by its sum'
 complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilate' -l flip -d 'Turn the kernel by 180 degrees: mathematical convolution'
 complete -c convcli -n '__convcli_command conv2d conv3d separable dilate' -l origin -r -f -d 'The tap on the pixel, counted from 0; default: the ...'
+complete -c convcli -n '__convcli_command conv2d conv3d upsample' -l layer -r -F -d 'A layer of a network in place of -k; it says stride, ...'
 complete -c convcli -n '__convcli_command conv2d conv3d separable dilate' -s s -l stride -r -f -d 'Step between outputs: 2, or 2,1 per axis'
 complete -c convcli -n '__convcli_command conv2d conv3d separable dilate' -s p -l padding -r -f -a 'same tf-same valid full' -d 'same, tf-same, valid, full; or pixels: 1, or 1,2 per ...'
 complete -c convcli -n '__convcli_command conv2d conv3d separable dilate' -s b -l border -r -f -a 'edge zero constant= reflect symmetric wrap nearest replicate clamp extend copy zeros black mirror reflect101 periodic circular tile' -d 'edge aaa|abcd|ddd, zero 000|abcd|000, constant=V ...'

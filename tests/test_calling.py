@@ -84,7 +84,7 @@ def test_help_is_left_to_the_parser(words):
 
 
 def test_a_value_that_must_be_given_is_missed_by_the_parser():
-    assert read_plainly("conv2d", ["in.png"]) is None
+    assert read_plainly("dilate", ["in.png"]) is None
 
 
 def test_what_may_be_given_again_is_kept_in_order():

@@ -375,3 +375,60 @@ def test_one_tensor_of_a_file_is_shown_as_any_kernel(tmp_path, capsys):
     assert [4, 3, 3, 2] == json.loads(run.output)["kernels"][0]["shape"]
     assert run("kernels", f"{path}:w", "-o", tmp_path / "w.npy") == (0, [])
     assert np.array_equal(BANK, np.load(tmp_path / "w.npy"))
+
+
+LAYER = {"strides": [2, 2], "pads": [1, 0, 2, 1]}
+
+
+def layered(folder, operator="Conv", inputs="x w b", bias=(1.0, -2.0, 3.0, 0.5), **attributes):
+    """A model of one layer, with `BANK` as its weights."""
+    tensors = [tensor("w", BANK.shape, raw=BANK.tobytes()), tensor("b", [len(bias)], raw=np.float32(bias).tobytes())]
+    return written(folder, "m.onnx", small([node(operator, inputs, "y", "/conv1/Conv", **attributes)], tensors))
+
+
+def test_a_layer_is_its_weights_and_what_the_node_says_and_its_bias(tmp_path, capsys):
+    path, run = layered(tmp_path, **LAYER), InProcess(capsys)
+    np.save(tmp_path / "x.npy", SEED.integers(0, 9, (3, 9, 8)).astype("float32"))
+    by_hand = ["-k", f"{path}:w", "-s", "2", "-p", "1:2,0:1", "-b", "zero"]
+    for words, output in ((["--layer", f"{path}:/conv1/Conv"], "a.npy"), (by_hand, "b.npy")):
+        assert run("conv2d", tmp_path / "x.npy", *words, "--axes", "CYX", "-q", "-o", tmp_path / output) == (0, [])
+    expected = np.load(tmp_path / "b.npy") + np.array([1.0, -2.0, 3.0, 0.5])[:, None, None]
+    assert np.array_equal(expected, np.load(tmp_path / "a.npy"))
+
+
+DECIDED = ("-s 3", "-s 1", "-k box:3", "-p 1", "-p same", "-b wrap", "-d 2", "-g 1", "--flip", "--linear")
+
+
+@pytest.mark.parametrize("words", DECIDED)
+def test_what_a_layer_says_itself_is_refused_beside_it(tmp_path, capsys, words):
+    path = layered(tmp_path)
+    code, lines = InProcess(capsys)("conv2d", "x.npy", "--layer", f"{path}:/conv1/Conv", *words.split(), "-o", "y.npy")
+    assert (2, 1) == (code, len(lines))
+    assert "--layer says that itself" in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("model", "name", "said"),
+    [
+        ({}, "/conv1/Konv", "did you mean '/conv1/Conv'?"),
+        ({"operator": "Relu"}, "/conv1/Conv", "is a Relu; a layer here is a Conv or a ConvTranspose"),
+        ({"operator": "ConvTranspose"}, "/conv1/Conv", "upsample takes it"),
+        ({"strides": [0, 1]}, "/conv1/Conv", "its strides are"),
+        ({"pads": [1, 1]}, "/conv1/Conv", "its pads are"),
+        ({"auto_pad": "SAME_LOWER"}, "/conv1/Conv", "pads by SAME_LOWER"),
+        ({"bias": (1.0, 2.0)}, "/conv1/Conv", "its bias has the shape (2,)"),
+        ({"inputs": "x v b"}, "/conv1/Conv", "its weights are computed by other nodes"),
+        ({"group": 3}, "/conv1/Conv", "4 filters in 3 groups"),
+    ],
+)
+def test_what_is_no_layer_is_refused_in_a_line(tmp_path, capsys, model, name, said):
+    code, lines = InProcess(capsys)("conv2d", "x.npy", "--layer", f"{layered(tmp_path, **model)}:{name}", "-o", "y.npy")
+    assert (2, 1) == (code, len(lines))
+    assert said in lines[0]
+
+
+@pytest.mark.parametrize("command", ["conv2d", "conv3d", "upsample"])
+def test_without_a_kernel_and_without_a_layer_both_are_named(capsys, command):
+    code, lines = InProcess(capsys)(command, "x.npy", "-o", "y.npy")
+    assert (2, 1) == (code, len(lines))
+    assert ", or --layer model.onnx:NODE" in lines[0]

@@ -4,7 +4,7 @@ from convcli.requests.options import (
     FileOptions,
     GeometryOptions,
     Inputs,
-    KernelOptions,
+    LayeredOptions,
     NumberOptions,
     ReportOptions,
     RunOptions,
@@ -13,7 +13,7 @@ from convcli.requests.options import (
 
 def conv2d(
     inputs: Inputs,
-    kernels: KernelOptions,
+    kernels: LayeredOptions,
     geometry: GeometryOptions,
     numbers: NumberOptions,
     files: FileOptions,
@@ -23,7 +23,8 @@ def conv2d(
     """Filter every plane of an image with 2-D kernels.
 
     One kernel acts on each channel alone; several (-k repeated) give a stack of results, or one with --combine; a
-    filter bank of shape (O, I/g, kh, kw) sums over channels, as a network layer does.
+    filter bank of shape (O, I/g, kh, kw) sums over channels, as a network layer does. --layer takes one from an ONNX
+    file as it is there: a node's weights and bias, stride, pads (zeros), dilation and groups.
 
     Examples:
         convcli conv2d photo.jpg -k sharpen -o out.jpg
@@ -33,11 +34,14 @@ def conv2d(
         convcli conv2d photo.jpg -k ".299 ^ .587 ^ .114" -t uint8 -o grey.png
         convcli conv2d *.jpg -k box:5 -o '{stem}-soft.png' --json
         cat photo.jpg | convcli conv2d - -k emboss -o - --format png > relief.png
+        convcli conv2d photo.jpg --layer model.onnx:/conv1/Conv -o maps.npy
         convcli conv2d photo.jpg -k gaussian:20 --explain
     """
+    from convcli.requests.layers import check_given
     from convcli.requests.run import build_batch, build_filter
     from convcli.runs.many import run_batch
 
+    check_given("conv2d", kernels.kernel, kernels.layer, inputs)
     asked = build_filter(2, kernels, geometry, numbers, run.tolerance)
     batch = build_batch(inputs, files, run, report, numbers, kernel=asked.name, command="conv2d")
     return run_batch(asked, batch)

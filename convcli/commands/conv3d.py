@@ -4,7 +4,7 @@ from convcli.requests.options import (
     FileOptions,
     GeometryOptions,
     Inputs,
-    KernelOptions,
+    LayeredOptions,
     NumberOptions,
     ReportOptions,
     RunOptions,
@@ -13,7 +13,7 @@ from convcli.requests.options import (
 
 def conv3d(
     inputs: Inputs,
-    kernels: KernelOptions,
+    kernels: LayeredOptions,
     geometry: GeometryOptions,
     numbers: NumberOptions,
     files: FileOptions,
@@ -34,9 +34,11 @@ def conv3d(
         convcli conv3d stack.tif -k "1 1 | 2 2 | 1 1" --normalize sum -o slices.tif
         convcli conv3d stack.tif -k ball:1,4,4 --verify --json -o ball.tif
     """
+    from convcli.requests.layers import check_given
     from convcli.requests.run import build_batch, build_filter
     from convcli.runs.many import run_batch
 
+    check_given("conv3d", kernels.kernel, kernels.layer, inputs)
     asked = build_filter(3, kernels, geometry, numbers, run.tolerance)
     batch = build_batch(inputs, files, run, report, numbers, kernel=asked.name, command="conv3d")
     return run_batch(asked, batch)

@@ -34,11 +34,14 @@ def upsample(
         convcli upsample photo.jpg -k "1 1 1; 1 1 1; 1 1 1" -p 1 --output-padding 1 -o a.png
         convcli upsample photo.jpg -k gaussian:1 --normalize overlap -o even.png
     """
+    from convcli.requests.layers import check_given
     from convcli.requests.run import build_batch
     from convcli.requests.transposed import build_resample, build_transpose
     from convcli.runs.many import run_batch
 
-    build = build_resample if laid.scale else build_transpose
+    check_given("upsample", laid.kernel, laid.layer, inputs)
+    build = build_resample if laid.scale and not laid.layer else build_transpose
     asked = build(laid, numbers, run.tolerance, explain=report.explain)
-    batch = build_batch(inputs, files, run, report, numbers, kernel=", ".join(laid.kernel), command="upsample")
+    name = ", ".join(laid.kernel) or laid.layer
+    batch = build_batch(inputs, files, run, report, numbers, kernel=name, command="upsample")
     return run_batch(asked, batch)

@@ -185,6 +185,7 @@ def fits(filter_: Filter, info: ImageInfo, plan: Plan) -> bool:
     """Whether images may go the short way at all."""
     numbers = filter_.numbers
     plain = numbers.range == "clip" and info.missing is None and not numbers.linear and filter_.combine == "stack"
+    plain = plain and not numbers.biases
     looks = numbers.nan == "preserve" and filter_.meets_unknown(info)  # at pixels that no tap may meet
     bare = numbers.alpha == "straight" and (numbers.scale, filter_.bias) == (1, 0)
     colours = not info.has_alpha or bare

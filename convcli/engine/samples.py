@@ -126,6 +126,11 @@ ROUGH = ("uint8", "int8", "float16", "float32")
 """Sample types that a rounding of float32 cannot take across a tie that counts, or that have it themselves."""
 
 
+def add_biases(results: Array, numbers: Numbers) -> None:
+    """Add to the results (samples, filters, *tile) of each filter what its layer adds, in place."""
+    results += np.array(numbers.biases, results.dtype).reshape(-1, *(1,) * (results.ndim - 2))
+
+
 def store(result: Array, target: Array, numbers: Numbers, bias: float, missing: float | None = None) -> Counts:
     """Scale, add the bias, round half to even, clip, and put a block of results into its place in the target."""
     if target.dtype.kind == "f" and (numbers.scale != 1 or bias):

@@ -17,6 +17,7 @@ from convcli.engine.job import Job, Variants
 from convcli.engine.samples import (
     ROUGH,
     Counts,
+    add_biases,
     combine,
     count_nan,
     full_scale,
@@ -346,6 +347,8 @@ def _store_colour(job: Job, results: Array, target: Array) -> Counts:
         plain = numbers.range != "rescale" and not numbers.linear and (bare or target.dtype.kind == "f")
         rough = target.dtype.name in ROUGH and plain  # else a change in one precision or the other would show
         results = combine(results, filter_.combine, filter_.numbers.offset / scale, rough=rough)
+    if filter_.numbers.biases:
+        add_biases(results, filter_.numbers)
     if filter_.numbers.linear:
         to_srgb(results)
         results *= scale

@@ -31,7 +31,7 @@ ROUNDED = 2**41
 def is_whole(filter_: Filter, info: ImageInfo) -> bool:
     """Whether results of whole pixels are whole by themselves: nothing but sums of whole products, and a whole bias."""
     numbers = filter_.numbers
-    plain = numbers.scale == 1 and numbers.range in ("clip", "abs") and not numbers.linear
+    plain = not numbers.biases and numbers.scale == 1 and numbers.range in ("clip", "abs") and not numbers.linear
     values = [filter_.bias, *(border.value for border in filter_.borders)]
     there = plain and filter_.combine == "stack" and not info.has_alpha and info.missing is None
     there = there and not (numbers.nan == "ignore" and filter_.kernel.empty)  # 0 / 0

@@ -43,6 +43,7 @@ class Numbers:
 
     Results that are missing get the value that marks these, if `marked`; else they are NaN.
     `offset` is the kernel's own, added to the result of each filter; scale and bias come after results are combined.
+    `biases` are a layer's own, one for each filter, added to its results before they are scaled.
     """
 
     dtype: str = "auto"
@@ -55,6 +56,7 @@ class Numbers:
     marked: bool = True
     alpha: str = "premultiply"
     linear: bool = False
+    biases: tuple[float, ...] = ()
 
 
 class Layout(NamedTuple):
@@ -269,6 +271,7 @@ class Filter:
         """True where results computed in a type are stored as they are: no range, colour or opacity to see to."""
         numbers = self.numbers
         plain = numbers.range == "clip" and numbers.scale == 1 and self.bias == 0 and info.missing is None
+        plain = plain and not numbers.biases
         colours = not numbers.linear and not (self.each and info.has_alpha) and self.combine == "stack"
         return plain and colours and self.output_dtype(info) == working
 

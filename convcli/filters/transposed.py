@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from convcli.errors import ConvError
 from convcli.filters.borders import Border
-from convcli.filters.filter import Correlation, Filter, Pads
+from convcli.filters.filter import Correlation, Filter, Numbers, Pads
 from convcli.filters.positions import Places
 from convcli.geometry.axis import tf_same_padding
 from convcli.geometry.phases import Phase, Piece, phases, pieces
@@ -124,9 +124,15 @@ class TransposedFilter(Filter):
             borders=tuple(map(_without_weight, self.borders)) if self.overlap else self.borders,
             groups=self.groups,
             approximation=self.approximation,
-            numbers=replace(self.numbers, nan="ignore") if self.overlap else self.numbers,
+            numbers=self._numbers(prod(len(piece.phases) for piece in each)),
             middles=tuple(product(*([piece.middle(phase) for phase in piece.phases] for piece in each))),
         )
+
+    def _numbers(self, phases: int) -> Numbers:
+        """Numbers for a part: `overlap` leaves unknown pixels out, and each phase of a filter has its bias."""
+        numbers = replace(self.numbers, nan="ignore") if self.overlap else self.numbers
+        biases = tuple(bias for bias in numbers.biases for _ in range(phases))
+        return replace(numbers, biases=biases) if biases else numbers
 
     def _bank(self, combined: list[tuple[Phase, ...]]) -> Kernel:
         """The taps of some phases as one bank: (O phases, I/g, *taps of a phase)."""

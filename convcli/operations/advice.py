@@ -71,7 +71,8 @@ def bias_for(before: ImageInfo, work: Work) -> str:
     (filter_,) = work.filters
     middle, most = UNSIGNED[work.after.dtype] // 2, UNSIGNED[before.dtype] - 1
     numbers, outside = filter_.numbers, [abs(border.value) for border in filter_.borders]
-    plain = numbers.range == "clip" and not (numbers.linear or numbers.offset or filter_.premultiplies(before))
+    plain = numbers.range == "clip" and not (numbers.linear or filter_.premultiplies(before))
+    plain = plain and not (numbers.offset or numbers.biases)
     if not plain or filter_.combine != "stack" or filter_.sums != {0.0} or max(outside) > most:
         return ""
     room = (middle - 1) / (filter_.kernel.absolute_sum() / 2 * most)

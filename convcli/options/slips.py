@@ -136,6 +136,10 @@ def no_such_command(name: str, words: Sequence[str], commands: Sequence[str] | M
     return UsageError(f"no such command; {hint}", where=name)
 
 
+LAYERED = ("conv2d", "conv3d", "upsample")
+"""Commands that take a layer of a network in place of a kernel."""
+
+
 def missing(command: str, option: str, words: Sequence[str]) -> UsageError:
     """The error for the kernel that must be given; it may stand among the words."""
     from convcli.kernels import parse_kernel
@@ -149,7 +153,8 @@ def missing(command: str, option: str, words: Sequence[str]) -> UsageError:
 
     given = [text for text in words if not os.path.lexists(text) and text != "-" and is_kernel(text)]
     example = "bilinear" if command == "upsample" else "gaussian:2"
-    hint = f"if it is {given[0]!r}: {option} {given[0]}" if given else f"such as {option} {example}"
+    layer = ", or --layer model.onnx:NODE" if command in LAYERED else ""
+    hint = f"if it is {given[0]!r}: {option} {given[0]}" if given else f"such as {option} {example}{layer}"
     return UsageError(f"the kernel is missing; {hint}", where=option)
 
 

@@ -43,6 +43,28 @@ Json = Annotated[bool, Option("--json", help="Print JSON on standard output.")]
 Csv = Annotated[bool, Option("--csv", help="Print comma-separated values.")]
 Markdown = Annotated[bool, Option("--markdown", help="Print a Markdown table.")]
 
+
+class Usual(str):
+    """A default that is told apart from the same word typed: --layer decides what nobody else has."""
+
+    __slots__ = ()
+
+
+class UsualCount(int):
+    """The same of a number."""
+
+    __slots__ = ()
+
+
+def is_typed(value: object) -> bool:
+    """True for what a user gave, be it the default itself.
+
+    >>> is_typed("same"), is_typed(Usual("same"))
+    (True, False)
+    """
+    return not isinstance(value, (Usual, UsualCount))
+
+
 Normalize = Annotated[
     str, Option(metavar="HOW", choices=("none", "sum"), help="none, or sum: divide the kernel by its sum.")
 ]
@@ -102,20 +124,23 @@ def compression_words() -> Iterable[str]:
     return COMPRESSIONS
 
 
+Kernels = Annotated[
+    list[str],
+    Option(
+        "-k",
+        "--kernel",
+        metavar="KERNEL",
+        words=kernel_words,
+        paths="file",
+        help='Name (gaussian:2), numbers ("0 -1 0; -1 5 -1; 0 -1 0") or file; may be repeated.',
+    ),
+]
+
+
 class KernelOptions(Options):
     """Which kernel, and how several are combined."""
 
-    kernel: Annotated[
-        list[str],
-        Option(
-            "-k",
-            "--kernel",
-            metavar="KERNEL",
-            words=kernel_words,
-            paths="file",
-            help='Name (gaussian:2), numbers ("0 -1 0; -1 5 -1; 0 -1 0") or file; may be repeated.',
-        ),
-    ]
+    kernel: Kernels
     combine: Annotated[
         str,
         Option(
@@ -130,12 +155,30 @@ class KernelOptions(Options):
     origin: Origin = ""
 
 
+Layer = Annotated[
+    str,
+    Option(
+        "--layer",
+        metavar="MODEL.onnx:NODE",
+        paths="file",
+        help="A layer of a network in place of -k; it says stride, pads, dilation, groups and bias, too.",
+    ),
+]
+
+
+class LayeredOptions(KernelOptions):
+    """Which kernel, and how several are combined."""
+
+    kernel: Kernels = []  # noqa: RUF012 -- not required beside --layer, and never written to
+    layer: Layer = ""
+
+
 class PlacementOptions(Options):
     """Where the kernel goes."""
 
     stride: Annotated[
         str, Option("-s", "--stride", metavar="N|[Z,]Y,X", help="Step between outputs: 2, or 2,1 per axis.")
-    ] = "1"
+    ] = Usual("1")
     padding: Annotated[
         str,
         Option(
@@ -145,7 +188,7 @@ class PlacementOptions(Options):
             words=padding_words,
             help="same, tf-same, valid, full; or pixels: 1, or 1,2 per axis, or 0:1,0:1.",
         ),
-    ] = "same"
+    ] = Usual("same")
     border: Annotated[
         str,
         Option(
@@ -161,20 +204,20 @@ class PlacementOptions(Options):
 class DilatedOptions(PlacementOptions):
     """Where the kernel goes."""
 
-    dilation: Dilation = "1"
+    dilation: Dilation = Usual("1")
 
 
 class GroupedOptions(PlacementOptions):
     """Where the kernel goes."""
 
-    groups: Groups = 1
+    groups: Groups = UsualCount(1)
 
 
 class GeometryOptions(PlacementOptions):
     """Where the kernel goes."""
 
-    dilation: Dilation = "1"
-    groups: Groups = 1
+    dilation: Dilation = Usual("1")
+    groups: Groups = UsualCount(1)
 
 
 class SampleOptions(Options):

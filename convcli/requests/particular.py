@@ -8,9 +8,12 @@ from convcli.requests.options import (
     Dilation,
     Flip,
     Groups,
+    Layer,
     Normalize,
     Origin,
     Three,
+    Usual,
+    UsualCount,
     border_words,
     kernel_words,
     padding_words,
@@ -31,7 +34,8 @@ class TransposedOptions(Options):
             help="nearest, bilinear, bicubic, lanczos (at the stride); or any other name, numbers, or file, "
             "a filter bank as (I, O/g, kh, kw).",
         ),
-    ]
+    ] = []  # noqa: RUF012 -- not required beside --layer, and never written to
+    layer: Layer = ""
     scale: Annotated[
         str,
         Option(metavar="X|[Z,]Y,X", help="Enlarge by this factor (2, 1.5, 4/3, or 2,1 per axis), not by a stride."),
@@ -62,8 +66,8 @@ class TransposedOptions(Options):
     output_size: Annotated[
         str, Option(metavar="N|[Z,]Y,X", help="The size wanted; the output padding follows from it.")
     ] = ""
-    dilation: Dilation = "1"
-    groups: Groups = 1
+    dilation: Dilation = Usual("1")
+    groups: Groups = UsualCount(1)
     border: Annotated[
         str,
         Option(

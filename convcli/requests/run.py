@@ -15,10 +15,12 @@ from convcli.kernels.parameters import read_lengths
 from convcli.numerals import MOST, UNKNOWN, decimal, is_whole, per_axis, whole
 from convcli.operations.filter import Correlate
 from convcli.operations.operation import Limits
+from convcli.requests.layers import build_layer
 from convcli.requests.options import (
     FileOptions,
     GeometryOptions,
     KernelOptions,
+    LayeredOptions,
     NumberOptions,
     ReportOptions,
     RunOptions,
@@ -52,6 +54,8 @@ def build_filter(
     ndim: int, kernels: KernelOptions, geometry: GeometryOptions, numbers: NumberOptions, approximation: float = 0.0
 ) -> Correlate:
     """The filter that the options ask for; what does not depend on images is checked."""
+    if isinstance(kernels, LayeredOptions) and kernels.layer:
+        return build_layer(ndim, kernels, geometry, build_numbers(numbers, numbers.scale), approximation)
     kernel = build_kernel(ndim, kernels.kernel, kernels)
     padding = parse_padding(geometry.padding, ndim)
     border = geometry.border or default_border(padding)

@@ -14,6 +14,7 @@ from convcli.kernels.resampling import CURVES
 from convcli.numerals import per_axis
 from convcli.operations.resampled import Resample
 from convcli.operations.transposed import Transpose
+from convcli.requests.layers import build_laid_layer
 from convcli.requests.options import SampleOptions
 from convcli.requests.pair import axes_of
 from convcli.requests.particular import TransposedOptions
@@ -28,6 +29,8 @@ def build_transpose(
     laid: TransposedOptions, samples: SampleOptions, approximation: float = 0.0, *, explain: bool = False
 ) -> Transpose:
     """The transposed convolution that the options ask for; what does not depend on images is checked."""
+    if laid.layer:
+        return build_laid_layer(laid, build_numbers(samples), approximation, explain=explain)
     check_combinations(laid, samples)
     text, ndim = only_kernel(laid), axes_of(laid.kernel, three=laid.three)
     stride, padding, overlap = strides(laid, ndim), laid.padding or "same", laid.normalize == "overlap"

@@ -12,7 +12,7 @@ import numpy as np
 
 from convcli import native
 from convcli.engine.job import Job, Variants
-from convcli.engine.samples import Counts, store
+from convcli.engine.samples import Counts, add_biases, store
 from convcli.engine.slabs import Slab, Span, Stage, Task, Tile
 from convcli.engine.stages.filter import FilterStage
 from convcli.engine.tiles import store_tile
@@ -85,8 +85,11 @@ class Work(NamedTuple):
     def zeros(self, count: int, results: Array) -> Counts:
         """What becomes of so many results that are zeros in colours."""
         filter_, after = self.job.filter, self.job.setup.after
-        zero = store(np.zeros((1, 1)), np.empty((1, 1), results.dtype), filter_.numbers, filter_.bias, after.missing)
-        colours = count * (len(results) - after.has_alpha)
+        zeros = np.zeros((1, max(1, len(filter_.numbers.biases))))
+        if filter_.numbers.biases:
+            add_biases(zeros, filter_.numbers)
+        colours = count // zeros.size * (len(results) - after.has_alpha)
+        zero = store(zeros, np.empty(zeros.shape, results.dtype), filter_.numbers, filter_.bias, after.missing)
         return Counts(0, *(colours * each for each in (zero.below, zero.above, zero.nan, zero.mistaken)))
 
     def check(self, points: Iterable[Task]) -> None:
