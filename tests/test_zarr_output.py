@@ -15,6 +15,7 @@ from scipy import ndimage
 import convcli
 import zarrs
 from command import InProcess
+from convcli import native
 from convcli.cli import run as command_line
 from convcli.errors import ConvError
 from convcli.formats import read
@@ -464,6 +465,7 @@ def test_a_volume_of_any_size_takes_the_memory_of_a_few_shards(tmp_path):
     assert peaks[0] + 48 > peaks[1], peaks  # of 64 MB and of 512 MB
 
 
+@pytest.mark.skipif(not native.AVAILABLE, reason="needs the native extension: else no tile is cut for memory")
 def test_the_peak_is_what_is_allowed_and_what_python_takes(tmp_path):
     """With numbers that hardly pack, boxes of several sizes, and levels."""
     path = zarrs.array(tmp_path / "in.zarr", numbers((192, 384, 384)), chunks=(32, 64, 64), names="zyx")
