@@ -9,7 +9,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from queue import SimpleQueue
 from typing import Any, Protocol, TypeVar
@@ -200,6 +200,8 @@ class Single:
     """BLAS kept to one thread while anybody is inside: the limit is the process's, and sums differ by it.
 
     Whoever comes first sets it, whoever leaves last takes it back: images may be computed at the same time.
+    threadpoolctl (3.8) lets one thread alone set limits as long as it lives, so that one that ends at once does it; or
+    the caller, where it was the first that did.
     """
 
     def __init__(self) -> None:
@@ -207,19 +209,38 @@ class Single:
 
     def forget(self) -> None:
         """Nobody is inside: of the threads that were, a fork has none."""
-        self._inside, self._lock, self._limit = 0, threading.Lock(), ExitStack()
+        self._inside, self._lock, self._undo = 0, threading.Lock(), list[Callable[[], object]]()
 
     def __enter__(self) -> None:
         with self._lock:
             if not self._inside:
-                self._limit.enter_context(_libraries().limit(limits=1, user_api="blas"))
+                self._limit(_apart)
+                if any(each["num_threads"] > 1 for each in _libraries().info() if each["user_api"] == "blas"):
+                    self._limit(_here)
             self._inside += 1
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
             self._inside -= 1
-            if not self._inside:
-                self._limit.close()
+            while not self._inside and self._undo:
+                self._undo.pop()()
+
+    def _limit(self, call: Callable[[Callable[[], object]], object]) -> None:
+        limits: list[Any] = []
+        call(lambda: limits.append(_libraries().limit(limits=1, user_api="blas")))
+        self._undo.append(lambda: call(limits[0].restore_original_limits))
+
+
+def _here(function: Callable[[], object]) -> None:
+    """Call a function in this thread."""
+    function()
+
+
+def _apart(function: Callable[[], object]) -> None:
+    """Call a function in a thread of its own, which has ended then."""
+    thread = threading.Thread(target=function)
+    thread.start()
+    thread.join()
 
 
 SINGLE = Single()
