@@ -13,7 +13,8 @@ from convcli.networks.readers.toml import Design, looks_like_toml, read_design
 from convcli.networks.rules import Rules, Settings
 from convcli.networks.trace import trace
 
-NETWORKS = sorted((Path(__file__).parent.parent / "samples" / "networks").iterdir())
+SAMPLES = sorted((Path(__file__).parent.parent / "samples" / "networks").iterdir())
+NETWORKS = [path for path in SAMPLES if path.suffix != ".onnx"]
 
 
 def text_design(text: str) -> Design:
