@@ -35,7 +35,7 @@ JOBS = {
     "image": ("conv2d", "a.npy", "-k", "gaussian:9", "-m", "fft", "--precision", "double", "-o", "out.tif"),
     "picture": ("conv2d", "a.png", "-k", "box:3", "-o", "out.jpg"),
     "table": ("kernels", "gaussian:2"),
-    "parser": ("conv2d", "a.npy", "-o", "out.npy"),  # without -k, which the parser misses
+    "parser": ("dilate", "a.npy", "-o", "out.npy"),  # without -k, which the parser misses
     "refusal": ("conv2d", "a.npy", "-k", "box:3", "-o", "out.xyz"),
 }
 MODULES = [
