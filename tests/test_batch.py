@@ -549,6 +549,26 @@ def test_a_journal_may_lie_elsewhere_and_several_runs_share_it(run, folder):
     check_resumed(run, (*PICTURES, *IDENTITY, "-o", "out/", "--journal", "j"), 8, 0)
 
 
+def test_a_journal_of_another_command_finishes_nothing(run, folder):
+    """One file may be the journal of several commands: what one of them has made is not what another would make."""
+    words = ("conv2d", *PICTURES, "-o", "out/", "--journal", "j")
+    assert 0 == run(*words, *IDENTITY)[0]
+    made = {name: (folder / "out" / name).read_bytes() for name in PICTURES}
+    code, _ = run(*words, "-k", "box:3", "--resume")
+    assert code != 0
+    assert 0 == run(*words, "-k", "box:3", "--resume", "--force")[0]
+    assert all((folder / "out" / name).read_bytes() != made[name] for name in PICTURES[1:])
+    check_resumed(run, (*PICTURES, *IDENTITY, "-o", "out/", "--journal", "j", "--force"), 0, 8)
+    assert made == {name: (folder / "out" / name).read_bytes() for name in PICTURES}
+
+
+def test_a_batch_that_was_refused_what_is_there_does_not_forget_who_made_it(run, folder):
+    words = (*PICTURES, *IDENTITY, "-o", "out/")
+    assert 0 == run("conv2d", *words)[0]
+    assert 1 == run("conv2d", *words)[0]
+    check_resumed(run, words, 8, 0)
+
+
 def test_a_journal_that_is_asked_for_is_kept_of_one_input_too(run, folder):
     words = ("conv2d", "0.png", *IDENTITY, "-o", "out/", "--journal", "j")
     assert (0, True) == (run(*words)[0], Path("j").exists())

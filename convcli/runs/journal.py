@@ -2,7 +2,8 @@
 
 A journal has one line of JSON for every file that a run is going to treat, written before any work, and one for every
 file that is done. Lines are only ever appended, so that several runs with the same options, as xargs starts them, can
-share one. It lies in the user's state folder, under a name made from all options that the results depend on.
+share one. It lies in the user's state folder, under a name made from all options that the results depend on; each line
+says which these are, since a journal that a user names may be one for several commands.
 """
 
 from __future__ import annotations
@@ -64,10 +65,11 @@ class Entry:
 
 @record(frozen=False)
 class Journal:
-    """A journal open for appending, and what it said when it was opened."""
+    """A journal open for appending, and what it said of runs with the same `options` when it was opened."""
 
     path: Path
     descriptor: int
+    options: str
     entries: Mapping[str, Entry] = field(default_factory=dict)
 
     def is_finished(self, source: str, output: str, there: States) -> bool:
@@ -79,8 +81,8 @@ class Journal:
         """Say which outputs will be made of which inputs. This is on the disk when it returns."""
         lines = []
         for source, output in pairs:
-            known = {"input": place(source), "source": there[source], "output": place(output), "before": there[output]}
-            lines.append(json.dumps(known) + "\n")
+            states = {"source": there[source], "output": place(output), "before": there[output]}
+            lines.append(self._line(source, states))
         try:
             self._append("".join(lines))
             os.fsync(self.descriptor)
@@ -90,11 +92,14 @@ class Journal:
     def done(self, source: str, output: str) -> None:
         """Say that an output is there. What is done stays done where this cannot be written."""
         with suppress(OSError):
-            self._append(json.dumps({"input": place(source), "after": state(output)}) + "\n")
+            self._append(self._line(source, {"after": state(output)}))
 
     def close(self) -> None:
         """No more is written."""
         os.close(self.descriptor)
+
+    def _line(self, source: str, said: Mapping[str, Any]) -> str:
+        return json.dumps({"input": place(source), "options": self.options, **said}) + "\n"
 
     def _append(self, lines: str) -> None:
         data = memoryview(lines.encode())
@@ -102,20 +107,20 @@ class Journal:
             data = data[os.write(self.descriptor, data) :]
 
 
-def open_journal(path: Path, *, resume: bool) -> Journal:
-    """The journal at a path, made if there is none; what it says is read only to go on after it."""
+def open_journal(path: Path, options: str, *, resume: bool) -> Journal:
+    """The journal at a path of runs with such options, made if there is none; it is read only to go on after it."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         check_journal(descriptor, str(path))
         with os.fdopen(os.dup(descriptor), "rb") as stream:
-            entries = parsed(stream) if resume else {}
+            entries = parsed(stream, options) if resume else {}
         if not resume and os.fstat(descriptor).st_size > LARGEST:
             os.truncate(descriptor, 0)
         os.write(descriptor, b"\n" if os.fstat(descriptor).st_size else FIRST)  # what a crash cut short stays alone
     except OSError as error:
         raise told(error, str(path)) from error
-    return Journal(path, descriptor, entries)
+    return Journal(path, descriptor, options, entries)
 
 
 def check_journal(descriptor: int, name: str) -> None:
@@ -127,18 +132,24 @@ def check_journal(descriptor: int, name: str) -> None:
         raise ConvError("exists already and is no journal; name another file", "exists", where=name)
 
 
-def parsed(lines: Iterable[bytes]) -> dict[str, Entry]:
-    """The last that a journal says of each input; lines that are no such thing are passed over."""
+def parsed(lines: Iterable[bytes], options: str) -> dict[str, Entry]:
+    """The last that a journal says of each input with such options; lines that are no such thing are passed over.
+
+    An output that is planned again, as by a run that then refuses to replace it, is still what was made of its input.
+    """
     entries: dict[str, Entry] = {}
     for line in lines:
         try:
             said = json.loads(line)
-            name = said["input"]
-            if "after" in said:
+            name, own = said["input"], said["options"] == options
+            if own and "after" in said:
                 old = entries[name]
                 entries[name] = Entry(old.output, old.source, old.before, known(said["after"]))
-            else:
-                entries[name] = Entry(said["output"], known(said["source"]), known(said["before"]))
+            elif own:
+                new = Entry(said["output"], known(said["source"]), known(said["before"]))
+                old = entries.get(name, new)
+                again = (old.output, old.source, old.after) == (new.output, new.source, new.before)
+                entries[name] = old if again else new
         except (ValueError, KeyError, TypeError):
             continue
     return entries
@@ -192,12 +203,12 @@ def place(name: str) -> str:
     return url_of(name) if is_remote(name) else os.path.abspath(name)  # noqa: PTH100 -- links stay
 
 
-def journal_path(options: Any) -> Path:
+def journal_path(options: str) -> Path:
     """Where the journal of runs with such options lies."""
     folder = user_folder(*STATE)
     if folder is None:
         raise ConvError("no home folder is known; name a file with --journal", "not-found")
-    return Path(folder, "convcli", f"{fingerprint(options)}.jsonl")
+    return Path(folder, "convcli", f"{options}.jsonl")
 
 
 def fingerprint(value: Any) -> str:

@@ -328,12 +328,14 @@ def check_shared(batch: Batch) -> None:
 
 def journaled(run: Run) -> Run:
     """The run with a journal, in which stands what it will do. One that nobody asked for may fail."""
-    from convcli.runs.journal import open_journal, states
+    from convcli.runs.journal import fingerprint, journal_path, open_journal, states
 
     batch = run.batch
     pairs = list(zip(batch.names, run.targets, strict=True))
     try:
-        journal = open_journal(_journal_path(run), resume=bool(batch.resume))
+        options = fingerprint((__version__, _options(run)))
+        path = local_path(batch.journal) if batch.journal else journal_path(options)
+        journal = open_journal(path, options, resume=bool(batch.resume))
         there = states([*batch.names, *run.targets])
         finished = {i for i, pair in enumerate(pairs) if batch.resume and journal.is_finished(*pair, there)}
         journal.plan((pair for i, pair in enumerate(pairs) if i not in finished), there)
@@ -347,13 +349,10 @@ def journaled(run: Run) -> Run:
     return replace(run, journal=journal, finished=finished, absent=absent)
 
 
-def _journal_path(run: Run) -> Path:
-    """Where the journal lies: as told, or by what the outputs depend on."""
-    from convcli.runs.journal import journal_path
-
+def _options(run: Run) -> tuple[object, ...]:
+    """What outputs depend on, beside their inputs."""
     settings = run.settings
-    options = (run.operation, settings.format, settings.reading, settings.writing, settings.limits.method)
-    return local_path(run.batch.journal) if run.batch.journal else journal_path((__version__, options))
+    return run.operation, settings.format, settings.reading, settings.writing, settings.limits.method
 
 
 def affordable_jobs(batch: Batch) -> int:
