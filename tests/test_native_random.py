@@ -163,7 +163,7 @@ ENTRIES = {
     "from_components": transformed_back(),
     "Spectrum": by_spectrum(),
 }
-OF_ONE_RESULT = {"deflate", "walk", "team_of", "rounding", "total", "deflate_bound"}
+OF_ONE_RESULT = {"deflate", "walk", "team_of", "rounding", "total", "deflate_bound", "level"}
 """What takes no target; tried below or without arrays."""
 entries = pytest.mark.parametrize("name", ENTRIES)
 
