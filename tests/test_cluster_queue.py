@@ -87,7 +87,7 @@ def test_a_lost_worker_costs_nothing_and_is_told(tmp_path, monkeypatch):
         found += answers
         assert list(range(100)) == sorted(task for task, _, _ in found)
         wait_until(lambda: cluster.lost, "the loss is seen")
-        assert ", 1 workers, 1 lost" == cluster.words
+        assert ", 1 worker, 1 lost" == cluster.words
         with dask_worker(dask.address, tmp_path):
             wait_until(lambda: cluster.threads == 2, "a new worker is there")
             assert 2 == len({worker for _, _, worker in cluster.answers(pause, 0.02, range(50))})
