@@ -526,20 +526,6 @@ def test_a_comparison_says_whose_costs_are_not_all_known(tmp_path, capsys) -> No
     assert json.loads(capsys.readouterr().out)["at_least"]
 
 
-def test_a_1x1_convolution_keeps_what_windows_see(document) -> None:
-    """As in MobileViT: 2x2 patches unfolded to a dimension of their own, then convolved by 1x1."""
-    nodes = [
-        node("Conv", "x w", "a", pads=[1] * 4),
-        node("Reshape", "a six", "b"),
-        node("Transpose", "b", "c", perm=[0, 1, 3, 5, 2, 4]),
-        node("Reshape", "c four", "d"),
-        node("Conv", "d k", "y"),
-    ]
-    given = [tensor("w", [3, 3, 3, 3]), tensor("k", [3, 3, 1, 1])]
-    given += [integers("six", [1, 3, 4, 2, 4, 2]), integers("four", [1, 3, 4, 16])]
-    assert [[3, 3], [3, 3]] == document(small(nodes, given))["total"]["receptive_field"]
-
-
 def test_a_bias_made_of_one_constant_is_no_parameter(document, asked) -> None:
     """As PyTorch's newer exporter writes a convolution without bias, before it optimizes."""
     zero = tensor("", [], 1, struct.pack("<f", 0))

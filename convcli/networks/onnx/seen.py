@@ -93,22 +93,13 @@ def everywhere(axis: AxisSeen, interval: Interval | None) -> Field:
 
 def slid(axis: AxisSeen, dim: int, size: int, rule: Axis) -> AxisSeen:
     """The axis behind a window, or another rule, along a dimension of that size."""
-    if not any(factor.dim == dim for factor in axis.factors) or changes_nothing(rule):
+    if not any(factor.dim == dim for factor in axis.factors):
         return axis
     axis = spread_out(axis, dim, size)
     if axis.factors != (Factor(dim, 1, size, 1),) or axis.field is None:
         return axis.unknown
     field = seen_through(axis.field, rule)
     return AxisSeen(field, rule.output, (Factor(dim, 1, rule.output, 1),), axis.image)
-
-
-def changes_nothing(rule: Axis) -> bool:
-    """True for a window of one place that moves by one, as in a 1x1 convolution.
-
-    >>> changes_nothing(Geometry(8, 1)), changes_nothing(Geometry(8, 1, 2))
-    (True, False)
-    """
-    return isinstance(rule, Geometry) and rule == Geometry(rule.size, 1)
 
 
 def spread_out(axis: AxisSeen, dim: int, size: int) -> AxisSeen:
