@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 MOST_FILTERS = 4096
 TOGETHER = 4
 """Rows, or filters that read the same, of a block of the compiled loops."""
-LONG = 32
-"""Taps in a row from which the compiled loops add them up by blocks that depend on the row's length."""
 
 
 def rounding(problem: Problem) -> float:
@@ -61,15 +59,7 @@ def fixed(problem: Problem) -> bool:
 
 def grain(problem: Problem, axis: int = 0) -> int:
     """Blocks of rows that share what they read: wherever an image is cut between such, its results are the same."""
-    if axis == len(problem.axes) - 1 and is_long_row(problem, axis):
-        return problem.output[axis]
     return TOGETHER * (problem.dilation[axis] if axis == len(problem.axes) - 2 else 1)
-
-
-def is_long_row(problem: Problem, axis: int) -> bool:
-    """Whether float32 sums along a row depend on where it begins and ends: of many taps, for several rows at once."""
-    kernel = problem.kernel
-    return problem.itemsize == 4 and axis > 0 and kernel[axis] >= LONG and kernel[axis - 1] == 1
 
 
 def workspace(problem: Problem, tile: tuple[int, ...]) -> int:

@@ -101,13 +101,6 @@ def fixed(problem: Problem) -> bool:
 def grain(problem: Problem, axis: int = 0) -> int:
     """Outputs along an axis that share what they read: cut between such, results are the same."""
     along = problem.axes[axis]
-    if (
-        compiled(problem)
-        and problem.itemsize == 4
-        and 0 < axis == len(problem.axes) - 1
-        and along.kernel >= direct.LONG
-    ):
-        return along.output
     return (direct.TOGETHER if compiled(problem) else band_rows(along.kernel)) * along.dilation
 
 

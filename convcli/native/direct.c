@@ -514,10 +514,11 @@ static struct recipe *find_recipes(enum shape shape, ptrdiff_t count, const stru
     ptrdiff_t total = count_taps(taps), tall = SHAPE[shape].rows * SHAPE[shape].filters;
     struct recipe *recipes = room(memory, count, sizeof *recipes);
     struct recipe first = {.scale = 1};
-    first.taps = room(memory, count * total * tall, sizeof *first.taps);
+    ptrdiff_t values = total * tall * (shape == ROWS && taps->high == 1 ? 2 : 1); /* sideways up to twice as many */
+    first.taps = room(memory, count * values, sizeof *first.taps);
     first.reads = room(memory, total * 2 * SHAPE[shape].rows, sizeof *first.reads);
-    first.runs = room(memory, taps->planes * TALLEST + total / BURST + 2, sizeof *first.runs);
-    for (ptrdiff_t i = 0; !memory->failed && i < count; i++, first.taps += total * tall)
+    first.runs = room(memory, taps->planes * (TALLEST + 1) + ABREAST * (total / BURST + 1) + 2, sizeof *first.runs);
+    for (ptrdiff_t i = 0; !memory->failed && i < count; i++, first.taps += values)
         recipes[i] = first;
     return recipes;
 }

@@ -24,18 +24,16 @@ _Pragma("GCC unroll 4")
     }
 }
 
-/* The same along the rows: in each the first `shared` vectors of sums read the same pixels, with taps of their own. */
+/* The same along the rows: in each the vectors of sums `from` one on `to` before another read the same pixels, with taps of
+ * their own. */
 static INLINE TARGET void NAME(add_sideways)(vector *sums, const char *const *reads, ptrdiff_t at, const float *taps,
-                                             const struct run *run, int shared, int tall, int wide)
+                                             const struct run *run, int from, int to, int tall, int wide)
 {
-    for (ptrdiff_t i = 0; i < run->taps; i++, reads += shared == wide ? tall : 2 * tall, taps += tall)
+    for (ptrdiff_t i = 0; i < run->taps; i++, reads += tall, taps += tall)
         for (int t = 0; t < tall; t++) {
             vector pixels = *(const loose *)(reads[t] + at);
-            for (int v = 0; v < wide; v++) {
-                if (v == shared)
-                    pixels = *(const loose *)(reads[tall + t] + at);
+            for (int v = from; v < to; v++)
                 sums[t * wide + v] += taps[v] * pixels;
-            }
         }
 }
 
@@ -44,9 +42,13 @@ static INLINE TARGET void NAME(add_sideways)(vector *sums, const char *const *re
 static INLINE TARGET void NAME(block)(const struct recipe *recipe, const char *const *reads, char *const *out,
                                       ptrdiff_t at, vector *unusual, int tall, int wide)
 {
-#define CASE(sharing, add, shared) \
-    case sharing: \
-        NAME(add)(sums, reads, at, taps, run, shared, tall, wide); \
+#define CASE(shared) \
+    case shared: \
+        NAME(add_run)(sums, reads, at, taps, run, shared, tall, wide); \
+        break;
+#define SIDE(from, to) \
+    case BETWEEN(from, to): \
+        NAME(add_sideways)(sums, reads, at, taps, run, from, to, tall, wide); \
         break;
     vector sums[TALLEST * WIDEST], total[TALLEST * WIDEST], all = {0};
     const float *taps = recipe->taps;
@@ -57,18 +59,19 @@ static INLINE TARGET void NAME(block)(const struct recipe *recipe, const char *c
             NAME(add_run)(sums, reads, at, taps, run, tall, tall, wide);
         else
             switch (run->sharing) {
-                CASE(0, add_run, 0) CASE(1, add_run, 1) CASE(2, add_run, 2) CASE(3, add_run, 3) CASE(4, add_run, 4)
-                CASE(SIDEWAYS + 1, add_sideways, 1) CASE(SIDEWAYS + 2, add_sideways, 2)
-                CASE(SIDEWAYS + 3, add_sideways, 3)
+                CASE(0) CASE(1) CASE(2) CASE(3) CASE(4)
+                SIDE(0, 1) SIDE(0, 2) SIDE(0, 3) SIDE(1, 3) SIDE(2, 3)
             }
         reads += run->taps * run->reads;
         taps += run->taps * tall;
-        if (run->burst == ENDS_LATER)
+        if (run->later)
             for (int i = 0; i < tall * wide; i++)
-                sums[i] += total[i];
-        if (run->burst)
+                if (run->later >> i % wide & 1)
+                    sums[i] += total[i];
+        if (run->first | run->later)
             for (int i = 0; i < tall * wide; i++)
-                total[i] = sums[i], sums[i] = (vector){0};
+                if ((run->first | run->later) >> i % wide & 1)
+                    total[i] = sums[i], sums[i] = (vector){0};
     }
     if (recipe->several)
         for (int i = 0; i < tall * wide; i++)
@@ -82,6 +85,7 @@ static INLINE TARGET void NAME(block)(const struct recipe *recipe, const char *c
             *(loose *)(out[t] + at + v * apart) = value;
         }
     *unusual += all - all; /* 0, or NaN for ever after an infinity, a NaN or an overflow */
+#undef SIDE
 #undef CASE
 }
 

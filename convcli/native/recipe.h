@@ -31,13 +31,17 @@ struct read {
 };
 
 /* Successive taps whose outputs share pixels alike. `sharing` is the number of rows of a block that read one place, while
- * the others read another; 0: each row reads its own. More than SIDEWAYS: so many vectors of each row read one place. */
+ * the others read another; 0: each row reads its own. BETWEEN some: the vectors of each row that read one place. Behind it
+ * the first burst ends in some vectors of each row, in others a later one: bits, by their place. */
 struct run {
     ptrdiff_t taps, reads; /* `reads` of each tap */
     int sharing;
-    enum { GOES_ON, ENDS_FIRST, ENDS_LATER } burst;
+    unsigned first, later;
 };
 enum { SIDEWAYS = 8 };
+
+/* The vectors of a row from one on to before another. */
+#define BETWEEN(from, to) (SIDEWAYS + (from) * (ABREAST + 1) + (to))
 
 /* A sum of products for a block of one or of four rows, in the order in which the loops take it. A long sum is cut into
  * bursts that are summed first: float32 loses less. */
@@ -60,18 +64,24 @@ struct pen {
     int several;              /* bursts */
 };
 
-static void begin_tap(struct pen *pen, ptrdiff_t sharing, ptrdiff_t reads)
+/* Begin a tap before which bursts end in some vectors. */
+static void begin_place(struct pen *pen, ptrdiff_t sharing, ptrdiff_t reads, unsigned first, unsigned later)
 {
-    int ends = pen->pending == pen->burst;
-    if (pen->run->taps && (pen->run->sharing != sharing || ends)) {
-        pen->run->burst = !ends ? GOES_ON : pen->several ? ENDS_LATER : ENDS_FIRST;
-        pen->several |= ends;
-        pen->pending = ends ? 0 : pen->pending;
+    if (pen->run->taps && (pen->run->sharing != sharing || first || later)) {
+        pen->run->first = first, pen->run->later = later;
+        pen->several |= first || later;
         pen->run++;
     }
-    *pen->run = (struct run){pen->run->taps + 1, reads, (int)sharing, GOES_ON};
+    *pen->run = (struct run){pen->run->taps + 1, reads, (int)sharing, 0, 0};
     pen->run[1].taps = 0;
-    pen->pending++;
+}
+
+/* The same where all outputs have had as many taps. */
+static void begin_tap(struct pen *pen, ptrdiff_t sharing, ptrdiff_t reads)
+{
+    int ends = pen->pending == pen->burst, several = pen->several;
+    begin_place(pen, sharing, reads, ends && !several ? ~0u : 0, ends && several ? ~0u : 0);
+    pen->pending = ends ? 1 : pen->pending + 1;
 }
 
 /* Output row t reads with kernel row i the input row i + t. Taken in the order k, k - 1, ... (after 0 the last), the
@@ -92,16 +102,24 @@ static void write_rows(struct pen *pen, struct taps taps, ptrdiff_t row, const p
 }
 
 /* The same sideways, for one kernel row and four rows of outputs: from one vector of a row to the next, the same pixels
- * are read `turn` taps earlier. */
-static void write_sideways(struct pen *pen, struct taps taps, ptrdiff_t row, ptrdiff_t pace, ptrdiff_t turn)
+ * are read `turn` taps earlier. Each vector takes its taps from the first to the last, after `before` others: what a result
+ * is does not depend on its column. */
+static void write_sideways(struct pen *pen, struct taps taps, ptrdiff_t row, ptrdiff_t pace, ptrdiff_t turn,
+                           ptrdiff_t before)
 {
-    for (ptrdiff_t k = 0; k < taps.wide; k++) {
-        ptrdiff_t shared = smaller(k / turn + 1, ABREAST), reads = shared == ABREAST ? TALLEST : 2 * TALLEST;
-        begin_tap(pen, SIDEWAYS + shared, reads);
-        for (ptrdiff_t i = 0; i < reads; i++)
-            *pen->read++ = (struct read){row + i % TALLEST, (k + i / TALLEST * taps.wide) * pace};
+    for (ptrdiff_t k = 0; k < taps.wide + (ABREAST - 1) * turn; k++) {
+        ptrdiff_t from = k < taps.wide ? 0 : (k - taps.wide) / turn + 1, to = smaller(k / turn + 1, ABREAST);
+        unsigned first = 0, later = 0;
+        for (ptrdiff_t v = from; v < to; v++) {
+            ptrdiff_t done = before + k - v * turn;
+            if (done && done % pen->burst == 0)
+                *(done == pen->burst ? &first : &later) |= 1u << v;
+        }
+        begin_place(pen, BETWEEN(from, to), TALLEST, first, later);
+        for (ptrdiff_t t = 0; t < TALLEST; t++)
+            *pen->read++ = (struct read){row + t, k * pace};
         for (ptrdiff_t v = 0; v < TALLEST; v++)
-            *pen->value++ = v < ABREAST ? taps.values[(k - v * turn + taps.wide) % taps.wide] : 0;
+            *pen->value++ = from <= v && v < to ? taps.values[k - v * turn] : 0;
     }
 }
 
@@ -135,7 +153,7 @@ static void write_recipe(struct recipe *recipe, struct taps taps, const ptrdiff_
         write_filters(&pen, taps, offsets);
     for (ptrdiff_t plane = 0; shape != FILTERS && plane < taps.planes; plane++, taps.values += taps.high * taps.wide)
         if (turn)
-            write_sideways(&pen, taps, plane * TALLEST, pace, turn);
+            write_sideways(&pen, taps, plane * TALLEST, pace, turn, plane * taps.wide);
         else
             write_rows(&pen, taps, plane * (taps.high + tall - 1), offsets, tall);
     recipe->count = pen.read - recipe->reads;
