@@ -113,38 +113,7 @@ def build_batch(
     if run.keep_going and run.fail_fast:
         raise UsageError("--keep-going and --fail-fast exclude each other; give one of them")
     selection = Selection(inputs or (), files.files_from, files.null, files.recursive, files.pattern or ())
-    settings = Settings(
-        format=files.format_,
-        force=files.force,
-        in_place=files.in_place,
-        reading=ReadOptions(
-            lenient=files.lenient,
-            max_pixels=files.max_pixels,
-            series=files.series,
-            auto_orient=files.auto_orient,
-            axes=files.axes and files.axes.strip().upper(),
-            missing=parse_missing(samples.nodata),
-            spacing=parse_spacing(files.spacing),
-            alpha=bool(samples.alpha),
-        ),
-        writing=WriteOptions(
-            png=files.png,
-            quality=files.quality,
-            compression=files.compression,
-            chunks=parse_cut(files.chunks, "--chunks"),
-            shards=parse_cut(files.shards, "--shards"),
-            levels=files.levels,
-        ),
-        limits=Limits(run.method, run.threads, parse_bytes(run.memory, "--memory")),
-        verify=run.verify,
-        strict=run.strict,
-        quiet=report.quiet,
-        explain=report.explain,
-        dry_run=run.dry_run,
-        scheduler=run.scheduler,
-        resume=run.resume,
-        journal=run.journal,
-    )
+    settings = build_settings(files, run, report, samples)
     output = local_name(files.output)
     return Batch(
         inputs=selection.inputs(outer_folder(output)),
@@ -155,10 +124,53 @@ def build_batch(
         report=local_name(report.report),
         fail_fast=run.fail_fast,
         jobs=run.jobs,
+        fields=fields,
+    )
+
+
+def build_settings(files: FileOptions, run: RunOptions, report: ReportOptions, samples: SampleOptions) -> Settings:
+    """How every input is treated."""
+    return Settings(
+        format=files.format_,
+        force=files.force,
+        in_place=files.in_place,
+        reading=build_reading(files, samples),
+        writing=build_writing(files),
+        limits=Limits(run.method, run.threads, parse_bytes(run.memory, "--memory")),
+        verify=run.verify,
+        strict=run.strict,
+        quiet=report.quiet,
+        explain=report.explain,
+        dry_run=run.dry_run,
+        scheduler=run.scheduler,
         resume=run.resume,
         journal=run.journal,
-        scheduler=run.scheduler,
-        fields=fields,
+    )
+
+
+def build_reading(files: FileOptions, samples: SampleOptions) -> ReadOptions:
+    """How inputs are read."""
+    return ReadOptions(
+        lenient=files.lenient,
+        max_pixels=files.max_pixels,
+        series=files.series,
+        auto_orient=files.auto_orient,
+        axes=files.axes and files.axes.strip().upper(),
+        missing=parse_missing(samples.nodata),
+        spacing=parse_spacing(files.spacing),
+        alpha=bool(samples.alpha),
+    )
+
+
+def build_writing(files: FileOptions) -> WriteOptions:
+    """How outputs are written."""
+    return WriteOptions(
+        png=files.png,
+        quality=files.quality,
+        compression=files.compression,
+        chunks=parse_cut(files.chunks, "--chunks"),
+        shards=parse_cut(files.shards, "--shards"),
+        levels=files.levels,
     )
 
 

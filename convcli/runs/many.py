@@ -56,10 +56,7 @@ Record = Callable[[Mapping[str, Any]], object]
 
 @record
 class Batch:
-    """Everything about a run that is not the operation itself. `jobs` 0 means as many as the machine bears.
-
-    `resume` is empty, or says how far what an earlier run wrote is trusted: "check" or "trust".
-    """
+    """Everything about a run that is not the operation itself. `jobs` 0 means as many as the machine bears."""
 
     inputs: Sequence[Input]
     output: str = ""
@@ -69,15 +66,12 @@ class Batch:
     report: str = ""
     fail_fast: bool = False
     jobs: int = 0
-    resume: str = ""
-    journal: str = ""
-    scheduler: str = ""
     fields: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def many(self) -> bool:
         """True where a line for each failure and a summary say enough: for several inputs, or with a journal."""
-        return len(self.inputs) > 1 or (bool(self.resume or self.journal) and not self.makes_folders)
+        return len(self.inputs) > 1 or (bool(self.settings.resume or self.settings.journal) and not self.makes_folders)
 
     @property
     def makes_folders(self) -> bool:
@@ -128,7 +122,7 @@ class Run:
         if self.batch.makes_folders and self.batch.makes_files:
             yield from map(self.answer, range(len(self.targets)))
             return
-        if self.batch.scheduler and self.batch.makes_files:
+        if self.settings.scheduler and self.batch.makes_files:
             yield from self.by_cluster()
             return
         from convcli.runs.crew import AHEAD, run_jobs
@@ -148,7 +142,7 @@ class Run:
         refused = {i: found for i in range(len(pairs)) if i not in self.finished and (found := self.overwriting(i))}
         known = self.finished | refused.keys()
         files = [File(i, *pair, absent=i in self.absent) for i, pair in enumerate(pairs) if i not in known]
-        with cluster_at(self.batch.scheduler) as cluster:
+        with cluster_at(self.settings.scheduler) as cluster:
             size = 1 if self.batch.fail_fast else group_size(len(files), cluster.threads)
             common = Common(self.operation, self.settings, self.wanted)
             with closing(run_groups(cluster, common, files, size)) as answers:
@@ -302,7 +296,7 @@ def settled(operation: Operation, batch: Batch) -> Run:
     # Workers say nothing; their answers do. Folders are synced once: for each file it would take as long as its own.
     settings = replace(settings, limits=shared, quiet=True, synced=False)
     run = Run(operation, batch, settings, targets, jobs)
-    if batch.makes_folders and batch.journal:
+    if batch.makes_folders and batch.settings.journal:
         raise UsageError("is for one output, and these are several; leave it out", where="--journal")
     if not batch.makes_files or batch.makes_folders:
         return run
@@ -311,11 +305,12 @@ def settled(operation: Operation, batch: Batch) -> Run:
 
 def check_shared(batch: Batch) -> None:
     """Refuse to give a cluster what cannot be shared among workers."""
-    if not batch.scheduler:
+    scheduler = batch.settings.scheduler
+    if not scheduler:
         return
     from convcli.runs.cluster import check_installed, parse_scheduler
 
-    parse_scheduler(batch.scheduler)
+    parse_scheduler(scheduler)
     if batch.jobs:
         raise UsageError("--jobs is for processes here, and --scheduler for a cluster's; give one of them")
     if not batch.makes_files:
@@ -330,20 +325,20 @@ def journaled(run: Run) -> Run:
     """The run with a journal, in which stands what it will do. One that nobody asked for may fail."""
     from convcli.runs.journal import fingerprint, journal_path, open_journal, states
 
-    batch = run.batch
+    batch, asked = run.batch, run.batch.settings
     pairs = list(zip(batch.names, run.targets, strict=True))
     try:
         options = fingerprint((__version__, _options(run)))
-        path = local_path(batch.journal) if batch.journal else journal_path(options)
-        journal = open_journal(path, options, resume=bool(batch.resume))
+        path = local_path(asked.journal) if asked.journal else journal_path(options)
+        journal = open_journal(path, options, resume=bool(asked.resume))
         there = states([*batch.names, *run.targets])
-        finished = {i for i, pair in enumerate(pairs) if batch.resume and journal.is_finished(*pair, there)}
+        finished = {i for i, pair in enumerate(pairs) if asked.resume and journal.is_finished(*pair, there)}
         journal.plan((pair for i, pair in enumerate(pairs) if i not in finished), there)
         absent = {i for i, target in enumerate(run.targets) if there[target] is None}
     except ConvError as error:
-        if batch.resume or batch.journal:
+        if asked.resume or asked.journal:
             raise
-        if not batch.settings.quiet:
+        if not asked.quiet:
             say(f"convcli: this batch keeps no journal: {error}")
         return run
     return replace(run, journal=journal, finished=finished, absent=absent)

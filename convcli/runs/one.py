@@ -60,7 +60,7 @@ class Settings:
     """How every input is treated. `sources` are the files that a run reads, which no output may replace unasked.
 
     The name of an output is on the disk when it is done if it is to be `synced`; else a batch sees to that at its end.
-    `scheduler`, `resume` and `journal` are for outputs that are made in boxes.
+    `resume` is empty, or says how far what an earlier run wrote is trusted: "check" or "trust".
     """
 
     format: str = ""
