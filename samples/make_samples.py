@@ -1,4 +1,4 @@
-"""Draws the images and filter banks in this folder: `python -m samples.make_samples [FOLDER]`, the same every time.
+"""Draws the images and filter banks in this folder: `python samples/make_samples.py [FOLDER]`, the same every time.
 
 RandomState is NumPy's one generator whose numbers are promised never to change.
 """
@@ -15,6 +15,8 @@ import numpy as np
 from convcli.formats import write
 from convcli.image import Image, ImageInfo
 from convcli.kernels import parse_kernel
+from scene import scene
+from tissue import point_spread, tissue
 
 Array = np.ndarray[Any, Any]
 SEED = 2026
@@ -75,27 +77,14 @@ def deep() -> Array:
 
 
 def stack() -> Array:
-    """Bright beads in a noisy volume, 12 slices 2 um apart and 0.2 um a pixel."""
-    random = np.random.RandomState(SEED)
-    z, y, x = np.mgrid[:12, :64, :64].astype(np.float64)
-    volume = random.poisson(200.0, (12, 64, 64)).astype(np.float64)
-    for bead_z, bead_y, bead_x in random.uniform((1, 6, 6), (11, 58, 58), (14, 3)):
-        distance = ((z - bead_z) / 0.8) ** 2 + ((y - bead_y) / 2.2) ** 2 + ((x - bead_x) / 2.2) ** 2
-        volume += 6000 * np.exp(-distance / 2)
-    return np.rint(volume).astype(np.uint16)
+    """Cells, a vessel and beads, 12 slices 2 um apart and 0.2 um a pixel."""
+    return tissue((12, 96, 96), SEED)
 
 
 def photo() -> Array:
-    """Smooth light, soft shadows and a little grain, as in a photograph."""
-    random = np.random.RandomState(SEED)
-    y, x = plane(240, 320)
-    light = 0.55 + 0.25 * np.cos(1.3 * x + 0.4) * np.cos(0.9 * y - 0.3)
-    for _ in range(24):
-        centre_y, centre_x, size = random.uniform((-1, -1.3, 0.05), (1, 1.3, 0.35))
-        edge = 1 / (1 + np.exp((np.hypot(y - centre_y, x - centre_x) - size) / 0.02))
-        light = light * (1 - 0.35 * edge * random.uniform(0.2, 1))
-    tint = np.stack([light * 1.05, light * 0.95, light * (0.8 + 0.1 * x)], axis=-1)
-    return bytes_of(tint + random.normal(0, 0.01, tint.shape))
+    """What a camera with a little grain sees of the scene."""
+    grain = np.random.RandomState(SEED).normal(0, 0.008, (320, 480, 1))
+    return bytes_of(scene(320, 480, SEED) + grain)
 
 
 def derivatives() -> Array:
@@ -118,14 +107,14 @@ def derivatives() -> Array:
 
 
 STACK = ImageInfo(
-    shape=(12, 64, 64),
+    shape=(12, 96, 96),
     dtype="uint16",
     axes="ZYX",
     format="imagej",
     spacing={"Z": (2.0, "um"), "Y": (0.2, "um"), "X": (0.2, "um")},
     metadata={"resolution": (5.0, 5.0, "none"), "imagej": {"unit": "um", "spacing": 2.0}},
 )
-PHOTO = ImageInfo((240, 320, 3), "uint8", "YXS", samples="rgb", metadata={"resolution": (300.0, 300.0, "inch")})
+PHOTO = ImageInfo((320, 480, 3), "uint8", "YXS", samples="rgb", metadata={"resolution": (300.0, 300.0, "inch")})
 SAMPLES: dict[str, tuple[Callable[[], Array], ImageInfo]] = {
     "zone_plate.png": (zone_plate, ImageInfo((256, 256), "uint8", "YX")),
     "shapes.png": (shapes, ImageInfo((120, 160, 3), "uint8", "YXS", samples="rgb")),
@@ -137,7 +126,13 @@ SAMPLES: dict[str, tuple[Callable[[], Array], ImageInfo]] = {
     "photo.jpg": (photo, PHOTO),
 }
 
-BANKS: dict[str, Callable[[], Array]] = {"derivatives.npy": derivatives}
+
+def spread() -> Array:
+    """The point spread of the stack, as if measured: a kernel file of 7 slices."""
+    return point_spread().astype(np.float32)
+
+
+BANKS: dict[str, Callable[[], Array]] = {"derivatives.npy": derivatives, "psf.npy": spread}
 
 
 def main(folder: Path) -> None:
