@@ -5,6 +5,7 @@ import tempfile
 
 import pytest
 
+from browsers import browser  # noqa: F401 -- a fixture for all tests
 from services import dask, s3, s3_running  # noqa: F401 -- fixtures for all tests
 
 os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="convcli-state-")  # journals of the runs that are tested

@@ -23,8 +23,8 @@ MAY_IMPORT = {
     "__main__": {"cli"},
     "cli": {"__init__", "commands", "formats", "native", "options", "signals", "streams"},
     "commands": {
-        *("formats", "kernels", "machine", "methods", "networks", "options", "requests", "runs", "stores", "streams"),
-        *("tables", "tuning"),
+        *("formats", "kernels", "machine", "methods", "networks", "options", "pictures", "requests", "runs"),
+        *("stores", "streams", "tables", "tuning"),
     },
     "api": {
         "arrays",
@@ -60,6 +60,7 @@ MAY_IMPORT = {
     "stores": set(),
     "image": set(),
     "networks": {"geometry", "tables"},
+    "pictures": {"geometry", "kernels", "networks", "streams", "tables"},
     "geometry": set(),
     "native": set(),
     "machine": {"folders", "native"},
