@@ -18,6 +18,7 @@ from convcli.formats.table import ZARR
 from convcli.formats.zarr import codecs, pipeline
 from convcli.formats.zarr.pixels import ZarrPixels
 from convcli.image import Image
+from convcli.records import replace
 from convcli.samples import SAMPLES
 from convcli.stores.store import MARK, LocalStore
 
@@ -346,9 +347,8 @@ def test_a_box_reads_the_chunks_that_it_touches_and_no_other(shards, tmp_path):
         tmp_path / "in.zarr", shape=data.shape, dtype="u1", chunks=(2, 8, 8), compressors=None, **options
     )[:] = data
     with windows(str(tmp_path / "in.zarr"), options=ReadOptions(axes="ZYX")) as found:
-        pixels = found[1].pixels
         READS.clear()
-        counted = ZarrPixels(Counting(str(tmp_path / "in.zarr")), "", pixels.meta, pixels.order, pixels.block)
+        counted = replace(found[1].pixels, store=Counting(str(tmp_path / "in.zarr")))
         spans = ((1, 3), (7, 16), (8, 15))
         out = np.empty((2, 9, 7), np.uint8)
         counted.read(spans, out)

@@ -17,7 +17,7 @@ from convcli.formats.zarr.metadata import ArrayMeta, Keys, as_json, held_type, w
 from convcli.formats.zarr.ngff import ORDER, TYPES, UNITS, Axis, Level, colours_of, described
 from convcli.formats.zarr.origin import KEY, OWN, Origin
 from convcli.formats.zarr.pipeline import Pipeline, Shards
-from convcli.formats.zarr.pixels import ZarrOpening
+from convcli.formats.zarr.pixels import ZarrPixels
 from convcli.formats.zarr.whole import kind_of
 from convcli.image import ImageInfo
 from convcli.records import record, replace
@@ -64,13 +64,13 @@ class Output:
     budget: int
     root: Mapping[str, bytes]
 
-    def opening(self, number: int) -> ZarrOpening:
+    def opening(self, number: int) -> ZarrPixels:
         """The array of a level, for reading and for writing."""
         placed = self.levels[number]
         letters = "".join(self.axes[self.order.index(place)] for place in range(len(self.axes)))
         meta = replace(placed.meta, attributes={})
         block = meta.chunks if meta.pipeline.shards else grown(letters, meta.shape, meta.chunks, meta, self.budget)
-        return ZarrOpening(self.store, placed.path, meta, self.order, block)
+        return ZarrPixels(self.store, placed.path, meta, self.order, block)
 
     def finish(self) -> None:
         """Write what makes readers see the arrays, the root's part last."""

@@ -22,7 +22,7 @@ from convcli.errors import ConvError, changed
 from convcli.formats.zarr.metadata import ArrayMeta
 from convcli.formats.zarr.pipeline import NOTHING, Pipeline, cells, within
 from convcli.image import Grid, Spans
-from convcli.records import record
+from convcli.records import record, replace
 from convcli.stores.store import LocalStore, Seen, Store
 
 Array = np.ndarray[Any, Any]
@@ -40,8 +40,8 @@ GAP = 2**16
 
 
 @record
-class ZarrOpening:
-    """An array in a store, not open: `path` is its place below the root, with a slash at the end if it has any.
+class ZarrPixels:
+    """The pixels of an array in a store: `path` is its place below the root, with a slash at the end if it has any.
 
     `order` says which of its axes each axis of the image is; `block`, of whole chunks, is what one task writes. Chunks
     in a folder that are newer than `since`, where it is a time in nanoseconds, are refused: somebody writes them.
@@ -56,20 +56,8 @@ class ZarrOpening:
 
     @contextmanager
     def opened(self) -> Iterator[ZarrPixels]:
-        """The pixels, for reading and writing."""
-        yield ZarrPixels(self.store, self.path, self.meta, self.order, self.block, self.since)
-
-
-@record(eq=False)
-class ZarrPixels:
-    """The pixels of an array, of an image whose axes are its own in some order."""
-
-    store: Store
-    path: str
-    meta: ArrayMeta
-    order: tuple[int, ...]
-    block: tuple[int, ...]
-    since: int = 0
+        """The same with no index in memory: what is there now is read."""
+        yield replace(self)
 
     @property
     def grid(self) -> Grid:

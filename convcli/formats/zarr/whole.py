@@ -19,7 +19,7 @@ from convcli.formats.zarr.hierarchy import Found, found_at, node_at
 from convcli.formats.zarr.metadata import ROOTS, ArrayMeta, Json
 from convcli.formats.zarr.ngff import letters_named, letters_of, ome_of, unit_of
 from convcli.formats.zarr.origin import KEY, OWN, Origin, origin_of
-from convcli.formats.zarr.pixels import ZarrOpening, ZarrPixels
+from convcli.formats.zarr.pixels import ZarrPixels
 from convcli.image import Image, ImageInfo, PixelSource
 from convcli.records import replace
 from convcli.stores.address import Address, is_remote
@@ -74,15 +74,13 @@ def windows(source: Source, options: ReadOptions) -> Iterator[tuple[ImageInfo, P
 
 def pixels_of(found: Found, since: int) -> ZarrPixels:
     """The pixels of an array, its axes in the order that it has them; chunks that are newer are refused."""
-    array, meta = found.array, found.array.array
+    array, meta = found.array, replace(found.array.array, attributes={})
     return ZarrPixels(array.store, array.path, meta, tuple(range(len(meta.shape))), meta.pipeline.grain, since)
 
 
-def opening(source: Source, options: ReadOptions) -> ZarrOpening:
+def opening(source: Source, options: ReadOptions) -> ZarrPixels:
     """The pixels as a value, with all that is needed to read them."""
-    pixels = pixels_of(looked_for(source, options), source.since)
-    meta = replace(pixels.meta, attributes={})
-    return ZarrOpening(pixels.store, pixels.path, meta, pixels.order, pixels.block, pixels.since)
+    return pixels_of(looked_for(source, options), source.since)
 
 
 def describe(found: Found, options: ReadOptions) -> ImageInfo:
