@@ -88,6 +88,17 @@ def size(count: float) -> str:
     return f"{count / unit:.3g} {name}"
 
 
+def amount(count: float) -> str:
+    """A number of things, in three digits and a prefix.
+
+    >>> amount(118_013_952), amount(9_472), amount(64), amount(0), amount(999_999)
+    ('118 M', '9.47 k', '64', '0', '1 M')
+    """
+    prefixes = ((1e15, " P"), (1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k"))
+    unit, prefix = next(((unit, name) for unit, name in prefixes if count >= 0.9995 * unit), (1, ""))
+    return f"{float(f'{count / unit:.3g}'):g}{prefix}"
+
+
 def share_of(part: int, whole: int) -> str:
     """A share in per cent, never rounded to nothing.
 

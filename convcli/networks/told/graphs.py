@@ -14,6 +14,7 @@ from convcli.networks.onnx.graph import Sums, as_trace, peak_elements, refuse_un
 from convcli.networks.onnx.layers import shape_of
 from convcli.networks.onnx.walk import WORKING, GraphStep, Walked
 from convcli.networks.told.json import cost_dict, fields_dict, listing_dict
+from convcli.networks.told.shares import Share, graph_shares
 from convcli.networks.told.tables import (
     Listing,
     collapsed,
@@ -102,6 +103,11 @@ class GraphListing(Listing):
     def peak(self) -> int:
         """The most bytes of activations alive at once."""
         return self.bytes(peak_elements(self.graph))
+
+    @property
+    def shares(self) -> list[Share]:
+        """What each row stands for."""
+        return list(graph_shares(self))
 
     @property
     def sentence(self) -> str:

@@ -12,6 +12,7 @@ from convcli.networks.advice import advice, doubts
 from convcli.networks.costs import Convention, Cost, costs, peak_elements, together
 from convcli.networks.network import Pads, Shape
 from convcli.networks.receptive import Field
+from convcli.networks.told.shares import Share, design_shares
 from convcli.networks.trace import Fields, Step, Trace
 from convcli.tables import Table
 
@@ -73,6 +74,11 @@ class Listing:
     def is_folded(self) -> bool:
         """True where a row stands for several layers."""
         return len(self.groups) < len(self.trace.steps)
+
+    @property
+    def shares(self) -> list[Share]:
+        """What each row of the table of costs stands for."""
+        return list(design_shares(self))
 
     @property
     def sentence(self) -> str:
