@@ -20,7 +20,7 @@ complete -c convcli -n __convcli_nothing -a separable -d 'Filter each channel al
 complete -c convcli -n __convcli_nothing -a dilate -d 'Filter with kernels whose taps lie a rate apart: dilated (atrous) convolution'
 complete -c convcli -n __convcli_nothing -a shapes -d 'Say what size every layer makes, what it pads and drops, and how far it sees'
 complete -c convcli -n __convcli_nothing -a flops -d 'Count the parameters, multiply-adds, FLOPs and memory of every layer'
-complete -c convcli -n __convcli_nothing -a kernels -d 'List the named kernels, show what a kernel is, or save one to a file'
+complete -c convcli -n __convcli_nothing -a kernels -d 'List the named kernels, show what a kernel is, save one to a file, or draw it'
 complete -c convcli -n __convcli_nothing -a tune -d 'Measure this machine, and keep the numbers that the planner chooses methods by'
 complete -c convcli -n __convcli_nothing -a completion -d 'Print a script that completes commands, options and their values in a shell'
 complete -c convcli -n '__convcli_command conv2d' -F
@@ -133,7 +133,8 @@ complete -c convcli -n '__convcli_command flops' -l with -r -f -a 'bias bn act p
 complete -c convcli -n '__convcli_command flops' -l budget -r -f -d 'Fail (exit 1) above so many MACs: 2G; or 4GFLOP, 25Mparams'
 complete -c convcli -n '__convcli_command flops' -l algorithms -d 'What each algorithm pays that computes the same'
 complete -c convcli -n '__convcli_command kernels' -l 3d -d 'The forms with three axes, for conv3d'
-complete -c convcli -n '__convcli_command kernels' -s o -l output -r -F -d 'Save it: .txt .csv .tsv .mat .json .npy .npz .tif; - ...'
+complete -c convcli -n '__convcli_command kernels' -s o -l output -r -F -d 'Save it: .txt .csv .tsv .mat .json .npy .npz .tif; draw ...'
+complete -c convcli -n '__convcli_command kernels' -l spectrum -d 'Draw its frequency response beside it, with -o k.svg'
 complete -c convcli -n '__convcli_command kernels' -s f -l force -d 'Replace a file that exists'
 complete -c convcli -n '__convcli_command kernels' -l spacing -r -f -d 'How far apart samples are, for lengths in units: 0.5um, ...'
 complete -c convcli -n '__convcli_command kernels tune' -l json -d 'Print JSON on standard output'

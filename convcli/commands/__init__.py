@@ -20,7 +20,7 @@ COMMANDS = {
     "dilate": "Filter with kernels whose taps lie a rate apart: dilated (atrous) convolution.",
     "shapes": "Say what size every layer makes, what it pads and drops, and how far it sees.",
     "flops": "Count the parameters, multiply-adds, FLOPs and memory of every layer.",
-    "kernels": "List the named kernels, show what a kernel is, or save one to a file.",
+    "kernels": "List the named kernels, show what a kernel is, save one to a file, or draw it.",
     "tune": "Measure this machine, and keep the numbers that the planner chooses methods by.",
     "completion": "Print a script that completes commands, options and their values in a shell.",
 }

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 SCHEMA = 1
 MOST_RANKED = 1 << 18  # taps: the singular values of 512x512 take 0.2 s (2 cores, 2026-11)
 MOST_LISTED = 1 << 20  # taps in JSON
+PICTURES = (".svg", ".png", ".html")
 SHOWN = 11  # rows, columns and planes of taps on the screen
 
 
@@ -45,9 +46,12 @@ def kernels(
             "--output",
             metavar="FILE",
             paths="file",
-            help="Save it: .txt .csv .tsv .mat .json .npy .npz .tif; - prints it.",
+            help="Save it: .txt .csv .tsv .mat .json .npy .npz .tif; draw it: .svg .png .html; - prints it.",
         ),
     ] = "",
+    spectrum: Annotated[
+        bool, Option("--spectrum", help="Draw its frequency response beside it, with -o k.svg.")
+    ] = False,
     force: Annotated[bool, Option("-f", "--force", help="Replace a file that exists.")] = False,
     spacing: Annotated[
         str,
@@ -57,7 +61,7 @@ def kernels(
     csv: Csv = False,
     markdown: Markdown = False,
 ) -> None:
-    """List the named kernels, show what a kernel is, or save one to a file.
+    """List the named kernels, show what a kernel is, save one to a file, or draw it.
 
     Shown are the size, the sum of the taps and of their absolute values, the rank (how many separable terms add up to
     it), and the taps. Whatever -k takes can be shown: names, numbers, files. Of a file of weights, .safetensors or
@@ -70,12 +74,15 @@ def kernels(
         convcli kernels sobel:z --3d
         convcli kernels gaussian:2um --3d --spacing 2um,0.5um,0.5um
         convcli kernels gabor:8,45 -o gabor.txt
+        convcli kernels log:2 --spectrum -o log.svg
         convcli kernels model.onnx
         convcli kernels box:3 log:1.5 --json
     """
     style = chosen_style(csv=csv, markdown=markdown)
     if json and style != "rich":
         raise UsageError("--json excludes --csv and --markdown; give one of them")
+    if spectrum and not output.lower().endswith(PICTURES):
+        raise UsageError("is for a picture; give it a name: -o kernel.svg, .png or .html", where="--spectrum")
     if texts and len(texts) == 1 and is_weights(texts[0]) and not output:
         show_tensors(texts[0], style, json=json)
         return
@@ -84,7 +91,7 @@ def kernels(
     check_parted(texts or ())
     parsed = [parse_kernel(text, ndim, spacing=steps, stdin=read_input) for text in texts or ()]
     if output:
-        save(parsed, output, force=force)
+        save(parsed, output, force=force, spectrum=spectrum)
     if json:
         show_json([facts(kernel) for kernel in parsed] if texts else [entry(kernel) for kernel in named(ndim)])
     elif not texts:
@@ -289,15 +296,14 @@ def middle(length: int) -> range:
     return range(first, min(length, first + SHOWN))
 
 
-def save(parsed: Sequence[Kernel], output: str, *, force: bool) -> None:
-    """Write one kernel to a file, or as text to standard output."""
+def save(parsed: Sequence[Kernel], output: str, *, force: bool, spectrum: bool) -> None:
+    """Write one kernel to a file, as taps or as a picture, or as text to standard output."""
     from convcli.formats.atomic import atomic_output, output_place
-    from convcli.kernels.saving import encode
 
     if len(parsed) != 1:
         raise UsageError(f"saves one kernel, not {len(parsed)}", where="-o")
     try:
-        data = encode(parsed[0], ".txt" if output == "-" else Path(output).suffix.lower())
+        data = encoded(parsed[0], ".txt" if output == "-" else Path(output).suffix.lower(), spectrum=spectrum)
     except ConvError as error:
         error.at(output)
         raise
@@ -306,3 +312,18 @@ def save(parsed: Sequence[Kernel], output: str, *, force: bool) -> None:
         return
     with atomic_output(output_place(output), force=force) as stream:
         stream.write(data)
+
+
+def encoded(kernel: Kernel, suffix: str, *, spectrum: bool) -> bytes:
+    """A kernel as the bytes of a file of taps, or of a picture."""
+    if suffix not in PICTURES:
+        from convcli.kernels.saving import encode
+
+        return encode(kernel, suffix)
+    from convcli.pictures.kernels import kernel_drawing, kernel_page
+    from convcli.pictures.kinds import encoded as drawn
+    from convcli.pictures.page import page_text
+
+    if suffix == ".html":
+        return page_text(kernel_page(kernel, spectrum=spectrum)).encode()
+    return drawn(kernel_drawing(kernel, spectrum=spectrum), suffix)

@@ -31,7 +31,8 @@ class KernelFormat:
 def encode(kernel: Kernel, suffix: str) -> bytes:
     """The content of a kernel file; a format that would lose a part of the kernel is refused."""
     if suffix not in FORMATS:
-        raise UsageError(f"{suffix or 'no suffix'!r} is no kernel format; use {', '.join(FORMATS)}", "unknown-format")
+        known = f"{', '.join(FORMATS)}, or .svg, .png, .html for a picture"
+        raise UsageError(f"{suffix or 'no suffix'!r} is no kernel format; use {known}", "unknown-format")
     lost = [part for part in parts(kernel) if part not in FORMATS[suffix].holds]
     if lost:
         able = [name for name, each in FORMATS.items() if set(parts(kernel)) <= set(each.holds)]

@@ -134,14 +134,18 @@ class Canvas:
             self.pen.polygon(self.placed(arrow_head(points), x, y), colour)
 
     def dashed(self, points: Points, colour: Colour | None, line: float, dash: float) -> None:
-        """A line in strokes as long as the gaps between them; points are those of the sheet."""
-        step = dash * self.factor
+        """A line in strokes as long as the gaps between them, around its corners; points are those of the sheet."""
+        step, gone = dash * self.factor, 0.0
         for (x0, y0), (x1, y1) in pairwise(points):
             length = ((x1 - x0) ** 2 + (y1 - y0) ** 2) ** 0.5
-            for i in range(0, int(length // step) + 1, 2):
-                a, b = i * step / (length or 1), min(1.0, (i + 1) * step / (length or 1))
+            if not length:
+                continue
+            for i in range(int(gone // step), int((gone + length) // step) + 1):
+                a, b = (min(1.0, max(0.0, (end * step - gone) / length)) for end in (i, i + 1))
                 ends = [(x0 + (x1 - x0) * a, y0 + (y1 - y0) * a), (x0 + (x1 - x0) * b, y0 + (y1 - y0) * b)]
-                self.pen.line(ends, colour, self.width(line))
+                if i % 2 == 0 and b > a:
+                    self.pen.line(ends, colour, self.width(line))
+            gone += length
 
     def polygon(self, shape: Polygon, x: float, y: float) -> None:
         """A closed shape."""
