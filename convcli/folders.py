@@ -30,10 +30,12 @@ def home_folder() -> str:
     named = os.environ.get("HOME", "")
     if Path(named).is_absolute():
         return named
-    import pwd
-
     try:
+        import pwd
+
         listed = pwd.getpwuid(os.getuid()).pw_dir
+    except ImportError:  # Windows has no such list
+        listed = os.environ.get("USERPROFILE", "")
     except KeyError:
         return ""
     return listed if Path(listed).is_absolute() else ""

@@ -12,7 +12,10 @@ import sys
 import warnings
 from types import FrameType
 
-STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+STOPPING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if name in vars(signal))
+"""Those of them that the system has: Windows has no SIGHUP, and SIGBREAK of its own."""
+ALARM = "setitimer" in vars(signal)
+"""Whether the system can remind a program of a signal; Windows cannot."""
 AGAIN = 0.5
 """Seconds until a stop is asked for anew: finalisers, and C code that calls Python, swallow exceptions."""
 SOON = 0.001
@@ -44,7 +47,8 @@ def catch_signals() -> None:
 
 def release_signals() -> None:
     """From now on they kill again, and nothing is raised any more."""
-    signal.setitimer(signal.ITIMER_REAL, 0)
+    if ALARM:
+        signal.setitimer(signal.ITIMER_REAL, 0)
     for number in STOPPING:
         if signal.getsignal(number) is interrupt:
             signal.signal(number, signal.SIG_DFL)
@@ -52,7 +56,7 @@ def release_signals() -> None:
 
 def raise_waiting() -> None:
     """Raise `Interrupted` now if a signal has come that was not raised yet, or was swallowed."""
-    again = signal.getsignal(signal.SIGALRM)
+    again = signal.getsignal(signal.SIGALRM) if ALARM else None
     if isinstance(again, Again) and signal.getitimer(signal.ITIMER_REAL)[0]:
         release_signals()
         raise Interrupted(again.number)
@@ -67,9 +71,10 @@ def interrupt(number: int, frame: FrameType | None) -> None:
     """
     release_signals()
     warnings.simplefilter("ignore", ResourceWarning)
-    waits = is_importing(frame)
-    signal.signal(signal.SIGALRM, Again(number))
-    signal.setitimer(signal.ITIMER_REAL, SOON if waits else AGAIN)
+    waits = ALARM and is_importing(frame)
+    if ALARM:
+        signal.signal(signal.SIGALRM, Again(number))
+        signal.setitimer(signal.ITIMER_REAL, SOON if waits else AGAIN)
     if not waits:
         raise Interrupted(number)
 

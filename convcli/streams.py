@@ -127,10 +127,12 @@ def is_terminal(name: str) -> bool:
     """Whether what is written under a name, or to standard output, would come out on a terminal."""
     if name == STREAM:
         return sys.stdout.isatty()
+    from convcli.system import opening
+
     try:
         if not stat.S_ISCHR(os.stat(name).st_mode):  # noqa: PTH116 -- opening a pipe would wait for its reader
             return False
-        descriptor = os.open(name, os.O_WRONLY | os.O_NOCTTY)
+        descriptor = os.open(name, os.O_WRONLY | opening("O_NOCTTY"))
     except (OSError, ValueError):
         return False
     try:

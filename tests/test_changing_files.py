@@ -15,10 +15,10 @@ from convcli import formats, native
 from convcli.errors import ConvError
 from convcli.formats import FORMATS, atomic, source, write
 from convcli.formats.atomic import atomic_output
+from convcli.formats.folder import sync_folders
 from convcli.formats.source import has_changed
 from convcli.image import Image, ImageInfo
 from convcli.runs import one
-from convcli.runs.many import sync_folders
 
 GREY = np.random.default_rng(0).integers(0, 256, (48, 64), dtype=np.uint8)
 WRITABLE = [
@@ -327,7 +327,7 @@ def test_the_folder_is_synced_behind_the_name(force, tmp_path, kind_of_draft, mo
 def test_a_batch_syncs_each_folder_once_at_its_end(tmp_path, monkeypatch):
     (tmp_path / "a").mkdir()
     calls = recorded(monkeypatch, tmp_path / "a")
-    sync_folders([str(tmp_path / "a" / f"{number}.png") for number in range(9)] + ["-", str(tmp_path / "no" / "b.png")])
+    sync_folders([str(tmp_path / "a" / f"{number}.png") for number in range(9)] + [str(tmp_path / "no" / "b.png")])
     assert ["sync folder"] == calls
 
 

@@ -18,9 +18,10 @@ import tifffile
 
 from convcli.errors import ConvError, UsageError
 from convcli.formats import FORMATS, ReadOptions, WriteOptions, check_writable, encode, format_for, probe, read, write
-from convcli.formats.source import check_declared, memory
+from convcli.formats.source import check_declared
 from convcli.formats.tiff import write as tiff_output
 from convcli.image import Image, ImageInfo
+from convcli.system import memory
 from images import CASES, WRITTEN, picture, stack, with_names
 from make_samples import SAMPLES
 from make_samples import main as draw_samples

@@ -266,4 +266,4 @@ def test_the_readmes_python_runs(block, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     exec(compile(block, "README.md", "exec"), {})
     assert {"soft.png"} <= {path.name for path in Path().iterdir()}
-    assert (240, 320, 3) == convcli.read("soft.png").data.shape
+    assert (320, 480, 3) == convcli.read("soft.png").data.shape

@@ -6,7 +6,6 @@ Helpers are kept for the next image: to start a thread takes longer than to filt
 from __future__ import annotations
 
 import os
-import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -16,6 +15,7 @@ from typing import Any, Protocol, TypeVar
 
 from convcli.engine.samples import Counts
 from convcli.methods.cutting import Alone
+from convcli.system import after_fork
 
 Task = TypeVar("Task")
 T = TypeVar("T")
@@ -62,11 +62,6 @@ class Crew:
             self.total.add(counts)
             if self._progress:
                 self._progress(counts.samples)
-
-
-def core_count() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def run_all(function: Callable[[Task], object], tasks: Iterable[Task], threads: int, *, blas: bool = True) -> None:
@@ -187,8 +182,7 @@ class Helpers:
 
 
 HELPERS = Helpers()
-if sys.platform != "win32":
-    os.register_at_fork(after_in_child=HELPERS.forget)
+after_fork(HELPERS.forget)
 
 
 def _one_blas_thread() -> AbstractContextManager[Any]:
@@ -244,8 +238,7 @@ def _apart(function: Callable[[], object]) -> None:
 
 
 SINGLE = Single()
-if sys.platform != "win32":
-    os.register_at_fork(after_in_child=SINGLE.forget)
+after_fork(SINGLE.forget)
 
 
 @cache

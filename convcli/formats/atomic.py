@@ -20,9 +20,8 @@ import errno
 import os
 import stat
 import struct
-import sys
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from functools import reduce
 from operator import and_, or_
 from pathlib import Path
@@ -30,7 +29,9 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from convcli.errors import ConvError
 from convcli.formats.failures import told
+from convcli.formats.folder import Folder, open_folder
 from convcli.stores.names import is_remote, local_name
+from convcli.system import offered, opening
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
 
 LONGEST_NAME = 255  # bytes, of one part of a path
 NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV)
-NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)  # no folders' fsync there, or a folder that we may not read
 OPEN_FILES = "/proc/self/fd"
 
 
@@ -54,7 +54,7 @@ class Place(NamedTuple):
 
     given: Path
     path: Path
-    folder: int
+    folder: Folder
 
     @property
     def name(self) -> str:
@@ -64,7 +64,7 @@ class Place(NamedTuple):
     @property
     def reached(self) -> str:
         """A path to it through the open folder, where the system has such."""
-        opened = f"{OPEN_FILES}/{self.folder}"
+        opened = f"{OPEN_FILES}/{self.folder.descriptor}"
         return f"{opened}/{self.name}" if os.path.isdir(opened) else str(self.path)  # noqa: PTH112 -- once a file
 
 
@@ -91,7 +91,7 @@ def atomic_output(target: Target, *, force: bool = False, synced: bool = True) -
 
     What goes to a store is sent then (`convcli.formats.sending`). A symbolic link keeps pointing, an old file's
     attributes are kept (`convcli.formats.atomic`), devices and pipes are written directly. The new name is on the disk,
-    too, unless it is not to be `synced` yet (see `sync_folder`).
+    too, unless it is not to be `synced` yet (see `Folder.sync`).
     Raises ConvError: exists (without `force`), is-directory, not-found (the folder), permission, disk-full.
     """
     given = shown(target)
@@ -132,35 +132,13 @@ def placed(target: Target, force: bool) -> Iterator[Target]:
     if not isinstance(target, Path) or is_special(target):
         yield target
         return
-    try:
-        path = destination(target, force)
-        folder = open_folder(path.parent)
-    except OSError as error:
-        raise told(error, str(target)) from error
-    try:
+    with ExitStack() as stack:
+        try:
+            path = destination(target, force)
+            folder = stack.enter_context(open_folder(path.parent))
+        except OSError as error:
+            raise told(error, str(target)) from error
         yield Place(target, path, folder)
-    finally:
-        os.close(folder)
-
-
-def open_folder(path: Path) -> int:
-    """A folder, opened to name files in it: even one in which we may write and not look."""
-    flags = os.O_DIRECTORY | os.O_CLOEXEC
-    try:
-        return os.open(path, os.O_RDONLY | flags)
-    except PermissionError:
-        if sys.platform != "linux":
-            raise
-        return os.open(path, os.O_PATH | flags)
-
-
-def sync_folder(folder: int) -> None:
-    """See to it that the names in an open folder outlast a power cut, where the file system can."""
-    try:
-        os.fsync(folder)
-    except OSError as error:
-        if error.errno not in NO_SYNC:
-            raise
 
 
 def destination(path: Path, force: bool) -> Path:
@@ -201,7 +179,10 @@ def direct(target: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def drafted(place: Place, force: bool, synced: bool) -> Iterator[BinaryIO]:
-    """A stream into a draft that is published at the end of the block, or discarded."""
+    """A stream into a draft that is published at the end of the block, or discarded.
+
+    One with a name is closed before: not every system gives a name to a file that is open.
+    """
     name = draft_name(place.name)  # known before the draft is, so that an interrupt just then leaves nothing either
     try:
         draft = open_draft(place, name)
@@ -209,15 +190,16 @@ def drafted(place: Place, force: bool, synced: bool) -> Iterator[BinaryIO]:
             yield stream
             stream.flush()
             if force:
-                from convcli.formats.atomic import take_over
-
                 take_over(draft.descriptor, place.reached)
             os.fsync(draft.descriptor)
+            if draft.name is None:
+                publish(draft, force)
+        if draft.name is not None:
             publish(draft, force)
-            if synced:
-                sync_folder(place.folder)
+        if synced:
+            place.folder.sync()
     finally:
-        remove(place.folder, name)
+        place.folder.remove(name)
 
 
 def open_draft(place: Place, name: str) -> Draft:
@@ -225,11 +207,12 @@ def open_draft(place: Place, name: str) -> Draft:
 
     What replaces a file is for us alone until it has that file's rights.
     """
-    flags, mode = os.O_RDWR | os.O_CLOEXEC, 0o600 if os.path.lexists(place.reached) else 0o666
-    if sys.platform == "linux" and os.path.isdir(OPEN_FILES):  # noqa: PTH112
-        with contextlib.suppress(OSError):  # this file system has no unnamed files; a real fault shows below
-            return Draft(place, os.open(".", os.O_TMPFILE | flags, mode, dir_fd=place.folder), None)
-    return Draft(place, os.open(name, os.O_CREAT | os.O_EXCL | flags, mode, dir_fd=place.folder), name)
+    mode = 0o600 if os.path.lexists(place.reached) else 0o666
+    for unnamed in offered(os, "O_TMPFILE"):
+        if os.path.isdir(OPEN_FILES):  # noqa: PTH112
+            with contextlib.suppress(OSError):  # this file system has no unnamed files; a real fault shows below
+                return Draft(place, place.folder.open(".", unnamed | os.O_RDWR, mode), None)
+    return Draft(place, place.folder.open(name, os.O_CREAT | os.O_EXCL | os.O_RDWR, mode), name)
 
 
 def draft_name(name: str) -> str:
@@ -248,14 +231,14 @@ def publish(draft: Draft, force: bool) -> None:
     if not force:
         publish_new(draft)
     elif draft.name is not None:
-        move(folder, draft.name, name)
+        folder.move(draft.name, name)
     else:
         named = draft_name(name)
         try:
             link(draft, named)
-            move(folder, named, name)
+            folder.move(named, name)
         finally:
-            remove(folder, named)
+            folder.remove(named)
 
 
 def publish_new(draft: Draft) -> None:
@@ -266,33 +249,20 @@ def publish_new(draft: Draft) -> None:
     except OSError as error:
         if error.errno not in NO_HARD_LINKS or draft.name is None:
             raise
-        os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, dir_fd=folder))  # fails if the name is taken
-        move(folder, draft.name, name)
+        os.close(folder.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY))  # fails if the name is taken
+        folder.move(draft.name, name)
 
 
 def link(draft: Draft, name: str) -> None:
     """A (second) name for the draft's file; fails where the name is taken."""
-    folder = draft.place.folder
     if draft.name is not None:
-        os.link(draft.name, name, src_dir_fd=folder, dst_dir_fd=folder)
+        draft.place.folder.link(draft.name, name)
         return
-    opened = os.open(OPEN_FILES, os.O_RDONLY | os.O_DIRECTORY)
+    opened = os.open(OPEN_FILES, os.O_RDONLY | opening("O_DIRECTORY"))
     try:
-        # With a folder given, the link there is followed.
-        os.link(str(draft.descriptor), name, src_dir_fd=opened, dst_dir_fd=folder)
+        draft.place.folder.link(str(draft.descriptor), name, opened)
     finally:
         os.close(opened)
-
-
-def move(folder: int, old: str, new: str) -> None:
-    """Give a file in a folder another name there, whoever had that."""
-    os.replace(old, new, src_dir_fd=folder, dst_dir_fd=folder)
-
-
-def remove(folder: int, name: str) -> None:
-    """Remove a file in a folder, if it is there."""
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(name, dir_fd=folder)
 
 
 class Discarded(Exception):  # noqa: N818 -- no error: the way out of a block whose draft nobody wants
@@ -391,10 +361,12 @@ def extended(path: str) -> Mapping[str, bytes]:
 
 def own(new: int, user: int, group: int) -> tuple[bool, bool]:
     """Give a file to a user and group, or to the group alone where that is all we may; whether each is so now."""
-    for owner in (user, -1):
-        with suppress(OSError):
-            os.fchown(new, owner, group)
-            break
+    for change in offered(os, "fchown"):
+        try:
+            change(new, user, group)
+        except OSError:
+            with suppress(OSError):
+                change(new, -1, group)
     status = os.fstat(new)
     return status.st_uid == user, status.st_gid == group
 
@@ -417,4 +389,5 @@ def drop_list(new: int) -> None:
 def permit(new: int, mode: int) -> None:
     """Set the mode of a file; one that has it is left alone, for not every file system can set one."""
     if stat.S_IMODE(os.fstat(new).st_mode) != mode:
-        os.fchmod(new, mode)
+        for change in offered(os, "fchmod"):
+            change(new, mode)

@@ -5,7 +5,6 @@ Positioned reads go into the caller's own memory. A memory map would count every
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from math import prod
 from typing import Any, BinaryIO
@@ -17,6 +16,7 @@ from convcli.formats.pixels import Array
 from convcli.image import Grid, PixelTarget, Spans
 from convcli.records import record, replace
 from convcli.stores.stream import RemoteFile
+from convcli.system import read_into
 
 
 @record
@@ -64,7 +64,7 @@ class Flat:
         stream: Any = self.stream
         while buffer:
             remote = isinstance(stream, RemoteFile)
-            count = stream.read_at(buffer, offset) if remote else os.preadv(stream.fileno(), [buffer], offset)
+            count = stream.read_at(buffer, offset) if remote else read_into(stream.fileno(), buffer, offset)
             if count == 0:
                 raise corrupt(self.title, f"it is cut short: {len(buffer):,} bytes of pixels are missing")
             buffer, offset = buffer[count:], offset + count

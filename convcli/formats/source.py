@@ -17,7 +17,6 @@ import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import field
-from functools import cache
 from math import prod
 from pathlib import Path, PurePosixPath
 from time import time_ns
@@ -28,6 +27,7 @@ from convcli.formats.failures import told
 from convcli.image import ImageInfo
 from convcli.records import record
 from convcli.stores.names import is_remote, local_name
+from convcli.system import memory
 
 if TYPE_CHECKING:
     from convcli.stores.store import Seen, Store
@@ -267,7 +267,6 @@ BZIP2_RATIO = 1_200_000  # a block of 900,000 bytes of run lengths, 255 in 5, fr
 LZW_RATIO = 1500  # a table of 4094 strings, each one byte longer than one before
 RUN_RATIO = 1500  # of run lengths, as in BMP: 255 pixels from 2 bytes, of 8 pixels a byte
 UNBOUNDED_RATIO = 200_000  # ZSTD, LZMA, JPEG XL and the like: blocks of 128 KiB from a few bytes
-CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
 def check_declared(info: ImageInfo, most: int | None) -> None:
@@ -300,23 +299,3 @@ def times(shape: tuple[int, ...]) -> str:
     '480 x 640 x 3'
     """
     return " x ".join(str(size) for size in shape)
-
-
-def memory() -> int:
-    """Bytes of memory that this process may use: the machine's, or what its container or its limits leave."""
-    import resource
-
-    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
-    own = machine if soft == resource.RLIM_INFINITY else soft
-    return min(machine, own, *(limit for path in CGROUP_LIMITS for limit in container_limit(Path(path))))
-
-
-@cache
-def container_limit(path: Path) -> tuple[int, ...]:
-    """The number in a control group's file, if there is one."""
-    try:
-        text = path.read_text()
-    except OSError:
-        return ()
-    return (int(text),) if text.strip().isdigit() else ()

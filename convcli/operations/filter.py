@@ -110,7 +110,7 @@ def planned(filter_: Correlation, info: ImageInfo, limits: Limits = ANYTHING) ->
     """A filter planned for an image; NumPy is loaded only where the kernel's rank is not known by its terms."""
     from convcli.engine.slabs import narrowed
     from convcli.engine.stages.filter import FilterStage
-    from convcli.engine.workers import core_count
+    from convcli.system import core_count
 
     if filter_.combine != "stack":
         from convcli.filters.combining import joined

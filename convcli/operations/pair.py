@@ -113,7 +113,7 @@ def planned_pair(
 ) -> PairWork:
     """A filter that is a pair, planned for an image."""
     from convcli.engine.steady import ranked
-    from convcli.engine.workers import core_count
+    from convcli.system import core_count
 
     assert filter_.pair is not None
     problem = ranked(by_steps(filter_.problem(info), filter_.pair), filter_.pair.depthwise)

@@ -59,7 +59,7 @@ class Resample:
 
     def on(self, info: ImageInfo, limits: Limits = ANYTHING) -> EnlargedWork:
         """The enlargement planned for an image: there is one way to compute it."""
-        from convcli.engine.workers import core_count
+        from convcli.system import core_count
 
         if limits.method not in ("auto", "separable"):
             raise UsageError(f"an enlargement by --scale is separable, never {limits.method}", where="--method")

@@ -71,7 +71,7 @@ class Transpose:
 
     def on(self, info: ImageInfo, limits: Limits = ANYTHING) -> TransposedWork:
         """Every part planned for an image."""
-        from convcli.engine.workers import core_count
+        from convcli.system import core_count
 
         frame, limits = self.filter(info.steps), replace(limits, threads=limits.threads or core_count())
         frame.output_info(info)

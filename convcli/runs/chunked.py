@@ -17,7 +17,7 @@ from convcli import __version__
 from convcli.engine.boxes import Boxed, Done, Opening, boxes_of, checksum, run_boxes, run_one
 from convcli.engine.memory import empty
 from convcli.engine.samples import Counts
-from convcli.engine.workers import core_count, run_all
+from convcli.engine.workers import run_all
 from convcli.errors import ConvError
 from convcli.formats.failures import local_path
 from convcli.image import PixelSource, Spans
@@ -28,6 +28,7 @@ from convcli.runs.shards import ShardJournal, shard_journal, shards_path
 from convcli.runs.tally import Tally
 from convcli.stores.store import MARK
 from convcli.streams import say
+from convcli.system import core_count
 
 if TYPE_CHECKING:
     from convcli.engine.boxes import Boxes

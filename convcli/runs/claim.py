@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import os
 import platform
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convcli import __version__
@@ -17,6 +15,7 @@ from convcli.errors import ConvError
 from convcli.records import record
 from convcli.stores.store import MARK
 from convcli.streams import say
+from convcli.system import is_running, user
 
 if TYPE_CHECKING:
     from convcli.stores.store import Store
@@ -48,31 +47,13 @@ class Claim:
         """Whether it is a process of this machine that still runs; of others nobody can tell."""
         if self.host != platform.node() or self.process == os.getpid():
             return False
-        try:
-            os.kill(self.process, 0)
-        except ProcessLookupError:
-            return False
-        except (PermissionError, OverflowError):
-            return True
-        return not is_zombie(self.process)
-
-
-def is_zombie(process: int) -> bool:
-    """Whether a process has ended, and its parent has not asked how."""
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return False
+        return is_running(self.process)
 
 
 def own_claim(fingerprint: str) -> Claim:
     """This process's."""
-    try:
-        who = getpass.getuser()
-    except (OSError, KeyError):  # a container's user may have no name
-        who = str(os.getuid())
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    return Claim(fingerprint, who, platform.node(), os.getpid(), now, __version__)
+    return Claim(fingerprint, user(), platform.node(), os.getpid(), now, __version__)
 
 
 def read_claim(data: bytes) -> Claim:

@@ -19,6 +19,7 @@ from convcli.stores.names import is_remote, is_url
 
 if TYPE_CHECKING:
     from convcli.runs.cluster import Cluster
+    from convcli.runs.spawned import Processes
 
 MOST = 32
 """Files of a task."""
@@ -98,7 +99,7 @@ class Groups:
         self.absent.update(file.number for file in group if is_absent(file))
         return group
 
-    def is_own(self, file: File, answer: Answer, cluster: Cluster) -> bool:
+    def is_own(self, file: File, answer: Answer, cluster: Cluster | Processes) -> bool:
         """Whether what a worker found in an output's place was made by a worker that was lost before it said so."""
         error = answer.error
         taken = error is not None and error.code == "exists" and file.number in self.absent
@@ -110,7 +111,7 @@ def is_absent(file: File) -> bool:
     return file.absent if is_remote(file.target) else state(file.target) is None
 
 
-def run_groups(cluster: Cluster, common: Common, files: Sequence[File], size: int) -> Generator[Answer]:
+def run_groups(cluster: Cluster | Processes, common: Common, files: Sequence[File], size: int) -> Generator[Answer]:
     """An answer for each file, in their order, by the workers of a cluster."""
     limits = replace(common.settings.limits, threads=1)
     settings = replace(common.settings, limits=limits, sources=frozenset(), scheduler="", resume="", journal="")

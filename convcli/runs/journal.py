@@ -26,6 +26,7 @@ from convcli.records import record
 from convcli.runs.names import url_of
 from convcli.stores.names import is_remote
 from convcli.streams import STREAM
+from convcli.system import opening, read_at
 
 FIRST = b'{"journal": 1}\n'
 """The first line."""
@@ -111,7 +112,7 @@ def open_journal(path: Path, options: str, *, resume: bool) -> Journal:
     """The journal at a path of runs with such options, made if there is none; it is read only to go on after it."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | opening(), 0o600)
         check_journal(descriptor, str(path))
         with os.fdopen(os.dup(descriptor), "rb") as stream:
             entries = parsed(stream, options) if resume else {}
@@ -128,7 +129,7 @@ def check_journal(descriptor: int, name: str) -> None:
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
         raise ConvError("is no regular file, as a journal is", "not-regular", where=name)
-    if status.st_size and os.pread(descriptor, len(FIRST), 0) != FIRST:
+    if status.st_size and read_at(descriptor, len(FIRST), 0) != FIRST:
         raise ConvError("exists already and is no journal; name another file", "exists", where=name)
 
 

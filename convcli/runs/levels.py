@@ -18,7 +18,6 @@ import numpy as np
 from convcli.engine.blocks import Rows
 from convcli.engine.boxes import Boxed, Boxes, boxes_of, run_boxes
 from convcli.engine.samples import Counts
-from convcli.engine.workers import core_count
 from convcli.errors import ConvError, UsageError, changed
 from convcli.formats import FORMATS, ReadOptions, WriteOptions, check_writable, read, windows
 from convcli.formats.source import Source
@@ -33,6 +32,7 @@ from convcli.runs.chunked import ChunkedJob
 from convcli.runs.names import anywhere
 from convcli.stores.names import is_remote
 from convcli.stores.store import MARK, Store, store_at
+from convcli.system import core_count
 
 if TYPE_CHECKING:
     from convcli.engine.boxes import Opening

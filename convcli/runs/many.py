@@ -7,20 +7,19 @@ One input is treated in this process, where its errors are those of the command.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence, Set
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence, Set
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convcli import __version__
-from convcli.engine.workers import core_count
 from convcli.errors import ConvError, UsageError
 from convcli.formats import FORMATS, atomic_output, format_for
-from convcli.formats.atomic import open_folder, output_place, sync_folder
-from convcli.formats.failures import local_path, told
-from convcli.formats.source import memory
+from convcli.formats.atomic import output_place
+from convcli.formats.failures import local_path
+from convcli.formats.folder import sync_folders
 from convcli.operations.operation import Operation
 from convcli.records import record, replace
 from convcli.report import Report, failure, show_rows
@@ -43,9 +42,15 @@ from convcli.runs.summary import ProgressLine, Summary
 from convcli.signals import Interrupted, release_signals
 from convcli.stores.names import is_remote
 from convcli.streams import STREAM, check_output, is_terminal, say
+from convcli.system import core_count, forks, memory
 
 if TYPE_CHECKING:
+    from convcli.runs.cluster import Cluster
+    from convcli.runs.groups import File
     from convcli.runs.journal import Journal
+    from convcli.runs.spawned import Processes
+
+    Hands = Cluster | Processes
 
 ROOM = 32
 """Bytes of memory that a byte of an image file may come to: decoded, computed, encoded."""
@@ -123,7 +128,14 @@ class Run:
             yield from map(self.answer, range(len(self.targets)))
             return
         if self.settings.scheduler and self.batch.makes_files:
-            yield from self.by_cluster()
+            from convcli.runs.cluster import cluster_at
+
+            yield from self.by_values(cluster_at(self.settings.scheduler))
+            return
+        if self.batch.makes_files and not forks():
+            from convcli.runs.spawned import Processes
+
+            yield from self.by_values(nullcontext(Processes(self.jobs, self.lost)))
             return
         from convcli.runs.crew import AHEAD, run_jobs
 
@@ -133,17 +145,17 @@ class Run:
             for i in range(count):
                 yield self.passed_over(i) if i in self.finished else self.received(*next(answers))
 
-    def by_cluster(self) -> Generator[Answer]:
-        """The same by the workers of a cluster, each at some files at a time."""
-        from convcli.runs.cluster import cluster_at
+    def by_values(self, hands: AbstractContextManager[Hands]) -> Generator[Answer]:
+        """The same by processes that know nothing of this one, as a cluster's workers, each at some files at a time."""
         from convcli.runs.groups import Common, File, group_size, run_groups
 
         pairs = list(zip(map(anywhere, self.batch.names), map(anywhere, self.targets), strict=True))
         refused = {i: found for i in range(len(pairs)) if i not in self.finished and (found := self.overwriting(i))}
         known = self.finished | refused.keys()
         files = [File(i, *pair, absent=i in self.absent) for i, pair in enumerate(pairs) if i not in known]
-        with cluster_at(self.settings.scheduler) as cluster:
-            size = 1 if self.batch.fail_fast else group_size(len(files), cluster.threads)
+        with hands as cluster:
+            alone = self.batch.fail_fast or not self.settings.scheduler
+            size = 1 if alone else group_size(len(files), cluster.threads)
             common = Common(self.operation, self.settings, self.wanted)
             with closing(run_groups(cluster, common, files, size)) as answers:
                 for i in range(len(pairs)):
@@ -216,11 +228,16 @@ class Run:
         """What a worker said, or that it ended instead."""
         from convcli.runs.crew import Died
 
-        if not isinstance(message, Died):
-            return Answer(*message)
+        return self.crashed(index, str(message)) if isinstance(message, Died) else Answer(*message)
+
+    def lost(self, files: Sequence[File], status: int) -> list[Answer]:
+        """What is said of files whose process ended with a status."""
+        return [self.crashed(file.number, f"with exit status {status}") for file in files]
+
+    def crashed(self, index: int, how: str) -> Answer:
+        """What is said of an input whose worker ended."""
         way = "; --jobs 1 needs less memory, if that was the reason" if self.jobs > 1 else ""
-        said = f"the process at work on it was ended {message}{way}"
-        error = ConvError(said, "crashed", where=self.batch.names[index])
+        error = ConvError(f"the process at work on it was ended {how}{way}", "crashed", where=self.batch.names[index])
         return answered(failure(self.batch.names[index], self.targets[index], error))
 
 
@@ -231,7 +248,7 @@ def run_batch(operation: Operation, batch: Batch) -> int:
     with report_lines(batch.report) as record, closing(run):
         stop = tell_all(run, summary, record)
         if batch.many and batch.makes_files:
-            sync_folders(run.targets)
+            sync_folders(name for name in run.targets if not (is_stream(name) or is_remote(name)))
         if batch.many:
             conclude(summary, batch, record)
         elif stop:
@@ -264,22 +281,6 @@ def tell_all(run: Run, summary: Summary, record: Record) -> Interrupted | None:
     finally:
         line.clear()
     return None
-
-
-def sync_folders(targets: Iterable[str]) -> None:
-    """See to it that the names of all outputs outlast a power cut."""
-    files = [name for name in targets if not (is_stream(name) or is_remote(name))]
-    for folder in {os.path.dirname(os.path.realpath(name)) for name in files}:  # noqa: PTH120
-        try:
-            opened = open_folder(Path(folder))
-        except OSError:  # not made, where all that should be in it failed
-            continue
-        try:
-            sync_folder(opened)
-        except OSError as error:
-            raise told(error, folder) from error
-        finally:
-            os.close(opened)
 
 
 def settled(operation: Operation, batch: Batch) -> Run:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import field
@@ -33,17 +32,17 @@ from convcli.formats import (
     write,
 )
 from convcli.formats.atomic import is_special
-from convcli.formats.source import Source, memory, source_of, times
+from convcli.formats.source import Source, source_of, times
 from convcli.image import Image, ImageInfo, PixelTarget
 from convcli.operations.operation import Limits, Operation, Work
 from convcli.planner import DEFAULT_MEMORY
 from convcli.records import record, replace
 from convcli.report import Report
-from convcli.runs.memory import peak_memory
 from convcli.runs.names import FileId, check_target
 from convcli.runs.progress import Progress, progress_of
 from convcli.stores.names import is_url
 from convcli.streams import STREAM, binary_output, read_input
+from convcli.system import free_bytes, memory, peak_memory
 
 if TYPE_CHECKING:
     from convcli.formats.atomic import Target
@@ -359,12 +358,6 @@ def draft_folder() -> Path:
     from tempfile import gettempdir
 
     return Path(gettempdir())
-
-
-def free_bytes(folder: Path) -> int:
-    """The room on the disk that a folder lies on."""
-    disk = os.statvfs(folder)
-    return disk.f_bavail * disk.f_frsize
 
 
 @contextmanager

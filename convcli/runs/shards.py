@@ -20,6 +20,7 @@ from convcli.folders import STATE, user_folder
 from convcli.formats.failures import told
 from convcli.image import Spans
 from convcli.records import record
+from convcli.system import opening
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,7 +81,7 @@ def shard_journal(path: Path, about: Mapping[str, Any], *, resume: bool) -> Iter
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_APPEND, 0o600)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | opening(), 0o600)
     except OSError as error:
         raise told(error, str(path)) from error
     try:

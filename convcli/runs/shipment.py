@@ -14,7 +14,7 @@ from convcli import __version__
 from convcli.errors import ConvError
 from convcli.records import record
 from convcli.runs.answers import as_told
-from convcli.runs.memory import peak_memory
+from convcli.system import peak_memory
 
 Work = Callable[[Any, Any], Any]
 """Does a task, given what all tasks have in common, and the task."""

@@ -15,6 +15,7 @@ from typing import Any
 from convcli.errors import ConvError, UsageError
 from convcli.stores.opening import USERS
 from convcli.stores.store import object_at
+from convcli.system import forks
 
 LARGEST = 1 << 28
 
@@ -23,10 +24,10 @@ def apart(look: Callable[[], Any]) -> Any:
     """What a function returns (anything that JSON holds), found out by a process forked for it.
 
     It is called here where that makes no difference: a store was used already, or there are threads, as in a program
-    that uses convcli as a library. Raises the ConvError that it raises.
+    that uses convcli as a library; or processes are not forked on this system. Raises the ConvError that it raises.
     """
     threads = sys.modules.get("threading")
-    if USERS or (threads and threads.active_count() > 1):
+    if not forks() or USERS or (threads and threads.active_count() > 1):
         return look()
     reader, writer = os.pipe()
     pid = os.fork()

@@ -17,6 +17,7 @@ from convcli.records import record
 from convcli.stores.address import Address, checked_key, checked_object
 from convcli.stores.failures import asking, is_beyond, lacks_bucket, was_repeated
 from convcli.stores.names import is_remote, local_name
+from convcli.system import read_at
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
@@ -176,7 +177,7 @@ class LocalStore:
         with self._place(key).open("rb") as stream:
             if tag and tag != str(os.fstat(stream.fileno()).st_mtime_ns):
                 raise changed(f"{self.path}/{key}")
-            return os.pread(stream.fileno(), stop - start, start)
+            return read_at(stream.fileno(), stop - start, start)
 
     def put(self, key: str, data: bytes) -> None:
         """Write a file beside its place, and move it there."""

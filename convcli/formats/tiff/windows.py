@@ -18,13 +18,13 @@ from tifffile import TiffPageSeries
 from convcli.formats.contract import ReadOptions
 from convcli.formats.failures import corrupt, decoding
 from convcli.formats.pixels import Array
-from convcli.formats.source import memory
 from convcli.formats.tiff.codecs import trimmed
 from convcli.formats.tiff.colours import OLD_JPEG, subsampling
 from convcli.formats.tiff.damage import DAMAGE, judged, listening
 from convcli.image import Grid, PixelSource, Spans
 from convcli.records import record
 from convcli.stores.stream import RemoteFile
+from convcli.system import memory
 
 Expand = Callable[[Array], Array]
 

@@ -12,10 +12,11 @@ import numpy as np
 
 from convcli.errors import ConvError
 from convcli.formats.failures import corrupt
-from convcli.formats.source import SMALL, memory, times
+from convcli.formats.source import SMALL, times
 from convcli.formats.zarr.codecs import Codec
 from convcli.image import Spans
 from convcli.records import record
+from convcli.system import memory
 
 Array = np.ndarray[Any, Any]
 NOTHING = 2**64 - 1
