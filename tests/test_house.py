@@ -49,7 +49,10 @@ MAY_IMPORT = {
         *("machine", "native"),
     },
     "report": {"image", "machine", "operations", "streams", "tables"},
-    "operations": {"engine", "filters", "geometry", "image", "kernels", "machine", "methods", "planner", "tables"},
+    "operations": {
+        *("arrays", "engine", "filters", "formats", "geometry", "image", "kernels", "machine", "methods", "planner"),
+        *("stores", "tables"),
+    },
     "tuning": {"api", "engine", "filters", "image", "kernels", "machine", "planner"},
     "engine": {"arrays", "filters", "geometry", "image", "kernels", "methods", "native", "planner"},
     "planner": {"geometry", "machine", "methods"},

@@ -11,8 +11,10 @@ import numpy as np
 from convcli.api.images import default_axes, named_axes, taken
 from convcli.arrays import as_pixels
 from convcli.engine.run import run
+from convcli.filters.selection import Selection
 from convcli.image import Image, ImageInfo
-from convcli.requests.arguments import as_kernels, limits, paddings, per_axis
+from convcli.operations.selected import selected
+from convcli.requests.arguments import as_kernels, as_selection, limits, paddings, per_axis
 from convcli.requests.calls import PLAIN, correlate, dilated, numbers_of, pair, resample, transpose
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 KEPT = 16
 """What was set up for arrays that is kept for the next call."""
+EVERYTHING = Selection()
+"""What is selected where nobody says."""
 
 
 def convolve(
@@ -48,6 +52,10 @@ def convolve(
     method: str = "auto",
     threads: int | None = None,
     memory: int | None = None,
+    mask: Any = None,
+    mask_reads: str = "inside",
+    region: Any = None,
+    channels: Any = None,
     numbers: Numbers | None = None,
 ) -> Array:
     """Correlate an image with a kernel, as ``convcli conv2d`` and ``conv3d`` do.
@@ -76,6 +84,15 @@ def convolve(
         How many at most; by default every core.
     memory : int, optional
         About how many bytes of workspace there may be.
+    mask : str, path, array_like or Image, optional
+        Where it is 0 the image comes back unchanged; inside, only what is inside counts, renormalised. Of the image's
+        shape, or of its spatial shape.
+    mask_reads : {"inside", "all"}
+        With "all", what is outside counts for results inside, too.
+    region : str or sequence of slices, optional
+        Only there; the rest comes back unchanged: "10:20,5:-5" or (slice(10, 20), slice(5, -5)).
+    channels : str, int or sequence, optional
+        Only these, by numbers or as ``--channels`` has them; the rest comes back unchanged.
     numbers : Numbers, optional
         Everything else that the command line says of samples.
 
@@ -95,13 +112,16 @@ def convolve(
     array([[1., 3., 2.]])
     >>> convolve([[0., 0., 9., 0., 0.]], "box:1,3", border="zero")
     array([[0., 3., 3., 3., 0.]])
+    >>> convolve([[2., 4., 9., 0.]], "box:1,3", mask=[[1, 1, 0, 1]])
+    array([[2.66666667, 3.        , 9.        , 0.        ]])
     """
-    if isinstance(image, Image):
+    where = as_selection(mask, region, channels, mask_reads)
+    if isinstance(image, Image) or not where.is_all:
         asked = correlate(
             kernel, stride=stride, dilation=dilation, padding=padding, border=border, groups=groups, flip=flip,
             origin=origin, combine=combine, normalize=normalize, tolerance=tolerance, dtype=dtype, numbers=numbers,
         )  # fmt: skip
-        return _filtered(asked, image, axes, limits(method, threads, memory))
+        return _filtered(asked, image, axes, limits(method, threads, memory), where)
     pixels, kernels = as_pixels(image), as_kernels(kernel)
     ndim = kernels[0].ndim
     steps = per_axis(stride, ndim, "stride"), per_axis(dilation, ndim, "dilation")
@@ -273,6 +293,10 @@ def separable(
     method: str = "auto",
     threads: int | None = None,
     memory: int | None = None,
+    mask: Any = None,
+    mask_reads: str = "inside",
+    region: Any = None,
+    channels: Any = None,
     numbers: Numbers | None = None,
 ) -> Array:
     """Filter each channel alone, then mix the channels, as ``convcli separable`` does.
@@ -287,7 +311,9 @@ def separable(
         A matrix (O, C m), a row for each output: "1 0 1; 0 1 1".
     multiplier : int, optional
         Results of the first step for each channel; by default as the matrix says.
-    axes, stride, dilation, padding, border, flip, origin, normalize, dtype, method, threads, memory, numbers : optional
+    axes, stride, dilation, padding, border, flip, origin, normalize, dtype, method, threads, memory : optional
+        As for `convolve`.
+    mask, mask_reads, region, channels, numbers : optional
         As for `convolve`.
 
     Returns
@@ -306,7 +332,8 @@ def separable(
         depthwise, pointwise, multiplier=multiplier, stride=stride, dilation=dilation, padding=padding, border=border,
         flip=flip, origin=origin, normalize=normalize, dtype=dtype, numbers=numbers,
     )  # fmt: skip
-    return _filtered(asked, image, axes, limits(method, threads, memory))
+    where = as_selection(mask, region, channels, mask_reads)
+    return _filtered(asked, image, axes, limits(method, threads, memory), where)
 
 
 def dilate(
@@ -330,6 +357,10 @@ def dilate(
     method: str = "auto",
     threads: int | None = None,
     memory: int | None = None,
+    mask: Any = None,
+    mask_reads: str = "inside",
+    region: Any = None,
+    channels: Any = None,
     numbers: Numbers | None = None,
 ) -> Array:
     """Filter with kernels whose taps lie a rate apart, as ``convcli dilate`` does; not the dilation of morphology.
@@ -346,7 +377,7 @@ def dilate(
         Several, each on what the one before made; several kernels are one for each step.
     axes, stride, padding, border, groups, flip, origin, combine, normalize, tolerance : optional
         As for `convolve`.
-    dtype, method, threads, memory, numbers : optional
+    dtype, method, threads, memory, mask, mask_reads, region, channels, numbers : optional
         As for `convolve`. One of `rate`, `rates` and `chain` must be given.
 
     Returns
@@ -364,10 +395,11 @@ def dilate(
         groups=groups, flip=flip, origin=origin, normalize=normalize, tolerance=tolerance, dtype=dtype,
         numbers=numbers,
     )  # fmt: skip
-    return _filtered(asked, image, axes, limits(method, threads, memory))
+    where = as_selection(mask, region, channels, mask_reads)
+    return _filtered(asked, image, axes, limits(method, threads, memory), where)
 
 
-def _filtered(asked: Request, image: Any, axes: str | None, allowed: Limits) -> Array:
-    """What a request makes of an image."""
+def _filtered(asked: Request, image: Any, axes: str | None, allowed: Limits, where: Selection = EVERYTHING) -> Array:
+    """What a request makes of an image, or of what is selected of it."""
     info, pixels = taken(image, axes, asked.ndim, bank=asked.bank)
-    return run(asked.on(info, allowed).stages, pixels)[0]
+    return run(selected(asked, where).on(info, allowed).stages, pixels)[0]

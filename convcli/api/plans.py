@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from convcli.api.images import taken
 from convcli.errors import UsageError
 from convcli.image import ImageInfo
+from convcli.operations.selected import Assigned, Selected
 from convcli.planner import Plan
-from convcli.requests.arguments import limits
+from convcli.requests.arguments import as_selection, limits
 from convcli.requests.calls import correlate, dilated, pair, resample, transpose
 
 if TYPE_CHECKING:
@@ -23,9 +24,13 @@ REQUESTS: Mapping[str, Callable[..., Request]] = {
     "dilate": dilated,
 }
 """What each function asks for, from its arguments without the image."""
+SELECTING = ("convolve", "separable", "dilate")
+"""Those that may leave a part of the image as it is."""
+WHERE = ("mask", "mask_reads", "region", "channels")
+"""The arguments that say which."""
 
 
-def request(function: str, *arguments: Any, **options: Any) -> Request:
+def request(function: str, *arguments: Any, **options: Any) -> Request | Selected:
     """Say what a function would ask of every image, as a value.
 
     Parameters
@@ -37,7 +42,7 @@ def request(function: str, *arguments: Any, **options: Any) -> Request:
 
     Returns
     -------
-    Correlate, Transpose, Resample, Pair, Dilate, Joined, SideBySide or Chain
+    Correlate, Transpose, Resample, Pair, Dilate, Joined, SideBySide, Chain, or Selected of one of these
         A frozen value: equal where all its fields are, small when pickled. `request.on(info)` plans it for an image.
 
     Examples
@@ -48,12 +53,14 @@ def request(function: str, *arguments: Any, **options: Any) -> Request:
     """
     if function not in REQUESTS:
         raise UsageError(f"{function!r} is not {', '.join(REQUESTS)}", where="function")
-    return REQUESTS[function](*arguments, **options)
+    where = as_selection(**{name: options.pop(name) for name in WHERE if name in options and function in SELECTING})
+    asked = REQUESTS[function](*arguments, **options)
+    return asked if where.is_all else Selected((Assigned(asked),), where)
 
 
 def make_plan(
     image: Any,
-    request: Request,
+    request: Request | Selected,
     *,
     axes: str | None = None,
     method: str = "auto",

@@ -8,6 +8,7 @@ from convcli.requests.options import (
     NumberOptions,
     ReportOptions,
     RunOptions,
+    WhereOptions,
 )
 
 
@@ -15,6 +16,7 @@ def conv2d(
     inputs: Inputs,
     kernels: LayeredOptions,
     geometry: GeometryOptions,
+    where: WhereOptions,
     numbers: NumberOptions,
     files: FileOptions,
     run: RunOptions,
@@ -34,14 +36,17 @@ def conv2d(
         convcli conv2d photo.jpg -k ".299 ^ .587 ^ .114" -t uint8 -o grey.png
         convcli conv2d *.jpg -k box:5 -o '{stem}-soft.png' --json
         cat photo.jpg | convcli conv2d - -k emboss -o - --format png > relief.png
+        convcli conv2d photo.jpg -k unsharp --channels luma -o crisp.jpg
+        convcli conv2d photo.jpg -k gaussian:8 --region 40:120,60:-60 -o hidden.jpg
         convcli conv2d photo.jpg --layer model.onnx:/conv1/Conv -o maps.npy
         convcli conv2d photo.jpg -k gaussian:20 --explain
     """
     from convcli.requests.layers import check_given
-    from convcli.requests.run import build_batch, build_filter
+    from convcli.requests.run import build_batch
+    from convcli.requests.selected import build_filters
     from convcli.runs.many import run_batch
 
     check_given("conv2d", kernels.kernel, kernels.layer, inputs)
-    asked = build_filter(2, kernels, geometry, numbers, run.tolerance)
-    batch = build_batch(inputs, files, run, report, numbers, kernel=asked.name, command="conv2d")
+    asked, name = build_filters(2, kernels, geometry, where, numbers, run.tolerance)
+    batch = build_batch(inputs, files, run, report, numbers, kernel=name, command="conv2d")
     return run_batch(asked, batch)

@@ -8,6 +8,7 @@ from convcli.requests.options import (
     NumberOptions,
     ReportOptions,
     RunOptions,
+    WhereOptions,
 )
 
 
@@ -15,6 +16,7 @@ def conv3d(
     inputs: Inputs,
     kernels: LayeredOptions,
     geometry: GeometryOptions,
+    where: WhereOptions,
     numbers: NumberOptions,
     files: FileOptions,
     run: RunOptions,
@@ -35,10 +37,11 @@ def conv3d(
         convcli conv3d stack.tif -k ball:1,4,4 --verify --json -o ball.tif
     """
     from convcli.requests.layers import check_given
-    from convcli.requests.run import build_batch, build_filter
+    from convcli.requests.run import build_batch
+    from convcli.requests.selected import build_filters
     from convcli.runs.many import run_batch
 
     check_given("conv3d", kernels.kernel, kernels.layer, inputs)
-    asked = build_filter(3, kernels, geometry, numbers, run.tolerance)
-    batch = build_batch(inputs, files, run, report, numbers, kernel=asked.name, command="conv3d")
+    asked, name = build_filters(3, kernels, geometry, where, numbers, run.tolerance)
+    batch = build_batch(inputs, files, run, report, numbers, kernel=name, command="conv3d")
     return run_batch(asked, batch)

@@ -8,6 +8,7 @@ from convcli.requests.options import (
     NumberOptions,
     ReportOptions,
     RunOptions,
+    WhereOptions,
 )
 from convcli.requests.particular import RateOptions
 
@@ -17,6 +18,7 @@ def dilate(
     rates: RateOptions,
     kernels: KernelOptions,
     placement: GroupedOptions,
+    where: WhereOptions,
     numbers: NumberOptions,
     files: FileOptions,
     run: RunOptions,
@@ -41,4 +43,4 @@ def dilate(
     """
     from convcli.requests.dilated import run_dilations
 
-    return run_dilations(inputs, rates, kernels, placement, numbers, files, run, report)
+    return run_dilations(inputs, rates, kernels, placement, where, numbers, files, run, report)

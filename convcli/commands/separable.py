@@ -7,6 +7,7 @@ from convcli.requests.options import (
     NumberOptions,
     ReportOptions,
     RunOptions,
+    WhereOptions,
 )
 from convcli.requests.particular import PairOptions
 
@@ -15,6 +16,7 @@ def separable(
     inputs: Inputs,
     pair: PairOptions,
     placement: DilatedOptions,
+    where: WhereOptions,
     numbers: NumberOptions,
     files: FileOptions,
     run: RunOptions,
@@ -38,6 +40,7 @@ def separable(
     """
     from convcli.requests.pair import build_separable, check_factors, save_factors
     from convcli.requests.run import build_batch
+    from convcli.requests.selected import on_selection
     from convcli.runs.many import run_batch
 
     if pair.save_factors:
@@ -46,4 +49,4 @@ def separable(
     batch = build_batch(inputs, files, run, report, numbers, kernel=name, command="separable")
     if pair.save_factors and not (report.explain or run.dry_run):
         save_factors(pair.save_factors, asked, force=files.force)
-    return run_batch(asked, batch)
+    return run_batch(on_selection(asked, where), batch)

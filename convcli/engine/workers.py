@@ -50,11 +50,11 @@ class Crew:
     """Whoever executes tasks, and what became of samples by then; `progress` hears how many."""
 
     def __init__(self, execute: Execute, progress: Progress | None = None) -> None:
-        self.total, self._execute, self._progress, self._lock = Counts(), execute, progress, threading.Lock()
+        self.total, self.execute, self._progress, self._lock = Counts(), execute, progress, threading.Lock()
 
     def run(self, work: Callable[[T], Counts], tasks: Sequence[T], hands: int, *, blas: bool = True) -> None:
         """Have every task done, by up to so many hands; the first exception stops all."""
-        self._execute(lambda task: self.add(work(task)), tasks, min(hands, len(tasks)), blas=blas)
+        self.execute(lambda task: self.add(work(task)), tasks, min(hands, len(tasks)), blas=blas)
 
     def add(self, counts: Counts) -> None:
         """Take in what was done."""

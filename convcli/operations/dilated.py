@@ -249,13 +249,22 @@ class Chain:
     def on(self, info: ImageInfo, limits: Limits = ANYTHING) -> ChainWork:
         """Every step planned for what the one before makes."""
         filters = [joined(each.filter(info.steps), info) for each in self.filters]
-        numbers = between(filters, info)
-        before, works = replace(info, dtype=numbers.dtype, missing=None), []
-        for filter_, rate in zip(filters, self.rates, strict=True):
-            own = replace(numbers, offset=filter_.numbers.offset / scale_of(filters[0], info))
-            works.append(at_rate(replace(filter_, numbers=own), rate, before, limits))
-            before = works[-1].after
-        return ChainWork(info, tuple(works), last=filters[-1])
+        works = stepwise(filters, self.rates, info, scale_of(filters[0], info), limits)
+        return ChainWork(info, works, last=filters[-1])
+
+
+def stepwise(
+    filters: Sequence[Correlation], rates: Sequence[Rate], info: ImageInfo, scale: float, limits: Limits
+) -> tuple[DilatedWork, ...]:
+    """Each filter planned for what the one before makes: numbers, which samples divided by `scale` are at first."""
+    numbers = between(filters, info)
+    before, works = replace(info, dtype=numbers.dtype, missing=None), list[DilatedWork]()
+    for filter_, rate in zip(filters, rates, strict=True):
+        biases = tuple(bias / scale for bias in filter_.numbers.biases)
+        own = replace(numbers, offset=filter_.numbers.offset / scale, biases=biases)
+        works.append(at_rate(replace(filter_, numbers=own), rate, before, limits))
+        before = works[-1].after
+    return tuple(works)
 
 
 def between(filters: Sequence[Filter], info: ImageInfo) -> Numbers:

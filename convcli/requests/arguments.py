@@ -12,6 +12,7 @@ import numpy as np
 
 from convcli.errors import KernelError, UsageError
 from convcli.filters.borders import parse_padding
+from convcli.filters.selection import Mask, Selection, Slice, parse_channels, parse_region
 from convcli.kernels.given import ByName, parse_given
 from convcli.kernels.kernel import Kernel
 from convcli.numerals import MOST
@@ -138,6 +139,47 @@ def paddings(given: Padding, ndim: int) -> str | tuple[tuple[int, int], ...]:
     if len(pairs) not in (1, ndim):
         raise UsageError(f"{given!r} has {len(pairs)} entries; give 1 or {ndim}", where="padding")
     return tuple((begin, end) for begin, end in (pairs * ndim if len(pairs) == 1 else pairs))
+
+
+def as_selection(mask: Any = None, region: Any = None, channels: Any = None, mask_reads: str = "inside") -> Selection:
+    """What is selected of an image: by a mask (the name of a file, an array or an `Image`), slices, and channels."""
+    if mask_reads not in ("inside", "all"):
+        raise UsageError(f"{mask_reads!r} is not inside or all", where="mask_reads")
+    return Selection(_region(region), _channels(channels), _mask(mask), mask_reads == "all")
+
+
+def _mask(mask: Any) -> Mask | None:
+    from convcli.operations.masks import mask_array, mask_file
+
+    if mask is None:
+        return None
+    return mask_file(os.fspath(mask)) if isinstance(mask, (str, os.PathLike)) else mask_array(mask)
+
+
+def _region(region: Any) -> tuple[Slice, ...]:
+    if region is None or isinstance(region, str):
+        return parse_region(region) if region else ()
+    try:
+        pairs = [(each.start, each.stop) if isinstance(each, slice) else tuple(each) for each in region]
+        found = tuple((_end(first), _end(last)) for first, last in pairs)
+    except (TypeError, ValueError):
+        raise UsageError(f"{region!r} is not a sequence of slices, or (first, end)", where="region") from None
+    if any(isinstance(each, slice) and each.step not in (None, 1) for each in region) or len(found) not in (2, 3):
+        raise UsageError(f"{region!r} has other than 2 or 3 slices, or steps in them", where="region")
+    return found
+
+
+def _end(value: Any) -> int | None:
+    return None if value is None else index(value)
+
+
+def _channels(channels: Any) -> tuple[str, ...]:
+    if channels is None:
+        return ()
+    if isinstance(channels, str):
+        return parse_channels(channels)
+    given = channels if isinstance(channels, (Sequence, np.ndarray)) else (channels,)
+    return parse_channels(",".join(map(str, given)))
 
 
 def sample_type(given: Any) -> str:

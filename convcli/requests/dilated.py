@@ -9,6 +9,7 @@ from convcli.numerals import per_axis
 from convcli.operations.dilated import Dilate, Rate, named
 from convcli.operations.filter import Correlate
 from convcli.operations.operation import Operation
+from convcli.operations.selected import Filtering
 from convcli.records import replace
 from convcli.requests.options import (
     FileOptions,
@@ -18,17 +19,19 @@ from convcli.requests.options import (
     NumberOptions,
     ReportOptions,
     RunOptions,
+    WhereOptions,
 )
 from convcli.requests.pair import axes_of
 from convcli.requests.particular import RateOptions
 from convcli.requests.rates import beside, chained
 from convcli.requests.run import build_batch, build_filter, parse_spatial
+from convcli.requests.selected import on_selection
 from convcli.runs.many import Batch, run_batch
 from convcli.runs.summary import PARTLY_FAILED
 from convcli.streams import STREAM
 
 FIELD = "{rate}"
-Run = tuple[Operation, tuple[Rate, ...]]
+Run = tuple[Filtering, tuple[Rate, ...]]
 
 
 def run_dilations(
@@ -36,6 +39,7 @@ def run_dilations(
     rates: RateOptions,
     kernels: KernelOptions,
     placement: GroupedOptions,
+    where: WhereOptions,
     numbers: NumberOptions,
     files: FileOptions,
     run: RunOptions,
@@ -62,7 +66,7 @@ def run_dilations(
     batch = build_batch(inputs, files, run, report, numbers, kernel=name, command="dilate")
     if len(runs) > 1:
         check_apart(batch)
-    return run_all([(asked, of_rates(batch, rate)) for asked, rate in runs])
+    return run_all([(on_selection(asked, where), of_rates(batch, rate)) for asked, rate in runs])
 
 
 def parse_rates(rates: RateOptions, ndim: int) -> tuple[Rate, ...]:

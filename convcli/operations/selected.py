@@ -1,0 +1,276 @@
+"""A filter on a part of an image: planned for the whole, computed where something is chosen, the rest unchanged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from convcli.errors import UsageError
+from convcli.filters.combining import joined
+from convcli.filters.filter import LEAVING_OUT, Correlation, Filter, Numbers
+from convcli.filters.selection import Chosen, Mask, Selection, chosen
+from convcli.formats.channels import channel_names
+from convcli.image import ImageInfo
+from convcli.operations.dilated import Chain, ChainWork, Dilate, DilatedWork, scale_of, stepwise
+from convcli.operations.filter import Correlate, FilterWork
+from convcli.operations.masks import fitted
+from convcli.operations.operation import ANYTHING, Limits, Operation, Work
+from convcli.planner import Plan
+from convcli.records import record, replace
+
+if TYPE_CHECKING:
+    from convcli.engine.slabs import Stage
+    from convcli.engine.stages.selected import Part
+
+
+class Filtering(Operation, Protocol):
+    """An operation that knows its axes."""
+
+    @property
+    def ndim(self) -> int:
+        """Spatial axes."""
+
+    @property
+    def bank(self) -> bool:
+        """Whether it sums over channels."""
+
+
+class Assigned(NamedTuple):
+    """A filter, and the channels that it is for; those that are selected where it names none."""
+
+    operation: Filtering
+    channels: tuple[str, ...] = ()
+
+
+@record
+class Selected:
+    """Filters on what is selected of images, which must keep their size."""
+
+    parts: tuple[Assigned, ...]
+    where: Selection
+
+    @property
+    def ndim(self) -> int:
+        """Spatial axes."""
+        return self.parts[0].operation.ndim
+
+    @property
+    def bank(self) -> bool:
+        """Whether it sums over channels."""
+        return self.parts[0].operation.bank
+
+    def on(self, info: ImageInfo, limits: Limits = ANYTHING) -> SelectedWork:
+        """Every filter planned for an image."""
+        done = tuple(planned_part(each, self.where, info, limits) for each in self.parts)
+        taken = [number for each in done for number in channels_of(each.chosen, info)]
+        if len(self.parts) > 1 and len(set(taken)) < len(taken):
+            raise UsageError("a channel has two kernels; give each one", where="-k")
+        return SelectedWork(info, self.where, done)
+
+
+def selected(operation: Filtering, where: Selection) -> Filtering:
+    """An operation on what is selected; the operation itself where that is everything."""
+    return operation if where.is_all else Selected((Assigned(operation),), where)
+
+
+def channels_of(part: Chosen, info: ImageInfo) -> Iterator[int]:
+    """The channels of a part."""
+    if part.samples:
+        yield from part.samples
+    elif "C" in info.axes:
+        for box in part.boxes:
+            yield from range(*box[info.axes.index("C")])
+
+
+@record
+class PlannedPart:
+    """A filter planned for an image: for the whole, which would become what is `after`, and for what is chosen of it.
+
+    Where single samples are chosen the `work` ends in numbers, which are `scale` times too small.
+    """
+
+    work: Work
+    after: ImageInfo
+    channels: tuple[str, ...]
+    chosen: Chosen
+    numbers: bool = False
+    scale: float = 1.0
+
+
+def planned_part(each: Assigned, where: Selection, info: ImageInfo, limits: Limits) -> PlannedPart:
+    """A filter planned for what is selected of an image. Raises UsageError or ConvError where it does not fit."""
+    where = replace(where, channels=each.channels or where.channels)
+    found, whole = chosen(where, info, channel_names), each.operation.on(info, limits)
+    if where.channels and any(not filter_.each for filter_ in whole.filters):
+        raise UsageError(
+            "needs kernels that act on each channel alone; this one sums over channels", where="--channels"
+        )
+    check_alike(whole, info)
+    if not (found.samples or where.luma or where.mask):
+        return PlannedPart(whole, whole.after, where.channels, found)
+    filters, rates = steps_of(each.operation, info, inside=where.inside is not None)
+    before = luma_info(info) if where.luma else info
+    light = where.luma and filters[-1].numbers.linear
+    told = [replace(filter_, numbers=numbers_within(filter_, where, light=light)) for filter_ in filters]
+    asked = [joined(filter_, before) for filter_ in told]
+    scale = scale_of(filters[0], info)
+    works = stepwise(asked, rates, before, scale, limits)
+    return PlannedPart(
+        ChainWork(info, works, joined(filters[-1], info)), whole.after, where.channels, found, True, scale
+    )
+
+
+def check_alike(work: Work, info: ImageInfo) -> None:
+    """Refuse a filter whose results do not lie where the image's samples do."""
+    after = work.after
+    if (after.shape, after.axes) != (info.shape, info.axes):
+        there, made = (f"{each.axes} {'x'.join(map(str, each.shape))}" for each in (info, after))
+        raise UsageError(
+            f"the result ({made}) has not the image's shape ({there}): what is not filtered has no place in it; "
+            "leave --region, --channels and --mask out, or filter with stride 1, padding same and one kernel"
+        )
+    if work.numbers.range == "rescale":
+        raise UsageError("rescales the whole image; a part of it stays as it is", where="--range")
+
+
+def steps_of(
+    operation: Filtering, info: ImageInfo, *, inside: bool
+) -> tuple[tuple[Correlation, ...], tuple[tuple[int, ...], ...]]:
+    """The filters that an operation consists of, one after the other, and their rates."""
+    asked: tuple[Correlate, ...]
+    rates: tuple[tuple[int, ...], ...]
+    if isinstance(operation, Correlate):
+        asked, rates = (operation,), (operation.dilation,)
+    elif isinstance(operation, Dilate):
+        asked, rates = (operation.filter,), (operation.rate,)
+    elif isinstance(operation, Chain):
+        asked, rates = operation.filters, operation.rates
+        if inside and len(rates) > 1:
+            raise UsageError("a chain is not renormalised from step to step; use --mask-reads all", where="--mask")
+    else:
+        raise UsageError("single samples are chosen of a plain filter, at one rate or a chain; not here")
+    return tuple(each.filter(info.steps) for each in asked), rates
+
+
+def luma_info(info: ImageInfo) -> ImageInfo:
+    """An image's luma, with its opacity."""
+    count = 1 + info.has_alpha
+    shape = (count if letter == "S" else size for letter, size in zip(info.axes, info.shape, strict=True))
+    return replace(info, shape=tuple(shape), samples="grey+alpha" if info.has_alpha else "grey")
+
+
+def numbers_within(filter_: Correlation, where: Selection, *, light: bool) -> Numbers:
+    """How numbers are computed with where what a mask leaves out is NaN, and luma may be that of light already."""
+    numbers = replace(filter_.numbers, linear=False) if light else filter_.numbers
+    if where.inside is None:
+        return numbers
+    if min(filter_.kernel.values()) < 0 or filter_.kernel.sum() <= 0:
+        raise UsageError(
+            "divides by the kernel's weight inside of it, and this kernel has negative taps; use --mask-reads all",
+            where="--mask",
+        )
+    return numbers if numbers.nan in LEAVING_OUT else replace(numbers, nan="ignore")
+
+
+@record
+class SelectedWork(Work):
+    """Filters on parts of one image."""
+
+    before: ImageInfo
+    where: Selection
+    parts: tuple[PlannedPart, ...]
+
+    @property
+    def works(self) -> tuple[Work, ...]:
+        """What is done to each part."""
+        return tuple(part.work for part in self.parts)
+
+    @property
+    def plans(self) -> tuple[Plan, ...]:
+        """Those of all parts."""
+        return tuple(plan for work in self.works for plan in work.plans)
+
+    @property
+    def filters(self) -> tuple[Filter, ...]:
+        """Those of all parts."""
+        return tuple(filter_ for work in self.works for filter_ in work.filters)
+
+    @property
+    def numbers(self) -> Numbers:
+        """How samples are computed with, alike in all parts."""
+        return self.works[0].numbers
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user might not expect."""
+        return tuple(dict.fromkeys(note for work in self.works for note in work.notes))
+
+    @cached_property
+    def mask(self) -> Mask | None:
+        """The mask as it lies on the image."""
+        return self.where.mask and fitted(self.where.mask, self.before, self.filters[0].spatial)
+
+    @cached_property
+    def stages(self) -> tuple[Stage, ...]:
+        """All parts as one stage."""
+        from convcli.engine.stages.selected import SelectedStage
+
+        work, info = self.works[0], self.before
+        last = work.last if isinstance(work, ChainWork) else work.stages[-1].filter
+        limits = [stage.limit for each in self.works for stage in each.stages[:1] if stage.limit is not None]
+        made = replace(self.parts[0].after, metadata=info.metadata)
+        parts, plan = tuple(map(self.part, self.parts)), work.stages[-1].plan
+        return (SelectedStage(last, info, plan, made, parts, self.mask, min(limits, default=None)),)
+
+    def part(self, part: PlannedPart) -> Part:
+        """A part for the engine: with the mask between samples and filter where only what it marks counts."""
+        from convcli.engine.stages.selected import Hidden, Part, ToLuma
+
+        if not part.numbers:
+            return Part(part.work.stages, part.chosen)
+        luma, numbers = self.where.luma, self.numbers
+        entry, *steps, _ = part.work.stages
+        if luma:
+            entry = ToLuma(entry.filter, entry.info, entry.plan, steps[0].info, part.scale, entry.limit, numbers.linear)
+        spoilers: tuple[Stage, ...] = ()
+        if self.where.inside is not None and self.mask is not None:
+            within, first = steps[0].info, steps[0]
+            hidden = Hidden(first.filter, within, first.plan, within, 1.0, None, self.mask, numbers.nan)
+            if numbers.nan == "keep" and first.filter.meets_unknown(self.before):
+                keeping = replace(
+                    first, filter=replace(first.filter, numbers=replace(first.filter.numbers, nan="keep"))
+                )
+                spoilers = (entry, replace(hidden, spoilt=True), keeping)
+            steps = [hidden, *steps]
+        return Part((entry, *steps), part.chosen, True, part.scale, luma, spoilers)
+
+    def facts(self) -> dict[str, Any]:
+        """The keys that others rely on, those of the first part, with what is selected."""
+        where = self.where
+        selection = {
+            "region": [list(each) for each in where.region] or None,
+            "channels": [list(part.channels) or None for part in self.parts],
+            "kernels": [each["kernel"] for each in (work.facts() for work in self.works)],
+            "mask": where.mask.name if where.mask else None,
+            "mask_reads": ("all" if where.reads_all else "inside") if where.mask else None,
+        }
+        totals = {"method": self.method, "macs": self.macs, "flops": 2 * self.macs}
+        return {**self.works[0].facts(), **totals, "selection": selection}
+
+    def rows(self) -> Iterator[tuple[str, str]]:
+        """Each part, and where."""
+        for part in self.parts:
+            if len(self.parts) > 1:
+                yield "channels", ",".join(part.channels)
+            yield from plain(part.work).rows()
+        if where := str(self.where):
+            yield "where", f"{where}; the rest is unchanged"
+
+
+def plain(work: Work) -> Work:
+    """A chain of one step told as the filter that it is."""
+    if isinstance(work, ChainWork) and len(work.works) == 1:
+        only: DilatedWork = work.works[0]
+        return FilterWork(only.filter, only.before, only.plan)
+    return work

@@ -1,0 +1,91 @@
+"""From the options that say where and what is filtered to a selection, and to filters of a channel each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from convcli.errors import ConvError, UsageError
+from convcli.filters.selection import LUMA, Mask, Selection, parse_channels, parse_region
+from convcli.operations.filter import Correlate
+from convcli.operations.operation import Operation
+from convcli.operations.selected import Assigned, Filtering, Selected, selected
+from convcli.records import replace
+from convcli.requests.options import GeometryOptions, KernelOptions, NumberOptions, WhereOptions
+from convcli.requests.run import build_filter
+from convcli.streams import STREAM
+
+AT = re.compile(r"(.*\S)\s*@\s*([\w ,-]+)", re.DOTALL)
+"""A kernel with the channels that it is for."""
+
+
+def build_selection(where: WhereOptions) -> Selection:
+    """What the options select. Raises UsageError, also for a mask that cannot be read."""
+    if where.mask == STREAM:
+        raise UsageError("a mask is read again for each part of an image; give a file", where="--mask")
+    if where.mask_reads == "all" and not where.mask:
+        raise UsageError("says what counts inside a mask; give --mask, too", where="--mask-reads")
+    return Selection(
+        parse_region(where.region) if where.region else (),
+        parse_channels(where.channels) if where.channels else (),
+        _mask(where.mask) if where.mask else None,
+        where.mask_reads == "all",
+    )
+
+
+def _mask(name: str) -> Mask:
+    from convcli.operations.masks import mask_file
+
+    try:
+        return mask_file(name)
+    except ConvError as error:
+        raise UsageError(f"{error.message}: {name!r}", error.code, where="--mask") from None
+
+
+def on_selection(operation: Filtering, where: WhereOptions) -> Operation:
+    """An operation on what the options select."""
+    return selected(operation, build_selection(where))
+
+
+def build_filters(
+    ndim: int,
+    kernels: KernelOptions,
+    geometry: GeometryOptions,
+    where: WhereOptions,
+    numbers: NumberOptions,
+    approximation: float,
+) -> tuple[Operation, str]:
+    """A filter of all kernels on what is selected, or one for each kernel that names its channels; and its name."""
+
+    def build(texts: Sequence[str]) -> Correlate:
+        return build_filter(ndim, kernels.but(kernel=texts), geometry, numbers, approximation)
+
+    found = [parted(text) for text in kernels.kernel]
+    if not any(channels for _, channels in found):
+        asked = build(kernels.kernel)
+        return on_selection(asked, where), asked.name
+    alone = [text for text, channels in found if not channels]
+    if alone:
+        raise UsageError(f"{alone[0]!r} names no channel, others do; write {alone[0]}@CHANNEL", where="-k")
+    if where.channels:
+        raise UsageError("every -k names its channels; leave one of the two out", where="--channels")
+    if kernels.combine != "stack":
+        raise UsageError("kernels of different channels have no common result", where="--combine")
+    every = [(build([text]), parse_channels(channels)) for text, channels in found]
+    if any(channels == (LUMA,) for _, channels in every) and len(every) > 1:
+        raise UsageError("luma is made of all colours; give it one kernel, and no other channel any", where="-k")
+    parts = tuple(Assigned(*each) for each in every)
+    if every[0][1] == (LUMA,):
+        return selected(every[0][0], replace(build_selection(where), channels=(LUMA,))), every[0][0].name
+    return Selected(parts, build_selection(where)), ", ".join(dict.fromkeys(each.name for each, _ in every))
+
+
+def parted(text: str) -> tuple[str, str]:
+    """A kernel, and the channels behind its @; a file whose name has one is a file.
+
+    >>> parted("gaussian:2@R"), parted("gaussian:2")
+    (('gaussian:2', 'R'), ('gaussian:2', ''))
+    """
+    match = AT.fullmatch(text)
+    return (match[1], match[2]) if match and not Path(text).exists() else (text, "")

@@ -1,0 +1,397 @@
+"""Where and what is filtered: regions, channels, luma and masks; the rest has the bits of the input."""
+
+import json
+import pickle
+import shutil
+
+import numpy as np
+import pytest
+import scipy.ndimage as ndi
+import tifffile
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image as Picture
+
+import convcli
+from command import InProcess
+from convcli import ConvError, Image, ImageInfo, Numbers, convolve, dilate
+from convcli.api.plans import request
+from convcli.filters.filter import TIE
+from convcli.operations.operation import Limits
+from test_stages import check_boxes
+
+MODES = {"edge": "nearest", "reflect": "mirror", "symmetric": "reflect", "wrap": "wrap"}
+"""What scipy.ndimage calls the borders."""
+DTYPES = ("uint8", "int16", "uint16", "float32", "float64")
+KERNELS = {2: ("gaussian:1", "box:3", "1 2 3; 0 4 1", "sobel:x"), 3: ("gaussian:0.7", "box:3", "1 2 | 3 4", "log:0.5")}
+LUMA = np.array([0.2126, 0.7152, 0.0722])
+PHOTO = "samples/photo.jpg"
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capfd):
+    """The command line in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    return InProcess(capfd)
+
+
+def kernel_of(text, ndim):
+    """A kernel, and its taps as SciPy has them."""
+    kernel = convcli.parse_kernel(text, ndim)
+    return kernel, kernel.array().reshape(kernel.spatial)
+
+
+def correlated(planes, taps, border="edge"):
+    """Planes (n, *space) correlated by SciPy in float64, the kernel's middle tap, k // 2, on the pixel."""
+    return np.stack([ndi.correlate(plane.astype(np.float64), taps, mode=MODES[border]) for plane in planes])
+
+
+def normalised(planes, known, taps, border="edge"):
+    """The same by what is known alone, divided by the share of the kernel that met it; NaN where that is none."""
+    values, share = (correlated(each, taps, border) for each in (np.where(known, planes, 0), known))
+    met = correlated(known, (taps != 0).astype(float), border) > 0.5
+    return np.where(met, values * taps.sum() / np.where(met, share, 1), np.nan)
+
+
+def check(expected, chosen, image, found):
+    """Chosen results are as expected, but for rounding; the rest has the image's bits."""
+    assert found.dtype == image.dtype
+    assert image[~chosen].tobytes() == found[~chosen].tobytes()
+    expected, found = expected[chosen], found[chosen]
+    if image.dtype.kind == "f":
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=2e-5 * 20 * np.nanmax(np.abs(image)))
+    else:
+        limits, known = np.iinfo(image.dtype), ~np.isnan(expected)
+        difference = found[known] - np.clip(expected[known], limits.min, limits.max)
+        assert np.abs(difference).max(initial=0) <= 0.5 + TIE
+
+
+def pixels_of(shape, dtype, rng):
+    """Random samples over much of a type's range."""
+    return (rng.random(shape) * {"uint8": 250, "int16": 30000, "uint16": 60000}.get(dtype, 1000)).astype(dtype)
+
+
+def mask_of(kind, rng, shape):
+    """A mask of a type, in which a half is inside; or all, or nothing."""
+    if kind in ("all", "nothing"):
+        return np.full(shape, kind == "all", np.uint8)
+    marks = rng.random(shape) < 0.5
+    return marks if kind == "bool" else marks.astype(kind) * np.array(0.25 if "float" in kind else 7, kind)
+
+
+SLICES = [slice(None), slice(2, None), slice(None, -3), slice(1, -1), slice(4, 5), slice(-6, -2)]
+
+
+@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    dtype=st.sampled_from(DTYPES),
+    border=st.sampled_from(list(MODES)),
+    ndim=st.sampled_from([2, 3]),
+    method=st.sampled_from(["auto", "direct", "fft", "separable", "gemm"]),
+    number=st.integers(0, 3),
+    region=st.none() | st.lists(st.sampled_from(SLICES), min_size=3, max_size=3),
+    channels=st.sampled_from([None, (0,), (2,), (0, 2), (0, 1, 2)]),
+    mask=st.sampled_from([None, "bool", "uint8", "uint16", "float32", "all", "nothing"]),
+    of_all=st.booleans(),
+    reads=st.sampled_from(["inside", "all"]),
+    seed=st.integers(0, 9),
+)
+def test_what_is_chosen_is_filtered_and_the_rest_has_the_bits_of_the_input(
+    dtype, border, ndim, method, number, region, channels, mask, of_all, reads, seed
+):
+    shape, rng = (3, 13, 17) if ndim == 2 else (3, 7, 9, 11), np.random.default_rng(seed)
+    (kernel, taps), image = kernel_of(KERNELS[ndim][number], ndim), pixels_of(shape, dtype, rng)
+    marks = None if mask is None else mask_of(mask, rng, shape if of_all else shape[1:])
+    reads = "all" if mask and taps.min() < 0 else reads if mask else "inside"
+    known, chosen = np.broadcast_to(True if marks is None else marks != 0, shape), np.ones(shape, bool)
+    if region:
+        chosen[:] = False
+        chosen[(slice(None), *region[:ndim])] = True
+    if channels:
+        chosen[sorted({0, 1, 2} - {*channels})] = False
+    plain = marks is None or reads == "all"
+    expected = correlated(image, taps, border) if plain else normalised(image, known, taps, border)
+    method = "auto" if method == "separable" and number > 1 else method  # others are no sums of a few passes
+    where = {"mask": marks, "mask_reads": reads, "region": region and region[:ndim], "channels": channels}
+    found = convolve(image, kernel, axes="C" + "ZYX"[-ndim:], border=border, method=method, **where)
+    check(expected, chosen & known, image, found)
+
+
+@pytest.mark.parametrize("rule", ["keep", "ignore", "preserve", "zero"])
+@pytest.mark.parametrize(("dtype", "nodata"), [("float32", None), ("float64", None), ("int16", -99)])
+def test_missing_values_and_masks_compose(rule, dtype, nodata):
+    rng = np.random.default_rng(4)
+    shape, taps = (2, 30, 40), kernel_of("1 2 1; 2 4 2; 0 2 1", 2)[1]
+    image, inside, missing = pixels_of(shape, dtype, rng), rng.random(shape[1:]) < 0.6, rng.random(shape) < 0.1
+    image[missing] = np.nan if nodata is None else nodata
+    known = inside & ~missing if rule in ("ignore", "preserve") else np.broadcast_to(inside, shape)
+    expected = normalised(np.where(missing, 0, image), known, taps)
+    if rule == "keep":
+        expected[correlated(inside & missing, (taps != 0).astype(float)) > 0.5] = np.nan
+    if rule == "preserve":
+        expected[missing] = np.nan
+    info = ImageInfo(shape, dtype, "CYX", missing=nodata)
+    found = convolve(Image(info, image), taps, mask=inside, numbers=Numbers(nan=rule))
+    chosen = np.broadcast_to(inside, shape)
+    if nodata is not None:
+        assert (found[chosen & np.isnan(expected)] == nodata).all()
+        chosen = chosen & ~np.isnan(expected)
+        check(expected, chosen, np.where(chosen, image, found), found)
+    else:
+        check(expected, chosen, image, found)
+
+
+def test_a_missing_value_inside_a_mask_is_an_error_where_that_is_asked_for_and_outside_none():
+    image, mask = np.ones((6, 7), np.float32), np.ones((6, 7), bool)
+    image[2, 3], mask[2, 3] = np.nan, False
+    assert np.isnan(convolve(image, "box:3", mask=mask, numbers=Numbers(nan="error"))[2, 3])
+    with pytest.raises(ConvError, match="there are NaN"):
+        convolve(image, "box:3", mask=~mask, numbers=Numbers(nan="error"))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+def test_colour_in_a_mask_is_weighed_by_its_opacity(dtype):
+    rng, taps = np.random.default_rng(5), kernel_of("gaussian:1", 2)[1]
+    most = 1.0 if dtype == "float32" else np.iinfo(dtype).max
+    image = (rng.random((20, 30, 4)) * most).astype(dtype)
+    image[..., 3] = np.maximum(image[..., 3], np.array(0.2 * most, dtype))
+    inside = rng.random((20, 30)) < 0.6
+    planes = np.moveaxis(image.astype(np.float64), -1, 0)
+    alpha = correlated(inside[None] * planes[3:], taps)
+    expected = np.concatenate([
+        correlated(inside * planes[:3] * planes[3], taps) / np.where(inside, alpha, 1),
+        alpha / np.where(inside, correlated(inside[None], taps), 1),
+    ])  # fmt: skip
+    info = ImageInfo(image.shape, dtype, "YXS", samples="rgb+alpha")
+    found = convolve(Image(info, image), "gaussian:1", mask=inside)
+    chosen = np.broadcast_to(inside[..., None], image.shape)
+    check(np.moveaxis(expected, 0, -1), chosen, image, found)
+
+
+@pytest.mark.parametrize("alpha", [False, True])
+@pytest.mark.parametrize("linear", [False, True])
+@pytest.mark.parametrize("dtype", ["uint8", "float64"])
+def test_luma_is_filtered_and_chroma_stays(dtype, linear, alpha):
+    rng, taps = np.random.default_rng(6), kernel_of("gaussian:1.5", 2)[1]
+    full = 255 if dtype == "uint8" else 1.0
+    image = (rng.random((24, 31, 3 + alpha)) * full).astype(dtype)
+    if alpha:
+        image[..., 3] = full
+    light = image[..., :3] / full
+    if linear:
+        light = np.where(light <= 0.04045, light / 12.92, ((light + 0.055) / 1.055) ** 2.4)
+    luma = light @ LUMA
+    changed = light + (correlated(luma[None], taps)[0] - luma)[..., None]
+    if linear:
+        changed = np.where(changed <= 0.0031308, changed * 12.92, 1.055 * np.maximum(changed, 0) ** (1 / 2.4) - 0.055)
+    info = ImageInfo(image.shape, dtype, "YXS", samples="rgb+alpha" if alpha else "rgb")
+    found = convolve(Image(info, image), "gaussian:1.5", channels="luma", numbers=Numbers(linear=linear))
+    expected = np.concatenate([changed * full, image[..., 3:]], axis=-1)
+    check(expected, np.broadcast_to(np.arange(3 + alpha) < 3, image.shape), image, found)
+
+
+def test_results_of_another_type_are_beside_the_input_in_that_type(run):
+    image = np.arange(-40, 40, dtype=np.int16).reshape(8, 10)
+    np.save("in.npy", image)
+    assert 0 == run("conv2d", "in.npy", "-k", "identity", "--region", ":4,:", "-t", "uint8", "--json", "-o", "o.npy")[0]
+    np.testing.assert_array_equal(np.clip(image, 0, 255), np.load("o.npy"))
+    assert {"below": 40, "above": 0} == json.loads(run.output)["clipped"]
+    assert 0 == run("conv2d", "in.npy", "-k", "identity", "--region", ":4,:", "-t", "float32", "-o", "f.npy")[0]
+    np.testing.assert_array_equal(image.astype(np.float32), np.load("f.npy"), strict=True)
+
+
+def test_samples_that_are_not_chosen_are_not_counted_as_clipped(run):
+    np.save("in.npy", np.full((10, 10), 200, np.uint8))
+    np.save("m.npy", np.eye(10, dtype=bool))
+    assert 0 == run("conv2d", "in.npy", "-k", "2", "--mask", "m.npy", "--json", "-o", "o.npy")[0]
+    assert {"below": 0, "above": 10} == json.loads(run.output)["clipped"]
+    np.testing.assert_array_equal(np.where(np.eye(10), 255, 200), np.load("o.npy"))
+
+
+STAGED = {
+    "region": ("CYX", (3, 170, 160), "", {"region": "20:90,:-5"}),
+    "mask": ("CYX", (3, 170, 160), "", {"mask": 2}),
+    "opacity": ("YXS", (170, 160, 4), "rgb+alpha", {"mask": 2, "channels": "R,B"}),
+    "luma": ("YXS", (170, 160, 4), "rgb+alpha", {"channels": "luma", "region": "10:,20:99"}),
+    "masked luma": ("YXS", (170, 160, 3), "rgb", {"channels": "luma", "mask": 2}),
+    "volume": ("ZCYX", (9, 3, 70, 60), "", {"mask": 3}),
+    "channel": ("ZCYX", (20, 3, 50, 60), "", {"region": "3:12,5:40,:", "channels": "1"}),
+}
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32", "int64"])
+@pytest.mark.parametrize("name", STAGED)
+def test_a_box_alone_is_that_of_the_whole(name, dtype):
+    axes, shape, samples, where = STAGED[name]
+    rng = np.random.default_rng(len(name))
+    if "mask" in where:
+        space = [size for size, axis in zip(shape, axes, strict=True) if axis in "ZYX"]
+        where = {**where, "mask": rng.random(space) < 0.7}
+    pixels = (rng.random(shape) * 200).astype(dtype)
+    if dtype == "float32":
+        pixels.flat[rng.integers(pixels.size, size=5)] = [np.nan, np.inf, 3e38, np.nan, -np.inf]
+    info, ndim = ImageInfo(shape, dtype, axes, samples=samples), 3 if "Z" in axes else 2
+    cases = ("gaussian:1.5", "auto", "edge"), ("gaussian:2", "fft", "wrap"), ("box:4", "direct", "zero")
+    for text, method, border in cases:
+        asked = request("convolve", convcli.parse_kernel(text, ndim), border=border, **where)
+        check_boxes(asked.on(info, Limits(method, 2, 2**20)).stages, pixels, rng, count=2)
+
+
+@pytest.mark.parametrize("spread", [{"rate": 2}, {"chain": [1, 2, 3]}], ids=["rate", "chain"])
+def test_dilated_filters_leave_the_rest_alone_too(spread):
+    rng = np.random.default_rng(8)
+    image, inside = pixels_of((3, 60, 50), "float32", rng), rng.random((60, 50)) < 0.5
+    whole = dilate(image, "box:3", axes="CYX", **spread)
+    part, some = np.zeros((3, 60, 50), bool), np.zeros((3, 60, 50), bool)
+    part[:, 3:40, :30], some[1] = True, True
+    wheres = (
+        ({"region": "3:40,:30"}, part),
+        ({"channels": 1}, some),
+        ({"mask": inside, "mask_reads": "all"}, np.broadcast_to(inside, image.shape)),
+    )
+    for where, chosen in wheres:
+        expected = np.where(chosen, whole, image)
+        found = dilate(image, "box:3", axes="CYX", **spread, **where)
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
+        assert image[~chosen].tobytes() == found[~chosen].tobytes()
+
+
+def colours(run, sample, *words):
+    """A photo, and what a command makes of it."""
+    picture = np.asarray(Picture.open(sample))
+    code, errors = run("conv2d", sample, *words, "-q", "--verify", "-f", "-o", "out.png")
+    assert (0, []) == (code, errors)
+    return picture, np.asarray(Picture.open("out.png"))
+
+
+@pytest.fixture
+def photo(request):
+    """A photo's name."""
+    return request.config.rootpath / PHOTO
+
+
+def test_a_kernel_for_each_channel(run, photo):
+    before, after = colours(run, photo, "-k", "gaussian:3@R", "-k", "box:5@2")
+    assert before[..., 1].tobytes() == after[..., 1].tobytes()
+    for number, kernel in ((0, "gaussian:3"), (2, "box:5")):
+        expected = correlated(before[None, ..., number], kernel_of(kernel, 2)[1])[0]
+        assert np.abs(after[..., number] - expected).max() <= 0.5 + TIE
+
+
+def test_channels_go_by_the_names_in_the_file(run):
+    image = pixels_of((2, 30, 20), "uint16", np.random.default_rng(1))
+    tifffile.imwrite("in.ome.tif", image, metadata={"axes": "CYX", "Channel": {"Name": ["DAPI", "GFP"]}})
+    tifffile.imwrite("in.tif", image, imagej=True, metadata={"axes": "CYX", "Labels": ["DAPI", "GFP"]})
+    for name in ("in.ome.tif", "in.tif"):
+        assert 0 == run("conv2d", name, "-k", "box:3", "--channels", "gfp", "-q", "-f", "-o", "o.npy")[0]
+        chosen = np.broadcast_to([[[False]], [[True]]], image.shape)
+        check(correlated(image, np.full((3, 3), 1 / 9)), chosen, image, np.load("o.npy"))
+
+
+def test_a_mask_is_any_image_of_the_size(run):
+    image, inside = pixels_of((20, 30), "uint8", np.random.default_rng(1)), np.zeros((20, 30), bool)
+    inside[3:9, 4:20] = True
+    np.save("in.npy", image)
+    expected = convolve(image, "box:3", mask=inside)
+    np.save("m.npy", inside)
+    Picture.fromarray(inside.astype(np.uint8) * 9).save("m.png")
+    Picture.fromarray(np.stack([inside * 0, inside * 3, inside * 0], axis=-1).astype(np.uint8)).save("colour.png")
+    tifffile.imwrite("m.tif", np.where(inside, 0.5, np.nan).astype(np.float32))
+    np.save("one.npy", inside[None])
+    for mask in ("m.npy", "m.png", "colour.png", "m.tif", "one.npy"):
+        assert 0 == run("conv2d", "in.npy", "-k", "box:3", "--mask", mask, "-q", "-f", "-o", "o.npy")[0]
+        np.testing.assert_array_equal(expected, np.load("o.npy"), err_msg=mask, strict=True)
+
+
+@pytest.mark.parametrize("memory", ["1MiB", "256MiB"])
+def test_a_large_image_is_read_in_parts_as_any_other(run, memory):
+    rng = np.random.default_rng(3)
+    image, inside = pixels_of((2500, 900), "float32", rng), rng.random((2500, 900)) < 0.8
+    tifffile.imwrite("in.tif", image, rowsperstrip=16)
+    tifffile.imwrite("m.tif", inside.astype(np.uint8))
+    for where, named in ({"region": "5:-7,100:300"},) * 2, ({"mask": "m.tif"}, {"mask": inside}):
+        words = [word for name, value in where.items() for word in (f"--{name}", value)]
+        assert (
+            0 == run("conv2d", "in.tif", "-k", "gaussian:3", *words, "--memory", memory, "-q", "-f", "-o", "o.tif")[0]
+        )
+        expected = convolve(image, "gaussian:3", **named)
+        np.testing.assert_array_equal(expected, tifffile.imread("o.tif"))
+
+
+def test_a_zarr_is_filtered_in_a_mask_by_other_processes(run):
+    pytest.importorskip("distributed")
+    rng = np.random.default_rng(3)
+    image, inside = pixels_of((40, 50, 60), "uint16", rng), rng.random((40, 50, 60)) < 0.6
+    tifffile.imwrite("in.tif", image, metadata={"axes": "ZYX"}, ome=True)
+    np.save("m.npy", inside)
+    for more in ((), ("--scheduler", "local:2")):
+        shutil.rmtree("o.zarr", ignore_errors=True)
+        words = ("-k", "gaussian:1", "--mask", "m.npy", "--region", "3:,:-9,:", "--chunks", "16,16,16", *more)
+        assert 0 == run("conv3d", "in.tif", *words, "-q", "-f", "-o", "o.ome.zarr")[0]
+        expected = convolve(image, convcli.parse_kernel("gaussian:1", 3), mask=inside, region="3:,:-9,:")
+        np.testing.assert_array_equal(expected, convcli.read("o.ome.zarr").data)
+
+
+def test_one_mask_serves_a_batch(run):
+    rng = np.random.default_rng(3)
+    images, inside = pixels_of((3, 20, 30), "uint8", rng), rng.random((20, 30)) < 0.6
+    np.save("m.npy", inside)
+    for number, image in enumerate(images):
+        np.save(f"{number}.npy", image)
+    names = [f"{number}.npy" for number in range(3)]
+    assert 0 == run("conv2d", *names, "-k", "box:3", "--mask", "m.npy", "--jobs", 2, "-q", "-o", "{stem}-o.npy")[0]
+    for number, image in enumerate(images):
+        np.testing.assert_array_equal(convolve(image, "box:3", mask=inside), np.load(f"{number}-o.npy"))
+
+
+REFUSED = {
+    "-k box:3 --region 1:2": "is not a region; write y0:y1,x0:x1",
+    "-k box:3 --region 1:2:3,1": "is not a region",
+    "-k box:3 --region 9:2,:": "the region 9:2 of Y is empty",
+    "-k box:3 --region 1:2,:,:": "no axis Z",
+    "-k box:3 --channels 3": "no channel '3', or several; its channels are 0 to 2 (R, G, B)",
+    "-k box:3 --channels X": "no channel 'X'",
+    "-k box:3 --channels R,": "names no channel between two commas",
+    "-k box:3 --channels luma,R": "luma is made of R, G and B",
+    "-k box:3 -s 2 --region :,:": "has not the image's shape",
+    "-k box:3 -k box:5 --channels R": "has not the image's shape",
+    "-k box:3 --range rescale --channels R": "rescales the whole image",
+    "-k box:3 --mask gone.png": "no such file",
+    "-k box:3 --mask small.png": "the mask is YX 2x3, the image YXS 240x320x3",
+    "-k box:3 --mask -": "is read again",
+    "-k sobel:x --mask mask.png": "use --mask-reads all",
+    "-k box:3 --mask-reads all": "give --mask, too",
+    "-k box:3@R -k box:5": "'box:5' names no channel",
+    "-k box:3@R -k box:5@0": "a channel has two kernels",
+    "-k box:3@R --channels G": "leave one of the two out",
+    "-k bank.npy --channels R": "this one sums over channels",
+}
+
+
+@pytest.mark.parametrize("words", REFUSED)
+def test_what_does_not_fit_is_refused_before_any_work(run, photo, words):
+    Picture.new("L", (3, 2)).save("small.png")
+    Picture.new("L", (320, 240)).save("mask.png")
+    np.save("bank.npy", np.ones((3, 3, 1, 1)))
+    code, errors = run("conv2d", photo, *words.split(), "-o", "o.npy")
+    assert code in (1, 2)
+    assert REFUSED[words] in errors[0]
+    assert 1 == len(errors)
+    assert not (photo.parent / "o.npy").exists()
+
+
+def test_a_request_with_a_mask_is_a_small_value(run):
+    np.save("m.npy", np.ones((200, 300), bool))
+    asked = request("convolve", "gaussian:2", mask="m.npy", region="1:,:-5", channels="0")
+    assert asked == request("convolve", "gaussian:2", mask="m.npy", region=[(1, None), (None, -5)], channels=[0])
+    assert asked == pickle.loads(pickle.dumps(asked))
+    assert len(pickle.dumps(asked)) < 4096
+    np.save("m.npy", np.ones((201, 300), bool))
+    with pytest.raises(ConvError, match="changed"):
+        run_it(asked)
+
+
+def run_it(asked):
+    """What a request makes of an image."""
+    work = asked.on(ImageInfo((200, 300), "uint8", "YX"))
+    return work.run(Image(work.before, np.zeros((200, 300), np.uint8)))
