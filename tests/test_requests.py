@@ -10,6 +10,7 @@ import pytest
 
 import convcli.requests.dilated
 import convcli.runs.many
+from convcli.api.plans import request
 from convcli.cli import run
 from convcli.engine.run import run as run_stages
 from convcli.filters.filter import Numbers
@@ -40,6 +41,12 @@ SAME = {
     "conv2d -k '1 2^3 4' -t int16": lambda: correlate("1 2^3 4", dtype="int16"),
     "conv2d -k '1 2;2 4' --normalize sum -p 0:1,1:0 -b zero": lambda: correlate(
         "1 2; 2 4", normalize="sum", padding=[(0, 1), (1, 0)], border="zero"
+    ),
+    "conv2d -k gaussian:2 --region 5:-3,: --channels 0,2": lambda: request(
+        "convolve", "gaussian:2", region="5:-3,:", channels=[0, 2]
+    ),
+    "dilate -k box:3 --chain 1,2 --region :9,1:": lambda: request(
+        "dilate", "box:3", chain=[1, 2], region=[(None, 9), slice(1, None)]
     ),
     "conv3d -k '1|2|1' -b z=edge,yx=wrap": lambda: correlate("1|2|1", border="z=edge,yx=wrap"),
     "upsample -k bilinear": lambda: transpose("bilinear"),

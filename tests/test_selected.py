@@ -357,7 +357,7 @@ REFUSED = {
     "-k box:3 -k box:5 --channels R": "has not the image's shape",
     "-k box:3 --range rescale --channels R": "rescales the whole image",
     "-k box:3 --mask gone.png": "no such file",
-    "-k box:3 --mask small.png": "the mask is YX 2x3, the image YXS 240x320x3",
+    "-k box:3 --mask small.png": "the mask is YX 2x3, the image YXS 320x480x3",
     "-k box:3 --mask -": "is read again",
     "-k sobel:x --mask mask.png": "use --mask-reads all",
     "-k box:3 --mask-reads all": "give --mask, too",
@@ -371,7 +371,7 @@ REFUSED = {
 @pytest.mark.parametrize("words", REFUSED)
 def test_what_does_not_fit_is_refused_before_any_work(run, photo, words):
     Picture.new("L", (3, 2)).save("small.png")
-    Picture.new("L", (320, 240)).save("mask.png")
+    Picture.new("L", (480, 320)).save("mask.png")
     np.save("bank.npy", np.ones((3, 3, 1, 1)))
     code, errors = run("conv2d", photo, *words.split(), "-o", "o.npy")
     assert code in (1, 2)

@@ -37,7 +37,7 @@ def conv2d(
         convcli conv2d *.jpg -k box:5 -o '{stem}-soft.png' --json
         cat photo.jpg | convcli conv2d - -k emboss -o - --format png > relief.png
         convcli conv2d photo.jpg -k unsharp --channels luma -o crisp.jpg
-        convcli conv2d photo.jpg -k gaussian:8 --region 40:120,60:-60 -o hidden.jpg
+        convcli conv2d photo.jpg -k gaussian:8 --region 10:-10,20: -o hidden.jpg
         convcli conv2d photo.jpg --layer model.onnx:/conv1/Conv -o maps.npy
         convcli conv2d photo.jpg -k gaussian:20 --explain
     """
