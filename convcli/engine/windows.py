@@ -144,10 +144,24 @@ def look_up(span: tuple[int, int], border: Border, axis: Held) -> tuple[slice, A
         inside = axis.place(slice(start, stop))
         assert isinstance(inside, slice)
         return inside, None
-    if axis.rows is None:
-        return slice(None), _pixels_at(start, stop, border.rule, axis.size)
-    places = np.asarray(axis.place(_stands_for(start, stop, border.rule, axis.size)), np.int32)
-    return slice(None), np.where(_pixels_at(start, stop, border.rule, axis.size) < 0, np.int32(-1), places)
+    places = _pixels_at(start, stop, border.rule, axis.size)
+    if axis.rows is not None:
+        held = np.asarray(axis.place(_stands_for(start, stop, border.rule, axis.size)), np.int32)
+        places = np.where(places < 0, np.int32(-1), held)
+    return _trimmed(places)
+
+
+def _trimmed(places: Array) -> tuple[slice, Array]:
+    """The part of an axis that has all of these pixels, and their places in it: a pass works on all that it is given.
+
+    >>> _trimmed(np.array([-1, 5, 5, 6], np.int32))
+    (slice(5, 7, None), array([-1,  0,  0,  1], dtype=int32))
+    """
+    known = places[places >= 0]
+    if not len(known):
+        return slice(None), places
+    first, last = int(known.min()), int(known.max())
+    return slice(first, last + 1), np.where(places < 0, places, places - np.int32(first))
 
 
 @lru_cache(maxsize=64)
