@@ -1,11 +1,16 @@
-"""Options of the test run: `pytest --update` rewrites what the README shows and the completion scripts."""
+"""What all tests share: fixtures; `pytest --update` rewrites the blocks and tables of README and completion scripts."""
 
 import os
 import tempfile
+from pathlib import Path
 
+import imageio.v3 as iio
+import numpy as np
 import pytest
 
 from browsers import browser  # noqa: F401 -- a fixture for all tests
+from command import InProcess
+from faults import GREY
 from services import dask, s3, s3_running  # noqa: F401 -- fixtures for all tests
 
 os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="convcli-state-")  # journals of the runs that are tested
@@ -21,3 +26,21 @@ def pytest_addoption(parser):
 def update(request):
     """True where generated text is to be rewritten instead of compared."""
     return request.config.getoption("--update")
+
+
+@pytest.fixture
+def run(capfd, tmp_path, monkeypatch):
+    """The command line in this process, in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    return InProcess(capfd)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """The current folder: eight different pictures, the folder `out`, and no journals of other tests."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    for number in range(8):
+        iio.imwrite(f"{number}.png", np.roll(GREY, number))
+    Path("out").mkdir()
+    return tmp_path

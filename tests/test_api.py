@@ -11,7 +11,6 @@ from PIL import Image as Pillow
 from scipy import ndimage
 
 import convcli
-from command import InProcess
 from convcli.errors import ConvError, UsageError
 
 VOLUME = (np.random.default_rng(3).random((3, 24, 31)) * 255).astype(np.float32)
@@ -50,13 +49,6 @@ SAME = {
     "separable --depthwise gaussian:1 --pointwise '2; 1'": lambda image: convcli.separable(image, "gaussian:1", "2; 1"),
 }
 """A command line without its files, and the function for it."""
-
-
-@pytest.fixture
-def run(capsys, tmp_path, monkeypatch):
-    """The command in a folder of its own."""
-    monkeypatch.chdir(tmp_path)
-    return InProcess(capsys)
 
 
 @pytest.mark.parametrize(

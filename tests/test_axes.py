@@ -5,17 +5,9 @@ import pytest
 import tifffile
 from scipy import ndimage
 
-from command import InProcess
-
 SCALE, TIES, KEYS, GDAL = 33550, 33922, 34735, 42112
 PLACE = [(SCALE, "d", 3, (10.0, 20.0, 0.0), True), (TIES, "d", 6, (0.0, 0, 0, 500000, 4100000, 0), True)]
 KEYED = [*PLACE, (KEYS, "H", 8, (1, 1, 0, 1, 1025, 0, 1, 1), True)]
-
-
-@pytest.fixture
-def run(capfd, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return InProcess(capfd)
 
 
 def done(run, *words):

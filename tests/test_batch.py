@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from command import InProcess, convcli, shell, start
+from command import convcli, shell, start
 from convcli.kernels.kernel import Kernel
 from convcli.operations.operation import Limits
 from convcli.records import record
@@ -30,23 +30,6 @@ from faults import FAULTS, GREY, png, put
 
 LINUX = pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="finds the workers through /proc")
 IDENTITY = ("-k", "identity", "-q")
-
-
-@pytest.fixture
-def run(capfd):
-    """The command line in this process."""
-    return InProcess(capfd)
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """The current folder: eight different pictures, the folder `out`, and no journals of other tests."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    for number in range(8):
-        iio.imwrite(f"{number}.png", np.roll(GREY, number))
-    Path("out").mkdir()
-    return tmp_path
 
 
 PICTURES = [f"{number}.png" for number in range(8)]

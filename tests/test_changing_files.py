@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 import convcli as package
-from command import InProcess
 from convcli import formats, native
 from convcli.errors import ConvError
 from convcli.formats import FORMATS, atomic, source, write
@@ -24,12 +23,6 @@ GREY = np.random.default_rng(0).integers(0, 256, (48, 64), dtype=np.uint8)
 WRITABLE = [
     name for name, entry in FORMATS.items() if entry.dtypes and not entry.folder and (entry.samples != ("rgb",))
 ]
-
-
-@pytest.fixture
-def run(capsys):
-    """Runs the command line in this process."""
-    return InProcess(capsys)
 
 
 LITTLE = ("--memory", "16MiB")

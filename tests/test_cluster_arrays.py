@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from command import InProcess, convcli, start
+from command import convcli, start
 from services import dask_cluster, wait_until
 
 pytest.importorskip("distributed")
@@ -24,12 +24,6 @@ JOBS = {
     "dilate": ("dilate", "-k", "box:3", "--3d", "--rate", "2", "--border", "wrap"),
 }
 MARK = ".convcli-unfinished"
-
-
-@pytest.fixture
-def run(capfd):
-    """The command line in this process."""
-    return InProcess(capfd)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 
-from command import InProcess, convcli, start
+from command import convcli, start
 from convcli.requests.calls import correlate
 from convcli.runs import groups
 from convcli.runs.answers import Answer
@@ -25,22 +25,11 @@ VARYING = ("time", "memory", "seconds", "jobs", "slowest")
 
 
 @pytest.fixture
-def run(capfd):
-    """The command line in this process."""
-    return InProcess(capfd)
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """The current folder: eight different pictures, the folders `out` and `slow`, and no journals of other tests."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    for number in range(8):
-        iio.imwrite(f"{number}.png", np.roll(GREY, number))
-    Path("out").mkdir()
+def folder(folder):
+    """The same with a folder `slow` and a list of all pictures."""
     Path("slow").mkdir()
     Path("many").write_text("\n".join(PICTURES))
-    return tmp_path
+    return folder
 
 
 def told(*words):

@@ -7,7 +7,6 @@ import pytest
 import scipy.ndimage
 import tifffile
 
-from command import InProcess
 from convcli.kernels import KERNELS
 from oracle import correlate
 
@@ -18,13 +17,6 @@ SCIPY = {"edge": "nearest", "zero": "constant", "reflect": "mirror", "symmetric"
 @pytest.fixture
 def rng():
     return np.random.default_rng(4)
-
-
-@pytest.fixture
-def run(capfd, tmp_path, monkeypatch):
-    """The command line, in a folder of its own."""
-    monkeypatch.chdir(tmp_path)
-    return InProcess(capfd)
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import re
 import numpy as np
 import pytest
 
-from command import InProcess
 from convcli import native
 from convcli.image import ImageInfo
 from convcli.operations.advice import limit
@@ -33,15 +32,14 @@ UNPLACED = ("upsample", "upsample by a bank")
 
 
 @pytest.fixture
-def run(capfd, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def run(run):
     rng = np.random.default_rng(0)
     for name, shape in {
         "k": (3, 3), "l": (2, 3), "bank": (3, 4, 3, 3), "grouped": (4, 2, 3, 3), "turned": (4, 2, 3, 3),
         "deep": (2, 3, 3), "mix": (3, 4),
     }.items():  # fmt: skip
         np.save(name, rng.integers(-3, 5, shape).astype(float))
-    return InProcess(capfd)
+    return run
 
 
 def filtered(run, *words):

@@ -10,16 +10,10 @@ import tifffile
 from skimage import data
 
 import oracle
-from command import InProcess
 from convcli import convolve
 from convcli.geometry.axis import effective_kernel
 from convcli.geometry.gridding import reach
 from convcli.kernels import parse_kernel
-
-
-@pytest.fixture
-def run(capsys):
-    return InProcess(capsys)
 
 
 @pytest.fixture

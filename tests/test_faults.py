@@ -18,17 +18,11 @@ import pytest
 import scipy.ndimage
 import tifffile
 
-from command import InProcess, convcli, limited_file_size, peak_memory, shell, start
+from command import convcli, limited_file_size, peak_memory, shell, start
 from faults import FAULTS, GREY, RGB, Fault, put, tiff
 
 LIMIT = 200e6  # bytes: what refusing a file may need
 PATIENCE = 3.0  # seconds: what refusing a file may take, on a machine with other work
-
-
-@pytest.fixture
-def run(capfd):
-    """The command line in this process."""
-    return InProcess(capfd)
 
 
 @pytest.fixture

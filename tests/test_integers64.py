@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import tifffile
 
-from command import InProcess
 from convcli import convolve, native
 from convcli.errors import ConvError
 
@@ -16,12 +15,6 @@ VALUES = {
     "uint64": [2**62 + 12345, 2**64 - 1, 2**63, 2**53 + 1, 0, 3, 2**32, 2**63 + 2**31 + 1],
 }
 PARTS = ("AVAILABLE", "MINIMAL", "LAYERS", "FOURIER", "PATCHES", "COPIES", "WIDE")
-
-
-@pytest.fixture
-def run(capfd, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return InProcess(capfd)
 
 
 @pytest.fixture(params=[True, False], ids=["compiled", "NumPy"])

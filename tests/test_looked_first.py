@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from command import InProcess, convcli, shell
+from command import convcli, shell
 from convcli import tuning
 from convcli.formats import encode
 from convcli.formats.atomic import try_output
@@ -17,11 +17,6 @@ COMMANDS = {
     "separable": ("--depthwise", "box:3", "--pointwise", "1", "-t", "uint8"),
     "dilate": ("-k", "box:3", "--rate", "2"),
 }
-
-
-@pytest.fixture
-def run(capsys):
-    return InProcess(capsys)
 
 
 @pytest.fixture

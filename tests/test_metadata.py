@@ -6,16 +6,7 @@ import tifffile
 from PIL import Image as Pillow
 from PIL import ImageCms
 
-from command import InProcess
-
 STEPS = {"spacing": 2.0, "unit": "um"}
-
-
-@pytest.fixture
-def run(capfd, tmp_path, monkeypatch):
-    """The command line, in a folder of its own."""
-    monkeypatch.chdir(tmp_path)
-    return InProcess(capfd)
 
 
 def volume(*shape, dtype=np.uint16):

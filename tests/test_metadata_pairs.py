@@ -10,7 +10,6 @@ import pytest
 import tifffile
 
 import zarrs
-from command import InProcess
 from convcli.errors import ConvError
 from convcli.formats import FORMATS, ReadOptions, encode, left_out, probe, read, remarks
 from convcli.formats.kinds import KINDS
@@ -56,13 +55,6 @@ BY_WINDOWS = (".png", ".tif", ".npy", ".jpg", ".gif", ".nii")
 BY_PILLOW = (".png", ".jpg", ".webp", ".bmp", ".tif")
 
 SOURCES = [(kind, name) for kind, makers in SAYING.items() for name in makers]
-
-
-@pytest.fixture
-def run(capfd, tmp_path, monkeypatch):
-    """The command line, in a folder of its own."""
-    monkeypatch.chdir(tmp_path)
-    return InProcess(capfd)
 
 
 def source_of(folder, kind, name):

@@ -8,7 +8,6 @@ import pytest
 import scipy.ndimage
 import tifffile
 
-from command import InProcess
 from convcli import native
 from convcli.formats import ReadOptions, probe
 
@@ -33,11 +32,6 @@ COMMANDS = {
     "scaled": "conv2d {} -k box:3 --scale 0.5 --bias 7",
 }
 DECLARED = -9999
-
-
-@pytest.fixture
-def run(capsys):
-    return InProcess(capsys)
 
 
 def save(path, image, declared=DECLARED, **more):

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import scipy.ndimage
 
-from command import InProcess
 from convcli.errors import ConvError
 from convcli.formats import probe, read
 
@@ -16,12 +15,6 @@ nibabel = pytest.importorskip("nibabel", reason="nibabel is not installed (pip i
 TURN = np.array([[0, -1.5, 0], [2, 0, 0], [0, 0, 3]])
 """Columns: where a step along X, Y and Z leads, in millimetres."""
 CLASSES = {1: nibabel.Nifti1Image, 2: nibabel.Nifti2Image}
-
-
-@pytest.fixture
-def run(capfd, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return InProcess(capfd)
 
 
 def scan(shape=(9, 8, 7), dtype=np.int16, version=1, scaling=(None, None), order="<"):

@@ -7,16 +7,13 @@ import numpy as np
 import pytest
 import tifffile
 
-from command import InProcess
-
 PIXELS = np.random.default_rng(4).integers(0, 256, (24, 17, 2), dtype=np.uint8)
 
 
 @pytest.fixture
-def run(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
+def run(run, tmp_path):
     (tmp_path / "in.png").write_bytes(imagecodecs.png_encode(PIXELS))
-    return InProcess(capsys)
+    return run
 
 
 @pytest.mark.parametrize("numbers", [(), ("--bias", "50"), ("--scale", "0.5"), ("--scale", "-1", "--bias", "255")])

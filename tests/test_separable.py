@@ -10,12 +10,7 @@ from skimage import data
 
 import make_samples
 import oracle
-from command import InProcess, peak_memory
-
-
-@pytest.fixture
-def run(capsys):
-    return InProcess(capsys)
+from command import peak_memory
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from itertools import chain
 import numpy as np
 import pytest
 
-from command import InProcess
 from convcli.commands import COMMANDS, command_function
 from convcli.commands.designs import size_meant
 from convcli.errors import UsageError
@@ -131,10 +130,9 @@ KERNEL_SLIPS = {
 
 
 @pytest.fixture
-def run(capsys, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def run(run):
     np.save("in.npy", np.arange(72, dtype="f4").reshape(8, 9))
-    return InProcess(capsys)
+    return run
 
 
 @pytest.mark.parametrize(("words", "answer"), SLIPS, ids=[words for words, _ in SLIPS])

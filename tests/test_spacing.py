@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import tifffile
 
-from command import InProcess
 from convcli.formats import probe
 
 COMMANDS = {
@@ -17,13 +16,6 @@ COMMANDS = {
     "upsample": ("upsample {} -k gaussian:{} -s 2", "0.5um,0.25um", "2,2"),
 }
 IN_MILLIMETRES = {"nm": 1e-6, "um": 1e-3, "mm": 1.0, "cm": 10.0, "in": 25.4, "inch": 25.4}
-
-
-@pytest.fixture
-def run(capsys, tmp_path, monkeypatch):
-    """The command line, in a folder of its own."""
-    monkeypatch.chdir(tmp_path)
-    return InProcess(capsys)
 
 
 def plain(shape=(5, 20, 22), name="in.tif", **more):

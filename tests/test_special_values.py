@@ -6,7 +6,6 @@ By every method, whatever it is planned in: what is computed again in another pr
 import numpy as np
 import pytest
 
-from command import InProcess
 from convcli import convolve
 from convcli.errors import ConvError
 from convcli.filters.filter import Numbers
@@ -110,13 +109,6 @@ def test_a_special_voxel_acts_where_a_tap_meets_it(method, special):
             for x, k in ((image, taps), (abs(image), abs(taps)))
         )
     check(truth, size, convolve(image, taps, axes="ZYX", method=method))
-
-
-@pytest.fixture
-def run(capsys, tmp_path, monkeypatch):
-    """The command line in a folder of its own."""
-    monkeypatch.chdir(tmp_path)
-    return InProcess(capsys)
 
 
 @pytest.mark.parametrize("method", ["direct", "fft", "separable", "gemm"])

@@ -7,7 +7,6 @@ import pytest
 from PIL import Image
 
 import tiffs
-from command import InProcess
 from convcli.errors import ConvError
 from convcli.formats import probe, read, windows
 
@@ -22,11 +21,6 @@ LAYOUTS = {
     **{name: {"compression": name} for name in ("lzw", "deflate", "packbits", "zstd")},
     "tiles by deflate": {"tiled": True, "compression": "deflate"},
 }
-
-
-@pytest.fixture
-def run(capsys):
-    return InProcess(capsys)
 
 
 def ramp(bits, shape=(19, 21, 3)):

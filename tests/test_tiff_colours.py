@@ -8,7 +8,6 @@ import tifffile
 from PIL import Image, ImageCms
 
 import tiffs
-from command import InProcess
 from convcli.errors import ConvError
 from convcli.formats import probe, read
 from test_tiff_bits import LAYOUTS, same
@@ -16,11 +15,6 @@ from test_tiff_bits import LAYOUTS, same
 CIELAB, ICCLAB, ITULAB, YCBCR, SEPARATED = 8, 9, 10, 6, 5
 REFERENCES = {"full": (0, 255, 128, 255, 128, 255), "video": (16, 235, 128, 240, 128, 240)}
 CODED = ["none", "lzw", "deflate", "packbits", "zstd"]
-
-
-@pytest.fixture
-def run(capsys):
-    return InProcess(capsys)
 
 
 def random_samples(shape=(19, 21, 3), top=256):

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 import tiffs
-from command import InProcess, convcli
+from command import convcli
 from convcli.errors import ConvError
 from convcli.formats import ReadOptions, probe, read
 from test_tiff_bits import same, through_windows
@@ -17,11 +17,6 @@ SAMPLES = np.random.default_rng(3).integers(0, 256, (19, 21, 3)).astype("u1")
 GREY = SAMPLES[..., 0]
 LENIENT = ReadOptions(lenient=True)
 TAILS = {"rows below": b"", "other bytes": b"JUNK" * 5, "zeros": b"\0\0\0", "both": b"JUNK"}
-
-
-@pytest.fixture
-def run(capsys):
-    return InProcess(capsys)
 
 
 def with_tails(compression, tail, order="<", bits=8):

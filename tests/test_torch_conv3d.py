@@ -3,16 +3,7 @@
 import numpy as np
 import pytest
 
-from command import InProcess
-
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (pip install '.[bench]')")
-
-
-@pytest.fixture
-def run(capfd, tmp_path, monkeypatch):
-    """The command line, in a folder of its own."""
-    monkeypatch.chdir(tmp_path)
-    return InProcess(capfd)
 
 
 def drawn(rng):

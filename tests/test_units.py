@@ -7,15 +7,6 @@ import pytest
 import scipy.ndimage
 import tifffile
 
-from command import InProcess
-
-
-@pytest.fixture
-def run(capfd, tmp_path, monkeypatch):
-    """The command line, in a folder of its own."""
-    monkeypatch.chdir(tmp_path)
-    return InProcess(capfd)
-
 
 def stack(unit="um", spacing=2.0, density=(5, 4), name="in.tif"):
     """An ImageJ stack; `density` is pixels per unit in x and y."""

@@ -38,13 +38,6 @@ TAPS = np.arange(1.0, 10).reshape(1, 1, 3, 3)
 
 
 @pytest.fixture
-def run(capsys, tmp_path, monkeypatch):
-    """The command in a folder of its own; what it printed on standard output is in `run.output`."""
-    monkeypatch.chdir(tmp_path)
-    return InProcess(capsys)
-
-
-@pytest.fixture
 def upsample(run):
     """The result for an array, by the command line."""
 

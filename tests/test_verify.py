@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from command import InProcess
 from convcli.engine.stages import filter as filter_stage
 from convcli.engine.stages import phases
 from convcli.engine.verify import agrees
@@ -27,13 +26,6 @@ COMMANDS = {
     "pair, spread": ("separable --axes CYX --depthwise k.npy --pointwise mix.npy -d 2", TAPS),
     "resized": ("upsample --axes CYX -k bicubic --scale 3/2", None),
 }
-
-
-@pytest.fixture
-def run(capsys, tmp_path, monkeypatch):
-    """The command line in a folder of its own."""
-    monkeypatch.chdir(tmp_path)
-    return InProcess(capsys)
 
 
 @pytest.mark.parametrize("name", COMMANDS)

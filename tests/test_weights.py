@@ -5,7 +5,6 @@ one.
 import numpy as np
 import pytest
 
-from command import InProcess
 from convcli.methods import METHODS
 from oracle import correlate
 
@@ -16,13 +15,6 @@ GAUSSIAN = np.outer(CURVE, CURVE)
 MIX = np.array([[0.25, 0.75]])
 THREE = np.outer([1e-5, 1, 1e-5], [1e-5, 1, 1e-5])
 SHAPE = (40, 50)
-
-
-@pytest.fixture
-def run(capsys, tmp_path, monkeypatch):
-    """The command line in a folder of its own."""
-    monkeypatch.chdir(tmp_path)
-    return InProcess(capsys)
 
 
 def image_of(dtype, channels):

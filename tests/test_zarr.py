@@ -10,7 +10,6 @@ import pytest
 
 import convcli
 import zarrs
-from command import InProcess
 from convcli import native
 from convcli.errors import ConvError
 from convcli.formats import ReadOptions, probe, read, windows
@@ -23,13 +22,6 @@ from convcli.samples import SAMPLES
 from convcli.stores.store import MARK, LocalStore
 
 NUMBERS = np.random.default_rng(0).integers(0, 255, (5, 17, 22)).astype(np.uint8)
-
-
-@pytest.fixture
-def run(capfd, tmp_path, monkeypatch):
-    """The command line, in a folder of its own."""
-    monkeypatch.chdir(tmp_path)
-    return InProcess(capfd)
 
 
 def refusal(path, **options):

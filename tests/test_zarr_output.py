@@ -14,7 +14,6 @@ from scipy import ndimage
 
 import convcli
 import zarrs
-from command import InProcess
 from convcli import native
 from convcli.cli import run as command_line
 from convcli.errors import ConvError
@@ -22,13 +21,6 @@ from convcli.formats import read
 from convcli.formats.zarr import pixels
 from convcli.runs.names import Selection
 from convcli.stores.store import MARK, LocalStore, store_at
-
-
-@pytest.fixture
-def run(capfd, tmp_path, monkeypatch):
-    """The command line, in a folder of its own."""
-    monkeypatch.chdir(tmp_path)
-    return InProcess(capfd)
 
 
 def numbers(shape, dtype="uint16", seed=0):
@@ -437,6 +429,7 @@ def test_a_zarr_in_a_store_is_filtered_into_another_one(run, tmp_path, s3, comma
 # Size
 
 
+COMPILED = pytest.mark.skipif(not native.AVAILABLE, reason="needs the native extension: else no tile is cut for memory")
 SCRIPT = """
 import sys
 from convcli.cli import run
@@ -446,6 +439,7 @@ sys.exit(code)
 """
 
 
+@COMPILED
 def test_a_volume_of_any_size_takes_the_memory_of_a_few_shards(tmp_path):
     peaks = []
     for depth in (128, 1024):
@@ -465,7 +459,7 @@ def test_a_volume_of_any_size_takes_the_memory_of_a_few_shards(tmp_path):
     assert peaks[0] + 48 > peaks[1], peaks  # of 64 MB and of 512 MB
 
 
-@pytest.mark.skipif(not native.AVAILABLE, reason="needs the native extension: else no tile is cut for memory")
+@COMPILED
 def test_the_peak_is_what_is_allowed_and_what_python_takes(tmp_path):
     """With numbers that hardly pack, boxes of several sizes, and levels."""
     path = zarrs.array(tmp_path / "in.zarr", numbers((192, 384, 384)), chunks=(32, 64, 64), names="zyx")

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 import convcli
 import zarrs
-from command import InProcess
 from convcli.cli import run as command_line
 from convcli.errors import ConvError
 from convcli.formats import read
@@ -25,13 +24,6 @@ COMPRESSORS = {
     3: [(), zarr.codecs.BloscCodec(cname="lz4"), zarr.codecs.BloscCodec(cname="zstd", shuffle="bitshuffle"),
         zarr.codecs.ZstdCodec(level=2), zarr.codecs.GzipCodec(level=1), zarr.codecs.Crc32cCodec()],
 }  # fmt: skip
-
-
-@pytest.fixture
-def run(capfd, tmp_path, monkeypatch):
-    """The command line, in a folder of its own."""
-    monkeypatch.chdir(tmp_path)
-    return InProcess(capfd)
 
 
 def numbers(shape, dtype, seed=0):
