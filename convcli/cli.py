@@ -96,8 +96,9 @@ def asked(arguments: Sequence[str]) -> Callable[[], int | None]:
 def with_values(name: str, command: Callable[..., Any], words: Sequence[str]) -> Callable[[], int | None]:
     """A command with the values in its words; what is no plain line is understood, or refused, by typer."""
     from convcli.options.declare import declared, grouped
-    from convcli.options.line import plain_values, read_line
+    from convcli.options.line import plain_values, read_line, remember
 
+    remember((name, *words))
     line = read_line(declared(command), words)
     values = plain_values(declared(command), line)
     if values is None:

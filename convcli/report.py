@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import field
 from math import isfinite
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from convcli.errors import ConvError
 from convcli.image import ImageInfo
@@ -16,6 +16,9 @@ from convcli.numerals import seconds
 from convcli.operations.operation import Work
 from convcli.records import record
 from convcli.streams import say, tell, visible
+
+if TYPE_CHECKING:
+    from convcli.pictures.look import Pictures
 
 SCHEMA = 1
 UNPLANNED: dict[str, Any] = {
@@ -63,6 +66,7 @@ class Report:
     remarks: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     more: tuple[Told, ...] = ()
+    pictures: Pictures | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The keys that others rely on; none is ever renamed."""

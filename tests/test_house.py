@@ -46,9 +46,9 @@ MAY_IMPORT = {
     "runs": {
         *("__init__", "engine", "folders", "formats", "image", "operations", "planner", "report", "signals", "stores"),
         *("streams", "tables"),
-        *("machine", "native"),
+        *("machine", "native", "pictures"),
     },
-    "report": {"image", "machine", "operations", "streams", "tables"},
+    "report": {"image", "machine", "operations", "pictures", "streams", "tables"},
     "operations": {
         *("arrays", "engine", "filters", "formats", "geometry", "image", "kernels", "machine", "methods", "planner"),
         *("stores", "tables"),
@@ -63,7 +63,7 @@ MAY_IMPORT = {
     "stores": set(),
     "image": set(),
     "networks": {"geometry", "tables"},
-    "pictures": {"geometry", "kernels", "networks", "streams", "tables"},
+    "pictures": {"geometry", "image", "kernels", "networks", "streams", "tables"},
     "geometry": set(),
     "native": set(),
     "machine": {"folders", "native"},

@@ -32,6 +32,19 @@ Given = tuple[Declared, str, str]
 """An option with its value, "" for a flag, and its name as it was typed; or a word, which has no name."""
 
 
+_TYPED: list[str] = []
+
+
+def typed() -> tuple[str, ...]:
+    """The words of the command line that was read last, as reports repeat it."""
+    return tuple(_TYPED)
+
+
+def remember(words: Sequence[str]) -> None:
+    """Keep the words of a command line."""
+    _TYPED[:] = words
+
+
 def read_line(taken: Sequence[Declared], arguments: Sequence[str]) -> list[Given]:
     """Each word and option of a command line, in order; UsageError where one breaks a rule."""
     named = {name: each for each in (*taken, HELP) for name in each.names}

@@ -442,4 +442,14 @@ class ReportOptions(Options):
     quiet: Annotated[bool, Option("-q", "--quiet", help="No report.")] = False
     verbose: Annotated[bool, Option("-v", "--verbose", help="The whole report for each of many inputs.")] = False
     json: Annotated[bool, Option("--json", help="Print one JSON object per input on standard output.")] = False
-    report: Annotated[str, Option(metavar="FILE", paths="file", help="Write the JSON objects to a file.")] = ""
+    preview: Annotated[
+        bool, Option("--preview", help="Show the image before and after, where standard error is a terminal.")
+    ] = False
+    report: Annotated[
+        str,
+        Option(
+            metavar="FILE",
+            paths="file",
+            help="Write the JSON objects to a file; to FILE.html: a page with pictures, histograms, prices and times.",
+        ),
+    ] = ""

@@ -15,6 +15,7 @@ from convcli.kernels.parameters import read_lengths
 from convcli.numerals import MOST, UNKNOWN, decimal, is_whole, per_axis, whole
 from convcli.operations.filter import Correlate
 from convcli.operations.operation import Limits
+from convcli.options.line import typed
 from convcli.requests.layers import build_layer
 from convcli.requests.options import (
     FileOptions,
@@ -112,6 +113,8 @@ def build_batch(
     """The run that the options describe; `fields` are for output templates."""
     if run.keep_going and run.fail_fast:
         raise UsageError("--keep-going and --fail-fast exclude each other; give one of them")
+    if report.preview and (report.explain or run.dry_run):
+        raise UsageError("--preview shows what was made, and a plan makes nothing; drop one of them")
     selection = Selection(inputs or (), files.files_from, files.null, files.recursive, files.pattern or ())
     settings = build_settings(files, run, report, samples)
     output = local_name(files.output)
@@ -121,7 +124,9 @@ def build_batch(
         settings=settings,
         verbose=report.verbose,
         json=report.json,
+        preview=report.preview,
         report=local_name(report.report),
+        command=typed(),
         fail_fast=run.fail_fast,
         jobs=run.jobs,
         fields=fields,

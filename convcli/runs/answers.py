@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from convcli.errors import ConvError
 from convcli.formats.failures import told
 from convcli.report import Report
 
+if TYPE_CHECKING:
+    from convcli.pictures.look import Pictures
+
 
 class Answer(NamedTuple):
-    """What a worker says of an input: its report as JSON and as a table, and what the command would end with."""
+    """What a worker says of an input: its report as JSON and as a table, what the command would end with, and what is
+    to be seen of it.
+    """
 
     facts: dict[str, Any]
     rows: list[tuple[str, str]]
     exit_code: int = 0
+    pictures: Pictures | None = None
 
     @property
     def error(self) -> ConvError | None:
@@ -32,7 +38,7 @@ def shown(report: Report, wanted: str) -> Iterable[tuple[str, str]]:
 
 def answered(report: Report, rows: Iterable[tuple[str, str]] = ()) -> Answer:
     """A report as an answer, with what is to be shown of it."""
-    return Answer(report.as_dict(), list(rows), report.error.exit_code if report.error else 0)
+    return Answer(report.as_dict(), list(rows), report.error.exit_code if report.error else 0, report.pictures)
 
 
 def as_told(raised: ConvError | OSError | MemoryError, source: str) -> ConvError:

@@ -7,8 +7,8 @@ One input is treated in this process, where its errors are those of the command.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence, Set
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from collections.abc import Callable, Generator, Mapping, Sequence, Set
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import field
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from convcli import __version__
 from convcli.errors import ConvError, UsageError
-from convcli.formats import FORMATS, atomic_output, format_for
+from convcli.formats import FORMATS, format_for
 from convcli.formats.atomic import output_place
 from convcli.formats.failures import local_path
 from convcli.formats.folder import sync_folders
@@ -29,15 +29,14 @@ from convcli.runs.names import (
     Input,
     anywhere,
     check_input,
-    check_target,
     file_id,
     names_folder,
     outer_folder,
     output_names,
-    place_named,
     refuse_collisions,
 )
 from convcli.runs.one import Settings, is_stream, process
+from convcli.runs.reports import Record, as_json, check_report, is_page, report_file, show_pictures, wish_of
 from convcli.runs.summary import ProgressLine, Summary
 from convcli.signals import Interrupted, release_signals
 from convcli.stores.names import is_remote
@@ -55,20 +54,23 @@ if TYPE_CHECKING:
 ROOM = 32
 """Bytes of memory that a byte of an image file may come to: decoded, computed, encoded."""
 EARLIER = "done by an earlier run"
-Record = Callable[[Mapping[str, Any]], object]
-"""Hears the report of each input as JSON."""
 
 
 @record
 class Batch:
-    """Everything about a run that is not the operation itself. `jobs` 0 means as many as the machine bears."""
+    """Everything about a run that is not the operation itself. `jobs` 0 means as many as the machine bears.
+
+    `command` are the words that a user typed, where a report has them.
+    """
 
     inputs: Sequence[Input]
     output: str = ""
     settings: Settings = field(default_factory=Settings)
     verbose: bool = False
     json: bool = False
+    preview: bool = False
     report: str = ""
+    command: Sequence[str] = ()
     fail_fast: bool = False
     jobs: int = 0
     fields: Mapping[str, str] = field(default_factory=dict)
@@ -99,6 +101,11 @@ class Batch:
         settings = self.settings
         asked = not self.makes_files and not self.json
         return asked or (not settings.quiet and (self.verbose or not self.many))
+
+    @property
+    def shows_pictures(self) -> bool:
+        """True where inputs and results are to be seen in a terminal."""
+        return self.preview and not self.settings.quiet
 
     @cached_property
     def sources(self) -> frozenset[FileId]:
@@ -187,14 +194,16 @@ class Run:
     @property
     def wanted(self) -> str:
         """How much of each report is shown: nothing, a line, or all."""
-        return "" if not self.batch.shows_each else "brief" if self.batch.settings.dry_run else "rows"
+        batch = self.batch
+        told = batch.shows_each or (is_page(batch.report) and not batch.many)
+        return "" if not told else "brief" if batch.settings.dry_run else "rows"
 
     def work(self, index: int) -> list[Any]:
         """A worker's task: treat an input, and say so where a later run will look."""
         answer = self.answer(index)
         if self.journal and answer.facts["status"] == "done":
             self.journal.done(self.batch.names[index], self.targets[index])
-        return [answer.facts, answer.rows, answer.exit_code]
+        return list(answer)
 
     def answer(self, index: int) -> Answer:
         """An input treated; where others follow or JSON tells it, an error becomes part of the answer."""
@@ -245,7 +254,7 @@ def run_batch(operation: Operation, batch: Batch) -> int:
     """Treat every input and report; the exit code: 0, that of the failures, or 3 if only a part failed."""
     run = settled(operation, batch)
     summary = Summary(len(batch.inputs), run.jobs)
-    with report_lines(batch.report) as record, closing(run):
+    with report_file(batch) as record, closing(run):
         stop = tell_all(run, summary, record)
         if batch.many and batch.makes_files:
             sync_folders(name for name in run.targets if not (is_stream(name) or is_remote(name)))
@@ -253,7 +262,7 @@ def run_batch(operation: Operation, batch: Batch) -> int:
             conclude(summary, batch, record)
         elif stop:
             error = ConvError(f"stopped by {stop.signal.name}", "interrupted")
-            record(failure(batch.names[0], run.targets[0], error).as_dict())
+            record(answered(failure(batch.names[0], run.targets[0], error)))
     if stop:
         raise stop
     return summary.exit_code
@@ -270,7 +279,7 @@ def tell_all(run: Run, summary: Summary, record: Record) -> Interrupted | None:
                 summary.add(answer.facts, answer.exit_code)
                 line.clear()
                 tell_answer(answer, batch)
-                record(answer.facts)
+                record(answer)
                 if answer.error and batch.fail_fast:
                     break
                 line.show()
@@ -286,9 +295,9 @@ def tell_all(run: Run, summary: Summary, record: Record) -> Interrupted | None:
 def settled(operation: Operation, batch: Batch) -> Run:
     """Everything about a batch that can be wrong whatever the files hold, found out; and its journal opened."""
     targets = _targets(batch)
-    _check_report(batch, targets)
+    check_report(batch, targets)
     check_shared(batch)
-    settings = replace(batch.settings, sources=batch.sources)
+    settings = replace(batch.settings, sources=batch.sources, wish=wish_of(batch))
     if not batch.many:
         return Run(operation, batch, settings, targets)
     jobs = 1 if batch.makes_folders else min(batch.jobs or affordable_jobs(batch), len(batch.inputs))
@@ -359,13 +368,6 @@ def affordable_jobs(batch: Batch) -> int:
     return 1 if batch.fail_fast else max(1, min(core_count(), memory() // (ROOM * max(largest, 1))))
 
 
-def as_json(facts: Mapping[str, Any]) -> str:
-    """A line of JSON."""
-    import json  # few runs ask for it
-
-    return json.dumps(facts)
-
-
 def tell_answer(answer: Answer, batch: Batch) -> None:
     """Print what became of an input, as far as it is wanted."""
     if batch.json:
@@ -374,26 +376,18 @@ def tell_answer(answer: Answer, batch: Batch) -> None:
         say(f"convcli: {answer.error}")
     elif batch.shows_each:
         show_rows(answer.rows)
+    if answer.pictures and batch.shows_pictures:
+        show_pictures(answer)
 
 
 def conclude(summary: Summary, batch: Batch, record: Record) -> None:
     """Say what became of all inputs: the last line of JSON, and a table."""
     facts = summary.as_dict()
-    record(facts)
+    record(Answer(facts, list(summary.rows())))
     if batch.json:
         print(as_json(facts), flush=True)
     if batch.makes_files and not batch.settings.quiet:
         show_rows(list(summary.rows()))
-
-
-@contextmanager
-def report_lines(path: str) -> Iterator[Record]:
-    """What writes a line of JSON into the report, if one is wanted; it appears whole at the end of the block."""
-    if not path:
-        yield lambda _facts: None
-        return
-    with atomic_output(output_place(path), force=True) as stream:
-        yield lambda facts: stream.write(as_json(facts).encode() + b"\n")
 
 
 def _targets(batch: Batch) -> list[str]:
@@ -432,14 +426,3 @@ def _targets(batch: Batch) -> list[str]:
 def _suffix(batch: Batch) -> str:
     """What names in a folder end in where a format is asked for; ImageJ's have no ending of their own."""
     return (format_for("", batch.settings.format).suffixes or (".tif",))[0] if batch.settings.format else ""
-
-
-def _check_report(batch: Batch, targets: Sequence[str]) -> None:
-    """Refuse, before any work, a --report that cannot be written or would replace what the run reads or writes."""
-    if not batch.report:
-        return
-    if batch.report == STREAM:
-        raise UsageError("needs a file; --json prints on standard output", where="--report")
-    if file_id(batch.report) in batch.sources or place_named(batch.report) in map(place_named, targets):
-        raise UsageError("is an input or output of this run; write the report elsewhere", where=batch.report)
-    check_target(STREAM, batch.report, frozenset(), force=True)

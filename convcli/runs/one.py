@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from convcli.formats.atomic import Target
     from convcli.runs.forecast import Forecast
     from convcli.runs.levels import Passes
+    from convcli.runs.looks import Wish
     from convcli.runs.tally import Tally
 
 LONG = 2**25
@@ -59,6 +60,7 @@ class Settings:
     """How every input is treated. `sources` are the files that a run reads, which no output may replace unasked.
 
     The name of an output is on the disk when it is done if it is to be `synced`; else a batch sees to that at its end.
+    `wish` is what is to be seen of each input and its result.
     `resume` is empty, or says how far what an earlier run wrote is trusted: "check" or "trust".
     """
 
@@ -78,6 +80,7 @@ class Settings:
     scheduler: str = ""
     resume: str = ""
     journal: str = ""
+    wish: Wish | None = None
 
 
 def process(operation: Operation, settings: Settings, source: str, target: str) -> Report:
@@ -102,20 +105,28 @@ def process(operation: Operation, settings: Settings, source: str, target: str) 
         folder = (
             format_
             and format_.folder
-            and Course(operation, content, Path(target), format_, settings, info, work, notes, progress)
+            and Course(operation, content, Path(target), format_, settings, info, work, notes, progress, [])
         )
         if settings.explain or settings.dry_run:
             more = (folder.forecast(target),) if folder and settings.scheduler else ()
             return replace(report, warnings=info.notes + notes, status="skipped", more=more)
         assert format_ is not None
+        watch, sent = None, list[bytes]()
+        if settings.wish:
+            begun = perf_counter()
+            from convcli.runs.watch import watched
+
+            progress.enter("looking at it")
+            watch = watched(content, work, after, settings.reading, settings.wish)
+            started += perf_counter() - begun  # what is shown is no part of what is told of
         if folder:
             (counts, times_taken, warnings), whole, tally = folder.by_boxes(target)
             report = replace(report, more=(tally,))
         else:
             with placed_at(target, settings) as place:
-                course = Course(operation, content, place, format_, settings, info, work, notes, progress)
+                course = Course(operation, content, place, format_, settings, info, work, notes, progress, sent)
                 (counts, times_taken, warnings), whole = course.run()
-        return replace(
+        report = replace(
             report,
             times={**times_taken, "total": perf_counter() - started},
             samples=counts.samples,
@@ -127,6 +138,7 @@ def process(operation: Operation, settings: Settings, source: str, target: str) 
             remarks=(*minor, *(f"in memory as a whole: {reason}" for reason in whole)),
             warnings=warnings,
         )
+        return replace(report, pictures=watch.pictures(target, b"".join(sent))) if watch else report
 
 
 Outcome = tuple[Counts, dict[str, float], tuple[str, ...]]
@@ -134,7 +146,10 @@ Outcome = tuple[Counts, dict[str, float], tuple[str, ...]]
 
 
 class Course(NamedTuple):
-    """Work on its way from an image's content to a target; `notes` are known before."""
+    """Work on its way from an image's content to a target; `notes` are known before.
+
+    `sent` is given what goes into a pipe, where it is to be seen.
+    """
 
     operation: Operation
     content: Source
@@ -145,6 +160,7 @@ class Course(NamedTuple):
     work: Work
     notes: tuple[str, ...]
     progress: Progress
+    sent: list[bytes]
 
     def run(self) -> tuple[Outcome, tuple[str, ...]]:
         """The outcome; where a long image was in memory as a whole, or its result was, the reasons."""
@@ -275,7 +291,9 @@ class Course(NamedTuple):
         settings, force = self.settings, self.settings.force or self.settings.in_place
         if self.target == Path(STREAM):
             with binary_output() as pixels:
-                pixels.write(encode(image, self.format, settings.writing))
+                pixels.write(content := encode(image, self.format, settings.writing))
+            if settings.wish:
+                self.sent.append(content)
             return
         write(self.target, image, format=self.format, force=force, synced=settings.synced, options=settings.writing)
 
