@@ -7,27 +7,9 @@ from convcli.filters.borders import BORDERS
 from convcli.methods import METHODS
 from convcli.numerals import UNKNOWN
 from convcli.options.declare import Argument, Option, Options
-from convcli.samples import SAMPLES
+from convcli.samples import NAMES_ELSEWHERE, SAMPLES
 
 DTYPES = tuple(SAMPLES)
-
-DTYPES_ELSEWHERE = {
-    **{bits: f"uint{bits} (or float{bits})" for bits in ("16", "32", "64")},
-    **dict.fromkeys(("8", "8bit", "u1", "ubyte", "uchar", "byte", "cv_8u"), "uint8"),
-    **dict.fromkeys(("u2", "u16", "ushort", "cv_16u", "16bit"), "uint16"),
-    **dict.fromkeys(("u4", "u32", "uint"), "uint32"),
-    **dict.fromkeys(("i1", "char", "sbyte", "cv_8s"), "int8"),
-    **dict.fromkeys(("i2", "i16", "short", "cv_16s"), "int16"),
-    **dict.fromkeys(("i4", "i32", "int", "integer", "cv_32s"), "int32"),
-    **dict.fromkeys(("i64", "long"), "int64"),
-    **dict.fromkeys(("f2", "f16", "half", "fp16"), "float16"),
-    **dict.fromkeys(("f4", "f32", "single", "fp32", "float", "cv_32f"), "float32"),
-    **dict.fromkeys(("f8", "f64", "double", "fp64", "cv_64f"), "float64"),
-    "u8": "uint8 (8 bits) or uint64 (8 bytes)",
-    "i8": "int8 (8 bits) or int64 (8 bytes)",
-    "bool": "uint8",
-}
-"""What languages and libraries call sample types; u8 is one thing to Rust and another to NumPy."""
 DRAWN = ", ".join(f"{rule}{'=V' * (rule == 'constant')} {drawn}" for rule, drawn in BORDERS.items())
 Inputs = Annotated[
     list[str] | None,
@@ -259,7 +241,7 @@ class SampleOptions(Options):
             "--dtype",
             metavar="TYPE",
             choices=("auto", "same", *DTYPES),
-            meant=DTYPES_ELSEWHERE,
+            meant=NAMES_ELSEWHERE,
             help=f"Sample type of the result: same, {', '.join(DTYPES)}; auto: same, but float32 for features.",
         ),
     ] = "auto"
