@@ -14,7 +14,8 @@ from convcli.formats import FORMATS
 from convcli.kernels import KERNELS, meant, parse_kernel
 from convcli.options import slips
 from convcli.options.declare import declared
-from convcli.requests.options import DTYPES, DTYPES_ELSEWHERE
+from convcli.requests.options import DTYPES
+from convcli.samples import NAMES_ELSEWHERE
 
 TABLE = {name: declared(command_function(name)) for name in COMMANDS}
 OPTIONS = {name for taken in TABLE.values() for each in taken for name in each.names}
@@ -180,10 +181,10 @@ def test_borders_paddings_and_types_that_are_answered_are_accepted():
             borders.parse_border(answer.split()[0], "YX")
     for rule in borders.OUTSIDE:
         borders.parse_border(rule, "YX")
-    for answer in DTYPES_ELSEWHERE.values():
+    for answer in NAMES_ELSEWHERE.values():
         assert answer.split()[0] in DTYPES
     assert not set(borders.ELSEWHERE) & {*borders.BORDERS, *borders.ALIASES}
-    assert not set(DTYPES_ELSEWHERE) & set(DTYPES)
+    assert not set(NAMES_ELSEWHERE) & set(DTYPES)
 
 
 @pytest.mark.parametrize("case", [str.upper, str.title])
