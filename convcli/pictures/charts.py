@@ -11,6 +11,9 @@ from convcli.pictures.drawing import Line, Shape, Text
 STEPS = (1, 2, 2.5, 5, 10)
 """What steps between ticks are, times a power of ten."""
 
+DECADES = 2.5
+"""Powers of ten up to which a logarithmic scale has numbers between them."""
+
 
 class Scale(NamedTuple):
     """Numbers from `low` to `high` along a line from `start` to `stop`, which may lead upwards or backwards."""
@@ -31,13 +34,16 @@ class Scale(NamedTuple):
         return self.start + (self.stop - self.start) * (value - low) / (high - low)
 
     def ticks(self, most: int = 6) -> list[float]:
-        """Round numbers on the scale, in order: no more than `most` of them, or powers of ten.
+        """Round numbers on the scale, in order: at most `most` of them; or powers of ten, and 2 and 5 times these.
 
-        >>> Scale(0, 4, 0, 1).ticks(), Scale(0.5, 2000, 0, 1, True).ticks()
-        ([0.0, 1.0, 2.0, 3.0, 4.0], [1.0, 10.0, 100.0, 1000.0])
+        >>> Scale(0, 4, 0, 1).ticks(), Scale(0.5, 2000, 0, 1, True).ticks(), Scale(0.5, 20, 0, 1, True).ticks()
+        ([0.0, 1.0, 2.0, 3.0, 4.0], [1.0, 10.0, 100.0, 1000.0], [0.5, 1.0, 2.0, 5.0, 10.0, 20.0])
         """
         if self.is_log:
-            return [10.0**power for power in range(ceil(log10(self.low)), floor(log10(self.high)) + 1)]
+            every = [10.0**power for power in range(floor(log10(self.low)), ceil(log10(self.high)))]
+            few = log10(self.high / self.low) < DECADES
+            found = [power * step for power in every for step in ((1, 2, 5) if few else (1,))]
+            return [tick for tick in found if self.low <= tick <= self.high]
         step = round_step((self.high - self.low) / (most - 1))
         first, last = ceil(self.low / step - 1e-9), floor(self.high / step + 1e-9)
         return [float(f"{number * step:.12g}") for number in range(first, last + 1)]

@@ -48,7 +48,12 @@ if (taps.length) {
   const first = taps[0].dataset;
   const start = byPlace.get(keyOf({ ...first, ...middle })) ?? taps[0];
   picture.tabIndex = 0;
-  picture.addEventListener("pointerover", (event) => point(event.target.closest("rect[data-value]")));
+  let pointer = ""; // where it was: what moves below it, by a key, is no move of the pointer
+  picture.addEventListener("pointermove", (event) => {
+    const place = `${event.screenX},${event.screenY}`;
+    if (place !== pointer) point(event.target.closest("rect[data-value]"));
+    pointer = place;
+  });
   picture.addEventListener("focus", () => point(current ?? start));
   document.addEventListener("keydown", (event) => {
     if (!KEYS[event.key] || event.ctrlKey || event.altKey || event.metaKey) return;

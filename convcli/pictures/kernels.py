@@ -55,7 +55,7 @@ def kernel_page(kernel: Kernel, *, spectrum: bool = False) -> Page:
     drawing = kernel_drawing(kernel, spectrum=spectrum)
     how = "Point at a tap, or press an arrow key: left, right, up, down; PageUp and PageDown for other planes."
     body = (
-        f'<p class="faint">{how}</p>\n<p><output id="told" aria-live="polite">&nbsp;</output></p>\n'
+        f'<p class="faint">{how}</p>\n<p class="told"><output id="told" aria-live="polite">&nbsp;</output></p>\n'
         f"<figure>{svg_text(drawing, themed=True, name='kernel')}</figure>"
     )
     return Page(drawing.title, body, ("figures.css",), ("kernel.js",), {"centre": kernel.centre})

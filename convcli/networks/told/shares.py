@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Share(NamedTuple):
-    """One row: what it is called, what it is and makes, what it costs, and for how many layers of the design it stands.
+    """One row: what it is called, what it is and makes, what it costs, and for how many layers or nodes it stands.
 
     `level` says how deep it is in a tree of modules; a row `has_parts` where the rows below it are parts of it.
     `unknown` are the layers in it whose cost is not known.
@@ -34,7 +34,8 @@ def design_shares(listing: Listing) -> Iterator[Share]:
     for group in listing.groups:
         step = listing.trace.steps[group[-1]]
         cost = together(listing.costs[i] for i in group)
-        yield Share(step.layer.name or step.word, step.word, str(step.output), cost, len(group))
+        name = step.layer.name or step.word
+        yield Share(f"{len(group)}× {name}" if len(group) > 1 else name, step.word, str(step.output), cost, len(group))
 
 
 def graph_shares(listing: GraphListing) -> Iterator[Share]:
