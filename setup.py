@@ -1,11 +1,16 @@
 """The optional extension; everything else about the package is in pyproject.toml."""
 
+import os
+import shutil
 import sys
+from pathlib import Path
 
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+from setuptools.errors import CCompilerError, CompileError
 
 FLAGS = ["-std=gnu11", "-O3", "-ffp-contract=fast", "-fno-wrapv", "-Wno-psabi"]
-"""For GCC and Clang. Another compiler stops at an #error in the source, and the package goes on without the extension.
+"""For GCC and Clang; the package goes on without the extension where there is neither.
 
 no-wrapv: Python asks for integers that wrap; nothing here does, and loops over such take up to an eighth more time.
 psabi: how wide vectors are passed differs between processors; here they never leave a file.
@@ -25,7 +30,68 @@ PARTS = {
 }
 """Modules of compiled code, each with its headers; its source is named alike."""
 
+FOLDER = "convcli/native"
+NOTE = "unbuilt.txt"
+"""What says, beside the modules, why some were not built, for `convcli --version`."""
+
+
+class BuildLoops(build_ext):
+    """Builds what can be built. Where it cannot, nothing of an earlier build is left, and a note says why.
+
+    Whoever builds in place works on the sources: what a compiler refuses is an error there, elsewhere a warning.
+    """
+
+    def run(self):
+        self.in_place, self.refused = bool(self.inplace), []
+        super().run()
+        if self.in_place and self.refused:
+            raise CompileError(f"{self.reason()}; CONVCLI_NATIVE=0 installs convcli without compiled loops")
+
+    def build_extensions(self):
+        if self.reason():
+            for ext in self.extensions:
+                self.leave_out(ext)
+        else:
+            super().build_extensions()
+        for folder in self.folders():
+            (folder / NOTE).unlink(missing_ok=True)
+            if self.reason():
+                folder.mkdir(parents=True, exist_ok=True)
+                (folder / NOTE).write_text(f"{self.reason()}\n", encoding="utf-8")
+        if self.reason():
+            self.warn(f"convcli's compiled loops are not all built: {self.reason()}")
+
+    def build_extension(self, ext):
+        try:
+            super().build_extension(ext)
+        except CCompilerError:
+            self.refused.append(Path(ext.sources[0]).name)
+            self.leave_out(ext)
+
+    def reason(self):
+        """Why not everything is built; empty where it is, as far as is known yet."""
+        if os.environ.get("CONVCLI_NATIVE") == "0":
+            return "CONVCLI_NATIVE=0 was set at installation"
+        if self.compiler.compiler_type == "msvc":
+            return "GCC or Clang is needed, and MSVC was there at installation"
+        compiler = self.compiler.compiler_so[0]
+        if shutil.which(compiler) is None:
+            return f"no C compiler was there at installation ({compiler})"
+        return f"{compiler} failed on {', '.join(self.refused)}" if self.refused else ""
+
+    def folders(self):
+        """Where modules come to lie: in the build, and among the sources."""
+        return [Path(self.build_lib, FOLDER), *([Path(FOLDER)] if self.in_place else [])]
+
+    def leave_out(self, ext):
+        """Remove what an earlier build has made of it."""
+        for folder in self.folders():
+            for path in folder.glob(f"{ext.name.rpartition('.')[2]}.*"):
+                path.unlink()
+
+
 setup(
+    cmdclass={"build_ext": BuildLoops},
     ext_modules=[
         Extension(
             f"convcli.native.{name}",

@@ -169,6 +169,8 @@ def version_line() -> str:
 
     from convcli import __version__, native
 
-    direct = f"compiled, {native.INSTRUCTIONS[-1]}" if native.AVAILABLE else "NumPy, no extension was built"
+    direct = f"compiled, {native.INSTRUCTIONS[-1]}" if native.AVAILABLE else "NumPy"
+    if lacking := native.lacking():
+        direct += f", {'but' if native.AVAILABLE else 'since'} {lacking}"
     libraries = ", ".join(f"{name} {version(name)}" for name in ("numpy", "scipy", "tifffile", "imagecodecs"))
     return f"convcli {__version__} (direct kernels: {direct}; {libraries})"

@@ -1,8 +1,8 @@
 """Sums of products over the samples of an image in compiled code: read once, summed, rounded, written once.
 
 The extension is optional. Without a C compiler the package is installed without it, and `AVAILABLE` is False; the
-environment variable CONVCLI_NATIVE=0 says so too, for tests. Calls release the interpreter's lock: threads may filter
-strips of one image at the same time, or share a call.
+environment variable CONVCLI_NATIVE=0 says so too, for tests; `lacking` says why. Calls release the interpreter's lock:
+threads may filter strips of one image at the same time, or share a call.
 
 `correlate`, `separable`, `correlate_minimal` and `correlate_layers` sum in float32, `correlate_wide` in float64.
 
@@ -36,11 +36,16 @@ WIDE_TYPES = (*TYPES, "int8", "int32", "uint32", "float64")
 """Those where sums are float64."""
 
 
+ABSENT: dict[str, str] = {}
+"""Parts of the extension that are not there; of those that were built and do not load, why."""
+
+
 def _load(name: str) -> Any:
-    """A part of the extension, or None where it was not built."""
+    """A part of the extension, or None where it was not built or does not load."""
     try:
         return import_module(f"convcli.native.{name}")
-    except ImportError:
+    except ImportError as error:
+        ABSENT[name.lstrip("_")] = "" if isinstance(error, ModuleNotFoundError) else str(error)
         return None
 
 
@@ -76,6 +81,20 @@ DEFLATE: bool = _wanted(_deflate)
 """Whether what prediction leaves is compressed."""
 INSTRUCTIONS: tuple[str, ...] = _direct.INSTRUCTIONS if _direct else ()
 """Instruction sets of this processor that the extension was compiled for, the best one last."""
+
+
+def lacking() -> str:
+    """Why compiled loops are not there or not used; empty where all are."""
+    from pathlib import Path
+
+    if os.environ.get("CONVCLI_NATIVE") == "0":
+        return "CONVCLI_NATIVE=0 is set"
+    if broken := next(filter(None, ABSENT.values()), ""):
+        return broken
+    note = Path(__file__).with_name("unbuilt.txt")  # as setup.py leaves it
+    if note.exists():
+        return note.read_text(encoding="utf-8").strip()
+    return f"these were not built: {', '.join(ABSENT)}" if ABSENT else ""
 
 
 def rounding(taps: int) -> float:
