@@ -96,6 +96,25 @@ def test_taps_lie_as_pixels_do_and_numbers_stand_in_them():
     assert "1 2 3; 4 5 6" in drawing.description
 
 
+def numbers_of(drawing):
+    return [shape for shape, _, _ in walk(drawing.shapes) if isinstance(shape, Text) and "middle" == shape.anchor]
+
+
+def test_numbers_stand_where_they_fit_and_nowhere_by_chance():
+    assert 13 * 13 == len(
+        [text for text in numbers_of(kernel_drawing(parse_kernel("gaussian:1.5"))) if "." in text.text]
+    )
+    assert [] == [text for text in numbers_of(kernel_drawing(parse_kernel("gaussian:4"))) if "." in text.text]
+    thirds = numbers_of(kernel_drawing(parse_kernel("box:1,31")))
+    assert 31 == len([text for text in thirds if text.text in {"0.0323", "0.032"}])
+
+
+def test_a_kernel_of_zeros_is_white_and_has_no_scale():
+    drawing = kernel_drawing(parse_kernel("0 0; 0 0"), spectrum=True)
+    assert {"#ffffff"} == {tap.fill for tap, _, _ in taps_of(drawing)}
+    assert not [shape for shape, _, _ in walk(drawing.shapes) if isinstance(shape, Text) and "-0" == shape.text]
+
+
 def test_many_taps_are_an_image_whose_pixels_are_their_colours():
     kernel = parse_kernel("dog:20,25")
     drawing = kernel_drawing(kernel)

@@ -14,6 +14,9 @@ STEPS = (1, 2, 2.5, 5, 10)
 DECADES = 2.5
 """Powers of ten up to which a logarithmic scale has numbers between them."""
 
+NEAR = 1e-5
+"""Steps that an end may be short of a round number, and still has its tick."""
+
 
 class Scale(NamedTuple):
     """Numbers from `low` to `high` along a line from `start` to `stop`, which may lead upwards or backwards."""
@@ -45,7 +48,7 @@ class Scale(NamedTuple):
             found = [power * step for power in every for step in ((1, 2, 5) if few else (1,))]
             return [tick for tick in found if self.low <= tick <= self.high]
         step = round_step((self.high - self.low) / (most - 1))
-        first, last = ceil(self.low / step - 1e-9), floor(self.high / step + 1e-9)
+        first, last = ceil(self.low / step - NEAR), floor(self.high / step + NEAR)
         return [float(f"{number * step:.12g}") for number in range(first, last + 1)]
 
 

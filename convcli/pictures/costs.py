@@ -25,6 +25,7 @@ HEAD = 62.0
 ROOMY, TIGHT, MANY = 20.0, 13.0, 60
 """The height of rows; from so many rows on they are tight."""
 AT_LEAST = "at least "
+LIGHTER = "the lighter part of a bar, and what is added to MACs: products of two activations (attention)"
 NARROWEST = 1010.0
 """The roofline with its words."""
 
@@ -130,7 +131,10 @@ def head(design: Design, letter: str) -> Iterator[Shape]:
     yield Text(0, 52, "total", 12, bold=True)
     for number, (measure, total) in enumerate(zip(MEASURES, design.numbers(design.listing.total), strict=True)):
         yield Text(column(number), 36, measure.name, 12, "faint")
-        yield Text(column(number), 52, f"{least}{measure.told(total)}", 12, bold=True, data={"total": measure.key})
+        more = design.numbers(design.listing.total.spent)[number] - total
+        products = f" + {measure.told(more)}" if more else ""
+        text = f"{least}{measure.told(total)}{products}"
+        yield Text(column(number), 52, text, 12, bold=True, data={"total": measure.key})
 
 
 def row_shapes(
@@ -232,7 +236,8 @@ def notes(listing: Listing) -> list[str]:
     """The same for one design, and how many of its nodes are in no row."""
     shown, every = sum(share.layers for share in listing.shares if not share.has_parts), len(listing.trace.steps)
     hidden = [f"{every - shown:,} nodes have no row of their own; the totals count them"] if shown < every else []
-    return [*map(str, listing.cost_table("").notes), *hidden]
+    lighter = [LIGHTER] if any(share.cost.products for share in listing.shares) else []
+    return [*map(str, listing.cost_table("").notes), *lighter, *hidden]
 
 
 def described(designs: Sequence[Design], roof: Roof) -> str:

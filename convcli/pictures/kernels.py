@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from convcli.kernels import Kernel
 from convcli.numerals import decimal_text
@@ -20,8 +21,12 @@ SAID = 49
 SIZES = (14, 12, 10, 9, 8)
 """Of the numbers in taps: the largest that fits all of them, else the smallest, in those where it fits."""
 MARGIN, EDGE = 20.0, 26.0
-BAR, TALL, STEPS = 12.0, 160.0, 33
-"""The width and the height of the scale of colours, and its steps."""
+FRAME = "#1b2229"
+"""The ink of light paper: taps have their colours by day and by night."""
+MOSTLY = 0.9
+"""The part of all taps that small numbers must fit."""
+BAR, TALL, SHORT, STEPS = 12.0, 160.0, 72.0, 33
+"""The width and the heights of the scale of colours, and its steps."""
 NARROWEST, WIDEST = 460.0, 1240.0
 """Of the sheet of paper, before the spectrum goes below the taps."""
 
@@ -88,19 +93,20 @@ def taps_panel(what: Shown) -> Drawing:
     edge = 0 if sheet.label else EDGE
     wide, high = sheet.size
     drawn = tuple(sheet_shapes(what))
-    scale = Group(tuple(legend(what)), edge + wide + MARGIN, sheet.label, "scale of colours")
+    tall = min(TALL, max(SHORT, high - sheet.label))
+    scale = Group(tuple(legend(what, tall)), edge + wide + MARGIN, sheet.label, "scale of colours")
     width = edge + wide + MARGIN + BAR + 56
-    return Drawing(width, max(high + edge, sheet.label + TALL + 8), "taps", "", (Group(drawn, edge), scale))
+    return Drawing(width, max(high + edge, sheet.label + tall + 8), "taps", "", (Group(drawn, edge), scale))
 
 
 def sheet_shapes(what: Shown) -> Iterator[Shape]:
     """All planes in their places."""
-    sheet, size = what.sheet, number_size(what)
+    sheet, written = what.sheet, writing(what)
     for number, plane in enumerate(what.planes):
         x, y = sheet.place(number)
         name = plane_name(what, plane)
         named = [Text(0, -4, name, 10, "faint")] if name else []
-        drawn = squares(what, plane, size) if what.taps <= MOST_SQUARES else [image(what, plane)]
+        drawn = squares(what, plane, written) if what.taps <= MOST_SQUARES else [image(what, plane)]
         yield Group((*named, *drawn, *frame(what, plane)), x, y)
     if is_matrix(what.choice):
         yield from numbers(what)
@@ -108,22 +114,33 @@ def sheet_shapes(what: Shown) -> Iterator[Shape]:
         yield from offsets(what)
 
 
-def number_size(what: Shown) -> float:
-    """The size of the numbers in taps: 0 where taps are too small for any."""
-    cell = what.sheet.cell
-    if cell < 20 or what.taps > MOST_SQUARES:
-        return 0
-    widest = max(text_width(tap_text(tap), 1) for plane in what.planes for row in plane.rows for tap in row)
-    return next((size for size in SIZES if size * widest <= cell - 4), SIZES[-1])
+class Writing(NamedTuple):
+    """How the numbers in taps are written: their size, 0 for none, and their digits."""
+
+    size: float = 0
+    digits: int = 3
 
 
-def tap_text(tap: float) -> str:
-    """A tap in three digits.
+def writing(what: Shown) -> Writing:
+    """The largest numbers that fit all taps; small ones where they fit most; none where they do not."""
+    room = what.sheet.cell - 6
+    if room < SIZES[-1] or what.taps > MOST_SQUARES:
+        return Writing()
+    taps = [tap for plane in what.planes for row in plane.rows for tap in row]
+    for digits in (3, 2):
+        widths = sorted(text_width(tap_text(tap, digits), 1) for tap in taps)
+        if fitting := [size for size in SIZES if size * widths[-1] <= room]:
+            return Writing(fitting[0], digits)
+    return Writing(SIZES[-1], 2) if SIZES[-1] * widths[int(MOSTLY * (len(widths) - 1))] <= room else Writing()
 
-    >>> tap_text(-2.0), tap_text(1 / 9)
-    ('-2', '0.111')
+
+def tap_text(tap: float, digits: int = 3) -> str:
+    """A tap in a few digits.
+
+    >>> tap_text(-2.0), tap_text(1 / 9), tap_text(1 / 9, 2)
+    ('-2', '0.111', '0.11')
     """
-    return f"{tap:.3g}"
+    return f"{tap:.{digits}g}"
 
 
 def plane_name(what: Shown, plane: Plane) -> str:
@@ -147,7 +164,7 @@ def signed(offset: int) -> str:
     return f"{offset:+d}" if offset else "0"
 
 
-def squares(what: Shown, plane: Plane, size: float) -> Iterator[Shape]:
+def squares(what: Shown, plane: Plane, written: Writing) -> Iterator[Shape]:
     """A square for each tap, with its number where that fits."""
     cell, border = what.sheet.cell, "line" if what.is_framed else ""
     for y, row in enumerate(plane.rows):
@@ -156,8 +173,8 @@ def squares(what: Shown, plane: Plane, size: float) -> Iterator[Shape]:
             data = place_data(plane, y, x) | {"value": decimal_text(tap)}
             hint = tap_words(what, plane, y, x) if what.taps <= MOST_HINTS else ""
             yield Rect(x * cell, y * cell, cell, cell, colour, border, 0.5, data=data, hint=hint)
-            text = tap_text(tap)
-            if size and text_width(text, size) <= cell - 2:
+            text, size = tap_text(tap, written.digits), written.size
+            if size and text_width(text, size) <= cell - 4:
                 place = (x + 0.5) * cell, (y + 0.5) * cell + size * 0.36
                 yield Text(*place, text, size, readable_on(colour), "middle")
 
@@ -191,7 +208,7 @@ def frame(what: Shown, plane: Plane) -> Iterator[Shape]:
     (wide, high), cell, centre = what.sheet.plane, what.sheet.cell, what.kernel.centre
     yield Rect(0, 0, wide, high, stroke="line")
     if what.is_framed and plane.slice in (None, centre[0]):
-        yield Rect(centre[-1] * cell, centre[-2] * cell, cell, cell, stroke="ink", line=2.5)
+        yield Rect(centre[-1] * cell, centre[-2] * cell, cell, cell, stroke=FRAME, line=2.5)
 
 
 def offsets(what: Shown) -> Iterator[Shape]:
@@ -224,15 +241,17 @@ def labelled(count: int, centre: int, cell: float) -> Sequence[int]:
     return range(count) if cell >= 24 else sorted({0, centre, count - 1})
 
 
-def legend(what: Shown) -> Iterator[Shape]:
+def legend(what: Shown, tall: float) -> Iterator[Shape]:
     """The scale of colours, from the largest absolute tap down to its negative; without what no tap has the sign of."""
+    if not what.most:
+        return
     low, high = -1 * (what.low < 0), 1 * (what.high > 0 or what.low >= 0)
-    step = TALL / STEPS
+    step = tall / STEPS
     for i in range(STEPS):
         yield Rect(0, i * step, BAR, step + 0.4, diverging(high + (low - high) * (i + 0.5) / STEPS))
-    yield Rect(0, 0, BAR, TALL, stroke="line")
+    yield Rect(0, 0, BAR, tall, stroke="line")
     for share in sorted({low, 0, high}):
-        yield Text(BAR + 6, 4 + TALL * (high - share) / (high - low), tap_text(share * what.most), 11, "faint")
+        yield Text(BAR + 6, 4 + tall * (high - share) / (high - low), tap_text(share * what.most + 0.0), 11, "faint")
 
 
 # --- words
