@@ -72,6 +72,7 @@ complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilat
 complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilate' -l levels -r -f -d 'Resolutions of an OME-Zarr output; default as the input, ...'
 complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilate' -l axes -r -f -d 'Axes of the input, such as CYX or TZCYX'
 complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilate' -l spacing -r -f -d 'How far apart samples are, in place of what the file ...'
+complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilate' -l pages -l frames -r -f -a 'all' -d 'Which pictures of an animation or a stack are read: 0, ...'
 complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilate' -l series -r -f -d 'Which series of a TIFF, from 0'
 complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilate' -l lenient -d 'Damage that can be read around is a warning'
 complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilate' -l auto-orient -d 'Turn the picture as its EXIF orientation says'

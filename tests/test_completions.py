@@ -82,7 +82,7 @@ compadd() {{
 }}
 ended() {{ print -r -- END >> {output}; comppostfuncs=(ended) }}
 comppostfuncs=(ended)
-PATH={nowhere}
+PATH={nowhere} LISTMAX=1000
 bindkey '^I' complete-word
 """
 INTERACTIVE = {"bash": ["--norc", "--noprofile", "-i"], "zsh": ["-f", "-i"], "fish": ["--no-config", "-i"]}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from convcli import formats
 from convcli.api.images import taken
+from convcli.filters.selection import parse_frames
 from convcli.formats.contract import ReadOptions
 from convcli.formats.pixels import as_image
 from convcli.formats.units import with_spacing
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from convcli.formats.source import Readable
 
 
-def read(path: Readable, *, axes: str | None = None, level: int = 0) -> Image:
+def read(path: Readable, *, axes: str | None = None, level: int = 0, frames: str | int = "") -> Image:
     """Read an image with its pixels.
 
     Parameters
@@ -28,6 +29,8 @@ def read(path: Readable, *, axes: str | None = None, level: int = 0) -> Image:
         The letters of an array's dimensions (.npy, .npz, .zarr), such as "TZCYX".
     level : int, optional
         Which of several resolutions of an OME-Zarr, from the finest, 0.
+    frames : str or int, optional
+        Which pictures of an animation or a stack: 3, "2:10", "all"; by default all of a stack, one of an animation.
 
     Returns
     -------
@@ -46,7 +49,7 @@ def read(path: Readable, *, axes: str | None = None, level: int = 0) -> Image:
     >>> image.info.axes, image.data.tolist()
     ('YX', [[7, 9]])
     """
-    return formats.read(path, options=ReadOptions(axes=axes, level=level))
+    return formats.read(path, options=ReadOptions(axes=axes, level=level, frames=parse_frames(str(frames))))
 
 
 def write(

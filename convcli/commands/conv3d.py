@@ -8,8 +8,8 @@ from convcli.requests.options import (
     NumberOptions,
     ReportOptions,
     RunOptions,
-    WhereOptions,
 )
+from convcli.requests.where import WhereOptions
 
 
 def conv3d(

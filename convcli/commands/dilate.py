@@ -8,9 +8,9 @@ from convcli.requests.options import (
     NumberOptions,
     ReportOptions,
     RunOptions,
-    WhereOptions,
 )
 from convcli.requests.particular import RateOptions
+from convcli.requests.where import WhereOptions
 
 
 def dilate(

@@ -7,9 +7,9 @@ from convcli.requests.options import (
     NumberOptions,
     ReportOptions,
     RunOptions,
-    WhereOptions,
 )
 from convcli.requests.particular import PairOptions
+from convcli.requests.where import WhereOptions
 
 
 def separable(

@@ -117,6 +117,20 @@ def parse_slice(text: str) -> Slice | None:
     return first, None if first == -1 else first + 1
 
 
+def parse_frames(text: str) -> tuple[int | None, int | None] | None:
+    """Which pictures: one, a slice as NumPy writes it, or all; None where nobody says.
+
+    >>> parse_frames("3"), parse_frames("2:10"), parse_frames("all"), parse_frames("")
+    ((3, 4), (2, 10), (None, None), None)
+    """
+    if not text:
+        return None
+    found = (None, None) if text.strip().lower() == "all" else parse_slice(text)
+    if found is None:
+        raise UsageError(f"{text!r} is not a picture's number, a slice such as 2:10, or all", where="--frames")
+    return found
+
+
 def parse_channels(text: str) -> tuple[str, ...]:
     """The words for channels, in the order in which they were given.
 

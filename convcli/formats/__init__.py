@@ -26,8 +26,9 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple, cast
 
 from convcli.errors import ConvError, changed
 from convcli.formats.atomic import Place, atomic_output, output_place, placed, same_file, shown
-from convcli.formats.contract import FormatModule, ReadOptions, WriteOptions
+from convcli.formats.contract import FormatModule, Opening, ReadOptions, WriteOptions
 from convcli.formats.failures import told
+from convcli.formats.frames import PickedOpening, axis_of, cut, picked, picked_pixels, span_of
 from convcli.formats.layout import (
     check_series,
     picture_samples,
@@ -102,7 +103,7 @@ def read(source: Readable | Source, *, axes: str | None = None, options: ReadOpt
         info = finished(found, opened, options)
         turn = found.metadata.get("orientation", 1) if options.auto_orient else 1
         data = image.data if turn == 1 else import_module("convcli.formats.pixels").turned(image.data, info.axes, turn)
-        return Image(info, data)
+        return Image(info, data if options.frames is None else cut(data, info.axes, options.frames))
 
 
 @contextmanager
@@ -115,10 +116,21 @@ def windows(source: str | Path | Source, *, options: ReadOptions = READ) -> Iter
             result = None
             info = understood(found[0]) if found else None
             if found and info and not ("orientation" in info.metadata and options.auto_orient):
-                result = finished(info, opened, options), Windows(opened, found[1])
+                pixels = picked_pixels(found[1], options.axes or info.axes, info.shape, options.frames)
+                result = finished(info, opened, options), Windows(opened, pixels)
         kept = stack.pop_all()
     with kept_open(kept):
         yield result
+
+
+def opening(source: Source, info: ImageInfo, options: ReadOptions) -> Opening | None:
+    """The pixels of a file, with such axes, as a value that travels to other processes; None where a name is that."""
+    module = FORMATS[info.format].load()
+    found = module.opening(source, options) if module.opening else None
+    if found is None or options.frames is None or axis_of(info.axes) < 0:
+        return found
+    whole = probe(source, options=replace(options, frames=None))
+    return PickedOpening(found, axis_of(whole.axes), span_of(whole.axes, whole.shape, options.frames)[0])
 
 
 class Windows(NamedTuple):
@@ -198,6 +210,7 @@ def finished(info: ImageInfo, source: Source, options: ReadOptions) -> ImageInfo
         from convcli.formats.units import with_spacing
 
         info = with_spacing(info, options.spacing)
+    info = info if options.frames is None else picked(info, options.frames)
     named = None if source.in_memory else by_suffix(source.name)
     if named is None or named.module == entry.module:
         return info

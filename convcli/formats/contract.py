@@ -24,7 +24,8 @@ class ReadOptions:
     `missing` is the value of samples that nobody measured: the one that the file declares, none, or a number; `spacing`
     holds, in place of what the file says, the distance between samples along all spatial axes, or along the last ones;
     `alpha` says that the last of samples is an opacity where the file, an array, says nothing of them; `level` is one
-    of several resolutions, from the finest, 0.
+    of several resolutions, from the finest, 0; `frames` are the pictures of an animation or a stack, (first, end) as
+    NumPy has them: by default all of a stack, and one of an animation.
     """
 
     lenient: bool = False
@@ -36,6 +37,7 @@ class ReadOptions:
     spacing: tuple[tuple[float, str], ...] = ()
     alpha: bool = False
     level: int = 0
+    frames: tuple[int | None, int | None] | None = None
 
 
 @record

@@ -71,7 +71,9 @@ def read(source: Source, options: ReadOptions) -> Image:
     with opened(source, options) as (file, info):
         check_declared(info, options.max_pixels)
         check_ratio(info.size("Y") * info.size("X"), source.size, RATIOS[info.format])
-        data = np.ascontiguousarray(file.read(index=options.series or 0, mode=READ_AS[info.samples]))
+        numbers = range(info.size("T")) if "T" in info.axes else [options.series or 0]
+        found = [np.ascontiguousarray(file.read(index=number, mode=READ_AS[info.samples])) for number in numbers]
+        data = np.stack(found) if "T" in info.axes else found[0]
         if data.shape != info.shape or data.dtype != np.uint8:
             raise corrupt(info.format.upper(), f"it decodes to {data.shape} {data.dtype}, not to {info.shape} uint8")
         return Image(info, data)
@@ -93,6 +95,9 @@ def opened(source: Source, options: ReadOptions) -> Iterator[tuple[Any, ImageInf
     ):
         info = describe(file, name, options.series)
         info = replace(info, metadata={**info.metadata, **own_metadata(content, name)})
+        if options.frames is not None and options.series is None and frames_in(file) > 1:
+            yield file, animated(file, info, name)
+            return
         grey = name == "gif" and gif.is_grey(content, options.series or 0)
         yield file, without_colour(info) if grey else info
 
@@ -155,9 +160,15 @@ def pillow_tamed() -> Iterator[None]:
                 setattr(owner, name, value)
 
 
+def frames_in(file: Any) -> int:
+    """How many images an opened file holds."""
+    count: int = file.properties(index=...).n_images
+    return count
+
+
 def describe(file: Any, name: str, series: int | None) -> ImageInfo:
     """An opened file as an image."""
-    frames = file.properties(index=...).n_images
+    frames = frames_in(file)
     check_series(series, frames)
     found = file.metadata(index=series or 0, exclude_applied=False)
     if found["mode"] not in MODES:
@@ -178,6 +189,16 @@ def describe(file: Any, name: str, series: int | None) -> ImageInfo:
         if frames > 1 and series is None
         else (),
     )
+
+
+def animated(file: Any, first: ImageInfo, name: str) -> ImageInfo:
+    """All frames of a file as an image with T: colours, with an opacity where one of the frames has it."""
+    frames = frames_in(file)
+    every = [describe(file, name, number) for number in range(frames)]
+    opaque = not any(each.has_alpha for each in every)
+    samples = "rgb" if opaque else "rgb+alpha"
+    shape = (frames, *first.shape[:2], COUNTS[samples])
+    return replace(first, shape=shape, axes="TYXS", samples=samples, notes=())
 
 
 def without_colour(info: ImageInfo) -> ImageInfo:

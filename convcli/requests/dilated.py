@@ -19,13 +19,13 @@ from convcli.requests.options import (
     NumberOptions,
     ReportOptions,
     RunOptions,
-    WhereOptions,
 )
 from convcli.requests.pair import axes_of
 from convcli.requests.particular import RateOptions
 from convcli.requests.rates import beside, chained
 from convcli.requests.run import build_batch, build_filter, parse_spatial
 from convcli.requests.selected import on_selection
+from convcli.requests.where import WhereOptions
 from convcli.runs.many import Batch, run_batch
 from convcli.runs.summary import PARTLY_FAILED
 from convcli.streams import STREAM

@@ -202,35 +202,6 @@ class GeometryOptions(PlacementOptions):
     groups: Groups = UsualCount(1)
 
 
-class WhereOptions(Options):
-    """Where and what is filtered; the rest comes back unchanged."""
-
-    region: Annotated[
-        str,
-        Option(metavar="[Z,]Y,X", help="Only there, as NumPy slices: 100:200,50:-50; ends may be left out."),
-    ] = ""
-    channels: Annotated[
-        str,
-        Option(
-            metavar="LIST",
-            words=lambda: ("luma", "R", "G", "B", "A"),
-            help="Only these: numbers from 0, R,G,B,A, names in the file; luma filters brightness, not colour.",
-        ),
-    ] = ""
-    mask: Annotated[
-        str,
-        Option(metavar="FILE", paths="file", help="Only where this image is not 0, and by what is there alone."),
-    ] = ""
-    mask_reads: Annotated[
-        str,
-        Option(
-            metavar="WHAT",
-            choices=("inside", "all"),
-            help="What counts for results inside the mask: inside (the rest of the kernel makes up for it), or all.",
-        ),
-    ] = "inside"
-
-
 class SampleOptions(Options):
     """From samples to numbers and back."""
 
@@ -354,6 +325,16 @@ class FileOptions(Options):
         Option(
             metavar="[Z,]Y,X",
             help="How far apart samples are, in place of what the file says: 0.5um, or 2,0.2,0.2um per axis.",
+        ),
+    ] = ""
+    frames: Annotated[
+        str,
+        Option(
+            "--pages",
+            "--frames",
+            metavar="N|A:B|all",
+            words=lambda: ("all",),
+            help="Which pictures of an animation or a stack are read: 0, 2:10, -1 or all.",
         ),
     ] = ""
     series: Annotated[int | None, Option(metavar="N", help="Which series of a TIFF, from 0.")] = None

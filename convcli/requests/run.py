@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from convcli.errors import KernelError, UsageError
 from convcli.filters.borders import default_border, parse_border, parse_padding
 from convcli.filters.filter import Numbers
+from convcli.filters.selection import parse_frames
 from convcli.formats import ReadOptions, WriteOptions
 from convcli.kernels.given import Given, parse_given
 from convcli.kernels.parameters import read_lengths
@@ -159,6 +160,7 @@ def build_reading(files: FileOptions, samples: SampleOptions) -> ReadOptions:
         lenient=files.lenient,
         max_pixels=files.max_pixels,
         series=files.series,
+        frames=parse_frames(files.frames),
         auto_orient=files.auto_orient,
         axes=files.axes and files.axes.strip().upper(),
         missing=parse_missing(samples.nodata),

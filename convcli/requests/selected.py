@@ -12,8 +12,9 @@ from convcli.operations.filter import Correlate
 from convcli.operations.operation import Operation
 from convcli.operations.selected import Assigned, Filtering, Selected, selected
 from convcli.records import replace
-from convcli.requests.options import GeometryOptions, KernelOptions, NumberOptions, WhereOptions
+from convcli.requests.options import GeometryOptions, KernelOptions, NumberOptions
 from convcli.requests.run import build_filter
+from convcli.requests.where import WhereOptions
 from convcli.streams import STREAM
 
 AT = re.compile(r"(.*\S)\s*@\s*([\w ,-]+)", re.DOTALL)

@@ -19,7 +19,7 @@ from convcli.engine.blocks import Rows
 from convcli.engine.boxes import Boxed, Boxes, boxes_of, run_boxes
 from convcli.engine.samples import Counts
 from convcli.errors import ConvError, UsageError, changed
-from convcli.formats import FORMATS, ReadOptions, WriteOptions, check_writable, read, windows
+from convcli.formats import FORMATS, ReadOptions, WriteOptions, check_writable, opening, read, windows
 from convcli.formats.source import Source
 from convcli.formats.zarr.output import Output, planned
 from convcli.formats.zarr.replacing import check_place, emptied
@@ -102,9 +102,8 @@ def passes_to(
 
 def opening_of(content: Source, info: ImageInfo, work: Work, options: ReadOptions) -> tuple[Opening[PixelSource], str]:
     """The pixels of a source as a value; and the reason why they are in memory, if they are and are many."""
-    module = FORMATS[info.format].load()
-    if module.opening is not None:
-        return module.opening(content, options), ""
+    if (found := opening(content, info, options)) is not None:
+        return found, ""
     reason = unfit(content, info, work, options)
     if reason or info.nbytes < SMALL:
         image = read(content, options=options)
