@@ -158,9 +158,10 @@ class Terminal:
     def type(self, text, output, until):
         """Type text; what stands in a file as soon as that ends as expected."""
         os.write(self.ours, text.encode())
-        deadline = time.monotonic() + LONGEST
+        deadline, shown = time.monotonic() + LONGEST, ""
         while not (output.exists() and output.read_text().endswith(until)):
-            assert time.monotonic() < deadline, f"no answer; on the screen: {self.screen()!r}"
+            shown += self.screen()  # a shell waits for whoever reads what it lists
+            assert time.monotonic() < deadline, f"no answer; on the screen: {shown!r}"
             time.sleep(0.01)
         return output.read_text()
 
