@@ -4,7 +4,9 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 from convcli.commands.designs import DesignOptions, Given, TableOptions, Words, read_designs
+from convcli.commands.pictures import LayerPictureOptions, check_alone, draw_layers
 from convcli.commands.printing import View, check_expected, emit, print_designs
+from convcli.errors import UsageError
 from convcli.networks.told.tables import Listing
 from convcli.options.declare import Option
 from convcli.tables import Table
@@ -17,7 +19,12 @@ Inputs = Annotated[bool, Option("--inputs", help="List the input sizes that drop
 
 
 def shapes(
-    design: DesignOptions, table: TableOptions, words: Words = None, want: Want = "", inputs: Inputs = False
+    design: DesignOptions,
+    table: TableOptions,
+    picture: LayerPictureOptions,
+    words: Words = None,
+    want: Want = "",
+    inputs: Inputs = False,
 ) -> None:
     """Say what size every layer makes, what it pads and drops, and how far it sees.
 
@@ -39,15 +46,23 @@ def shapes(
         convcli shapes 3@225x225 conv3-8/2p1 max2/2 --inputs
         convcli shapes 64@56x56 conv3-64p1 vs conv3-64p2d2
         convcli shapes 3@64x64 conv3-8/2p1 as:1 conv3-8/2p1 as:2 up2 add:1 conv3-4p1 from:2 conv3-4p1
+        convcli shapes 1@5x5 conv3-1/2p1 --draw layer.svg --draw-values
+        convcli shapes 1@15x15 3*conv3-1d2 --draw field.html --at 1,1
         convcli shapes --file network.toml --csv
         convcli shapes 3@32x32 --from torch model.txt
     """
+    check_alone(picture)
+    if picture.draw and (table.emit or want or inputs):
+        other = "--emit" if table.emit else "--want" if want else "--inputs"
+        raise UsageError(f"draws a design that is complete; drop {other}, or --draw", where="--draw")
     given = read_designs(words, design)
     if table.emit:
         emit(given, table)
         return
     if (want or inputs) and is_answered(given, want, table):
         return
+    if picture.draw:  # before anything is printed: a picture that cannot be is an error and nothing else
+        draw_layers(given, picture)
     listings = [each.listing(design.convention(), table) for each in given]
     print_designs(listings, View(tabled, explained), table)
     check_expected(given, listings)

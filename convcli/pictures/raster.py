@@ -6,6 +6,7 @@ are written in letters (`WRITTEN`).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
 from io import BytesIO
@@ -20,7 +21,7 @@ from convcli.pictures.drawing import Circle, Drawing, Image, Line, Points, Polyg
 from convcli.pictures.svg import arrow_head
 
 FINER = 2  # times in each direction, before the reduction
-COLOURS = 64  # of an animation: its cells have a dozen, the edges of letters the others
+COLOURS = 32  # of an animation: its cells have a dozen, the edges of letters the others
 WRITTEN = str.maketrans(
     {"×": "x", "→": "->", "−": "-", "≤": "<=", "≥": ">=", "²": "^2", "³": "^3", "⌊": "floor(", "⌋": ")", "✕": "x"}
 )
@@ -37,48 +38,52 @@ def png_bytes(drawing: Drawing, scale: float = 2) -> bytes:
 
 
 def gif_bytes(drawings: Sequence[Drawing], milliseconds: Sequence[int] | int = 700, scale: float = 1) -> bytes:
-    """Drawings of one size as an animation that runs for ever, each shown for so long; one palette for all."""
-    frames = [image_of(drawing, scale) for drawing in drawings]
+    """Drawings of one size as an animation that runs for ever, each shown for so long; one palette for all.
+
+    Edges are not smoothed: a file of few colours is a quarter as large.
+    """
+    frames = [image_of(drawing, scale, 1) for drawing in drawings]
     palette = common_palette(frames)
     indexed = [frame.quantize(palette=palette, dither=Pillow.Dither.NONE) for frame in frames]
     stream = BytesIO()
     durations = milliseconds if isinstance(milliseconds, int) else list(milliseconds)
     indexed[0].save(
-        stream, "GIF", save_all=True, append_images=indexed[1:], duration=durations, loop=0, disposal=1, optimize=False
+        stream, "GIF", save_all=True, append_images=indexed[1:], duration=durations, loop=0, disposal=1, optimize=True
     )
     return stream.getvalue()
 
 
 def common_palette(frames: Sequence[Pillow.Image]) -> Pillow.Image:
-    """The palette of the first, the middle and the last frame."""
-    chosen = [frames[0], frames[len(frames) // 2], frames[-1]]
-    sheet = Pillow.new("RGB", (frames[0].width, frames[0].height * len(chosen)))
-    for i, frame in enumerate(chosen):
-        sheet.paste(frame, (0, i * frame.height))
-    return sheet.quantize(COLOURS, method=Pillow.Quantize.MEDIANCUT, dither=Pillow.Dither.NONE)
+    """The colours that the first, the middle and the last frame have most of, paper and cells among them."""
+    found = Counter[Any]()
+    for frame in (frames[0], frames[len(frames) // 2], frames[-1]):
+        found.update({colour: count for count, colour in frame.getcolors(frame.width * frame.height) or ()})
+    palette = Pillow.new("P", (1, 1))
+    palette.putpalette([channel for colour, _ in found.most_common(COLOURS) for channel in colour])
+    return palette
 
 
-def image_of(drawing: Drawing, scale: float = 1) -> Pillow.Image:
-    """A drawing as a Pillow image in RGB."""
+def image_of(drawing: Drawing, scale: float = 1, finer: int = FINER) -> Pillow.Image:
+    """A drawing as a Pillow image in RGB, drawn so many times finer."""
     size = round(drawing.width * scale), round(drawing.height * scale)
-    canvas = Canvas(size, scale)
+    canvas = Canvas(size, scale, finer)
     for shape, x, y in walk(drawing.shapes):
         canvas.draw(shape, x, y)
     return canvas.finished()
 
 
 class Canvas:
-    """A sheet that shapes are drawn on, `FINER` times as large as it will be."""
+    """A sheet that shapes are drawn on, `finer` times as large as it will be."""
 
-    def __init__(self, size: tuple[int, int], scale: float) -> None:
-        self.size = size
-        self.factor = scale * FINER
-        self.sheet = Pillow.new("RGB", (size[0] * FINER, size[1] * FINER), light("paper"))
+    def __init__(self, size: tuple[int, int], scale: float, finer: int) -> None:
+        self.finer = finer
+        self.factor = scale * finer
+        self.sheet = Pillow.new("RGB", (size[0] * finer, size[1] * finer), light("paper"))
         self.pen = ImageDraw.Draw(self.sheet, "RGBA")
 
     def finished(self) -> Pillow.Image:
         """The sheet at its size."""
-        return self.sheet.reduce(FINER)
+        return self.sheet.reduce(self.finer)
 
     def draw(self, shape: Shape, x: float, y: float) -> None:
         """One shape, moved by (x, y)."""

@@ -54,6 +54,26 @@ def axes_of(flow: Flow | None, dims: Dims | None) -> tuple[Axis, ...]:
     return tuple(given.get(i, Geometry(n or 1, 1)) for i, n in enumerate(dims) if i > 1)
 
 
+def keeps_places(step: GraphStep) -> bool:
+    """True where each place of what a step makes reads the places that its axes say, or the same one, or everything.
+
+    A vector is one place. Windows and tokens, which a Reshape or a Transpose makes, are other places.
+    """
+    if step.dims is not None and len(step.dims) < 3:
+        return True
+    flow = step.made.flow
+    if flow is None or any(each is not None and each.dims is None for each in step.inputs):
+        return False
+    if flow.what == "axes":
+        return bool(axes_of(flow, step.inputs[0].dims if step.inputs[0] else None)) or dict(flow.axes).keys() <= {0, 1}
+    if flow.what == "reduced":
+        return bool(axes_of(flow, step.inputs[0].dims if step.inputs[0] else None)) or (
+            flow.keep and set(flow.over) <= {1}
+        )
+    is_kept = flow.what in ("same", "joined", "split") or (flow.what == "picked" and flow.keep)
+    return is_kept and set(flow.over) <= {0, 1}
+
+
 def applied(step: GraphStep, output: Shape) -> Applied:
     """What a step does, as layers of the notation say it."""
     dims = step.inputs[0].dims if step.inputs and step.inputs[0] else None

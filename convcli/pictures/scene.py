@@ -1,0 +1,207 @@
+"""From a network at work to its picture: one layer in detail, or a chain of maps; still, moving, or for a page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from math import prod
+from typing import NamedTuple
+
+from convcli.errors import UsageError
+from convcli.kernels.kernel import Kernel
+from convcli.networks.trace import Trace
+from convcli.pictures import values as numbers
+from convcli.pictures.cells import MOST_CELLS
+from convcli.pictures.chain import chain_block, chain_formulas, chain_parts, check_count, sentence
+from convcli.pictures.channels import banks_block
+from convcli.pictures.drawing import Drawing, Group
+from convcli.pictures.layer import Part, layer_block, layer_formulas, layer_parts, legend, looked_at
+from convcli.pictures.layout import WIDEST, Block, below, line_of, words
+from convcli.pictures.maps import Map, Place, parse_place
+from convcli.pictures.phrases import what_it_does
+from convcli.pictures.values import OPTION, Values, values_of
+
+KINDS = (".svg", ".png", ".gif", ".html")
+MOST_FRAMES = 256
+PAUSE = 700  # milliseconds
+CELLS_OF_ALL, CELLS_OF_PAGE = 12_000, 800  # in a picture; in a page, which is to have less than 150 kB
+LARGE, SMALL = 30, 19  # pixels of cells at the most; of those of an animation, whose frames are to be small
+MARGIN = 20
+
+
+class Numbers(NamedTuple):
+    """Numbers that are to stand in the cells: those of an image and of a kernel, small ones where there is None."""
+
+    image: Kernel | None = None
+    kernel: Kernel | None = None
+
+
+class Scene(NamedTuple):
+    """What is drawn: a network at work, its maps, the place of the last one that is looked at, and numbers."""
+
+    trace: Trace
+    maps: Sequence[Map]
+    place: Place
+    values: Values | None = None
+
+    @property
+    def is_layer(self) -> bool:
+        """True for one layer on one input, which is drawn with its kernel."""
+        return len(self.maps) == 2 and len(self.maps[1].links) == 1
+
+    @property
+    def title(self) -> str:
+        """What it is."""
+        layer = f"{self.maps[1].word}: " if self.is_layer else ""
+        return (
+            f"{layer}{self.maps[0].shape} -> {self.maps[-1].shape}{'' if self.is_layer else ': what one output sees'}"
+        )
+
+    @property
+    def lead(self) -> str:
+        """What happens, for somebody who has never seen it."""
+        if self.is_layer and self.maps[1].step:
+            return what_it_does(self.maps[1].step)
+        return (
+            "Each map is made of the one before it, or of those that arrows come from. The orange places are all that "
+            "the filled output depends on."
+        )
+
+    @property
+    def told(self) -> list[str]:
+        """What the place looked at reads, or sees."""
+        if not self.is_layer:
+            return [sentence(self.maps, self.place)]
+        read = looked_at(self.maps[1], self.place)
+        return [read, numbers.sentence(self.maps[1], self.place, self.values)] if self.values else [read]
+
+    @property
+    def formulas(self) -> list[str]:
+        """How sizes, or receptive fields, come about."""
+        step = self.maps[1].step
+        return layer_formulas(step) if self.is_layer and step else chain_formulas(self.trace)
+
+    @property
+    def parts(self) -> list[Part]:
+        """The maps as they are drawn."""
+        if self.is_layer:
+            return list(layer_parts(self.maps[0], self.maps[1], self.place, self.values))
+        return chain_parts(self.maps, self.place)
+
+    @property
+    def channels(self) -> list[Block]:
+        """The channels and filters of a layer."""
+        step = self.maps[1].step
+        return list(banks_block(step)) if self.is_layer and step else []
+
+    def arranged(self, parts: Sequence[Part], largest: float = LARGE) -> Block:
+        """Maps where they stand."""
+        return layer_block(parts, largest) if self.is_layer else chain_block(self.maps, parts)
+
+
+def scene_of(trace: Trace, maps: Sequence[Map], at: str = "", given: Numbers | None = None) -> Scene:
+    """A network at work as it is to be drawn; `at` is the place of the output, the middle where it is empty.
+
+    Raises UsageError for what is too large, a place outside, and numbers for more than one layer.
+    """
+    check_count(maps)
+    scene = Scene(trace, maps, parse_place(at, maps[-1]))
+    if given is None:
+        return scene
+    if not scene.is_layer:
+        raise UsageError(f"is for one layer, and {len(maps) - 1} are given", where=OPTION)
+    return scene._replace(values=values_of(maps[1], given.image, given.kernel))
+
+
+# --- three ways to draw it
+
+
+def picture(scene: Scene) -> Drawing:
+    """All of it: the maps, what they are, what the colours mean, and the formulas filled in."""
+    parts = within(scene.parts, CELLS_OF_ALL)
+    body = [
+        line_of(scene.title, 17, bold=True),
+        words(scene.lead, WIDEST),
+        scene.arranged(parts),
+        *(words(text, WIDEST) for text in scene.told),
+        legend(parts),
+        *scene.channels,
+        below([line_of(line, 12, "faint") for line in scene.formulas], 2),
+    ]
+    captions = "; ".join(", ".join((part.title, *part.notes)) for part in parts)
+    description = f"{scene.lead} {' '.join(scene.told)} {captions}."
+    return sheet_of(body, scene.title, description)
+
+
+def frame(scene: Scene, place: Place) -> Drawing:
+    """The maps alone, looked at from a place; nothing is enlarged, which would move about."""
+    here = scene._replace(place=place)
+    parts = [
+        part._replace(board=part.board._replace(enlarged=False), notes=part.notes if scene.is_layer else part.notes[:1])
+        for part in within(here.parts, CELLS_OF_ALL)
+        if "overlap" not in part.board.data
+    ]
+    told = here.told[1:] if scene.is_layer else [here.told[0].partition(". ")[0]]
+    body = [line_of(scene.title, 15, bold=True), here.arranged(parts, SMALL), *(words(text, WIDEST) for text in told)]
+    return sheet_of(body, scene.title, " ".join(here.told))
+
+
+def blank(scene: Scene) -> Drawing:
+    """The maps for a page, whose script marks what is looked at."""
+    parts = []
+    for part in within(scene.parts, CELLS_OF_PAGE):
+        board = part.board._replace(enlarged=False)
+        if "kernel" not in board.data:
+            board = board._replace(marked={}, chosen=None)
+        parts.append(part._replace(board=board, notes=part.notes if scene.is_layer else part.notes[:1]))
+    return sheet_of([scene.arranged(parts)], scene.title, scene.lead)
+
+
+def within(parts: Iterable[Part], cells: int) -> list[Part]:
+    """Maps in at most so many cells: the smaller ones in cells, those for which too few are left to scale."""
+    given = list(parts)
+    left, most = cells, {}
+    for i in sorted(range(len(given)), key=lambda i: given[i].board.cells):
+        board = given[i].board
+        most[i] = min(MOST_CELLS, left)
+        left -= board.cells if board._replace(most=most[i]).fits else 0
+    return [part._replace(board=part.board._replace(most=most[i])) for i, part in enumerate(given)]
+
+
+def sheet_of(blocks: Sequence[Block], title: str, description: str) -> Drawing:
+    """Blocks below each other, with a margin around them."""
+    block = below(blocks, 14)
+    margin = Group(block.shapes, MARGIN, MARGIN)
+    return Drawing(block.width + 2 * MARGIN, block.height + 2 * MARGIN, title, description, (margin,))
+
+
+# --- files
+
+
+def encoded(scene: Scene, kind: str) -> bytes:
+    """A scene as the bytes of a file: .svg, .png, .gif or .html."""
+    if kind == ".svg":
+        from convcli.pictures.svg import svg_text
+
+        return svg_text(picture(scene)).encode()
+    if kind == ".html":
+        from convcli.pictures.explorer import explorer_page
+
+        return explorer_page(scene).encode()
+    from convcli.pictures.raster import gif_bytes, png_bytes
+
+    return png_bytes(picture(scene)) if kind == ".png" else gif_bytes(frames(scene), PAUSE)
+
+
+def frames(scene: Scene) -> list[Drawing]:
+    """One picture for each place of the output, row by row, all of one size."""
+    last = scene.maps[-1]
+    count = prod(last.sizes)
+    if count > MOST_FRAMES:
+        raise UsageError(
+            f"{count:,} outputs would be as many frames, more than {MOST_FRAMES}; use a smaller input, .svg or .html",
+            "too-large",
+            where="--draw",
+        )
+    drawn = [frame(scene, place) for place in last.places]
+    width, height = max(each.width for each in drawn), max(each.height for each in drawn)
+    return [each._replace(width=width, height=height) for each in drawn]

@@ -1,0 +1,191 @@
+"""Numbers in the cells of one layer: exact fractions, so that what is drawn is what the sum comes to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from itertools import product
+from math import prod
+from typing import NamedTuple
+
+from convcli.errors import UsageError
+from convcli.geometry.axis import Geometry
+from convcli.geometry.sizes import Transposed
+from convcli.kernels.kernel import Kernel
+from convcli.numerals import number_text
+from convcli.pictures.maps import Map, Place, inside
+
+Numbers = Mapping[Place, Fraction]
+
+MOST = 10_000  # terms of all sums: what is drawn in cells has fewer
+LONGEST_TEXT = 7
+IMAGE = (3, 3, 2, 1, 0, 0, 0, 1, 3, 1, 3, 1, 2, 2, 3, 2, 0, 0, 2, 2, 2, 0, 0, 0, 1)
+KERNEL = (0, 1, 2, 2, 2, 0, 0, 1, 2)
+"""Numbers from 0 to 3, those of figure 1.1 of Dumoulin and Visin, arXiv:1603.07285, over and over."""
+
+
+class Values(NamedTuple):
+    """The numbers of a layer's input, of its kernel (none for a pooling), and of its output."""
+
+    image: Numbers
+    taps: Numbers
+    outputs: Numbers
+
+
+class Term(NamedTuple):
+    """One product of a sum: the pixel, None for padding, and the number of the kernel on it."""
+
+    pixel: Fraction | None
+    tap: Fraction
+
+
+def values_of(layer: Map, image: Kernel | None, kernel: Kernel | None) -> Values:
+    """The numbers of a layer on an image, by default small ones; one channel of each."""
+    assert layer.step is not None
+    axes = layer.step.applied.axes
+    check_summable(layer)
+    if layer.step.kind in ("max", "avg") and kernel is not None:
+        raise UsageError(f"{layer.word} has no kernel; leave it out", where="--draw-kernel")
+    sizes = tuple(axis.size for axis in axes)
+    pixels = numbers(sizes, image, IMAGE, "--draw-values")
+    if layer.step.kind in ("max", "avg"):
+        return Values(pixels, {}, {place: pooled(layer, place, pixels) for place in layer.places})
+    taps = numbers(taps_of(layer), kernel, KERNEL, "--draw-kernel")
+    outputs = {place: sum_of(terms(layer, place, pixels, taps)) for place in layer.places}
+    return Values(pixels, taps, outputs)
+
+
+def check_summable(layer: Map) -> None:
+    """Refuse what has no sums of one channel, or too many."""
+    step = layer.step
+    assert step is not None
+    slides = all(isinstance(axis, (Geometry, Transposed)) for axis in step.applied.axes)
+    if step.kind not in ("conv", "tconv", "dw", "pw", "max", "avg") or not slides:
+        raise UsageError(f"{layer.word} multiplies and adds nothing; use conv, tconv, dw, pw, max or avg", where=OPTION)
+    if step.applied.banks and step.applied.banks[0].inputs != step.applied.banks[0].groups:
+        bank = step.applied.banks[0]
+        raise UsageError(
+            f"each sum of {layer.word} runs over {bank.inputs // bank.groups} channels; draw one: 1@5x5 conv3-1",
+            where=OPTION,
+        )
+    if prod(layer.sizes) * prod(taps_of(layer)) > MOST:
+        raise UsageError(
+            f"{layer.word} has too many numbers to be drawn; use a smaller input", "too-large", where=OPTION
+        )
+
+
+OPTION = "--draw-values"
+
+
+def taps_of(layer: Map) -> tuple[int, ...]:
+    """The size of a layer's kernel or window."""
+    assert layer.step is not None
+    return tuple(axis.kernel for axis in layer.step.applied.axes if isinstance(axis, (Geometry, Transposed)))
+
+
+def numbers(sizes: tuple[int, ...], given: Kernel | None, default: tuple[int, ...], option: str) -> Numbers:
+    """Numbers for each place: those that are given, as their text says them, or the default ones."""
+    places = list(product(*map(range, sizes)))
+    if given is None:
+        return {place: Fraction(default[i % len(default)]) for i, place in enumerate(places)}
+    shape = (1,) * (len(sizes) - given.ndim) + tuple(given.spatial)
+    if shape[-len(sizes) :] != sizes or prod(shape) != prod(sizes) or given.bank:
+        wanted, found = ("x".join(map(str, each)) for each in (sizes, given.shape))
+        raise UsageError(f"{wanted} numbers are needed, not {found}", "shape", where=option)
+    exact = (Fraction(number_text(value)) for value in given.values())
+    return dict(zip(places, exact, strict=True))
+
+
+def terms(layer: Map, place: Place, pixels: Numbers, taps: Numbers) -> list[Term]:
+    """The products that make one output, in the order of the kernel; of a transposed layer, of the inputs."""
+    assert layer.step is not None
+    axes = layer.step.applied.axes
+    if all(isinstance(axis, Transposed) for axis in axes):
+        reads = product(*(inside(axis, at) for axis, at in zip(axes, place, strict=True)))
+        return [Term(pixels[read], taps[tap_on(layer, place, read)]) for read in reads]
+    each = (list(axis.reads(at)) for axis, at in zip(axes, place, strict=True))
+    pairs = zip(product(*each), taps.values(), strict=True)
+    return [Term(pixels.get(read), tap) for read, tap in pairs]
+
+
+def tap_on(layer: Map, place: Place, read: Place) -> Place:
+    """The tap by which a transposed layer brings an input to an output: (u + p0 - i s) / d."""
+    assert layer.step is not None
+    pairs = zip(layer.step.applied.axes, place, read, strict=True)
+    return tuple(
+        (at + axis.begin - i * axis.stride) // axis.dilation
+        for axis, at, i in pairs
+        if isinstance(axis, (Transposed, Geometry))
+    )
+
+
+def sum_of(products: list[Term]) -> Fraction:
+    """What products come to."""
+    return sum((term.pixel * term.tap for term in products if term.pixel is not None), Fraction(0))
+
+
+def pooled(layer: Map, place: Place, pixels: Numbers) -> Fraction:
+    """The largest pixel under the window, or their mean."""
+    found, count = window(layer, place, pixels)
+    assert layer.step is not None
+    return max(found) if layer.step.kind == "max" else sum(found, Fraction(0)) / count
+
+
+def window(layer: Map, place: Place, pixels: Numbers) -> tuple[list[Fraction], int]:
+    """The pixels under a pooling window, and by how many a mean divides.
+
+    That are all places up to the end of the declared padding, padding included, as PyTorch counts by default
+    (ATen/native/cpu/AvgPoolKernel.cpp, count_include_pad).
+    """
+    assert layer.step is not None
+    applied = layer.step.applied
+    each = [
+        [at for at in axis.reads(u) if at < axis.size + end]
+        for axis, u, (_, end) in zip(applied.axes, place, applied.pads, strict=True)
+    ]
+    found = [pixels[read] for read in product(*each) if read in pixels]
+    return found, prod(map(len, each))
+
+
+def text_of(value: Fraction) -> str:
+    """A number as it stands in a cell: whole, decimal or fraction, rounded (~) where that is too long.
+
+    >>> text_of(Fraction(17)), text_of(Fraction(1, 9)), text_of(Fraction(-5, 2)), text_of(Fraction(100001, 30001))
+    ('17', '1/9', '-2.5', '~3.33')
+    """
+    if value.denominator == 1:
+        exact = str(value.numerator)
+    else:
+        decimal = f"{float(value):.6g}"
+        exact = decimal if Fraction(decimal) == value else str(value)
+    return exact if len(exact) <= LONGEST_TEXT else f"~{float(value):.3g}"
+
+
+def texts(values: Numbers) -> dict[Place, str]:
+    """Numbers as they stand in cells."""
+    return {place: text_of(value) for place, value in values.items()}
+
+
+def sentence(layer: Map, place: Place, values: Values) -> str:
+    """The sum that makes one output, or what a pooling takes.
+
+    Products by padding, which are 0, are left out.
+    """
+    assert layer.step is not None
+    name = f"output ({', '.join(map(str, place))})"
+    result = text_of(values.outputs[place])
+    if layer.step.kind == "max":
+        found, _ = window(layer, place, values.image)
+        return f"{name} = the largest of {', '.join(map(text_of, found))} = {result}"
+    if layer.step.kind == "avg":
+        found, count = window(layer, place, values.image)
+        return f"{name} = ({' + '.join(map(bracketed, found))}) / {count} = {result}"
+    products = [term for term in terms(layer, place, values.image, values.taps) if term.pixel is not None]
+    shown = " + ".join(f"{bracketed(term.pixel)}*{bracketed(term.tap)}" for term in products if term.pixel is not None)
+    return f"{name} = {shown or '0'} = {result}"
+
+
+def bracketed(value: Fraction) -> str:
+    """A number in a sum; negative ones and fractions stand in brackets."""
+    text = text_of(value)
+    return f"({text})" if text[0] in "-~" or "/" in text else text
