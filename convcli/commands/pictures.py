@@ -92,7 +92,7 @@ def scene(given: Given | GivenModel, options: LayerPictureOptions) -> Scene:
     trace = given.trace()
     with errors_in(given.source):
         maps = maps_of(trace) if isinstance(given, Given) else maps_of_model(given)
-    return scene_of(trace, maps, options.at, numbers(options, len(maps[-1].sizes)))
+    return scene_of(trace, maps, options.at, numbers(given, options, len(maps[-1].sizes)))
 
 
 def maps_of_model(given: GivenModel) -> list[Map]:
@@ -111,7 +111,7 @@ def maps_of_model(given: GivenModel) -> list[Map]:
     return maps_of(given.trace(), inputs, source)
 
 
-def numbers(options: LayerPictureOptions, rank: int) -> Numbers | None:
+def numbers(given: Given | GivenModel, options: LayerPictureOptions, rank: int) -> Numbers | None:
     """The numbers that are to stand in the cells."""
     if not options.draw_values and not options.draw_kernel:
         return None
@@ -123,4 +123,14 @@ def numbers(options: LayerPictureOptions, rank: int) -> Numbers | None:
     return Numbers(
         parse_kernel(image, ndim, stdin=read_input) if image else None,
         parse_kernel(options.draw_kernel, ndim, stdin=read_input) if options.draw_kernel else None,
+        counts_padding(given),
     )
+
+
+def counts_padding(given: Given | GivenModel) -> bool:
+    """Whether a mean divides by the padding under its window, too: as the framework, or the node, says."""
+    from convcli.commands.designs import Given
+
+    if isinstance(given, Given):
+        return given.rules.framework != "tf"
+    return any(step.node.attributes.get("count_include_pad") for step in given.graph.steps)

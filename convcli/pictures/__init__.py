@@ -5,5 +5,6 @@
     png_bytes(drawing)             the same in pixels (pictures/raster.py); gif_bytes([one, another]) runs
     page_text(Page(...))           a page of one file: pictures inside, no network (pictures/page.py)
 
-What makes drawings loads no NumPy; only pixels load Pillow.
+`scene.py` draws networks: `maps.py` says which places a place sees, `layer.py` and `chain.py` lay the maps out,
+`cells.py` draws one of them, `explorer.py` makes a page of it. What makes drawings loads no NumPy; only pixels load Pillow.
 """

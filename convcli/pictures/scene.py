@@ -29,10 +29,14 @@ MARGIN = 20
 
 
 class Numbers(NamedTuple):
-    """Numbers that are to stand in the cells: those of an image and of a kernel, small ones where there is None."""
+    """Numbers that are to stand in the cells: those of an image and of a kernel, small ones where there is None.
+
+    `counts_padding` says whether a mean divides by the padding under its window, too.
+    """
 
     image: Kernel | None = None
     kernel: Kernel | None = None
+    counts_padding: bool = True
 
 
 class Scene(NamedTuple):
@@ -109,7 +113,7 @@ def scene_of(trace: Trace, maps: Sequence[Map], at: str = "", given: Numbers | N
         return scene
     if not scene.is_layer:
         raise UsageError(f"is for one layer, and {len(maps) - 1} are given", where=OPTION)
-    return scene._replace(values=values_of(maps[1], given.image, given.kernel))
+    return scene._replace(values=values_of(maps[1], given.image, given.kernel, counts_padding=given.counts_padding))
 
 
 # --- three ways to draw it

@@ -25,11 +25,15 @@ KERNEL = (0, 1, 2, 2, 2, 0, 0, 1, 2)
 
 
 class Values(NamedTuple):
-    """The numbers of a layer's input, of its kernel (none for a pooling), and of its output."""
+    """The numbers of a layer's input, of its kernel (none for a pooling), and of its output.
+
+    `counts_padding` says whether a mean divides by the padding under its window, too.
+    """
 
     image: Numbers
     taps: Numbers
     outputs: Numbers
+    counts_padding: bool = True
 
 
 class Term(NamedTuple):
@@ -39,7 +43,7 @@ class Term(NamedTuple):
     tap: Fraction
 
 
-def values_of(layer: Map, image: Kernel | None, kernel: Kernel | None) -> Values:
+def values_of(layer: Map, image: Kernel | None, kernel: Kernel | None, *, counts_padding: bool = True) -> Values:
     """The numbers of a layer on an image, by default small ones; one channel of each."""
     assert layer.step is not None
     axes = layer.step.applied.axes
@@ -49,7 +53,8 @@ def values_of(layer: Map, image: Kernel | None, kernel: Kernel | None) -> Values
     sizes = tuple(axis.size for axis in axes)
     pixels = numbers(sizes, image, IMAGE, "--draw-values")
     if layer.step.kind in ("max", "avg"):
-        return Values(pixels, {}, {place: pooled(layer, place, pixels) for place in layer.places})
+        values = Values(pixels, {}, {}, counts_padding)
+        return values._replace(outputs={place: pooled(layer, place, values) for place in layer.places})
     taps = numbers(taps_of(layer), kernel, KERNEL, "--draw-kernel")
     outputs = {place: sum_of(terms(layer, place, pixels, taps)) for place in layer.places}
     return Values(pixels, taps, outputs)
@@ -124,18 +129,20 @@ def sum_of(products: list[Term]) -> Fraction:
     return sum((term.pixel * term.tap for term in products if term.pixel is not None), Fraction(0))
 
 
-def pooled(layer: Map, place: Place, pixels: Numbers) -> Fraction:
+def pooled(layer: Map, place: Place, values: Values) -> Fraction:
     """The largest pixel under the window, or their mean."""
-    found, count = window(layer, place, pixels)
+    found, count = window(layer, place, values)
+    if not found:
+        raise UsageError(f"a window of {layer.word} lies on padding alone; pad less", "shape", where=OPTION)
     assert layer.step is not None
     return max(found) if layer.step.kind == "max" else sum(found, Fraction(0)) / count
 
 
-def window(layer: Map, place: Place, pixels: Numbers) -> tuple[list[Fraction], int]:
+def window(layer: Map, place: Place, values: Values) -> tuple[list[Fraction], int]:
     """The pixels under a pooling window, and by how many a mean divides.
 
-    That are all places up to the end of the declared padding, padding included, as PyTorch counts by default
-    (ATen/native/cpu/AvgPoolKernel.cpp, count_include_pad).
+    These are the pixels alone (TensorFlow, and ONNX by default), or all places up to the end of the declared padding,
+    as PyTorch counts by default (ATen/native/cpu/AvgPoolKernel.cpp, count_include_pad).
     """
     assert layer.step is not None
     applied = layer.step.applied
@@ -143,8 +150,8 @@ def window(layer: Map, place: Place, pixels: Numbers) -> tuple[list[Fraction], i
         [at for at in axis.reads(u) if at < axis.size + end]
         for axis, u, (_, end) in zip(applied.axes, place, applied.pads, strict=True)
     ]
-    found = [pixels[read] for read in product(*each) if read in pixels]
-    return found, prod(map(len, each))
+    found = [values.image[read] for read in product(*each) if read in values.image]
+    return found, prod(map(len, each)) if values.counts_padding else len(found)
 
 
 def text_of(value: Fraction) -> str:
@@ -175,10 +182,10 @@ def sentence(layer: Map, place: Place, values: Values) -> str:
     name = f"output ({', '.join(map(str, place))})"
     result = text_of(values.outputs[place])
     if layer.step.kind == "max":
-        found, _ = window(layer, place, values.image)
+        found, _ = window(layer, place, values)
         return f"{name} = the largest of {', '.join(map(text_of, found))} = {result}"
     if layer.step.kind == "avg":
-        found, count = window(layer, place, values.image)
+        found, count = window(layer, place, values)
         return f"{name} = ({' + '.join(map(bracketed, found))}) / {count} = {result}"
     products = [term for term in terms(layer, place, values.image, values.taps) if term.pixel is not None]
     shown = " + ".join(f"{bracketed(term.pixel)}*{bracketed(term.tap)}" for term in products if term.pixel is not None)
