@@ -6,5 +6,6 @@
     page_text(Page(...))           a page of one file: pictures inside, no network (pictures/page.py)
 
 `scene.py` draws networks: `maps.py` says which places a place sees, `layer.py` and `chain.py` lay the maps out,
-`cells.py` draws one of them, `explorer.py` makes a page of it. What makes drawings loads no NumPy; only pixels load Pillow.
+`cells.py` draws one of them, `explorer.py` makes a page of it. What makes drawings loads no NumPy; only
+pixels load Pillow.
 """
