@@ -202,6 +202,15 @@ def test_what_is_not_known_is_said_to_be_at_least(tmp_path):
     assert "?" in told.split()
 
 
+def test_a_model_of_which_no_node_has_a_row_is_drawn(tmp_path, capsys):
+    from test_onnx import node, small
+
+    (tmp_path / "relu.onnx").write_bytes(small([node("Relu", "x", "y", "r")], []))
+    assert 0 == run(["flops", str(tmp_path / "relu.onnx"), "--draw", str(tmp_path / "c.svg")])
+    assert "1 nodes have no row" not in text_of(tmp_path / "c.svg")
+    assert "1 node has no row of its own" in text_of(tmp_path / "c.svg")
+
+
 # --- files and pages
 
 

@@ -181,6 +181,15 @@ def begun(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
+def hidden_words(count: int) -> str:
+    """
+    >>> hidden_words(1), hidden_words(18)
+    ('1 node has no row of its own; the totals count it', '18 nodes have no row of their own; the totals count them')
+    """
+    told = "1 node has no row of its own; the totals count it"
+    return told if count == 1 else f"{count:,} nodes have no row of their own; the totals count them"
+
+
 # --- totals
 
 
@@ -235,7 +244,7 @@ def notes_of(designs: Sequence[Design]) -> list[str]:
 def notes(listing: Listing) -> list[str]:
     """The same for one design, and how many of its nodes are in no row."""
     shown, every = sum(share.layers for share in listing.shares if not share.has_parts), len(listing.trace.steps)
-    hidden = [f"{every - shown:,} nodes have no row of their own; the totals count them"] if shown < every else []
+    hidden = [hidden_words(every - shown)] if shown < every else []
     lighter = [LIGHTER] if any(share.cost.products for share in listing.shares) else []
     return [*map(str, listing.cost_table("").notes), *lighter, *hidden]
 

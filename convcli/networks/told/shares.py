@@ -41,10 +41,9 @@ def design_shares(listing: Listing) -> Iterator[Share]:
 def graph_shares(listing: GraphListing) -> Iterator[Share]:
     """The rows of a graph: its nodes, or modules down to a depth, or kinds."""
     rows, steps = listing.rows, listing.graph.steps
-    below = [row.level for row in rows[1:]] + [0]
-    for row, next_level in zip(rows, below, strict=True):
+    for i, row in enumerate(rows):
         last = listing.trace.steps[row.steps[-1]]
         cost = together(listing.costs[i] for i in row.steps)
         unknown = sum(1 for i in row.steps if not steps[i].is_known)
-        has_parts, name = next_level > row.level, row.name.strip()
+        has_parts, name = any(after.level > row.level for after in rows[i + 1 : i + 2]), row.name.strip()
         yield Share(name, last.word, str(last.output), cost, len(row.steps), row.level, has_parts, unknown)
