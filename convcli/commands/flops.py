@@ -112,7 +112,7 @@ def check_picture(name: str, table: TableOptions, *, force: bool) -> None:
 
 def draw_costs(given: "Sequence[Given | GivenModel]", listings: Sequence[Listing], name: str, *, force: bool) -> None:
     """Draw what designs cost into a file."""
-    from convcli.formats.atomic import atomic_output, output_place
+    from convcli.commands.pictures import save_picture
     from convcli.pictures.costs import Design, costs_drawing, costs_page
     from convcli.pictures.kinds import encoded, kind_of
     from convcli.pictures.page import page_text
@@ -123,8 +123,7 @@ def draw_costs(given: "Sequence[Given | GivenModel]", listings: Sequence[Listing
         data = page_text(costs_page(designs, roof)).encode()
     else:
         data = encoded(costs_drawing(designs, roof), kind)
-    with atomic_output(output_place(name), force=force) as stream:
-        stream.write(data)
+    save_picture(name, data, force=force)
 
 
 def called(given: "Given | GivenModel", listing: Listing) -> str:
