@@ -118,11 +118,7 @@ def svg(every: Sequence[Mapping[str, Any]], facts: Mapping[str, Any]) -> str:
         for side in ("before", "after")
         if side in first
     )
-    spots = "".join(
-        f'<rect class="spot" data-view="{n}" {placed(view["after"])}><title>{escaped(view["name"])}</title></rect>'
-        for n, view in enumerate(every)
-        if n
-    )
+    spots = "".join(spot(view, n) for n, view in enumerate(every) if n)
     name = escaped(f"{facts['input']} before and after")
     return (
         f'<svg id="pictures" role="img" aria-label="{name}" width="{first["width"]}" height="{first["height"]}" '
@@ -134,6 +130,12 @@ def svg(every: Sequence[Mapping[str, Any]], facts: Mapping[str, Any]) -> str:
         f'<rect class="ground" {box}/>{images}<g id="spots">{spots}</g>'
         f'<line id="edge" x1="{number(edge)}" x2="{number(edge)}" y1="{number(y)}" y2="{number(y + height)}"/></svg>'
     )
+
+
+def spot(view: Mapping[str, Any], n: int) -> str:
+    """A place in the whole picture of which another view has all pixels."""
+    place = placed(view.get("after", view["before"]))
+    return f'<rect class="spot" data-view="{n}" {place}><title>{escaped(view["name"])}</title></rect>'
 
 
 def placed(view: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from convcli.errors import ConvError
@@ -29,6 +29,13 @@ class Answer(NamedTuple):
         facts = self.facts
         failed = facts["status"] == "failed"
         return ConvError(facts["message"], facts["code"], where=facts["where"]) if failed else None
+
+
+def as_json(facts: Mapping[str, Any]) -> str:
+    """A line of JSON."""
+    import json  # few runs ask for it
+
+    return json.dumps(facts)
 
 
 def shown(report: Report, wanted: str) -> Iterable[tuple[str, str]]:

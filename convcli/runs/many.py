@@ -23,7 +23,7 @@ from convcli.formats.folder import sync_folders
 from convcli.operations.operation import Operation
 from convcli.records import record, replace
 from convcli.report import Report, failure, show_rows
-from convcli.runs.answers import Answer, answered, as_told, shown
+from convcli.runs.answers import Answer, answered, as_json, as_told, shown
 from convcli.runs.names import (
     FileId,
     Input,
@@ -36,7 +36,6 @@ from convcli.runs.names import (
     refuse_collisions,
 )
 from convcli.runs.one import Settings, is_stream, process
-from convcli.runs.reports import Record, as_json, check_report, is_page, report_file, show_pictures, wish_of
 from convcli.runs.summary import ProgressLine, Summary
 from convcli.signals import Interrupted, release_signals
 from convcli.stores.names import is_remote
@@ -47,12 +46,15 @@ if TYPE_CHECKING:
     from convcli.runs.cluster import Cluster
     from convcli.runs.groups import File
     from convcli.runs.journal import Journal
+    from convcli.runs.reports import Record
     from convcli.runs.spawned import Processes
 
     Hands = Cluster | Processes
 
 ROOM = 32
 """Bytes of memory that a byte of an image file may come to: decoded, computed, encoded."""
+PAGES = ".html", ".htm"
+"""How names of reports end that are pages."""
 EARLIER = "done by an earlier run"
 
 
@@ -103,9 +105,9 @@ class Batch:
         return asked or (not settings.quiet and (self.verbose or not self.many))
 
     @property
-    def shows_pictures(self) -> bool:
-        """True where inputs and results are to be seen in a terminal."""
-        return self.preview and not self.settings.quiet
+    def writes_page(self) -> bool:
+        """Whether the report is a page, by its name."""
+        return self.report.lower().endswith(PAGES)
 
     @cached_property
     def sources(self) -> frozenset[FileId]:
@@ -195,7 +197,7 @@ class Run:
     def wanted(self) -> str:
         """How much of each report is shown: nothing, a line, or all."""
         batch = self.batch
-        told = batch.shows_each or (is_page(batch.report) and not batch.many)
+        told = batch.shows_each or (batch.writes_page and not batch.many)
         return "" if not told else "brief" if batch.settings.dry_run else "rows"
 
     def work(self, index: int) -> list[Any]:
@@ -254,7 +256,7 @@ def run_batch(operation: Operation, batch: Batch) -> int:
     """Treat every input and report; the exit code: 0, that of the failures, or 3 if only a part failed."""
     run = settled(operation, batch)
     summary = Summary(len(batch.inputs), run.jobs)
-    with report_file(batch) as record, closing(run):
+    with reporting(batch) as record, closing(run):
         stop = tell_all(run, summary, record)
         if batch.many and batch.makes_files:
             sync_folders(name for name in run.targets if not (is_stream(name) or is_remote(name)))
@@ -266,6 +268,15 @@ def run_batch(operation: Operation, batch: Batch) -> int:
     if stop:
         raise stop
     return summary.exit_code
+
+
+def reporting(batch: Batch) -> AbstractContextManager[Record]:
+    """What takes in the report of each input, for a file if one is wanted."""
+    if not batch.report:
+        return nullcontext(bool)
+    from convcli.runs.reports import report_file
+
+    return report_file(batch)
 
 
 def tell_all(run: Run, summary: Summary, record: Record) -> Interrupted | None:
@@ -295,9 +306,13 @@ def tell_all(run: Run, summary: Summary, record: Record) -> Interrupted | None:
 def settled(operation: Operation, batch: Batch) -> Run:
     """Everything about a batch that can be wrong whatever the files hold, found out; and its journal opened."""
     targets = _targets(batch)
-    check_report(batch, targets)
+    wish = None
+    if batch.report or batch.preview:
+        from convcli.runs.reports import checked_wish
+
+        wish = checked_wish(batch, targets)
     check_shared(batch)
-    settings = replace(batch.settings, sources=batch.sources, wish=wish_of(batch))
+    settings = replace(batch.settings, sources=batch.sources, wish=wish)
     if not batch.many:
         return Run(operation, batch, settings, targets)
     jobs = 1 if batch.makes_folders else min(batch.jobs or affordable_jobs(batch), len(batch.inputs))
@@ -376,7 +391,9 @@ def tell_answer(answer: Answer, batch: Batch) -> None:
         say(f"convcli: {answer.error}")
     elif batch.shows_each:
         show_rows(answer.rows)
-    if answer.pictures and batch.shows_pictures:
+    if answer.pictures and batch.preview and not batch.settings.quiet:
+        from convcli.runs.reports import show_pictures
+
         show_pictures(answer)
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from convcli.errors import UsageError
 from convcli.formats import atomic_output
 from convcli.formats.atomic import output_place
-from convcli.runs.answers import Answer
+from convcli.runs.answers import Answer, as_json
 from convcli.runs.names import check_target, file_id, place_named
 from convcli.streams import STREAM, tell
 
@@ -19,33 +19,34 @@ if TYPE_CHECKING:
 
 Record = Callable[[Answer], object]
 """Hears what became of each input, and in the end of all."""
-PAGES = ".html", ".htm"
-"""How names of reports end that are pages."""
 PAGE = 480, 640
 """Rows and columns of a picture on a page."""
 THUMBNAIL = 72, 96
 """The same where it is one of many."""
 
 
-def is_page(path: str) -> bool:
-    """Whether a report is a page.
+def checked_wish(batch: Batch, targets: Sequence[str]) -> Wish | None:
+    """What is to be seen of each input; None where nothing is, or nobody would see it.
 
-    >>> is_page("out/Report.HTML"), is_page("report.json")
-    (True, False)
+    Refuses, before any work, a report that cannot be written.
     """
-    return path.lower().endswith(PAGES)
-
-
-def wish_of(batch: Batch) -> Wish | None:
-    """What is to be seen of each input; None where nothing is, or nobody would see it."""
-    if not batch.makes_files or not (batch.preview or is_page(batch.report)):
+    if batch.report:
+        check_report(batch, targets)
+    if not batch.makes_files:
         return None
+    if batch.writes_page:
+        from convcli.runs.looks import Wish
+
+        return Wish(*THUMBNAIL, lossy=True) if batch.many else Wish(*PAGE, page=True)
+    return wish_for_screen() if batch.preview and not batch.settings.quiet else None
+
+
+def wish_for_screen() -> Wish | None:
+    """What a terminal has room for, twice as fine; None where there is none."""
     from convcli.pictures.terminal import screen
     from convcli.runs.looks import Wish
 
-    if is_page(batch.report):
-        return Wish(*THUMBNAIL, lossy=True) if batch.many else Wish(*PAGE, page=True)
-    on = screen() if batch.shows_pictures else None
+    on = screen()
     if on is None:
         return None
     (columns, lines), (wide, high) = on.room, on.grain
@@ -63,21 +64,11 @@ def show_pictures(answer: Answer) -> None:
     tell("".join(f"{line}\n" for line in (*preview(looks, on), *pictures["said"])))
 
 
-def as_json(facts: Mapping[str, Any]) -> str:
-    """A line of JSON."""
-    import json  # few runs ask for it
-
-    return json.dumps(facts)
-
-
 @contextmanager
 def report_file(batch: Batch) -> Iterator[Record]:
     """What takes in the reports of all inputs, for a file if one is wanted; that appears whole at the end."""
-    if not batch.report:
-        yield lambda _: None
-        return
     with atomic_output(output_place(batch.report), force=True) as stream:
-        if not is_page(batch.report):
+        if not batch.writes_page:
             yield lambda answer: stream.write(as_json(answer.facts).encode() + b"\n")
             return
         from convcli.runs.pages import Paper
@@ -89,8 +80,6 @@ def report_file(batch: Batch) -> Iterator[Record]:
 
 def check_report(batch: Batch, targets: Sequence[str]) -> None:
     """Refuse, before any work, a --report that cannot be written or would replace what the run reads or writes."""
-    if not batch.report:
-        return
     if batch.report == STREAM:
         raise UsageError("needs a file; --json prints on standard output", where="--report")
     if file_id(batch.report) in batch.sources or place_named(batch.report) in map(place_named, targets):
