@@ -83,10 +83,10 @@ class Done:
     low: float = inf
     high: float = -inf
 
-    @property
-    def samples(self) -> int:
-        """How many the box has."""
-        return prod(stop - start for start, stop in self.box)
+
+def samples_in(box: Spans) -> int:
+    """How many samples a box has."""
+    return prod(stop - start for start, stop in box)
 
 
 def checksum(pixels: Array) -> str:
@@ -286,7 +286,7 @@ def run_boxes(
                 running |= {pool.submit(one, box) for box in islice(queue, len(done))}
                 for ready in done:
                     if progress:
-                        progress(ready.samples)
+                        progress(samples_in(ready.box))
                     yield ready
         finally:
             stop.set()

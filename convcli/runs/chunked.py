@@ -11,10 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from itertools import chain
+from math import prod
 from typing import TYPE_CHECKING, Any, Protocol
 
 from convcli import __version__
-from convcli.engine.boxes import Boxed, Done, Opening, boxes_of, checksum, run_boxes, run_one
+from convcli.engine.boxes import Boxed, Done, Opening, boxes_of, checksum, run_boxes, run_one, samples_in
 from convcli.engine.memory import empty
 from convcli.engine.samples import Counts
 from convcli.engine.workers import run_all
@@ -255,14 +256,14 @@ class Course:
         self.tally.boxes += len(boxes)
         spread = self.range_of(number, boxes) if work.last.rescaled else None
         title = "computing" if not number else f"level {number}"
-        self.progress.enter(title, size(boxes))
+        self.progress.enter(title, prod(boxes.shape))
         for errand, done, worker in self.hands.work(self.job.common, self.errands(number, boxes, spread)):
             if done is None:
                 self.kept(number, errand.box)
             else:
                 self.journal.add(number, done)
                 self.tally.add(done, worker, again=(number, done.box) in self.journal.written, counted=not number)
-            self.progress.add(samples(errand.box))
+            self.progress.add(samples_in(errand.box))
 
     def errands(self, number: int, boxes: Boxes, spread: tuple[float, float] | None) -> Iterator[Errand]:
         """What there is to do: boxes that the journal knows first, unless they are trusted, then all others."""
@@ -270,7 +271,7 @@ class Course:
         if self.terms.resume == "trust":
             for box in written:
                 self.kept(number, box)
-                self.progress.add(samples(box))
+                self.progress.add(samples_in(box))
         else:
             yield from (Errand(number, box, known, spread) for box, known in written.items())
         yield from (Errand(number, box, "", spread) for box in boxes if box not in written)
@@ -282,26 +283,13 @@ class Course:
     def range_of(self, number: int, boxes: Boxes) -> tuple[float, float]:
         """The ends that results are spread over: of every box, computed once for that, unless the journal has them."""
         if self.journal.range is None:
-            self.progress.enter("looking for the range", size(boxes))
+            self.progress.enter("looking for the range", prod(boxes.shape))
             ends = []
             for _, done, worker in self.hands.work(self.job.common, (Errand(number, box) for box in boxes)):
                 assert done is not None
                 ends.append((done.low, done.high))
                 self.tally.look(done, worker)
-                self.progress.add(samples(done.box))
+                self.progress.add(samples_in(done.box))
             self.journal.spread(min(low for low, _ in ends), max(high for _, high in ends))
         assert self.journal.range is not None
         return self.journal.range
-
-
-def samples(box: Spans) -> int:
-    """How many samples a box has."""
-    count = 1
-    for start, stop in box:
-        count *= stop - start
-    return count
-
-
-def size(boxes: Boxes) -> int:
-    """How many samples all boxes have."""
-    return samples(tuple((0, extent) for extent in boxes.shape))
