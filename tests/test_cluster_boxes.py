@@ -19,9 +19,10 @@ from convcli.image import Grid, ImageInfo
 from convcli.operations.operation import Limits
 from convcli.records import record, replace
 from convcli.requests.calls import correlate
-from convcli.runs.chunked import HERE, ChunkedJob, Terms, run_chunked
+from convcli.runs.chunked import HERE, ChunkedJob, run_chunked
 from convcli.runs.claim import MARK, read_claim
 from convcli.runs.forecast import SERVED, forecast, volumes
+from convcli.runs.one import Settings
 from convcli.runs.progress import Progress
 from convcli.runs.tally import Tally
 from convcli.stores.store import LocalStore
@@ -75,8 +76,8 @@ class Files:
 
     def run(self, job=None, asked="a", progress=None, **changes):
         """What was done, with a journal of our own."""
-        terms = {"journal": str(self.folder / "journal"), "quiet": True, "threads": 2, "memory": 2**28}
-        return run_chunked(job or self.job(), Terms(asked, **terms | changes), progress or Progress("in"))
+        settings = Settings(limits=Limits("auto", 2, 2**28), quiet=True, journal=str(self.folder / "journal"))
+        return run_chunked(job or self.job(), asked, replace(settings, **changes), progress or Progress("in"))
 
     def check(self):
         """Refuse an output that is not the whole's."""
@@ -117,7 +118,10 @@ def stop_after(files, boxes):
 
     job = files.job()
     with pytest.raises(StopError):
-        files.run(replace(job, passes=(replace(job.passes[0], source=Failing()), *job.passes[1:])), threads=1)
+        files.run(
+            replace(job, passes=(replace(job.passes[0], source=Failing()), *job.passes[1:])),
+            limits=Limits("auto", 1, 2**28),
+        )
 
 
 @pytest.mark.parametrize("dtype", ["uint16", "float32"])

@@ -34,6 +34,7 @@ from convcli.system import core_count
 if TYPE_CHECKING:
     from convcli.engine.boxes import Boxes
     from convcli.runs.cluster import Cluster
+    from convcli.runs.one import Settings
     from convcli.runs.progress import Progress
     from convcli.stores.store import Store
 
@@ -78,20 +79,6 @@ class Errand:
     box: Spans
     known: str = ""
     spread: tuple[float, float] | None = None
-
-
-@record
-class Terms:
-    """How a user wants it done; `asked` is all that the results depend on, as values."""
-
-    asked: Any
-    scheduler: str = ""
-    resume: str = ""
-    journal: str = ""
-    force: bool = False
-    quiet: bool = False
-    threads: int = 0
-    memory: int = 0
 
 
 class Hands(Protocol):
@@ -168,30 +155,31 @@ def is_there(common: Common, errand: Errand) -> bool:
     return checksum(pixels) == errand.known
 
 
-def run_chunked(job: ChunkedJob, terms: Terms, progress: Progress) -> Tally:
+def run_chunked(job: ChunkedJob, asked: object, settings: Settings, progress: Progress) -> Tally:
     """Make an output whole, or leave it marked as unfinished; what was done, by whom.
 
+    `asked` is all that the results depend on beside the input, as values.
     Raises ConvError of the first box that cannot be made, of a cluster or store that does not answer, and of an output
     that belongs to another job.
     """
-    mark = fingerprint((__version__, terms.asked, job.identity, job.store.name, shapes(job)))
-    path = local_path(terms.journal) if terms.journal else shards_path(mark)
+    mark = fingerprint((__version__, asked, job.identity, job.store.name, shapes(job)))
+    path = local_path(settings.journal) if settings.journal else shards_path(mark)
     about = {"output": job.store.name, "input": job.identity, "version": __version__, "fingerprint": mark}
-    tally, resume = Tally(), bool(terms.resume)
-    if resume and not terms.force and not path.exists() and not job.store.has(MARK):
+    tally, resume = Tally(), bool(settings.resume)
+    if resume and not settings.force and not path.exists() and not job.store.has(MARK):
         job.vacant()  # what nobody knows of is not ours to go on with
     with (
-        hands(terms, tally, progress) as found,
-        claimed(job.store, mark, resume=resume, force=terms.force) as changing,
+        hands(settings, tally, progress) as found,
+        claimed(job.store, mark, resume=resume, force=settings.force) as changing,
         shard_journal(path, about, resume=resume) as journal,
-        told_at_end(job, tally, terms),
+        told_at_end(job, tally, settings),
     ):
         changing()
         if not resume:
             job.begin()
         elif not journal.written:
             say(f"convcli: {job.store.name!r}: no shard of it is in the journal here; all are made")
-        course = Course(job, terms, found, journal, tally, progress)
+        course = Course(job, settings, found, journal, tally, progress)
         for number in range(len(job.passes)):
             course.run(number)
         job.finish(tally.counts)
@@ -211,15 +199,15 @@ def shapes(job: ChunkedJob) -> list[Any]:
 
 
 @contextmanager
-def hands(terms: Terms, tally: Tally, progress: Progress) -> Iterator[Hands]:
+def hands(settings: Settings, tally: Tally, progress: Progress) -> Iterator[Hands]:
     """Whoever does the work: the workers of a cluster, or threads."""
-    if not terms.scheduler:
-        yield Threads(terms.threads or core_count(), terms.memory)
+    if not settings.scheduler:
+        yield Threads(settings.limits.threads or core_count(), settings.limits.memory)
         return
     from convcli.runs.cluster import cluster_at
 
     progress.enter("connecting")
-    with cluster_at(terms.scheduler) as cluster:
+    with cluster_at(settings.scheduler) as cluster:
         progress.aside = lambda: f", {tally.words}{cluster.words}"
         tally.peaks = cluster.peaks
         yield Workers(cluster)
@@ -227,12 +215,12 @@ def hands(terms: Terms, tally: Tally, progress: Progress) -> Iterator[Hands]:
 
 
 @contextmanager
-def told_at_end(job: ChunkedJob, tally: Tally, terms: Terms) -> Iterator[None]:
+def told_at_end(job: ChunkedJob, tally: Tally, settings: Settings) -> Iterator[None]:
     """Say, if the work ends before it is done, how far it is and what goes on with it."""
     try:
         yield
     finally:
-        if not tally.finished and not terms.quiet:
+        if not tally.finished and not settings.quiet:
             there = f"{tally.made + tally.kept:,} of {tally.boxes:,} shards are there"
             say(f"convcli: {job.store.name!r}: unfinished, {there}; the same command with --resume goes on")
 
@@ -242,7 +230,7 @@ class Course:
     """The passes of a job on their way."""
 
     job: ChunkedJob
-    terms: Terms
+    settings: Settings
     hands: Hands
     journal: ShardJournal
     tally: Tally
@@ -268,7 +256,7 @@ class Course:
     def errands(self, number: int, boxes: Boxes, spread: tuple[float, float] | None) -> Iterator[Errand]:
         """What there is to do: boxes that the journal knows first, unless they are trusted, then all others."""
         written = {box: said.checksum for (of, box), said in self.journal.written.items() if of == number}
-        if self.terms.resume == "trust":
+        if self.settings.resume == "trust":
             for box in written:
                 self.kept(number, box)
                 self.progress.add(samples_in(box))

@@ -353,7 +353,7 @@ def journaled(run: Run) -> Run:
     batch, asked = run.batch, run.batch.settings
     pairs = list(zip(batch.names, run.targets, strict=True))
     try:
-        options = fingerprint((__version__, _options(run)))
+        options = fingerprint((__version__, run.operation, *run.settings.decisive))
         path = local_path(asked.journal) if asked.journal else journal_path(options)
         journal = open_journal(path, options, resume=bool(asked.resume))
         there = states([*batch.names, *run.targets])
@@ -367,12 +367,6 @@ def journaled(run: Run) -> Run:
             say(f"convcli: this batch keeps no journal: {error}")
         return run
     return replace(run, journal=journal, finished=finished, absent=absent)
-
-
-def _options(run: Run) -> tuple[object, ...]:
-    """What outputs depend on, beside their inputs."""
-    settings = run.settings
-    return run.operation, settings.format, settings.reading, settings.writing, settings.limits.method
 
 
 def affordable_jobs(batch: Batch) -> int:

@@ -82,6 +82,11 @@ class Settings:
     journal: str = ""
     wish: Wish | None = None
 
+    @property
+    def decisive(self) -> tuple[object, ...]:
+        """All that results depend on."""
+        return self.format, self.reading, self.writing, self.limits.method
+
 
 def process(operation: Operation, settings: Settings, source: str, target: str) -> Report:
     """One input into one output, or only planned; whoever waits at a terminal is told how far it is."""
@@ -173,11 +178,10 @@ class Course(NamedTuple):
 
     def by_boxes(self, target: str) -> tuple[Outcome, tuple[str, ...], Tally]:
         """Compute and write an output of many objects, each from what it needs of the source."""
-        from convcli.runs.chunked import Terms, run_chunked
+        from convcli.runs.chunked import run_chunked
         from convcli.runs.levels import job_of
 
-        settings, limits = self.settings, self.settings.limits
-        made = self.passes(target)
+        settings, made = self.settings, self.passes(target)
         if settings.strict:
             self.warnings(self.before, Counts())
 
@@ -186,18 +190,8 @@ class Course(NamedTuple):
             self.warnings(self.before, counts)
 
         plans = [(plan.method, plan.itemsize, plan.tile) for plan in self.work.plans]
-        asked = (self.operation, settings.format, settings.reading, settings.writing, limits.method, plans)
-        terms = Terms(
-            asked,
-            settings.scheduler,
-            settings.resume,
-            settings.journal,
-            settings.force,
-            settings.quiet,
-            limits.threads,
-            limits.memory,
-        )
-        tally = run_chunked(job_of(made, self.content, self.before, finished), terms, self.progress)
+        asked, job = (self.operation, *settings.decisive, plans), job_of(made, self.content, self.before, finished)
+        tally = run_chunked(job, asked, settings, self.progress)
         return (tally.counts, tally.busy, self.warnings(self.before, tally.counts)), made.whole, tally
 
     def passes(self, target: str) -> Passes:
