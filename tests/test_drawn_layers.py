@@ -21,8 +21,8 @@ import crossing_drawings
 from convcli.networks.notation import parse, parse_shape
 from convcli.networks.trace import trace
 from convcli.pictures.maps import maps_of
-from convcli.pictures.scene import MOST_FRAMES, Numbers, encoded, frames, scene_of
-from convcli.pictures.values import text_of
+from convcli.pictures.scene import MOST_FRAMES, encoded, frames, scene_of
+from convcli.pictures.values import Numbers, numbered, text_of
 from crossing_drawings import cells_of, texts_of, with_mark
 from onnx_files import graph, model, node, port, tensor
 
@@ -77,7 +77,8 @@ def scene(words, at="", numbers=None):
     """A design of words, as it is to be drawn."""
     shape, _, layers = words.partition(" ")
     done = trace(parse(layers), parse_shape(shape))
-    return scene_of(done, maps_of(done), at, numbers)
+    found = scene_of(done, maps_of(done), at)
+    return found if numbers is None else numbered(found, numbers)
 
 
 def drawn(words, at="", numbers=None):

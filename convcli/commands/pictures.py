@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from convcli.commands.designs import Given
     from convcli.commands.models import GivenModel
     from convcli.pictures.maps import Map
-    from convcli.pictures.scene import Numbers, Scene
+    from convcli.pictures.scene import Scene
+    from convcli.pictures.values import Numbers
 
 
 class PictureOptions(Options):
@@ -92,7 +93,12 @@ def scene(given: Given | GivenModel, options: LayerPictureOptions) -> Scene:
     trace = given.trace()
     with errors_in(given.source):
         maps = maps_of(trace) if isinstance(given, Given) else maps_of_model(given)
-    return scene_of(trace, maps, options.at, numbers(given, options, len(maps[-1].sizes)))
+    drawn = scene_of(trace, maps, options.at)
+    if not options.draw_values and not options.draw_kernel:
+        return drawn
+    from convcli.pictures.values import numbered
+
+    return numbered(drawn, numbers(given, options, len(maps[-1].sizes)))
 
 
 def maps_of_model(given: GivenModel) -> list[Map]:
@@ -111,12 +117,10 @@ def maps_of_model(given: GivenModel) -> list[Map]:
     return maps_of(given.trace(), inputs, source)
 
 
-def numbers(given: Given | GivenModel, options: LayerPictureOptions, rank: int) -> Numbers | None:
+def numbers(given: Given | GivenModel, options: LayerPictureOptions, rank: int) -> Numbers:
     """The numbers that are to stand in the cells."""
-    if not options.draw_values and not options.draw_kernel:
-        return None
     from convcli.kernels import parse_kernel
-    from convcli.pictures.scene import Numbers
+    from convcli.pictures.values import Numbers
 
     ndim = max(2, rank)
     image = options.draw_values if options.draw_values != SOME else ""

@@ -19,6 +19,7 @@ from convcli.pictures.maps import Place, Rows, box_of, positions
 
 Kind = Literal["pixel", "padding", "zero"]
 
+LINE_CELL = 24  # pixels of a cell of a signal
 MOST_CELLS = 1500  # of one map
 LONGEST_SIDE = 32  # cells
 LARGEST_INSET = 17  # cells of a side
@@ -136,7 +137,7 @@ class Board(NamedTuple):
         """Pixels of a cell."""
         longest = max(len(ruler.places) for ruler in self.rulers[-2:])
         size = next((size for limit, size in CELLS if longest <= limit), CELLS[-1][1])
-        return max(self.widest, size if len(self.rulers) < 3 else 0.8 * size)
+        return max(self.widest, 0.8 * size if len(self.rulers) == 3 else size if len(self.rulers) == 2 else LINE_CELL)
 
     @property
     def widest(self) -> float:

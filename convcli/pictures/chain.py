@@ -9,11 +9,11 @@ from convcli.errors import UsageError
 from convcli.geometry.axis import Geometry
 from convcli.networks.explain import field_lines, fields_before
 from convcli.networks.trace import Trace
-from convcli.pictures.cells import Board, Ruler, drawn
+from convcli.pictures.cells import Board, Ruler, celled, drawn
 from convcli.pictures.drawing import Group, Line, Shape
 from convcli.pictures.layer import Part, sizes_text
-from convcli.pictures.layout import WIDEST, Block, below, captioned, wrapped_rows
-from convcli.pictures.maps import Map, Place, Rows, box_of, seen_by
+from convcli.pictures.layout import WIDEST, Block, below, captioned, line_of, wrapped_rows
+from convcli.pictures.maps import Map, Place, Rows, box_of, inside, positions, seen_by
 
 MOST_MAPS = 64
 WIDEST_U = 2400  # pixels: beyond, maps stand in rows without arrows
@@ -23,6 +23,7 @@ MOST_FORMULAS = 12
 CELLS = ((9, 24), (14, 18), (20, 14))
 """(side of the largest map, pixels of a cell)."""
 SMALLEST = 10
+LABEL, LARGEST_STRIP, BETWEEN = 230, 30, 34  # pixels beside signals, of their cells, and from one to the next
 
 
 def chain_parts(maps: Sequence[Map], place: Place) -> list[Part]:
@@ -108,6 +109,8 @@ def chain_formulas(trace: Trace) -> list[str]:
 
 def chain_block(maps: Sequence[Map], parts: Sequence[Part]) -> Block:
     """Maps from left to right, each size at its own height, with arrows; in rows where they are too many."""
+    if all(len(each.sizes) == 1 for each in maps) and all(part.board.fits for part in parts):
+        return strips(maps, parts)
     blocks = blocks_of(parts)
     if len(maps[0].sizes) == 3 or any(len(each.sizes) == 1 for each in maps):
         return below(blocks, 14)
@@ -123,6 +126,44 @@ def blocks_of(parts: Sequence[Part]) -> list[Block]:
     cell = next((size for limit, size in CELLS if max(fitting, default=1) <= limit), SMALLEST)
     scale = (SHEET if len(parts) <= 6 else SHEET_OF_MANY) / max(longest)
     return [captioned(drawn(part.board, scale, cell), part.title, part.notes) for part in parts]
+
+
+def strips(maps: Sequence[Map], parts: Sequence[Part]) -> Block:
+    """Signals below each other, place 0 below place 0, with a line from each place that is read to what reads it."""
+    labels = [below([line_of(part.title, bold=True), line_of(", ".join(part.notes), 11, "faint")], 2) for part in parts]
+    before = max(part.board.shift for part in parts)
+    longest = before + max(len(part.board.rulers[0].places) - part.board.shift for part in parts)
+    cell = max(SMALLEST, min(LARGEST_STRIP, (WIDEST - LABEL) / longest))
+    left = LABEL + before * cell
+    shapes: list[Shape] = []
+    for number, (part, label) in enumerate(zip(parts, labels, strict=True)):
+        y = number * (cell + BETWEEN)
+        shapes += [
+            Group(label.shapes, 0, y + (cell - label.height) / 2),
+            Group(celled(part.board, cell).shapes, left - part.board.shift * cell, y),
+        ]
+        shapes += threads(maps, parts, number, left, cell)
+    return Block(tuple(shapes), LABEL + longest * cell, len(parts) * (cell + BETWEEN) - BETWEEN)
+
+
+def threads(maps: Sequence[Map], parts: Sequence[Part], number: int, left: float, cell: float) -> Iterator[Line]:
+    """The lines from the strip above to what of a strip is seen."""
+    y = number * (cell + BETWEEN)
+    for link in maps[number].links:
+        if link.source != number - 1:
+            continue
+        for (at,) in seen_on(parts[number]):
+            for read in inside(link.axes[0], at) if link.axes else [at]:
+                ends = [(left + (read + 0.5) * cell, y - BETWEEN), (left + (at + 0.5) * cell, y)]
+                yield Line(ends, "mark", data={"from": link.source, "to": number})
+
+
+def seen_on(part: Part) -> Iterator[Place]:
+    """The places of a strip that are seen, or looked from."""
+    if part.board.chosen is not None:
+        yield part.board.chosen
+    for bits in part.board.marked.values():
+        yield from ((at - part.board.shift,) for at in positions(bits))
 
 
 def in_levels(maps: Sequence[Map], blocks: Sequence[Block]) -> Block:

@@ -167,7 +167,8 @@ function everyRead(at) {
 // --- what is said
 
 function tell(seen) {
-  const names = AXES.slice(-place.length).map((name, axis) => `${name} ${place[axis]}`).join(", ");
+  const axes = place.length > 1 ? AXES.slice(-place.length) : ["place"];
+  const names = axes.map((name, axis) => `${name} ${place[axis]}`).join(", ");
   const count = seen[0].reduce((a, b) => a + b, 0);
   const pixels = `${count} ${count === 1 ? "pixel" : "pixels"} of the input`;
   let told = `Output ${names} of ${known.maps[layer].word} ${known.layer ? "reads" : "sees"} ${pixels}`;

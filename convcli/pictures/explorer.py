@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from convcli.geometry.sizes import Axis
-from convcli.pictures import values as numbers
 from convcli.pictures.layer import legend, stretched, transposed
 from convcli.pictures.maps import Map
 from convcli.pictures.page import Page, page_text
@@ -75,8 +74,8 @@ def data_of(scene: Scene) -> dict[str, Any]:
     if sliding := transposed(layer.links[0].axes):
         data["stretched"] = [numbered(stretched(axis), axes) for axis in sliding]
         data["taps"] = [[axis.stride, axis.dilation, axis.begin] for axis in sliding]
-    if scene.values:
-        data["sums"] = [numbers.sentence(layer, place, scene.values) for place in layer.places]
+    if scene.written:
+        data["sums"] = [scene.written.sums[place] for place in layer.places]
     return data
 
 

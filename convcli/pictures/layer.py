@@ -15,12 +15,10 @@ from convcli.geometry.axis import Geometry
 from convcli.geometry.sizes import Axis, Transposed
 from convcli.networks.explain import each_axis, size_lines
 from convcli.networks.trace import Step
-from convcli.pictures import values as numbers
 from convcli.pictures.cells import Board, Ruler, drawn
 from convcli.pictures.drawing import Circle, Line, Rect, Shape, text_width
 from convcli.pictures.layout import WIDEST, Block, below, beside, captioned, line_of, wrapped_rows
-from convcli.pictures.maps import Map, Place, inside
-from convcli.pictures.values import Values
+from convcli.pictures.maps import Map, Place, Written, inside
 
 SHEET = 200  # pixels of the longer side of the larger map, where maps are drawn to scale
 
@@ -36,18 +34,18 @@ class Part(NamedTuple):
 # --- the maps
 
 
-def layer_parts(source: Map, layer: Map, place: Place, values: Values | None) -> Iterator[Part]:
+def layer_parts(source: Map, layer: Map, place: Place, written: Written | None) -> Iterator[Part]:
     """A layer at work: the kernel, the input, what lies between, and the output, looked at from one of its places."""
     step = layer.step
     assert step is not None
     axes = step.applied.axes or tuple(Geometry(size, 1) for size in source.sizes)
-    kernel = kernel_part(step, axes, values)
+    kernel = kernel_part(step, axes, written)
     if kernel:
         yield kernel
-    yield input_part(source, axes, place, values)
+    yield input_part(source, axes, place, written)
     if sliding := transposed(axes):
-        yield stretched_part(sliding, place, values)
-    texts = numbers.texts(values.outputs) if values else {}
+        yield stretched_part(sliding, place, written)
+    texts = written.outputs if written else {}
     output = Board(tuple(map(Ruler, layer.sizes)), {"layer": 1}, "output", chosen=place, texts=texts)
     yield Part(f"output: {sizes_text(layer.sizes)}", output)
     if sliding:
@@ -59,7 +57,7 @@ def transposed(axes: Sequence[Axis]) -> tuple[Transposed, ...]:
     return tuple(axis for axis in axes if isinstance(axis, Transposed))
 
 
-def kernel_part(step: Step, axes: tuple[Axis, ...], values: Values | None) -> Part | None:
+def kernel_part(step: Step, axes: tuple[Axis, ...], written: Written | None) -> Part | None:
     """The taps of a kernel, or the window of a pooling, with the holes of its dilation."""
     sliding = [axis for axis in axes if isinstance(axis, (Geometry, Transposed))]
     if (
@@ -70,7 +68,7 @@ def kernel_part(step: Step, axes: tuple[Axis, ...], values: Values | None) -> Pa
         return None
     rulers = tuple(Ruler(axis.extent) for axis in sliding)
     marked = rows_at([range(0, axis.extent, axis.dilation) for axis in sliding])
-    texts = {spread(place, sliding): text for place, text in (numbers.texts(values.taps) if values else {}).items()}
+    texts = {spread(place, sliding): text for place, text in (written.taps if written else {}).items()}
     name = "kernel" if step.applied.banks else "window"
     dilated = [axis for axis in sliding if axis.dilation > 1]
     notes = tuple(f"{sizes_text(tuple(map(taps, sliding)))} taps, {axis.dilation} apart" for axis in dilated[:1])
@@ -91,14 +89,14 @@ def spread(place: Place, axes: Sequence[Geometry | Transposed]) -> Place:
     return tuple(at * axis.dilation for at, axis in zip(place, axes, strict=True))
 
 
-def input_part(source: Map, axes: tuple[Axis, ...], place: Place, values: Values | None) -> Part:
+def input_part(source: Map, axes: tuple[Axis, ...], place: Place, written: Written | None) -> Part:
     """The input with its padding, and what one output reads."""
     rulers = tuple(map(Ruler.under, axes))
     begin = max(0, rulers[-1].begin)
     reads = [
         axis.reads(at) if isinstance(axis, Geometry) else inside(axis, at) for axis, at in zip(axes, place, strict=True)
     ]
-    texts = numbers.texts(values.image) if values else {}
+    texts = written.image if written else {}
     board = Board(rulers, {"layer": 0}, "input", rows_at(reads, begin), texts=texts)
     return Part(f"input: {sizes_text(source.sizes)}", board, tuple(padding_notes(axes)))
 
@@ -132,7 +130,7 @@ def sides(axes: Sequence[Geometry]) -> str:
     return each[0] if len(set(each)) == 1 else " x ".join(each)
 
 
-def stretched_part(axes: tuple[Transposed, ...], place: Place, values: Values | None) -> Part:
+def stretched_part(axes: tuple[Transposed, ...], place: Place, written: Written | None) -> Part:
     """The input of a transposed layer with zeros between and around, over which the turned kernel slides by 1.
 
     Source: Dumoulin and Visin, arXiv:1603.07285, sections 4.3 to 4.6.
@@ -141,7 +139,7 @@ def stretched_part(axes: tuple[Transposed, ...], place: Place, values: Values | 
     rulers = tuple(Ruler.under(axis, old.stride) for axis, old in zip(wide, axes, strict=True))
     begin = max(0, rulers[-1].begin)
     reads = [axis.reads(at) for axis, at in zip(wide, place, strict=True)]
-    pixels = numbers.texts(values.image) if values else {}
+    pixels = written.image if written else {}
     texts = {tuple(i * axis.stride for i, axis in zip(at, axes, strict=True)): text for at, text in pixels.items()}
     board = Board(rulers, {"stretched": 0}, "input", rows_at(reads, begin), texts=texts)
     between = [str(axis.stride - 1) for axis in axes]
@@ -246,7 +244,8 @@ def looked_at(layer: Map, place: Place) -> str:
     step = layer.step
     assert step is not None
     axes = step.applied.axes
-    name = ", ".join(f"{axis} {at}" for axis, at in zip(("slice", "row", "column")[-len(place) :], place, strict=True))
+    names = ("slice", "row", "column")[-len(place) :] if len(place) > 1 else ("place",)
+    name = ", ".join(f"{axis} {at}" for axis, at in zip(names, place, strict=True))
     if not axes:
         return f"Output {name} (filled) reads the same place of the input."
     every = prod(len(axis.reads(at)) for axis, at in zip(axes, place, strict=True))

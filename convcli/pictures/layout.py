@@ -56,7 +56,7 @@ def words(text: str, width: float, size: float = 13, fill: str = "ink") -> Block
 
 def line_of(text: str, size: float = 13, fill: str = "ink", *, bold: bool = False) -> Block:
     """One line of text."""
-    return Block((Text(0, size, text, size, fill, bold=bold),), text_width(text, size), size * LINE)
+    return Block((Text(0, size, text, size, fill, bold=bold),), text_width(text, size, bold=bold), size * LINE)
 
 
 def captioned(block: Block, title: str, lines: Sequence[str] = ()) -> Block:

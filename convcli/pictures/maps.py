@@ -52,6 +52,15 @@ class Map(NamedTuple):
         return tuple((size - 1) // 2 for size in self.sizes)
 
 
+class Written(NamedTuple):
+    """Numbers as they stand in the cells of a layer: input, kernel, output; and the sum behind each output."""
+
+    image: Mapping[Place, str]
+    taps: Mapping[Place, str]
+    outputs: Mapping[Place, str]
+    sums: Mapping[Place, str]
+
+
 def maps_of(trace: Trace, inputs: Sequence[Shape] = (), last: int | None = None) -> list[Map]:
     """The maps of a network at work that a step, by default the last one, depends on: inputs and layers in their order.
 

@@ -30,7 +30,15 @@ def convolution(step: Step) -> str:
         f"A kernel of {size_text(step)} numbers lies on the input. Each pixel under it is multiplied by the number on "
         f"it, and the sum is one output. {moves(step)}"
     )
-    return text + dilation(step)
+    return text + dilation(step) + channels(step)
+
+
+def channels(step: Step) -> str:
+    """What happens with several channels."""
+    bank = step.applied.banks[0]
+    depth = bank.inputs // bank.groups
+    over = f" It has as many numbers for each of {depth} channels, and sums over all of them." if depth > 1 else ""
+    return over + (f" Each of {bank.outputs} kernels makes a channel of the output." if bank.outputs > 1 else "")
 
 
 def moves(step: Step) -> str:

@@ -7,18 +7,15 @@ from math import prod
 from typing import NamedTuple
 
 from convcli.errors import UsageError
-from convcli.kernels.kernel import Kernel
 from convcli.networks.trace import Trace
-from convcli.pictures import values as numbers
 from convcli.pictures.cells import MOST_CELLS
 from convcli.pictures.chain import chain_block, chain_formulas, chain_parts, check_count, sentence
 from convcli.pictures.channels import banks_block
 from convcli.pictures.drawing import Drawing, Group
 from convcli.pictures.layer import Part, layer_block, layer_formulas, layer_parts, legend, looked_at
 from convcli.pictures.layout import WIDEST, Block, below, line_of, words
-from convcli.pictures.maps import Map, Place, parse_place
+from convcli.pictures.maps import Map, Place, Written, parse_place
 from convcli.pictures.phrases import what_it_does
-from convcli.pictures.values import OPTION, Values, values_of
 
 KINDS = (".svg", ".png", ".gif", ".html")
 MOST_FRAMES = 256
@@ -28,24 +25,13 @@ LARGE, SMALL = 30, 19  # pixels of cells at the most; of those of an animation, 
 MARGIN = 20
 
 
-class Numbers(NamedTuple):
-    """Numbers that are to stand in the cells: those of an image and of a kernel, small ones where there is None.
-
-    `counts_padding` says whether a mean divides by the padding under its window, too.
-    """
-
-    image: Kernel | None = None
-    kernel: Kernel | None = None
-    counts_padding: bool = True
-
-
 class Scene(NamedTuple):
     """What is drawn: a network at work, its maps, the place of the last one that is looked at, and numbers."""
 
     trace: Trace
     maps: Sequence[Map]
     place: Place
-    values: Values | None = None
+    written: Written | None = None
 
     @property
     def is_layer(self) -> bool:
@@ -76,7 +62,7 @@ class Scene(NamedTuple):
         if not self.is_layer:
             return [sentence(self.maps, self.place)]
         read = looked_at(self.maps[1], self.place)
-        return [read, numbers.sentence(self.maps[1], self.place, self.values)] if self.values else [read]
+        return [read, self.written.sums[self.place]] if self.written else [read]
 
     @property
     def formulas(self) -> list[str]:
@@ -88,7 +74,7 @@ class Scene(NamedTuple):
     def parts(self) -> list[Part]:
         """The maps as they are drawn."""
         if self.is_layer:
-            return list(layer_parts(self.maps[0], self.maps[1], self.place, self.values))
+            return list(layer_parts(self.maps[0], self.maps[1], self.place, self.written))
         return chain_parts(self.maps, self.place)
 
     @property
@@ -102,18 +88,13 @@ class Scene(NamedTuple):
         return layer_block(parts, largest) if self.is_layer else chain_block(self.maps, parts)
 
 
-def scene_of(trace: Trace, maps: Sequence[Map], at: str = "", given: Numbers | None = None) -> Scene:
+def scene_of(trace: Trace, maps: Sequence[Map], at: str = "") -> Scene:
     """A network at work as it is to be drawn; `at` is the place of the output, the middle where it is empty.
 
-    Raises UsageError for what is too large, a place outside, and numbers for more than one layer.
+    Raises UsageError for what is too large, and a place outside. Numbers in the cells are `values.numbered`.
     """
     check_count(maps)
-    scene = Scene(trace, maps, parse_place(at, maps[-1]))
-    if given is None:
-        return scene
-    if not scene.is_layer:
-        raise UsageError(f"is for one layer, and {len(maps) - 1} are given", where=OPTION)
-    return scene._replace(values=values_of(maps[1], given.image, given.kernel, counts_padding=given.counts_padding))
+    return Scene(trace, maps, parse_place(at, maps[-1]))
 
 
 # --- three ways to draw it

@@ -13,9 +13,10 @@ from convcli.geometry.axis import Geometry
 from convcli.geometry.sizes import Transposed
 from convcli.kernels.kernel import Kernel
 from convcli.numerals import number_text
-from convcli.pictures.maps import Map, Place, inside
+from convcli.pictures.maps import Map, Place, Written, inside
+from convcli.pictures.scene import Scene
 
-Numbers = Mapping[Place, Fraction]
+Exact = Mapping[Place, Fraction]
 
 MOST = 10_000  # terms of all sums: what is drawn in cells has fewer
 LONGEST_TEXT = 7
@@ -24,15 +25,26 @@ KERNEL = (0, 1, 2, 2, 2, 0, 0, 1, 2)
 """Numbers from 0 to 3, those of figure 1.1 of Dumoulin and Visin, arXiv:1603.07285, over and over."""
 
 
+class Numbers(NamedTuple):
+    """Numbers that are to stand in the cells: those of an image and of a kernel, small ones where there is None.
+
+    `counts_padding` says whether a mean divides by the padding under its window, too.
+    """
+
+    image: Kernel | None = None
+    kernel: Kernel | None = None
+    counts_padding: bool = True
+
+
 class Values(NamedTuple):
     """The numbers of a layer's input, of its kernel (none for a pooling), and of its output.
 
     `counts_padding` says whether a mean divides by the padding under its window, too.
     """
 
-    image: Numbers
-    taps: Numbers
-    outputs: Numbers
+    image: Exact
+    taps: Exact
+    outputs: Exact
     counts_padding: bool = True
 
 
@@ -43,19 +55,32 @@ class Term(NamedTuple):
     tap: Fraction
 
 
-def values_of(layer: Map, image: Kernel | None, kernel: Kernel | None, *, counts_padding: bool = True) -> Values:
-    """The numbers of a layer on an image, by default small ones; one channel of each."""
+def numbered(scene: Scene, given: Numbers) -> Scene:
+    """A scene of one layer with numbers in its cells, and the sum behind each output.
+
+    Raises UsageError for several layers, for sums over several channels, and for numbers that do not fit.
+    """
+    if not scene.is_layer:
+        raise UsageError(f"is for one layer, and {len(scene.maps) - 1} are given", where=OPTION)
+    layer = scene.maps[1]
+    values = values_of(layer, given)
+    sums = {place: sentence(layer, place, values) for place in layer.places}
+    return scene._replace(written=Written(texts(values.image), texts(values.taps), texts(values.outputs), sums))
+
+
+def values_of(layer: Map, given: Numbers) -> Values:
+    """The numbers of a layer on an image; one channel of each."""
     assert layer.step is not None
     axes = layer.step.applied.axes
     check_summable(layer)
-    if layer.step.kind in ("max", "avg") and kernel is not None:
+    if layer.step.kind in ("max", "avg") and given.kernel is not None:
         raise UsageError(f"{layer.word} has no kernel; leave it out", where="--draw-kernel")
     sizes = tuple(axis.size for axis in axes)
-    pixels = numbers(sizes, image, IMAGE, "--draw-values")
+    pixels = numbers(sizes, given.image, IMAGE, "--draw-values")
     if layer.step.kind in ("max", "avg"):
-        values = Values(pixels, {}, {}, counts_padding)
+        values = Values(pixels, {}, {}, given.counts_padding)
         return values._replace(outputs={place: pooled(layer, place, values) for place in layer.places})
-    taps = numbers(taps_of(layer), kernel, KERNEL, "--draw-kernel")
+    taps = numbers(taps_of(layer), given.kernel, KERNEL, "--draw-kernel")
     outputs = {place: sum_of(terms(layer, place, pixels, taps)) for place in layer.places}
     return Values(pixels, taps, outputs)
 
@@ -88,7 +113,7 @@ def taps_of(layer: Map) -> tuple[int, ...]:
     return tuple(axis.kernel for axis in layer.step.applied.axes if isinstance(axis, (Geometry, Transposed)))
 
 
-def numbers(sizes: tuple[int, ...], given: Kernel | None, default: tuple[int, ...], option: str) -> Numbers:
+def numbers(sizes: tuple[int, ...], given: Kernel | None, default: tuple[int, ...], option: str) -> Exact:
     """Numbers for each place: those that are given, as their text says them, or the default ones."""
     places = list(product(*map(range, sizes)))
     if given is None:
@@ -101,7 +126,7 @@ def numbers(sizes: tuple[int, ...], given: Kernel | None, default: tuple[int, ..
     return dict(zip(places, exact, strict=True))
 
 
-def terms(layer: Map, place: Place, pixels: Numbers, taps: Numbers) -> list[Term]:
+def terms(layer: Map, place: Place, pixels: Exact, taps: Exact) -> list[Term]:
     """The products that make one output, in the order of the kernel; of a transposed layer, of the inputs."""
     assert layer.step is not None
     axes = layer.step.applied.axes
@@ -168,7 +193,7 @@ def text_of(value: Fraction) -> str:
     return exact if len(exact) <= LONGEST_TEXT else f"~{float(value):.3g}"
 
 
-def texts(values: Numbers) -> dict[Place, str]:
+def texts(values: Exact) -> dict[Place, str]:
     """Numbers as they stand in cells."""
     return {place: text_of(value) for place, value in values.items()}
 
