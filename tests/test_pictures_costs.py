@@ -95,6 +95,16 @@ def test_products_of_two_activations_follow_the_bar_of_macs():
     assert pytest.approx(bar.x + bar.width) == more.x
 
 
+def top_of(drawing, kind, key):
+    return min(y for shape, _, y in walk(drawing.shapes) if isinstance(shape, kind) and key in shape.data)
+
+
+def test_the_roof_is_above_a_long_list_and_below_a_short_one():
+    long = drawn("3@64x64 " + " ".join(f"conv1-{n}" for n in range(4, 80)))
+    assert top_of(long, Line, "roof") < top_of(long, Rect, "row")
+    assert top_of(drawn(MOBILE), Line, "roof") > top_of(drawn(MOBILE), Rect, "row")
+
+
 # --- the roof
 
 

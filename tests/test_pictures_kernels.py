@@ -15,7 +15,7 @@ from convcli.kernels.spectrum import frequencies, magnitude, profile, ray, secti
 from convcli.pictures.charts import Scale
 from convcli.pictures.colours import diverging
 from convcli.pictures.drawing import Image, Line, Rect, Text, walk
-from convcli.pictures.kernels import kernel_drawing, kernel_page
+from convcli.pictures.kernels import FRAME, kernel_drawing, kernel_page
 from convcli.pictures.page import page_text
 from convcli.pictures.raster import image_of
 
@@ -94,6 +94,13 @@ def test_taps_lie_as_pixels_do_and_numbers_stand_in_them():
     texts = [shape.text for shape, _, _ in walk(drawing.shapes) if isinstance(shape, Text)]
     assert ["1", "2", "3", "4", "5", "6"] == [text for text in texts if text in "123456"][:6]
     assert "1 2 3; 4 5 6" in drawing.description
+
+
+def test_the_tap_on_the_pixel_is_framed():
+    drawing = kernel_drawing(parse_kernel("1 2 3; 4 5 6").at_origin((1, 2)))
+    (frame,) = [(x + s.x, y + s.y) for s, x, y in walk(drawing.shapes) if isinstance(s, Rect) and s.stroke == FRAME]
+    places = {(tap.data["y"], tap.data["x"]): (x + tap.x, y + tap.y) for tap, x, y in taps_of(drawing)}
+    assert places[1, 2] == frame
 
 
 def numbers_of(drawing):

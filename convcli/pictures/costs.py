@@ -10,24 +10,22 @@ from convcli.networks.told.shares import Share
 from convcli.networks.told.tables import Listing, comparison_table, size_text
 from convcli.numerals import amount
 from convcli.pictures.charts import shortened
-from convcli.pictures.drawing import Drawing, Group, Line, Rect, Shape, Text, paragraph
+from convcli.pictures.drawing import Drawing, Group, Line, Rect, Shape, Text, beside, paragraph, stacked
 from convcli.pictures.page import Page
 from convcli.pictures.roofline import Roof, roofline_panel, time_words
 from convcli.pictures.svg import svg_text
 
-MARGIN = 20.0
+MARGIN, TOP = 20.0, 44.0
 NAME, MADE = 190.0, 96.0
 """The room for a layer's name, and for what it makes."""
 BAR, NUMBER = 120.0, 62.0
 """The longest bar, and the room for its number."""
-HEAD = 62.0
-"""The room above the rows."""
+HEAD, NAMED = 42.0, 26.0
+"""The room above the rows, and above that for a design's name."""
 ROOMY, TIGHT, MANY = 20.0, 13.0, 60
 """The height of rows; from so many rows on they are tight."""
 AT_LEAST = "at least "
 LIGHTER = "the lighter part of a bar, and what is added to MACs: products of two activations (attention)"
-NARROWEST = 1010.0
-"""The roofline with its words."""
 
 
 class Measure(NamedTuple):
@@ -62,28 +60,23 @@ class Design(NamedTuple):
 
 
 def costs_drawing(designs: Sequence[Design], roof: Roof) -> Drawing:
-    """One design or two: bars for each row of the table of costs, and the roofline of a machine with a dot for each."""
+    """One design or two: bars for each row of the table of costs, and the roofline of a machine with a dot for each.
+
+    The roofline stands above a long list of rows, and below a short one.
+    """
+    named = list(zip(letters(designs), designs, strict=True))
     most = longest(designs)
-    panels = [panel(design, letter, most) for design, letter in zip(designs, letters(designs), strict=True)]
-    width = max(sum(each.width + MARGIN for each in panels) + MARGIN, NARROWEST)
+    bars = beside([panel(design, letter, most) for letter, design in named], "layers", "", MARGIN)
+    roofed = roofline_panel([(letter, design.listing) for letter, design in named], roof)
+    is_long = any(len(design.listing.shares) > MANY for design in designs)
+    parts = [totals_panel(designs)] if len(designs) == 2 else []
+    parts += [roofed, bars] if is_long else [bars, roofed]
+    width = max(part.width for part in parts)
+    body = stacked([*parts, notes_panel(designs, width)], "", "", MARGIN)
     title = f"Costs of {' vs '.join(design.name for design in designs)}"
-    shapes: list[Shape] = [Text(MARGIN, 30, begun(title, int(width / 11)), 17, bold=True)]
-    y = 44.0 if len(designs) == 2 else 24.0
-    if len(designs) == 2:
-        compared = totals_panel(designs)
-        shapes.append(Group(compared.shapes, MARGIN, y, "totals"))
-        y += compared.height
-    for number, each in enumerate(panels):
-        shapes.append(Group(each.shapes, MARGIN + number * (panels[0].width + MARGIN), y, each.title))
-    y += max(each.height for each in panels) + MARGIN
-    roofed = roofline_panel([(letter, d.listing) for letter, d in zip(letters(designs), designs, strict=True)], roof)
-    shapes.append(Group(roofed.shapes, MARGIN, y, roofed.title))
-    y += roofed.height + MARGIN
-    for note in notes_of(designs):
-        lines = paragraph(MARGIN, y, note, width - 2 * MARGIN, 11, "faint")
-        shapes += lines
-        y += 15.4 * len(lines) + 3
-    return Drawing(width, y + MARGIN / 2, title, described(designs, roof), tuple(shapes))
+    heading = Text(MARGIN, 30, begun(title, int(width / 11)), 17, bold=True)
+    shapes = (heading, Group(body.shapes, MARGIN, TOP))
+    return Drawing(width + 2 * MARGIN, TOP + body.height + MARGIN, title, described(designs, roof), shapes)
 
 
 def letters(designs: Sequence[Design]) -> Sequence[str]:
@@ -105,14 +98,17 @@ def panel(design: Design, letter: str, most: Sequence[int]) -> Drawing:
     """The rows of a design: names, what they make, and three bars for each."""
     shares = design.listing.shares
     step = ROOMY if len(shares) <= MANY else TIGHT
-    width, bottom = column(len(MEASURES)), HEAD + step * len(shares)
+    top, width = HEAD + NAMED * bool(letter), column(len(MEASURES))
+    bottom = top + step * len(shares)
     rows = [
-        Group(tuple(row_shapes(design, share, most, step, f"{letter}{number}", width)), 0, HEAD + number * step)
+        Group(tuple(row_shapes(design, share, most, step, f"{letter}{number}", width)), 0, top + number * step)
         for number, share in enumerate(shares)
     ]
-    lines = tuple(Line(((column(i), HEAD - 4), (column(i), bottom)), "line") for i in range(len(MEASURES)))
+    lines = tuple(Line(((column(i), top - 4), (column(i), bottom)), "line") for i in range(len(MEASURES)))
     title = f"{letter}: {design.name}" if letter else "layers"
-    return Drawing(width, bottom, title, "", (*head(design, letter), *rows, *lines))
+    name = (Text(0, 18, begun(title, 80), 13, bold=True),) if letter else ()
+    columns = Group(tuple(head(design)), 0, top - HEAD)
+    return Drawing(width, bottom, title, "", (*name, columns, *rows, *lines))
 
 
 def column(number: int) -> float:
@@ -120,21 +116,18 @@ def column(number: int) -> float:
     return NAME + MADE + number * (BAR + NUMBER)
 
 
-def head(design: Design, letter: str) -> Iterator[Shape]:
+def head(design: Design) -> Iterator[Shape]:
     """What the columns are, and their totals."""
     least = AT_LEAST if design.listing.at_least else ""
-    if letter:
-        yield Text(0, 20, f"{letter}: {begun(design.name, 80)}", 13, bold=True)
-    else:
-        yield Text(0, 36, "layer", 12, "faint")
-    yield Text(NAME, 36, "makes", 12, "faint")
-    yield Text(0, 52, "total", 12, bold=True)
+    yield Text(0, 14, "layer", 12, "faint")
+    yield Text(NAME, 14, "makes", 12, "faint")
+    yield Text(0, 31, "total", 12, bold=True)
     for number, (measure, total) in enumerate(zip(MEASURES, design.numbers(design.listing.total), strict=True)):
-        yield Text(column(number), 36, measure.name, 12, "faint")
+        yield Text(column(number), 14, measure.name, 12, "faint")
         more = design.numbers(design.listing.total.spent)[number] - total
         products = f" + {measure.told(more)}" if more else ""
         text = f"{least}{measure.told(total)}{products}"
-        yield Text(column(number), 52, text, 12, bold=True, data={"total": measure.key})
+        yield Text(column(number), 31, text, 12, bold=True, data={"total": measure.key})
 
 
 def row_shapes(
@@ -232,6 +225,16 @@ def row_words(design: Design, share: Share) -> str:
         f"{share.name}, which makes {share.output}: {cost.macs:,} MACs{part}{attention}, {cost.params:,} parameters, "
         f"{size_text(listing.bytes(cost.activations))} of activations{moved}{unknown}{least}"
     )
+
+
+def notes_panel(designs: Sequence[Design], width: float) -> Drawing:
+    """The notes below each other."""
+    y, shapes = 11.0, list[Shape]()
+    for note in notes_of(designs):
+        lines = paragraph(0, y, note, width, 11, "faint")
+        shapes += lines
+        y += 15.4 * len(lines) + 3
+    return Drawing(width, y - 11, "how it is counted", "", tuple(shapes))
 
 
 def notes_of(designs: Sequence[Design]) -> list[str]:

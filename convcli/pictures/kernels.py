@@ -9,7 +9,7 @@ from convcli.kernels import Kernel
 from convcli.numerals import decimal_text
 from convcli.pictures.charts import shortened
 from convcli.pictures.colours import diverging, readable_on
-from convcli.pictures.drawing import Drawing, Group, Image, Rect, Shape, Text, paragraph, text_width
+from convcli.pictures.drawing import Drawing, Group, Image, Rect, Shape, Text, beside, paragraph, stacked, text_width
 from convcli.pictures.page import Page
 from convcli.pictures.planes import Plane, Shown, is_matrix, shown
 from convcli.pictures.svg import svg_text
@@ -42,7 +42,8 @@ def kernel_drawing(kernel: Kernel, *, spectrum: bool = False) -> Drawing:
         from convcli.pictures.spectra import spectrum_panel
 
         parts.append(spectrum_panel(what))
-    body = beside(parts) if sum(part.width for part in parts) + 3 * MARGIN <= WIDEST else below(parts)
+    arranged = beside if sum(part.width for part in parts) + 3 * MARGIN <= WIDEST else stacked
+    body = arranged(parts, "", "", MARGIN)
     width = max(body.width + 2 * MARGIN, NARROWEST)
     notes = paragraph(MARGIN, 48, facts(what), width - 2 * MARGIN, 12, "faint")
     top = 48 + 17 * len(notes)
@@ -64,24 +65,6 @@ def kernel_page(kernel: Kernel, *, spectrum: bool = False) -> Page:
         f"<figure>{svg_text(drawing, themed=True, name='kernel')}</figure>"
     )
     return Page(drawing.title, body, ("figures.css",), ("kernel.js",), {"centre": kernel.centre})
-
-
-def beside(parts: Sequence[Drawing]) -> Drawing:
-    """Drawings side by side."""
-    x, groups = 0.0, []
-    for each in parts:
-        groups.append(Group(each.shapes, x, 0, each.title))
-        x += each.width + MARGIN
-    return Drawing(x - MARGIN, max(each.height for each in parts), "", "", tuple(groups))
-
-
-def below(parts: Sequence[Drawing]) -> Drawing:
-    """Drawings below each other."""
-    y, groups = 0.0, []
-    for each in parts:
-        groups.append(Group(each.shapes, 0, y, each.title))
-        y += each.height + MARGIN
-    return Drawing(max(each.width for each in parts), y - MARGIN, "", "", tuple(groups))
 
 
 # --- taps

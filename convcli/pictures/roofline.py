@@ -53,11 +53,14 @@ class Roof(NamedTuple):
 
 
 class Dot(NamedTuple):
-    """A row on a roofline: whose it is and which, its name, FLOPs for each byte, its part of all FLOPs, its time."""
+    """A row on a roofline: whose it is and which, its name and what it makes; FLOPs for each byte, its part of all
+    FLOPs, its time.
+    """
 
     letter: str
     row: str
     name: str
+    made: str
     intensity: float
     part: float
     seconds: float
@@ -67,7 +70,15 @@ def dots(letter: str, listing: Listing, roof: Roof) -> list[Dot]:
     """A dot for each row that computes something and has no parts of its own."""
     item, every = listing.convention.item, listing.total.flops or 1
     return [
-        Dot(letter, f"{letter}{number}", share.name, intensity, share.cost.flops / every, took(share, item, roof))
+        Dot(
+            letter,
+            f"{letter}{number}",
+            share.name,
+            share.output,
+            intensity,
+            share.cost.flops / every,
+            took(share, item, roof),
+        )
         for number, share in enumerate(listing.shares)
         if not share.has_parts and (intensity := share.cost.intensity(item))
     ]
@@ -123,7 +134,8 @@ def dot_shapes(found: Sequence[Dot], across: Scale, up: Scale, roof: Roof) -> It
         radius = SMALLEST + (LARGEST - SMALLEST) * dot.part**0.5
         bound = "compute" if dot.intensity >= roof.ridge else "memory"
         data = {"dot": dot.row, "row": dot.row, "bound": bound, "intensity": f"{dot.intensity:.6g}"}
-        hint = f"{dot.name}: {dot.intensity:.3g} FLOP/byte, at least {seconds(dot.seconds)}, bound by {bound}"
+        words = f"{dot.intensity:.3g} FLOP/byte, at least {seconds(dot.seconds)}, bound by {bound}"
+        hint = f"{dot.name} to {dot.made}: {words}"
         colour = "blue" if bound == "compute" else "mark"
         if dot.letter == "B":
             points = ((x - radius, y), (x, y - radius), (x + radius, y), (x, y + radius))
@@ -144,7 +156,7 @@ def words_beside(designs: Designs, found: Sequence[Dot], roof: Roof) -> Iterator
         mine = sorted((dot for dot in found if dot.letter == letter), key=lambda dot: -dot.seconds)
         for dot in mine[: LISTED if len(designs) == 1 else 3]:
             bound = "computing" if dot.intensity >= roof.ridge else "memory"
-            yield Text(14, y, f"{shortened(dot.name, 30)}: {seconds(dot.seconds)}, {bound}", 11, "faint")
+            yield Text(14, y, f"{shortened(dot.name, 30)} to {dot.made}: {seconds(dot.seconds)}, {bound}", 11, "faint")
             y += 16
         y += 8
     legend = "Blue: computing is the limit; red: memory is." + (
