@@ -97,6 +97,7 @@ def axis_of(axis: Axis) -> list[Any]:
     """An axis: its size, its period, and the (first, how many, step) of each output in it.
 
     >>> from convcli.geometry.axis import Geometry
+    >>> from convcli.geometry.sizes import Transposed
     >>> axis_of(Geometry(9, 3, 2, 2, 1, 1)), axis_of(Transposed(3, 3, 2))
     ([9, 1, 2, [[-1, 3, 2]]], [3, 2, 1, [[-1, 2, 1], [0, 1, 1]]])
     """
