@@ -355,7 +355,8 @@ def test_a_kernel_is_named_by_the_shortest_text_for_what_was_given(canonical, te
         ("gaussian: sigma 'nan' is not a finite number", "gaussian:nan"),
         ("gaussian: sigma 'inf' is not a finite number", "gaussian:inf"),
         ("gaussian: sigma must be greater than 0, not -1", "gaussian:-1"),
-        ("gaussian: sigma must be greater than 0, not 0", "gaussian:0"),
+        ("gaussian: sigma and fwhm exclude each other; give one of them", "gaussian:1,fwhm=2"),
+        ("gaussian: a sigma of 0 has no derivative; give that axis another sigma, or order 0", "gaussian:0,2,order=1"),
         ("gaussian: sigma 1e+09 needs 8e+09 taps, more than 4095; shrink the image first", "gaussian:1e9"),
         ("gaussian: sigma must be between 1e-09 and 1e+09, not 1e-20", "gaussian:1e-20"),
         ("gaussian: sigma '2x' has an unknown unit 'x'; use px, pm, nm, um, mm, cm, m, in", "gaussian:2x"),
@@ -366,7 +367,7 @@ def test_a_kernel_is_named_by_the_shortest_text_for_what_was_given(canonical, te
         ("gaussian: size and truncate exclude each other; give one of them", "gaussian:2,size=5,truncate=2"),
         ("gaussian: order must be 0, 1 or 2, not 3", "gaussian:2,order=3"),
         (
-            "gaussian: unknown parameter 'sgma'; did you mean 'sigma'? (parameters: sigma, truncate, size, order)",
+            "gaussian: unknown parameter 'sgma'; did you mean 'sigma'? (parameters: sigma, fwhm, truncate, size, order)",
             "gaussian:sgma=2",
         ),
         ("identity: takes no parameters; got 3", "identity:3"),

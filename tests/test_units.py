@@ -83,3 +83,37 @@ def test_kernels_shows_a_length_at_a_given_spacing(run):
     assert (2, True) == (code, "--spacing" in lines[0])
     code, lines = run("kernels", "box:3um", "--spacing", "2")
     assert (2, True) == (code, "'2' is no length in a unit" in lines[0])
+
+
+@pytest.mark.parametrize("kernel", ["gaussian:fwhm=8,6,4mm", "gaussian:fwhm=8mm,6mm,0.4cm"])
+def test_a_width_at_half_maximum_is_a_sigma_and_a_unit_behind_the_last_number_is_that_of_all(run, kernel):
+    volume = np.random.default_rng(6).random((9, 24, 26)).astype(np.float32)
+    np.save("in.npy", volume)
+    words = ("--axes", "ZYX", "--spacing", "2,1,0.5mm", "-q", "-o", "out.npy")
+    assert (0, []) == run("conv3d", "in.npy", "-k", kernel, *words)
+    sigmas = np.array([8, 6, 4]) / [2, 1, 0.5] / np.sqrt(8 * np.log(2))
+    expected = scipy.ndimage.gaussian_filter(volume.astype(float), sigmas, mode="nearest")
+    np.testing.assert_allclose(np.load("out.npy"), expected, atol=2e-6)
+
+
+def test_a_gaussian_is_half_as_high_at_half_its_width(run):
+    np.save("in.npy", np.eye(1, 41, 20, np.float64))
+    assert (0, []) == run("conv2d", "in.npy", "-k", "gaussian:fwhm=0,12", "-b", "zero", "-q", "-o", "out.npy")
+    (row,) = np.load("out.npy")
+    np.testing.assert_allclose([0.5, 0.5], row[[14, 26]] / row[20], rtol=1e-12)
+
+
+@pytest.mark.parametrize("kernel", ["gaussian:3,0", "gaussian:fwhm=7.06446013509,0", "gaussian:3,0,size=25"])
+def test_an_axis_with_a_sigma_of_0_is_left_alone(run, kernel):
+    image = np.random.default_rng(6).random((24, 26))
+    np.save("in.npy", image)
+    assert (0, []) == run("conv2d", "in.npy", "-k", kernel, "-q", "-o", "out.npy")
+    expected = scipy.ndimage.gaussian_filter(image, (3, 0), mode="nearest")
+    np.testing.assert_allclose(np.load("out.npy"), expected, atol=1e-9)
+
+
+def test_a_length_of_0_needs_no_spacing(run):
+    volume = stack(spacing=None)
+    assert (0, []) == run("conv3d", "in.tif", "-k", "gaussian:0um,1um,1um", "-o", "out.tif", "-q")
+    expected = scipy.ndimage.gaussian_filter(volume, (0, 4, 5), mode="nearest")
+    assert np.abs(expected - tifffile.imread("out.tif")).max() <= 0.501

@@ -147,6 +147,9 @@ def measured_line(text: str, kernel: Kernel, spacing: Spacing) -> str:
     """
     parts = []
     for letter, taps in zip("ZYX"[-kernel.ndim :], kernel.spatial, strict=True):
+        if letter not in spacing:  # a length of 0 needs none
+            parts.append(f"{letter} {taps} tap")
+            continue
         step, unit = spacing[letter]
         parts.append(f"{letter} {taps} tap{'s' * (taps > 1)} of {step:.6g} {unit} = {taps * step:.6g} {unit}")
     return f"{text} is {kernel.name} here: {', '.join(parts)}"

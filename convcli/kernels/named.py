@@ -62,7 +62,7 @@ class NamedKernel:
         """The parameters with their defaults, where they have one.
 
         >>> KERNELS["gaussian"].usage
-        'sigma=1, truncate=4, size, order=0'
+        'sigma=1, fwhm, truncate=4, size, order=0'
         """
         defaults = {name: value_text(each.default) for name, each in self.parameters.items()}
         return ", ".join(f"{name}={default}" if default else name for name, default in defaults.items())

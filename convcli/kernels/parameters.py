@@ -96,7 +96,7 @@ class Reader:
             return self.convert(words[0], "", space)
         if len(words) not in (1, space.ndim):
             raise KernelError(f"takes 1 value or {space.ndim} ({','.join(space.axes.lower())}), not {len(words)}")
-        pairs = zip(on_axes(words, space.ndim), space.axes, strict=True)
+        pairs = zip(on_axes(with_units(words), space.ndim), space.axes, strict=True)
         values = tuple(self.convert(word, axis, space) for word, axis in pairs)
         return values[:1] if len(set(values)) == 1 else values
 
@@ -170,13 +170,21 @@ def read_lengths(text: str) -> list[tuple[float, str]]:
     ([(2.0, 'um'), (0.2, 'um'), (0.2, 'um')], [(1.0, 'mm'), (500.0, 'um')])
     """
     words = [word.strip() for word in text.split(",")]
-    last = parted(words[-1]) if has_unit(words[-1]) else None
-    named = [word if has_unit(word) or last is None or word[-1:].isalpha() else word + last[1] for word in words]
-    matches = [parted(word) if has_unit(word) else None for word in named]
+    matches = [parted(word) if has_unit(word) else None for word in with_units(words)]
     known = [(positive(match[0]), UNIT_NAMES.get(match[1], match[1])) for match in matches if match]
     if len(known) < len(words):
         raise KernelError(f"{text!r} is no length in a unit, such as 0.5um or 2,0.5,0.5um")
     return known
+
+
+def with_units(words: Sequence[str]) -> list[str]:
+    """Lengths with the unit of the last one behind those that have none.
+
+    >>> with_units(["8", "6px", "4mm"]), with_units(["8mm", "6"])
+    (['8mm', '6px', '4mm'], ['8mm', '6'])
+    """
+    last = parted(words[-1]) if has_unit(words[-1]) else None
+    return [word if last is None or word[-1:].isalpha() else word + last[1] for word in words]
 
 
 def real(word: str, _axis: str = "", _space: Space | None = None) -> float:
@@ -210,6 +218,16 @@ def length(word: str, axis: str, space: Space) -> float:
     if not metres(match[1]):
         raise KernelError(f"{word!r} has an unknown unit {match[1]!r}; use px, {', '.join(METRES)}")
     return sensible(space.samples(positive(match[0]), match[1], axis), f"{word} along {axis}")
+
+
+def spread(word: str, axis: str, space: Space) -> float:
+    """A length, in samples, or 0.
+
+    >>> spread("0mm", "X", Space(2)), spread("1.5", "X", Space(2))
+    (0.0, 1.5)
+    """
+    number, _ = parted(word) or (word, "")
+    return 0.0 if is_decimal(number) and float(number) == 0 else length(word, axis, space)
 
 
 def count(word: str, _axis: str = "", _space: Space | None = None) -> int:
@@ -254,6 +272,7 @@ def text(word: str, _axis: str = "", _space: Space | None = None) -> str:
 
 
 Lengths = Annotated[tuple[float, ...], Reader(length, per_axis=True)]
+Spreads = Annotated[tuple[float, ...], Reader(spread, per_axis=True)]
 Sizes = Annotated[tuple[int, ...], Reader(taps, per_axis=True)]
 Strides = Annotated[tuple[int, ...], Reader(count, per_axis=True)]
 Orders = Annotated[tuple[int, ...], Reader(order, per_axis=True)]

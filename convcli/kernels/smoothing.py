@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import product
-from math import ceil, comb, cos, exp, floor, fsum, hypot, prod, radians, sin
+from math import ceil, comb, cos, exp, floor, fsum, hypot, log, prod, radians, sin, sqrt
 
 from convcli.errors import KernelError
 from convcli.kernels.kernel import Kernel
-from convcli.kernels.parameters import MOST_TAPS, Lengths, Orders, Positive, Real, Sizes, on_axes
+from convcli.kernels.parameters import MOST_TAPS, Lengths, Orders, Positive, Real, Sizes, Spreads, on_axes
 
 TRUNCATE = 4.0  # sigmas on each side, as in scipy.ndimage.gaussian_filter
+UNSAID = (1.0,)  # the sigma that nobody gave
+WIDTH = sqrt(8 * log(2))  # sigmas between the two places where a Gaussian is half as high as in its middle
 MOST_SINGLE_TAPS = 1 << 20  # taps that no separable form spares: about a second of plain Python
 
 
@@ -26,8 +28,9 @@ def box(ndim: int, size: Sizes = (3,)) -> Kernel:
 
 def gaussian(
     ndim: int,
-    sigma: Lengths = (1.0,),
+    sigma: Spreads = UNSAID,
     *,
+    fwhm: Spreads = (),
     truncate: Positive = TRUNCATE,
     size: Sizes = (),
     order: Orders = (0,),
@@ -35,10 +38,17 @@ def gaussian(
     """Gaussian cut at truncate x sigma; order 1 or 2: its derivatives.
 
     Sampled and normalised as scipy.ndimage.gaussian_filter does; `size` (odd) sets the taps instead of `truncate`.
+    `fwhm` is the full width at half maximum instead of sigma; a sigma or width of 0 leaves that axis alone.
     """
+    if fwhm:
+        if sigma is not UNSAID:
+            raise KernelError("sigma and fwhm exclude each other; give one of them")
+        sigma = tuple(width / WIDTH for width in fwhm)
     if size and truncate != TRUNCATE:
         raise KernelError("size and truncate exclude each other; give one of them")
     sigmas = on_axes(sigma, ndim)
+    if any(o and not s for s, o in zip(sigmas, on_axes(order, ndim), strict=True)):
+        raise KernelError("a sigma of 0 has no derivative; give that axis another sigma, or order 0")
     radii = [odd_radius(k) for k in on_axes(size, ndim)] if size else [gaussian_radius(s, truncate) for s in sigmas]
     factors = zip(sigmas, radii, on_axes(order, ndim), strict=True)
     return Kernel.from_terms("gaussian", [[gaussian_taps(*each) for each in factors]])
@@ -102,6 +112,8 @@ def gaussian_taps(sigma: float, radius: int, order: int = 0) -> list[float]:
     >>> gaussian_taps(0.5, 1, order=1)[0] < 0, gaussian_taps(1.0, 0)
     (True, [1.0])
     """
+    if not sigma:
+        return [float(x == 0) for x in range(-radius, radius + 1)]
     scaled = [x / sigma for x in range(-radius, radius + 1)]
     bell = [exp(-z * z / 2) for z in scaled]
     total = fsum(bell)
