@@ -367,7 +367,8 @@ def test_a_kernel_is_named_by_the_shortest_text_for_what_was_given(canonical, te
         ("gaussian: size and truncate exclude each other; give one of them", "gaussian:2,size=5,truncate=2"),
         ("gaussian: order must be 0, 1 or 2, not 3", "gaussian:2,order=3"),
         (
-            "gaussian: unknown parameter 'sgma'; did you mean 'sigma'? (parameters: sigma, fwhm, truncate, size, order)",
+            "gaussian: unknown parameter 'sgma'; did you mean 'sigma'? "
+            "(parameters: sigma, fwhm, truncate, size, order)",
             "gaussian:sgma=2",
         ),
         ("identity: takes no parameters; got 3", "identity:3"),
