@@ -13,17 +13,15 @@ from convcli.networks.network import Shape
 from convcli.networks.onnx.graph import Sums, as_trace, peak_elements, refuse_unknown, step_cost, sums
 from convcli.networks.onnx.layers import shape_of
 from convcli.networks.onnx.walk import WORKING, GraphStep, Walked
-from convcli.networks.told.json import cost_dict, fields_dict, listing_dict
+from convcli.networks.told.json import cost_dict, fields_dict
 from convcli.networks.told.shares import Share, graph_shares
 from convcli.networks.told.tables import (
     Listing,
-    collapsed,
-    extents,
+    cost_cells,
     fields_text,
     jumps_text,
     memory_line,
-    padding_text,
-    starts,
+    shape_row,
 )
 from convcli.networks.trace import Fields
 from convcli.tables import Table
@@ -128,16 +126,52 @@ class GraphListing(Listing):
         return self.trace.steps[source].fields if source is not None and source >= 0 else ()
 
     def shape_table(self, title: str) -> Table:
-        """Sizes, padding, dropped columns and receptive fields."""
-        return shape_table(self, title)
+        """Sizes, padding, dropped columns and receptive fields of every row."""
+        rows: list[list[object]] = []
+        for row, source in zip(self.rows, readers_of(self), strict=True):
+            step = self.trace.steps[row.steps[-1]]
+            _, output, pad, dropped, extent, field, _, start = shape_row(step)
+            jump = jump_text(self, row)
+            rows.append([row.name, row_word(self, row), output, *source, pad, dropped, extent, field, jump, start])
+        columns = ["node", "layer", "output", *where(self), "pad", "dropped", "K", "receptive field", "jump", "start"]
+        notes = [outputs_line(self), *advice(self.trace), cost_line(self)]
+        return Table(columns, rows, title, [*notes, *remarks(self)])
 
     def cost_table(self, title: str) -> Table:
-        """Parameters, MACs, FLOPs and memory."""
-        return cost_table(self, title)
+        """Parameters, MACs, FLOPs and memory of every row."""
+        rows: list[list[object]] = []
+        for row, source in zip(self.rows, readers_of(self), strict=True):
+            cost = together(self.costs[i] for i in row.steps)
+            rows.append([row.name, row_word(self, row), output_text(self, row), *source, *cost_cells(self, cost)])
+        columns = ["node", "layer", "output", *where(self), "params", "MACs", "FLOPs", "share %", "real MACs"]
+        columns += ["activations KiB", "FLOP/byte"]
+        name = f"total, {AT_LEAST}" if self.at_least else "total"
+        footer = [name, "", str(self.output), *("" for _ in where(self)), *cost_cells(self, self.total)]
+        notes = [self.sentence, "FLOP = 2 per MAC; real MACs do not fall on padding", memory_line(self)]
+        return Table(columns, rows, title, [*notes, *kind_lines(self), *remarks(self)], footer)
 
     def as_dict(self, *, with_algorithms: bool) -> dict[str, Any]:
-        """All that is known, as plain data."""
-        return graph_dict(self, with_algorithms=with_algorithms)
+        """A graph as plain data: what designs have, and names, sources, scopes, kinds, and what is not known."""
+        told, graph = super().as_dict(with_algorithms=with_algorithms), self.graph
+        layers = [told["layers"][i] | node_dict(self, i) for i in range(len(graph.steps))]
+        every = sums(graph.steps)
+        told["total"] |= {
+            "output": output_list(next(iter(graph.outputs.values())).dims) if graph.outputs else None,
+            "outputs": {name: value.dims for name, value in graph.outputs.items()},
+            "at_least": self.at_least,
+            "params_other": every.others,
+            "macs_products": every.products,
+            "by_kind": {
+                name: sums(graph.steps[i] for i in some)._asdict() for name, some in families(graph.steps).items()
+            },
+        }
+        return told | {
+            "inputs": graph.inputs,
+            "layers": layers,
+            "groups": [group_dict(self, row) for row in self.rows] if is_grouped(self) else [],
+            "unsupported": graph.unsupported,
+            "warnings": [*advice(self.trace), *remarks(self)],
+        }
 
     @cached_property
     def rows(self) -> list[Row]:
@@ -257,28 +291,10 @@ def origins(steps: Sequence[GraphStep], at: int, shown: dict[int, str], inputs: 
 # --- tables
 
 
-def shape_table(listing: GraphListing, title: str) -> Table:
-    """Sizes, padding, dropped columns and receptive fields of every row."""
-    rows: list[list[object]] = []
-    for row, source in zip(listing.rows, readers_of(listing), strict=True):
-        step = listing.trace.steps[row.steps[-1]]
-        rows.append(
-            [
-                row.name,
-                step.word if len(row.steps) == 1 else nodes_text(len(row.steps)),
-                output_text(listing, row),
-                *source,
-                padding_text(step),
-                collapsed([str(n) for n in step.dropped]) if any(step.dropped) else None,
-                collapsed(list(extents(step))),
-                fields_text(step.fields),
-                jump_text(listing, row),
-                collapsed(["?" if start is None else str(start) for start in starts(step.fields)]),
-            ]
-        )
-    columns = ["node", "layer", "output", *where(listing), "pad", "dropped", "K", "receptive field", "jump", "start"]
-    notes = [outputs_line(listing), *advice(listing.trace), cost_line(listing)]
-    return Table(columns, rows, title, [*notes, *remarks(listing)])
+def row_word(listing: GraphListing, row: Row) -> str:
+    """What a row stands for: its layer, or how many nodes."""
+    count = len(row.steps)
+    return listing.trace.steps[row.steps[-1]].word if count == 1 else nodes_text(count)
 
 
 def output_text(listing: GraphListing, row: Row) -> str:
@@ -304,35 +320,6 @@ def cost_line(listing: GraphListing) -> str:
     """The costs in one line."""
     total, least = listing.total, f"{AT_LEAST} " if listing.at_least else ""
     return f"{least}{total.params:,} parameters, {least}{total.macs:,} MACs"
-
-
-def cost_table(listing: GraphListing, title: str) -> Table:
-    """Parameters, MACs, FLOPs and memory of every row."""
-    rows: list[list[object]] = []
-    for row, source in zip(listing.rows, readers_of(listing), strict=True):
-        step, cost = listing.trace.steps[row.steps[-1]], together(listing.costs[i] for i in row.steps)
-        word = step.word if len(row.steps) == 1 else nodes_text(len(row.steps))
-        rows.append([row.name, word, output_text(listing, row), *source, *cost_cells(listing, cost)])
-    columns = ["node", "layer", "output", *where(listing), "params", "MACs", "FLOPs", "share %", "real MACs"]
-    columns += ["activations KiB", "FLOP/byte"]
-    name = f"total, {AT_LEAST}" if listing.at_least else "total"
-    footer = [name, "", str(listing.output), *("" for _ in where(listing)), *cost_cells(listing, listing.total)]
-    notes = [listing.sentence, "FLOP = 2 per MAC; real MACs do not fall on padding", memory_line(listing)]
-    return Table(columns, rows, title, [*notes, *kind_lines(listing), *remarks(listing)], footer)
-
-
-def cost_cells(listing: GraphListing, cost: Cost) -> list[object]:
-    """The numbers of one row."""
-    intensity = cost.intensity(listing.convention.item)
-    return [
-        cost.params,
-        cost.macs,
-        cost.flops,
-        round(100 * cost.macs / listing.total.macs, 1) if listing.total.macs else None,
-        cost.macs_real,
-        round(listing.bytes(cost.activations) / 1024, 1),
-        None if intensity is None else round(intensity, 1),
-    ]
 
 
 def kind_lines(listing: GraphListing) -> Iterator[str]:
@@ -378,28 +365,6 @@ def remarks(listing: GraphListing) -> Iterator[str]:
 
 
 # --- plain data
-
-
-def graph_dict(listing: GraphListing, *, with_algorithms: bool) -> dict[str, Any]:
-    """A graph as plain data: what designs have, and names, sources, scopes, kinds, and what is not known."""
-    told, graph = listing_dict(listing, with_algorithms=with_algorithms), listing.graph
-    layers = [told["layers"][i] | node_dict(listing, i) for i in range(len(graph.steps))]
-    every = sums(graph.steps)
-    told["total"] |= {
-        "output": output_list(next(iter(graph.outputs.values())).dims) if graph.outputs else None,
-        "outputs": {name: value.dims for name, value in graph.outputs.items()},
-        "at_least": listing.at_least,
-        "params_other": every.others,
-        "macs_products": every.products,
-        "by_kind": {name: sums(graph.steps[i] for i in some)._asdict() for name, some in families(graph.steps).items()},
-    }
-    return told | {
-        "inputs": graph.inputs,
-        "layers": layers,
-        "groups": [group_dict(listing, row) for row in listing.rows] if is_grouped(listing) else [],
-        "unsupported": graph.unsupported,
-        "warnings": [*advice(listing.trace), *remarks(listing)],
-    }
 
 
 def node_dict(listing: GraphListing, i: int) -> dict[str, Any]:

@@ -110,11 +110,20 @@ class Listing:
 
     def shape_table(self, title: str) -> Table:
         """Sizes, padding, dropped columns and receptive fields of every layer."""
-        return shape_table(self, title)
+        rows = [shape_row(self.trace.steps[group[-1]]) for group in self.groups]
+        columns = ["layer", "output", "pad", "dropped", "K", "receptive field", "jump", "start"]
+        notes = [summary(self), *head_lines(self), *advice(self.trace), cost_line(self)]
+        return marked(self, with_times(self, Table(columns, rows, title, [*notes, *self.notes])))
 
     def cost_table(self, title: str) -> Table:
         """Parameters, MACs, FLOPs and memory of every layer."""
-        return cost_table(self, title)
+        total = self.total
+        rows = [cost_row(self, group) for group in self.groups]
+        columns = ["layer", "output", "params", "MACs", "FLOPs", "share %", "real MACs", "activations KiB", "FLOP/byte"]
+        footer = ["total", str(self.output), *cost_cells(self, total)]
+        notes = [self.sentence, "FLOP = 2 per MAC; real MACs do not fall on padding", memory_line(self)]
+        notes += [*product_lines(self), *doubts(self.trace)]
+        return marked(self, with_times(self, Table(columns, rows, title, [*notes, *self.notes], footer)))
 
     def as_dict(self, *, with_algorithms: bool) -> dict[str, Any]:
         """All that is known, as plain data."""
@@ -135,14 +144,6 @@ class Listing:
 # --- tables
 
 
-def shape_table(listing: Listing, title: str = "") -> Table:
-    """Sizes, padding, dropped columns and receptive fields of every layer."""
-    rows = [shape_row(listing.trace.steps[group[-1]]) for group in listing.groups]
-    columns = ["layer", "output", "pad", "dropped", "K", "receptive field", "jump", "start"]
-    notes = [summary(listing), *head_lines(listing), *advice(listing.trace), cost_line(listing)]
-    return marked(listing, with_times(listing, Table(columns, rows, title, [*notes, *listing.notes])))
-
-
 def shape_row(step: Step) -> list[object]:
     """One row of the table of shapes."""
     return [
@@ -155,17 +156,6 @@ def shape_row(step: Step) -> list[object]:
         jumps_text(step.fields),
         collapsed(["?" if start is None else str(start) for start in starts(step.fields)]),
     ]
-
-
-def cost_table(listing: Listing, title: str = "") -> Table:
-    """Parameters, MACs, FLOPs and memory of every layer."""
-    total = listing.total
-    rows = [cost_row(listing, group) for group in listing.groups]
-    columns = ["layer", "output", "params", "MACs", "FLOPs", "share %", "real MACs", "activations KiB", "FLOP/byte"]
-    footer = ["total", str(listing.output), *cost_cells(listing, total)]
-    notes = [listing.sentence, "FLOP = 2 per MAC; real MACs do not fall on padding", memory_line(listing)]
-    notes += [*product_lines(listing), *doubts(listing.trace)]
-    return marked(listing, with_times(listing, Table(columns, rows, title, [*notes, *listing.notes], footer)))
 
 
 def product_lines(listing: Listing) -> list[str]:
