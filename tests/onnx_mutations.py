@@ -1,4 +1,6 @@
-"""Damaged ONNX files: each is answered or refused in one line, in seconds, and takes no memory to speak of.
+"""Damaged models, ONNX files and archives of torch.export: each is answered or refused in one line, in seconds.
+
+None takes memory to speak of.
 
 `python tests/onnx_mutations.py --cases 10000` tries as many; some hundred run with the other tests.
 """
@@ -8,6 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import json
 import random
 import resource
 import tempfile
@@ -15,6 +18,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from archives import ARCHIVE, GRAPH, members, zipped
 from convcli.cli import run
 from convcli.errors import ConvError
 from convcli.networks.onnx.operators import OPERATORS
@@ -65,14 +69,40 @@ def seeds() -> list[bytes]:
         small([node("Einsum", "x w", "y", equation="bc...,ck->b...k")], [tensor("w", [3, 5])]),
         small([node("Resize", "x _ s", "y")], [floats("s", [1, 1, 2, 2])]),
         small([node("Split", "x", "a b", axis=2), node("Concat", "a b", "y", axis=1)]),
+        small(
+            [node("SplitToSequence", "x n", "s", axis=2), node("SequenceAt", "s i", "y")],
+            [integers("n", [3, 5]), integers("i", [1])],
+        ),
+        *[ARCHIVE.read_bytes()] * 6,
     ]
 
 
 def mutated(data: bytes, chance: random.Random) -> bytes:
-    """A file with one to five damages."""
+    """A file with one to five damages; of an archive mostly the graph is damaged, as JSON or as bytes."""
+    if data[:2] == b"PK" and chance.random() < 0.8:
+        some = members(data)
+        name = chance.choice([*([GRAPH] * 8), *some])
+        tree = chance.random() < 0.8 and name.endswith(".json")
+        changed = json.dumps(twisted(json.loads(some[name]), chance)).encode() if tree else mutated(some[name], chance)
+        return zipped(some | {name: changed}, chance.choice((0, 8)))
     for _ in range(chance.choice((1, 1, 2, 5))):
         data = chance.choice(DAMAGES)(data, chance)
     return data
+
+
+def twisted(value: object, chance: random.Random) -> object:
+    """A value of JSON that somewhere inside says something else, or holds a thing twice or not at all."""
+    if isinstance(value, (dict, list)) and value and chance.random() < 0.93:
+        keys = [*value] if isinstance(value, dict) else range(len(value))
+        key = "graph_module" if "graph_module" in keys else "graph" if "graph" in keys else chance.choice(keys)
+        if chance.random() < 0.03:
+            return {k: value[k] for k in keys if k != key} if isinstance(value, dict) else [*value, value[key]]
+        some = dict(value) if isinstance(value, dict) else list(value)
+        some[key] = twisted(some[key], chance)
+        return some
+    targets = ("torch.ops.aten.view.default", "torch.ops.aten.permute.default", "_operator.floordiv", "x", "", "conv2d")
+    others = (None, True, [], {}, 1.5, "nan", {"as_int": 3}, {"as_tensor": {"name": "x"}}, [2, 2], [[]], *targets)
+    return chance.choice((*others, *INTEGERS, *range(-3, 6)))
 
 
 def flipped(data: bytes, chance: random.Random) -> bytes:
@@ -159,7 +189,7 @@ def tried(cases: Sequence[int], path: Path) -> Iterator[str]:
         path.write_bytes(mutated(chance.choice(originals), chance))
         words = [*chance.choice(COMMANDS)]
         if chance.random() < 0.3:
-            words += ["--input", "input=1x3x64x64"]
+            words += ["--input", f"{chance.choice(('input', 'x'))}=1x3x64x64"]
         started = time.process_time()
         said = io.StringIO()
         with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):

@@ -363,7 +363,7 @@ def test_what_does_not_fit_is_one_line(asked, words: list[str], code: int, said:
 @pytest.mark.parametrize("option", ["--upto", "--depth", "--group", "--input"])
 def test_words_refuse_what_only_models_have(capsys, option: str) -> None:
     assert 2 == run(["flops", "3@8x8", "conv3-4", option, "1"])
-    assert f"'{option}': is for a model.onnx" in capsys.readouterr().err
+    assert f"'{option}': is for a model file" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -538,3 +538,36 @@ def test_a_bias_made_of_one_constant_is_no_parameter(document, asked) -> None:
     bare = small(nodes, [tensor("w", [4, 3, 3, 3]), integers("four", [4])])
     assert 108 == document(bare)["total"]["params"]
     assert "conv3-4-b" == asked("flops", bare, "--emit")[1].splitlines()[1]
+
+
+# --- sequences
+
+
+def test_a_split_into_a_sequence_is_followed_through_it(document):
+    nodes = [
+        node("SplitToSequence", "x three", "s", axis=1),
+        node("SequenceAt", "s last", "a"),
+        node("SequenceAt", "s zero", "b"),
+        node("SequenceConstruct", "b a", "t"),
+        node("SequenceInsert", "t a zero", "u"),
+        node("SequenceErase", "u zero", "v"),
+        node("SequenceLength", "v", "n"),
+        node("ConcatFromSequence", "v", "c", axis=1),
+        node("Conv", "c w", "y"),
+    ]
+    numbers = [tensor(name, [], INT64, struct.pack("<q", n)) for name, n in (("three", 3), ("last", -1), ("zero", 0))]
+    total = document(small(nodes, [*numbers, tensor("w", [2, 5, 1, 1])], (1, 8, 4, 4)))["total"]
+    assert {"y": [1, 2, 4, 4]} == total["outputs"]
+    assert (10 * 16, False) == (total["macs"], total["at_least"])
+
+
+def test_a_sequence_that_the_input_decides_is_at_least(document):
+    nodes = [node("SplitToSequence", "x", "s", axis=1), node("SequenceAt", "s i", "y")]
+    assert document(small(nodes, [tensor("i", [], INT64, struct.pack("<q", 0))]))["total"]["at_least"]
+
+
+def test_a_table_of_positions_is_a_product_and_no_layers_weights(document):
+    """As PyTorch counts: q times entries looked up in a table of relative positions."""
+    nodes = [node("Gather", "table places", "r"), node("Einsum", "x r", "y", equation="bchw,hc->bhw")]
+    told = document(small(nodes, [tensor("table", [15, 3]), integers("places", range(8))]))["total"]
+    assert (0, 0, 3 * 64, 45) == (told["params"], told["macs"], told["macs_products"], told["params_other"])

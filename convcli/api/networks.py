@@ -17,7 +17,6 @@ from convcli.networks.trace import trace
 from convcli.records import record
 
 FILES = (".toml", ".txt")
-MODELS = (".onnx",)
 
 
 @record
@@ -40,7 +39,7 @@ def parse_network(source: str | os.PathLike[str], *, inputs: Mapping[str, Sequen
     Parameters
     ----------
     source : str or path
-        The input and a word for each layer, or the name of a file (.txt, .toml) that holds them, or of an ONNX model.
+        The input and a word for each layer, or the name of a file (.txt, .toml) that holds them, or of a model.
     inputs : mapping of str to sequence of int, optional
         Sizes of the inputs that a model leaves open, by name: ``{"input": (1, 3, 224, 224)}``.
 
@@ -66,7 +65,7 @@ def parse_network(source: str | os.PathLike[str], *, inputs: Mapping[str, Sequen
     if _is_model(text):
         return _model(text, inputs or {})
     if inputs:
-        raise UsageError("is for ONNX models; in words the input comes first: 3@224x224", where="inputs")
+        raise UsageError("is for model files; in words the input comes first: 3@224x224", where="inputs")
     is_file = not isinstance(source, str) or (text.endswith(FILES) and len(text.split()) == 1)
     design = _read(text) if is_file else _parsed(text)
     if design.input is None:
@@ -81,26 +80,26 @@ def _told(told: Mapping[str, Any]) -> Network:
 
 
 def _is_model(text: str) -> bool:
-    """True for the name of a file that is called an ONNX model, or is one."""
-    from convcli.networks.onnx.model import is_onnx
+    """True for the name of a file that is called a model, or is one."""
+    from convcli.networks import models
 
-    if text.lower().endswith(MODELS):
+    if text.lower().endswith(models.SUFFIXES):
         return True
     try:
         with Path(text).open("rb") as stream:
-            return is_onnx(stream.read(3))
+            return models.is_model(stream.read(models.HEAD))
     except (OSError, ValueError):
         return False
 
 
 def _model(path: str, inputs: Mapping[str, Sequence[int]]) -> Network:
-    """An ONNX model on its inputs."""
+    """A model on its inputs."""
+    from convcli.networks import models
     from convcli.networks.onnx.graph import Asked, graph_of
-    from convcli.networks.onnx.model import read_model
     from convcli.networks.told.graphs import GraphListing
 
     try:
-        model = read_model(path)
+        model = models.read(path)
     except OSError as error:
         raise ConvError(error.strerror or "cannot be read", "not-found", where=path) from None
     sizes = {name: tuple(map(int, size)) for name, size in inputs.items()}

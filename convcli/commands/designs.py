@@ -46,7 +46,7 @@ Words = Annotated[
         metavar="INPUT LAYER...",
         words=layer_words,
         paths="file",
-        help="channels@size, then a word for each layer, or a model.onnx; A vs B compares two designs.",
+        help="channels@size, then a word for each layer, or a model (.onnx, .pt2); A vs B compares two designs.",
     ),
 ]
 
@@ -81,10 +81,10 @@ class DesignOptions(Options):
     pad: Annotated[str, Option(metavar="P", help="Padding of convolutions that say none: 1, 0:1, h, s, l, f.")] = ""
     sizes: Annotated[
         list[str] | None,
-        Option("--input", metavar="NAME=SIZE", help="Size of an input that an ONNX model leaves open: x=1x3x224x224."),
+        Option("--input", metavar="NAME=SIZE", help="Size of an input that a model leaves open: x=1x3x224x224."),
     ] = None
-    upto: Annotated[str, Option("--upto", metavar="NODE", help="Only what this node of an ONNX model needs.")] = ""
-    depth: Annotated[int, Option("--depth", min=0, help="Add up an ONNX model by modules, so many levels deep.")] = 0
+    upto: Annotated[str, Option("--upto", metavar="NODE", help="Only what this node of a model file needs.")] = ""
+    depth: Annotated[int, Option("--depth", min=0, help="Add up a model file by modules, so many levels deep.")] = 0
     group: Annotated[
         str,
         Option(
@@ -222,19 +222,19 @@ def check_no_model_options(options: DesignOptions) -> None:
     """Refuse what only models have."""
     given = {"--input": options.sizes, "--upto": options.upto, "--depth": options.depth, "--group": options.group}
     for name in [name for name, value in given.items() if value]:
-        raise UsageError("is for a model.onnx; in words the input comes first: 3@224x224", where=name)
+        raise UsageError("is for a model file; in words the input comes first: 3@224x224", where=name)
 
 
 def is_model(text: str) -> bool:
-    """True for the name of a file that holds an ONNX model, or is called so; - is one on standard input."""
-    if text == STREAM or text.lower().endswith(".onnx"):
+    """True for the name of a file that holds a model, or is called so; - is one on standard input."""
+    if text == STREAM or text.lower().endswith((".onnx", ".pt2")):
         return True
     if " " in text or not os.path.isfile(text):  # noqa: PTH113 -- pathlib takes 5 ms to import
         return False
-    from convcli.networks.onnx.model import is_onnx
+    from convcli.networks import models
 
     with open(text, "rb") as stream:  # noqa: PTH123
-        return is_onnx(stream.read(3))
+        return models.is_model(stream.read(models.HEAD))
 
 
 def given_model(path: str, shape: Shape | None, options: DesignOptions) -> "GivenModel":

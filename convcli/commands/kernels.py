@@ -106,7 +106,7 @@ def is_weights(text: str) -> bool:
     >>> is_weights("model.onnx"), is_weights("model.onnx:conv1.weight")
     (True, False)
     """
-    return text.lower().endswith((".safetensors", ".onnx")) and is_file(text) and not split_key(text)[1]
+    return text.lower().endswith((".safetensors", ".onnx", ".pt2")) and is_file(text) and not split_key(text)[1]
 
 
 def show_tensors(path: str, style: str, *, json: bool) -> None:
@@ -126,7 +126,7 @@ def show_tensors(path: str, style: str, *, json: bool) -> None:
     rows: list[list[object]] = [
         [each.name, "x".join(map(str, each.shape)), each.dtype, each.meaning, each.node] for each in found
     ]
-    notes = (f"-k {Path(path).name}:TENSOR is one of them; of an ONNX file also -k {Path(path).name}:NODE.",)
+    notes = (f"-k {Path(path).name}:TENSOR is one of them; of a model also -k {Path(path).name}:NODE.",)
     show(Table(["tensor", "shape", "type", "as a kernel", "node"], rows, notes=notes), style)
 
 

@@ -1,4 +1,4 @@
-"""Models as files: an ONNX graph in the place of the words of a design."""
+"""Models as files: a graph of ONNX or torch.export in the place of the words of a design."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import NamedTuple
 
 from convcli.commands.designs import DesignOptions, TableOptions, errors_in, read_bytes
 from convcli.errors import UsageError
+from convcli.networks import models
 from convcli.networks.costs import Convention
 from convcli.networks.network import Shape
 from convcli.networks.onnx.graph import Asked, graph_of, parse_sizes
 from convcli.networks.onnx.layers import shape_of
-from convcli.networks.onnx.model import Model, is_onnx, parse_model, read_model
+from convcli.networks.onnx.model import Model
 from convcli.networks.onnx.walk import Walked
 from convcli.networks.told.graphs import GraphListing, Part
 from convcli.networks.trace import Trace
@@ -70,7 +71,7 @@ def opened(path: str) -> Model:
     """The model in a file or on standard input."""
     if path == STREAM:
         data = read_bytes(path)
-        if not is_onnx(data[:3]):
-            raise UsageError("standard input holds no ONNX model; --file - reads words and TOML", "unknown-format")
-        return parse_model(data)
-    return read_model(path)
+        if not models.is_model(data[: models.HEAD]):
+            raise UsageError("standard input holds no model; --file - reads words and TOML", "unknown-format")
+        return models.parse(data)
+    return models.read(path)

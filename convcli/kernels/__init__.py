@@ -30,7 +30,7 @@ __all__ = [
 FILES = (".txt", ".csv", ".tsv", ".mat", ".json", ".npy", ".npz", ".tif", ".tiff", ".png")
 PICKLES = (".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin")
 """What PyTorch saves by default, which is refused."""
-KEYED = (".npz", ".safetensors", ".onnx", *PICKLES)
+KEYED = (".npz", ".safetensors", ".onnx", ".pt2", *PICKLES)
 """Files of several arrays: `FILE:NAME` is one of them."""
 PUNCTUATION = r"[\s,;|^]"
 STARTS_LIKE_NUMBERS = re.compile(r"[+-]?(\.?\d|(nan|inf(inity)?)\b)", re.ASCII | re.IGNORECASE)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 MOST_TEXT_BYTES = 1 << 24  # plain Python reads about a million numbers a second
 SEVERAL_WORDS = re.compile(r"[^\s,][\s,]+[^\s,]")
 PLAIN_ROW = re.compile(r"[-+.0-9eE, \t]+")
-WEIGHTS = (".safetensors", ".onnx")
+WEIGHTS = (".safetensors", ".onnx", ".pt2")
 JSON_KEYS = ("taps", "origin", "offset")
 
 

@@ -1,4 +1,4 @@
-"""The tensors of an ONNX file as kernels, by their own names and by those of the nodes that they are the weights of."""
+"""The tensors of a model as kernels, by their own names and by those of the nodes that they are the weights of."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import numpy as np
 from convcli.errors import ConvError, KernelError
 from convcli.formats.source import Source
 from convcli.kernels.stored import Array, Stored
-from convcli.networks.onnx.model import Graph, Model, Node, Tensor, parse_model, read_model
+from convcli.networks import models
+from convcli.networks.onnx.model import Graph, Model, Node, Tensor
 from convcli.networks.onnx.wire import floats, integers, span
 
 DTYPES = {
@@ -39,17 +40,19 @@ WEIGHTS = {
     "MatMul": 1,
     "ConvInteger": 1,
     "MatMulInteger": 1,
+    "linear": 1,
     "QLinearConv": 3,
     "QLinearMatMul": 3,
 }
 """Operators with weights, and which input these are."""
+ARCHIVE = ".pt2"
 FLOATS, DOUBLES = 4, 10
 """Fields that list numbers of floating point: float_data, double_data."""
 
 
 def model_of(path: str, source: Source) -> Model:
     """The model in a file or in bytes; its weights stay where they are."""
-    return parse_model(source.content) if source.in_memory else read_model(path)
+    return models.parse(source.content) if source.in_memory else models.read(path)
 
 
 def tensors(path: str, source: Source) -> dict[str, Stored]:
@@ -120,7 +123,10 @@ def numbers(tensor: Tensor, path: str, dtype: str, size: int) -> Array:
     if tensor.external:
         return np.frombuffer(external(tensor, path, size), kind)
     if tensor.raw is None and not tensor.listed:
-        raise ConvError(f"was saved without its weights: the numbers of {tensor.name!r} are not there", "not-found")
+        why = f"the numbers of {tensor.name!r} are not there"
+        if path.lower().endswith(ARCHIVE):  # channels last, or of a kind that torch.export pickles
+            why += ", or are not stored as plain numbers in their order"
+        raise ConvError(f"was saved without its weights: {why}", "not-found")
     found = listed(tensor, kind) if tensor.raw is None else np.frombuffer(raw(tensor, size), kind)
     if found.nbytes != size:
         raise wrong_size(tensor, found.nbytes, size)

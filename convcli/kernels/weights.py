@@ -17,9 +17,9 @@ from convcli.kernels.initializers import tensors as initializers
 from convcli.kernels.kernel import Kernel
 from convcli.kernels.safetensors import tensors as safetensors
 from convcli.kernels.stored import Stored
+from convcli.networks.models import SUFFIXES
 from convcli.stores.names import is_remote, local_name
 
-ONNX = ".onnx"
 SHOWN = 4
 """Names that an error tells."""
 
@@ -68,12 +68,12 @@ def local(path: str) -> str:
 
 
 def is_model(path: str) -> bool:
-    """True for the name of an ONNX file.
+    """True for the name of a file that holds a model.
 
-    >>> is_model("net.ONNX"), is_model("net.safetensors")
-    (True, False)
+    >>> is_model("net.ONNX"), is_model("net.pt2"), is_model("net.safetensors")
+    (True, True, False)
     """
-    return Path(path).suffix.lower() == ONNX
+    return Path(path).suffix.lower() in SUFFIXES
 
 
 def only(known: Mapping[str, Stored]) -> Stored:

@@ -1,9 +1,9 @@
-"""`python -m tests.bench.exported [NAME ...]`: models of torchvision and timm, exported to ONNX, held against PyTorch.
+"""`python -m tests.bench.exported [NAME ...]`: models of torchvision and timm, exported, held against PyTorch.
 
-Each model is exported with random weights by one of torch.onnx's exporters, and what `convcli flops` says of the file
-is compared with what PyTorch counts: multiply-adds by its FlopCounterMode (convolutions and products with weights;
-products of activations apart), weights and biases of all convolutions and linear layers, sizes of the outputs. The
-verdict: exact, "at least", or wrong, which no model may be.
+Each model is exported with random weights by one of torch.onnx's exporters, or by torch.export, and what
+`convcli flops` says of the file is compared with what PyTorch counts: multiply-adds by its FlopCounterMode
+(convolutions and products with weights; products of activations apart), weights and biases of all convolutions and
+linear layers, sizes of the outputs. The verdict: exact, "at least", or wrong, which no model may be.
 
 Needs torch, onnx and onnxscript, and torchvision or timm, both without what they depend on (`pip install --no-deps`):
 the operators that torchvision then lacks are declared here. Each model runs in a process of its own.
@@ -44,7 +44,7 @@ def main() -> None:
     """Export and compare the models named, or all of them."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.exported", description=__doc__)
     parser.add_argument("names", nargs="*", help="torchvision:resnet18, timm:vit_tiny_patch16_224; all by default")
-    parser.add_argument("--exporter", choices=("torchscript", "dynamo"), default="torchscript")
+    parser.add_argument("--exporter", choices=("torchscript", "dynamo", "export"), default="torchscript")
     parser.add_argument("--keep", type=Path, help="a folder for the graphs, which are thrown away otherwise")
     parser.add_argument("--one", action="store_true", help="run one model in this process")
     options = parser.parse_args()
@@ -150,15 +150,18 @@ def compared(name: str, exporter: str, keep: Path | None) -> dict[str, Any]:
     torch.backends.mha.set_fastpath_enabled(False)  # one operator that no exporter knows
     model, size = made(name)
     model, image = filled(model), torch.rand(size)
-    true = counted(model, image)
+    true = counted(model, image) | {"params": sum(parameters(model, has_buffers=exporter != "export").values())}
     with tempfile.TemporaryDirectory() as folder, torch.no_grad():
-        path = Path(folder) / f"{name.replace(':', '-')}-{exporter}.onnx"
-        if exporter == "dynamo":
+        suffix = ".pt2" if exporter == "export" else ".onnx"
+        path = Path(folder) / f"{name.replace(':', '-')}-{exporter}{suffix}"
+        if exporter == "export":
+            torch.export.save(torch.export.export(model, (image,)), path)
+        elif exporter == "dynamo":
             torch.onnx.export(model, (image,), str(path), dynamo=True, optimize=False, verbose=False)
         else:
             kept = torch.onnx.TrainingMode.PRESERVE  # batch normalisation is not folded into convolutions
             torch.onnx.export(model, (image,), str(path), dynamo=False, opset_version=17, training=kept)
-        if keep:
+        if keep and exporter != "export":
             keep.mkdir(parents=True, exist_ok=True)
             (keep / path.name).write_bytes(without_weights(path))
             (keep / path.name).with_suffix(".json").write_text(json.dumps(true))
@@ -179,13 +182,24 @@ def counted(model: Any, image: Any) -> dict[str, Any]:
     return {
         "macs": (sum(flops.values()) - products) // 2,
         "products": products // 2,
-        "params": sum(parameters(model).values()),
         "outputs": [list(each.shape) for each in outputs],
     }
 
 
-def parameters(model: Any) -> dict[int, int]:
-    """The numbers in weights and biases of all convolutions and linear layers but those for training, each once."""
+DIRECT = {
+    "PosEmbedRel": ("height_rel", "width_rel"),
+    "WindowAttention": ("q_bias", "k_bias", "v_bias"),
+    "BlurPool2d": ("filt",),
+}
+"""Modules of timm that multiply by, or add as a bias, what is no layer's weight: by `@` and by torch.nn.functional."""
+
+
+def parameters(model: Any, *, has_buffers: bool) -> dict[int, int]:
+    """The numbers in weights and biases of all convolutions and linear layers but those for training, each once.
+
+    An ONNX file does not say which weights are buffers, such as the filter of a BlurPool2d.
+    """
+    import torch
     from torch import nn
 
     found = {}
@@ -194,6 +208,10 @@ def parameters(model: Any) -> dict[int, int]:
             continue
         if isinstance(module, (nn.modules.conv._ConvNd, nn.Linear)):
             found |= {id(each): each.numel() for each in module.parameters(recurse=False)}
+        elif type(module).__name__ in DIRECT:
+            some = (getattr(module, each, None) for each in DIRECT[type(module).__name__])
+            kinds = (nn.Parameter, torch.Tensor) if has_buffers else (nn.Parameter,)
+            found |= {id(each): each.numel() for each in some if isinstance(each, kinds)}
         elif isinstance(module, nn.MultiheadAttention):
             found |= {
                 id(each): each.numel() for each in (module.in_proj_weight, module.in_proj_bias) if each is not None

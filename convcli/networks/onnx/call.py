@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 from math import prod
 from typing import Any, NamedTuple
 
@@ -30,7 +30,8 @@ class Value(NamedTuple):
     `dims` are None where not even their number is known. `source` is the step that made it, -1, -2, ... an input of
     the graph, None what is the same for every input: weights, shapes. Of these, `numbers` are kept while they are few,
     and `origins` are the initializers that it is made of. `seen` is what it sees of the input, `port` says which output
-    of its step it is.
+    of its step it is. `items` are the values of a sequence. `is_looked_up` says of a constant that it is entries of a
+    table, not weights as they are.
     """
 
     dims: Dims | None
@@ -40,11 +41,17 @@ class Value(NamedTuple):
     origins: frozenset[str] = frozenset()
     seen: Seen | None = None
     port: int = 0
+    items: tuple[Value, ...] | None = None
+    is_looked_up: bool = False
 
     @property
     def is_constant(self) -> bool:
         """True for what no input changes."""
         return self.source is None
+
+
+Known = MutableMapping[str, Value]
+"""Values by name."""
 
 
 class Flow(NamedTuple):
@@ -71,8 +78,8 @@ SAME = Flow("same")
 class Made(NamedTuple):
     """What an operator makes: sizes of each output, and what that costs.
 
-    `products` are multiply-adds of two values that both depend on the input. `weights` are the places of the inputs
-    that are its parameters.
+    `products` are multiply-adds of two values that both depend on the input, or of positions. `weights` are the places
+    of the inputs that are its parameters.
     """
 
     outputs: tuple[Dims | None, ...]

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from convcli.errors import ConvError
-from convcli.networks.onnx.call import INT64, Call, Value
+from convcli.networks.onnx.call import INT64, Call, Known, Value
 from convcli.networks.onnx.model import BOOL, Dims, Graph, Node
-from convcli.networks.onnx.walk import GraphStep, Known, Walk
+from convcli.networks.onnx.walk import GraphStep, Walk
 
 UNBOUNDED = 2**63 - 1
 """What exporters write where a loop ends by its condition alone."""

@@ -51,7 +51,7 @@ class Tensor(NamedTuple):
     """A tensor of the file: its name, sizes, type of data, and where its numbers are.
 
     `raw` are its bytes; `listed` the fields that list numbers instead, each with its number; `external` says where in
-    which other file they are.
+    which other file they are. `is_trained` is false for what the file says is no parameter, such as a fixed filter.
     """
 
     name: str
@@ -62,6 +62,7 @@ class Tensor(NamedTuple):
     listed: tuple[tuple[int, int | Span], ...] = ()
     external: Mapping[str, str] = MappingProxyType({})
     folder: str = ""
+    is_trained: bool = True
 
     @property
     def size(self) -> int:
@@ -152,13 +153,17 @@ class Port(NamedTuple):
 
 
 class Graph(NamedTuple):
-    """Nodes in an order in which each reads what came before."""
+    """Nodes in an order in which each reads what came before.
+
+    `stated` are the sizes of values as the file says them, where it does so for all: None for those that are open.
+    """
 
     nodes: tuple[Node, ...]
     tensors: Mapping[str, Tensor]
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     name: str = ""
+    stated: Mapping[str, Dims] = MappingProxyType({})
 
 
 class Function(NamedTuple):

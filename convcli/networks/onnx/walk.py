@@ -6,18 +6,20 @@ What no input changes (weights, shapes) is followed as constants, and makes no s
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from convcli.errors import ConvError
 from convcli.networks.banks import Bank
 from convcli.networks.layers import Work
-from convcli.networks.onnx.call import Call, Made, Unknown, Value, count, known
+from convcli.networks.onnx.call import Call, Known, Made, Unknown, Value, count, known
 from convcli.networks.onnx.flows import misaligned_paths, outputs_seen
 from convcli.networks.onnx.fold import folded, result_type
 from convcli.networks.onnx.model import MAXIMUM_DEPTH, Dims, Function, Graph, Model, Node, Reference, Tensor
 from convcli.networks.onnx.operators import Operator, operator
 from convcli.networks.onnx.seen import Seen, fields_of, image_seen, lost_of
+from convcli.networks.onnx.sequences import SEQUENCES, Sequencing
+from convcli.networks.onnx.stated import agreed, fits
 from convcli.networks.receptive import Field
 
 MAXIMUM_NODES = 100_000
@@ -29,11 +31,11 @@ WORKING = ("convolution", "linear", "recurrent", "product")
 CONTROL = ("If", "Loop", "Scan")
 ADDED = ("Add", "Mul", "Concat")
 """Joins whose constant operand is a parameter: a bias, a scale, a token; Sub and Div normalise the input."""
+PICKING = ("Gather", "GatherND", "GatherElements", "index", "index_select")
+"""Operators that pick entries of a table by their places."""
 
 ANONYMOUS = "onnx::"
 """How the names begin that PyTorch gives to what it computed at export."""
-
-Known = MutableMapping[str, Value]
 
 
 class GraphStep(NamedTuple):
@@ -132,6 +134,8 @@ class Walked(NamedTuple):
 def walk(model: Model, inputs: Mapping[str, tuple[int, ...]]) -> Walked:
     """A model at work on inputs of those sizes."""
     walking = Walk(model)
+    if all(fits(port, inputs.get(port.name)) for port in model.graph.inputs):
+        walking.stated = model.graph.stated
     values = {
         name: Value(sizes, -1 - i, seen=image_seen(sizes) or None) for i, (name, sizes) in enumerate(inputs.items())
     }
@@ -156,6 +160,7 @@ class Walk:
         self.depth = self.made = 0
         self.times = 1
         self.lost: Seen | None = None
+        self.stated: Mapping[str, Dims] = {}
 
     # --- graphs
 
@@ -207,7 +212,8 @@ class Walk:
         self.sizes[key] = tensor.size
         is_short = not tensor.is_floating or tensor.size <= FEW
         numbers = tensor.numbers() if is_short else None
-        return Value(tensor.dims, None, numbers, tensor.dtype, frozenset((key,)))
+        origins = frozenset((key,) if tensor.is_trained else ())
+        return Value(tensor.dims, None, numbers, tensor.dtype, origins)
 
     # --- nodes
 
@@ -218,15 +224,23 @@ class Walk:
             return self.called(function, node, inputs)
         if node.operator in CONTROL and not node.domain:
             return self.controlled(node, inputs, values, opsets)
+        if node.operator in SEQUENCES and not node.domain:
+            found = Sequencing(self, node, inputs, values, opsets).outputs()
+            if found is not None:
+                return found
         entry = operator(node.domain, node.operator)
         call = Call(node, inputs, opsets.get(node.domain, 1))
         made, is_known = self.ruled(entry, call)
         missing = len(node.outputs) - len(made.outputs)
         made = made._replace(outputs=(*made.outputs, *(None,) * missing)[: len(node.outputs)])
+        if self.stated:
+            both = zip(made.outputs, node.outputs, strict=True)
+            made = made._replace(outputs=tuple(agreed(dims, self.stated.get(name)) for dims, name in both))
         typed = call.present[:1] if node.operator == "CastLike" else call.present  # the other input is only a type
         if node.operator in ("Shape", "Size") or all(each.is_constant for each in typed):
-            if made.banks and node.outputs:  # of weights and positions alone: computed at every run all the same
-                self.linear_constants[node.outputs[0]] = len(self.steps)
+            if (made.banks or made.products) and node.outputs:  # of weights alone: computed at every run all the same
+                if made.banks:
+                    self.linear_constants[node.outputs[0]] = len(self.steps)
                 self.stepped(entry, call, made, is_known=True)
             self.own_bias(call)
             return self.constants(entry, call, made)
@@ -250,7 +264,11 @@ class Walk:
         sizes = [None if dims is None or None in dims else known(dims) for dims in made.outputs]
         numbers = folded(call, sizes) if entry else [None] * len(sizes)
         origins, dtype = self.origins(entry, call), result_type(call)
-        return [Value(dims, None, some, dtype, origins) for dims, some in zip(made.outputs, numbers, strict=True)]
+        table = call.node.operator in PICKING or any(value.is_looked_up for value in call.present)
+        return [
+            Value(dims, None, some, dtype, origins, is_looked_up=table and bool(origins))
+            for dims, some in zip(made.outputs, numbers, strict=True)
+        ]
 
     def origins(self, entry: Operator | None, call: Call) -> frozenset[str]:
         """The initializers that a constant is made of: what moves or rescales numbers is not made of its settings."""
@@ -302,7 +320,7 @@ class Walk:
 
     def parameters(self, family: str, call: Call, made: Made) -> tuple[int, int]:
         """(weights and biases of a layer that multiplies and adds, all others) which no step before has."""
-        if family in WORKING:
+        if family in WORKING and (made.banks or not made.products):
             return sum(self.fresh(call.given(place)) for place in made.weights), 0
         if made.weights:
             return 0, sum(self.fresh(call.given(place)) for place in made.weights)
@@ -416,6 +434,8 @@ def scope_of(node: Node, inputs: Sequence[Value | None]) -> str:
     if node.scope.startswith("["):
         parts = [part.strip(" '\"") for part in node.scope.strip("[]").split(",")]
         return next((part for part in reversed(parts[:-1]) if part), "")
+    if node.scope:
+        return node.scope
     path = before = ""
     for part in filter(None, node.name.split("/")[:-1]):
         inside = part == before or part.startswith(f"{before}.")

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 from convcli.networks.onnx.call import Call, Made
-from convcli.networks.onnx.operators import moving, plain, pooling, weighted
+from convcli.networks.onnx.operators import aten, moving, plain, pooling, weighted
 
 Rule = Callable[[Call], Made]
 Family = Literal[
@@ -136,7 +136,22 @@ MICROSOFT: dict[str, Operator] = {
 }
 """Of onnxruntime's own domain, com.microsoft."""
 
-DOMAINS = {"": OPERATORS, "com.microsoft": MICROSOFT}
+ATEN: dict[str, Operator] = {
+    "linear": Operator(aten.linear, "fc", "linear"),
+    "scaled_dot_product_attention": Operator(aten.attention, "attention", "product"),
+    "adaptive_pool": Operator(aten.adaptive_pool, "adaptive", "pooling"),
+    "flatten": Operator(aten.flatten, "flatten", "shape"),
+    "unflatten": Operator(aten.unflatten, "reshape", "shape"),
+    "reshape_as": Operator(aten.reshape_as, "reshape", "shape"),
+    "expand_as": Operator(aten.expand_as, "expand", "shape"),
+    "addcmul": Operator(aten.added_product, "add", "join"),
+    "stated": Operator(aten.stated, "other", "shape"),
+    **same("index index_select", aten.stated, "gather", "shape"),
+    "written": Operator(aten.written, "written", "shape"),
+}
+"""Of PyTorch, where ONNX has no operator for it; archives of torch.export are read by both."""
+
+DOMAINS = {"": OPERATORS, "com.microsoft": MICROSOFT, "aten": ATEN}
 
 
 def operator(domain: str, name: str) -> Operator | None:

@@ -219,9 +219,16 @@ def einsum(call: Call) -> Made:
         raise ConvError(f"equation {text!r:.60} makes what it does not read", "shape")
     dims = tuple(sizes[c] for c in output)
     if len(terms) == 2:
-        return product(call, (0, 1), (terms[0], terms[1], output), dims)
+        made = product(call, (0, 1), (terms[0], terms[1], output), dims)
+        is_of_positions = all(value.is_constant for value in call.present)
+        return positions(made) if is_of_positions else made
     products = prod(known(tuple(sizes.values()))) if len(terms) > 2 else 0
     return Made((dims,), products=products)
+
+
+def positions(made: Made) -> Made:
+    """A product of a table of positions, which is no layer's weights."""
+    return made._replace(banks=(), products=made.products + sum(bank.macs for bank in made.banks))
 
 
 GREEK = "ΑΒΓΔΕΖΗΘΙΚΛΜΝΞΟΠΡΣΤΥΦΧΨΩ"
@@ -271,7 +278,8 @@ def product(call: Call, places: tuple[int, int], letters: tuple[str, str, str], 
     kept = weights & set(letters[2])
     k, n, g = (prod(size[c] for c in some) for some in (weights - kept, kept - other, kept & other))
     bank = Bank(k * g, n * g, g, rows(total // (k * n * g) if k * n * g else 0))
-    return Made((output,), flow, (bank,), (places[constant[0]],))
+    made = Made((output,), flow, (bank,), (places[constant[0]],))
+    return positions(made) if values[constant[0]].is_looked_up else made
 
 
 # --- recurrent layers and attention

@@ -1,0 +1,242 @@
+"""Archives of torch.export (.pt2) are read without PyTorch, and what is damaged or no archive is refused in a line."""
+
+import json
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+
+import convcli
+from archives import ARCHIVE, GRAPH, TRUTH, altered, members, zipped
+from convcli.cli import run
+from convcli.networks.exported.aten import TRANSLATIONS
+from convcli.networks.exported.calling import Calling, Names
+
+
+@pytest.fixture
+def asked(capsys):
+    """Runs a command: the exit code, standard output and standard error."""
+
+    def answer(*words: object) -> tuple[int, str, str]:
+        code = run([*map(str, words)])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return answer
+
+
+@pytest.fixture
+def document(asked):
+    """Runs `flops --json` on the archive and reads what it prints."""
+
+    def answer(*words: object):
+        code, out, err = asked("flops", *(words or (ARCHIVE,)), "--json")
+        assert (0, "") == (code, err)
+        return json.loads(out)
+
+    return answer
+
+
+@pytest.fixture
+def refused(asked, tmp_path):
+    """Runs `flops` on bytes that are refused, and gives the line without the name of the file."""
+
+    def answer(data: bytes) -> str:
+        path = tmp_path / "m.pt2"
+        path.write_bytes(data)
+        code, out, err = asked("flops", path)
+        assert (1, "", 1) == (code, out, err.count("\n"))
+        return err.split(": ", 2)[2].rstrip()
+
+    return answer
+
+
+def test_costs_are_those_that_pytorch_counted(document):
+    total = document()["total"]
+    assert (TRUTH["macs"], TRUTH["products"]) == (total["macs"], total["macs_products"])
+    assert (TRUTH["params"], TRUTH["others"]) == (total["params"], total["params_other"])
+    assert TRUTH["outputs"] == [*total["outputs"].values()]
+    assert total["at_least"] is False
+
+
+def test_every_size_follows_from_the_nodes_alone(document, tmp_path):
+    def change(program):
+        graph = graph_of(program)
+        for node in graph["nodes"]:
+            for output in node["outputs"]:
+                for tensor in [output["as_tensor"]] if "as_tensor" in output else output["as_tensors"]:
+                    sizes = graph["tensor_values"][tensor["name"]]["sizes"]
+                    sizes[:] = [{"as_expr": {"expr_str": "Symbol('s1', positive=True)"}}] * len(sizes)
+
+    path = tmp_path / "open.pt2"
+    path.write_bytes(altered(change))
+    said = document(path)
+    assert TRUTH["outputs"] == [*said["total"]["outputs"].values()]
+    assert TRUTH["macs"] == said["total"]["macs"]
+
+
+def test_a_layer_sees_what_its_windows_reach(document):
+    layers = {layer["name"]: layer for layer in document()["layers"]}
+    assert [[3, 3], [3, 3]] == layers["conv2d"]["receptive_field"]
+    assert [[15, 15], [15, 15]] == layers["add"]["receptive_field"]
+    assert "blocks.0.second" == layers["conv2d_2"]["scope"]
+
+
+def test_depth_upto_and_vs_work_as_for_onnx(asked):
+    assert "blocks" in asked("flops", ARCHIVE, "--depth", 1)[1]
+    assert "total" in asked("flops", ARCHIVE, "--upto", "add")[1]
+    assert "A and B have as many MACs" in asked("flops", ARCHIVE, "vs", ARCHIVE)[1]
+
+
+def test_a_network_written_in_the_notation_costs_the_same(asked, tmp_path):
+    code, out, _ = asked("flops", ARCHIVE, "--upto", "max_pool2d", "--emit")
+    assert 0 == code
+    path = tmp_path / "net.txt"
+    path.write_text(out)
+    both = [json.loads(asked("flops", *words, "--json")[1])["total"]["macs"] for words in
+            ((ARCHIVE, "--upto", "max_pool2d"), ("--file", path))]  # fmt: skip
+    assert both[0] == both[1]
+
+
+def test_python_reads_one_too():
+    assert TRUTH["macs"] == convcli.parse_network(ARCHIVE).total["macs"]
+
+
+def test_its_first_layer_filters_an_image_as_pytorch_does(tmp_path, asked):
+    image = np.asarray(TRUTH["pixels"], np.float32)
+    np.save(tmp_path / "in.npy", image)
+    for name in ("conv2d", "stem.weight"):
+        words = ("--layer", f"{ARCHIVE}:{name}") if name == "conv2d" else ("-k", f"{ARCHIVE}:{name}")
+        out = tmp_path / f"{name}.npy"
+        assert 0 == asked("conv2d", tmp_path / "in.npy", "--axes", "CYX", *words, "-o", out, "-q")[0]
+    centre = np.load(tmp_path / "stem.weight.npy")[:, 1, 1]
+    bias = np.frombuffer(members(ARCHIVE.read_bytes())["small/data/weights/weight_1"], "<f4")
+    np.testing.assert_allclose(TRUTH["stem"], centre + bias, atol=2e-5)
+    assert (8, 2, 2) == np.load(tmp_path / "conv2d.npy").shape
+
+
+def test_its_tensors_are_listed_with_the_nodes_that_slide_them(asked):
+    lines = asked("kernels", ARCHIVE)[1].splitlines()
+    assert ["stem.weight", "8x3x3x3", "float32"] == lines[2].split()[:3]
+    assert "conv2d" == lines[2].split()[-1]
+
+
+def test_neither_numpy_nor_torch_is_loaded_for_it():
+    import subprocess
+
+    code = "import sys; from convcli.cli import run; run(sys.argv[1:]); print({'numpy', 'torch'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code, "flops", ARCHIVE], capture_output=True, text=True, check=True)
+    assert "set()" == done.stdout.splitlines()[-1]
+
+
+# --- what is refused
+
+
+def graph_of(program):
+    return program["graph_module"]["graph"]
+
+
+def test_an_unknown_operator_makes_totals_at_least(document, tmp_path):
+    def change(program):
+        graph_of(program)["nodes"][1]["target"] = "torch.ops.mine.conv.default"
+
+    (tmp_path / "m.pt2").write_bytes(altered(change))
+    said = document(tmp_path / "m.pt2")
+    assert (True, {"mine.conv": 1}) == (said["total"]["at_least"], said["unsupported"])
+    assert TRUTH["outputs"] == [*said["total"]["outputs"].values()]
+
+
+def test_sizes_that_contradict_the_nodes_are_refused(refused):
+    def change(program):
+        graph_of(program)["tensor_values"]["conv2d_1"]["sizes"][2]["as_int"] = 18
+
+    assert "makes 1x8x17x16, but the file says 1x8x18x16" in refused(altered(change))
+
+
+def test_other_versions_are_named(refused):
+    def change(program):
+        program["schema_version"] = {"major": 9, "minor": 4}
+
+    assert refused(altered(change)).startswith("has version 9.4 of torch.export's schema; version 8 is read")
+
+
+@pytest.mark.parametrize(
+    ("names", "why"),
+    [
+        (["a/data.pkl", "a/code/x.py"], "is a pickle, which can run any program and is never opened"),
+        (["serialized_exported_program.json"], "is an archive of torch.export in its older form"),
+        (["m/archive_format", "m/data/aotinductor/m.so"], "holds a compiled model, and no graph"),
+        (["letter.txt"], "is a zip that holds no model"),
+        (["m/models/a.json", "m/models/b.json"], "holds 2 graphs"),
+        (["m/models/a.json"], "is no sound archive of torch.export: 'm/models/a.json' is no JSON"),
+    ],
+    ids=["pickle", "older", "compiled", "letter", "two", "no-json"],
+)
+def test_other_zips_are_told_apart(refused, names, why):
+    assert refused(zipped(dict.fromkeys(names, b"{"))).startswith(why)
+
+
+def test_a_bomb_is_refused_before_it_is_unpacked(refused):
+    some = members(ARCHIVE.read_bytes()) | {GRAPH: b" " * (2**27 + 1)}
+    assert "has 134,217,729 bytes, of 134,217,728 at most" in refused(zipped(some, zipfile.ZIP_DEFLATED))
+
+
+def test_what_is_nested_without_end_is_refused(refused):
+    some = members(ARCHIVE.read_bytes()) | {GRAPH: b"[" * 100_000}
+    assert "is no JSON" in refused(zipped(some))
+
+
+@pytest.mark.parametrize("size", [2**60, -1, 2**70, "3", None, True, 1.5], ids=str)
+def test_absurd_sizes_are_refused(refused, size):
+    def change(program):
+        graph_of(program)["tensor_values"]["p_stem_weight"]["sizes"][0] = {"as_int": size}
+
+    assert refused(altered(change))
+
+
+def test_a_file_cut_short_is_refused(refused):
+    data = ARCHIVE.read_bytes()
+    assert "cannot be read" in refused(data[: len(data) // 2])
+
+
+def test_weights_in_another_order_are_refused_as_kernels(asked, tmp_path):
+    some = members(ARCHIVE.read_bytes())
+    name = "small/data/weights/model_weights_config.json"
+    config = json.loads(some[name])
+    config["config"]["stem.weight"]["tensor_meta"]["strides"] = [{"as_int": n} for n in (27, 1, 9, 3)]
+    (tmp_path / "m.pt2").write_bytes(zipped(some | {name: json.dumps(config).encode()}))
+    code, _, err = asked("kernels", f"{tmp_path / 'm.pt2'}:stem.weight")
+    assert (1, 1) == (code, err.count("\n"))
+    assert "not stored as plain numbers" in err
+
+
+# --- in place
+
+
+def calling(target: str, name: str, first: str, names: Names) -> Calling:
+    from convcli.networks.exported.calling import Named
+
+    return Calling(target, name, [("self", Named(first))], [Named(name)], names, {first: (1, 4), name: (1, 4)})
+
+
+def test_what_is_written_through_a_view_shows_in_what_it_is_a_view_of():
+    from convcli.networks.exported.aten import translated
+
+    names = Names({}, ())
+    translated(calling("torch.ops.aten.view.default", "v", "x", names))
+    translated(calling("torch.ops.aten.relu_.default", "r", "v", names))
+    after = translated(calling("torch.ops.aten.neg.default", "n", "x", names))
+    assert [("written", ("x", "r")), ("Neg", ("x:r",))] == [(node.operator, node.inputs) for node in after]
+    assert ("r",) == translated(calling("torch.ops.aten.neg.default", "m", "v", names))[0].inputs
+
+
+@pytest.mark.parametrize("name", TRANSLATIONS)
+def test_a_translation_takes_a_call_without_arguments(name):
+    """What an archive lacks is refused or left out, and never an error of Python's."""
+    call = Calling(f"torch.ops.aten.{name}.default", "n", [], [], Names({}, ()), {})
+    call.results.append("n")
+    try:
+        TRANSLATIONS[name](call)
+    except convcli.ConvError as error:
+        assert error.code == "corrupt"

@@ -1,0 +1,104 @@
+"""Archives of torch.export against PyTorch's own counts: networks written here, exported and read."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from convcli.cli import run
+
+torch = pytest.importorskip("torch")
+F = torch.nn.functional
+nn = torch.nn
+
+
+class Pools(nn.Module):
+    """Poolings, resizing, padding, and joins."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Conv2d(3, 6, 3, padding=1), nn.Conv2d(6, 6, 3, 2, groups=3, bias=False)
+        self.norm, self.slope = nn.GroupNorm(2, 6), nn.PReLU(6)
+
+    def forward(self, x: Any) -> Any:
+        """One map, many ways."""
+        x = self.norm(self.a(F.pad(x, (1, 2, 0, 1), mode="reflect")))
+        y = self.slope(self.b(x))
+        y = F.adaptive_avg_pool2d(y, (5, 3)) + F.adaptive_max_pool2d(y, 1)
+        y = F.interpolate(y, x.shape[2:], mode="bilinear", align_corners=False)
+        z = F.glu(torch.cat([x.roll(1, 2), y.flip(3), x[:, ::2, :, :]], 1)[:, :14], 1)
+        z = torch.stack([F.pixel_shuffle(z[:, :4], 2), F.interpolate(z[:, 4:5], scale_factor=2)], 0)
+        return F.avg_pool2d(z.mean(0), 3, 2, 1), z.amax((1, 2, 3))
+
+
+class Tokens(nn.Module):
+    """Attention, einsum, products of matrices, and a table of positions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patch, self.qkv, self.out = nn.Conv2d(3, 16, 4, 4), nn.Linear(16, 48), nn.Linear(16, 16, bias=False)
+        self.attend = nn.MultiheadAttention(16, 4, batch_first=True)
+        self.token, self.norm = nn.Parameter(torch.rand(1, 1, 16)), nn.LayerNorm(16)
+
+    def forward(self, x: Any) -> Any:
+        """Classes."""
+        x = self.patch(x).flatten(2).mT
+        x = self.norm(torch.cat([self.token.expand(x.shape[0], -1, -1), x], 1))
+        q, k, v = self.qkv(x).chunk(3, -1)
+        scores = torch.einsum("bic,bjc->bij", q, k).softmax(-1)
+        x = x + self.out(scores @ v)
+        return (x + self.attend(x, x, x, need_weights=False)[0])[:, 0]
+
+
+class Recycled(nn.Module):
+    """Weights that two layers share, a volume, a transposed convolution, and numbers written in place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down, self.same = nn.Conv3d(3, 4, 3, 2, 1), nn.Conv3d(4, 4, 3, padding="same")
+        self.again = nn.Conv3d(4, 4, 3, padding="same")
+        self.again.weight = self.same.weight
+        self.up = nn.ConvTranspose3d(4, 2, 3, 2, 1, output_padding=(1, 0, 1))
+        self.head = nn.Sequential(nn.Linear(2, 2), nn.Hardswish(inplace=True), nn.Dropout(), nn.Linear(2, 3))
+
+    def forward(self, x: Any) -> Any:
+        """A volume, a stack of planes, and numbers."""
+        x = F.relu_(self.again(self.same(self.down(x[:, :, None].repeat(1, 1, 6, 1, 1)))))
+        x = F.max_pool3d(self.up(x), 2, ceil_mode=True)
+        kept = torch.zeros_like(x)
+        kept[:, :, 1:] = x[:, :, :-1]
+        with torch.no_grad():
+            kept = kept * 2
+        return x, kept.unbind(2)[0], self.head(kept.flatten(2).sum(-1))
+
+
+NETWORKS = {"pools": Pools, "tokens": Tokens, "recycled": Recycled}
+
+
+@pytest.fixture(scope="module", params=NETWORKS)
+def exported(request, tmp_path_factory):
+    """A network, its input, and the archive that torch.export.save makes of it."""
+    torch.manual_seed(0)
+    network, image = NETWORKS[request.param]().eval(), torch.rand(2, 3, 20, 24)
+    path = tmp_path_factory.mktemp("exported") / f"{request.param}.pt2"
+    torch.export.save(torch.export.export(network, (image,)), path)
+    return network, image, path
+
+
+def test_costs_and_sizes_are_those_that_pytorch_counts(exported, capsys):
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+    from torch.utils.flop_counter import FlopCounterMode
+
+    network, image, path = exported
+    torch.backends.mha.set_fastpath_enabled(False)  # one operator, which is not counted
+    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        outputs = network(image)
+    assert 0 == run(["flops", str(path), "--json"])
+    total = json.loads(capsys.readouterr().out)["total"]
+    assert counter.get_total_flops() == 2 * (total["macs"] + total["macs_products"])
+    assert sum(p.numel() for p in network.parameters()) == total["params"] + total["params_other"]
+    outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+    assert [list(each.shape) for each in outputs] == [*total["outputs"].values()]
+    assert total["at_least"] is False
