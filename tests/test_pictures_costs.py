@@ -10,6 +10,7 @@ import pytest
 
 from convcli import machine
 from convcli.cli import run
+from convcli.errors import UsageError
 from convcli.machine import Machine, profile_text
 from convcli.networks.costs import Convention
 from convcli.networks.notation import parse, parse_shape
@@ -103,6 +104,12 @@ def test_the_roof_is_above_a_long_list_and_below_a_short_one():
     long = drawn("3@64x64 " + " ".join(f"conv1-{n}" for n in range(4, 80)))
     assert top_of(long, Line, "roof") < top_of(long, Rect, "row")
     assert top_of(drawn(MOBILE), Line, "roof") > top_of(drawn(MOBILE), Rect, "row")
+
+
+def test_a_list_that_nobody_reads_is_refused():
+    words = " ".join(f"conv1-{1 + n % 2}" for n in range(1001))
+    with pytest.raises(UsageError, match="1,001 rows"):
+        drawn(f"1@8x8 {words}")
 
 
 # --- the roof

@@ -86,3 +86,12 @@ def shortened(text: str, most: int) -> str:
     ('...onv1/Conv', 'conv1')
     """
     return text if len(text) <= most else f"...{text[len(text) - most + 3 :]}"
+
+
+def begun(text: str, most: int) -> str:
+    """A text of so many characters at most, its end left out.
+
+    >>> begun("3@224x224 conv7-64/2p3", 12)
+    '3@224x224...'
+    """
+    return text if len(text) <= most else f"{text[: most - 3]}..."

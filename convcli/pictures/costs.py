@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from convcli.errors import UsageError
 from convcli.networks.costs import Cost
 from convcli.networks.told.shares import Share
 from convcli.networks.told.tables import Listing, comparison_table, size_text
 from convcli.numerals import amount
-from convcli.pictures.charts import shortened
+from convcli.pictures.charts import begun, shortened
 from convcli.pictures.drawing import Drawing, Group, Line, Rect, Shape, Text, beside, paragraph, stacked
 from convcli.pictures.page import Page
 from convcli.pictures.roofline import Roof, roofline_panel, time_words
@@ -24,6 +25,10 @@ HEAD, NAMED = 42.0, 26.0
 """The room above the rows, and above that for a design's name."""
 ROOMY, TIGHT, MANY = 20.0, 13.0, 60
 """The height of rows; from so many rows on they are tight."""
+LETTER = 0.62
+"""The width of a letter of size 1, of a wide font."""
+MOST_ROWS = 1000
+"""Rows that a picture shows: 13,000 pixels below each other."""
 AT_LEAST = "at least "
 LIGHTER = "the lighter part of a bar, and what is added to MACs: products of two activations (attention)"
 
@@ -62,8 +67,10 @@ class Design(NamedTuple):
 def costs_drawing(designs: Sequence[Design], roof: Roof) -> Drawing:
     """One design or two: bars for each row of the table of costs, and the roofline of a machine with a dot for each.
 
-    The roofline stands above a long list of rows, and below a short one.
+    The roofline stands above a long list of rows, and below a short one. Raises UsageError for more rows than
+    anybody reads.
     """
+    check_rows(designs)
     named = list(zip(letters(designs), designs, strict=True))
     most = longest(designs)
     bars = beside([panel(design, letter, most) for letter, design in named], "layers", "", MARGIN)
@@ -77,6 +84,14 @@ def costs_drawing(designs: Sequence[Design], roof: Roof) -> Drawing:
     heading = Text(MARGIN, 30, begun(title, int(width / 11)), 17, bold=True)
     shapes = (heading, Group(body.shapes, MARGIN, TOP))
     return Drawing(width + 2 * MARGIN, TOP + body.height + MARGIN, title, described(designs, roof), shapes)
+
+
+def check_rows(designs: Sequence[Design]) -> None:
+    """Refuse a list that is too long for a picture, and say how it becomes shorter."""
+    for design in designs:
+        if (count := len(design.listing.shares)) > MOST_ROWS:
+            said = f"{count:,} rows, and a picture shows {MOST_ROWS:,}; --depth or --group adds up those of a model"
+            raise UsageError(f"{design.name} has {said}", "too-large", where="--draw")
 
 
 def letters(designs: Sequence[Design]) -> Sequence[str]:
@@ -138,8 +153,8 @@ def row_shapes(
     indent, base = 12.0 * share.level, step - (step - size) / 2 - 1.5
     hint = row_words(design, share)
     yield Rect(-6, 0, width + 12, step, "paper", opacity=0, data={"row": row, "layer": share.name}, hint=hint)
-    yield Text(indent, base, shortened(share.name, int((NAME - indent) / size / 0.56)), size, bold=share.has_parts)
-    yield Text(NAME, base, shortened(share.output, int(MADE / size / 0.58)), size, "faint")
+    yield Text(indent, base, shortened(share.name, int((NAME - indent) / size / LETTER)), size, bold=share.has_parts)
+    yield Text(NAME, base, shortened(share.output, int(MADE / size / LETTER)), size, "faint")
     for number, measure in enumerate(MEASURES):
         yield from bar(measure, design, share, most[number], (column(number), step, base, size))
 
@@ -163,15 +178,6 @@ def bar(
     text = unsure if unsure == "?" else f"{unsure}{measure.told(more)}" if more else ""
     if text:
         yield Text(x + whole + 5, base, text, size, "faint")
-
-
-def begun(text: str, most: int) -> str:
-    """A text of so many characters at most, its end left out.
-
-    >>> begun("3@224x224 conv7-64/2p3", 12)
-    '3@224x224...'
-    """
-    return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def hidden_words(count: int) -> str:

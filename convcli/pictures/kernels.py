@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from convcli.kernels import Kernel
 from convcli.numerals import decimal_text
-from convcli.pictures.charts import shortened
+from convcli.pictures.charts import begun
 from convcli.pictures.colours import diverging, readable_on
 from convcli.pictures.drawing import Drawing, Group, Image, Rect, Shape, Text, beside, paragraph, stacked, text_width
 from convcli.pictures.page import Page
@@ -47,7 +47,7 @@ def kernel_drawing(kernel: Kernel, *, spectrum: bool = False) -> Drawing:
     width = max(body.width + 2 * MARGIN, NARROWEST)
     notes = paragraph(MARGIN, 48, facts(what), width - 2 * MARGIN, 12, "faint")
     top = 48 + 17 * len(notes)
-    name = shortened(kernel.name, int(width / 10))
+    name = begun(kernel.name, int(width / 10))
     shapes: tuple[Shape, ...] = (
         Text(MARGIN, 26, name, 17, bold=True),
         *notes,

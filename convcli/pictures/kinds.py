@@ -8,6 +8,9 @@ from convcli.errors import UsageError
 from convcli.pictures.drawing import Drawing
 from convcli.pictures.svg import svg_text
 
+SHARP = 4e6
+"""The area up to which a drawing has two pixels for one, down and across: 200 MB while it is drawn."""
+
 
 def kind_of(name: str, kinds: Sequence[str], option: str) -> str:
     """The ending of a file's name, one of `kinds`; raises UsageError that names the option.
@@ -28,4 +31,4 @@ def encoded(drawing: Drawing, kind: str) -> bytes:
         return svg_text(drawing).encode()
     from convcli.pictures.raster import png_bytes
 
-    return png_bytes(drawing)
+    return png_bytes(drawing, 2 if drawing.width * drawing.height <= SHARP else 1)
