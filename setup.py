@@ -4,14 +4,16 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from sysconfig import get_config_var
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.errors import CCompilerError, CompileError
 
-FLAGS = ["-std=gnu11", "-O3", "-ffp-contract=fast", "-fno-wrapv", "-Wno-psabi"]
+FLAGS = ["-std=gnu11", "-O3", "-g0", "-ffp-contract=fast", "-fno-wrapv", "-Wno-psabi"]
 """For GCC and Clang; the package goes on without the extension where there is neither.
 
+g0: without notes for debuggers, which name the folder that the build happened in.
 no-wrapv: Python asks for integers that wrap; nothing here does, and loops over such take up to an eighth more time.
 psabi: how wide vectors are passed differs between processors; here they never leave a file.
 """
@@ -31,6 +33,8 @@ PARTS = {
 """Modules of compiled code, each with its headers; its source is named alike."""
 
 FOLDER = "convcli/native"
+STABLE = not get_config_var("Py_GIL_DISABLED")
+"""Whether one build serves all versions of Python from 3.11 on; there is none such for those without a lock."""
 NOTE = "unbuilt.txt"
 """What says, beside the modules, why some were not built, for `convcli --version`."""
 
@@ -48,6 +52,7 @@ class BuildLoops(build_ext):
             raise CompileError(f"{self.reason()}; CONVCLI_NATIVE=0 installs convcli without compiled loops")
 
     def build_extensions(self):
+        self.take_clang()
         if self.reason():
             for ext in self.extensions:
                 self.leave_out(ext)
@@ -61,6 +66,15 @@ class BuildLoops(build_ext):
         if self.reason():
             self.warn(f"convcli's compiled loops are not all built: {self.reason()}")
 
+    def take_clang(self):
+        """On Windows, where it is there: Microsoft's own compiler has no vectors that a source can name."""
+        self.clang = shutil.which("clang-cl") if self.compiler.compiler_type == "msvc" else None
+        if self.clang:
+            self.compiler.initialize()
+            self.compiler.cc = self.clang
+            for ext in self.extensions:
+                ext.extra_compile_args = [f"/clang:{flag}" for flag in FLAGS]
+
     def build_extension(self, ext):
         try:
             super().build_extension(ext)
@@ -72,9 +86,9 @@ class BuildLoops(build_ext):
         """Why not everything is built; empty where it is, as far as is known yet."""
         if os.environ.get("CONVCLI_NATIVE") == "0":
             return "CONVCLI_NATIVE=0 was set at installation"
-        if self.compiler.compiler_type == "msvc":
-            return "GCC or Clang is needed, and MSVC was there at installation"
-        compiler = self.compiler.compiler_so[0]
+        if self.compiler.compiler_type == "msvc" and not self.clang:
+            return "Clang is needed (clang-cl), and MSVC alone was there at installation"
+        compiler = self.clang or self.compiler.compiler_so[0]
         if shutil.which(compiler) is None:
             return f"no C compiler was there at installation ({compiler})"
         return f"{compiler} failed on {', '.join(self.refused)}" if self.refused else ""
@@ -96,14 +110,14 @@ setup(
         Extension(
             f"convcli.native.{name}",
             [f"convcli/native/{name[1:]}.c"],
-            depends=[f"convcli/native/{header}.h" for header in headers],
-            define_macros=[("Py_LIMITED_API", "0x030B0000")],
+            depends=[f"convcli/native/{header}.h" for header in ("module", *headers)],
+            define_macros=[("Py_LIMITED_API", "0x030B0000")] if STABLE else [],
             extra_compile_args=[] if sys.platform == "win32" else FLAGS,
             libraries=[] if sys.platform == "win32" else ["m"],
-            py_limited_api=True,
+            py_limited_api=STABLE,
             optional=True,
         )
         for name, headers in PARTS.items()
     ],
-    options={"bdist_wheel": {"py_limited_api": "cp311"}},
+    options={"bdist_wheel": {"py_limited_api": "cp311"}} if STABLE else {},
 )

@@ -16,6 +16,7 @@
 
 #include "axis.h"
 #include "versions.h"
+#include "module.h"
 
 /* `count` samples, those of the source `apart`, those of the target `between` samples from each other. */
 INLINE void move_body(char *to, ptrdiff_t between, const char *from, ptrdiff_t apart, ptrdiff_t count, ptrdiff_t size)
@@ -171,10 +172,4 @@ static PyMethodDef METHODS[] = {
     {NULL, NULL, 0, NULL},
 };
 
-PyMODINIT_FUNC PyInit__copies(void)
-{
-    static PyModuleDef_Slot slots[] = {{0, NULL}};
-    static PyModuleDef definition = {
-        PyModuleDef_HEAD_INIT, .m_name = "_copies", .m_methods = METHODS, .m_slots = slots};
-    return PyModuleDef_Init(&definition);
-}
+MODULE(_copies)

@@ -19,6 +19,7 @@
 #endif
 
 #include "versions.h"
+#include "module.h"
 
 enum {
     END = 256,         /* a token: below it literals, above it runs */
@@ -380,10 +381,4 @@ static PyMethodDef METHODS[] = {
     {NULL, NULL, 0, NULL},
 };
 
-PyMODINIT_FUNC PyInit__deflate(void)
-{
-    static PyModuleDef_Slot slots[] = {{0, NULL}};
-    static PyModuleDef definition = {
-        PyModuleDef_HEAD_INIT, .m_name = "_deflate", .m_methods = METHODS, .m_slots = slots};
-    return PyModuleDef_Init(&definition);
-}
+MODULE(_deflate)

@@ -637,6 +637,7 @@ static const char *understand(const Py_buffer *buffers, struct job *job)
 }
 
 #include "call.h"
+#include "module.h"
 
 static PyObject *filter(PyObject *module, PyObject *args)
 {
@@ -667,10 +668,4 @@ static int add_instructions(PyObject *module)
     return result;
 }
 
-PyMODINIT_FUNC PyInit__direct(void)
-{
-    static PyModuleDef_Slot slots[] = {{Py_mod_exec, (void *)add_instructions}, {0, NULL}};
-    static PyModuleDef definition = {
-        PyModuleDef_HEAD_INIT, .m_name = "_direct", .m_methods = METHODS, .m_slots = slots};
-    return PyModuleDef_Init(&definition);
-}
+MODULE(_direct, {Py_mod_exec, (void *)add_instructions},)

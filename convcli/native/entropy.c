@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include "module.h"
 
 #ifndef __GNUC__
 #error "GCC or Clang; convcli works without this module"
@@ -379,10 +380,4 @@ static PyMethodDef METHODS[] = {
     {NULL, NULL, 0, NULL},
 };
 
-PyMODINIT_FUNC PyInit__entropy(void)
-{
-    static PyModuleDef_Slot slots[] = {{0, NULL}};
-    static PyModuleDef definition = {
-        PyModuleDef_HEAD_INIT, .m_name = "_entropy", .m_methods = METHODS, .m_slots = slots};
-    return PyModuleDef_Init(&definition);
-}
+MODULE(_entropy)

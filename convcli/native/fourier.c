@@ -82,6 +82,7 @@ VERSIONS(correlate_tile, (const struct float_tile *tile, const struct plane pixe
          (tile, pixels, results))
 
 #include "promise.h"
+#include "module.h"
 
 /* A float32 buffer of two dimensions whose columns lie side by side. NULL, or what is wrong. */
 static const char *as_plane(const Py_buffer *buffer, struct plane *plane)
@@ -298,10 +299,4 @@ static PyMethodDef METHODS[] = {
     {NULL, NULL, 0, NULL},
 };
 
-PyMODINIT_FUNC PyInit__fourier(void)
-{
-    static PyModuleDef_Slot slots[] = {{0, NULL}};
-    static PyModuleDef definition = {
-        PyModuleDef_HEAD_INIT, .m_name = "_fourier", .m_methods = METHODS, .m_slots = slots};
-    return PyModuleDef_Init(&definition);
-}
+MODULE(_fourier)

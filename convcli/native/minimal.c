@@ -263,6 +263,7 @@ static const char *understand(const Py_buffer *buffers, struct job *job)
 }
 
 #include "call.h"
+#include "module.h"
 
 static PyObject *correlate(PyObject *module, PyObject *args)
 {
@@ -282,8 +283,4 @@ static PyMethodDef METHODS[] = {
     {NULL, NULL, 0, NULL},
 };
 
-PyMODINIT_FUNC PyInit__minimal(void)
-{
-    static PyModuleDef definition = {PyModuleDef_HEAD_INIT, .m_name = "_minimal", .m_methods = METHODS};
-    return PyModuleDef_Init(&definition);
-}
+MODULE(_minimal)

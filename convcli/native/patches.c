@@ -17,6 +17,7 @@
 
 #include "axis.h"
 #include "versions.h"
+#include "module.h"
 
 enum { STEP = 4, PATCH = 6, COMPONENTS = PATCH * PATCH, VECTOR = 8 };
 
@@ -301,10 +302,4 @@ static PyMethodDef METHODS[] = {
     {NULL, NULL, 0, NULL},
 };
 
-PyMODINIT_FUNC PyInit__patches(void)
-{
-    static PyModuleDef_Slot slots[] = {{0, NULL}};
-    static PyModuleDef definition = {
-        PyModuleDef_HEAD_INIT, .m_name = "_patches", .m_methods = METHODS, .m_slots = slots};
-    return PyModuleDef_Init(&definition);
-}
+MODULE(_patches)

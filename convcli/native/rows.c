@@ -15,6 +15,7 @@
 #endif
 
 #include "versions.h"
+#include "module.h"
 
 enum { NONE, SUB, UP, AVERAGE, PAETH, KINDS, BEST = -1, LARGEST = 8 };
 
@@ -25,7 +26,7 @@ static inline __attribute__((always_inline)) uint8_t paeth(uint8_t left, uint8_t
     int16_t from_left = down < 0 ? -down : down, from_above = along < 0 ? -along : along;
     int16_t from_corner = both < 0 ? -both : both;
     uint8_t other = from_above <= from_corner ? above : corner;
-    return (from_left <= from_above) & (from_left <= from_corner) ? left : other;
+    return ((from_left <= from_above) & (from_left <= from_corner)) ? left : other;
 }
 
 static inline __attribute__((always_inline)) uint8_t foretold(int kind, uint8_t left, uint8_t above, uint8_t corner)
@@ -263,10 +264,4 @@ static PyMethodDef METHODS[] = {
     {NULL, NULL, 0, NULL},
 };
 
-PyMODINIT_FUNC PyInit__rows(void)
-{
-    static PyModuleDef_Slot slots[] = {{0, NULL}};
-    static PyModuleDef definition = {
-        PyModuleDef_HEAD_INIT, .m_name = "_rows", .m_methods = METHODS, .m_slots = slots};
-    return PyModuleDef_Init(&definition);
-}
+MODULE(_rows)

@@ -205,6 +205,7 @@ static const char *understand(const Py_buffer *buffers, struct job *job)
 }
 
 #include "call.h"
+#include "module.h"
 
 static PyObject *correlate(PyObject *module, PyObject *args)
 {
@@ -224,8 +225,4 @@ static PyMethodDef METHODS[] = {
     {NULL, NULL, 0, NULL},
 };
 
-PyMODINIT_FUNC PyInit__wide(void)
-{
-    static PyModuleDef definition = {PyModuleDef_HEAD_INIT, .m_name = "_wide", .m_methods = METHODS};
-    return PyModuleDef_Init(&definition);
-}
+MODULE(_wide)
