@@ -242,6 +242,6 @@ def test_names_cannot_command_the_terminal(halves):
 
 
 def test_a_window_may_be_tiny():
-    look = {"title": "a", "kind": "b", "factor": 1, "said": [], "views": [{"picture": ""}]}
+    look = {"title": "a", "kind": "b", "size": (1, 1), "said": []}
     assert (1, 1) == Screen("blocks", 2, 3).room
-    assert ["a", "b"] == [*terminal.caption(look, 1)]
+    assert ["a", "b"] == [*terminal.caption(look, 1, 1)]

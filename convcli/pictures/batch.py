@@ -34,9 +34,9 @@ def batch_page(files: Sequence[File], rows: Sequence[tuple[str, str]], said: Seq
         *(f'<p class="faint">{escaped(text)}</p>' for text in said),
         f'<div class="tools"><label>files <select id="filter">{options}</select></label>'
         '<span id="count" aria-live="polite"></span></div>',
-        f'<table id="files"><thead><tr>{head}</tr></thead>\n<tbody>',
+        f'<div class="scroll"><table id="files"><thead><tr>{head}</tr></thead>\n<tbody>',
         *(row(file) for file in files),
-        "</tbody></table>",
+        "</tbody></table></div>",
         origin_part(origin),
     ]
     return Page(f"convcli: {len(files):,} files", "\n".join(parts), ("report.css",), ("batch.js",))

@@ -10,12 +10,14 @@ from convcli.pictures.histograms import ends_of, histogram_drawing
 from convcli.pictures.look import Look, Pictures
 from convcli.pictures.page import Page
 from convcli.pictures.svg import escaped, number, svg_text
+from convcli.streams import STREAM
 
 Frame = tuple[float, float, float, float]
 """Left, top, width and height in pixels of the input."""
 BAR = 240
 """Pixels of the longest bar in a table."""
 PLACES = ("top", "middle", "bottom"), ("left", "centre", "right")
+STREAMS = {"before": "input", "after": "output"}
 ZOOMS = ("fit", "1:1", "2:1", "4:1", "8:1")
 
 
@@ -48,8 +50,14 @@ def result_page(
         origin_part(origin),
     ]
     data = {"report": facts, "views": later(views(shown)), "histograms": histograms(shown)}
-    names = " \N{RIGHTWARDS ARROW} ".join(filter(None, (facts["input"], facts["output"])))
+    said = named(facts["input"], "standard input"), named(facts["output"], "standard output")
+    names = " \N{RIGHTWARDS ARROW} ".join(filter(None, said))
     return Page(f"convcli: {names}", "\n".join(parts), ("report.css",), ("result.js",), data)
+
+
+def named(name: str, stream: str) -> str:
+    """A file's name, or that of the stream in its place."""
+    return stream if name == STREAM else name
 
 
 def headline(facts: Mapping[str, Any], shown: Pictures) -> Iterator[str]:
@@ -93,7 +101,7 @@ def picture_parts(facts: Mapping[str, Any], shown: Pictures) -> Iterator[str]:
 def captions(shown: Pictures) -> str:
     """What the pictures are, and what is not as it seems."""
     lines = (
-        f'<li><b>{side}</b> {escaped(look["title"])} <span class="faint">'
+        f'<li><b>{side}</b> {escaped(named(look["title"], f"standard {STREAMS[side]}"))} <span class="faint">'
         f"{escaped(', '.join((look['kind'], *look['said'])))}</span></li>"
         for side, look in looks_of(shown).items()
     )

@@ -113,7 +113,7 @@ def preview(looks: Sequence[Look], on: Screen) -> Iterator[str]:
     """The lines that show pictures beside each other, what they are above each."""
     images = [fitted(opened(look["views"][0]["picture"]), on) for look in looks]
     widths = [ceil(image.width / on.grain[0]) for image in images]
-    texts = [list(caption(look, on.room[0])) for look in looks]
+    texts = [list(caption(look, image.width, on.room[0])) for look, image in zip(looks, images, strict=True)]
     wide = [max(width, *map(len, text)) for width, text in zip(widths, texts, strict=True)]
     starts = [sum(wide[:n]) + GAP * n for n in range(len(wide))]
     yield from rows(texts, starts)
@@ -123,9 +123,10 @@ def preview(looks: Sequence[Look], on: Screen) -> Iterator[str]:
         yield from rows([list(characters(image, on.way)) for image in images], starts, widths)
 
 
-def caption(look: Look, width: int) -> Iterator[str]:
-    """What a picture is, in lines of a width."""
-    reduced = [f"1/{look['factor']} of its size"] if look["factor"] > 1 else []
+def caption(look: Look, columns: int, width: int) -> Iterator[str]:
+    """What a picture is that is shown in so many columns of pixels, in lines of a width."""
+    times = look["size"][1] / columns
+    reduced = [f"1/{times:.3g} of its size" if times > 1 else f"{1 / times:.3g} times its size"] if times != 1 else []
     yield shortened(visible(look["title"]), width)
     for text in (look["kind"], ", ".join((*reduced, *look["said"]))):
         yield from wrap(text, width)

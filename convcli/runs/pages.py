@@ -18,15 +18,21 @@ from convcli.runs.answers import Answer
 
 MOST_FILES = 2000
 """Rows of a page."""
+LONGEST = 100_000
+"""Characters of a command."""
 MOST_BYTES = 4_000_000
 """Characters of all the pictures on a page of many files."""
 
 
 @record(frozen=False, eq=False)
 class Paper:
-    """What a page will show: of each input what became of it, failures before all others, and of all in the end."""
+    """What a page will show: of each input what became of it, failures before all others, and of all in the end.
+
+    Inputs may be `planned` only.
+    """
 
     command: Sequence[str]
+    planned: bool = False
     answers: list[Answer] = field(default_factory=list)
     files: list[File] = field(default_factory=list)
     failed: list[File] = field(default_factory=list)
@@ -57,15 +63,23 @@ class Paper:
 
     def page(self, *, many: bool) -> str:
         """The page as HTML."""
-        origin = Origin(" ".join(map(quoted, ("convcli", *self.command))), folder(), now(), __version__)
+        origin = Origin(self.typed, folder(), now(), __version__)
         if not many:
             (answer,) = self.answers
             return page_text(result_page(answer.facts, answer.rows, answer.pictures, origin))
         kept = sorted([*self.failed, *self.files[: max(0, MOST_FILES - len(self.failed))]])
         return page_text(batch_page(kept, self.rows, [*self.left_out(kept)], origin))
 
+    @property
+    def typed(self) -> str:
+        """The command as a shell takes it; of one that is too long for a page, the beginning."""
+        text = " ".join(map(quoted, ("convcli", *self.command)))
+        return text if len(text) <= LONGEST else f"{text[:LONGEST]}\n... and {len(text) - LONGEST:,} characters more"
+
     def left_out(self, kept: Sequence[File]) -> Iterator[str]:
         """What is not on the page."""
+        if self.planned:
+            yield "Planned only: no pixel was read, so none is shown."
         if self.count > len(kept):
             here = f"{len(kept):,} of {self.count:,} files are here, those that failed first"
             yield f"{here}; --report FILE.json has a line for each."

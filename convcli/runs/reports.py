@@ -73,7 +73,7 @@ def report_file(batch: Batch) -> Iterator[Record]:
             return
         from convcli.runs.pages import Paper
 
-        paper = Paper(batch.command)
+        paper = Paper(batch.command, planned=not batch.makes_files)
         yield paper.take
         stream.write(paper.page(many=batch.many).encode())
 
