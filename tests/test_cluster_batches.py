@@ -101,7 +101,7 @@ def test_what_cannot_be_shared_is_refused(run, folder, dask, words, said):
 
 def test_a_scheduler_that_is_none_is_refused_before_any_work(run, folder):
     code, lines = run("conv2d", *PICTURES, *WORDS, "--scheduler", "nowhere")
-    said = "'--scheduler': 'nowhere' is none of tcp://host:8786, a scheduler file, or local:N [usage]"
+    said = "'--scheduler': 'nowhere' is not a scheduler; write tcp://host:8786, a scheduler file, or local:N [usage]"
     assert (2, [f"convcli: {said}"]) == (code, lines)
     assert {} == pictures()
 
@@ -115,7 +115,7 @@ def test_a_killed_worker_costs_nothing(folder, tmp_path):
         cluster.workers[0].send_signal(signal.SIGKILL)
         errors = process.stderr.read()
     assert 0 == process.returncode, errors
-    assert b"convcli: 1 worker lost; what they were at was done by others\n" in errors
+    assert b"convcli: 1 worker lost; others did their tasks\n" in errors
     assert PICTURES == sorted(path.name for path in Path("slow").iterdir())
     assert 1 == len({path.read_bytes() for path in Path("slow").iterdir()})
 

@@ -214,7 +214,7 @@ def test_a_journal_of_another_command_is_refused(files):
             files.run(**other, resume="check")
         assert not files.mark.exists()
     (files.folder / "journal").write_text("a diary\n")
-    with pytest.raises(ConvError, match=r"exists already and is no journal of shards"):
+    with pytest.raises(ConvError, match=r"exists already and is not a journal of shards"):
         files.run()
     assert "a diary\n" == (files.folder / "journal").read_text()
 
@@ -276,7 +276,7 @@ def test_an_error_leaves_the_output_marked_and_says_what_goes_on(files, capsys):
     with pytest.raises(ConvError, match="no"):
         files.run(files.job(finish=fail), quiet=False)
     assert files.mark.exists()
-    said = f"{sum(files.boxes)} of {sum(files.boxes)} shards are there; the same command with --resume goes on"
+    said = f"{sum(files.boxes)} of {sum(files.boxes)} shards are done; the same command with --resume goes on"
     assert said in capsys.readouterr().err
     assert 0 == files.run(resume="check").made
     files.check()

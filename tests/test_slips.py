@@ -78,16 +78,16 @@ conv2d in.npy -k box:3 --verify 10 -o o.npy  | --verify=10
 conv2d in.npy -k box:3 -o s3:///c.png        | names no bucket; write s3://BUCKET/KEY
 conv2d in.npy -k box:3 -o s3://b/in//c.png   | has an empty part
 conv2d in.npy -k box:3 -o https://e.invalid/c.png | is only read; results are written to files
-conv2d ftp://e.invalid/y.png -k box:3 -o o.png | 'ftp://e.invalid/y.png': is no address of a store that is known here
+conv2d ftp://e.invalid/y.png -k box:3 -o o.png | 'ftp://e.invalid/y.png': is not an address of a known kind of store
 conv2d file:///no/x.png -k box:3 -o o.png    | '/no/x.png': no such file
 conv2d file://x.png -k box:3 -o o.png        | 'file://x.png': names a file of the machine 'x.png'
 conv2d https://e.invalid/y?a=1 -k box:3 -o o.png | curl
-conv2d in.npy -k ftp://e.invalid/k.txt -o o.npy | 'ftp://e.invalid/k.txt': is no address of a store
+conv2d in.npy -k ftp://e.invalid/k.txt -o o.npy | 'ftp://e.invalid/k.txt': is not an address of a known kind of store
 conv2d in.npy -k box:3 -o o.npy --report https://e.invalid/a//r.json | 'https://e.invalid/a//r.json': has an empty part
 conv2d in.npy -k box:3 -o o.npy --journal https://e.invalid/j | 'https://e.invalid/j': is an address
 separable in.npy -k box:3 --save-factors https://e.invalid/f.npz -o o.npy | 'https://e.invalid/f.npz': is only read
 kernels box:3 -o https://e.invalid/k.txt     | 'https://e.invalid/k.txt': is only read
-shapes --file ftp://e.invalid/n.toml         | 'ftp://e.invalid/n.toml': is no address of a store
+shapes --file ftp://e.invalid/n.toml         | 'ftp://e.invalid/n.toml': is not an address of a known kind of store
 kernels gaussian 2                           | gaussian:2
 kernels box:3 5                              | box:3,5
 completion                                   | 'SHELL': is missing

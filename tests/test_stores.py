@@ -214,7 +214,7 @@ def test_credentials_come_from_a_profile_where_the_environment_has_none(s3, impa
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "other")
     assert {} == opening.aws_profile()
     (tmp_path / "keys").write_text("nonsense")
-    with pytest.raises(UsageError, match="is no file of profiles"):
+    with pytest.raises(UsageError, match="is not a file of profiles"):
         opening.aws_profile()
 
 
@@ -223,7 +223,7 @@ def test_credentials_come_from_a_profile_where_the_environment_has_none(s3, impa
     [
         ("s3://", "names no bucket; write s3://BUCKET/KEY"),
         ("s3:///a.png", "names no bucket"),
-        ("foo://bucket/a", "no address of a store that is known here"),
+        ("foo://bucket/a", "not an address of a known kind of store"),
         ("s3://bucket/a/../b", "has an empty part"),
         ("s3://bucket/a//b", "has an empty part"),
         ("s3://bucket", "names no object"),

@@ -288,7 +288,12 @@ MISTAKES = {
     "a cut image": ("{}/cut.png", "{}/o.png", "'{}/cut.png': the PNG is damaged", 1),
     "output is a bucket": ("{}/in.png", "{}", "'{}': names no object", 2),
     "no ending": ("{}/in.png", "{}/o", "'{}/o': the name has no ending that tells the format", 2),
-    "a stray scheme": ("{}/in.png", "ftp://host/o.png", "'ftp://host/o.png': is no address of a store", 2),
+    "a stray scheme": (
+        "{}/in.png",
+        "ftp://host/o.png",
+        "'ftp://host/o.png': is not an address of a known",
+        2,
+    ),
     "only read": ("{}/in.png", "https://host/o.png", "'https://host/o.png': is only read", 2),
 }
 

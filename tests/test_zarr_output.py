@@ -273,13 +273,13 @@ def test_what_is_there_stays_unless_it_is_a_zarr_that_may_be_replaced(run, tmp_p
 
     (tmp_path / "out.zarr" / "notes.txt").write_text("mine")
     code, lines = run(*words, "out.zarr", "--force")
-    assert (1, "holds 'notes.txt', which is no part of a Zarr" in lines[0]) == (code, True)
+    assert (1, "holds 'notes.txt', which is not part of a Zarr" in lines[0]) == (code, True)
     np.testing.assert_array_equal(numbers((20, 20)).shape, convcli.read("out.zarr").data.shape)
 
     (tmp_path / "photos.zarr").mkdir()
     (tmp_path / "photos.zarr" / "a.jpg").write_text("mine")
     code, lines = run(*words, "photos.zarr", "--force")
-    assert (1, "is no Zarr; it is never replaced" in lines[0], "mine") == (
+    assert (1, "is not a Zarr; never replaced" in lines[0], "mine") == (
         code, True, (tmp_path / "photos.zarr" / "a.jpg").read_text(),
     )  # fmt: skip
     (tmp_path / "file.zarr").write_text("mine")
@@ -344,7 +344,7 @@ def test_a_folder_is_searched_for_zarrs_and_not_for_what_is_in_them(run, tmp_pat
         (("--chunks", "4,a"), "is not a list of sizes"),
         (("--chunks", "4,0"), "is not a list of sizes"),
         (("--chunks", "1,2,3"), "gives 3 sizes, the image has Y, X"),
-        (("--chunks", "4,4", "--shards", "8,9"), "9 along X is no multiple of chunks of 4"),
+        (("--chunks", "4,4", "--shards", "8,9"), "9 along X is not a multiple of chunks of 4"),
         (("--levels", "2"), "a plain Zarr array has one level"),
         (("--compression", "lzw"), "Zarr is not packed by lzw"),
     ],

@@ -358,7 +358,7 @@ class RunOptions(Options):
         int, Option(min=0, metavar="N", help="Threads for one image; 0: every core, shared among --jobs.")
     ] = 0
     jobs: Annotated[
-        int, Option("-j", "--jobs", min=0, metavar="N", help="Files at once; 0: as many as cores and memory bear.")
+        int, Option("-j", "--jobs", min=0, metavar="N", help="Files at once; 0: as many as cores and memory allow.")
     ] = 0
     memory: Annotated[str, Option(metavar="SIZE", help="Bound of the working memory, such as 256MiB.")] = "256MiB"
     verify: Annotated[

@@ -178,7 +178,7 @@ def run_chunked(job: ChunkedJob, asked: object, settings: Settings, progress: Pr
         if not resume:
             job.begin()
         elif not journal.written:
-            say(f"convcli: {job.store.name!r}: no shard of it is in the journal here; all are made")
+            say(f"convcli: {job.store.name!r}: the journal here has no shard of it; all are made")
         course = Course(job, settings, found, journal, tally, progress)
         for number in range(len(job.passes)):
             course.run(number)
@@ -221,7 +221,7 @@ def told_at_end(job: ChunkedJob, tally: Tally, settings: Settings) -> Iterator[N
         yield
     finally:
         if not tally.finished and not settings.quiet:
-            there = f"{tally.made + tally.kept:,} of {tally.boxes:,} shards are there"
+            there = f"{tally.made + tally.kept:,} of {tally.boxes:,} shards are done"
             say(f"convcli: {job.store.name!r}: unfinished, {there}; the same command with --resume goes on")
 
 

@@ -248,14 +248,14 @@ def parse_scheduler(where: str) -> dict[str, Any]:
     if where.startswith("local:"):
         number = where.removeprefix("local:")
         if not re.fullmatch("[1-9][0-9]{0,3}", number):
-            raise UsageError(f"{number!r} is no number of processes from 1 to 9999", where="--scheduler")
+            raise UsageError(f"{number!r} is not a number of processes from 1 to 9999", where="--scheduler")
         return {"local": int(number)}
     if re.fullmatch(r"[a-z+]+://\S+:[0-9]{1,5}/?", where):
         return {"address": where}
     if re.fullmatch(r"[\w.-]+:[0-9]{1,5}", where):
         return {"address": f"tcp://{where}"}
     if not os.path.isfile(where):  # noqa: PTH113 -- a name that no path can have is none
-        raise UsageError(f"{where!r} is none of {FORMS}", where="--scheduler")
+        raise UsageError(f"{where!r} is not a scheduler; write {FORMS}", where="--scheduler")
     return {"scheduler_file": where}
 
 

@@ -143,7 +143,7 @@ def store_rate() -> float:
     except ValueError as error:
         raise UsageError(f"{text!r} is {error}", where=GIVEN) from None
     if rate <= 0:
-        raise UsageError(f"{text!r} is no rate: MB/s above 0", where=GIVEN)
+        raise UsageError(f"{text!r} is not a rate: give MB/s above 0", where=GIVEN)
     return rate
 
 

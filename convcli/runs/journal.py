@@ -128,9 +128,9 @@ def check_journal(descriptor: int, name: str) -> None:
     """Refuse to append to what is something else."""
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
-        raise ConvError("is no regular file, as a journal is", "not-regular", where=name)
+        raise ConvError("is not a regular file, as a journal is", "not-regular", where=name)
     if status.st_size and read_at(descriptor, len(FIRST), 0) != FIRST:
-        raise ConvError("exists already and is no journal; name another file", "exists", where=name)
+        raise ConvError("exists already and is not a journal; name another file", "exists", where=name)
 
 
 def parsed(lines: Iterable[bytes], options: str) -> dict[str, Entry]:

@@ -60,7 +60,7 @@ EARLIER = "done by an earlier run"
 
 @record
 class Batch:
-    """Everything about a run that is not the operation itself. `jobs` 0 means as many as the machine bears.
+    """Everything about a run that is not the operation itself. `jobs` 0 means as many as the machine allows.
 
     `command` are the words that a user typed, where a report has them.
     """
@@ -173,7 +173,7 @@ class Run:
                     else:
                         yield self.answered_from_afar(i, pairs[i], next(answers))
             if (lost := cluster.lost_by_now()) and not self.batch.settings.quiet:
-                say(f"convcli: {lost:,} worker{'s' * (lost > 1)} lost; what they were at was done by others")
+                say(f"convcli: {lost:,} worker{'s' * (lost > 1)} lost; others did their tasks")
 
     def overwriting(self, index: int) -> Answer | None:
         """The refusal to replace one of the inputs, which only this process can tell from other files."""

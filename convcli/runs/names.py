@@ -238,7 +238,7 @@ class Selection(NamedTuple):
         given = [*self.words, *(listed(self.files_from, null=self.null) if self.files_from else ())]
         names = [local_name(name) for name in given]
         if "" in names:
-            raise UsageError("an empty name is no file; is a variable unset?", where="")
+            raise UsageError("an empty name is not a file; is a variable unset?", where="")
         if names.count(STREAM) + (self.files_from == STREAM) > 1:
             raise UsageError("standard input can be read only once; name a file for the other", where=STREAM)
         found = [one for name in names for one in self._named(name, outputs)]

@@ -108,7 +108,7 @@ def check_first(line: bytes, about: Mapping[str, Any], name: str, *, resume: boo
     except (ValueError, KeyError, TypeError):
         kind = None
     if kind != KIND:
-        raise ConvError("exists already and is no journal of shards; name another file", "exists", where=name)
+        raise ConvError("exists already and is not a journal of shards; name another file", "exists", where=name)
     other = next((key for key in about if said.get(key) != about[key]), None)
     if resume and other:
         raise ConvError(f"is the journal of another command: its {other} is not the same", "exists", where=name)

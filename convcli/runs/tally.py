@@ -131,7 +131,7 @@ class Tally:
         moved = f"; {size(self.read)} read, {size(self.written)} written" if self.shares else ""
         yield "shards", f"{self.boxes:,}: {self.made:,} made{again}{kept}{moved}"
         if self.lost:
-            yield "lost", f"{self.lost:,} worker{'s' * (self.lost > 1)}; what they were at was done by others"
+            yield "lost", f"{self.lost:,} worker{'s' * (self.lost > 1)}; others did their tasks"
         if self.peaks and self.shares:
             yield from self.workers()
 

@@ -37,7 +37,7 @@ class Address(NamedTuple):
         scheme = scheme.lower()
         if not is_url(name) or scheme not in (*SCHEMES, *READ_ONLY):
             known = ", ".join(f"{each}://" for each in SCHEMES)
-            raise UsageError(f"is no address of a store that is known here ({known} and https:// are)", where=name)
+            raise UsageError(f"is not an address of a known kind of store ({known} or https://)", where=name)
         if scheme in READ_ONLY and "?" in rest:
             way = "download it, or pipe it in: curl ADDRESS | convcli COMMAND -"
             raise UsageError(f"has a query, which is not understood here; {way}", where=name)

@@ -88,7 +88,7 @@ def aws_profile() -> dict[str, str]:
         try:
             file.read(path)
         except (Unreadable, OSError, UnicodeDecodeError):
-            raise UsageError("is no file of profiles as `aws configure` writes them", where=path) from None
+            raise UsageError("is not a file of profiles as `aws configure` writes them", where=path) from None
         for name in (section, profile):
             said = file[name] if file.has_section(name) else {}
             found = {to: said[key] for key, to in wanted.items() if key in said} | found

@@ -69,7 +69,7 @@ def codec_of(name: object, config: object) -> Codec:
             "codec-missing",
         )
     if not isinstance(config, Mapping):
-        raise corrupt("Zarr", f"the settings of its codec {short} are no object")
+        raise corrupt("Zarr", f"the settings of its codec {short} are not an object")
     return Codec(short, config)
 
 
@@ -252,7 +252,7 @@ def plain(name: object) -> np.dtype[Any]:
     """The type of a number that a codec names."""
     dtype = np.dtype(str(name))
     if dtype.kind not in "iufb":
-        raise ValueError(f"{name} is no type of numbers")
+        raise ValueError(f"{name} is not a type of numbers")
     return dtype
 
 

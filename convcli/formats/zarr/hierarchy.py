@@ -154,7 +154,7 @@ def in_image(node: Node, options: ReadOptions) -> Found:
         raise ConvError(f"has no level {options.level}; it holds {levels_of(image)}", "ambiguous")
     array = needed(node.store, node.path + image.levels[options.level].path)
     if not array.is_array:
-        raise corrupt("OME-Zarr", f"its level {options.level} is no array")
+        raise corrupt("OME-Zarr", f"its level {options.level} is not an array")
     return Found(array, node, image, options.level)
 
 

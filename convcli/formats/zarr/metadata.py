@@ -83,9 +83,9 @@ def parsed_json(data: bytes, key: str) -> dict[str, Any]:
     try:
         found = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise corrupt("Zarr", f"{key} is no JSON: {error}") from error
+        raise corrupt("Zarr", f"{key} is not JSON: {error}") from error
     if not isinstance(found, dict):
-        raise corrupt("Zarr", f"{key} is no JSON object")
+        raise corrupt("Zarr", f"{key} is not a JSON object")
     return found
 
 
@@ -97,17 +97,17 @@ def as_json(value: Mapping[str, Any]) -> bytes:
 def sizes_of(value: object, name: str, least: int) -> tuple[int, ...]:
     """A list of numbers of samples."""
     if not isinstance(value, list) or len(value) > MOST_AXES:
-        raise corrupt("Zarr", f"its {name} is no list of sizes")
+        raise corrupt("Zarr", f"its {name} is not a list of sizes")
     for each in value:
         if not isinstance(each, int) or isinstance(each, bool) or not least <= each <= LARGEST:
-            raise corrupt("Zarr", f"its {name} has {json.dumps(each)[:40]}, which is no size")
+            raise corrupt("Zarr", f"its {name} has {json.dumps(each)[:40]}, which is not a size")
     return tuple(value)
 
 
 def object_of(value: object, name: str) -> dict[str, Any]:
     """A part of metadata that must be an object."""
     if not isinstance(value, dict):
-        raise corrupt("Zarr", f"its {name} is no object")
+        raise corrupt("Zarr", f"its {name} is not an object")
     return value
 
 
@@ -157,7 +157,7 @@ def bits_of(text: str, kind: np.dtype[Any]) -> float:
         code = {2: "<He", 4: "<If", 8: "<Qd"}[kind.itemsize]
         return float(struct.unpack("<" + code[2], struct.pack(code[:2], bits))[0])
     except (ValueError, struct.error):
-        raise corrupt("Zarr", f"its fill_value {text[:40]!r} is no number") from None
+        raise corrupt("Zarr", f"its fill_value {text[:40]!r} is not a number") from None
 
 
 def array_of_v2(said: Json, attributes: Json) -> ArrayMeta:
@@ -172,7 +172,7 @@ def array_of_v2(said: Json, attributes: Json) -> ArrayMeta:
     axes = tuple(range(len(shape)))
     filters = said.get("filters") or []
     if not isinstance(filters, list):
-        raise corrupt("Zarr", "its filters are no list")
+        raise corrupt("Zarr", "its filters are not a list")
     packings = [*filters, *([] if said.get("compressor") is None else [said["compressor"]])]
     codecs = tuple(codec_of(object_of(each, "codec").get("id"), each) for each in packings)
     if (separator := said.get("dimension_separator", ".")) not in (".", "/"):

@@ -93,7 +93,7 @@ def multiscales_of(attributes: Json) -> list[Multiscale]:
     ome = ome_of(attributes)
     said = ome.get("multiscales", [])
     if not isinstance(said, list):
-        raise corrupt("OME-Zarr", "its multiscales are no list")
+        raise corrupt("OME-Zarr", "its multiscales are not a list")
     return [multiscale_of(object_of(each, "multiscale"), str(ome.get("version", ""))) for each in said]
 
 
@@ -112,7 +112,7 @@ def multiscale_of(said: Json, version: str) -> Multiscale:
 def axes_of(said: object) -> tuple[Axis, ...]:
     """The axes, by their names alone in version 0.3."""
     if not isinstance(said, list) or not said:
-        raise corrupt("OME-Zarr", "its axes are no list")
+        raise corrupt("OME-Zarr", "its axes are not a list")
     found = [{"name": each} if isinstance(each, str) else object_of(each, "axis") for each in said]
     return tuple(Axis(*(str(each.get(key) or "") for key in Axis._fields)) for each in found)
 

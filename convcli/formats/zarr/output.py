@@ -161,7 +161,7 @@ class Plan:
             for letter, size in wanted.items():
                 step = asked.get(letter, dict(zip(self.letters, chunks, strict=True))[letter])
                 if size % step:
-                    raise UsageError(f"{size} along {letter} is no multiple of chunks of {step}", where="--shards")
+                    raise UsageError(f"{size} along {letter} is not a multiple of chunks of {step}", where="--shards")
         elif self.version == 2 or (self.origin is not None and not self.origin.shards):
             return None
         elif self.origin is not None and not self.options.chunks:

@@ -26,14 +26,14 @@ def check_place(store: Store, name: str, *, force: bool) -> None:
     if first is None:
         return
     if not any(got(store, key) is not None for key in (*ROOTS, MARK)):
-        raise ConvError(f"holds {first!r} and is no Zarr; it is never replaced: write elsewhere", "exists", where=name)
+        raise ConvError(f"holds {first!r} and is not a Zarr; never replaced: write elsewhere", "exists", where=name)
     if not force:
         if got(store, MARK) is not None:
             raise ConvError("is unfinished: --resume goes on, --force begins again", "exists", where=name)
         raise ConvError("exists already; --force replaces it", "exists", where=name)
     for key in keys_of(store):
         if key != MARK and not PART.fullmatch(key):
-            raise ConvError(f"holds {key!r}, which is no part of a Zarr: write elsewhere", "exists", where=name)
+            raise ConvError(f"holds {key!r}, which is not part of a Zarr: write elsewhere", "exists", where=name)
 
 
 def keys_of(store: Store) -> Iterator[str]:
@@ -48,7 +48,7 @@ def emptied(store: Store) -> None:
     for key in list(keys_of(store)):
         if key != MARK:
             if not PART.fullmatch(key):
-                raise ConvError(f"holds {key!r}, which is no part of a Zarr", "exists", where=store.name)
+                raise ConvError(f"holds {key!r}, which is not part of a Zarr", "exists", where=store.name)
             store.delete(key)
     if isinstance(store, LocalStore):
         remove_folders(store.path)
