@@ -200,12 +200,18 @@ def bars_in(path, key="macs"):
     return [int(bar.get("data-value")) for bar in found if bar.get("data-measure") == key and bar.get("data-layer")]
 
 
-@pytest.mark.parametrize("how", [(), ("--depth", "1"), ("--depth", "2"), ("--group", "scope"), ("--group", "kind")])
-def test_the_bars_of_a_model_add_up_to_its_total(how, tmp_path, capsys):
-    assert 0 == run(["flops", model(tmp_path, "resnet18"), *how, "--draw", str(tmp_path / "c.svg"), "--json"])
-    total = json.loads(capsys.readouterr().out)["total"]
-    assert total["macs"] == sum(bars_in(tmp_path / "c.svg"))
-    assert total["params"] == sum(bars_in(tmp_path / "c.svg", "params"))
+HOW = [(), ("--depth", "1"), ("--depth", "2"), ("--depth", "3"), ("--group", "scope"), ("--group", "kind")]
+
+
+@pytest.mark.parametrize("name", ["resnet18", "convnext_tiny"])
+@pytest.mark.parametrize("how", HOW, ids=" ".join)
+def test_the_bars_of_a_model_add_up_to_its_total(how, name, tmp_path, capsys):
+    assert 0 == run(["flops", model(tmp_path, name), *how, "--draw", str(tmp_path / "c.svg"), "--json"])
+    told = json.loads(capsys.readouterr().out)
+    assert told["total"]["macs"] == sum(bars_in(tmp_path / "c.svg"))
+    assert told["total"]["params"] == sum(bars_in(tmp_path / "c.svg", "params"))
+    if how:  # else nodes without weights have no row
+        assert told["total"]["activation_bytes"] == sum(bars_in(tmp_path / "c.svg", "activation-bytes"))
 
 
 def test_what_is_not_known_is_said_to_be_at_least(tmp_path):

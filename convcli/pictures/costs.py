@@ -101,8 +101,7 @@ def letters(designs: Sequence[Design]) -> Sequence[str]:
 
 def longest(designs: Sequence[Design]) -> list[int]:
     """The largest number of each measure in any row, products of two activations among the MACs: the scale of bars."""
-    shares = [(design, share) for design in designs for share in design.listing.shares if not share.has_parts]
-    rows = [design.numbers(share.cost.spent) for design, share in shares]
+    rows = [design.numbers(share.own.spent) for design in designs for share in design.listing.shares]
     return [max([1, *column]) for column in zip(*rows, strict=True)] or [1] * len(MEASURES)
 
 
@@ -164,18 +163,19 @@ def bar(
 ) -> Iterator[Shape]:
     """A bar as long as its number, of the longest; behind it, lighter, products of two activations; then the number.
 
-    A row with parts below it has no bar, for its parts are the same costs: what is drawn adds up.
+    Of a row with parts below it, the bar is what is in none of them, so that bars add up; the number is all of it.
     """
     x, step, base, size = place
-    value, more = (design.numbers(cost)[MEASURES.index(measure)] for cost in (share.cost, share.cost.spent))
-    length, whole = (0.0, 0.0) if share.has_parts else (BAR * value / most, BAR * more / most)
+    at = MEASURES.index(measure)
+    value, more, told = (design.numbers(cost)[at] for cost in (share.own, share.own.spent, share.cost.spent))
+    length, whole = BAR * value / most, BAR * more / most
     data = {"measure": measure.key, "value": value, "layer": share.name}
     if length:
         yield Rect(x, 2, length, step - 4, measure.colour, data=data)
     if whole > length:
         yield Rect(x + length, 2, whole - length, step - 4, "sky", data={"products": more - value})
-    unsure = "?" if share.unknown and not more else "≥ " if share.unknown else ""
-    text = unsure if unsure == "?" else f"{unsure}{measure.told(more)}" if more else ""
+    least = "≥ " if share.unknown else ""
+    text = f"{least}{measure.told(told)}" if told else "?" * bool(share.unknown)
     if text:
         yield Text(x + whole + 5, base, text, size, "faint")
 
@@ -225,11 +225,12 @@ def row_words(design: Design, share: Share) -> str:
     attention = f", {cost.products:,} in products of two activations" if cost.products else ""
     intensity = cost.intensity(listing.convention.item)
     moved = f", {intensity:.3g} FLOP/byte" if intensity else ""
-    unknown = "; its cost is not known" if share.unknown and share.layers == share.unknown else ""
+    unknown = "; its cost is not known" if share.unknown and len(share.steps) == share.unknown else ""
     least = "; at least, for some of it is not known" if share.unknown and not unknown else ""
+    alone = f"; {share.own.macs:,} MACs are in none of its parts below" if share.has_parts and share.own.macs else ""
     return (
         f"{share.name}, which makes {share.output}: {cost.macs:,} MACs{part}{attention}, {cost.params:,} parameters, "
-        f"{size_text(listing.bytes(cost.activations))} of activations{moved}{unknown}{least}"
+        f"{size_text(listing.bytes(cost.activations))} of activations{moved}{alone}{unknown}{least}"
     )
 
 
@@ -252,8 +253,9 @@ def notes_of(designs: Sequence[Design]) -> list[str]:
 
 def notes(listing: Listing) -> list[str]:
     """The same for one design, and how many of its nodes are in no row."""
-    shown, every = sum(share.layers for share in listing.shares if not share.has_parts), len(listing.trace.steps)
-    hidden = [hidden_words(every - shown)] if shown < every else []
+    shown = {step for share in listing.shares for step in share.steps}
+    every = len(listing.trace.steps)
+    hidden = [hidden_words(every - len(shown))] if len(shown) < every else []
     lighter = [LIGHTER] if any(share.cost.products for share in listing.shares) else []
     return [*map(str, listing.cost_table("").notes), *lighter, *hidden]
 
@@ -268,7 +270,7 @@ def described(designs: Sequence[Design], roof: Roof) -> str:
             f"{least}{measure.told(total)} {'of activations' if measure.is_bytes else measure.name}"
             for measure, total in zip(MEASURES, design.numbers(listing.total), strict=True)
         )
-        top = max(listing.shares, key=lambda share: share.cost.macs * (not share.has_parts), default=None)
+        top = max(listing.shares, key=lambda share: share.own.macs, default=None)
         most = f" Most MACs: {row_words(design, top)}." if top else ""
         parts.append(f"{letter and f'{letter}: '}{', '.join(told)}.{most} {time_words(listing, roof)}.")
     return " ".join(parts)

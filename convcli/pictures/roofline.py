@@ -67,7 +67,7 @@ class Dot(NamedTuple):
 
 
 def dots(letter: str, listing: Listing, roof: Roof) -> list[Dot]:
-    """A dot for each row that computes something and has no parts of its own."""
+    """A dot for each row that computes something beside its parts below."""
     item, every = listing.convention.item, listing.total.flops or 1
     return [
         Dot(
@@ -76,17 +76,17 @@ def dots(letter: str, listing: Listing, roof: Roof) -> list[Dot]:
             share.name,
             share.output,
             intensity,
-            share.cost.flops / every,
+            share.own.flops / every,
             took(share, item, roof),
         )
         for number, share in enumerate(listing.shares)
-        if not share.has_parts and (intensity := share.cost.intensity(item))
+        if (intensity := share.own.intensity(item))
     ]
 
 
 def took(share: Share, item: int, roof: Roof) -> float:
     """The time of a row at best."""
-    return roof.seconds(share.cost.flops, share.cost.moved * item)
+    return roof.seconds(share.own.flops, share.own.moved * item)
 
 
 def roofline_panel(designs: Designs, roof: Roof) -> Drawing:

@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from convcli.networks.costs import Cost, together
 
 if TYPE_CHECKING:
-    from convcli.networks.told.graphs import GraphListing
+    from convcli.networks.told.graphs import GraphListing, Row
     from convcli.networks.told.tables import Listing
+
+NOTHING = Cost()
 
 
 class Share(NamedTuple):
-    """One row: what it is called, what it is and makes, what it costs, and for how many layers or nodes it stands.
+    """One row: what it is called and makes, the layers or nodes that it stands for, by number, and what they cost.
 
-    `level` says how deep it is in a tree of modules; a row `has_parts` where the rows below it are parts of it.
-    `unknown` are the layers in it whose cost is not known.
+    `level` says how deep it is in a tree of modules, where rows below may be parts of it; `own` is the cost of what is
+    in none of its parts: own costs add up to the total. `unknown` are those of its nodes whose cost is not known.
     """
 
     name: str
-    word: str
     output: str
+    steps: tuple[int, ...]
     cost: Cost
-    layers: int = 1
+    own: Cost
     level: int = 0
-    has_parts: bool = False
     unknown: int = 0
+
+    @property
+    def has_parts(self) -> bool:
+        """Whether rows below say a part of what it costs."""
+        return self.own != self.cost
 
 
 def design_shares(listing: Listing) -> Iterator[Share]:
@@ -35,15 +41,24 @@ def design_shares(listing: Listing) -> Iterator[Share]:
         step = listing.trace.steps[group[-1]]
         cost = together(listing.costs[i] for i in group)
         name = step.layer.name or step.word
-        yield Share(f"{len(group)}× {name}" if len(group) > 1 else name, step.word, str(step.output), cost, len(group))
+        name = f"{len(group)}× {name}" if len(group) > 1 else name
+        yield Share(name, str(step.output), tuple(group), cost, cost)
 
 
 def graph_shares(listing: GraphListing) -> Iterator[Share]:
     """The rows of a graph: its nodes, or modules down to a depth, or kinds."""
     rows, steps = listing.rows, listing.graph.steps
     for i, row in enumerate(rows):
-        last = listing.trace.steps[row.steps[-1]]
-        cost = together(listing.costs[i] for i in row.steps)
+        alone = set(row.steps).difference(*(part.steps for part in parts_of(rows, i)))
+        cost, own = (together([NOTHING, *(listing.costs[i] for i in some)]) for some in (row.steps, alone))
         unknown = sum(1 for i in row.steps if not steps[i].is_known)
-        has_parts, name = any(after.level > row.level for after in rows[i + 1 : i + 2]), row.name.strip()
-        yield Share(name, last.word, str(last.output), cost, len(row.steps), row.level, has_parts, unknown)
+        output = str(listing.trace.steps[row.steps[-1]].output)
+        yield Share(row.name.strip(), output, row.steps, cost, own, row.level, unknown)
+
+
+def parts_of(rows: Sequence[Row], number: int) -> Iterator[Row]:
+    """The rows below one that are deeper in the tree, up to the next one that is not."""
+    for row in rows[number + 1 :]:
+        if row.level <= rows[number].level:
+            return
+        yield row
