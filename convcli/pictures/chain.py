@@ -15,7 +15,7 @@ from convcli.pictures.layer import Part, sizes_text
 from convcli.pictures.layout import WIDEST, Block, below, captioned, line_of, wrapped_rows
 from convcli.pictures.maps import Map, Place, Rows, box_of, inside, positions, seen_by
 
-MOST_MAPS = 64
+MOST_MAPS, MOST_PLACES = 64, 1 << 25
 WIDEST_U = 2400  # pixels: beyond, maps stand in rows without arrows
 GAP, RISE = 34, 9  # pixels between maps; how far an arrow over maps rises above the one before
 SHEET, SHEET_OF_MANY = 180, 120  # pixels of the longest side of maps drawn to scale
@@ -38,6 +38,8 @@ def check_count(maps: Sequence[Map]) -> None:
         raise UsageError("not all sizes are known, so that nothing can be drawn to scale; say them by --input", "shape")
     if len(maps) == 1:
         raise UsageError("no layer here changes sizes or channels, so there is nothing to draw", "layer")
+    if large := [each for each in maps if prod(each.sizes) > MOST_PLACES]:
+        raise UsageError(f"{large[0].shape} has too many places to draw, {MOST_PLACES:,} at the most", "too-large")
     if len(maps) > MOST_MAPS:
         way = "leave out layers, or name an earlier node by --upto"
         raise UsageError(f"{len(maps)} maps are too many to draw, {MOST_MAPS} at the most; {way}", "too-large")

@@ -43,23 +43,40 @@ function seenBy(number, at) {
   seen[number][flat(known.maps[number].sizes, at)] = 1;
   for (let n = number; n > 0; n--) {
     for (const link of known.maps[n].links) {
-      const sizes = known.maps[link.source].sizes, tables = tablesOf(link, known.maps[n].sizes);
-      seen[n].forEach((is, i) => {
-        if (!is) return;
-        if (!tables) { seen[link.source][i] = 1; return; }
-        const here = unflat(known.maps[n].sizes, i);
-        for (const read of product(here.map((p, axis) => tables[axis][p]))) seen[link.source][flat(sizes, read)] = 1;
-      });
+      const read = through(link, seen[n], known.maps[n].sizes), found = seen[link.source];
+      for (let i = 0; i < found.length; i++) found[i] |= read[i];
     }
   }
   return seen;
 }
 
-/** What each position of each axis of a link reads; nothing where it reads the same place. */
-function tablesOf(link, sizes) {
-  if (!link.axes.length) return null;
+/** What some places read through a link: the axes one after the other, since each reads for itself. */
+function through(link, seen, sizes) {
   link.tables ??= link.axes.map((axis, i) => Array.from({ length: sizes[i] }, (_, p) => inside(known.axes[axis], p)));
-  return link.tables;
+  let now = [...sizes];
+  link.tables.forEach((table, axis) => {
+    const size = known.axes[link.axes[axis]][0];
+    seen = along(seen, now, axis, table, size);
+    now = now.map((n, i) => (i === axis ? size : n));
+  });
+  return seen;
+}
+
+/** What some places read along one axis, which then is `size` long. */
+function along(seen, sizes, axis, table, size) {
+  const outer = volume(sizes.slice(0, axis)), inner = volume(sizes.slice(axis + 1));
+  const found = new Uint8Array(outer * size * inner);
+  for (let o = 0; o < outer; o++) {
+    for (let p = 0; p < sizes[axis]; p++) {
+      const from = (o * sizes[axis] + p) * inner, row = seen.subarray(from, from + inner);
+      if (!row.includes(1)) continue;
+      for (const read of table[p]) {
+        const to = (o * size + read) * inner;
+        for (let i = 0; i < inner; i++) found[to + i] |= row[i];
+      }
+    }
+  }
+  return found;
 }
 
 // --- what is shown
@@ -106,12 +123,7 @@ function markSheets(number, seen, name) {
     const axes = sheet.dataset.axes.split(",").map((letter) => letters.indexOf(letter));
     const [left, top, width, height] = ["x", "y", "width", "height"].map((side) => Number(sheet.getAttribute(side)));
     const rows = Number(sheet.dataset.rows), columns = Number(sheet.dataset.columns);
-    const shadow = new Uint8Array(rows * columns);
-    seen.forEach((is, i) => {
-      if (!is) return;
-      const at = unflat(sizes, i);
-      shadow[(axes.length > 1 ? at[axes[0]] : 0) * columns + at[axes.at(-1)]] = 1;
-    });
+    const shadow = sizes.length < 3 ? seen : shadowOf(seen, sizes, axes);
     const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
     path.setAttribute("d", runs(shadow, columns, (x, y, length) =>
       `M${left + x * width / columns} ${top + y * height / rows}h${Math.max(2, length * width / columns)}` +
@@ -120,6 +132,17 @@ function markSheets(number, seen, name) {
     sheet.after(path);
     changed.push([path, ""]);
   }
+}
+
+/** A volume seen along the axis that is not among two. */
+function shadowOf(seen, sizes, [down, across]) {
+  const shadow = new Uint8Array(sizes[down] * sizes[across]);
+  seen.forEach((is, i) => {
+    if (!is) return;
+    const at = unflat(sizes, i);
+    shadow[at[down] * sizes[across] + at[across]] = 1;
+  });
+  return shadow;
 }
 
 /** What `draw` makes of each run of places in each row. */
@@ -170,7 +193,7 @@ function tell(seen) {
   const axes = place.length > 1 ? AXES.slice(-place.length) : ["place"];
   const names = axes.map((name, axis) => `${name} ${place[axis]}`).join(", ");
   const count = seen[0].reduce((a, b) => a + b, 0);
-  const pixels = `${count} ${count === 1 ? "pixel" : "pixels"} of the input`;
+  const pixels = `${count.toLocaleString("en")} ${count === 1 ? "pixel" : "pixels"} of the input`;
   let told = `Output ${names} of ${known.maps[layer].word} ${known.layer ? "reads" : "sees"} ${pixels}`;
   if (known.layer) {
     const lost = everyRead(place).length - count;
@@ -187,9 +210,14 @@ function tell(seen) {
 /** The sides of the smallest box around places. */
 function boxOf(seen, sizes) {
   const low = sizes.slice(), high = sizes.map(() => -1);
-  seen.forEach((is, i) => {
-    if (is) unflat(sizes, i).forEach((p, axis) => { low[axis] = Math.min(low[axis], p); high[axis] = Math.max(high[axis], p); });
-  });
+  for (let i = 0; i < seen.length; i++) {
+    for (let axis = sizes.length - 1, rest = i; seen[i] && axis >= 0; axis--) {
+      const p = rest % sizes[axis];
+      rest = (rest - p) / sizes[axis];
+      low[axis] = Math.min(low[axis], p);
+      high[axis] = Math.max(high[axis], p);
+    }
+  }
   return sizes.map((_, axis) => Math.max(0, high[axis] - low[axis] + 1));
 }
 
