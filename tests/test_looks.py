@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image as Pillow
@@ -52,6 +52,7 @@ VALUES = st.one_of(
 )
 
 
+@example(np.array([-1e-61, 8e264]), 2)
 @given(VALUES, st.integers(1, 9))
 def test_a_histogram_counts_every_number_once_however_values_are_cut(values, parts):
     whole = counted(values, 1)

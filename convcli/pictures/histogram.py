@@ -58,16 +58,10 @@ class Histogram:
         while self._ends(low, high, power)[1] - self._ends(low, high, power)[0] >= MOST:
             power += 1
         first, last = self._ends(low, high, power)
-        there = np.arange(self.first, self.first + len(self.counts)) if power == self.power else self._moved(power)
-        widened = np.zeros(last - first + 1, np.int64)
-        np.add.at(widened, there - first, self.counts)
+        widened, step = np.zeros(last - first + 1, np.int64), power - self.power
+        there = [((self.first + number) >> step) - first for number in range(len(self.counts))]
+        np.add.at(widened, there, self.counts)
         self.power, self.first, self.counts = power, first, widened
-
-    def _moved(self, power: int) -> Array:
-        """Where bins go that become wider."""
-        assert self.counts is not None
-        step = power - self.power
-        return np.array([(self.first + each) >> step for each in range(len(self.counts))])
 
     def _ends(self, low: float, high: float, power: int) -> tuple[int, int]:
         """The first and the last bin of all that is there and comes, if bins are so wide."""
@@ -106,7 +100,9 @@ def place(value: float, power: int) -> int:
 def _places(values: Array, power: int, first: int) -> Array:
     """The bins of values, counted from one of them."""
     if values.dtype.kind == "f":
-        found: Array = (np.floor(np.ldexp(values, -power)) - float(first)).astype(np.intp)
+        scaled = np.ldexp(values, -power)
+        scaled[(scaled == 0) & (values < 0)] = -1  # too small for a number, but below 0
+        found: Array = (np.floor(scaled) - float(first)).astype(np.intp)
         return found
     wide = values if values.dtype.itemsize == 8 else values.astype(np.int64)
     return ((wide >> power) - first).astype(np.intp)
