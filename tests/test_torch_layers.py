@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import convcli
 from command import InProcess
 from onnx_files import node, small, tensor
 
@@ -67,3 +68,41 @@ def test_a_layer_makes_what_pytorch_makes(tmp_path, capsys, case):
     found = np.load(tmp_path / "y.npy")
     assert expected.shape == found.shape
     assert np.abs(expected - found).max() <= 2e-5 * np.abs(expected).max()
+
+
+def test_python_takes_a_layer_as_the_command_does(tmp_path):
+    case = CASES["the first layer of a ResNet"]
+    layer, ndim = built(*case)
+    path = tmp_path / "model.onnx"
+    path.write_bytes(exported(layer, "Conv", ndim, case[-1]))
+    pixels = np.random.default_rng(3).normal(size=(3, 19, 22)).astype("float32")
+    expected = layer(torch.from_numpy(pixels)[None])[0].detach().numpy()
+    np.testing.assert_allclose(expected, convcli.convolve(pixels, layer=f"{path}:/conv1/Conv"), atol=2e-5)
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("kernel", [2, 3, 4])
+def test_same_lower_pads_in_front_what_is_odd(tmp_path, stride, kernel):
+    """ONNX: the output is ceil(n / stride), and the larger part of the padding comes first."""
+    layer, _ = built("Conv", 1, 2, kernel, {"stride": stride})
+    tensors = [tensor("w", layer.weight.shape, raw=layer.weight.detach().numpy().tobytes())]
+    path = tmp_path / "model.onnx"
+    made = node("Conv", "x w", "y", "c", strides=[stride] * 2, auto_pad="SAME_LOWER")
+    path.write_bytes(small([made], tensors, (1, 1, 11, 10)))
+    pixels = np.random.default_rng(3).normal(size=(1, 11, 10)).astype("float32")
+    totals = [max(0, (-(-n // stride) - 1) * stride + kernel - n) for n in (11, 10)]
+    pads = [(total - total // 2, total // 2) for total in totals]
+    padded = torch.from_numpy(np.pad(pixels, [(0, 0), *pads]))
+    expected = torch.nn.functional.conv2d(padded[None], layer.weight, stride=stride)[0].detach().numpy()
+    np.testing.assert_allclose(expected, convcli.convolve(pixels, layer=f"{path}:c"), atol=2e-5)
+
+
+@pytest.mark.parametrize("words", [{"kernel": "box:3"}, {"stride": 2}, {"padding": 1}, {"groups": 3}, {"flip": True}])
+def test_what_a_layer_says_itself_is_refused_beside_it_in_python(words):
+    with pytest.raises(convcli.ConvError, match="the layer says that itself"):
+        convcli.convolve(np.ones((3, 8, 8)), layer="model.onnx:/conv1/Conv", **words)
+
+
+def test_neither_kernel_nor_layer_is_refused():
+    with pytest.raises(convcli.ConvError, match="is missing; give one, or layer="):
+        convcli.convolve(np.ones((3, 8, 8)))

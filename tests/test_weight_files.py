@@ -415,7 +415,7 @@ def test_what_a_layer_says_itself_is_refused_beside_it(tmp_path, capsys, words):
         ({"operator": "ConvTranspose"}, "/conv1/Conv", "upsample takes it"),
         ({"strides": [0, 1]}, "/conv1/Conv", "its strides are"),
         ({"pads": [1, 1]}, "/conv1/Conv", "its pads are"),
-        ({"auto_pad": "SAME_LOWER"}, "/conv1/Conv", "pads by SAME_LOWER"),
+        ({"auto_pad": "SAME_SOMEHOW"}, "/conv1/Conv", "pads by SAME_SOMEHOW"),
         ({"bias": (1.0, 2.0)}, "/conv1/Conv", "its bias has the shape (2,)"),
         ({"inputs": "x v b"}, "/conv1/Conv", "its weights are computed by other nodes"),
         ({"group": 3}, "/conv1/Conv", "4 filters in 3 groups"),

@@ -15,7 +15,8 @@ from convcli.filters.selection import Selection
 from convcli.image import Image, ImageInfo
 from convcli.operations.selected import selected
 from convcli.requests.arguments import as_kernels, as_selection, limits, paddings, per_axis
-from convcli.requests.calls import PLAIN, correlate, dilated, numbers_of, pair, resample, transpose
+from convcli.requests.calls import PLAIN, check_layer, correlate, dilated, numbers_of, pair, resample, share, transpose
+from convcli.requests.layers import correlate_layer
 
 if TYPE_CHECKING:
     from convcli.engine.slabs import Stage
@@ -35,8 +36,9 @@ EVERYTHING = Selection()
 
 def convolve(
     image: Any,
-    kernel: Taps,
+    kernel: Taps | None = None,
     *,
+    layer: str | None = None,
     axes: str | None = None,
     stride: PerAxis = 1,
     dilation: PerAxis = 1,
@@ -69,6 +71,9 @@ def convolve(
         Text as for ``-k`` ("gaussian:2", "0 -1 0; -1 5 -1; 0 -1 0"; of two axes unless it has slices, see
         `parse_kernel`), an array, or a `Kernel`. An array of 2 or 3 dimensions is plain and acts on every plane alone;
         one of 4 or 5 is a bank (O, I/g, *space) that sums over C.
+    layer : str, optional
+        In place of a kernel a convolution of a network, as ``--layer`` has it: "model.onnx:/conv1/Conv", with its bias,
+        stride, dilation, padding and groups.
     axes : str, optional
         The letters of the array's dimensions ("YX", "YXS", "CZYX"); without it they are the kernel's spatial axes,
         with C before them for a bank, then Z and T.
@@ -116,6 +121,11 @@ def convolve(
     array([[2.66666667, 3.        , 9.        , 0.        ]])
     """
     where = as_selection(mask, region, channels, mask_reads)
+    if kernel is None or layer is not None:
+        beside = (kernel, stride, dilation, padding, border, groups, flip, origin, combine, normalize)
+        check_layer(layer, beside, usual=(None, 1, 1, "same", "edge", 1, False, None, "stack", "none"))
+        asked = correlate_layer(layer or "", numbers_of(dtype, numbers), share(tolerance))
+        return _filtered(asked, image, axes, limits(method, threads, memory), where)
     if isinstance(image, Image) or not where.is_all:
         asked = correlate(
             kernel, stride=stride, dilation=dilation, padding=padding, border=border, groups=groups, flip=flip,

@@ -153,6 +153,8 @@ def padded(
         begin, end = same_padding(size, kernel, stride, dilation, origin)
     elif padding == "tf-same":
         begin, end = tf_same_padding(size, kernel, stride, dilation)
+    elif padding == "same-lower":  # ONNX's SAME_LOWER, which layers have
+        end, begin = tf_same_padding(size, kernel, stride, dilation)
     elif padding == "full":
         begin = end = effective_kernel(kernel, dilation) - 1
     elif padding == "valid":

@@ -20,7 +20,7 @@ BIAS = 2
 """The input of both that is the bias."""
 MOST = 10**6
 """A stride, a dilation or a pad is no larger."""
-RULES = {"VALID": "valid", "SAME_UPPER": "tf-same"}
+RULES = {"VALID": "valid", "SAME_UPPER": "tf-same", "SAME_LOWER": "same-lower"}
 """What auto_pad says, in our words."""
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from convcli.errors import UsageError
+from convcli.errors import KernelError, UsageError
 from convcli.filters.borders import Border, parse_border
 from convcli.filters.filter import Numbers
 from convcli.filters.transposed import default_laid_border
@@ -81,6 +81,18 @@ def correlate(
         approximation=share(tolerance),
         numbers=numbers_of(dtype, numbers),
     )
+
+
+def check_layer(layer: str | None, beside: Sequence[object], usual: Sequence[object]) -> None:
+    """Refuse a call without a layer, and what is said beside one, which says it itself."""
+    if layer is None:
+        raise KernelError("is missing; give one, or layer='model.onnx:NODE'", where="kernel")
+    if not isinstance(layer, str):
+        raise UsageError(f"{type(layer).__name__} names no layer; write 'model.onnx:NODE'", where="layer")
+    names = ("kernel", "stride", "dilation", "padding", "border", "groups", "flip", "origin", "combine", "normalize")
+    for name, given, plain in zip(names, beside, usual, strict=True):
+        if given is not plain and (isinstance(given, np.ndarray) or given != plain):
+            raise UsageError("the layer says that itself; leave one of them out", where=name)
 
 
 def transpose(

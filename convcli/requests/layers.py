@@ -26,8 +26,6 @@ def build_layer(
     ndim: int, kernels: LayeredOptions, geometry: GeometryOptions, numbers: Numbers, approximation: float
 ) -> Correlate:
     """A convolution of a network as the filter that it is."""
-    from convcli.kernels.nodes import read_layer
-
     refuse_beside(
         {
             "-k": kernels.kernel,
@@ -43,13 +41,20 @@ def build_layer(
             "--linear": numbers.linear,
         }
     )
-    layer = read_layer(kernels.layer, "Conv", ndim)
+    return correlate_layer(kernels.layer, numbers, approximation, ndim)
+
+
+def correlate_layer(text: str, numbers: Numbers, approximation: float = 0.0, ndim: int | None = None) -> Correlate:
+    """The convolution that `model.onnx:NODE` names, of `ndim` axes where that is given."""
+    from convcli.kernels.nodes import read_layer
+
+    layer = read_layer(text, "Conv", ndim)
     asked = Correlate(
         Given((layer.kernel,)),
         stride=layer.stride,
         dilation=layer.dilation,
         padding=layer.padding,
-        borders=parse_border(OUTSIDE, "ZYX"[-ndim:]),
+        borders=parse_border(OUTSIDE, "ZYX"[-layer.kernel.ndim :]),
         groups=layer.groups,
         approximation=approximation,
         numbers=replace(numbers, biases=layer.bias),

@@ -186,6 +186,8 @@ def counted(model: Any, image: Any) -> dict[str, Any]:
     }
 
 
+TRAINING = ("aux1", "aux2", "AuxLogits", "aux_classifier")
+"""Modules of torchvision that run in training alone."""
 DIRECT = {
     "PosEmbedRel": ("height_rel", "width_rel"),
     "WindowAttention": ("q_bias", "k_bias", "v_bias"),
@@ -204,7 +206,7 @@ def parameters(model: Any, *, has_buffers: bool) -> dict[int, int]:
 
     found = {}
     for name, module in model.named_modules():
-        if "aux" in name.lower():
+        if name.partition(".")[0] in TRAINING:
             continue
         if isinstance(module, (nn.modules.conv._ConvNd, nn.Linear)):
             found |= {id(each): each.numel() for each in module.parameters(recurse=False)}

@@ -115,7 +115,8 @@ class Archive:
     def span(self, name: str) -> Span | None:
         """Where the bytes of a member are; None for one that is compressed."""
         info = self.members[name]
-        if info.compress_type != zipfile.ZIP_STORED or info.header_offset + LOCAL_HEADER > len(self.data):
+        is_inside = 0 <= info.header_offset <= len(self.data) - LOCAL_HEADER
+        if info.compress_type != zipfile.ZIP_STORED or not is_inside:
             return None
         lengths = self.data[info.header_offset + 26 : info.header_offset + LOCAL_HEADER]
         start = info.header_offset + LOCAL_HEADER + sum(unpack_from("<2H", lengths))

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from convcli.errors import ConvError
-from convcli.networks.onnx.wire import Buffer, Span, damaged, fields, floats, integers, span, text, whole
+from convcli.networks.onnx.wire import Buffer, Span, damaged, fields, floats, forget, integers, span, text, whole
 
 SUFFIX = ".onnx"
 MAXIMUM_DEPTH = 30
@@ -256,12 +256,14 @@ class Reading:
             raise damaged(f"more than {MAXIMUM_DEPTH} graphs inside each other", where[0])
         nodes, inputs, outputs, name = [], [], [], ""
         tensors: dict[str, Tensor] = {}
+        kept = where[0]
         for number, value in fields(self.data, *where):
             if number == 1:
                 nodes.append(self.node(span(value, "a node")))
             elif number in (5, 15):
                 tensor = (self.tensor if number == 5 else self.sparse)(span(value, "a tensor"))
                 tensors[tensor.name] = tensor
+                kept = forget(self.data, kept, span(value, "a tensor")[1])
             elif number == 11:
                 inputs.append(self.port(span(value, "an input")))
             elif number == 12:

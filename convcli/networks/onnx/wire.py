@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import mmap
 import struct
+import sys
 from collections.abc import Iterator
 
 from convcli.errors import ConvError
@@ -101,6 +102,20 @@ def text(data: Buffer, value: int | Span, what: str) -> str:
     return data[start:end].decode("utf-8", "surrogateescape")
 
 
+def forget(data: Buffer, start: int, end: int) -> int:
+    """Let go of the memory of what was looked at, once that is much; where what is still kept begins.
+
+    A look at one byte of a mapped file takes up to 2 MiB of it into memory, where it stays.
+    """
+    if end - start < KEPT or not isinstance(data, mmap.mmap) or sys.platform == "win32":
+        return start
+    start, end = (at - at % mmap.ALLOCATIONGRANULARITY for at in (start, end))
+    data.madvise(mmap.MADV_DONTNEED, start, end - start)
+    return end
+
+
+KEPT = 1 << 23
+"""Bytes of a mapped file that may stay in memory behind where it is read."""
 LONGEST_TEXT = 1 << 16
 """Characters of a name, or of a text that is kept."""
 
