@@ -24,7 +24,7 @@ PARTS = {
     "_layers": ("axis", "window", "call", "instructions", "floats", "layers"),
     "_minimal": ("axis", "window", "call", "instructions", "floats", "minimal"),
     "_patches": ("axis", "versions"),
-    "_fourier": ("promise", "transforms", "versions"),
+    "_fourier": ("coarse", "promise", "transforms", "versions"),
     "_copies": ("axis", "versions"),
     "_deflate": ("versions",),
     "_entropy": (),

@@ -9,6 +9,7 @@ from convcli.filters.filter import ACCURACY
 from convcli.geometry.axis import Geometry
 from convcli.geometry.problem import Problem
 from convcli.methods import fft, fourier
+from convcli.native import spectra
 from convcli.native.spectra import Spectrum
 from oracle import correlate
 
@@ -169,3 +170,40 @@ def test_what_sums_to_nothing_under_a_smooth_kernel_keeps_the_promise_and_noise_
     reach = scipy.signal.correlate(np.abs(image).astype(float), taps.astype(float), "valid", method="fft")
     assert np.all(np.abs(exact - found[0]) <= ACCURACY * reach)
     assert picture != "noise" or "finer" not in vars(made.spectra[0])
+
+
+@pytest.mark.parametrize("kernel", ["disk", "signed", "large"])
+@pytest.mark.parametrize("picture", ["dim", "specks", "stars"])
+def test_dark_parts_of_a_photograph_keep_the_promise_in_float32(kernel, picture):
+    rng = np.random.default_rng(13)
+    y, x = np.mgrid[:340, :310]
+    image = 0.5 + 0.3 * np.sin(y / 40 + x / 60) + 0.01 * rng.standard_normal(y.shape)
+    image *= {
+        "dim": lambda: np.where(x < 150, 3e-3 if kernel == "disk" else 1e-2, 1),
+        "specks": lambda: np.where(x < 150, 4e-3 * (rng.random(x.shape) < 0.03), 1),
+        "stars": lambda: 0.01 + 0.99 * (rng.random(x.shape) < 1e-3),
+    }[picture]()
+    taps = {
+        "disk": lambda: np.hypot(*(np.mgrid[-15:16, -15:16])) <= 15,
+        "signed": lambda: rng.standard_normal((31, 29)),
+        "large": lambda: 1 + rng.random((70, 45)),
+    }[kernel]().astype(np.float32)
+    problem = Problem(tuple(Geometry(n, k) for n, k in zip(image.shape, taps.shape, strict=True)), local=True)
+    made, (high, wide) = fft.prepare(taps[None, None], problem), fft.tile(problem)
+    image = image[: high + taps.shape[0] - 1, : wide + taps.shape[1] - 1].astype(np.float32)
+    found = np.empty((1, *(n - k + 1 for n, k in zip(image.shape, taps.shape, strict=True))), np.float32)
+    made(image[None], found)
+    exact = scipy.signal.correlate(image.astype(float), taps.astype(float), "valid", method="fft")
+    reach = scipy.signal.correlate(np.abs(image).astype(float), np.abs(taps).astype(float), "valid", method="fft")
+    assert np.all(np.abs(exact - found[0]) <= ACCURACY * reach + 1e-12)
+    assert "finer" not in vars(made.spectra[0])
+
+
+def test_what_taps_over_squares_come_to_is_their_sums():
+    taps = np.random.default_rng(14).random((9, 18)).astype(np.float32)
+    found = spectra._by_squares(taps)
+    assert (2, 4, 8, 8) == found.shape
+    for y, x in np.ndindex(8, 8):
+        spread = np.zeros((16, 32))
+        spread[y : y + 9, x : x + 18] = taps
+        np.testing.assert_allclose(spread.reshape(2, 8, 4, 8).sum(axis=(1, 3)), found[..., y, x], rtol=1e-6)

@@ -22,7 +22,7 @@
 
 #include "versions.h"
 
-enum { SHORTEST = 8, LONGEST = 1024, NO_SIGN = 0x7fffffff, ALL_ROWS = 0xff };
+enum { SHORTEST = 8, LONGEST = 1024, NO_SIGN = 0x7fffffff, ALL_ROWS = 0xff, SQUARE = 8 };
 #define EACH_VERSION(name, parameters, arguments) VERSIONS(name, parameters, arguments)
 
 /* Pixels whose columns lie side by side. */
@@ -60,7 +60,11 @@ INLINE void refine_tile_body(const struct double_tile *tile, const struct plane 
 /* A pair that is watched: first what it holds is seen, then results are held to the limit that follows. */
 INLINE void watch_pixels_body(const struct float_tile *tile, const struct plane pixels[2], const struct float_seen *seen)
 {
-    float_forward_rows(tile, pixels, pixels + 1, NULL, seen);
+    float_forward_rows(tile, pixels, pixels + 1, NULL, seen, 0);
+}
+INLINE void watch_squares_body(const struct float_tile *tile, const struct plane pixels[2], const struct float_seen *seen)
+{
+    float_forward_rows(tile, pixels, pixels + 1, NULL, seen, 1);
 }
 INLINE void watch_products_body(const struct float_tile *tile, double *energy) { float_filter_columns(tile, energy); }
 INLINE void watch_results_body(const struct float_tile *tile, const struct plane results[2], const struct float_seen *seen)
@@ -73,6 +77,8 @@ VERSIONS(refine_tile,
          (const struct double_tile *tile, const struct plane pixels[2], const struct plane results[2], float below),
          (tile, pixels, results, below))
 VERSIONS(watch_pixels, (const struct float_tile *tile, const struct plane pixels[2], const struct float_seen *seen),
+         (tile, pixels, seen))
+VERSIONS(watch_squares, (const struct float_tile *tile, const struct plane pixels[2], const struct float_seen *seen),
          (tile, pixels, seen))
 VERSIONS(watch_products, (const struct float_tile *tile, double *energy), (tile, energy))
 VERSIONS(watch_results, (const struct float_tile *tile, const struct plane results[2], const struct float_seen *seen),
@@ -159,8 +165,20 @@ static const char *transform_taps(struct job *job)
     return wrong;
 }
 
+/* Tables of a kernel, one after the other: taps over squares, if there is a share of them; the taps; sums of the smallest, from none
+ * on; and the taps mirrored from left to right in margins of seven zeros. How many values they need. */
+static ptrdiff_t find_tables(struct watch *watch, const float *tables)
+{
+    ptrdiff_t taps = watch->high * watch->wide, squares = (cells_of(watch->high - 1) + 1) * (squares_of(watch->wide - 1) + 1);
+    watch->squares = tables;
+    watch->taps = tables + (watch->share > 0 ? squares * CELL * SQUARE : 0);
+    watch->smallest = watch->taps + taps;
+    watch->mirrored = watch->smallest + taps + 1;
+    return watch->mirrored - tables + (watch->high + 2 * CELL - 2) * (watch->wide + 2 * CELL - 2);
+}
+
 /* What is wrong with the sizes of a strip of pairs of tiles, or NULL. */
-static const char *check_strip(const struct job *job)
+static const char *check_strip(struct job *job)
 {
     const struct watch *watch = &job->watch;
     if (job->half > job->rows || job->wide > job->columns || job->results.rows > 2 * job->half)
@@ -171,7 +189,7 @@ static const char *check_strip(const struct job *job)
         return "the results are larger than a tile yields";
     if (job->results.rows + watch->high - 1 > job->pixels.rows || job->results.columns + watch->wide - 1 > job->pixels.columns)
         return "the results are larger than the pixels yield";
-    if (job->buffers[TAPS].len < watch->high * watch->wide * (ptrdiff_t)sizeof(float))
+    if (job->buffers[TAPS].len < find_tables(&job->watch, job->buffers[TAPS].buf) * (ptrdiff_t)sizeof(float))
         return "there are too few taps";
     return NULL;
 }
@@ -208,7 +226,6 @@ static const char *filter_pixels(struct job *job)
     struct plane pixels[2] = {job->pixels, below(job->pixels, job->half)};
     struct plane results[2] = {job->results, below(job->results, job->half)};
     results[0].rows = least_of(results[0].rows, job->half);
-    job->watch.taps = job->buffers[TAPS].buf;
     Py_BEGIN_ALLOW_THREADS
     char *settled = job->settled;
     for (ptrdiff_t x = 0; x < results->columns; x += job->wide) {
@@ -274,12 +291,11 @@ static PyObject *correlate(PyObject *module, PyObject *args)
     struct job job = {0};
     struct watch *watch = &job.watch;
     (void)module;
-    if (!PyArg_ParseTuple(args, "OOOOnn(nn)p|O(dddddddddd)(dn)((dn)(dn)(dn))(dd)(nn)", &objects[PIXELS], &objects[KERNEL],
+    if (!PyArg_ParseTuple(args, "OOOOnn(nn)p|O(ddddddddddd)(dn)(dn)(dd)(nn)", &objects[PIXELS], &objects[KERNEL],
                           &objects[MEMORY], &objects[RESULTS], &job.rows, &job.columns, &job.half, &job.wide, &job.fine,
                           &objects[TAPS], &watch->random, &watch->forward, &watch->backward, &watch->alone,
-                          &watch->sum, &watch->norm, &watch->most_result, &watch->tiny, &watch->part, &watch->total,
-                          &watch->second.left, &watch->second.few, &watch->every[0].left, &watch->every[0].few,
-                          &watch->every[1].left, &watch->every[1].few, &watch->every[2].left, &watch->every[2].few,
+                          &watch->sum, &watch->norm, &watch->most_result, &watch->tiny, &watch->part, &watch->total, &watch->share,
+                          &watch->second.left, &watch->second.few, &watch->every.left, &watch->every.few,
                           &watch->least, &watch->most, &watch->high, &watch->wide))
         return NULL;
     job.watched = objects[TAPS] != NULL;

@@ -11,33 +11,35 @@ struct level {
     double left;
     ptrdiff_t few;
 };
-enum { LEVELS = 3 };
+enum { RUNGS = 5 };
 
 /* What results are judged by: for the limit that they are to reach, factors of the root of the energy, the first if that of
  * the results is not known, the others for the way there and for that of the results on the way back; of the root of the
  * energy again, for what a single frequency leaves; of the largest pixel; of the root of the largest energy under the
  * kernel; and of the largest result, which with the fourth may stand for that; limits below which something may be lost;
- * the sum of the taps; levels, one of every second row, whichever of them is the first, and three of all; the least and the
- * largest size of the taps; and the pixels that an output reads. */
+ * the sum of the taps; the share of what means of squares make of a result that it is to reach besides, 0 if squares keep
+ * theirs; levels of every second row, whichever of them is the first, and of all; the least and the largest size of the
+ * taps; the pixels that an output reads; and tables of the taps. */
 struct watch {
-    double random, forward, backward, alone, sum, norm, most_result, tiny, part, total;
-    struct level second, every[LEVELS];
+    double random, forward, backward, alone, sum, norm, most_result, tiny, part, total, share;
+    struct level second, every;
     double least, most;
     ptrdiff_t high, wide;
-    const float *taps;
+    const float *taps, *smallest, *mirrored, *squares;
 };
 
 /* Limits above which sums inside of a float32 transform may have overflowed; u of float64 by that of float32. */
 static const double HUGE_LIMIT = 1e25, FINER = 0x1p-29;
-/* A stretch of a row as wide as the kernel is dark below this share of the largest pixel; a pair of which a quarter is
- * dark goes to float64 at once. It decides about time alone: float64 is right for any pair. */
-static const float DARK = 0.004f;
 /* Products that float64 takes the time of, for a value of a tile; the sides of kernels whose sums in float32 are exact
  * enough, whatever they sum. */
 static const double DEAR = 200;
 /* Products from which on what a float32 loses of smaller ones is nothing. */
 static const double LOST = 1e-35;
+/* Below this a float32 is 0. */
+static const float NO_PIXEL = 1e-45f;
 enum { LONG = 256 };
+/* Dark is soon what is below so much of a limit that is guessed. It decides about time alone, too. */
+static const double SOON[] = {1.5, 1.0}, DEEP[] = {3, 30};
 /* What the square of a product may lose as a denormal number. */
 static const double LOST_SQUARE = 3e-45;
 
@@ -46,6 +48,8 @@ typedef int32_t bits_loose __attribute__((vector_size(CELL * sizeof(int32_t)), a
 typedef uint8_t bytes __attribute__((vector_size(CELL)));
 
 INLINE ptrdiff_t cells_of(ptrdiff_t values) { return (values + CELL - 1) / CELL; }
+
+INLINE ptrdiff_t squares_of(ptrdiff_t values) { return (values + SQUARE - 1) / SQUARE; }
 
 INLINE ptrdiff_t least_of(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
 
@@ -110,10 +114,10 @@ INLINE void count_small_body(const struct plane *plane, float limit, int step, i
             bits small = {0};
             for (ptrdiff_t i = 0; i < rows; i += step)
                 small -= (float_vector)sizes_at(plane, y + i, x * CELL) < limit;
-            for (ptrdiff_t j = plane->columns - x * CELL; j < CELL; j++)
-                small[j] = 0;
-            for (int j = 0; j < CELL; j++)
-                run += small[j];
+            uint64_t each = packed(small);
+            if (plane->columns - x * CELL < CELL)
+                each &= ((uint64_t)1 << CELL * (plane->columns - x * CELL)) - 1;
+            run += (int32_t)(each * 0x0101010101010101 >> (64 - CELL));
             here[x + 1] = sums[x + 1] + run;
         }
     }
@@ -184,6 +188,13 @@ INLINE int32_t counted(const struct plane *pixels, const struct watch *watch, co
     return sums[bottom + right] - sums[bottom + x] - sums[top + right] + sums[top + x];
 }
 
+/* How many pixels these cells hold. */
+INLINE ptrdiff_t window_of(const struct plane *pixels, const struct watch *watch, ptrdiff_t y, ptrdiff_t x)
+{
+    return least_of((cells_of(watch->high - 1) + 1) * CELL, pixels->rows - y * CELL) *
+           least_of((cells_of(watch->wide - 1) + 1) * CELL, pixels->columns - x * CELL);
+}
+
 /* Of the results that are marked, leave those below a limit whose windows hold more than a few small pixels: whether there
  * are any. */
 INLINE void doubt_body(const struct plane *pixels, const struct plane *results, float limit, const struct watch *watch,
@@ -192,7 +203,7 @@ INLINE void doubt_body(const struct plane *pixels, const struct plane *results, 
     for (ptrdiff_t y = 0; y < cells_of(results->rows); y++)
         for (ptrdiff_t x = 0; x < cells_of(results->columns); x++, marks++) {
             if (*marks)
-                *marks &= counted(pixels, watch, sums, y, x) <= watch->every[0].few
+                *marks &= counted(pixels, watch, sums, y, x) <= watch->every.few
                               ? 0
                               : small_in(results, y * CELL, x * CELL, limit);
             *any |= *marks != 0;
@@ -293,6 +304,8 @@ static struct plane read_by(const struct plane *pixels, const struct plane *resu
     return (struct plane){pixels->data, results->rows + watch->high - 1, results->columns + watch->wide - 1, pixels->step};
 }
 
+#include "coarse.h"
+
 /* Where a pair keeps what is seen of it. */
 struct notes {
     uint64_t *cells;
@@ -305,40 +318,63 @@ static struct notes notes_of(const struct float_tile *tile)
 {
     ptrdiff_t cells = tile->rows * tile->columns / (CELL * CELL);
     uint64_t *next = tile->scratch;
+    float *energy = (float *)(next + 4 * cells), *means = (float *)(next + 7 * cells), *least = (float *)next;
     return (struct notes){next, (int32_t *)(next + cells), (float *)(next + 3 * cells),
-                          {.energy = (float *)(next + 4 * cells),
-                           .small = {(uint8_t *)(next + 5 * cells), (uint8_t *)(next + 6 * cells)}}};
+                          {.energy = energy,
+                           .small = {(uint8_t *)(next + 5 * cells), (uint8_t *)(next + 6 * cells)},
+                           .means = {means, means + cells},
+                           .least = {least, least + cells}}};
 }
 
-/* Of every 16th row: the means of both planes, and whether a quarter of the segments as long as a kernel is wide are so dark
- * that float64 will be asked for. Any constant and either answer are right. */
-INLINE void look_body(const struct plane pixels[2], const struct float_tile *tile, const struct watch *watch, float taken[2],
-                      int *dark)
+/* What is seen of every 16th row beforehand: the means of both planes, whether a segment as long as a kernel is wide promises
+ * results below a limit that is guessed, whether a quarter of these promise so little that float64 will be asked for, and whether
+ * squares may lose their means. It decides about time alone: any answer is right. */
+struct sight {
+    float taken[2];
+    int dark, deep, coarse;
+};
+
+INLINE void look_body(const struct plane pixels[2], const struct float_tile *tile, const struct watch *watch,
+                      struct sight *sight)
 {
-    float *largest = (float *)tile->scratch, most = 0;
-    ptrdiff_t count = 0, few = 0, wide = cells_of(watch->wide) * CELL;
+    float *reach = (float *)tile->scratch, darkest = INFINITY, brightest = 0, energy = 0;
+    ptrdiff_t count = 0, deep = 0, wide = cells_of(watch->wide) * CELL;
+    bits signs = {0};
     for (int i = 0; i < 2; i++) {
-        float_vector sum = {0};
+        float_vector all = {0};
         ptrdiff_t before = count;
         for (ptrdiff_t y = CELL / 2; y < least_of(pixels[i].rows, tile->rows); y += 2 * CELL)
             for (ptrdiff_t x = 0; x + wide <= pixels[i].columns; x += wide, count++) {
-                bits found = {0};
+                float_vector sizes = {0}, squares = {0};
+                bits zeros = {0};
                 for (ptrdiff_t j = 0; j < wide; j += CELL) {
-                    sum += *(const float_loose *)((const float *)(pixels[i].data + y * pixels[i].step) + x + j);
-                    found = float_larger(found, sizes_at(&pixels[i], y, x + j));
+                    float_vector here = *(const float_loose *)((const float *)(pixels[i].data + y * pixels[i].step) + x + j);
+                    all += here, signs |= (bits)here, zeros -= here == 0;
+                    sizes += (float_vector)((bits)here & NO_SIGN), squares += here * here;
                 }
-                largest[count] = extreme(found, 1);
-                most = most > largest[count] ? most : largest[count];
+                float size = float_sum_of(sizes), square = float_sum_of(squares);
+                int empty = 0;
+                for (int j = 0; j < CELL; j++)
+                    empty += zeros[j];
+                reach[count] = 2 * empty > wide ? INFINITY : size;
+                darkest = size < darkest ? size : darkest;
+                brightest = square > brightest ? square : brightest;
+                energy += square;
             }
-        taken[i] = float_sum_of(sum) / (float)(count > before ? (count - before) * wide : 1);
+        sight->taken[i] = float_sum_of(all) / (float)(count > before ? (count - before) * wide : 1);
     }
+    double pixels_seen = (double)(count > 0 ? count * wide : 1), gain = (double)watch->smallest[watch->high * watch->wide];
+    double root = sqrt((double)energy / pixels_seen * (double)(2 * tile->rows * tile->columns));
+    double limit = watch->random * root + watch->norm * sqrt((double)brightest * (double)watch->high);
+    sight->coarse = watch->share > 0 && !float_any_of(signs < 0);
     for (ptrdiff_t n = 0; n < count; n++)
-        few += largest[n] < most * DARK;
-    *dark = most > 0 && isfinite(most) && 4 * few > count;
+        deep += (double)reach[n] / (double)wide * gain * DEEP[sight->coarse] < limit;
+    sight->deep = 4 * deep > count;
+    sight->dark = isfinite(energy) && energy > 0 && (double)darkest / (double)wide * gain < SOON[sight->coarse] * limit;
 }
 VERSIONS(look,
-         (const struct plane pixels[2], const struct float_tile *tile, const struct watch *watch, float taken[2], int *dark),
-         (pixels, tile, watch, taken, dark))
+         (const struct plane pixels[2], const struct float_tile *tile, const struct watch *watch, struct sight *sight),
+         (pixels, tile, watch, sight))
 
 /* The sum of a pair's energy, and the largest in cells that any window touches, also where it wraps around. */
 INLINE void sum_energy_body(const struct float_tile *tile, const struct notes *notes, const struct watch *watch, double energy[2])
@@ -428,50 +464,126 @@ INLINE void sum_rows_body(const char *const from[CELL], float *const to[CELL], p
 VERSIONS(sum_rows, (const char *const from[CELL], float *const to[CELL], ptrdiff_t step, const struct watch *watch),
          (from, to, step, watch))
 
-/* Results of marked cells whose windows hold only zeros are 0: how many marked rows of cells are left; -1 where windows hold
- * only pixels below a size, of which products may be lost. */
+/* Results of marked cells whose windows hold only zeros are 0: how many marked cells are left. */
 static ptrdiff_t clear(const struct notes *notes, const struct plane *read, const struct plane *results, uint8_t *small,
-                       float size, const struct watch *watch)
+                       const struct watch *watch)
 {
-    ptrdiff_t left = 0;
-    count_small(read, size, 1, notes->sums);
-    for (ptrdiff_t y = 0; y < results->rows; y += CELL)
-        for (ptrdiff_t x = 0; x < results->columns; x += CELL, small++) {
-            struct plane part = {read->data + y * read->step + x * (ptrdiff_t)sizeof(float),
-                                 least_of(cells_of(watch->high - 1) * CELL + CELL, read->rows - y),
-                                 least_of(cells_of(watch->wide - 1) * CELL + CELL, read->columns - x), read->step};
-            float range[2] = {INFINITY, 0};
-            if (*small && counted(read, watch, notes->sums, y / CELL, x / CELL) == part.rows * part.columns) {
-                find_range(&part, NAN, range);
-                if (range[1] > 0)
-                    return -1;
-                take(NULL, results, y, x, marks_of(results, y, x)), *small = 0;
+    ptrdiff_t left = 0, columns = cells_of(results->columns);
+    count_small(read, NO_PIXEL, 1, notes->sums);
+    for (ptrdiff_t n = 0; n < cells_of(results->rows) * columns; n++)
+        if (small[n]) {
+            ptrdiff_t y = n / columns, x = n % columns;
+            if (counted(read, watch, notes->sums, y, x) == window_of(read, watch, y, x)) {
+                take(NULL, results, y * CELL, x * CELL, marks_of(results, y * CELL, x * CELL));
+                small[n] = 0;
             }
-            left += __builtin_popcount(*small);
+            left += small[n] != 0;
         }
     return left;
 }
 
+/* Whether windows of marked cells hold pixels that are large enough for products not to be lost. */
+static int all_told(const struct notes *notes, const struct plane *read, const struct plane *results, const uint8_t *small,
+                    const struct watch *watch)
+{
+    ptrdiff_t columns = cells_of(results->columns);
+    count_small(read, (float)(LOST / watch->least), 1, notes->sums);
+    for (ptrdiff_t n = 0; n < cells_of(results->rows) * columns; n++)
+        if (small[n] &&
+            counted(read, watch, notes->sums, n / columns, n % columns) == window_of(read, watch, n / columns, n % columns))
+            return 0;
+    return 1;
+}
+
+/* Eight times eight results of a cell by the definition, from pixels that are not 0 alone, those of each cell in a sum; `zeros` are
+ * marks of those that are 0. */
+INLINE void sum_sparse_body(const struct plane *pixels, const uint64_t *zeros, ptrdiff_t y, ptrdiff_t x,
+                            const struct watch *watch, float_vector total[CELL])
+{
+    ptrdiff_t high = least_of(pixels->rows - y, watch->high + CELL - 1), step = watch->wide + 2 * CELL - 2;
+    ptrdiff_t wide = least_of(pixels->columns - x, watch->wide + CELL - 1), columns = cells_of(pixels->columns);
+    for (int i = 0; i < CELL; i++)
+        total[i] = (float_vector){0};
+    for (ptrdiff_t a = 0; a < high; a += CELL)
+        for (ptrdiff_t b = 0; b < wide; b += CELL) {
+            struct plane part = {NULL, high - a, wide - b, 0};
+            uint64_t found = ~zeros[(y + a) / CELL * columns + (x + b) / CELL] & marks_of(&part, 0, 0);
+            float_vector sum[CELL] = {{0}};
+            if (!found)
+                continue;
+            for (; found; found &= found - 1) {
+                int bit = __builtin_ctzll(found);
+                ptrdiff_t row = a + bit % CELL, column = b + bit / CELL;
+                float pixel = ((const float *)(pixels->data + (y + row) * pixels->step))[x + column];
+                const float *taps = watch->mirrored + row * step + watch->wide + CELL - 2 - column;
+                for (int i = 0; i < CELL; i++)
+                    sum[i] += pixel * *(const float_loose *)(taps + (CELL - 1 - i) * step);
+            }
+            for (int i = 0; i < CELL; i++)
+                total[i] += sum[i];
+        }
+}
+VERSIONS(sum_sparse,
+         (const struct plane *pixels, const uint64_t *zeros, ptrdiff_t y, ptrdiff_t x, const struct watch *watch,
+          float_vector total[CELL]),
+         (pixels, zeros, y, x, watch, total))
+
+/* Marked rows of a cell by the definition, from pixels that are not 0 alone. */
+static void fill_sparse(const struct plane *read, const uint64_t *zeros, const struct plane *results, ptrdiff_t y,
+                        ptrdiff_t x, int rows, const struct watch *watch)
+{
+    float_vector total[CELL];
+    sum_sparse(read, zeros, y, x, watch, total);
+    for (; rows; rows &= rows - 1) {
+        int i = __builtin_ctz((unsigned)rows);
+        if (y + i < results->rows)
+            memcpy((float *)(results->data + (y + i) * results->step) + x, &total[i],
+                   (size_t)least_of(results->columns - x, CELL) * sizeof(float));
+    }
+}
+
+/* What a cell takes by its pixels that are not 0, and by its marked rows, in products. */
+static double sparse_cost(const struct plane *read, const struct watch *watch, const int32_t *zeros, ptrdiff_t y, ptrdiff_t x)
+{
+    ptrdiff_t pixels = window_of(read, watch, y, x) - counted(read, watch, zeros, y, x);
+    return (double)((pixels + watch->high) * CELL * CELL);
+}
+
+static double dense_cost(const struct watch *watch, int rows)
+{
+    return (double)(__builtin_popcount((unsigned)rows) * CELL * watch->high * watch->wide);
+}
+
 /* Compute marked rows of cells by the definition, in float32 where there is room for eight results. */
-static void repair(const struct plane *read, const struct plane *results, const uint8_t *small,
+static void repair(const struct notes *notes, const struct plane *read, const struct plane *results, const uint8_t *small,
                    const struct watch *watch)
 {
     const char *from[CELL] = {0};
     float *to[CELL] = {0};
-    ptrdiff_t count = 0, columns = cells_of(results->columns);
-    for (ptrdiff_t cell = 0; cell < cells_of(results->rows) * columns; cell++)
+    ptrdiff_t count = 0, mapped = 0, columns = cells_of(results->columns);
+    for (ptrdiff_t cell = 0; cell < cells_of(results->rows) * columns; cell++) {
+        ptrdiff_t top = cell / columns * CELL, left = cell % columns * CELL;
+        if (small[cell] &&
+            sparse_cost(read, watch, notes->sums, cell / columns, cell % columns) < dense_cost(watch, small[cell])) {
+            if (!mapped++)
+                mark_small(read, NO_PIXEL, notes->cells);
+            fill_sparse(read, notes->cells, results, top, left, small[cell], watch);
+            continue;
+        }
         for (int rows = small[cell]; rows; rows &= rows - 1) {
-            ptrdiff_t y = cell / columns * CELL + __builtin_ctz((unsigned)rows), x = cell % columns * CELL;
+            ptrdiff_t y = top + __builtin_ctz((unsigned)rows), x = least_of(left, results->columns - CELL);
             if (results->columns < CELL) {
-                define_cell(read, results, cell / columns * CELL, x, marks_of(results, cell / columns * CELL, x), watch);
+                define_cell(read, results, top, left, marks_of(results, top, left), watch);
                 break;
             }
-            x = least_of(x, results->columns - CELL);
+            if (y >= results->rows)
+                break;
             from[count] = read->data + y * read->step + x * (ptrdiff_t)sizeof(float);
             to[count++] = (float *)(results->data + y * results->step) + x;
             if (count == CELL)
                 sum_rows(from, to, read->step, watch), count = 0;
         }
+    }
     for (ptrdiff_t n = count; n && n < CELL; n++)
         from[n] = from[0], to[n] = to[0];
     if (count)
@@ -483,15 +595,114 @@ static int mend(const struct float_tile *tile, const struct notes *notes, const 
                 const struct plane results[2], const struct watch *watch)
 {
     double left = 0, most = DEAR * (double)(tile->rows * tile->columns);
-    for (int i = 0; i < 2; i++) {
-        ptrdiff_t rows = clear(notes, &read[i], &results[i], notes->seen.small[i], (float)(LOST / watch->least), watch);
-        left += rows < 0 ? INFINITY : (double)(rows * CELL * watch->high * watch->wide);
-    }
-    if (watch->high + watch->wide > LONG || left > most)
+    if (watch->high + watch->wide > LONG)
         return 0;
-    for (int i = 0; i < 2; i++)
-        repair(&read[i], &results[i], notes->seen.small[i], watch);
+    for (int i = 0; i < 2 && left <= most; i++) {
+        uint8_t *small = notes->seen.small[i];
+        ptrdiff_t columns = cells_of(results[i].columns);
+        if (!clear(notes, &read[i], &results[i], small, watch))
+            continue;
+        for (ptrdiff_t n = 0; n < cells_of(results[i].rows) * columns; n++)
+            if (small[n])
+                left += fmin(dense_cost(watch, small[n]),
+                             sparse_cost(&read[i], watch, notes->sums, n / columns, n % columns));
+        if (!all_told(notes, &read[i], &results[i], small, watch))
+            return 0;
+    }
+    if (left > most)
+        return 0;
+    for (int i = 0; left > 0 && i < 2; i++) {
+        count_small(&read[i], NO_PIXEL, 1, notes->sums);
+        repair(notes, &read[i], &results[i], notes->seen.small[i], watch);
+    }
     return 1;
+}
+
+/* Take the marks from cells whose windows surely make (|k| * |x|) reach a limit: pixels that reach a size may meet the smallest
+ * taps, those that reach twice as much the smallest of these. How many marked cells are left. */
+static ptrdiff_t certify(const struct notes *notes, const struct plane *read, const struct plane *results, double limit,
+                         const struct watch *watch, uint8_t *small)
+{
+    ptrdiff_t columns = cells_of(results->columns), cells = cells_of(results->rows) * columns, left = 0;
+    ptrdiff_t taps = watch->high * watch->wide;
+    float size = (float)(limit / (double)watch->smallest[taps]) / 2, step = size, *reach = notes->columns;
+    for (ptrdiff_t n = 0; n < cells; n++)
+        reach[n] = 0, left += small[n] != 0;
+    for (int rung = 0; rung < RUNGS && left; rung++, step = size, size *= 2) {
+        count_small(read, size, 1, notes->sums);
+        for (ptrdiff_t n = 0; n < cells; n++)
+            if (small[n]) {
+                ptrdiff_t few = counted(read, watch, notes->sums, n / columns, n % columns);
+                reach[n] += few < taps ? step * watch->smallest[taps - few] : 0;
+                if ((double)reach[n] >= limit * (1 + 1e-5))
+                    small[n] = 0, left--;
+            }
+    }
+    return left;
+}
+
+/* Settle marked cells whose results may not reach a limit: whether that is done. */
+static int resolve(const struct float_tile *tile, const struct notes *notes, const struct plane read[2],
+                   const struct plane results[2], const struct watch *watch, double limit)
+{
+    ptrdiff_t left = 0;
+    for (int i = 0; i < 2; i++) {
+        uint8_t *small = notes->seen.small[i];
+        ptrdiff_t columns = cells_of(results[i].columns);
+        if (clear(notes, &read[i], &results[i], small, watch))
+            left += certify(notes, &read[i], &results[i], limit, watch, small);
+        for (ptrdiff_t n = 0; n < cells_of(results[i].rows) * columns; n++)
+            if (small[n]) {
+                uint64_t found = small_in(&results[i], n / columns * CELL, n % columns * CELL, (float)limit);
+                found |= found >> 32, found |= found >> 16;
+                small[n] = (uint8_t)(found | found >> 8);
+            }
+    }
+    return !left || mend(tile, notes, read, results, watch);
+}
+
+/* A pair that was seen to be dark: whether its results are settled. If `coarse`, it loses the means of squares on its way. */
+static int watch_dark(const struct float_tile *tile, struct notes *notes, const struct plane pixels[2],
+                      const struct plane read[2], const struct plane results[2], const struct watch *watch, int coarse)
+{
+    struct float_seen *seen = &notes->seen;
+    struct coarse squares = {NULL, watch->squares, tile->rows / CELL, squares_of(tile->columns), cells_of(watch->high - 1) + 1,
+                             squares_of(watch->wide - 1) + 1};
+    float_bits most;
+    double energy[2], product, values = (double)(tile->rows * tile->columns);
+    ptrdiff_t left = 0;
+    if (coarse)
+        watch_squares(tile, pixels, seen);
+    else
+        watch_pixels(tile, pixels, seen);
+    sum_energy(tile, notes, watch, energy);
+    for (ptrdiff_t n = 0; coarse && n < squares.rows * squares.columns; n++)
+        if (!(seen->means[0][n] >= 0 && seen->means[1][n] >= 0))
+            return 0;
+    watch_products(tile, &product);
+    if (coarse)
+        store_squares(tile, results, &squares, (float)watch->share, seen, &most);
+    else
+        store_pair(tile, results, seen, &most);
+    double root = sqrt(energy[0]), largest = (double)extreme(most, 1);
+    double limit = watch->forward * root + watch->backward * sqrt(values * (product + values * LOST_SQUARE));
+    limit += fmin(watch->norm * sqrt(energy[1]), watch->alone * root + watch->most_result * largest);
+    if (!(limit >= watch->tiny && limit <= HUGE_LIMIT))
+        return 0;
+    for (int i = 0; i < 2; i++) {
+        ptrdiff_t columns = cells_of(results[i].columns);
+        squares.means = seen->means[i];
+        for (ptrdiff_t n = 0; n < cells_of(results[i].rows) * columns; n++) {
+            seen->small[i][n] = seen->least[i][n] >= (float)limit ? 0 : ALL_ROWS;
+            if (coarse && seen->small[i][n])
+                rows_below(&results[i], n / columns * CELL, n % columns * CELL, &squares, (float)watch->share, (float)limit,
+                           &seen->small[i][n]);
+            left += seen->small[i][n];
+        }
+    }
+    if (!left)
+        return 1;
+    return coarse ? mend(tile, notes, read, results, watch) : resolve(tile, notes, read, results, watch, limit);
 }
 
 /* One pair of tiles: whether rounding has spoilt none of its results. */
@@ -501,26 +712,28 @@ static int watch_pair(const struct float_tile *tile, const struct plane pixels[2
     struct notes notes = notes_of(tile);
     struct float_seen *seen = &notes.seen;
     struct plane read[2];
+    struct sight sight;
     float_bits most;
     double energy[2], product, least = INFINITY, values = (double)(tile->rows * tile->columns);
     float range[2];
-    int dark = 0;
-    look(pixels, tile, watch, seen->taken, &dark);
-    if (dark)
-        return 0;
+    look(pixels, tile, watch, &sight);
     for (int i = 0; i < 2; i++) {
-        seen->taken[i] = fabsf(seen->taken[i]) < (float)HUGE_LIMIT ? seen->taken[i] : 0;
+        seen->taken[i] = fabsf(sight.taken[i]) < (float)HUGE_LIMIT ? sight.taken[i] : 0;
         seen->given[i] = (float)((double)seen->taken[i] * watch->total);
         read[i] = results[i].rows ? read_by(&pixels[i], &results[i], watch) : results[i];
         least = results[i].rows ? fmin(least, fabs((double)seen->taken[i])) : least;
     }
+    if (sight.dark && sight.deep)
+        return 0;
+    if (sight.dark)
+        return watch_dark(tile, &notes, pixels, read, results, watch, sight.coarse);
     watch_pixels(tile, pixels, seen);
     sum_energy(tile, &notes, watch, energy);
     watch_products(tile, &product);
     double root = sqrt(energy[0]), ghosts = watch->norm * sqrt(energy[1]);
     double random = watch->forward * root + watch->backward * sqrt(values * (product + values * LOST_SQUARE));
     double limit = random + ghosts;
-    int even = watch->every[0].left * (least - root) >= limit && least > 1e-18; /* all is about as large as the mean */
+    int even = watch->every.left * (least - root) >= limit && least > 1e-18; /* all is about as large as the mean */
     if (!even && !(limit >= watch->tiny && limit <= HUGE_LIMIT)) {
         find_ranges(read, range);
         if (isfinite(range[1]) && range[1] > 0)
@@ -531,19 +744,12 @@ static int watch_pair(const struct float_tile *tile, const struct plane pixels[2
     watch_results(tile, results, seen);
     if (even || !doubtful(&notes, limit, &watch->second, 2, read, results, watch))
         return 1;
-    if (!doubtful(&notes, limit, &watch->every[0], 1, read, results, watch))
-        return 1;
     random += watch->alone * root;
     if (2 * (random + watch->most_result * sqrt(product)) < limit) { /* or the largest result will not help */
         watch_all(tile, &most);
         limit = fmin(limit, random + watch->most_result * (double)extreme(most, 1));
-        for (int i = 0; i < LEVELS && limit >= watch->tiny; i++)
-            if (!doubtful(&notes, limit, &watch->every[i], 1, read, results, watch))
-                return 1;
     }
-    if (limit < watch->tiny)
-        return 0;
-    return mend(tile, &notes, read, results, watch);
+    return limit >= watch->tiny && resolve(tile, &notes, read, results, watch, limit);
 }
 
 /* A pair in float64. */
@@ -579,7 +785,7 @@ static int accept(struct fine *pair, const struct plane *made)
         ptrdiff_t columns = cells_of(pair->results[i].columns), cells = cells_of(pair->results[i].rows) * columns;
         uint64_t *before = pair->cells + pair->tile->rows * pair->tile->columns / (CELL * CELL);
         memcpy(before, pair->marks[i], (size_t)cells * sizeof *before);
-        count_small(&pair->read[i], share_of(pair->limit, &watch->every[0]), 1, pair->sums);
+        count_small(&pair->read[i], share_of(pair->limit, &watch->every), 1, pair->sums);
         if (told)
             memset(pair->marks[i], 0, (size_t)cells * sizeof *before);
         else

@@ -14,10 +14,16 @@ if TYPE_CHECKING:
 
 LANES = 8
 """Values of a vector of the transforms."""
+UNIT = 2.0**-24
+"""What a sum in float32 may lose of its terms' sizes, for each of them."""
+SUMS = 5
+"""Roundings of a pixel less a mean, a sum of taps, and what is added to a result, in units."""
+MOST_SUMS = 64 * 81
+"""Sums of taps over squares that take less time than float64."""
 
 
 class Watch(NamedTuple):
-    """How results are judged: see `judging`. `left` and `few` are levels that are tried one by one."""
+    """How results are judged: see `judging`."""
 
     random: float
     forward: float
@@ -28,11 +34,11 @@ class Watch(NamedTuple):
     most: float
     tiny: float
     part: float
-    left: tuple[float, ...]
-    few: tuple[int, ...]
+    left: float
+    few: int
     taps: Array
 
-    def judging(self) -> tuple[Any, ...]:
+    def judging(self, coarse: bool = True) -> tuple[Any, ...]:
         """What the loops judge results by.
 
         |Results| are to reach the limit forward r + backward s + norm w, where r is the root of the sum of squared
@@ -40,7 +46,8 @@ class Watch(NamedTuple):
         such that backward s <= random r, and w that of the largest sum under the kernel. Where |y| is the largest
         result, alone r + most |y| may stand for norm w. It is nothing to go by below `tiny`. All (|k| * |x|) reach it
         where no window has more than a few pixels below its share of what is left of the sum of the sizes of taps
-        without as many of the largest. Others are computed again: by the definition, or in float64.
+        without as many of the largest. Others are computed again: by the definition, or in float64. If `coarse`, and
+        no tap is negative, squares of dark pairs may lose their means, of which results then are to reach a share.
         """
         import numpy as np
 
@@ -50,8 +57,14 @@ class Watch(NamedTuple):
         sums = (*self[:9], float(taps.sum(dtype=np.float64)))
         halves = [np.sort(sizes[first::2], axis=None) for first in range(2)]
         few, left = level(np.minimum(*(np.cumsum(np.append(0, half))[: halves[1].size + 1] for half in halves)))
-        levels = tuple(zip(self.left, self.few, strict=True))
-        return taps, sums, (left, few), levels, (least, most), taps.shape
+        tables, share = [taps, _smallest(sizes), _mirrored(taps)], 0.0
+        squares = _by_squares(taps)
+        if coarse and taps.min() >= 0 and squares.size <= MOST_SUMS:
+            tables.insert(0, squares)
+            share = UNIT * (sum(squares.shape[:2]) + SUMS) / self.part
+        packed = _aligned(4 * sum(table.size for table in tables)).view(np.float32)
+        np.concatenate([table.ravel() for table in tables], out=packed, casting="same_kind")
+        return packed, (*sums, share), (left, few), (self.left, self.few), (least, most), taps.shape
 
 
 class Spectrum:
@@ -118,6 +131,42 @@ def level(sums: Array) -> tuple[int, float]:
     left = sums[::-1]
     few = int(np.argmax(np.arange(left.size) * left))
     return few, float(left[few])
+
+
+def _smallest(sizes: Array) -> Array:
+    """What the smallest taps come to at least, none, one, two and so on of them."""
+    import numpy as np
+
+    sums: Array = np.append(0, np.cumsum(np.sort(sizes, axis=None))) * (1 - 1e-6)
+    return sums
+
+
+def _mirrored(taps: Array) -> Array:
+    """The taps from right to left, in margins of a vector but one."""
+    import numpy as np
+
+    return np.pad(taps[:, ::-1], LANES - 1)
+
+
+def _by_squares(taps: Array) -> Array:
+    """What the taps over squares of 8 x 8 pixels come to, (down, right, 8, 8), for each result of a square."""
+    import numpy as np
+
+    down = _along(taps.astype(np.float64))
+    across = _along(down.reshape(-1, taps.shape[1]).T).reshape(LANES, -1, LANES, down.shape[1])
+    return np.ascontiguousarray(across.transpose(3, 1, 2, 0), np.float32)
+
+
+def _along(taps: Array) -> Array:
+    """Sums of taps (n, others) over eight that lie together, (8, places, others), for each of eight beginnings."""
+    import numpy as np
+
+    places = -(-(len(taps) - 1) // LANES) + 1
+    spread = np.zeros((LANES, places * LANES, taps.shape[1]))
+    for first in range(LANES):
+        spread[first, first : first + len(taps)] = taps
+    sums: Array = spread.reshape(LANES, places, LANES, -1).sum(axis=2)
+    return sums
 
 
 def _aligned(size: int) -> Array:

@@ -31,6 +31,7 @@
 #define sum_of NAME(sum_of)
 #define backward_lines NAME(backward_lines)
 #define largest_of_all NAME(largest_of_all)
+#define find_means NAME(find_means)
 #define filter_columns NAME(filter_columns)
 #define find_turns NAME(find_turns)
 #define lay_out NAME(lay_out)
@@ -66,6 +67,7 @@ typedef int32_t bits __attribute__((vector_size(LANES * sizeof(int32_t))));
 struct seen {
     float taken[2], given[2], limit, *energy;
     uint8_t *small[2];
+    float *means[2], *least[2];
 };
 
 INLINE bits larger(bits a, bits b)
@@ -194,15 +196,40 @@ INLINE float sum_of(samples v)
     return sum;
 }
 
-/* Rows of pixels from `row` on as points of as many lines; zeros where there are none, and for those not `below` a size. */
-INLINE void load_pixels(const struct plane *from, ptrdiff_t row, ptrdiff_t count, struct point *line, int imaginary,
-                        const float *below, const struct seen *seen)
+/* The means of squares in as many rows of pixels, each of those that are there; 0 where there are none. */
+INLINE void find_means(const struct plane *from, ptrdiff_t row, ptrdiff_t count, float *means)
 {
-    float edge[LANES][LANES], taken = seen ? seen->taken[imaginary] : 0, none[LANES];
+    ptrdiff_t rows = from->rows - row < LANES ? from->rows - row : LANES;
+    for (ptrdiff_t x = 0; x < count; x += SQUARE) {
+        ptrdiff_t columns = from->columns - x < SQUARE ? from->columns - x : SQUARE;
+        const char *first = from->data + row * from->step + x * (ptrdiff_t)sizeof(float);
+        samples sum = {0};
+        float rest = 0;
+        for (ptrdiff_t i = 0; i < rows; i++)
+            for (ptrdiff_t j = 0; j < columns; j += LANES)
+                if (columns - j >= LANES)
+                    sum += *(const samples *)(first + i * from->step + j * (ptrdiff_t)sizeof(float));
+                else
+                    for (ptrdiff_t k = j; k < columns; k++)
+                        rest += ((const float *)(first + i * from->step))[k];
+        *means++ = rows > 0 && columns > 0 ? (sum_of(sum) + rest) / (float)(rows * columns) : 0;
+    }
+}
+
+/* Rows of pixels from `row` on as points of as many lines; zeros where there are none, and for those not `below` a size.
+ * A constant is taken from all, or if `coarse` its mean from each square. */
+INLINE void load_pixels(const struct plane *from, ptrdiff_t row, ptrdiff_t count, struct point *line, int imaginary,
+                        const float *below, const struct seen *seen, int coarse)
+{
+    float edge[LANES][LANES], taken = seen ? seen->taken[imaginary] : 0, none[LANES], *means = NULL;
+    if (coarse)
+        find_means(from, row, count, means = seen->means[imaginary] + row / LANES * ((count + SQUARE - 1) / SQUARE));
     for (int i = 0; i < LANES; i++)
         none[i] = taken;
     for (ptrdiff_t x = 0; x < count; x += LANES) {
         vector block[LANES];
+        for (int i = 0; coarse && i < LANES; i++)
+            none[i] = taken = means[x / SQUARE];
         samples read[LANES], energy = {0};
         ptrdiff_t there = from->columns - x < LANES ? from->columns - x : LANES;
         for (int i = 0; i < LANES; i++) {
@@ -268,12 +295,12 @@ INLINE void store_pixels(const struct plane *to, ptrdiff_t row, const struct poi
 
 /* Along the rows: pixels to the tile between passes. `second` may be NULL. */
 INLINE void forward_rows(const struct tile *tile, const struct plane *first, const struct plane *second,
-                         const float *below, const struct seen *seen)
+                         const float *below, const struct seen *seen, int coarse)
 {
     for (ptrdiff_t y = 0; y < tile->rows; y += LANES) {
-        load_pixels(first, y, tile->columns, tile->line, 0, below, seen);
+        load_pixels(first, y, tile->columns, tile->line, 0, below, seen, coarse);
         if (second)
-            load_pixels(second, y, tile->columns, tile->line, 1, below, seen);
+            load_pixels(second, y, tile->columns, tile->line, 1, below, seen, coarse);
         else
             for (ptrdiff_t x = 0; x < tile->columns; x++)
                 tile->line[x].im = (vector){0};
@@ -371,7 +398,7 @@ INLINE void filter_columns(const struct tile *tile, double *energy)
 INLINE void correlate_pair(const struct tile *tile, const struct plane pixels[2], const struct plane results[2],
                            const float *below)
 {
-    forward_rows(tile, pixels, pixels + 1, below, NULL);
+    forward_rows(tile, pixels, pixels + 1, below, NULL, 0);
     filter_columns(tile, NULL);
     backward_rows(tile, results, NULL);
 }
@@ -391,7 +418,7 @@ INLINE void find_spectrum_body(const struct tile *tile, const struct plane *taps
 {
     struct point *spectrum = tile->spectrum;
     REAL scale = 1 / ((REAL)tile->rows * (REAL)tile->columns);
-    forward_rows(tile, taps, NULL, NULL, NULL);
+    forward_rows(tile, taps, NULL, NULL, NULL, 0);
     for (ptrdiff_t x = 0; x < tile->columns; x += LANES) {
         float *to = narrow + (narrow ? x / (2 * LANES) * tile->rows * 4 * LANES + x % (2 * LANES) : 0);
         move_columns(tile, x, 0, 0);
@@ -467,7 +494,8 @@ static const char *lay_out(const Py_buffer *kernel, const Py_buffer *memory, ptr
 #undef any_of
 #undef sum_of
 #undef backward_lines
-#undef largest_of_all
 #undef filter_columns
 #undef find_turns
+#undef largest_of_all
+#undef find_means
 #undef lay_out
