@@ -210,6 +210,8 @@ def test_the_bars_of_a_model_add_up_to_its_total(how, name, tmp_path, capsys):
     told = json.loads(capsys.readouterr().out)
     assert told["total"]["macs"] == sum(bars_in(tmp_path / "c.svg"))
     assert told["total"]["params"] == sum(bars_in(tmp_path / "c.svg", "params"))
+    is_tree = how[:1] == ("--depth",) and how != ("--depth", "1")
+    assert is_tree == ("a module in bold" in text_of(tmp_path / "c.svg"))
     if how:  # else nodes without weights have no row
         assert told["total"]["activation_bytes"] == sum(bars_in(tmp_path / "c.svg", "activation-bytes"))
 

@@ -25,6 +25,7 @@ HEAD, NAMED = 42.0, 26.0
 """The room above the rows, and above that for a design's name."""
 ROOMY, TIGHT, MANY = 20.0, 13.0, 60
 """The height of rows; from so many rows on they are tight."""
+PARTED = "a module in bold has parts below it: its numbers are all of it, its bars what is in none of these parts"
 LETTER = 0.62
 """The width of a letter of size 1, of a wide font."""
 MOST_ROWS = 1000
@@ -257,7 +258,8 @@ def notes(listing: Listing) -> list[str]:
     every = len(listing.trace.steps)
     hidden = [hidden_words(every - len(shown))] if len(shown) < every else []
     lighter = [LIGHTER] if any(share.cost.products for share in listing.shares) else []
-    return [*map(str, listing.cost_table("").notes), *lighter, *hidden]
+    parted = [PARTED] if any(share.has_parts for share in listing.shares) else []
+    return [*map(str, listing.cost_table("").notes), *parted, *lighter, *hidden]
 
 
 def described(designs: Sequence[Design], roof: Roof) -> str:
