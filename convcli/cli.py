@@ -12,6 +12,7 @@ import sys
 import warnings
 from contextlib import suppress
 from functools import partial
+from itertools import pairwise
 
 from convcli.commands import COMMANDS, command_function
 from convcli.errors import ConvError
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 CLOSED_PIPE = 141  # what a shell reports for a process that SIGPIPE ended
+FILTERS = ("conv2d", "conv3d", "upsample", "separable", "dilate")
 SELDOM = 100_000  # new objects from one search for garbage to the next: what start-up makes is none (3 % of it)
 
 
@@ -66,13 +68,13 @@ def run(arguments: Sequence[str]) -> int:
     try:
         return asked(arguments)() or 0
     except ConvError as error:
-        return complain(error)
+        return failed(error, arguments)
     except BrokenPipeError:
         return CLOSED_PIPE
     except MemoryError:
-        return complain(ConvError("not enough memory for this job; --memory bounds the working set", "memory"))
+        return failed(ConvError("not enough memory for this job; --memory bounds the working set", "memory"), arguments)
     except OSError as error:
-        return complain(explain(error))
+        return failed(explain(error), arguments)
 
 
 def asked(arguments: Sequence[str]) -> Callable[[], int | None]:
@@ -132,6 +134,26 @@ def complain(error: ConvError) -> int:
     release_signals()
     say(f"convcli: {error}")
     return error.exit_code
+
+
+def failed(error: ConvError, arguments: Sequence[str]) -> int:
+    """Print an error that ended a command, as JSON too where that was asked for; its exit code."""
+    words = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    pixels = {"-o-", "--output=-"} & {*words} or {("-o", STREAM), ("--output", STREAM)} & {*pairwise(words)}
+    if "--json" in words and not pixels:
+        import json
+
+        print(json.dumps(failure_facts(arguments[0], error)))
+    return complain(error)
+
+
+def failure_facts(name: str, error: ConvError) -> dict[str, Any]:
+    """What JSON says of a command that did not come to its end: all that a report of a filter has."""
+    if name in FILTERS:
+        from convcli.report import failure
+
+        return failure("", "", error).as_dict()
+    return {"schema": 1, "status": "failed", "code": error.code, "message": error.message, "where": error.where}
 
 
 def explain(error: OSError) -> ConvError:

@@ -8,14 +8,18 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 
+import convcli.report
 from browsers import browser  # noqa: F401 -- a fixture for all tests
 from command import InProcess
 from faults import GREY
+from reports import checked
 from services import dask, s3, s3_running  # noqa: F401 -- fixtures for all tests
 
 os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="convcli-state-")  # journals of the runs that are tested
 os.environ["CONVCLI_PROFILE"] = ""  # plans are made with the numbers shipped, whoever runs the tests
 os.environ["PYTHONSAFEPATH"] = "1"  # child processes import what is installed, not what lies where they start
+
+convcli.report.Report.as_dict = checked(convcli.report.Report.as_dict)  # every report of every test is valid
 
 
 def pytest_addoption(parser):

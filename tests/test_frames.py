@@ -6,15 +6,7 @@ import tifffile
 from PIL import Image as Picture
 
 import convcli
-from command import InProcess
 from convcli import ConvError
-
-
-@pytest.fixture
-def run(tmp_path, monkeypatch, capfd):
-    """The command line in a folder of its own."""
-    monkeypatch.chdir(tmp_path)
-    return InProcess(capfd)
 
 
 def pixels_of(shape, dtype="uint16"):

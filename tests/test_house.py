@@ -21,7 +21,7 @@ ARCHITECTURE = README.with_name("convcli") / "README.md"
 
 MAY_IMPORT = {
     "__main__": {"cli"},
-    "cli": {"__init__", "commands", "formats", "native", "options", "signals", "streams"},
+    "cli": {"__init__", "commands", "formats", "native", "options", "report", "signals", "streams"},
     "commands": {
         *("formats", "kernels", "machine", "methods", "networks", "options", "pictures", "requests", "runs"),
         *("stores", "streams", "tables", "tuning"),

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from PIL import Image as Picture
 
 import convcli
-from command import InProcess
 from convcli import ConvError, Image, ImageInfo, Numbers, convolve, dilate
 from convcli.api.plans import request
 from convcli.filters.filter import TIE
@@ -26,13 +25,6 @@ DTYPES = ("uint8", "int16", "uint16", "float32", "float64")
 KERNELS = {2: ("gaussian:1", "box:3", "1 2 3; 0 4 1", "sobel:x"), 3: ("gaussian:0.7", "box:3", "1 2 | 3 4", "log:0.5")}
 LUMA = np.array([0.2126, 0.7152, 0.0722])
 PHOTO = "samples/photo.jpg"
-
-
-@pytest.fixture
-def run(tmp_path, monkeypatch, capfd):
-    """The command line in a folder of its own."""
-    monkeypatch.chdir(tmp_path)
-    return InProcess(capfd)
 
 
 def kernel_of(text, ndim):

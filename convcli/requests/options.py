@@ -276,6 +276,9 @@ class FileOptions(Options):
             help="File, folder/, template with {stem} {name} {ext} {parent} {folder} {index} {kernel}, or -.",
         ),
     ] = ""
+    parents: Annotated[
+        bool, Option("--parents", help="Make the folders that outputs go into, and those they are in.")
+    ] = False
     files_from: Annotated[
         str, Option(metavar="FILE", paths="file", help="Read more names of inputs from a list, one a line; - is stdin.")
     ] = ""

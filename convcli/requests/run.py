@@ -130,6 +130,7 @@ def build_batch(
         command=typed(),
         fail_fast=run.fail_fast,
         jobs=run.jobs,
+        parents=files.parents,
         fields=fields,
     )
 

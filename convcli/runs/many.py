@@ -36,6 +36,7 @@ from convcli.runs.names import (
     refuse_collisions,
 )
 from convcli.runs.one import Settings, is_stream, process
+from convcli.runs.outer import check_outer, folders_made
 from convcli.runs.summary import ProgressLine, Summary
 from convcli.signals import Interrupted, release_signals
 from convcli.stores.names import is_remote
@@ -75,6 +76,7 @@ class Batch:
     command: Sequence[str] = ()
     fail_fast: bool = False
     jobs: int = 0
+    parents: bool = False
     fields: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -256,7 +258,7 @@ def run_batch(operation: Operation, batch: Batch) -> int:
     """Treat every input and report; the exit code: 0, that of the failures, or 3 if only a part failed."""
     run = settled(operation, batch)
     summary = Summary(len(batch.inputs), run.jobs)
-    with reporting(batch) as record, closing(run):
+    with folders_made(batch, run.targets), reporting(batch) as record, closing(run):
         stop = tell_all(run, summary, record)
         if batch.many and batch.makes_files:
             sync_folders(name for name in run.targets if not (is_stream(name) or is_remote(name)))
@@ -424,8 +426,7 @@ def _targets(batch: Batch) -> list[str]:
     if not batch.output:
         return [""] * len(batch.inputs)
     outer = outer_folder(batch.output)
-    if outer and not is_remote(outer) and not Path(outer).is_dir():
-        raise ConvError("there is no such folder; make it first", "not-found", where=outer)
+    check_outer(outer, parents=batch.parents)
     targets = output_names(batch.inputs, batch.output, batch.fields, _suffix(batch))
     for target in targets:
         output_place(target)
