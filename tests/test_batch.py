@@ -152,10 +152,12 @@ def test_a_sub_folder_that_cannot_be_made_fails_what_is_in_it(run, tree):
     assert (3, 2, ["a.png", "x"]) == (code, len(lines), names())
 
 
-def test_a_folder_of_results_is_never_made_but_its_sub_folders_are(run, tree):
-    code, lines = run("conv2d", "in", "-r", *IDENTITY, "-o", "outt/")
+def test_a_folder_of_results_is_made_but_not_what_it_would_be_in(run, tree):
+    code, lines = run("conv2d", "in", "-r", *IDENTITY, "-o", "outt/in/")
     assert (1, 1, False) == (code, len(lines), Path("outt").exists())
     assert lines[0].endswith("[not-found]")
+    assert 0 == run("conv2d", "in", "-r", *IDENTITY, "-q", "-o", "outt/")[0]
+    assert {path.name for path in Path("in").rglob("*")} >= {path.name for path in Path("outt").rglob("*")} > set()
 
 
 def test_names_keep_their_order():

@@ -133,6 +133,38 @@ def test_missing_values_and_masks_compose(rule, dtype, nodata):
         check(expected, chosen, image, found)
 
 
+@pytest.mark.parametrize("least", [0.25, 0.5, 1.0])
+@pytest.mark.parametrize("masked", [False, True])
+def test_results_from_too_little_are_missing(least, masked):
+    rng, taps = np.random.default_rng(4), kernel_of("1 2 1; 2 4 2; 1 2 1", 2)[1]
+    image, inside = rng.random((30, 40)), rng.random((30, 40)) < 0.6
+    unknown = rng.random((30, 40)) < 0.4
+    image[unknown] = np.nan
+    known = inside & ~unknown if masked else ~unknown
+    expected = normalised(np.where(unknown, 0, image)[None], known[None], taps)[0]
+    expected[correlated(known[None], taps)[0] / 16 < least - 1e-9] = np.nan
+    numbers = Numbers(nan="ignore", min_weight=least)
+    found = convolve(image, taps, mask=inside if masked else None, numbers=numbers)
+    chosen = inside if masked else np.ones(image.shape, bool)
+    check(expected, chosen, image, found)
+    assert np.isnan(expected[chosen]).any()
+    assert masked or least == 1 or np.isfinite(expected).any()
+
+
+def test_a_least_weight_needs_something_that_is_weighed(run):
+    np.save("in.npy", np.ones((8, 9), np.uint8))
+    np.save("m.npy", np.eye(8, 9, dtype=bool))
+    laid = "upsample -k bilinear"
+    for command in ("conv2d -k box:3", laid, f"{laid} --scale 2", "dilate -k box:3 --rate 2"):
+        code, errors = run(*command.split(), "in.npy", "--min-weight", "0.5", "-f", "-o", "o.npy")
+        assert (2, True) == (code, "give --nan ignore, --nan preserve or --mask, too" in errors[0])
+    words = ("conv2d", "-k", "box:3", "in.npy", "--mask", "m.npy", "--min-weight", "0.2", "-t", "float32", "-q")
+    assert 0 == run(*words, "-f", "-o", "o.npy")[0]
+    assert np.isfinite(np.load("o.npy")).all()
+    assert 0 == run(*words[:-4], "0.5", "-t", "float32", "-q", "-f", "-o", "o.npy")[0]
+    assert np.isnan(np.load("o.npy")[np.eye(8, 9, dtype=bool)]).all()
+
+
 def test_a_missing_value_inside_a_mask_is_an_error_where_that_is_asked_for_and_outside_none():
     image, mask = np.ones((6, 7), np.float32), np.ones((6, 7), bool)
     image[2, 3], mask[2, 3] = np.nan, False

@@ -38,6 +38,8 @@ from convcli.methods.contract import Fused, Prepared
 Array = np.ndarray[Any, Any]
 Crop = tuple[slice, ...]
 """Which results of a tile are wanted, along each spatial axis."""
+ROUNDED = 1e-6
+"""How far below the least weight one may be that is as large but for its rounding."""
 ZERO_SUM = 1e-6
 """A kernel whose sum is smaller than this share of its absolute sum counts as zero-sum."""
 
@@ -282,10 +284,11 @@ def _reweigh(job: Job, method: Variants, unknown: Array, result: Array, look: Lo
     apply = method.apply if result.dtype == method.plan.problem.dtype else method.wide
     look(apply, (~unknown).astype(result.dtype), share)
     share /= job.taps.sum(axis=tuple(range(1, job.taps.ndim))).reshape(-1, *(1,) * (share.ndim - 1))
-    nothing = ~_meets(method.reach, ~unknown, result, look)
+    seen, nothing = _meets(method.reach, unknown, result, look), ~_meets(method.reach, ~unknown, result, look)
+    nothing |= seen & (share < job.filter.numbers.min_weight - ROUNDED)
     share[nothing] = 1
     # where all is known the share is 1 but for its rounding, which other tiles do not have
-    np.divide(result, share, out=result, where=_meets(method.reach, unknown, result, look))
+    np.divide(result, share, out=result, where=seen)
     result[nothing] = np.nan
 
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 from math import prod, sqrt
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from convcli.errors import ConvError
+from convcli.errors import ConvError, UsageError
 from convcli.filters.borders import Border
 from convcli.filters.positions import Places, moved_grid, moved_spacing
 from convcli.geometry.axis import Geometry, padded
@@ -43,7 +43,8 @@ class Numbers:
 
     Results that are missing get the value that marks these, if `marked`; else they are NaN.
     `offset` is the kernel's own, added to the result of each filter; scale and bias come after results are combined.
-    `biases` are a layer's own, one for each filter, added to its results before they are scaled.
+    `biases` are a layer's own, one for each filter, added to its results before they are scaled. Where `nan` leaves
+    samples out, results of which less than `min_weight` of the kernel was known are missing.
     """
 
     dtype: str = "auto"
@@ -57,6 +58,13 @@ class Numbers:
     alpha: str = "premultiply"
     linear: bool = False
     biases: tuple[float, ...] = ()
+    min_weight: float = 0.0
+
+    def check_weight(self) -> None:
+        """Refuse a least weight where nothing is weighed."""
+        if self.min_weight and self.nan not in LEAVING_OUT:
+            way = "give --nan ignore, --nan preserve or --mask, too"
+            raise UsageError(f"is about results that are weighed by what is known; {way}", where="--min-weight")
 
 
 class Layout(NamedTuple):

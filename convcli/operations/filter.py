@@ -112,6 +112,7 @@ def planned(filter_: Correlation, info: ImageInfo, limits: Limits = ANYTHING) ->
     from convcli.engine.stages.filter import FilterStage
     from convcli.system import core_count
 
+    filter_.numbers.check_weight()
     if filter_.combine != "stack":
         from convcli.filters.combining import joined
 

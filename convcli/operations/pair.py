@@ -116,6 +116,7 @@ def planned_pair(
     from convcli.system import core_count
 
     assert filter_.pair is not None
+    filter_.numbers.check_weight()
     problem = ranked(by_steps(filter_.problem(info), filter_.pair), filter_.pair.depthwise)
     threads = limits.threads or core_count()
     plan = make_plan(problem, method=limits.method, threads=threads, memory=limits.memory)

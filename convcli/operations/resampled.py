@@ -61,6 +61,7 @@ class Resample:
         """The enlargement planned for an image: there is one way to compute it."""
         from convcli.system import core_count
 
+        self.numbers.check_weight()
         if limits.method not in ("auto", "separable"):
             raise UsageError(f"an enlargement by --scale is separable, never {limits.method}", where="--method")
         problem, threads = self.filter.problem(info, 1), limits.threads or core_count()

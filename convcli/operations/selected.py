@@ -101,7 +101,13 @@ class PlannedPart:
 def planned_part(each: Assigned, where: Selection, info: ImageInfo, limits: Limits) -> PlannedPart:
     """A filter planned for what is selected of an image. Raises UsageError or ConvError where it does not fit."""
     where = replace(where, channels=each.channels or where.channels)
-    found, whole = chosen(where, info, channel_names), each.operation.on(info, limits)
+    found = chosen(where, info, channel_names)
+    operation = each.operation
+    if where.inside is not None:
+        for filter_ in steps_of(operation, info, inside=True)[0]:
+            check_weights(filter_)
+        operation = weighing(operation)
+    whole = operation.on(info, limits)
     if where.channels and any(not filter_.each for filter_ in whole.filters):
         raise UsageError(
             "needs kernels that act on each channel alone; this one sums over channels", where="--channels"
@@ -119,6 +125,26 @@ def planned_part(each: Assigned, where: Selection, info: ImageInfo, limits: Limi
     return PlannedPart(
         ChainWork(info, works, joined(filters[-1], info)), whole.after, where.channels, found, True, scale
     )
+
+
+def check_weights(filter_: Correlation) -> None:
+    """Refuse a filter whose taps are no weights."""
+    if min(filter_.kernel.values()) < 0 or filter_.kernel.sum() <= 0:
+        raise UsageError(
+            "divides by the kernel's weight inside of it, and this kernel has negative taps; use --mask-reads all",
+            where="--mask",
+        )
+
+
+def weighing(operation: Filtering) -> Filtering:
+    """An operation that leaves out what is missing: as one in a mask does."""
+    if isinstance(operation, Correlate):
+        if operation.numbers.nan in LEAVING_OUT:
+            return operation
+        return replace(operation, numbers=replace(operation.numbers, nan="ignore"))
+    if isinstance(operation, Dilate):
+        return replace(operation, filter=weighing(operation.filter))
+    return operation
 
 
 def check_alike(work: Work, info: ImageInfo) -> None:
@@ -165,11 +191,6 @@ def numbers_within(filter_: Correlation, where: Selection, *, light: bool) -> Nu
     numbers = replace(filter_.numbers, linear=False) if light else filter_.numbers
     if where.inside is None:
         return numbers
-    if min(filter_.kernel.values()) < 0 or filter_.kernel.sum() <= 0:
-        raise UsageError(
-            "divides by the kernel's weight inside of it, and this kernel has negative taps; use --mask-reads all",
-            where="--mask",
-        )
     return numbers if numbers.nan in LEAVING_OUT else replace(numbers, nan="ignore")
 
 

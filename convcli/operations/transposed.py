@@ -73,6 +73,7 @@ class Transpose:
         """Every part planned for an image."""
         from convcli.system import core_count
 
+        self.numbers.check_weight()
         frame, limits = self.filter(info.steps), replace(limits, threads=limits.threads or core_count())
         frame.output_info(info)
         return TransposedWork(frame, info, _planned(frame, info.bare, limits), self.explain)

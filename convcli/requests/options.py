@@ -238,6 +238,10 @@ class SampleOptions(Options):
             help="keep (NaN where a tap meets one), ignore, preserve (ignore, but holes stay), zero or error.",
         ),
     ] = "keep"
+    min_weight: Annotated[
+        float,
+        Option(min=0, max=1, metavar="F", help="Results of which less of the kernel was known are missing."),
+    ] = 0.0
     nodata: Annotated[
         str | None,
         Option(

@@ -100,6 +100,7 @@ def build_numbers(options: SampleOptions, scale: float = 1.0) -> Numbers:
         nan=options.nan,
         alpha=options.alpha or "premultiply",
         linear=options.linear,
+        min_weight=options.min_weight,
     )
 
 
