@@ -162,7 +162,7 @@ def test_a_least_weight_needs_something_that_is_weighed(run):
     assert 0 == run(*words, "-f", "-o", "o.npy")[0]
     assert np.isfinite(np.load("o.npy")).all()
     assert 0 == run(*words[:-4], "0.5", "-t", "float32", "-q", "-f", "-o", "o.npy")[0]
-    assert np.isnan(np.load("o.npy")[np.eye(8, 9, dtype=bool)]).all()
+    assert np.isnan(np.load("o.npy").diagonal()[1:]).all()  # an edge that goes on makes more of the corner
 
 
 def test_a_missing_value_inside_a_mask_is_an_error_where_that_is_asked_for_and_outside_none():
