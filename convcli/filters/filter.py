@@ -8,7 +8,7 @@ from functools import lru_cache
 from math import prod, sqrt
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from convcli.errors import ConvError, UsageError
+from convcli.errors import ConvError
 from convcli.filters.borders import Border
 from convcli.filters.positions import Places, moved_grid, moved_spacing
 from convcli.geometry.axis import Geometry, padded
@@ -59,12 +59,6 @@ class Numbers:
     linear: bool = False
     biases: tuple[float, ...] = ()
     min_weight: float = 0.0
-
-    def check_weight(self) -> None:
-        """Refuse a least weight where nothing is weighed."""
-        if self.min_weight and self.nan not in LEAVING_OUT:
-            way = "give --nan ignore, --nan preserve or --mask, too"
-            raise UsageError(f"is about results that are weighed by what is known; {way}", where="--min-weight")
 
 
 class Layout(NamedTuple):

@@ -106,13 +106,20 @@ def numbers_for(numbers: Numbers, kernel: Kernel) -> Numbers:
     return replace(numbers, offset=kernel.offset) if kernel.offset else numbers
 
 
+def check_weight(numbers: Numbers) -> None:
+    """Refuse a least weight where nothing is weighed."""
+    if numbers.min_weight and numbers.nan not in LEAVING_OUT:
+        way = "give --nan ignore, --nan preserve or --mask, too"
+        raise UsageError(f"is about results that are weighed by what is known; {way}", where="--min-weight")
+
+
 def planned(filter_: Correlation, info: ImageInfo, limits: Limits = ANYTHING) -> FilterWork:
     """A filter planned for an image; NumPy is loaded only where the kernel's rank is not known by its terms."""
     from convcli.engine.slabs import narrowed
     from convcli.engine.stages.filter import FilterStage
     from convcli.system import core_count
 
-    filter_.numbers.check_weight()
+    check_weight(filter_.numbers)
     if filter_.combine != "stack":
         from convcli.filters.combining import joined
 

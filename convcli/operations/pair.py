@@ -19,7 +19,7 @@ from convcli.kernels import pairs
 from convcli.kernels.given import Given, Resolved
 from convcli.kernels.kernel import Kernel
 from convcli.methods import pointwise
-from convcli.operations.filter import FilterWork, numbers_for
+from convcli.operations.filter import FilterWork, check_weight, numbers_for
 from convcli.operations.operation import ANYTHING, Limits
 from convcli.planner import make_plan
 from convcli.records import record, replace
@@ -116,7 +116,7 @@ def planned_pair(
     from convcli.system import core_count
 
     assert filter_.pair is not None
-    filter_.numbers.check_weight()
+    check_weight(filter_.numbers)
     problem = ranked(by_steps(filter_.problem(info), filter_.pair), filter_.pair.depthwise)
     threads = limits.threads or core_count()
     plan = make_plan(problem, method=limits.method, threads=threads, memory=limits.memory)

@@ -17,7 +17,14 @@ from convcli.geometry.problem import Cost, Problem
 from convcli.image import ImageInfo
 from convcli.kernels import Kernel, parse_kernel
 from convcli.machine import Machine
-from convcli.operations.filter import WindowedWork, candidate_facts, method_lines, numbers_for, spacing_lines
+from convcli.operations.filter import (
+    WindowedWork,
+    candidate_facts,
+    check_weight,
+    method_lines,
+    numbers_for,
+    spacing_lines,
+)
 from convcli.operations.operation import ANYTHING, Limits
 from convcli.planner import Candidate, Plan
 from convcli.records import record, replace
@@ -61,7 +68,7 @@ class Resample:
         """The enlargement planned for an image: there is one way to compute it."""
         from convcli.system import core_count
 
-        self.numbers.check_weight()
+        check_weight(self.numbers)
         if limits.method not in ("auto", "separable"):
             raise UsageError(f"an enlargement by --scale is separable, never {limits.method}", where="--method")
         problem, threads = self.filter.problem(info, 1), limits.threads or core_count()

@@ -16,7 +16,14 @@ from convcli.filters.transposed import TransposedFilter, forward
 from convcli.geometry.sizes import Transposed
 from convcli.image import ImageInfo
 from convcli.kernels.given import Given, Resolved, Spacing, closer
-from convcli.operations.filter import candidate_facts, kernel_facts, method_lines, numbers_for, spacing_lines
+from convcli.operations.filter import (
+    candidate_facts,
+    check_weight,
+    kernel_facts,
+    method_lines,
+    numbers_for,
+    spacing_lines,
+)
 from convcli.operations.operation import ANYTHING, Limits, Work
 from convcli.planner import Plan, make_plan
 from convcli.records import record, replace
@@ -73,7 +80,7 @@ class Transpose:
         """Every part planned for an image."""
         from convcli.system import core_count
 
-        self.numbers.check_weight()
+        check_weight(self.numbers)
         frame, limits = self.filter(info.steps), replace(limits, threads=limits.threads or core_count())
         frame.output_info(info)
         return TransposedWork(frame, info, _planned(frame, info.bare, limits), self.explain)
