@@ -329,7 +329,7 @@ def test_a_node_that_moves_places_is_named_and_not_drawn(run, convnet):
         ("1@5x5 conv3-1 --at 1,1", "'--at': is about a picture; it goes with --draw"),
         ("1@5x5 conv3-1 --draw-values", "'--draw-values': is about a picture"),
         ("1@5x5 conv3-1 --force", "'--force': is about a picture"),
-        ("1@5x5 70*conv1-1 --draw it.svg", "71 maps are too many to draw, 64 at the most"),
+        ("1@5x5 130*conv1-1 --draw it.svg", "131 maps are too many to draw, 128 at the most"),
         ("1@99999x99999 conv3-1 --draw it.html", "1@99999x99999 has too many places to draw"),
         ("1@5x5 relu --draw it.svg", "no layer here changes sizes or channels"),
         ("1@99x99 conv3-1 --draw it.gif", f"'--draw': 9,409 outputs would be as many frames, more than {MOST_FRAMES}"),

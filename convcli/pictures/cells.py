@@ -19,6 +19,7 @@ from convcli.pictures.maps import Place, Rows, box_of, positions
 
 Kind = Literal["pixel", "padding", "zero"]
 
+FRAMED = 14  # pixels of a cell from which on what is marked has a wide frame
 LINE_CELL = 24  # pixels of a cell of a signal
 MOST_CELLS = 1500  # of one map
 LONGEST_SIDE = 32  # cells
@@ -180,16 +181,17 @@ def cell_shapes(board: Board, place: Place, box: tuple[range, ...], x: float, y:
     """One cell with what stands in it."""
     state = state_of(board, place, box)
     fill, opacity = filled(board, place, state)
-    line = 2.0 if state["marked"] or state["chosen"] else 1.0
+    framed = state["marked"] or state["chosen"]
+    line = 2.0 if framed and cell >= FRAMED else 1.0
     yield Rect(
         x + 1,
         y + 1,
         cell - 2,
         cell - 2,
         fill,
-        "mark" if line > 1 else "line",
+        "mark" if framed else "line",
         line,
-        dash=3 if state["padding"] and line == 1 else 0,
+        dash=3 if state["padding"] and not framed else 0,
         opacity=opacity,
         data={**board.data, **named_place(place), **state},
     )

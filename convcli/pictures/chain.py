@@ -15,7 +15,7 @@ from convcli.pictures.layer import Part, sizes_text
 from convcli.pictures.layout import WIDEST, Block, below, captioned, line_of, wrapped_rows
 from convcli.pictures.maps import Map, Place, Rows, box_of, inside, positions, seen_by
 
-MOST_MAPS, MOST_PLACES = 64, 1 << 25
+MOST_MAPS, MOST_PLACES = 128, 1 << 25
 WIDEST_U = 2400  # pixels: beyond, maps stand in rows without arrows
 GAP, RISE = 34, 9  # pixels between maps; how far an arrow over maps rises above the one before
 SHEET, SHEET_OF_MANY = 180, 120  # pixels of the longest side of maps drawn to scale

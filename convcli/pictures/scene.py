@@ -21,6 +21,7 @@ KINDS = (".svg", ".png", ".gif", ".html")
 MOST_FRAMES = 256
 PAUSE = 700  # milliseconds
 CELLS_OF_ALL, CELLS_OF_PAGE = 12_000, 800  # in a picture; in a page, which is to have less than 150 kB
+FEW = 256  # cells of a map beside one that is drawn to scale
 LARGE, SMALL = 30, 19  # pixels of cells at the most; of those of an animation, whose frames are to be small
 MARGIN = 20
 
@@ -52,8 +53,8 @@ class Scene(NamedTuple):
         if self.is_layer and self.maps[1].step:
             return what_it_does(self.maps[1].step)
         return (
-            "Each map is made of the one before it, or of those that arrows come from. The orange places are all that "
-            "the filled output depends on."
+            "Each map is made of the one before it, unless arrows or words say of which. The orange places are all "
+            "that the filled output depends on."
         )
 
     @property
@@ -142,12 +143,16 @@ def blank(scene: Scene) -> Drawing:
 
 
 def within(parts: Iterable[Part], cells: int) -> list[Part]:
-    """Maps in at most so many cells: the smaller ones in cells, those for which too few are left to scale."""
+    """Maps in at most so many cells: the smaller ones in cells, those for which too few are left to scale.
+
+    Where a map is to scale only few cells make another one: else the smaller map would be the larger one on paper.
+    """
     given = list(parts)
+    every = sum(part.board.cells for part in given) <= cells and all(part.board.fits for part in given)
     left, most = cells, {}
     for i in sorted(range(len(given)), key=lambda i: given[i].board.cells):
         board = given[i].board
-        most[i] = min(MOST_CELLS, left)
+        most[i] = min(MOST_CELLS if every else FEW, left)
         left -= board.cells if board._replace(most=most[i]).fits else 0
     return [part._replace(board=part.board._replace(most=most[i])) for i, part in enumerate(given)]
 
