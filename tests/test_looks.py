@@ -2,6 +2,7 @@
 
 import base64
 import io
+from math import isfinite
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +13,16 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image as Pillow
 
-from convcli.formats import ReadOptions
+from convcli.formats import ReadOptions, read, write
 from convcli.formats.source import source_of
 from convcli.image import ImageInfo
 from convcli.pictures.developing import MISSING, Span, as_floats, developed, span_of
+from convcli.pictures.drawing import Polygon
 from convcli.pictures.histogram import MOST, Histogram
+from convcli.pictures.histograms import ends_of, histogram_drawing
 from convcli.runs.looks import WHOLE, Wish, look
 from convcli.runs.watch import spots
+from images import WRITTEN, picture, with_names
 
 PAGE = Wish(480, 640, page=True)
 SAMPLES = Path(__file__).parents[1] / "samples"
@@ -139,6 +143,28 @@ def test_an_opacity_shows_checks_and_is_not_counted(tmp_path):
     assert {160, 210} == {*shown[:, :16].ravel().tolist()}
     assert {255} == {*shown[:, 16:].ravel().tolist()}
     assert ["red", "green", "blue"] == [bins["name"] for bins in look["histogram"]]
+
+
+@pytest.mark.parametrize("entry", WRITTEN, ids=lambda entry: entry.name)
+def test_every_format_is_read_back_whatever_it_holds(entry, tmp_path):
+    image = picture((entry.samples or ("rgb",))[-1], entry.dtypes[0])
+    path = tmp_path / f"a{(entry.suffixes or ('.tif',))[0]}"
+    write(path, image, format=entry)
+    options = with_names(entry, image.info)
+    look_back = look(source_of(path), options, PAGE)
+    data = read(path, options=options).data
+    planes = [data] if data.ndim == 2 else [data[..., n] for n in range(3)]
+    assert [plane.size for plane in planes] == [bins["known"] for bins in look_back["histogram"]][:3]
+    assert data.shape[:2] == pixels(look_back["views"][0]).shape[:2]
+
+
+def test_the_largest_numbers_have_an_axis(tmp_path):
+    np.save(tmp_path / "a.npy", np.array([[-1.7e308, 0, 1.7e308]]))
+    look = seen(tmp_path / "a.npy")
+    drawing = histogram_drawing(look, "before", ends_of([look]))
+    points = [point for shape in drawing.shapes if isinstance(shape, Polygon) for point in shape.points]
+    assert all(isfinite(x) and isfinite(y) for x, y in points)
+    assert [0, 128, 255] == pixels(look["views"][0])[0, :, 0].tolist()
 
 
 @pytest.mark.parametrize("axes", ["ZYX", "TZCYX", "YXC", "XY", "YXS", "CXY"])

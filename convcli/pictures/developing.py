@@ -54,7 +54,7 @@ def as_floats(info: ImageInfo, pixels: Array) -> Array:
     if info.missing is not None:
         values[pixels == info.missing] = np.nan
     if info.samples == "cmyk":
-        limit = info.sample.most
+        limit = opaque(info)
         return (limit - values[..., :3]) * (limit - values[..., 3:]) / limit
     if info.has_alpha and not info.premultiplied:
         values[..., :-1] *= values[..., -1:] / opaque(info)
@@ -75,7 +75,7 @@ def span_of(info: ImageInfo, values: Array) -> Span:
         return Span(0, 1)
     if info.has_alpha or (is_colour(info) and known.min() >= 0 and known.max() <= 1):
         return Span(0, 1)
-    low, high = (float(end) for end in np.percentile(known, TAILS))
+    low, high = (float(end) for end in np.percentile(known, TAILS, method="nearest"))
     if low == high:
         low, high = float(known.min()), float(known.max())
     return Span(low, high, stretched=True)

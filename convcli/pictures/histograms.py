@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from math import sqrt
+from sys import float_info
 
 from convcli.pictures.drawing import Anchor, Drawing, Line, Polygon, Rect, Shape, Text
 from convcli.pictures.look import Bins, Look
@@ -21,12 +22,23 @@ def ends_of(looks: Sequence[Look]) -> Ends:
     bins = [each for look in looks for each in look["histogram"] if each["counts"]]
     low = min((each["first"] for each in bins), default=0.0)
     high = max((end_of(each) for each in bins), default=1.0)
-    return low, high if high > low else low + 1
+    return (low, high) if high / 2 > low / 2 else (low, low + max(1.0, abs(low)))
 
 
 def end_of(bins: Bins) -> float:
     """Where the last bin ends."""
-    return bins["first"] + bins["width"] * len(bins["counts"])
+    return edge(bins, len(bins["counts"]))
+
+
+def edge(bins: Bins, number: int) -> float:
+    """Where a bin begins; that after the last one may begin beyond all numbers."""
+    return min(float_info.max, bins["first"] + bins["width"] * number)
+
+
+def across(value: float, ends: Ends) -> float:
+    """Where a value stands on the axis; by halves, since the width of all there may be is no number."""
+    low, high = ends
+    return LEFT + WIDTH * ((value / 2 - low / 2) / (high / 2 - low / 2))
 
 
 def histogram_drawing(look: Look, title: str, ends: Ends, below: int = 0, above: int = 0) -> Drawing:
@@ -56,12 +68,11 @@ def names(bins: Sequence[Bins]) -> str:
 
 def outline(bins: Bins, ends: Ends, peak: float) -> Polygon:
     """A step for each bin; heights are the square roots of densities: rare values are seen beside common ones."""
-    low, high = ends
-    points = [(LEFT + WIDTH * (bins["first"] - low) / (high - low), float(TOP + HEIGHT))]
+    points = [(across(bins["first"], ends), float(TOP + HEIGHT))]
     for number, count in enumerate(bins["counts"]):
         y = TOP + HEIGHT - HEIGHT * min(1.0, sqrt(count / bins["width"] / peak))
-        left, right = (bins["first"] + bins["width"] * (number + side) for side in (0, 1))
-        points += [(LEFT + WIDTH * (x - low) / (high - low), y) for x in (left, right)]
+        left, right = edge(bins, number), edge(bins, number + 1)
+        points += [(across(x, ends), y) for x in (left, right)]
     points.append((points[-1][0], float(TOP + HEIGHT)))
     colour = FILLS.get(bins["name"], "faint")
     return Polygon(points, colour, colour, opacity=0.45, data={"counts": bins["name"] or "all"})
