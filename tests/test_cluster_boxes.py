@@ -21,7 +21,8 @@ from convcli.records import record, replace
 from convcli.requests.calls import correlate
 from convcli.runs.chunked import HERE, ChunkedJob, run_chunked
 from convcli.runs.claim import MARK, read_claim
-from convcli.runs.forecast import SERVED, forecast, volumes
+from convcli.runs.cuts import volumes
+from convcli.runs.forecast import SERVED, forecast
 from convcli.runs.one import Settings
 from convcli.runs.progress import Progress
 from convcli.runs.tally import Tally
@@ -361,10 +362,13 @@ def test_a_job_of_another_machine_is_taken_over_with_a_word(files, capsys):
 def test_larger_shards_are_advised_where_they_pay(tmp_path):
     files = Files(tmp_path, correlate("gaussian:2"))
     passes = [replace(each, target=replace(each.target, block=(4, 4, 4))) for each in files.passes]
-    shards, times, memory = forecast(passes, 2**30).better
-    assert (4, 8, 8) == shards  # the kernel lies in the planes
-    assert times < forecast(passes, 2**30).by_halo
-    assert forecast(passes, memory // 2).better is None or forecast(passes, memory // 2).better[0] != shards
+    better = forecast(passes, 2**30).better
+    assert "--shards 8x8x8" == better.option  # the kernel lies in the planes; deeper ones are fewer tasks
+    assert better.times < forecast(passes, 2**30).by_halo
+    assert 1.25 < better.speedup
+    assert "reads the input" in dict(forecast(passes, 2**30).rows())["better"]
+    fewer = forecast(passes, better.memory // 2).better
+    assert fewer is None or fewer.option != better.option
     assert forecast(files.passes, 1).better is None
 
 

@@ -24,11 +24,15 @@ Progress = Callable[[int], None]
 
 @record
 class Limits:
-    """What a user allows: a method by name or "auto", threads for one image (0: every core), bytes of workspace."""
+    """What a user allows: a method by name or "auto", threads for one image (0: every core), bytes of workspace.
+
+    `boxes` are the bytes of all boxes of a Zarr that are made at a time; 0: as the machine has.
+    """
 
     method: str = "auto"
     threads: int = 0
     memory: int = DEFAULT_MEMORY
+    boxes: int = 0
 
 
 ANYTHING = Limits()

@@ -116,7 +116,8 @@ def switch(name: str, given: Any) -> bool:
 def limits(method: str, threads: int | None, memory: int | None) -> Limits:
     """What a caller allows."""
     check_texts(method=method)
-    return Limits(method, 0 if threads is None else per_axis(threads, 1, "threads")[0], _bytes(memory))
+    most = 0 if threads is None else per_axis(threads, 1, "threads")[0]
+    return Limits(method, most, _bytes(memory), 0 if memory is None else _bytes(memory))
 
 
 def _bytes(memory: int | None) -> int:

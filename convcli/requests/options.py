@@ -367,7 +367,9 @@ class RunOptions(Options):
     jobs: Annotated[
         int, Option("-j", "--jobs", min=0, metavar="N", help="Files at once; 0: as many as cores and memory allow.")
     ] = 0
-    memory: Annotated[str, Option(metavar="SIZE", help="Bound of the working memory, such as 256MiB.")] = "256MiB"
+    memory: Annotated[
+        str, Option(metavar="SIZE", help="Bound of the working memory. [256MiB; for boxes of a Zarr up to 1GiB each]")
+    ] = ""
     verify: Annotated[
         int,
         Option(

@@ -144,7 +144,7 @@ def build_settings(files: FileOptions, run: RunOptions, report: ReportOptions, s
         in_place=files.in_place,
         reading=build_reading(files, samples),
         writing=build_writing(files),
-        limits=Limits(run.method, run.threads, parse_bytes(run.memory, "--memory")),
+        limits=_limits(run),
         verify=run.verify,
         strict=run.strict,
         quiet=report.quiet,
@@ -213,6 +213,14 @@ def parse_missing(text: str | None) -> float | Literal["declared", "none"]:
     except ValueError as error:
         raise UsageError(f"{text!r} is {error}; give one, or none", where="--nodata") from None
     return int(word) if is_whole(word) else value
+
+
+def _limits(run: RunOptions) -> Limits:
+    """What a user allows."""
+    if not run.memory:
+        return Limits(run.method, run.threads)
+    size = parse_bytes(run.memory, "--memory")
+    return Limits(run.method, run.threads, size, size)
 
 
 def parse_bytes(text: str, option: str) -> int:

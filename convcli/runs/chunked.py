@@ -24,6 +24,7 @@ from convcli.formats.failures import local_path
 from convcli.image import PixelSource, Spans
 from convcli.records import record
 from convcli.runs.claim import claimed
+from convcli.runs.cuts import most_of_all
 from convcli.runs.journal import fingerprint
 from convcli.runs.shards import ShardJournal, shard_journal, shards_path
 from convcli.runs.tally import Tally
@@ -202,7 +203,8 @@ def shapes(job: ChunkedJob) -> list[Any]:
 def hands(settings: Settings, tally: Tally, progress: Progress) -> Iterator[Hands]:
     """Whoever does the work: the workers of a cluster, or threads."""
     if not settings.scheduler:
-        yield Threads(settings.limits.threads or core_count(), settings.limits.memory)
+        threads = settings.limits.threads or core_count()
+        yield Threads(threads, most_of_all(settings.limits, threads))
         return
     from convcli.runs.cluster import cluster_at
 

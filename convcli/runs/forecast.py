@@ -6,42 +6,29 @@ Everything is computed from the stages, the cuts of source and target, and the c
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import product
-from math import prod
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
-from convcli.engine.boxes import Boxed, bytes_for, read_by
-from convcli.engine.slabs import touched
+from convcli.engine.boxes import Boxed, boxes_of, bytes_for, middle
 from convcli.errors import UsageError
-from convcli.machine import known
 from convcli.numerals import decimal, size
-from convcli.planner import price_alone
 from convcli.records import record, replace
-
-if TYPE_CHECKING:
-    from convcli.engine.slabs import Stage
+from convcli.runs.cuts import DECODE, ENCODE, TASK, TOGETHER, Ledger, best_block
 
 WORKERS = (1, 10, 100, 1000)
 SIZES = (1e12, 10e12, 100e12)
-MOST_CUTS = 256
-"""Cuts along an axis that are looked at one by one; of more, so many."""
 WORTH = 0.8
-"""The part of the bytes that other shards have to read to be worth a word."""
+"""The part of the time that other shards have to take to be worth a word."""
 SERVED = 0.0024
 """Seconds of scheduler and client for a task, one after the other: 1.45 ms and 0.95 ms (dask.distributed 2026.8, AMD
 EPYC at 2.4 GHz, November 2026, 40,000 tasks)."""
-TASK = 0.01
-"""Seconds of a worker for a task: its opening of source and target, its answer."""
 RATE, GIVEN = 80.0, "CONVCLI_STORE_RATE"
 """MB/s between an object store and one of many workers, assumed; a variable of the environment gives another, since no
 two stores are alike."""
-DECODE, ENCODE = 1 / 600e6, 1 / 250e6
-"""Seconds for a byte that a worker unpacks, and packs and sums up: uint16 in Blosc's zstd (one core, same machine)."""
 RATIO = 0.5
 """Bytes packed, of a byte of pixels: microscopes' images have 0.4 to 0.6."""
-Cut = tuple[int, int]
 
 
 @record
@@ -61,7 +48,7 @@ class Forecast:
     block: tuple[int, ...]
     rate: float = RATE
     levels: int = 1
-    better: tuple[tuple[int, ...], float, int] | None = None
+    better: Better | None = None
     key: ClassVar[str] = "cluster"
 
     @property
@@ -81,8 +68,12 @@ class Forecast:
         return self.seconds + moved + self.fetched * DECODE + self.written * ENCODE + self.tasks * TASK
 
     def hours(self, workers: int, scale: float = 1.0) -> float:
-        """Hours on so many workers of one thread, of a job so many times as large; the scheduler bounds them."""
-        return max(self.core_seconds * scale / workers, self.tasks * scale * SERVED) / 3600
+        """Hours on so many workers of one thread, of a job so many times as large.
+
+        They are never less than the scheduler takes for all tasks, or a worker for one.
+        """
+        shared, served = self.core_seconds * scale / workers, self.tasks * scale * SERVED
+        return max(shared, served, self.core_seconds / self.tasks) / 3600
 
     def facts(self) -> dict[str, Any]:
         """What JSON says of it."""
@@ -94,9 +85,7 @@ class Forecast:
             "core_seconds": self.core_seconds,
             "store_rate": self.rate,
             "hours": {name: {str(n): self.hours(n, scale) for n in WORKERS} for name, scale in sizes.items()},
-            "better": None
-            if self.better is None
-            else {"shards": list(self.better[0]), "amplification": self.better[1], "memory": self.better[2]},
+            "better": self.better and self.better.facts(),
         }
 
     def rows(self) -> Iterator[tuple[str, str]]:
@@ -114,13 +103,31 @@ class Forecast:
         store = f"{RATIO:g} packed bytes a byte, {self.rate:g} MB/s of the store for a worker ({GIVEN})"
         yield "", f"for {store}, {packed}, {SERVED * 1e3:.1f} ms of the scheduler a task"
         if self.better:
-            shards, times_read, memory = self.better
-            way = f"--shards {by(shards)} reads the input {times_read:.2f} times"
-            yield "better", f"{way}, in {size(memory)} of memory"
+            yield "better", self.better.words
 
     def table(self, scale: float) -> str:
         """How long it takes each number of workers."""
         return ", ".join(span(self.hours(workers, scale)) for workers in WORKERS)
+
+
+@record
+class Better:
+    """What would take less: an `option` with a value, how many times the input is read with it, bytes for each box."""
+
+    option: str
+    times: float
+    speedup: float
+    memory: int
+
+    @property
+    def words(self) -> str:
+        """The same for people."""
+        gain = f"takes {1 / self.speedup:.2f} of the time: reads the input {self.times:.2f} times"
+        return f"{self.option} {gain}, in {size(self.memory)} of memory"
+
+    def facts(self) -> dict[str, Any]:
+        """What JSON says of it."""
+        return {"option": self.option, "amplification": self.times, "speedup": self.speedup, "memory": self.memory}
 
 
 def span(hours: float) -> str:
@@ -152,8 +159,11 @@ def by(sizes: Sequence[int]) -> str:
     return "x".join(map(str, sizes))
 
 
-def forecast(passes: Sequence[Boxed], memory: int) -> Forecast:
-    """What passes would take; other shards than those of the target are looked at within so many bytes of memory."""
+def forecast(passes: Sequence[Boxed], memory: int, *, sharded: bool = True) -> Forecast:
+    """What passes would take, with boxes of at most so many bytes.
+
+    What would be better is looked for within them where the output is `sharded`, else with more of them.
+    """
     each = [priced(job) for job in passes]
     total = replace(
         each[0],
@@ -165,65 +175,49 @@ def forecast(passes: Sequence[Boxed], memory: int) -> Forecast:
         written=sum(one.written for one in each),
         seconds=sum(one.seconds for one in each),
     )
-    return replace(total, better=better(each[0], passes[0], memory))
+    return replace(total, better=(other_shards if sharded else more_memory)(each[0], passes[0], memory))
 
 
 def priced(job: Boxed, block: tuple[int, ...] | None = None) -> Forecast:
     """One pass, by the cuts of its target, or by blocks."""
     stages, info, after = job.stages, job.stages[0].info, job.last.after
     with job.source.opened() as source, job.target.opened() as target:
-        chunks, block = source.grid.block, block or target.grid.block
-    cuts = [touched((0, extent), step, extent) for extent, step in zip(after.shape, block, strict=True)]
-    tasks = prod(map(len, cuts))
-    read, fetched = amounts(stages, cuts, chunks)
-    machine = known().machine
-    seconds = sum(price_alone(stage.plan.method, stage.plan.problem, machine).seconds for stage in stages)
-    middle = tuple(axis[len(axis) // 2] for axis in cuts)
-    each = info.sample.size
+        chunks = source.grid.block
+        boxes = boxes_of(stages, replace(target.grid, block=block or target.grid.block))
+    box = middle(boxes.shape, boxes.block)
+    ledger = Ledger(stages, chunks, box)
+    total, each = ledger.total(boxes.block), info.sample.size
     return Forecast(
-        info.nbytes, tasks, read * each, fetched * each, after.nbytes, seconds, bytes_for(stages, middle), block
+        info.nbytes,
+        len(boxes),
+        round(total[0]) * each,
+        round(total[1]) * each,
+        after.nbytes,
+        ledger.computing(total),
+        bytes_for(stages, box),
+        boxes.block,
     )
 
 
-def amounts(stages: Sequence[Stage], cuts: Sequence[Sequence[Cut]], chunks: Sequence[int]) -> tuple[int, int]:
-    """Samples that all boxes read, and those of the chunks that hold them.
-
-    What is read along an axis depends on the cut along that axis alone: so the sum over all boxes is that of the box in
-    the middle, times the sum along each axis relative to it.
-    """
-    shape = stages[0].info.shape
-    middle = tuple(axis[len(axis) // 2] for axis in cuts)
-    base = volumes(read_by(stages, middle), chunks, shape)
-    read, fetched = float(base[0]), float(base[1])
-    for place, axis in enumerate(cuts):
-        some = axis if len(axis) <= MOST_CUTS else [axis[len(axis) * i // MOST_CUTS] for i in range(MOST_CUTS)]
-        boxes = [read_by(stages, (*middle[:place], cut, *middle[place + 1 :])) for cut in some]
-        sums = [sum(each) for each in zip(*(volumes(box, chunks, shape) for box in boxes), strict=True)]
-        read *= sums[0] * len(axis) / (len(some) * base[0])
-        fetched *= sums[1] * len(axis) / (len(some) * base[1])
-    return round(read), round(fetched)
-
-
-def volumes(boxes: Sequence[Sequence[Cut]], chunks: Sequence[int], shape: Sequence[int]) -> tuple[int, int]:
-    """Samples that boxes cover, and those of the chunks that they touch."""
-    each = [lengths({box[axis] for box in boxes}, step, shape[axis]) for axis, step in enumerate(chunks)]
-    return prod(covered for covered, _ in each), prod(touching for _, touching in each)
-
-
-def lengths(spans: Set[Cut], step: int, size: int) -> tuple[int, int]:
-    """How much of an axis spans cover, and the chunks that they touch.
-
-    >>> lengths({(24, 40)}, 32, 100), lengths({(0, 8), (92, 100)}, 32, 100)
-    ((16, 64), (16, 68))
-    """
-    pieces = {piece for span in spans for piece in touched(span, step, size)}
-    return sum(stop - start for start, stop in spans), sum(stop - start for start, stop in pieces)
-
-
-def better(found: Forecast, job: Boxed, memory: int) -> tuple[tuple[int, ...], float, int] | None:
-    """The shards by which a pass would read least, if they are worth a word and fit the memory."""
+def other_shards(found: Forecast, job: Boxed, memory: int) -> Better | None:
+    """The shards by which a pass would take least, if they are worth a word and fit the memory."""
     axes = zip(found.block, job.last.after.shape, strict=True)
     wider = [[step, 2 * step] if step < extent else [step] for step, extent in axes]
     others = [priced(job, block) for block in product(*wider) if block != found.block]
-    best = min((each for each in others if each.memory <= memory), key=lambda each: each.fetched, default=found)
-    return (best.block, best.fetched / found.source, best.memory) if best.fetched < WORTH * found.fetched else None
+    fitting = (each for each in others if each.memory <= memory)
+    best = min(fitting, key=lambda each: each.core_seconds, default=found)
+    return worthwhile(f"--shards {by(best.block)}", found, best)
+
+
+def more_memory(found: Forecast, job: Boxed, memory: int) -> Better | None:
+    """Four times the memory, if the boxes that it has room for are worth a word."""
+    with job.source.opened() as source:
+        block = best_block(job.stages, source.grid.block, found.block, 4 * memory)
+    best = priced(job, block)
+    return worthwhile(f"--memory {-(-TOGETHER * best.memory // 2**20)}MiB", found, best)
+
+
+def worthwhile(option: str, found: Forecast, other: Forecast) -> Better | None:
+    """What another option would gain, if that is worth a word."""
+    speedup = found.core_seconds / other.core_seconds
+    return Better(option, other.fetched / found.source, speedup, other.memory) if WORTH * speedup > 1 else None

@@ -7,7 +7,7 @@ it was written. Sources that can be read in any boxes are; others are in memory 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from convcli.engine.blocks import Rows
-from convcli.engine.boxes import Boxed, Boxes, boxes_of, run_boxes
+from convcli.engine.boxes import Boxed, boxes_of, run_boxes
 from convcli.engine.samples import Counts
 from convcli.errors import ConvError, UsageError, changed
 from convcli.formats import FORMATS, ReadOptions, WriteOptions, check_writable, opening, read, windows
@@ -29,6 +29,7 @@ from convcli.operations.operation import Limits, Work
 from convcli.planner import DEFAULT_MEMORY
 from convcli.records import record, replace
 from convcli.runs.chunked import ChunkedJob
+from convcli.runs.cuts import best_block, most_of_all, most_of_one
 from convcli.runs.names import anywhere
 from convcli.stores.names import is_remote
 from convcli.stores.store import MARK, Store, store_at
@@ -36,7 +37,9 @@ from convcli.system import core_count
 
 if TYPE_CHECKING:
     from convcli.engine.boxes import Opening
+    from convcli.engine.slabs import Stage
     from convcli.formats import Format
+    from convcli.formats.zarr.pixels import ZarrPixels
 
 Array = np.ndarray[Any, Any]
 SMALL = 2**25
@@ -96,8 +99,20 @@ def passes_to(
     """The passes from a source, and why it is in memory if it is, to an output."""
     opening, whole = source
     output = planned(work.after, format_.name, store_at(target.rstrip("/")), options, limits.memory)
-    first = Boxed(work.stages, opening, output.opening(0), verify)
+    first = Boxed(work.stages, opening, blocks_of(output, 0, work.stages, opening, limits), verify)
     return Passes((first, *coarser(output, work.after, limits, verify)), output, (whole,) if whole else ())
+
+
+def blocks_of(
+    output: Output, number: int, stages: Sequence[Stage], source: Opening[PixelSource], limits: Limits
+) -> ZarrPixels:
+    """A level of an output, to be written in shards, or else in the blocks of chunks that cost least."""
+    target = output.opening(number)
+    if output.is_sharded(number):
+        return target
+    with source.opened() as found:
+        chunks = found.grid.block
+    return output.in_blocks(number, best_block(stages, chunks, target.grid.block, most_of_one(limits)))
 
 
 def opening_of(content: Source, info: ImageInfo, work: Work, options: ReadOptions) -> tuple[Opening[PixelSource], str]:
@@ -156,7 +171,7 @@ def job_of(made: Passes, content: Source, info: ImageInfo, finished: Callable[[C
 
     return ChunkedJob(
         made.passes,
-        tuple(output.opening(number) for number in range(len(made.passes))),
+        tuple(output.back(number) for number in range(len(made.passes))),
         output.store,
         identity(content, info),
         partial(check_place, output.store, output.store.name, force=False),
@@ -179,13 +194,13 @@ def store_image(image: Image, target: str, entry: Format, *, force: bool) -> Non
     check_writable(entry, image.info)
     check_output("", target, force=force)
     output = planned(image.info, entry.name, store_at(target.rstrip("/")), WriteOptions(), DEFAULT_MEMORY)
+    limits = Limits()
     with claimed(output.store), output.opening(0).opened() as pixels:
-        for box in Boxes(image.info.shape, pixels.grid.block):
-            pixels.write(box, image.data[tuple(slice(*span) for span in box)])
-        for job in coarser(output, image.info, Limits()):
+        pixels.write(tuple((0, size) for size in image.info.shape), image.data)
+        for job in coarser(output, image.info, limits):
             with job.target.opened() as level:
                 boxes = boxes_of(job.stages, level.grid)
-            for _ in run_boxes(job, boxes, memory=DEFAULT_MEMORY, threads=core_count()):
+            for _ in run_boxes(job, boxes, memory=most_of_all(limits, core_count()), threads=core_count()):
                 pass
         output.finish()
 
@@ -203,7 +218,8 @@ def coarser(output: Output, info: ImageInfo, limits: Limits, verify: int = 0) ->
     """The passes that make each level of an output but the finest, which is an image like this."""
     passes = []
     for number, placed in enumerate(output.levels[1:], 1):
-        mean = Coarser.by(placed.factors).on(info, limits)
-        passes.append(Boxed(mean.stages, output.opening(number - 1), output.opening(number), verify))
+        mean, finer = Coarser.by(placed.factors).on(info, limits), output.back(number - 1)
+        target = blocks_of(output, number, mean.stages, finer, limits)
+        passes.append(Boxed(mean.stages, finer, target, verify))
         info = mean.after
     return passes

@@ -205,9 +205,11 @@ class Course(NamedTuple):
 
     def forecast(self, target: str) -> Forecast:
         """What such an output would take on a cluster."""
+        from convcli.runs.cuts import most_of_one
         from convcli.runs.forecast import forecast
 
-        return forecast(self.passes(target).passes, self.settings.limits.memory)
+        made = self.passes(target)
+        return forecast(made.passes, most_of_one(self.settings.limits), sharded=made.output.is_sharded(0))
 
     def at_once(self) -> Outcome:
         """Read everything, compute everything, write everything."""

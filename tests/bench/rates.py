@@ -1,7 +1,8 @@
-"""What a forecast assumes, measured here: `python -m tests.bench.rates [URL]`, each the best of five.
+"""What a forecast assumes, measured here: `python -m tests.bench.rates [URL]`, each the best of seven.
 
-Packing and unpacking by one thread, what a task costs a worker and the scheduler, and, below a URL that may be written
-to, what a store gives one worker (`CONVCLI_STORE_RATE`). Needs the extras zarr and cluster.
+Seconds of a core for packing and unpacking, which hardly depend on what else runs; what a task costs a worker and the
+scheduler; and, below a URL that may be written to, what a store gives one worker (`CONVCLI_STORE_RATE`). Needs the
+extras zarr and cluster.
 """
 
 from __future__ import annotations
@@ -10,16 +11,23 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
+from datetime import date
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
 import numpy as np
 
+from convcli.engine.boxes import checksum
+from convcli.formats import ReadOptions
+from convcli.formats.source import source_of
+from convcli.formats.zarr.whole import opening
 from convcli.machine import processor
+from convcli.records import replace
 from convcli.runs.cluster import cluster_at
 
-ROUNDS = 5
+ROUNDS = 7
 SHAPE, SHARDS = (128, 512, 512), "64,256,256"
 SMALL = (64, 64, 64)
 TASKS = 10_000
@@ -27,22 +35,42 @@ TASKS = 10_000
 
 def main(*urls: str) -> None:
     """Print the rates, with the machine."""
-    print(processor())
+    print(f"{processor()}, {date.today()}")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         pixels = np.random.default_rng(4).poisson(300, SHAPE).astype(np.uint16)
         np.save(folder / "in.npy", pixels)
         np.save(folder / "small.npy", pixels[: SMALL[0], : SMALL[1], : SMALL[2]])
-        packed = chunked(folder / "in.npy", folder / "in.zarr", "--shards", SHARDS, "--chunks", "64,64,64")
+        chunked(folder / "in.npy", folder / "in.zarr", "--shards", SHARDS, "--chunks", "64,64,64")
         size = sum(path.stat().st_size for path in (folder / "in.zarr").rglob("c/*/*/*"))
-        plain = filtered(folder / "in.zarr", folder / "out.zarr")
         print(f"packed: {size / pixels.nbytes:.2f} of the bytes")
-        print(
-            f"packs {pixels.nbytes / packed['write'] / 1e6:.0f} MB/s, unpacks {pixels.nbytes / plain['read'] / 1e6:.0f}"
-        )
+        print("sums up and packs {:.0f} MB/s, unpacks {:.0f}".format(*codec(folder / "in.zarr", pixels)))
         print(f"a task of a worker: {1e3 * of_task(folder):.1f} ms; of the scheduler: {1e3 * served():.2f} ms")
         for url in urls:
-            store(folder, url.rstrip("/"), size, plain)
+            store(folder, url.rstrip("/"), size, filtered(folder / "in.zarr", folder / "out.zarr"))
+
+
+def codec(path: Path, pixels: np.ndarray[Any, Any]) -> tuple[float, float]:
+    """MB/s of a core that sums up and packs an array, and that unpacks it."""
+    whole = tuple((0, size) for size in pixels.shape)
+    with replace(opening(source_of(path), ReadOptions(axes="ZYX")), since=0).opened() as zarr:
+
+        def pack() -> None:
+            checksum(pixels)
+            zarr.write(whole, pixels)
+
+        rates = [pixels.nbytes / least(work) / 1e6 for work in (pack, lambda: zarr.read(whole, np.empty_like(pixels)))]
+    return rates[0], rates[1]
+
+
+def least(work: Callable[[], object]) -> float:
+    """The least seconds that this process computes for it."""
+    found = []
+    for _ in range(ROUNDS):
+        begun = process_time()
+        work()
+        found.append(process_time() - begun)
+    return min(found)
 
 
 def store(folder: Path, url: str, size: int, plain: dict[str, float]) -> None:

@@ -65,12 +65,24 @@ class Output:
     root: Mapping[str, bytes]
 
     def opening(self, number: int) -> ZarrPixels:
-        """The array of a level, for reading and for writing."""
+        """The array of a level, for writing in blocks of one object, a chunk or a shard."""
         placed = self.levels[number]
-        letters = "".join(self.axes[self.order.index(place)] for place in range(len(self.axes)))
         meta = replace(placed.meta, attributes={})
-        block = meta.chunks if meta.pipeline.shards else grown(letters, meta.shape, meta.chunks, meta, self.budget)
-        return ZarrPixels(self.store, placed.path, meta, self.order, block)
+        return ZarrPixels(self.store, placed.path, meta, self.order, meta.chunks)
+
+    def in_blocks(self, number: int, block: Sequence[int]) -> ZarrPixels:
+        """The same in blocks of several objects, whose sizes are given for the axes of the image."""
+        own = tuple(block[self.order.index(place)] for place in range(len(block)))
+        return replace(self.opening(number), block=own)
+
+    def back(self, number: int) -> ZarrPixels:
+        """The array of a level, for reading: its blocks are what is unpacked at once."""
+        opening = self.opening(number)
+        return replace(opening, block=opening.meta.pipeline.grain)
+
+    def is_sharded(self, number: int) -> bool:
+        """Whether the chunks of a level lie in shards, each of which is one task's."""
+        return self.levels[number].meta.pipeline.shards is not None
 
     def finish(self) -> None:
         """Write what makes readers see the arrays, the root's part last."""

@@ -209,8 +209,13 @@ class ZarrPixels:
         for (first, last), step, size in zip(own, self.meta.chunks, self.meta.shape, strict=True):
             if first % step or (last % step and last != size):
                 raise ValueError(f"the box {spans} is not made of whole chunks of {self.meta.chunks}")
-        for place, part in cells(own, self.meta.chunks):
-            self.store_chunk(self.path + self.meta.keys.of(place), numbers[within(part, corner)])
+
+        def store(cell: Cell) -> None:
+            self.store_chunk(self.path + self.meta.keys.of(cell[0]), numbers[within(cell[1], corner)])
+
+        several = map if self.meta.pipeline.shards else self.side_by_side  # the chunks of a shard are side by side
+        for _ in several(store, cells(own, self.meta.chunks)):
+            pass
 
     def store_chunk(self, key: str, numbers: Array) -> None:
         """Put a chunk, or what of it lies inside the image, into its place."""
