@@ -10,6 +10,8 @@ from __future__ import annotations
 import signal
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 STOPPING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if name in vars(signal))
@@ -52,6 +54,34 @@ def release_signals() -> None:
     for number in STOPPING:
         if signal.getsignal(number) is interrupt:
             signal.signal(number, signal.SIG_DFL)
+
+
+@contextmanager
+def held() -> Iterator[None]:
+    """A time in which signals wait: they stop the program at its end, so that what was begun can be cleared away.
+
+    A second one kills, as ever. In other threads than the first nothing is raised anyway.
+    """
+    from threading import current_thread, main_thread  # loaded by whoever has something to hold signals for
+
+    if current_thread() is not main_thread():
+        yield
+        return
+    came: list[int] = []
+    caught = [number for number in STOPPING if signal.getsignal(number) is interrupt]
+    asked = ALARM and isinstance(signal.getsignal(signal.SIGALRM), Again)
+    left = signal.setitimer(signal.ITIMER_REAL, 0)[0] if asked else 0
+    for number in caught:
+        signal.signal(number, lambda number, _frame: came.append(number))
+    try:
+        yield
+    finally:
+        for number in caught:
+            signal.signal(number, interrupt)
+        if left:
+            signal.setitimer(signal.ITIMER_REAL, AGAIN)
+        if came:
+            interrupt(came[0], None)
 
 
 def raise_waiting() -> None:

@@ -10,6 +10,7 @@ import time
 from itertools import count, islice
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from convcli.errors import ConvError, UsageError
@@ -195,6 +196,23 @@ def test_processes_here_end_with_this_one(number):
         process.send_signal(number)
         process.wait(30)
     wait_until(lambda: not any(map(is_running, workers)), "the processes have ended")
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1.0])
+def test_keys_that_stop_processes_here_are_told_in_one_line(tmp_path, seconds):
+    """As a terminal does it: the signal reaches all processes, while they start and at work."""
+    np.save(tmp_path / "in.npy", np.zeros((64, 64, 64), np.uint16))
+    cuts = ("--axes", "ZYX", "--chunks", "2,8,8", "--shards", "2,8,8")
+    words = ("conv3d", tmp_path / "in.npy", "-k", "box:3", "-o", tmp_path / "out.zarr", *cuts, "--scheduler", "local:2")
+    line = [sys.executable, "-m", "convcli", *map(str, words), "-q"]
+    with subprocess.Popen(line, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        wait_until(lambda: process.poll() is not None or children.read_text(), "processes start")
+        time.sleep(seconds)
+        os.killpg(process.pid, signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    lines = [each for each in said.splitlines() if "unfinished" not in each]
+    assert (130, ["convcli: stopped by SIGINT; no file is half-written [interrupted]"]) == (process.returncode, lines)
 
 
 def is_running(process):

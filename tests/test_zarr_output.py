@@ -426,6 +426,21 @@ def test_a_zarr_in_a_store_is_filtered_into_another_one(run, tmp_path, s3, comma
     assert "unfinished" in run("conv2d", target, "-k", "box:3", "-o", "no.npy")[1][-1]
 
 
+@pytest.mark.parametrize("place", ["0", "new.ome.zarr", "0/c", "a.npy", "0/{stem}.npy", "more/"])
+def test_nothing_is_written_into_a_zarr_of_a_store(run, tmp_path, s3, place):
+    np.save("in.npy", numbers((20, 20)))
+    outer = f"{s3.bucket()}/deep/there.ome.zarr"
+    store, path = store_at(outer), zarrs.image(tmp_path / "there.ome.zarr", [numbers((20, 20))], axes="yx")
+    for key in list(LocalStore(str(path)).keys()):
+        store.put(key, (path / key).read_bytes())
+    before = sorted(store.keys())
+    code, lines = run("conv2d", "in.npy", "-k", "box:3", "-o", f"{outer}/{place}", "--force", "-q")
+    assert (1, "which is a Zarr; write elsewhere [exists]" in lines[-1]) == (code, True)
+    assert lines[-1].startswith(f"convcli: '{outer}/{place}': lies in '{outer}")
+    assert before == sorted(store.keys())
+    assert (0, []) == run("conv2d", "in.npy", "-k", "box:3", "-o", f"{outer[:-14]}beside.npy", "-q")
+
+
 # Size
 
 

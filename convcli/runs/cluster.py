@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import signal
 import warnings
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
@@ -16,6 +17,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import field
 from importlib.metadata import PackageNotFoundError, version
 from itertools import count
+from multiprocessing import resource_tracker
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from uuid import uuid4
@@ -23,6 +25,7 @@ from uuid import uuid4
 from convcli import __version__
 from convcli.errors import ConvError, UsageError
 from convcli.records import record
+from convcli.signals import held
 from convcli.streams import say
 
 if TYPE_CHECKING:
@@ -282,18 +285,42 @@ def processes_here(number: int) -> Iterator[Any]:
     """A scheduler in this process with so many worker processes of one thread, reached through loopback alone."""
     from distributed import LocalCluster
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of a port for a page that nobody asked for
-        cluster = LocalCluster(
-            n_workers=number,
-            threads_per_worker=1,
-            host="127.0.0.1",
-            dashboard_address=None,
-            memory_limit=0,
-            silence_logs=logging.CRITICAL,
-        )
-    with cluster:
+    with ExitStack() as stack:
+        with held(), warnings.catch_warnings(), deaf_to_keys():
+            warnings.simplefilter("ignore")  # of a port for a page that nobody asked for
+            cluster = LocalCluster(
+                n_workers=number,
+                threads_per_worker=1,
+                host="127.0.0.1",
+                dashboard_address=None,
+                memory_limit=0,
+                silence_logs=logging.CRITICAL,
+            )
+            stack.callback(closed, cluster)
         yield cluster
+
+
+def closed(cluster: Any) -> None:
+    """End a cluster's processes, and what they share, whatever signals come meanwhile."""
+    with held():
+        cluster.close()
+
+
+@contextmanager
+def deaf_to_keys() -> Iterator[None]:
+    """A time in which processes, and threads that start more of them, are started that Ctrl-C does not reach.
+
+    A terminal sends it to all of them; this process hears it, and ends them.
+    """
+    if "pthread_sigmask" not in vars(signal):
+        yield
+        return
+    resource_tracker.ensure_running()  # which would hear it again once it has started
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def check_alike(where: str, versions: Mapping[str, Any]) -> None:

@@ -62,9 +62,38 @@ def names_folder(output: str) -> bool:
 
 def zarr_around(output: str) -> str:
     """The folder around an output that is a Zarr, into which nothing is written; "" where there is none."""
-    if output == STREAM or is_remote(output):
+    if output == STREAM:
         return ""
+    if is_remote(output):
+        return zarr_above(output)
     return next((str(folder) for folder in Path(output).parents if folder.name and is_zarr(folder)), "")
+
+
+def zarr_above(output: str) -> str:
+    """The same of a URL, looked up in its store; none where nobody may look."""
+    from convcli.stores.address import READ_ONLY, Address
+    from convcli.stores.apart import apart
+
+    named = output.rstrip("/") if names_folder(output) else output
+    outer = FIELD.split(named)[0].rpartition("/")[0]
+    if not is_remote(f"{outer}/") or (address := Address.of(outer)).scheme in READ_ONLY:
+        return ""
+    parts = address.key.split("/") if address.key else []
+    folders = [address._replace(key="/".join(parts[:count])).url for count in range(len(parts), 0, -1)]
+    found: str = apart(lambda: next(filter(has_zarr, folders), "")) if folders else ""
+    return found
+
+
+def has_zarr(url: str) -> bool:
+    """Whether what lies below a URL is a Zarr."""
+    from convcli.stores.store import store_at
+
+    try:
+        return any(store_at(url).has(key) for key in ZARR)
+    except ConvError as error:
+        if error.code == "permission":  # as stores say of what is not there, to who may not list
+            return False
+        raise
 
 
 def is_zarr(folder: Path) -> bool:
