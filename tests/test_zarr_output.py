@@ -441,6 +441,26 @@ def test_nothing_is_written_into_a_zarr_of_a_store(run, tmp_path, s3, place):
     assert (0, []) == run("conv2d", "in.npy", "-k", "box:3", "-o", f"{outer[:-14]}beside.npy", "-q")
 
 
+def test_a_chunk_of_a_store_that_changes_between_two_boxes_is_refused(run, tmp_path, s3, monkeypatch):
+    """Each box reads a chunk of its neighbours: there it is seen to be another one."""
+    store, data = store_at(f"{s3.bucket()}/in.zarr"), numbers((16, 48))
+    path = zarrs.array(tmp_path / "in.zarr", data, chunks=(16, 16), names="yx")
+    for key in list(LocalStore(str(path)).keys()):
+        store.put(key, (path / key).read_bytes())
+    words = ("conv2d", store.name, "-k", "box:3", "-q", "-f", "--threads", "1", "--shards", "16,16", "-o", "out.zarr")
+    assert (0, []) == run(*words)
+    write, other = pixels.ZarrPixels.write, np.ones((16, 16), np.uint16).tobytes()
+
+    def changing(self, *given):
+        store.put("c/0/1", other)
+        write(self, *given)
+
+    monkeypatch.setattr(pixels.ZarrPixels, "write", changing)
+    code, lines = run(*words)
+    assert (1, True) == (code, lines[-1].endswith("[changed]")), lines
+    assert "unfinished" in run("conv2d", "out.zarr", "-k", "box:3", "-o", "no.npy")[1][-1]
+
+
 # Size
 
 

@@ -69,6 +69,9 @@ class Store(Protocol):
     def get(self, key: str) -> bytes | None:
         """An object as a whole; None where there is none."""
 
+    def whole(self, key: str) -> tuple[Seen, bytes] | None:
+        """What there is under a key, and all of its bytes; None where nothing is."""
+
     def first(self, key: str, count: int) -> tuple[Seen, bytes] | None:
         """What there is under a key, and its first bytes, by one request; None where nothing is."""
 
@@ -164,6 +167,15 @@ class LocalStore:
         """All bytes of a file."""
         try:
             return self._place(key).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def whole(self, key: str) -> tuple[Seen, bytes] | None:
+        """A file's status when its bytes were read, and these."""
+        try:
+            with self._place(key).open("rb") as stream:
+                status = os.fstat(stream.fileno())
+                return Seen(status.st_size, str(status.st_mtime_ns)), stream.read()
         except (FileNotFoundError, NotADirectoryError):
             return None
 
@@ -265,17 +277,22 @@ class ObjectStore:
         return found and found.size
 
     def get(self, key: str) -> bytes | None:
-        """All bytes of an object: in one request where it is small, else by parts of the same content."""
+        """All bytes of an object."""
+        found = self.whole(key)
+        return found and found[1]
+
+    def whole(self, key: str) -> tuple[Seen, bytes] | None:
+        """What the store says of an object, and its bytes: one request where it is small, else parts of one content."""
         with self._asking(key) as store:
             try:
                 found = store.get(key)
-                size: int = found.meta["size"]
-                whole: bytes = found.bytes().to_bytes() if size <= PIECE else b""
+                seen, tag = seen_of(found.meta), found.meta["e_tag"] or ""
+                data: bytes = found.bytes().to_bytes() if seen.size <= PIECE else b""
             except FileNotFoundError as error:
                 if lacks_bucket(error):
                     raise
                 return None
-        return whole if size <= PIECE else self.read(key, 0, size, tag=found.meta["e_tag"] or "")
+        return seen, data if seen.size <= PIECE else self.read(key, 0, seen.size, tag=tag)
 
     def first(self, key: str, count: int) -> tuple[Seen, bytes] | None:
         """What the store says of an object, with its first bytes; of an empty one no range can be had."""

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from functools import cache, cached_property
 from itertools import product
 from math import prod
+from threading import Lock
 from time import time_ns
 from typing import Any, TypeVar
 
@@ -35,6 +36,11 @@ HANDS_HERE, HANDS_FAR = 4, 16
 """Chunks that are read, or packed, at a time: of files, as many as few cores unpack; of a store, many wait."""
 INDEXES = 256
 """Indexes of shards that are kept: of one with 2,048 chunks, 32 kB each."""
+MOST_TAGS = 2**15
+"""Chunks of stores whose tags are remembered, some 10 MB: boxes that share a chunk mostly follow each other."""
+TAGS: dict[tuple[int, str, str], str | None] = {}
+"""The tags of chunks that were read, by the time when their image was first looked at; None for what was not there."""
+LOCK = Lock()
 GAP = 2**16
 """Bytes between two chunks of a shard that are read along with them, rather than asked for apart."""
 
@@ -120,19 +126,26 @@ class ZarrPixels:
         local = tuple((first - at, last - at) for (first, last), at in zip(spans, corner, strict=True))
         if pipeline.shards is not None and not pipeline.codecs:
             return self.pieces_of_shard(key, pipeline, local, out)
-        data = self.inside(key).get(key)
-        self.check_age(key, None)
-        return [self.unpacking(pipeline, key, data, local, out)]
+        found = self.inside(key).whole(key)
+        self.check_age(key, found and found[0])
+        return [self.unpacking(pipeline, key, found and found[1], local, out)]
 
     def check_age(self, key: str, seen: Seen | None) -> None:
         """Refuse a chunk that was written since the image was first looked at, by the clock of this machine.
 
-        Raises ConvError: changed. In a store, whose clock is another one, only chunks of one shard are held together.
+        Raises ConvError: changed. A store has a clock of its own: there, a chunk must be what this process saw before.
         """
-        if self.since and isinstance(self.store, LocalStore):
-            seen = seen or self.store.seen(key)
-            if seen is not None and self.since < int(seen.tag) <= time_ns():
+        if not self.since:
+            return
+        if not isinstance(self.store, LocalStore):
+            with LOCK:
+                known = TAGS.setdefault((self.since, self.store.name, key), seen and seen.tag)
+                if len(TAGS) > MOST_TAGS:
+                    del TAGS[next(iter(TAGS))]
+            if known != (seen and seen.tag):
                 raise changed(self.store.name)
+        elif seen is not None and self.since < int(seen.tag) <= time_ns():
+            raise changed(self.store.name)
 
     def unpacking(
         self, pipeline: Pipeline, key: str, data: bytes | None, local: Spans, out: Array
@@ -187,8 +200,8 @@ class ZarrPixels:
         assert pipeline.shards is not None
         if key not in self.indexes:
             seen, found = self.inside(key).seen(key), None
+            self.check_age(key, seen)
             if seen is not None:
-                self.check_age(key, seen)
                 span = pipeline.shards.index_span(seen.size)
                 found = seen, pipeline.shards.parsed(self.store.read(key, *span, tag=seen.tag), seen.size)
             while len(self.indexes) >= INDEXES:
