@@ -78,6 +78,14 @@ def test_tiles_that_are_never_cut_are_counted_whole():
     assert small.total(block)[2] < 1.3 * whole
 
 
+def test_what_comes_through_a_network_is_read_less_often():
+    chunks, shape, taps = (32, 32, 32), (256, 256, 256), np.random.default_rng(1).normal(size=(11, 11, 11))
+    stages = correlate(taps).on(ImageInfo(shape, "uint16", "ZYX"), Limits("direct")).stages
+    near, far = (best_block(stages, chunks, chunks, 2**30, far=far) for far in (False, True))
+    ledger = Ledger(stages, chunks, middle(shape, chunks))
+    assert ledger.total(far)[1] < ledger.total(near)[1]
+
+
 def test_memory_that_is_given_holds_two_boxes_and_else_a_part_of_the_machines_does():
     assert 2**27 == most_of_one(Limits(boxes=2**28))
     assert 2**28 == most_of_all(Limits(boxes=2**28), 64)

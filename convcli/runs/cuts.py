@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 DECODE, ENCODE = 1 / 560e6, 1 / 430e6
 """Seconds for a byte that is unpacked, and for one that is summed up and packed (a core of an AMD EPYC, November 2026,
 zstd of photon counts in uint16: `python -m tests.bench.rates`)."""
+RATE, RATIO = 80.0, 0.5
+"""MB/s between an object store and one of many workers, assumed; and bytes packed, of a byte of pixels: microscopes'
+images have 0.4 to 0.6."""
 TASK = 0.01
 """Seconds for a box: the opening of its source and target, the answer."""
 EACH, PART = 2**30, 4
@@ -37,8 +40,9 @@ EACH, PART = 2**30, 4
 is given."""
 TOGETHER = 2
 """Boxes that fit into a given --memory at once: one is read or written while the other is computed."""
-HANDS = 4
-"""Boxes to be made at a time, at least: so many workers or threads have as much to do as each other."""
+LEAST_HANDS, MOST_HANDS, PACE = 4, 64, 4.0
+"""Workers or threads that should have as much to do as each other, at least and at most, and the seconds of each that
+make it worth while to have one more."""
 NEAR = 1.05
 """The time, relative to the best, that a box is worth which takes less memory."""
 MOST_CUTS, FEW_CUTS = 256, 16
@@ -60,12 +64,16 @@ def most_of_all(limits: Limits, threads: int) -> int:
 
 @record(eq=False)
 class Ledger:
-    """What boxes of the results of stages take of a source in such chunks, by what one of them does, the `sample`."""
+    """What boxes of the results of stages take of a source in such chunks, by what one of them does, the `sample`.
+
+    The source is `far` where it comes through a network.
+    """
 
     stages: Sequence[Stage]
     chunks: Sequence[int]
     sample: Spans
     most: int = MOST_CUTS
+    far: bool = False
     _along: dict[tuple[int, int], Amounts] = field(default_factory=dict, init=False)
 
     @property
@@ -115,12 +123,22 @@ class Ledger:
         """Seconds of one core that computes all boxes."""
         return sum(price * samples for price, samples in zip(self.prices, total[2:], strict=True))
 
+    def spent(self, total: Amounts) -> float:
+        """Seconds of one core that unpacks, computes and packs all boxes."""
+        each = DECODE + (RATIO / (RATE * 1e6) if self.far else 0)
+        unpacked = total[1] * self.stages[0].info.sample.size * each
+        return self.computing(total) + unpacked + self.stages[-1].after.nbytes * ENCODE
+
+    @cached_property
+    def hands(self) -> int:
+        """How many should have as much to do as each other: of long work many."""
+        once = self.spent(self.total(self.shape))
+        return round(max(LEAST_HANDS, min(MOST_HANDS, once / PACE)))
+
     def seconds(self, block: Sequence[int]) -> float:
         """Seconds until all boxes are made, a few at a time."""
-        total, tasks = self.total(block), tasks_of(self.shape, block)
-        unpacked = total[1] * self.stages[0].info.sample.size * DECODE
-        spent = self.computing(total) + unpacked + self.stages[-1].after.nbytes * ENCODE + tasks * TASK
-        return spent / tasks * ceil(tasks / HANDS)
+        tasks = tasks_of(self.shape, block)
+        return (self.spent(self.total(block)) / tasks + TASK) * ceil(tasks / self.hands)
 
 
 def tasks_of(shape: Sequence[int], block: Sequence[int]) -> int:
@@ -128,13 +146,15 @@ def tasks_of(shape: Sequence[int], block: Sequence[int]) -> int:
     return prod(-(-size // step) for size, step in zip(shape, block, strict=True))
 
 
-def best_block(stages: Sequence[Stage], chunks: Sequence[int], unit: Sequence[int], most: int) -> tuple[int, ...]:
+def best_block(
+    stages: Sequence[Stage], chunks: Sequence[int], unit: Sequence[int], most: int, *, far: bool = False
+) -> tuple[int, ...]:
     """The block of whole units that takes least time, with boxes of at most so many bytes; else the least there is.
 
     Of those that take hardly longer, the one with the smallest boxes.
     """
     least = boxes_of(stages, Grid(tuple(unit))).block
-    ledger = Ledger(stages, chunks, middle(stages[-1].after.shape, least), FEW_CUTS)
+    ledger = Ledger(stages, chunks, middle(stages[-1].after.shape, least), FEW_CUTS, far)
     result = stages[-1].after.sample.size
     every = product(*(longer(step, size) for step, size in zip(least, ledger.shape, strict=True)))
     small = (block for block in every if prod(block) * result <= most or block == least)

@@ -15,7 +15,7 @@ from convcli.engine.boxes import Boxed, boxes_of, bytes_for, middle
 from convcli.errors import UsageError
 from convcli.numerals import decimal, size
 from convcli.records import record, replace
-from convcli.runs.cuts import DECODE, ENCODE, TASK, TOGETHER, Ledger, best_block
+from convcli.runs.cuts import DECODE, ENCODE, RATE, RATIO, TASK, TOGETHER, Ledger, best_block
 
 WORKERS = (1, 10, 100, 1000)
 SIZES = (1e12, 10e12, 100e12)
@@ -24,11 +24,8 @@ WORTH = 0.8
 SERVED = 0.0024
 """Seconds of scheduler and client for a task, one after the other: 1.45 ms and 0.95 ms (dask.distributed 2026.8, AMD
 EPYC at 2.4 GHz, November 2026, 40,000 tasks)."""
-RATE, GIVEN = 80.0, "CONVCLI_STORE_RATE"
-"""MB/s between an object store and one of many workers, assumed; a variable of the environment gives another, since no
-two stores are alike."""
-RATIO = 0.5
-"""Bytes packed, of a byte of pixels: microscopes' images have 0.4 to 0.6."""
+GIVEN = "CONVCLI_STORE_RATE"
+"""The variable of the environment that gives the rate of a store, since no two are alike."""
 
 
 @record

@@ -22,6 +22,7 @@ from convcli.errors import ConvError, UsageError, changed
 from convcli.formats import FORMATS, ReadOptions, WriteOptions, check_writable, opening, read, windows
 from convcli.formats.source import Source
 from convcli.formats.zarr.output import Output, planned
+from convcli.formats.zarr.pixels import ZarrPixels
 from convcli.formats.zarr.replacing import check_place, emptied
 from convcli.image import Grid, Image, ImageInfo, PixelSource, Spans
 from convcli.operations.halved import Coarser
@@ -32,14 +33,13 @@ from convcli.runs.chunked import ChunkedJob
 from convcli.runs.cuts import best_block, most_of_all, most_of_one
 from convcli.runs.names import anywhere
 from convcli.stores.names import is_remote
-from convcli.stores.store import MARK, Store, store_at
+from convcli.stores.store import MARK, ObjectStore, Store, store_at
 from convcli.system import core_count
 
 if TYPE_CHECKING:
     from convcli.engine.boxes import Opening
     from convcli.engine.slabs import Stage
     from convcli.formats import Format
-    from convcli.formats.zarr.pixels import ZarrPixels
 
 Array = np.ndarray[Any, Any]
 SMALL = 2**25
@@ -112,7 +112,14 @@ def blocks_of(
         return target
     with source.opened() as found:
         chunks = found.grid.block
-    return output.in_blocks(number, best_block(stages, chunks, target.grid.block, most_of_one(limits)))
+    block = best_block(stages, chunks, target.grid.block, most_of_one(limits), far=is_far(source))
+    return output.in_blocks(number, block)
+
+
+def is_far(source: Opening[PixelSource]) -> bool:
+    """Whether pixels come through a network."""
+    named = source.store if isinstance(source, ZarrPixels) else source
+    return isinstance(named, Named | ObjectStore) and is_remote(named.name)
 
 
 def opening_of(content: Source, info: ImageInfo, work: Work, options: ReadOptions) -> tuple[Opening[PixelSource], str]:
