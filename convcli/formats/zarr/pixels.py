@@ -25,6 +25,7 @@ from convcli.formats.zarr.pipeline import NOTHING, Pipeline, cells, within
 from convcli.image import Grid, Spans
 from convcli.records import record, replace
 from convcli.stores.store import LocalStore, Seen, Store
+from convcli.system import core_count
 
 Array = np.ndarray[Any, Any]
 Given = TypeVar("Given")
@@ -32,8 +33,9 @@ Index = tuple[Seen, Array]
 Cell = tuple[tuple[int, ...], Spans]
 MOST_PACKED = 2**24
 """Bytes, unpacked, of the chunks that are in memory before they are unpacked."""
-HANDS_HERE, HANDS_FAR = 4, 16
-"""Chunks that are read, or packed, at a time: of files, as many as few cores unpack; of a store, many wait."""
+HANDS_HERE, HANDS_FAR = max(4, core_count()), max(16, core_count())
+"""Chunks that are read, or packed, at a time, for all boxes together: of files, as many as cores unpack; of a store,
+many wait."""
 INDEXES = 256
 """Indexes of shards that are kept: of one with 2,048 chunks, 32 kB each."""
 MOST_TAGS = 2**15
