@@ -71,12 +71,16 @@ def zarr_around(output: str) -> str:
 
 def zarr_above(output: str) -> str:
     """The same of a URL, looked up in its store; none where nobody may look."""
-    from convcli.stores.address import READ_ONLY, Address
+    from convcli.stores.address import SCHEMES, Address
     from convcli.stores.apart import apart
 
     named = output.rstrip("/") if names_folder(output) else output
     outer = FIELD.split(named)[0].rpartition("/")[0]
-    if not is_remote(f"{outer}/") or (address := Address.of(outer)).scheme in READ_ONLY:
+    try:
+        address = Address.of(outer)
+    except UsageError:  # told of the output itself
+        return ""
+    if address.scheme not in SCHEMES:
         return ""
     parts = address.key.split("/") if address.key else []
     folders = [address._replace(key="/".join(parts[:count])).url for count in range(len(parts), 0, -1)]
