@@ -83,7 +83,7 @@ complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilat
 complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilate' -l tolerance -r -f -d 'What separable terms may leave of the kernel, relative ...'
 complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilate' -l threads -r -f -d 'Threads for one image; 0: every core, shared among --jobs'
 complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilate' -s j -l jobs -r -f -d 'Files at once; 0: as many as cores and memory allow'
-complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilate' -l memory -r -f -d 'Bound of the working memory, such as 256MiB'
+complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilate' -l memory -r -f -d 'Bound of the working memory'
 complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilate' -l verify -d 'Recompute N points (200 without N) from the definition; ...'
 complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilate' -l strict -d 'A warning is a failure'
 complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilate' -l keep-going -d 'Go on after an input that fails (the default)'
