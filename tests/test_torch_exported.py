@@ -12,6 +12,7 @@ from convcli.cli import run
 torch = pytest.importorskip("torch")
 F = torch.nn.functional
 nn = torch.nn
+pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # PyTorch's own, when it decomposes
 
 
 class Pools(nn.Module):
@@ -48,7 +49,8 @@ class Tokens(nn.Module):
         x = self.norm(torch.cat([self.token.expand(x.shape[0], -1, -1), x], 1))
         q, k, v = self.qkv(x).chunk(3, -1)
         scores = torch.einsum("bic,bjc->bij", q, k).softmax(-1)
-        x = x + self.out(scores @ v)
+        heads = q.unflatten(-1, (4, 4)).transpose(1, 2), k[:, None, :, :4], v[:, None, :, 4:8]
+        x = x + self.out(scores @ v) + F.scaled_dot_product_attention(*heads, enable_gqa=True).mean()
         return (x + self.attend(x, x, x, need_weights=False)[0])[:, 0]
 
 
@@ -77,13 +79,15 @@ class Recycled(nn.Module):
 NETWORKS = {"pools": Pools, "tokens": Tokens, "recycled": Recycled}
 
 
-@pytest.fixture(scope="module", params=NETWORKS)
+@pytest.fixture(scope="module", params=[*NETWORKS, "tokens in core operators"])
 def exported(request, tmp_path_factory):
-    """A network, its input, and the archive that torch.export.save makes of it."""
+    """A network, its input, and the archive that torch.export.save makes of it, as it is or decomposed."""
+    name, _, core = request.param.partition(" ")
     torch.manual_seed(0)
-    network, image = NETWORKS[request.param]().eval(), torch.rand(2, 3, 20, 24)
-    path = tmp_path_factory.mktemp("exported") / f"{request.param}.pt2"
-    torch.export.save(torch.export.export(network, (image,)), path)
+    network, image = NETWORKS[name]().eval(), torch.rand(2, 3, 20, 24)
+    path = tmp_path_factory.mktemp("exported") / f"{name}.pt2"
+    program = torch.export.export(network, (image,))
+    torch.export.save(program.run_decompositions() if core else program, path)
     return network, image, path
 
 

@@ -71,7 +71,7 @@ TRANSLATIONS: dict[str, Translation] = {
     **{f"adaptive_max_pool{n}d": layers.adaptive("GlobalMaxPool") for n in (1, 2, 3)},
     **each("mean var std var_mean std_mean", layers.reduce("ReduceMean")),
     "sum": layers.reduce("ReduceSum"),
-    "amax": layers.reduce("ReduceMax"),
+    **each("amax any all", layers.reduce("ReduceMax")),
     "amin": layers.reduce("ReduceMin"),
     "max": layers.extreme("ReduceMax", "Max"),
     "min": layers.extreme("ReduceMin", "Min"),
@@ -137,7 +137,7 @@ TRANSLATIONS: dict[str, Translation] = {
     **alike("leaky_relu=LeakyRelu gelu=Gelu silu=Swish hardswish=HardSwish hardsigmoid=HardSigmoid sigmoid=Sigmoid"),
     **alike("tanh=Tanh mish=Mish softplus=Softplus softsign=Softsign celu=Celu erf=Erf log_sigmoid=Sigmoid"),
     "prelu": plain.as_is("PRelu"),
-    **each("softmax _softmax log_softmax _log_softmax", layers.softmax),
+    **each("softmax _softmax _safe_softmax log_softmax _log_softmax", layers.softmax),
     "glu": layers.gated,
     **alike("abs=Abs ceil=Ceil cos=Cos exp=Exp floor=Floor log=Log neg=Neg reciprocal=Reciprocal round=Round sin=Sin"),
     **alike(

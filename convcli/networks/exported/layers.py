@@ -97,7 +97,8 @@ def einsum(call: Calling) -> None:
 
 def attention(call: Calling) -> None:
     """scaled_dot_product_attention."""
-    call.make("scaled_dot_product_attention", [call.input(key) for key in ("query", "key", "value")], OWN)
+    inputs = [call.input(key) for key in ("query", "key", "value")]
+    call.make("scaled_dot_product_attention", inputs, OWN, enable_gqa=int(call.integer("enable_gqa", 0)))
 
 
 def embedding(call: Calling) -> None:

@@ -30,7 +30,8 @@ def attention(call: Call) -> Made:
     q, k, v = (call.sizes(i) for i in range(3))
     if min(len(q), len(k), len(v)) < 2:
         raise ConvError("needs q, k and v of two dimensions or more", "shape")
-    batch = q[:-2] if len(q) != len(k) else known(broadcast([q[:-2]]))
+    shared = bool(call.integer("enable_gqa"))  # several heads of q read one of k and v
+    batch = q[:-2] if shared else known(broadcast([q[:-2], k[:-2], v[:-2]]))
     output = (*batch, q[-2], v[-1])
     flow = Flow("attention", places=(0, 1, 2)) if len(q) == len(k) == len(v) else None
     return Made((output,), flow, products=prod(batch) * q[-2] * k[-2] * (q[-1] + v[-1]))
