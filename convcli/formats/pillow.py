@@ -170,7 +170,7 @@ def describe(file: Any, name: str, series: int | None) -> ImageInfo:
     """An opened file as an image."""
     frames = frames_in(file)
     check_series(series, frames)
-    found = file.metadata(index=series or 0, exclude_applied=False)
+    found = file.metadata(index=series or 0)
     if found["mode"] not in MODES:
         raise ConvError(f"holds samples of kind {found['mode']!r}, which are not supported; convert it first", "dtype")
     samples = MODES[found["mode"]]
