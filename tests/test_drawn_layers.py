@@ -116,6 +116,11 @@ def test_cells_marks_and_frames_of_random_layers_are_those_of_sliding_windows(fi
     assert [] == [line for seed in range(first, first + 25) for line in crossing_drawings.check(seed)]
 
 
+@pytest.mark.parametrize("words", ["3@64x64 100*conv3-64p1", "3@16x16 127*conv3-64p1", "1@20x20 conv3-1p1 max2"])
+def test_a_page_of_many_maps_is_small_too(words):
+    assert len(encoded(scene(words), ".html")) < 150_000
+
+
 def test_a_png_shows_what_the_svg_does(run):
     """The middle of each cell of the output has the colour that the SVG says."""
     assert (0, []) == run("shapes", "1@5x5", "conv3-1/2p1", "--draw", "it.svg")

@@ -21,6 +21,7 @@ KINDS = (".svg", ".png", ".gif", ".html")
 MOST_FRAMES = 256
 PAUSE = 700  # milliseconds
 CELLS_OF_ALL, CELLS_OF_PAGE = 12_000, 800  # in a picture; in a page, which is to have less than 150 kB
+CELLS_OF_WORDS = 4  # what the words of a map take of that
 FEW = 256  # cells of a map beside one that is drawn to scale
 LARGE, SMALL = 30, 19  # pixels of cells at the most; of those of an animation, whose frames are to be small
 MARGIN = 20
@@ -134,7 +135,7 @@ def frame(scene: Scene, place: Place) -> Drawing:
 def blank(scene: Scene) -> Drawing:
     """The maps for a page, whose script marks what is looked at."""
     parts = []
-    for part in within(scene.parts, CELLS_OF_PAGE):
+    for part in within(scene.parts, CELLS_OF_PAGE - CELLS_OF_WORDS * len(scene.maps)):
         board = part.board._replace(enlarged=False)
         if "kernel" not in board.data:
             board = board._replace(marked={}, chosen=None)

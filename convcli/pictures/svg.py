@@ -92,7 +92,8 @@ def group(shape: Group, themed: bool) -> str:
     moved = f"translate({number(shape.x)} {number(shape.y)})" if shape.x or shape.y else ""
     named = attribute("role", "group" if shape.name else "") + attribute("aria-label", shape.name)
     inside = "".join(element(each, themed) for each in shape.shapes)
-    return f"<g{attribute('transform', moved)}{named}{attributes(shape.data)}>\n{inside}</g>\n"
+    told = attribute("transform", moved) + named + attributes(shape.data)
+    return f"<g{told}>\n{inside}</g>\n" if told else inside
 
 
 ELEMENTS: dict[type[Shape], Any] = {
