@@ -1,11 +1,15 @@
-"""The parts of the README that the program writes: console blocks and tables."""
+"""The parts of the README and the textbook that the program writes: console blocks, pictures and tables."""
 
 import os
 import re
 import subprocess
 import sys
+import xml.etree.ElementTree as ET
 from importlib import import_module
 from pathlib import Path
+
+import imageio.v3 as iio
+import numpy as np
 
 from convcli.commands import COMMANDS
 from convcli.filters.borders import ALIASES, BORDERS
@@ -16,7 +20,11 @@ from convcli.methods import METHODS
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
+PAGES = (README, ROOT / "samples" / "convolutions.md")
+PICTURES = ROOT / "samples" / "pictures"
 CONSOLE = re.compile(r"```console\n(.*?)```\n", re.DOTALL)
+SHOWN = re.compile(r"\]\((?:samples/)?pictures/([\w.]+)\)")
+NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e-?\d+)?")
 GENERATED = re.compile(r"(<!-- table (\w+) -->\n)(.*?)(<!-- end table -->)", re.DOTALL)
 VOLATILE = re.compile(r"\d[\d.,e+-]*(?= ?(?:ms|s|MB|G(?:MAC|B)/s|a second)\b)|\d+ threads?|\d+(?= % of (?:this|its) m)")
 
@@ -54,6 +62,29 @@ def prepare(folder):
 def steady(text):
     """Text without the times and rates that differ from run to run; tables of such numbers lose their alignment too."""
     return re.sub(r" +", " ", VOLATILE.sub("#", text))
+
+
+def differences(shown, made):
+    """What two pictures do not have in common, of drawings and of pixels; nothing where they look the same."""
+    if shown.suffix == ".svg":
+        return [pair for pair in zip(elements(shown), elements(made), strict=True) if not alike(*pair)]
+    pixels, fresh = (iio.imread(path).astype(int) for path in (shown, made))
+    if pixels.shape != fresh.shape:
+        return [(pixels.shape, fresh.shape)]
+    off = np.abs(pixels - fresh)
+    near = (off.mean() < 1, off.max() < 32) if shown.suffix == ".jpg" else (off.max() == 0,)  # decoders of JPEG round
+    return [] if all(near) else [(off.mean(), off.max())]
+
+
+def elements(drawing):
+    """The elements of an SVG in order, each with its attributes and text."""
+    return [f"{each.tag} {sorted(each.attrib.items())} {each.text}" for each in ET.parse(drawing).iter()]
+
+
+def alike(shown, made):
+    """Whether two elements say the same, with numbers that look the same."""
+    numbers, fresh = (np.array(NUMBER.findall(text), float) for text in (shown, made))
+    return NUMBER.split(shown) == NUMBER.split(made) and np.allclose(numbers, fresh, rtol=0.001, atol=0.05)
 
 
 def table(name):

@@ -1,19 +1,23 @@
-"""The README tells the truth: its commands are run, its tables are the program's own; `--update` rewrites both."""
+"""README and textbook tell the truth: commands run, tables and pictures are the program's; `--update` rewrites them."""
 
 import re
 
-import imageio.v3 as iio
-import numpy as np
 import pytest
 
 import readme
 from convcli import native
 
 
+@pytest.fixture(scope="module", params=readme.PAGES, ids=lambda page: page.stem)
+def page(request):
+    """A page whose commands are run."""
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """A folder to run the README's commands in, one after the other."""
-    place = tmp_path_factory.mktemp("readme")
+def folder(page, tmp_path_factory):
+    """A folder to run a page's commands in, one after the other."""
+    place = tmp_path_factory.mktemp(page.stem)
     readme.prepare(place)
     return place
 
@@ -22,14 +26,32 @@ compiled = pytest.mark.skipif(not native.AVAILABLE, reason="shown is what the co
 
 
 @compiled
-def test_console_blocks_show_what_the_commands_print(folder, update):
-    text = readme.README.read_text()
+def test_console_blocks_show_what_the_commands_print(page, folder, update):
+    text = page.read_text()
     fresh = readme.CONSOLE.sub(lambda match: f"```console\n{readme.run_console(match[1], folder)}```\n", text)
     if update:
-        readme.README.write_text(fresh)
+        page.write_text(fresh)
     else:
         for shown, printed in zip(readme.CONSOLE.findall(text), readme.CONSOLE.findall(fresh), strict=True):
             assert readme.steady(shown) == readme.steady(printed)
+
+
+@compiled
+def test_pictures_are_what_the_commands_made(page, folder, update):
+    for name in readme.SHOWN.findall(page.read_text()):
+        if update:
+            (readme.PICTURES / name).write_bytes((folder / name).read_bytes())
+        else:
+            assert [] == readme.differences(readme.PICTURES / name, folder / name), name
+
+
+@pytest.mark.parametrize("old, new", [(">14<", ">15<"), ('data-layer="1"', 'data-layer="0"'), ('width="', 'width="9')])
+def test_a_drawing_that_says_something_else_is_noticed(old, new, tmp_path):
+    shown, other = readme.PICTURES / "channel.svg", tmp_path / "other.svg"
+    assert old in shown.read_text()
+    other.write_text(shown.read_text().replace(old, new, 1))
+    assert [] == readme.differences(shown, shown)
+    assert 1 == len(readme.differences(shown, other))
 
 
 def test_tables_are_those_of_the_program(update):
@@ -39,16 +61,6 @@ def test_tables_are_those_of_the_program(update):
         readme.README.write_text(fresh)
     else:
         assert fresh == text
-
-
-@compiled
-def test_pictures_are_what_the_commands_made(folder, update):
-    for name in re.findall(r"\]\(samples/pictures/([\w.]+)\)", readme.README.read_text()):
-        shown = readme.ROOT / "samples" / "pictures" / name
-        if update:
-            shown.write_bytes((folder / name).read_bytes())
-        else:
-            np.testing.assert_array_equal(iio.imread(shown), iio.imread(folder / name))
 
 
 def test_every_table_is_in_the_readme():
@@ -61,6 +73,12 @@ def test_the_two_set_up_lines_stand_between_their_markers():
     assert 2 == len(re.findall(r"^(?:python3?|\.venv).*$", block, re.MULTILINE))
 
 
-def test_pictures_and_links_exist():
-    links = re.findall(r"\]\(([^)#:]+)\)", readme.README.read_text())
-    assert all((readme.ROOT / link).exists() for link in links), links
+def test_pictures_and_links_exist(page):
+    links = re.findall(r"\]\(([^)#:]+)\)", page.read_text())
+    assert [] == [link for link in links if not (page.parent / link).exists()]
+
+
+def test_every_picture_is_shown_and_small():
+    shown = {name for page in readme.PAGES for name in readme.SHOWN.findall(page.read_text())}
+    assert {path.name for path in readme.PICTURES.iterdir()} == shown
+    assert [] == [name for name in shown if (readme.PICTURES / name).stat().st_size > 40_000]
