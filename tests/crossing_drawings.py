@@ -7,6 +7,7 @@ kernels on outputs, as the definition says.
 """
 
 import random
+import re
 import sys
 import xml.etree.ElementTree as ET
 from collections import Counter
@@ -200,7 +201,8 @@ def transposed_wrong(drawn, axes, place):
     counted = {
         at: str(prod(len(a.reads[i]) for a, i in zip(axes, at, strict=True))) for at in product(*map(outputs, axes))
     }
-    if counted != (found := texts_of(drawn, "overlap")):
+    found = texts_of(drawn, "overlap")
+    if counted != found and not re.search('data-overlap="" data-sheet', drawn):  # to scale, it has no numbers
         yield f"meeting inputs: {Counter(found.values())}, {Counter(counted.values())} expected"
     if 'data-inset=""' in drawn:
         return  # so many zeros that the map is drawn to scale
