@@ -152,7 +152,8 @@ def layer_wrong(chance):
     scene = scene_of(done, maps_of(done), ",".join(map(str, place)))
     drawn = svg_text(picture(scene))
     cells = cells_of(drawn)
-    for line in (*input_wrong(cells["0"], axes, kind, place), *output_wrong(cells["1"], axes, place)):
+    made = [] if 'data-layer="1" data-sheet' in drawn else output_wrong(cells["1"], axes, place)
+    for line in (*input_wrong(cells["0"], axes, kind, place), *made):
         yield f"{design}: {line}"
     if kind == "tconv":
         for line in transposed_wrong(drawn, axes, place):
