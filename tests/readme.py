@@ -6,6 +6,7 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from importlib import import_module
+from itertools import zip_longest
 from pathlib import Path
 
 import imageio.v3 as iio
@@ -67,7 +68,7 @@ def steady(text):
 def differences(shown, made):
     """What two pictures do not have in common, of drawings and of pixels; nothing where they look the same."""
     if shown.suffix == ".svg":
-        return [pair for pair in zip(elements(shown), elements(made), strict=True) if not alike(*pair)]
+        return [pair for pair in zip_longest(elements(shown), elements(made), fillvalue="") if not alike(*pair)]
     pixels, fresh = (iio.imread(path).astype(int) for path in (shown, made))
     if pixels.shape != fresh.shape:
         return [(pixels.shape, fresh.shape)]
@@ -77,8 +78,9 @@ def differences(shown, made):
 
 
 def elements(drawing):
-    """The elements of an SVG in order, each with its attributes and text."""
-    return [f"{each.tag} {sorted(each.attrib.items())} {each.text}" for each in ET.parse(drawing).iter()]
+    """The elements of an SVG that say anything, in order, each with its attributes and text."""
+    said = (each for each in ET.parse(drawing).iter() if each.attrib or (each.text or "").strip())
+    return [f"{each.tag} {sorted(each.attrib.items())} {each.text}" for each in said]
 
 
 def alike(shown, made):
