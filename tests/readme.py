@@ -21,7 +21,8 @@ from convcli.methods import METHODS
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
-PAGES = (README, ROOT / "samples" / "convolutions.md")
+TEXTBOOK = ROOT / "samples" / "convolutions.md"
+PAGES = (README, TEXTBOOK)
 PICTURES = ROOT / "samples" / "pictures"
 CONSOLE = re.compile(r"```console\n(.*?)```\n", re.DOTALL)
 SHOWN = re.compile(r"\]\((?:samples/)?pictures/([\w.]+)\)")

@@ -78,6 +78,13 @@ def test_pictures_and_links_exist(page):
     assert [] == [link for link in links if not (page.parent / link).exists()]
 
 
+def test_the_commands_to_try_can_be_pasted(tmp_path):
+    readme.prepare(tmp_path)
+    tried = [line.replace("\n", " ") for line in re.findall(r"`(convcli [^`]+)`", readme.TEXTBOOK.read_text())]
+    assert len(tried) > 4
+    assert [] == [line for line in tried if not readme.shell(f"{line} && echo done", tmp_path).endswith("done\n")]
+
+
 def test_every_picture_is_shown_and_small():
     shown = {name for page in readme.PAGES for name in readme.SHOWN.findall(page.read_text())}
     assert {path.name for path in readme.PICTURES.iterdir()} == shown
