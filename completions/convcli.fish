@@ -11,7 +11,7 @@ function __convcli_nothing -d 'True where no command is typed yet'
 end
 
 complete -c convcli -f
-complete -c convcli -n __convcli_nothing -l version -d 'Print the version and what it runs on'
+complete -c convcli -n __convcli_nothing -s V -l version -d 'Print the version and what it runs on'
 complete -c convcli -s h -l help -d 'Show help'
 complete -c convcli -n __convcli_nothing -a conv2d -d 'Filter every plane of an image with 2-D kernels'
 complete -c convcli -n __convcli_nothing -a conv3d -d 'Filter every volume of an image with 3-D kernels'
@@ -23,6 +23,7 @@ complete -c convcli -n __convcli_nothing -a flops -d 'Count the parameters, mult
 complete -c convcli -n __convcli_nothing -a kernels -d 'List the named kernels, show what a kernel is, save one to a file, or draw it'
 complete -c convcli -n __convcli_nothing -a tune -d 'Measure this machine, and keep the numbers that the planner chooses methods by'
 complete -c convcli -n __convcli_nothing -a completion -d 'Print a script that completes commands, options and their values in a shell'
+complete -c convcli -n __convcli_nothing -a help -d 'Show what commands there are, or the help of one'
 complete -c convcli -n '__convcli_command conv2d' -F
 complete -c convcli -n '__convcli_command conv3d' -F
 complete -c convcli -n '__convcli_command upsample' -F
@@ -32,6 +33,7 @@ complete -c convcli -n '__convcli_command shapes' -F -a 'conv3-64/2p1 tconv4-64/
 complete -c convcli -n '__convcli_command flops' -F -a 'conv3-64/2p1 tconv4-64/2p1 dw3ps pw-64 sep3-64ps max3/2p1 avg2 gap fc-1000 flatten attn8 up2 bilinear2 shuffle2 unshuffle2 cshuffle2 slice0:32 pad1 crop2 bn gn in ln relu lrelu elu gelu silu hswish hsigmoid tanh sigmoid softmax prelu-64 id 1@64x64 as:1 from:1 again:1 cat:1 add:1 mul:1 vs'
 complete -c convcli -n '__convcli_command kernels' -F -a 'identity box gaussian binomial disk ball laplacian log dog sharpen unsharp emboss motion gabor sobel prewitt scharr roberts kirsch nearest bilinear bicubic lanczos sobel:x prewitt:x scharr:x roberts:x sobel:y prewitt:y scharr:y roberts:y sobel:z prewitt:z scharr:z kirsch:nw kirsch:n kirsch:ne kirsch:e kirsch:se kirsch:s kirsch:sw kirsch:w'
 complete -c convcli -n '__convcli_command completion' -f -a 'bash zsh fish'
+complete -c convcli -n '__convcli_command help' -f -a 'conv2d conv3d upsample separable dilate shapes flops kernels tune completion help'
 complete -c convcli -n '__convcli_command conv2d conv3d dilate' -s k -l kernel -r -F -a 'identity box gaussian binomial disk ball laplacian log dog sharpen unsharp emboss motion gabor sobel prewitt scharr roberts kirsch nearest bilinear bicubic lanczos sobel:x prewitt:x scharr:x roberts:x sobel:y prewitt:y scharr:y roberts:y sobel:z prewitt:z scharr:z kirsch:nw kirsch:n kirsch:ne kirsch:e kirsch:se kirsch:s kirsch:sw kirsch:w' -d 'Name (gaussian:2), numbers ("0 -1 0; -1 5 -1; 0 -1 0") ...'
 complete -c convcli -n '__convcli_command conv2d conv3d dilate' -l combine -r -f -a 'stack sum mean magnitude max' -d 'Several kernels become: stack, sum, mean, magnitude, max'
 complete -c convcli -n '__convcli_command conv2d conv3d separable dilate' -l normalize -r -f -a 'none sum' -d 'none, or sum: divide the kernel by its sum'
@@ -98,6 +100,7 @@ complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilat
 complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilate' -l json -d 'Print one JSON object per input on standard output'
 complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilate' -l preview -d 'Show the image before and after, where standard error is ...'
 complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilate' -l report -r -F -d 'Write the JSON objects to a file; to FILE.html: a page ...'
+complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilate shapes flops kernels tune completion help' -l help-all -d 'Show all options, by section'
 complete -c convcli -n '__convcli_command upsample' -s k -l kernel -r -F -a 'identity box gaussian binomial disk ball laplacian log dog sharpen unsharp emboss motion gabor sobel prewitt scharr roberts kirsch nearest bilinear bicubic lanczos sobel:x prewitt:x scharr:x roberts:x sobel:y prewitt:y scharr:y roberts:y sobel:z prewitt:z scharr:z kirsch:nw kirsch:n kirsch:ne kirsch:e kirsch:se kirsch:s kirsch:sw kirsch:w' -d 'nearest, bilinear, bicubic, lanczos (at the stride); or ...'
 complete -c convcli -n '__convcli_command upsample' -l scale -r -f -d 'Enlarge by this factor (2, 1.5, 4/3, or 2,1 per axis), ...'
 complete -c convcli -n '__convcli_command upsample' -s s -l stride -r -f -d 'From one pixel\'s kernel to the next, in output pixels'

@@ -14,10 +14,10 @@ from contextlib import suppress
 from functools import partial
 from itertools import pairwise
 
-from convcli.commands import COMMANDS, command_function
-from convcli.errors import ConvError
+from convcli.commands import COMMANDS, command_function, overview
+from convcli.errors import ConvError, UsageError
 from convcli.signals import Interrupted, catch_signals, raise_waiting, release_signals
-from convcli.streams import STRAYS, STREAM, drop, open_closed_streams, say
+from convcli.streams import STRAYS, STREAM, drop, open_closed_streams, say, tell
 
 TYPE_CHECKING = False  # typing's own takes a quarter of the instructions of `convcli --help`
 if TYPE_CHECKING:
@@ -68,6 +68,8 @@ def run(arguments: Sequence[str]) -> int:
     try:
         return asked(arguments)() or 0
     except ConvError as error:
+        if isinstance(error, UsageError) and len(arguments) == 1 and arguments[0] in COMMANDS:
+            offer_help(arguments[0])
         return failed(error, arguments)
     except BrokenPipeError:
         return CLOSED_PIPE
@@ -81,17 +83,17 @@ def asked(arguments: Sequence[str]) -> Callable[[], int | None]:
     """What a command line asks for, ready to be called: something printed, or a command with its values."""
     if not arguments or arguments[0] in ("-h", "--help"):
         return partial(print, overview())
-    if arguments[0] == "--version":
+    if arguments[0] in ("-V", "--version"):
         return partial(print, version_line())
     name, *words = arguments
-    if name in COMMANDS and words in (["-h"], ["--help"]):
+    if name in COMMANDS and words in (["-h"], ["--help"], ["--help-all"]):
         from convcli.options.help import help_text
 
-        return partial(print, help_text(name, command_function(name)))
+        return partial(print, help_text(name, command_function(name), whole=words == ["--help-all"]))
     if name not in COMMANDS:
         from convcli.options.slips import no_such_command
 
-        raise no_such_command(name, words, COMMANDS)
+        raise no_such_command(name, COMMANDS)
     return with_values(name, command_function(name), words)
 
 
@@ -110,22 +112,11 @@ def with_values(name: str, command: Callable[..., Any], words: Sequence[str]) ->
     return (lambda: 0) if values is None else partial(command, **grouped(command, values))
 
 
-def overview() -> str:
-    """What `convcli --help` prints."""
-    width = max(map(len, COMMANDS))
-    commands = "\n".join(f"  {name.ljust(width)}  {does}" for name, does in COMMANDS.items())
-    return f"""Usage: convcli COMMAND [OPTIONS] WORDS...
+def offer_help(name: str) -> None:
+    """Show the help of a command that was typed alone and needs words; on standard error, as it is no result."""
+    from convcli.options.help import help_text
 
-  Filter images and volumes by convolution, and answer shape and cost questions.
-
-Commands:
-{commands}
-
-Options:
-  --version   Print the version and what it runs on.
-  -h, --help  Show this message; after a command, all about it.
-
-  Example: convcli conv2d photo.jpg -k sharpen -o out.jpg"""
+    tell(f"{help_text(name, command_function(name))}\n\n")
 
 
 def complain(error: ConvError) -> int:

@@ -256,7 +256,7 @@ def test_all_commands_are_offered(shell, folder):
 @pytest.mark.parametrize("command", COMMANDS)
 def test_all_long_options_are_offered(shell, command, folder):
     expected = {name for each in declared(command_function(command)) for name in each.names if name.startswith("--")}
-    assert expected | {"--help"} == offers(shell, f"convcli {command} --", folder) - {"--"}
+    assert expected | {"--help", "--help-all"} == offers(shell, f"convcli {command} --", folder) - {"--"}
 
 
 def test_all_kernels_and_borders_are_offered(shell, folder):

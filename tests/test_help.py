@@ -1,4 +1,4 @@
-"""The help of every command: one sentence, examples that run, all that the command takes, within 80 columns."""
+"""The help of every command: one sentence, examples that run, then what it takes in two steps, within 80 columns."""
 
 import re
 import shlex
@@ -21,7 +21,9 @@ from convcli.options.help import help_text, told
 
 SHELL = ("|", ">", "*", "<(")
 """What an example needs a shell for."""
-LEAST_EXAMPLES = 3
+LEAST_EXAMPLES, MOST_LINES = 3, 60
+ALONE = ("conv2d", "conv3d", "upsample", "separable", "dilate", "shapes", "flops", "completion")
+"""Commands that need words."""
 
 
 @pytest.fixture(params=COMMANDS)
@@ -115,14 +117,70 @@ def test_the_commands_that_the_readme_only_shows_can_be_pasted(tmp_path):
     assert [] == [(line, said) for line in lines for code, said in [run_in_shell(line, folder)] if code]
 
 
-def test_the_help_shows_the_sentence_then_the_examples_then_all_options(command):
-    about, shown = told(command_function(command)), help_text(command, command_function(command))
-    parts = [about.sentence[:40], *(f"  {example}\n" for example in about.examples), "-h, --help"]
+@pytest.mark.parametrize("whole", [False, True], ids=["daily", "whole"])
+def test_the_help_shows_the_sentence_then_the_examples_then_options(command, whole):
+    about, shown = told(command_function(command)), help_text(command, command_function(command), whole=whole)
+    parts = [
+        about.sentence[:40],
+        *(f"  {example}\n" for example in about.examples),
+        "\n  -h, --help  ",
+        "\n  --help-all  ",
+    ]
     places = [shown.replace(" \\\n    ", " ").index(part) for part in parts]
     assert sorted(places) == places
+    told_of = {
+        tuple(line.split()) for line in re.findall(r"^  (-[^ ]+(?:, -[^ ]+)*(?: [^ ]+)?)(?:  |$)", shown, re.MULTILINE)
+    }
     for each in declared(command_function(command)):
-        assert each.metavar in shown or each.is_flag
-        assert all(name in shown for name in each.names)
+        typed = tuple(f"{', '.join(each.names)} {'' if each.is_flag else each.metavar}".split())
+        assert (whole or each.is_daily) == (typed in told_of if each.names else f"  {each.metavar}  " in shown), typed
+
+
+@pytest.mark.parametrize("columns", ["80", "120"])
+def test_what_is_used_most_is_told_within_sixty_lines(command, columns, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", columns)
+    assert 0 == cli.run([command, "--help"])
+    assert len(capsys.readouterr().out.splitlines()) <= MOST_LINES
+
+
+def test_the_help_of_a_command_can_be_asked_for_in_words(command, capsys):
+    assert 0 == cli.run(["help", command])
+    asked = capsys.readouterr().out
+    assert 0 == cli.run([command, "--help"])
+    assert asked == capsys.readouterr().out
+
+
+def test_the_list_of_commands_can_be_asked_for_in_words(capsys):
+    assert 0 == cli.run(["help"])
+    asked = capsys.readouterr().out
+    assert 0 == cli.run(["--help"])
+    assert asked == capsys.readouterr().out
+    assert [] == [
+        name for name, does in COMMANDS.items() if not re.search(f"^  {name} +{re.escape(does)}$", asked, re.M)
+    ]
+    assert 2 == cli.run(["help", "conv2"])
+    assert "unknown value 'conv2'; did you mean 'conv2d'?" in capsys.readouterr().err
+
+
+def test_the_version_has_a_short_name(capsys):
+    assert 0 == cli.run(["--version"])
+    long = capsys.readouterr().out
+    assert 0 == cli.run(["-V"])
+    assert long.startswith("convcli ")
+    assert long == capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_a_command_alone_that_needs_words_shows_its_help_and_fails(name, capsys):
+    assert 2 == cli.run([name])
+    printed, said = capsys.readouterr()
+    assert "" == printed
+    *shown, empty, line = said.splitlines()
+    assert help_text(name, command_function(name)).splitlines() == shown
+    assert "" == empty
+    assert line.startswith("convcli: ")
+    assert 2 == cli.run([name, "--nonsense"])  # who typed more knows the command
+    assert 1 == len(capsys.readouterr().err.splitlines())
 
 
 def test_every_choice_is_explained(command):
@@ -149,16 +207,17 @@ def required(each):
 @pytest.mark.parametrize("columns", ["20", "80", "200"])
 def test_the_help_fits_80_columns(command, columns, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", columns)
-    assert 0 == cli.run([command, "--help"])
+    assert 0 == cli.run([command, "--help-all"])
     assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
 
 
-def test_the_help_is_the_same_with_and_without_the_parser(command, capsys):
-    assert 0 == cli.run([command, "-h"])
+@pytest.mark.parametrize("name", ["--help", "--help-all"])
+def test_the_help_is_the_same_among_other_words(command, name, capsys):
+    assert 0 == cli.run([command, name])
     first = capsys.readouterr().out
-    assert read_by_typer(command, ["--help"]) is None
+    assert read_by_typer(command, [name]) is None
     assert first == capsys.readouterr().out
-    assert 0 == cli.run([command, "-h", "--help"])  # no plain line
+    assert 0 == cli.run([command, "-h", name])  # no plain line
     assert first == capsys.readouterr().out
 
 

@@ -176,6 +176,8 @@ LIGHT = (
     "flops 3@224x224 conv7-64/2p3",
     "flops --help",
     "conv2d --help",
+    "conv2d --help-all",
+    "help conv2d",
     "upsample --help",
     "kernels",
 )

@@ -32,8 +32,7 @@ conv2d in.npy -k gaussian:2 --truncate 3     | truncate=4
 conv2d in.npy -k box:3 --normalize           | none or sum
 deconv in.npy                                | convcli upsample
 in.npy -k box:3 -o o.npy                     | convcli conv2d in.npy
-help conv2d                                  | convcli conv2d --help
--V                                           | convcli --version
+help conv2                                   | conv2d
 conv2d in.npy -o o.npy                       | -k gaussian:2
 conv2d in.npy sharpen -o o.npy               | -k sharpen
 upsample in.npy --scale 2 -o o.npy           | -k bilinear
@@ -90,7 +89,7 @@ kernels box:3 -o https://e.invalid/k.txt     | 'https://e.invalid/k.txt': is onl
 shapes --file ftp://e.invalid/n.toml         | 'ftp://e.invalid/n.toml': is not an address of a known kind of store
 kernels gaussian 2                           | gaussian:2
 kernels box:3 5                              | box:3,5
-completion                                   | 'SHELL': is missing
+completion --                                | 'SHELL': is missing
 --verison                                    | convcli --version
 upsample in.npy --scale 2 -k cubic -o o.npy  | bicubic
 upsample in.npy --scale 2x -k bilinear       | give 2

@@ -23,7 +23,27 @@ COMMANDS = {
     "kernels": "List the named kernels, show what a kernel is, save one to a file, or draw it.",
     "tune": "Measure this machine, and keep the numbers that the planner chooses methods by.",
     "completion": "Print a script that completes commands, options and their values in a shell.",
+    "help": "Show what commands there are, or the help of one.",
 }
+
+
+def overview() -> str:
+    """What `convcli --help` prints."""
+    width = max(map(len, COMMANDS))
+    commands = "\n".join(f"  {name.ljust(width)}  {does}" for name, does in COMMANDS.items())
+    return f"""Usage: convcli COMMAND [OPTIONS] WORDS...
+
+  Filter images and volumes by convolution, and answer shape and cost questions.
+
+Commands:
+{commands}
+
+Options:
+  -V, --version  Print the version and what it runs on.
+  -h, --help     Show this message; after a command, its examples and the options used most.
+  --help-all     After a command: all its options.
+
+  Example: convcli conv2d photo.jpg -k sharpen -o out.jpg"""
 
 
 def command_function(name: str) -> Callable[..., Any]:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from convcli.commands import COMMANDS, command_function
 from convcli.options.complete import SHELLS, Command, Option, Value, script
-from convcli.options.declare import Argument, Declared, declared
+from convcli.options.declare import HELP_ALL, Argument, Declared, declared
 
 Shell = Annotated[str, Argument(metavar="SHELL", choices=SHELLS, help="bash, zsh or fish.")]
 
@@ -34,7 +34,7 @@ def described(name: str, does: str) -> Command:
     """A command with what it takes."""
     taken = declared(command_function(name))
     words = next((value(each) for each in taken if not each.names), Value(""))
-    return Command(name, does, tuple(option(each) for each in taken if each.names), words)
+    return Command(name, does, tuple(option(each) for each in (*taken, HELP_ALL) if each.names), words)
 
 
 def option(each: Declared) -> Option:

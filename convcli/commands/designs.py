@@ -56,7 +56,13 @@ class DesignOptions(Options):
 
     file: Annotated[
         str,
-        Option("--file", metavar="FILE", paths="file", help="Read the network from a text or TOML file; - is stdin."),
+        Option(
+            "--file",
+            metavar="FILE",
+            paths="file",
+            daily=True,
+            help="Read the network from a text or TOML file; - is stdin.",
+        ),
     ] = ""
     source: Annotated[
         str,
@@ -64,6 +70,7 @@ class DesignOptions(Options):
             "--from",
             metavar="torch",
             words=lambda: ("torch",),
+            daily=True,
             help="torch: the word behind INPUT is a file (or -) with a printed model.",
         ),
     ] = ""
@@ -73,7 +80,10 @@ class DesignOptions(Options):
     framework: Annotated[
         str,
         Option(
-            metavar="torch|tf", words=lambda: FRAMEWORKS, help="Whose rules hold for SAME, ceil and transposed sizes."
+            metavar="torch|tf",
+            words=lambda: FRAMEWORKS,
+            daily=True,
+            help="Whose rules hold for SAME, ceil and transposed sizes.",
         ),
     ] = ""
     no_bias: Annotated[bool, Option("--no-bias", help="Convolutions have no bias unless they say +b.")] = False
@@ -81,7 +91,9 @@ class DesignOptions(Options):
     pad: Annotated[str, Option(metavar="P", help="Padding of convolutions that say none: 1, 0:1, h, s, l, f.")] = ""
     sizes: Annotated[
         list[str] | None,
-        Option("--input", metavar="NAME=SIZE", help="Size of an input that a model leaves open: x=1x3x224x224."),
+        Option(
+            "--input", metavar="NAME=SIZE", daily=True, help="Size of an input that a model leaves open: x=1x3x224x224."
+        ),
     ] = None
     upto: Annotated[str, Option("--upto", metavar="NODE", help="Only what this node of a model file needs.")] = ""
     depth: Annotated[int, Option("--depth", min=0, help="Add up a model file by modules, so many levels deep.")] = 0
@@ -118,10 +130,12 @@ class DesignOptions(Options):
 class TableOptions(Options):
     """How answers are printed."""
 
-    explain: Annotated[bool, Option("--explain", help="Write the formulas with the numbers filled in.")] = False
+    explain: Annotated[bool, Option("--explain", daily=True, help="Write the formulas with the numbers filled in.")] = (
+        False
+    )
     all_: Annotated[bool, Option("--all", help="Every layer, repeated ones too.")] = False
-    json: Annotated[bool, Option("--json", help="Print JSON.")] = False
-    csv: Annotated[bool, Option("--csv", help="Print comma-separated values.")] = False
+    json: Annotated[bool, Option("--json", daily=True, help="Print JSON.")] = False
+    csv: Annotated[bool, Option("--csv", daily=True, help="Print comma-separated values.")] = False
     markdown: Annotated[bool, Option("--markdown", help="Print a Markdown table.")] = False
     emit: Annotated[
         str,

@@ -28,10 +28,17 @@ def countable() -> tuple[str, ...]:
 
 
 With = Annotated[
-    str, Option("--with", metavar="WHAT", words=countable, help="Count these FLOPs too: bias,bn,act,pool,add or all.")
+    str,
+    Option(
+        "--with",
+        metavar="WHAT",
+        words=countable,
+        daily=True,
+        help="Count these FLOPs too: bias,bn,act,pool,add or all.",
+    ),
 ]
 Limit = Annotated[
-    str, Option("--budget", metavar="N", help="Fail (exit 1) above so many MACs: 2G; or 4GFLOP, 25Mparams.")
+    str, Option("--budget", metavar="N", daily=True, help="Fail (exit 1) above so many MACs: 2G; or 4GFLOP, 25Mparams.")
 ]
 Draw = Annotated[
     str,
@@ -39,11 +46,14 @@ Draw = Annotated[
         "--draw",
         metavar="FILE",
         paths="file",
+        daily=True,
         help="Draw the costs of each row, and what this machine can do at best: .svg .png .html.",
     ),
 ]
 Force = Annotated[bool, Option("-f", "--force", help="Replace a file that exists.")]
-Algorithms = Annotated[bool, Option("--algorithms", help="What each algorithm pays that computes the same.")]
+Algorithms = Annotated[
+    bool, Option("--algorithms", daily=True, help="What each algorithm pays that computes the same.")
+]
 
 
 def flops(

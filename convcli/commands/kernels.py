@@ -38,7 +38,7 @@ def kernels(
         ),
     ] = None,
     *,
-    three: Annotated[bool, Option("--3d", help="The forms with three axes, for conv3d.")] = False,
+    three: Annotated[bool, Option("--3d", daily=True, help="The forms with three axes, for conv3d.")] = False,
     output: Annotated[
         str,
         Option(
@@ -46,16 +46,21 @@ def kernels(
             "--output",
             metavar="FILE",
             paths="file",
+            daily=True,
             help="Save it: .txt .csv .tsv .mat .json .npy .npz .tif; draw it: .svg .png .html; - prints it.",
         ),
     ] = "",
     spectrum: Annotated[
-        bool, Option("--spectrum", help="Draw its frequency response beside it, with -o k.svg.")
+        bool, Option("--spectrum", daily=True, help="Draw its frequency response beside it, with -o k.svg.")
     ] = False,
-    force: Annotated[bool, Option("-f", "--force", help="Replace a file that exists.")] = False,
+    force: Annotated[bool, Option("-f", "--force", daily=True, help="Replace a file that exists.")] = False,
     spacing: Annotated[
         str,
-        Option(metavar="LENGTH", help="How far apart samples are, for lengths in units: 0.5um, or 2um,0.5um,0.5um."),
+        Option(
+            metavar="LENGTH",
+            daily=True,
+            help="How far apart samples are, for lengths in units: 0.5um, or 2um,0.5um,0.5um.",
+        ),
     ] = "",
     json: Json = False,
     csv: Csv = False,

@@ -23,7 +23,13 @@ class PictureOptions(Options):
 
     draw: Annotated[
         str,
-        Option("--draw", metavar="FILE", paths="file", help="Draw it: .svg, .png, .gif (moves) or .html (explore)."),
+        Option(
+            "--draw",
+            metavar="FILE",
+            paths="file",
+            daily=True,
+            help="Draw it: .svg, .png, .gif (moves) or .html (explore).",
+        ),
     ] = ""
     force: Annotated[bool, Option("-f", "--force", help="Replace a picture that exists.")] = False
 
@@ -32,7 +38,7 @@ class LayerPictureOptions(PictureOptions):
     """A picture."""
 
     at: Annotated[
-        str, Option("--at", metavar="Y,X", help="Look from this output, counted from 0; else the middle.")
+        str, Option("--at", metavar="Y,X", daily=True, help="Look from this output, counted from 0; else the middle.")
     ] = ""
     draw_values: Annotated[
         str,

@@ -14,8 +14,10 @@ from convcli.tables import Table
 if TYPE_CHECKING:
     from convcli.commands.models import GivenModel
 
-Want = Annotated[str, Option("--want", metavar="SIZE", help="Solve for the ? of a layer or the input: 112x112.")]
-Inputs = Annotated[bool, Option("--inputs", help="List the input sizes that drop no column.")]
+Want = Annotated[
+    str, Option("--want", metavar="SIZE", daily=True, help="Solve for the ? of a layer or the input: 112x112.")
+]
+Inputs = Annotated[bool, Option("--inputs", daily=True, help="List the input sizes that drop no column.")]
 
 
 def shapes(

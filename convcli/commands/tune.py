@@ -18,8 +18,12 @@ from convcli.tables import Table, chosen_style, show, write
 
 def tune(
     *,
-    show_only: Annotated[bool, Option("--show", help="Show what the planner uses now; measure nothing.")] = False,
-    reset: Annotated[bool, Option("--reset", help="Forget what was measured: back to the numbers shipped.")] = False,
+    show_only: Annotated[
+        bool, Option("--show", daily=True, help="Show what the planner uses now; measure nothing.")
+    ] = False,
+    reset: Annotated[
+        bool, Option("--reset", daily=True, help="Forget what was measured: back to the numbers shipped.")
+    ] = False,
     json: Json = False,
     csv: Csv = False,
     markdown: Markdown = False,

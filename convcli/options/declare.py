@@ -24,7 +24,8 @@ REQUIRED = object()
 class Mark:
     """What a value may be: one of the `choices` and nothing else; or anything, of which a completion offers `words`
     (a function, for words that take an import) and the names of files or folders. `meant` is what other tools call the
-    choices, for an error to tell. The rest are typer's settings.
+    choices, for an error to tell. What is `daily` is told by `--help`, all else by `--help-all`. The rest are typer's
+    settings.
     """
 
     def __init__(
@@ -34,10 +35,11 @@ class Mark:
         meant: Mapping[str, str] = MappingProxyType({}),
         words: Callable[[], Iterable[str]] = tuple,
         paths: Paths = "",
+        daily: bool = False,
         **settings: Any,
     ) -> None:
         self.choices, self.meant, self.words = tuple(choices), meant, words
-        self.paths, self.settings = paths, settings
+        self.paths, self.daily, self.settings = paths, daily, settings
 
     @property
     def help(self) -> str:
@@ -113,6 +115,11 @@ class Declared(NamedTuple):
         return self.default is REQUIRED
 
     @property
+    def is_daily(self) -> bool:
+        """True for what `--help` tells: words, what must be given, and the options used most."""
+        return not self.names or self.is_required or self.mark.daily
+
+    @property
     def is_list(self) -> bool:
         """True for what may be given again and again."""
         return "list[" in str(self.type)
@@ -161,6 +168,11 @@ class Declared(NamedTuple):
             bound = f"small; it must be at least {least:g}" if value < least else f"large; it must be at most {most:g}"
             raise UsageError(f"{text} is too {bound}", where=self.place)
         return value
+
+
+HELP = Declared("help", Option("-h", "--help", help="Show examples and the options used most."), bool, False)
+HELP_ALL = Declared("help_all", Option("--help-all", help="Show all options, by section."), bool, False)
+"""What every command takes, declared by none."""
 
 
 def groups(command: Callable[..., Any]) -> dict[str, Any]:

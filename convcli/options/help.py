@@ -1,5 +1,6 @@
-"""What `convcli COMMAND --help` prints: the command in a sentence, examples to paste, then all that it takes.
+"""What `convcli COMMAND --help` prints: the command in a sentence, examples to paste, then the options used most.
 
+`--help-all` tells all options, by section; which ones are used most is declared with them (`daily`).
 Everything comes from the command's docstring and from what it declares; nothing is imported but the command.
 """
 
@@ -12,17 +13,17 @@ import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from convcli.options.declare import Declared, declared
+from convcli.options.declare import HELP, HELP_ALL, Declared, declared
 from convcli.records import record
 
 WIDEST, NARROWEST = 80, 40  # columns
 INDENT = "  "
-OWN = "Options"
-"""The section of a command's own options."""
-HELP = ("-h, --help", "Show this message.")
+OWN, MOST = "Options", "Options used most"
+"""The section of a command's own options, and that of the daily ones where there are others."""
 WORD = re.compile(r"""(?:"[^"]*"|'[^']*'|[^\s"'])+""")
 """A word of the shell, quotes and all."""
 EXAMPLE, EXAMPLES = "Example: ", "Examples:"
+Sections = dict[str, list[tuple[str, str]]]
 
 
 @record
@@ -41,15 +42,16 @@ def told(command: Callable[..., Any]) -> Told:
     return Told(sentence, tuple(paragraphs), tuple(line for line in lines if line != EXAMPLES))
 
 
-def help_text(name: str, command: Callable[..., Any]) -> str:
-    """The help of a command, as wide as the terminal, within 80 columns."""
+def help_text(name: str, command: Callable[..., Any], *, whole: bool = False) -> str:
+    """The help of a command, as wide as the terminal, within 80 columns: its daily options, or the `whole`."""
     about, width = told(command), max(NARROWEST, min(WIDEST, shutil.get_terminal_size().columns))
     taken = declared(command)
     parts = [usage(name, taken), wrapped(about.sentence, width)]
     lines = (line for example in about.examples for line in continued(example, width - len(INDENT)))
     parts.append(section("Example" if len(about.examples) == 1 else "Examples", lines))
     parts += [wrapped(paragraph, width) for paragraph in about.paragraphs]
-    parts += [section(heading, two_columns(rows, width - len(INDENT))) for heading, rows in sections(taken).items()]
+    listed = shown_sections(taken, whole=whole)
+    parts += [section(heading, two_columns(rows, width - len(INDENT))) for heading, rows in listed.items()]
     return "\n\n".join(parts)
 
 
@@ -60,14 +62,26 @@ def usage(name: str, taken: Sequence[Declared]) -> str:
     return " ".join(["Usage: convcli", name, *words, *options, "[OPTIONS]"])
 
 
-def sections(taken: Iterable[Declared]) -> dict[str, list[tuple[str, str]]]:
+def shown_sections(taken: Sequence[Declared], *, whole: bool) -> Sections:
+    """All options by section, or those used daily under one heading."""
+    if whole:
+        return sections(taken)
+    daily = [each._replace(section="") for each in taken if each.is_daily]
+    return sections(daily, OWN if len(daily) == len(taken) else MOST)
+
+
+def sections(taken: Iterable[Declared], own: str = OWN) -> Sections:
     """Headings with what is typed and what it does: words first, then the command's own options, then shared ones."""
-    found: dict[str, list[tuple[str, str]]] = {}
+    found: Sections = {}
     for each in taken:
-        heading = each.section or (OWN if each.names else "Arguments")
-        found.setdefault(heading, []).append((typed(each), explained(each)))
-    found.setdefault(OWN, []).append(HELP)
+        found.setdefault(each.section or (own if each.names else "Arguments"), []).append(row(each))
+    found.setdefault(own, []).extend((row(HELP), row(HELP_ALL)))
     return found
+
+
+def row(each: Declared) -> tuple[str, str]:
+    """A line of the help: what is typed, and what it does."""
+    return typed(each), explained(each)
 
 
 def typed(each: Declared) -> str:

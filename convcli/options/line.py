@@ -20,9 +20,8 @@ from typing import Any, NoReturn
 
 from convcli.errors import UsageError
 from convcli.numerals import is_number
-from convcli.options.declare import Declared, Option
+from convcli.options.declare import HELP, HELP_ALL, Declared, Option
 
-HELP = Declared("help", Option("-h", "--help"), bool, False)
 NEGATIVE = r"(?i:-(?:\.?[0-9]|inf))"
 """How a value begins that starts with a minus and yet is no option."""
 ANSWERS = frozenset("true false yes no on off".split())
@@ -47,7 +46,7 @@ def remember(words: Sequence[str]) -> None:
 
 def read_line(taken: Sequence[Declared], arguments: Sequence[str]) -> list[Given]:
     """Each word and option of a command line, in order; UsageError where one breaks a rule."""
-    named = {name: each for each in (*taken, HELP) for name in each.names}
+    named = {name: each for each in (*taken, HELP, HELP_ALL) for name in each.names}
     words = next((each for each in taken if not each.names), None)
     found: list[Given] = []
     rest = list(reversed(arguments))
@@ -185,7 +184,7 @@ def plain_values(taken: Sequence[Declared], line: Sequence[Given]) -> dict[str, 
     """A value for each field that a command takes, given or by default; None where the parser has to answer."""
     given: dict[str, Any] = {}
     for each, text, _ in line:
-        if each is HELP:
+        if each in (HELP, HELP_ALL):
             return None
         if each.is_list:
             given.setdefault(each.field, []).append(text)

@@ -12,7 +12,7 @@ from typer.core import TyperCommand
 from typer.main import get_command
 
 from convcli.errors import UsageError
-from convcli.options.declare import Declared, declared
+from convcli.options.declare import HELP, HELP_ALL, Declared, declared
 from convcli.options.help import help_text
 from convcli.options.line import Given, values
 
@@ -22,12 +22,14 @@ def parsed_values(name: str, command: Callable[..., Any], line: Sequence[Given])
 
     Raises UsageError where something is missing.
     """
+    help_asked = [each for each, _, _ in line if each in (HELP, HELP_ALL)]
+    if help_asked:
+        print(help_text(name, command, whole=HELP_ALL in help_asked))
+        return None
     built, taken = build(name, command), declared(command)
     try:
         with built.make_context(name, spelled(line)) as context:
             given = built.invoke(context)
-    except typer.Exit:
-        return None
     except typer.BadParameter as error:  # click's MissingParameter is one; `convcli.options.line` leaves no other
         lacks = next(each for each in taken if error.param and each.field == error.param.name)
         raise lacking(lacks, name, line) from None
@@ -45,21 +47,13 @@ def lacking(each: Declared, name: str, line: Sequence[Given]) -> UsageError:
 
 def build(name: str, command: Callable[..., Any]) -> TyperCommand:
     """A command as a click object."""
-
-    class Command(TyperCommand):
-        """A command whose help is ours."""
-
-        def get_help(self, _: object) -> str:
-            """The help, as `convcli COMMAND --help` prints it without typer."""
-            return help_text(name, command)
-
     app = typer.Typer(
-        rich_markup_mode=None,  # plain help: half the start-up time
+        rich_markup_mode=None,  # half the start-up time
         pretty_exceptions_enable=False,
         add_completion=False,  # completions/ holds static scripts that start no Python
-        context_settings={"help_option_names": ["-h", "--help"]},
+        context_settings={"help_option_names": []},  # the help is ours
     )
-    app.command(name, cls=Command)(for_typer(command))
+    app.command(name)(for_typer(command))
     built = get_command(app)
     assert isinstance(built, TyperCommand)
     return built

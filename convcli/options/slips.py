@@ -108,15 +108,13 @@ COMMANDS_ELSEWHERE = {
     "size": "shapes",
     "list": "kernels",
     "benchmark": "tune",
-    "help": "COMMAND --help",
     "version": "--version",
-    "-V": "--version",
     "-v": "--version",
 }
 """What others call what a command does."""
 
 
-def no_such_command(name: str, words: Sequence[str], commands: Sequence[str] | Mapping[str, str]) -> UsageError:
+def no_such_command(name: str, commands: Sequence[str] | Mapping[str, str]) -> UsageError:
     """The error for a word that is no command, with what comes near."""
     from difflib import get_close_matches
 
@@ -126,8 +124,6 @@ def no_such_command(name: str, words: Sequence[str], commands: Sequence[str] | M
     near = [plain] if plain in commands else get_close_matches(plain, [*commands, "--version", "--help"], 1, 0.7)
     if plain in COMMANDS_ELSEWHERE:
         near = [COMMANDS_ELSEWHERE[plain]]
-    if name == "help" and words and words[0] in commands:
-        near = [f"{words[0]} --help"]
     hint = f"did you mean: convcli {near[0]}" if near else f"commands are {', '.join(commands)}"
     if not near and (kernel := meant_by(name)):
         hint = f"kernels are given to conv2d by -k{kernel}"

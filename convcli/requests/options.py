@@ -21,9 +21,9 @@ Inputs = Annotated[
         help="Images, or folders with --recursive; - is stdin.",
     ),
 ]
-Json = Annotated[bool, Option("--json", help="Print JSON on standard output.")]
-Csv = Annotated[bool, Option("--csv", help="Print comma-separated values.")]
-Markdown = Annotated[bool, Option("--markdown", help="Print a Markdown table.")]
+Json = Annotated[bool, Option("--json", daily=True, help="Print JSON on standard output.")]
+Csv = Annotated[bool, Option("--csv", daily=True, help="Print comma-separated values.")]
+Markdown = Annotated[bool, Option("--markdown", daily=True, help="Print a Markdown table.")]
 
 
 class Usual(str):
@@ -114,6 +114,7 @@ Kernels = Annotated[
         metavar="KERNEL",
         words=kernel_words,
         paths="file",
+        daily=True,
         help='Name (gaussian:2), numbers ("0 -1 0; -1 5 -1; 0 -1 0") or file; may be repeated.',
     ),
 ]
@@ -129,6 +130,7 @@ class KernelOptions(Options):
             metavar="HOW",
             choices=("stack", "sum", "mean", "magnitude", "max"),
             meant={"average": "mean", "avg": "mean", "norm": "magnitude", "l2": "magnitude", "concat": "stack"},
+            daily=True,
             help="Several kernels become: stack, sum, mean, magnitude, max.",
         ),
     ] = "stack"
@@ -159,7 +161,7 @@ class PlacementOptions(Options):
     """Where the kernel goes."""
 
     stride: Annotated[
-        str, Option("-s", "--stride", metavar="N|[Z,]Y,X", help="Step between outputs: 2, or 2,1 per axis.")
+        str, Option("-s", "--stride", metavar="N|[Z,]Y,X", daily=True, help="Step between outputs: 2, or 2,1 per axis.")
     ] = Usual("1")
     padding: Annotated[
         str,
@@ -168,6 +170,7 @@ class PlacementOptions(Options):
             "--padding",
             metavar="PADDING",
             words=padding_words,
+            daily=True,
             help="same, tf-same, valid, full; or pixels: 1, or 1,2 per axis, or 0:1,0:1.",
         ),
     ] = Usual("same")
@@ -178,6 +181,7 @@ class PlacementOptions(Options):
             "--border",
             metavar="BORDER",
             words=border_words,
+            daily=True,
             help=f"{DRAWN}; or per axis: y=edge,x=wrap.  [default: edge; zero with pixels]",
         ),
     ] = ""
@@ -213,6 +217,7 @@ class SampleOptions(Options):
             metavar="TYPE",
             choices=("auto", "same", *DTYPES),
             meant=NAMES_ELSEWHERE,
+            daily=True,
             help=f"Sample type of the result: same, {', '.join(DTYPES)}; auto: same, but float32 for features.",
         ),
     ] = "auto"
@@ -277,6 +282,7 @@ class FileOptions(Options):
             "--output",
             metavar="WHERE",
             paths="file",
+            daily=True,
             help="File, folder/, template with {stem} {name} {ext} {parent} {folder} {index} {kernel}, or -.",
         ),
     ] = ""
@@ -301,7 +307,7 @@ class FileOptions(Options):
             "--format", metavar="NAME", words=format_words, help="Format of the output where its name does not tell."
         ),
     ] = ""
-    force: Annotated[bool, Option("-f", "--force", help="Replace outputs that exist.")] = False
+    force: Annotated[bool, Option("-f", "--force", daily=True, help="Replace outputs that exist.")] = False
     in_place: Annotated[bool, Option("--in-place", help="Replace each input by its result.")] = False
     png: Annotated[str, Option(metavar="LEVEL", words=png_words, help="PNG compression: fast, balanced, small.")] = (
         "fast"
@@ -326,7 +332,9 @@ class FileOptions(Options):
         int | None,
         Option(min=1, metavar="N", help="Resolutions of an OME-Zarr output; default as the input, or down to 256."),
     ] = None
-    axes: Annotated[str | None, Option(metavar="LETTERS", help="Axes of the input, such as CYX or TZCYX.")] = None
+    axes: Annotated[
+        str | None, Option(metavar="LETTERS", daily=True, help="Axes of the input, such as CYX or TZCYX.")
+    ] = None
     spacing: Annotated[
         str,
         Option(
@@ -365,10 +373,18 @@ class RunOptions(Options):
         int, Option(min=0, metavar="N", help="Threads for one image; 0: every core, shared among --jobs.")
     ] = 0
     jobs: Annotated[
-        int, Option("-j", "--jobs", min=0, metavar="N", help="Files at once; 0: as many as cores and memory allow.")
+        int,
+        Option(
+            "-j", "--jobs", min=0, metavar="N", daily=True, help="Files at once; 0: as many as cores and memory allow."
+        ),
     ] = 0
     memory: Annotated[
-        str, Option(metavar="SIZE", help="Bound of the working memory. [256MiB; for boxes of a Zarr up to 1GiB each]")
+        str,
+        Option(
+            metavar="SIZE",
+            daily=True,
+            help="Bound of the working memory. [256MiB; for boxes of a Zarr up to 1GiB each]",
+        ),
     ] = ""
     verify: Annotated[
         int,
@@ -410,10 +426,14 @@ class RunOptions(Options):
 class ReportOptions(Options):
     """What is said about it."""
 
-    explain: Annotated[bool, Option("--explain", help="Print the plan and stop before any pixel is read.")] = False
-    quiet: Annotated[bool, Option("-q", "--quiet", help="No report.")] = False
+    explain: Annotated[
+        bool, Option("--explain", daily=True, help="Print the plan and stop before any pixel is read.")
+    ] = False
+    quiet: Annotated[bool, Option("-q", "--quiet", daily=True, help="No report.")] = False
     verbose: Annotated[bool, Option("-v", "--verbose", help="The whole report for each of many inputs.")] = False
-    json: Annotated[bool, Option("--json", help="Print one JSON object per input on standard output.")] = False
+    json: Annotated[bool, Option("--json", daily=True, help="Print one JSON object per input on standard output.")] = (
+        False
+    )
     preview: Annotated[
         bool, Option("--preview", help="Show the image before and after, where standard error is a terminal.")
     ] = False

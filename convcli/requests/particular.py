@@ -31,6 +31,7 @@ class TransposedOptions(Options):
             metavar="KERNEL",
             words=kernel_words,
             paths="file",
+            daily=True,
             help="nearest, bilinear, bicubic, lanczos (at the stride); or any other name, numbers, or file, "
             "a filter bank as (I, O/g, kh, kw).",
         ),
@@ -38,7 +39,11 @@ class TransposedOptions(Options):
     layer: Layer = ""
     scale: Annotated[
         str,
-        Option(metavar="X|[Z,]Y,X", help="Enlarge by this factor (2, 1.5, 4/3, or 2,1 per axis), not by a stride."),
+        Option(
+            metavar="X|[Z,]Y,X",
+            daily=True,
+            help="Enlarge by this factor (2, 1.5, 4/3, or 2,1 per axis), not by a stride.",
+        ),
     ] = ""
     stride: Annotated[
         str,
@@ -46,6 +51,7 @@ class TransposedOptions(Options):
             "-s",
             "--stride",
             metavar="N|[Z,]Y,X",
+            daily=True,
             help="From one pixel's kernel to the next, in output pixels.  [default: 2]",
         ),
     ] = ""
@@ -56,6 +62,7 @@ class TransposedOptions(Options):
             "--padding",
             metavar="PADDING",
             words=padding_words,
+            daily=True,
             help="What is cut off: same leaves stride x input, tf-same too, as TensorFlow; valid nothing, full K - 1; "
             "or pixels as in PyTorch: 1, or 1,2 per axis, or 0:1,0:1.  [default: same]",
         ),
@@ -75,6 +82,7 @@ class TransposedOptions(Options):
             "--border",
             metavar="BORDER",
             words=border_words,
+            daily=True,
             help=f"What lies outside lays kernels, too: {DRAWN}; or per axis.  [default: edge with same, else zero; "
             "with --scale nothing outside counts]",
         ),
@@ -100,6 +108,7 @@ class PairOptions(Options):
             metavar="KERNEL",
             words=kernel_words,
             paths="file",
+            daily=True,
             help="Kernel of the first step: one for all channels, or repeated, or an array (C m, 1, kh, kw).",
         ),
     ] = None
@@ -108,6 +117,7 @@ class PairOptions(Options):
         Option(
             metavar="MATRIX",
             paths="file",
+            daily=True,
             help='Matrix of the second step, a row for each output: "1 0 1; 0 1 1", or a file (O, C m).',
         ),
     ] = ""
@@ -116,10 +126,17 @@ class PairOptions(Options):
     ] = 0
     kernel: Annotated[
         list[str] | None,
-        Option("-k", "--kernel", metavar="BANK", paths="file", help="A dense bank (O, C, kh, kw), to be factored."),
+        Option(
+            "-k",
+            "--kernel",
+            metavar="BANK",
+            paths="file",
+            daily=True,
+            help="A dense bank (O, C, kh, kw), to be factored.",
+        ),
     ] = None
     rank: Annotated[
-        str, Option(metavar="R|auto", help="Kernels for each channel; auto: the fewest within --tolerance.")
+        str, Option(metavar="R|auto", daily=True, help="Kernels for each channel; auto: the fewest within --tolerance.")
     ] = "auto"
     save_factors: Annotated[
         str, Option(metavar="FILE.npz", paths="file", help="Keep both steps; --depthwise FILE.npz reads them back.")
@@ -133,12 +150,16 @@ class PairOptions(Options):
 class RateOptions(Options):
     """How far apart the taps are."""
 
-    rate: Annotated[str, Option(metavar="N|[Z,]Y,X", help="One rate: 2, or 2,1 per axis.")] = ""
+    rate: Annotated[str, Option(metavar="N|[Z,]Y,X", daily=True, help="One rate: 2, or 2,1 per axis.")] = ""
     rates: Annotated[
         str,
         Option(
-            metavar="N,N,...", help="Several, side by side: 1,2,4, or 1,2x1 per axis; {rate} in -o keeps them apart."
+            metavar="N,N,...",
+            daily=True,
+            help="Several, side by side: 1,2,4, or 1,2x1 per axis; {rate} in -o keeps them apart.",
         ),
     ] = ""
-    chain: Annotated[str, Option(metavar="N,N,...", help="Several, each on what the one before made: 1,2,4.")] = ""
+    chain: Annotated[
+        str, Option(metavar="N,N,...", daily=True, help="Several, each on what the one before made: 1,2,4.")
+    ] = ""
     three: Three = False

@@ -93,7 +93,7 @@ complete -o bashdefault -o default -F _convcli convcli
 
 def script(commands: Sequence[Command]) -> str:
     """The script for bash."""
-    names = quoted([*(command.name for command in commands), "-h", "--help", "--version"])
+    names = quoted([*(command.name for command in commands), "-h", "--help", "-V", "--version"])
     return SCRIPT.format(
         head=HEAD.format("bash"),
         names=names,

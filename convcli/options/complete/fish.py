@@ -20,7 +20,7 @@ function __convcli_nothing -d 'True where no command is typed yet'
 end
 
 complete -c convcli -f
-complete -c convcli -n __convcli_nothing -l version -d 'Print the version and what it runs on'
+complete -c convcli -n __convcli_nothing -s V -l version -d 'Print the version and what it runs on'
 complete -c convcli -s h -l help -d 'Show help'
 {lines}
 """

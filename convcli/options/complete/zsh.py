@@ -16,7 +16,8 @@ SCRIPT = """\
 _convcli() {{
     local curcontext=$curcontext state line
     typeset -A opt_args
-    _arguments -C -S '(- *)'{{-h,--help}}'[show help]' '(- *)--version[print the version and what it runs on]' \\
+    _arguments -C -S '(- *)'{{-h,--help}}'[show help]' \\
+        '(- *)'{{-V,--version}}'[print the version and what it runs on]' \\
         '1:command:->command' '*::word:->words'
     case $state in
     command)
