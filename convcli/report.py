@@ -94,19 +94,19 @@ class Report:
             **{told.key: told.facts() for told in self.more},
         }
 
-    def rows(self) -> Iterator[tuple[str, str]]:
-        """The lines of the table: a label and what there is to say."""
+    def rows(self, *, full: bool = True) -> Iterator[tuple[str, str]]:
+        """The lines of the table: a label and what there is to say; ten or so unless `full`."""
         if self.before and self.after:
             yield "input", f"{self.source}  {describe(self.before)}"
             yield from (("", remark) for remark in self.before.remarks)
             yield "output", f"{self.target or '(not written)'}  {describe(self.after)}"
             yield from (("", remark) for remark in self.remarks)
         if self.work:
-            yield from self.work.rows()
+            yield from self.work.rows(full=full)
         for told in self.more:
             yield from told.rows()
         if self.times:
-            yield "time", time_line(self)
+            yield "time", time_line(self, full=full)
             yield "samples", samples_line(self)
         if remark := known().remark:
             yield "planner", remark
@@ -158,9 +158,11 @@ def describe(info: ImageInfo) -> str:
     return " ".join(filter(None, (info.axes, "x".join(map(str, info.shape)), info.dtype, info.samples, info.format)))
 
 
-def time_line(report: Report) -> str:
-    """Seconds by phase, and the rates of multiply-adds and of bytes against the machine's best."""
+def time_line(report: Report, *, full: bool) -> str:
+    """Seconds by phase; in `full` the rates of multiply-adds and of bytes against the machine's best, and memory."""
     phases = ", ".join(f"{name} {seconds(value)}" for name, value in report.times.items())
+    if not full:
+        return phases
     rates = "".join(f"; {rate}" for rate in rate_words(report))
     return f"{phases}{rates}; peak memory {report.memory / 1e6:.0f} MB"
 

@@ -216,7 +216,7 @@ class SideBySideWork(Several):
         """What a user might not expect."""
         return tuple(dict.fromkeys(note for work in self.works for note in work.notes))
 
-    def rows(self) -> Iterator[tuple[str, str]]:
+    def rows(self, *, full: bool = True) -> Iterator[tuple[str, str]]:  # noqa: ARG002 -- all of it is short
         """The first rate as a filter, then a line for each."""
         yield from self.works[0].kernel_rows()
         yield from self.filter_rows()
@@ -351,7 +351,7 @@ class ChainWork(Several):
         fields, read = ([axis[i] for axis in self.seen] for i in (0, 1))
         return {**super().facts(), "receptive_field": fields, "pixels_read": read}
 
-    def rows(self) -> Iterator[tuple[str, str]]:
+    def rows(self, *, full: bool = True) -> Iterator[tuple[str, str]]:  # noqa: ARG002 -- all of it is short
         """Every step, what the chain sees, and its cost."""
         first = self.works[0]
         kernels = dict.fromkeys(row for work in self.works for row in work.kernel_rows())

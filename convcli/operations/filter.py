@@ -201,13 +201,13 @@ class FilterWork(WindowedWork):
             "flops": 2 * self.macs,
         }
 
-    def rows(self) -> Iterator[tuple[str, str]]:
+    def rows(self, *, full: bool = True) -> Iterator[tuple[str, str]]:
         """Kernel, operation, sizes, methods and work."""
         yield from self.kernel_rows()
         yield from self.filter_rows()
-        yield from size_lines(self.plan, self.filter.spatial)
+        yield from size_lines(self.plan, self.filter.spatial, full=full)
         yield from spacing_lines(self.before, self.after)
-        yield from method_lines(self.plan)
+        yield from method_lines(self.plan, full=full)
         yield from self.work_rows()
 
     def kernel_rows(self) -> Iterator[tuple[str, str]]:
@@ -283,12 +283,26 @@ def filter_line(filter_: Correlation, plan: Plan) -> str:
     return ", ".join([*parts, f"computed in {plan.problem.dtype}"])
 
 
-def size_lines(plan: Plan, letters: str) -> Iterator[tuple[str, str]]:
-    """floor((n + p0 + p1 - K) / s) + 1 with the numbers filled in, once where all axes agree."""
+def size_lines(plan: Plan, letters: str, *, full: bool) -> Iterator[tuple[str, str]]:
+    """Sizes before and after; in `full` floor((n + p0 + p1 - K) / s) + 1 with the numbers filled in, axis by axis."""
+    short = []
     for letter, axis in zip(letters, plan.problem.axes, strict=True):
         text = f"({axis.size} + {axis.begin} + {axis.end} - {axis.extent}) / {axis.stride} + 1 = {axis.output}"
         dropped = f", the last {axis.dropped} of {letter} unread" if axis.dropped else ""
-        yield f"size {letter}", text + dropped
+        short.append(changed_size(letter, axis.size, axis.output) + dropped)
+        if full:
+            yield f"size {letter}", text + dropped
+    if not full:
+        yield "size", ", ".join(short)
+
+
+def changed_size(letter: str, size: int, output: int) -> str:
+    """What becomes of a size.
+
+    >>> changed_size("Y", 5, 3)
+    'Y 5 -> 3'
+    """
+    return f"{letter} {size} -> {output}"
 
 
 def spacing_lines(before: ImageInfo, after: ImageInfo) -> Iterator[tuple[str, str]]:
@@ -300,13 +314,15 @@ def spacing_lines(before: ImageInfo, after: ImageInfo) -> Iterator[tuple[str, st
         yield "spacing", ", ".join(steps)
 
 
-def method_lines(plan: Plan) -> Iterator[tuple[str, str]]:
-    """The method chosen, then the others with their time or reason."""
-    yield (
-        "method",
-        f"{plan.method}, {seconds(plan.cost.seconds)} predicted, {plan.threads} thread{'s' * (plan.threads > 1)}, "
-        f"tiles of {'x'.join(map(str, plan.tile))}",
-    )
+def method_lines(plan: Plan, *, full: bool) -> Iterator[tuple[str, str]]:
+    """The method chosen, and the next best; in `full` its tiles, and all others with their time or reason."""
+    chosen = f"{plan.method}, {seconds(plan.cost.seconds)} predicted, {plan.threads} thread{'s' * (plan.threads > 1)}"
+    if not full:
+        others = [(c.cost.seconds, c.method) for c in plan.candidates if c.cost and c.method != plan.method]
+        second = "".join(f"; {method} would take {seconds(price)}" for price, method in sorted(others)[:1])
+        yield "method", chosen + second
+        return
+    yield "method", f"{chosen}, tiles of {'x'.join(map(str, plan.tile))}"
     for other in plan.candidates:
         if other.method != plan.method:
             wide = " in float64" if other.itemsize > plan.itemsize else ""

@@ -109,8 +109,8 @@ class Work(Protocol):
     def facts(self) -> dict[str, Any]:
         """What JSON says of it: raw numbers under keys that are never renamed."""
 
-    def rows(self) -> Iterator[tuple[str, str]]:
-        """The lines of the report: a label and what there is to say."""
+    def rows(self, *, full: bool = True) -> Iterator[tuple[str, str]]:
+        """The lines of the report: labels and texts; without formulas and other methods unless `full`."""
 
     def run(self, image: Image, *, verify: int = 0, progress: Progress | None = None) -> tuple[Image, Counts]:
         """The result, and what was clipped; `verify` points are computed again from the definition."""

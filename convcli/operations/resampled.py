@@ -20,6 +20,7 @@ from convcli.machine import Machine
 from convcli.operations.filter import (
     WindowedWork,
     candidate_facts,
+    changed_size,
     check_weight,
     method_lines,
     numbers_for,
@@ -133,17 +134,21 @@ class EnlargedWork(WindowedWork):
             "flops": 2 * self.macs,
         }
 
-    def rows(self) -> Iterator[tuple[str, str]]:
+    def rows(self, *, full: bool = True) -> Iterator[tuple[str, str]]:
         """Kernel, scale, sizes, the way and the work."""
         filter_, problem = self.filter, self.plan.problem
         outside = "nothing outside counts" if filter_.inside else describe_borders(filter_.borders, filter_.spatial)
         yield "kernel", f"{filter_.name}, {_times(problem.kernel)} pixels, the weights of each output sum to 1"
         scale = ",".join(f"{float(scale):g}" for scale in filter_.scale)
         yield "filter", f"scale {scale}, pixel centres at halves, border {outside}, computed in {problem.dtype}"
-        for letter, axis, factor in zip(filter_.spatial, problem.axes, filter_.scale, strict=True):
-            yield f"size {letter}", f"round({float(factor):g} x {axis.size}) = {axis.output}"
+        axes = list(zip(filter_.spatial, problem.axes, filter_.scale, strict=True))
+        if full:
+            for letter, axis, factor in axes:
+                yield f"size {letter}", f"round({float(factor):g} x {axis.size}) = {axis.output}"
+        else:
+            yield "size", ", ".join(changed_size(letter, axis.size, axis.output) for letter, axis, _ in axes)
         yield from spacing_lines(self.before, self.after)
-        yield from method_lines(self.plan)
+        yield from method_lines(self.plan, full=full)
         yield "work", f"{self.macs:,} MACs, {2 * self.macs:,} FLOPs"
 
 

@@ -279,12 +279,12 @@ class SelectedWork(Work):
         totals = {"method": self.method, "macs": self.macs, "flops": 2 * self.macs}
         return {**self.works[0].facts(), **totals, "selection": selection}
 
-    def rows(self) -> Iterator[tuple[str, str]]:
+    def rows(self, *, full: bool = True) -> Iterator[tuple[str, str]]:
         """Each part, and where."""
         for part in self.parts:
             if len(self.parts) > 1:
                 yield "channels", ",".join(part.channels)
-            yield from plain(part.work).rows()
+            yield from plain(part.work).rows(full=full)
         if where := str(self.where):
             yield "where", f"{where}; the rest is unchanged"
 

@@ -18,6 +18,7 @@ from convcli.image import ImageInfo
 from convcli.kernels.given import Given, Resolved, Spacing, closer
 from convcli.operations.filter import (
     candidate_facts,
+    changed_size,
     check_weight,
     kernel_facts,
     method_lines,
@@ -225,16 +226,20 @@ class TransposedWork(Work):
             "ripple": self.ripple.size,
         }
 
-    def rows(self) -> Iterator[tuple[str, str]]:
+    def rows(self, *, full: bool = True) -> Iterator[tuple[str, str]]:
         """Kernel, operation, sizes forward and back, methods and work."""
         yield "kernel", self._kernel_line()
         yield from (("", remark) for remark in self.filter.remarks)
         yield "filter", self._filter_line()
-        for letter, axis in zip(self.filter.spatial, self.axes, strict=True):
-            yield f"size {letter}", both_ways(axis)
+        axes = list(zip(self.filter.spatial, self.axes, strict=True))
+        if full:
+            yield from ((f"size {letter}", both_ways(axis)) for letter, axis in axes)
+        else:
+            yield "size", ", ".join(changed_size(letter, axis.size, axis.output) for letter, axis in axes)
         yield from spacing_lines(self.before, self.after)
-        yield "phases", self._phase_line()
-        yield from method_lines(self.plan)
+        if full:
+            yield "phases", self._phase_line()
+        yield from method_lines(self.plan, full=full)
         stuffed = self.filter.stuffed_macs(self.before)
         yield (
             "work",

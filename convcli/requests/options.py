@@ -430,7 +430,10 @@ class ReportOptions(Options):
         bool, Option("--explain", daily=True, help="Print the plan and stop before any pixel is read.")
     ] = False
     quiet: Annotated[bool, Option("-q", "--quiet", daily=True, help="No report.")] = False
-    verbose: Annotated[bool, Option("-v", "--verbose", help="The whole report for each of many inputs.")] = False
+    verbose: Annotated[
+        bool,
+        Option("-v", "--verbose", daily=True, help="All there is to say: formulas, every method; of each of many."),
+    ] = False
     json: Annotated[bool, Option("--json", daily=True, help="Print one JSON object per input on standard output.")] = (
         False
     )

@@ -39,8 +39,8 @@ def as_json(facts: Mapping[str, Any]) -> str:
 
 
 def shown(report: Report, wanted: str) -> Iterable[tuple[str, str]]:
-    """The lines of a report that are wanted: none, "rows", or "brief" ones."""
-    return report.rows() if wanted == "rows" else report.brief() if wanted else ()
+    """The lines of a report that are wanted: none, ten or so ("rows"), "all", or the "brief" ones of one of many."""
+    return report.brief() if wanted == "brief" else report.rows(full=wanted == "all") if wanted else ()
 
 
 def answered(report: Report, rows: Iterable[tuple[str, str]] = ()) -> Answer:

@@ -44,7 +44,7 @@ class File(NamedTuple):
 
 @record
 class Common:
-    """What is asked of all files, and how much of each report is wanted: "" for facts alone, "rows" or "brief"."""
+    """What is asked of all files, and how much of each report is wanted: `runs.answers.shown`."""
 
     operation: Operation
     settings: Settings

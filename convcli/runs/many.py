@@ -197,10 +197,12 @@ class Run:
 
     @property
     def wanted(self) -> str:
-        """How much of each report is shown: nothing, a line, or all."""
+        """How much of each report is shown (`runs.answers.shown`)."""
         batch = self.batch
-        told = batch.shows_each or (batch.writes_page and not batch.many)
-        return "" if not told else "brief" if batch.settings.dry_run else "rows"
+        if not (batch.shows_each or (batch.writes_page and not batch.many)):
+            return ""
+        full = batch.verbose or batch.settings.explain or batch.writes_page
+        return "brief" if batch.settings.dry_run else "all" if full else "rows"
 
     def work(self, index: int) -> list[Any]:
         """A worker's task: treat an input, and say so where a later run will look."""
