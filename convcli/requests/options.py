@@ -432,7 +432,7 @@ class ReportOptions(Options):
     quiet: Annotated[bool, Option("-q", "--quiet", daily=True, help="No report.")] = False
     verbose: Annotated[
         bool,
-        Option("-v", "--verbose", daily=True, help="All there is to say: formulas, every method; of each of many."),
+        Option("-v", "--verbose", help="All there is to say: formulas, every method; of each of many."),
     ] = False
     json: Annotated[bool, Option("--json", daily=True, help="Print one JSON object per input on standard output.")] = (
         False
