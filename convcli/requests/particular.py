@@ -136,7 +136,7 @@ class PairOptions(Options):
         ),
     ] = None
     rank: Annotated[
-        str, Option(metavar="R|auto", daily=True, help="Kernels for each channel; auto: the fewest within --tolerance.")
+        str, Option(metavar="R|auto", help="Kernels for each channel; auto: the fewest within --tolerance.")
     ] = "auto"
     save_factors: Annotated[
         str, Option(metavar="FILE.npz", paths="file", help="Keep both steps; --depthwise FILE.npz reads them back.")
