@@ -212,8 +212,8 @@ def test_every_entry_that_writes_is_tried():
         for name, value in vars(module).items()
         if callable(value) and getattr(value, "__module__", "") == module.__name__
     }
-    classes = {"Counts", "Steps", "Options", "Watch", "Seen"}
-    assert {name for name in public if not name.startswith("_")} - classes - OF_ONE_RESULT == ENTRIES.keys()
+    others = {"Counts", "Steps", "Options", "Watch", "Seen", "lacking"}  # values, and words on what is not built
+    assert {name for name in public if not name.startswith("_")} - others - OF_ONE_RESULT == ENTRIES.keys()
 
 
 @entries
