@@ -134,7 +134,10 @@ def failed(error: ConvError, arguments: Sequence[str]) -> int:
     if "--json" in words and not pixels:
         import json
 
-        print(json.dumps(failure_facts(arguments[0], error)))
+        try:
+            print(json.dumps(failure_facts(arguments[0], error)), flush=True)
+        except OSError:  # that it cannot be written there may be the error itself
+            drop(sys.stdout)
     return complain(error)
 
 

@@ -23,7 +23,10 @@ ROOT = Path(convcli.__file__).parent
 HOOKS = [each.name for each in fields(FormatModule)]
 OWN = ("table.py", "kinds.py", "metadata.py")
 """The tables of formats, and of what each holds beside the pixels, by its column."""
-NAMESPACES = {("pixels.py", "tiff"), ("__init__.py", "jpeg")}
+NAMESPACES = {
+    *(("pixels.py", "tiff"), ("__init__.py", "jpeg")),
+    *(("channels.py", "ome"), ("channels.py", "imagej"), ("channels.py", "zarr")),
+}
 """Keys of what a file says beside its pixels, which stands under the name of its format."""
 
 

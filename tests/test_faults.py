@@ -192,7 +192,7 @@ def test_infinity_damages_only_the_footprint(run, folder):
 
 REFUSED = [
     ("the folder is missing", ["-o", "none/out.png"], "not-found", 1),
-    ("the folder is missing, with a slash", ["-o", "none/"], "not-found", 1),
+    ("the folder is missing, with a slash", ["-o", "none/deeper/"], "not-found", 1),
     ("the folder is a file", ["-o", "in.png/out.png"], "not-found", 1),
     ("it exists", ["-o", "old.png"], "exists", 1),
     ("it is a folder", ["-o", "sub"], "is-directory", 1),

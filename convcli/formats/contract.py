@@ -137,7 +137,7 @@ class FormatModule:
     `remarks` tells, before any work, what changes beside the pixels; `place` names the column of `formats.kinds` that
     an image's metadata go to. Files of a format that is `single` hold one image, and the module asks no number of it;
     one that `scales` keeps the line that makes measurements of samples; one that is `layered` knows several
-    resolutions.
+    resolutions; one that `names_axes` tells by itself which axes an image has.
 
     `opening` gives the pixels as a value that travels to other processes, which open them there without looking for
     what they are; None where a name is all that travels.
@@ -157,4 +157,5 @@ class FormatModule:
     scales: bool = False
     layered: bool = False
     opening: Callable[[Source, ReadOptions], Opening] | None = None
+    names_axes: bool = True
     whole: str = "its files are only decoded as a whole"

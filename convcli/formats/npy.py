@@ -222,5 +222,6 @@ FORMAT = FormatModule(
     streamed,
     takes=is_plain,
     place=place,
+    names_axes=False,
     whole="archives, bits and columns first are read as a whole",
 )

@@ -77,6 +77,7 @@ def zarr_above(output: str) -> str:
     named = output.rstrip("/") if names_folder(output) else output
     outer = FIELD.split(named)[0].rpartition("/")[0]
     try:
+        Address.of(FIELD.sub("x", named))
         address = Address.of(outer)
     except UsageError:  # told of the output itself
         return ""

@@ -54,7 +54,7 @@ class Watch:
         """The input, and the result; where that cannot be read back, the reason: it is written all the same."""
         after = self.after
         options = ReadOptions(
-            axes=after.axes if FORMATS[after.format].module == "npy" else None,
+            axes=None if FORMATS[after.format].load().names_axes else after.axes,
             alpha=after.has_alpha,
             missing="declared" if after.missing is None else after.missing,
             max_pixels=prod(after.shape),
