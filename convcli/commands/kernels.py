@@ -250,7 +250,7 @@ def show_kernels(parsed: Sequence[Kernel], style: str) -> None:
 
 def row(kernel: Kernel) -> list[object]:
     """What a kernel is, in one row."""
-    total = 0.0 if kernel.is_zero_sum else kernel.sum()
+    total = kernel.plain_sum
     origin = ",".join(map(str, kernel.centre))
     size = "x".join(map(str, kernel.shape))
     return [

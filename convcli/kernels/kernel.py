@@ -168,6 +168,15 @@ class Kernel:
             return fsum(self.values())
         return fsum(prod(map(fsum, term)) for term in self.terms)
 
+    @property
+    def plain_sum(self) -> float:
+        """The sum as people write it: 0 where nothing but rounding is left.
+
+        >>> Kernel.from_values("k", (1, 3), [0.1, 0.2, -0.3]).plain_sum
+        0.0
+        """
+        return 0.0 if self.is_zero_sum else self.sum()
+
     def absolute_sum(self) -> float:
         """The sum of the absolute taps: the most that a filter can make of pixels of size 1; the largest of a bank."""
         return self._absolute_sum

@@ -260,7 +260,7 @@ def kernel_line(filter_: Correlation, plan: Plan) -> str:
         "x".join(map(str, kernel.shape)) + (" (O, I/g, ...)" if kernel.bank and not filter_.each else ""),
     ]
     if kernel.outputs == 1:
-        parts.append(f"sum {kernel.sum():.6g}")
+        parts.append(f"sum {kernel.plain_sum:.6g}")
     within = f" within {filter_.approximation:g}" if filter_.approximation else ""
     return ", ".join(parts + ([f"rank {rank}{within}"] if rank else []))
 

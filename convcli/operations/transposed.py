@@ -256,7 +256,7 @@ class TransposedWork(Work):
         return (
             f"{kernel.name}, {shape} (I, O/g, ...)"
             if kernel.bank
-            else f"{kernel.name}, {shape}, sum {kernel.sum():.6g}"
+            else f"{kernel.name}, {shape}, sum {kernel.plain_sum:.6g}"
         )
 
     def _filter_line(self) -> str:

@@ -243,7 +243,7 @@ def legend(what: Shown, tall: float) -> Iterator[Shape]:
 def facts(what: Shown) -> str:
     """What a kernel is, in a line or two."""
     kernel, size = what.kernel, "x".join(map(str, what.kernel.spatial))
-    total = 0.0 if kernel.is_zero_sum else kernel.sum()
+    total = kernel.plain_sum
     order = "a row for each filter" if is_matrix(what.choice) else "which stand side by side"
     plain = f"{size} taps; sum {total:.4g}, sum of |taps| {kernel.absolute_sum():.4g}"
     bank = f"{counted(kernel.outputs, 'filter')} of {size} taps over {counted(kernel.inputs, 'channel')}, {order}"
