@@ -85,11 +85,19 @@ def test_what_a_decoder_mutters_about_is_not_seen(name, tmp_path):
         assert len(said(convcli("conv2d", *words, cwd=tmp_path))) < 2
 
 
-def test_the_decoder_would_have_been_seen(tmp_path):
+@pytest.fixture
+def mutters(tmp_path):
+    """A TIFF of which the decoder by itself prints something; newer ones than 2026.3.6 raise an error instead."""
     (tmp_path / "jpegxr.tif").write_bytes(jpegxr_tiff())
     script = "import sys, tifffile; tifffile.imread(sys.argv[1])"
     done = subprocess.run([sys.executable, "-c", script, tmp_path / "jpegxr.tif"], capture_output=True, check=False)
-    assert b"Unrecognized WMPTag" in done.stderr
+    if b"Unrecognized WMPTag" not in done.stderr:
+        pytest.skip(f"imagecodecs {imagecodecs.__version__} prints nothing of it by itself")
+    return tmp_path / "jpegxr.tif"
+
+
+def test_the_decoder_would_have_been_seen(mutters):
+    assert not said(convcli("conv2d", mutters, "-k", "box:3", "-o", mutters.with_name("o.tif"), "-q"))[1:]
 
 
 @pytest.mark.parametrize("names", [["a.png"], ["a.png", "b.png"]])
@@ -130,8 +138,7 @@ def test_what_libpng_says_of_a_picture_is_an_error_or_a_note(tmp_path, monkeypat
     assert ("something: odd",) == read(tmp_path / "a.png", options=ReadOptions(lenient=True)).info.notes
 
 
-def test_in_somebody_elses_program_nothing_is_muted(tmp_path):
-    (tmp_path / "jpegxr.tif").write_bytes(jpegxr_tiff())
+def test_in_somebody_elses_program_nothing_is_muted(mutters):
     script = "import sys; from pathlib import Path; from convcli.formats import read; read(Path(sys.argv[1]))"
-    done = subprocess.run([sys.executable, "-c", script, tmp_path / "jpegxr.tif"], capture_output=True, check=False)
+    done = subprocess.run([sys.executable, "-c", script, mutters], capture_output=True, check=False)
     assert b"Unrecognized WMPTag" in done.stderr
