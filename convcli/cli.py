@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 CLOSED_PIPE = 141  # what a shell reports for a process that SIGPIPE ended
+COMPLETE_ALONE = {"kernels", "tune", "help"}
+"""Commands that need no words: what goes wrong in them is nobody's question."""
 FILTERS = ("conv2d", "conv3d", "upsample", "separable", "dilate")
 SELDOM = 100_000  # new objects from one search for garbage to the next: what start-up makes is none (3 % of it)
 
@@ -74,7 +76,7 @@ def run(arguments: Sequence[str]) -> int:
     try:
         return asked(arguments)() or 0
     except ConvError as error:
-        if isinstance(error, UsageError) and len(arguments) == 1 and arguments[0] in COMMANDS:
+        if isinstance(error, UsageError) and len(arguments) == 1 and arguments[0] in {*COMMANDS} - COMPLETE_ALONE:
             offer_help(arguments[0])
         return failed(error, arguments)
     except BrokenPipeError:

@@ -86,7 +86,7 @@ def typed(word):
 def escaped(text):
     """Text on one line, no character of which means anything to roff.
 
-    >>> escaped(".5 is\\n 'a'")
+    >>> escaped(".5 is\\n'a'")
     '\\\\&.5 is \\\\(aqa\\\\(aq'
     """
     line = "".join(ESCAPED.get(character, character) for character in " ".join(text.split("\n")))

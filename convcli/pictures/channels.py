@@ -40,7 +40,7 @@ def row(bank: Bank, name: str) -> Block:
     else:
         over = f"over {depth} channels" if depth > 1 else "over 1 channel"
         over += "" if groups == 1 else f", in {groups} groups"
-    title = f"{name}{bank.outputs} filters of {kernel}, {over}"
+    title = f"{name}{bank.outputs} filter{'s' * (bank.outputs > 1)} of {kernel}, {over}"
     weights = f"{bank.outputs} * {depth} * {prod(axis.kernel for axis in bank.axes)} = {bank.weights:,} weights"
     inputs = captioned(
         planes(bank.inputs, [input_colour(bank, i) for i in range(bank.inputs)], "in"), f"{bank.inputs} in"
@@ -92,7 +92,7 @@ def filters(bank: Bank) -> Block:
     block = wrapped_rows(blocks, FILTERS_WIDE, 12)
     left = bank.outputs - shown
     block = below([block, line_of(f"and {left:,} more", 11, "faint")], 3) if left else block
-    return captioned(block, f"{bank.outputs} filters")
+    return captioned(block, f"{bank.outputs} filter{'s' * (bank.outputs > 1)}")
 
 
 def filter_block(bank: Bank, output: int) -> Block:
