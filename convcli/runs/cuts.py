@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from convcli.image import Spans
     from convcli.operations.operation import Limits
 
-DECODE, ENCODE = 1 / 560e6, 1 / 430e6
-"""Seconds for a byte that is unpacked, and for one that is summed up and packed: a core of an AMD EPYC, November 2026,
-zstd of photon counts in uint16. On a busy machine `python -m tests.bench.rates` gives 360 and 295 MB/s; one chunk of
-8 MB alone gave 560 to 870, and 360 to 400."""
+DECODE, ENCODE = 1 / 380e6, 1 / 310e6
+"""Seconds for a byte that is unpacked, and for one that is summed up and packed: a core of an AMD EPYC, both at work,
+December 2026, zstd of photon counts in uint16, by `python -m tests.bench.rates`. One chunk of 8 MB alone gave 560 to
+870, and 360 to 400."""
 RATE, RATIO = 80.0, 0.5
 """MB/s between an object store and one of many workers, assumed; and bytes packed, of a byte of pixels: microscopes'
 images have 0.4 to 0.6."""
