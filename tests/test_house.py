@@ -197,6 +197,13 @@ def test_what_needs_no_pixels_loads_no_pixel_library(words):
     assert not set(done.stderr.split()) & set(HEAVY)
 
 
+@pytest.mark.parametrize("words", ["shapes 3@8x8 conv3-4", "flops 3@8x8 conv3-4"])
+def test_layers_that_are_typed_load_no_reader_of_models_and_no_drawing(words):
+    done = subprocess.run([sys.executable, "-c", LOADED, *words.split()], capture_output=True, text=True, check=True)
+    elsewhere = ("convcli.networks.onnx", "convcli.networks.exported", "convcli.pictures", "convcli.formats")
+    assert [] == [name for name in done.stderr.split() if name.startswith(elsewhere)]
+
+
 def test_a_picture_is_filtered_without_masked_arrays(tmp_path):
     """They take 15 ms to load; NumPy's `unique` brings them."""
     picture = Path(__file__).parents[1] / "samples" / "shapes.png"

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 from convcli.commands.designs import DesignOptions, TableOptions, Words, read_designs
+from convcli.commands.pictures import PictureOptions, save_picture
 from convcli.commands.printing import View, check_expected, emit, print_designs
 from convcli.errors import UsageError
 from convcli.networks.costs import COUNTABLE
@@ -40,17 +41,6 @@ With = Annotated[
 Limit = Annotated[
     str, Option("--budget", metavar="N", daily=True, help="Fail (exit 1) above so many MACs: 2G; or 4GFLOP, 25Mparams.")
 ]
-Draw = Annotated[
-    str,
-    Option(
-        "--draw",
-        metavar="FILE",
-        paths="file",
-        daily=True,
-        help="Draw the costs of each row, and what this machine can do at best: .svg .png .html.",
-    ),
-]
-Force = Annotated[bool, Option("-f", "--force", help="Replace a file that exists.")]
 Algorithms = Annotated[
     bool, Option("--algorithms", daily=True, help="What each algorithm pays that computes the same.")
 ]
@@ -59,12 +49,11 @@ Algorithms = Annotated[
 def flops(
     design: DesignOptions,
     table: TableOptions,
+    picture: PictureOptions,
     words: Words = None,
     counted: With = "",
     budget: Limit = "",
     algorithms: Algorithms = False,
-    draw: Draw = "",
-    force: Force = False,
 ) -> None:
     """Count the parameters, multiply-adds, FLOPs and memory of every layer.
 
@@ -78,7 +67,7 @@ def flops(
         convcli flops 3@32x32 --from torch model.txt --markdown
         convcli flops model.onnx --depth 2 --draw cost.svg
     """
-    check_picture(draw, table, force=force)
+    check_picture(picture, table)
     limit = parsed_budget(budget) if budget else None
     convention = design.convention(counted)
     given = read_designs(words, design)
@@ -86,8 +75,8 @@ def flops(
         emit(given, table)
         return
     listings = [each.listing(convention, table) for each in given]
-    if draw:
-        draw_costs(given, listings, draw, force=force)
+    if picture.draw:
+        draw_costs(given, listings, picture)
     print_designs(listings, View(tabled, explained, algorithms), table)
     check_expected(given, listings)
     if limit:
@@ -108,32 +97,31 @@ def explained(listing: Listing) -> Iterator[str]:
     return explain_costs(listing.trace, listing.convention)
 
 
-def check_picture(name: str, table: TableOptions, *, force: bool) -> None:
+def check_picture(picture: PictureOptions, table: TableOptions) -> None:
     """Refuse what is no picture, or goes with none."""
-    if force and not name:
+    if picture.force and not picture.draw:
         raise UsageError("goes with --draw FILE", where="--force")
-    if name:
+    if picture.draw:
         from convcli.pictures.kinds import kind_of
 
-        kind_of(name, PICTURES, "--draw")
+        kind_of(picture.draw, PICTURES, "--draw")
         if table.emit:
             raise UsageError("writes a network, of which nothing is drawn; drop one of them", where="--emit")
 
 
-def draw_costs(given: "Sequence[Given | GivenModel]", listings: Sequence[Listing], name: str, *, force: bool) -> None:
+def draw_costs(given: "Sequence[Given | GivenModel]", listings: Sequence[Listing], picture: PictureOptions) -> None:
     """Draw what designs cost into a file."""
-    from convcli.commands.pictures import save_picture
     from convcli.pictures.costs import Design, costs_drawing, costs_page
     from convcli.pictures.kinds import encoded, kind_of
     from convcli.pictures.page import page_text
 
     designs = [Design(called(each, listing), listing) for each, listing in zip(given, listings, strict=True)]
-    kind, roof = kind_of(name, PICTURES, "--draw"), roof_here()
+    kind, roof = kind_of(picture.draw, PICTURES, "--draw"), roof_here()
     if kind == ".html":
         data = page_text(costs_page(designs, roof)).encode()
     else:
         data = encoded(costs_drawing(designs, roof), kind)
-    save_picture(name, data, force=force)
+    save_picture(picture.draw, data, force=picture.force)
 
 
 def called(given: "Given | GivenModel", listing: Listing) -> str:

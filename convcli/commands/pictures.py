@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 from convcli.errors import UsageError
-from convcli.networks.onnx.layers import keeps_places, shape_of
 from convcli.options.declare import Option, Options
 from convcli.streams import read_input
 
@@ -28,7 +27,7 @@ class PictureOptions(Options):
             metavar="FILE",
             paths="file",
             daily=True,
-            help="Draw it: .svg, .png, .gif (moves) or .html (explore).",
+            help="Draw it: .svg, .png, .html (explore); of layers also .gif (moves).",
         ),
     ] = ""
     force: Annotated[bool, Option("-f", "--force", help="Replace a picture that exists.")] = False
@@ -109,6 +108,7 @@ def scene(given: Given | GivenModel, options: LayerPictureOptions) -> Scene:
 
 def maps_of_model(given: GivenModel) -> list[Map]:
     """The maps of an ONNX model up to its first output; refuses what changes places in ways that no map shows."""
+    from convcli.networks.onnx.layers import keeps_places, shape_of
     from convcli.pictures.maps import maps_of
 
     steps = given.graph.steps

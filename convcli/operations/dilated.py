@@ -310,8 +310,8 @@ class ChainWork(Several):
         steps, scale = [work.stage for work in self.works], scale_of(self.last, self.before)
         dtype, plan = self.last.output_dtype(self.before), steps[-1].plan
         after = replace(steps[-1].after, dtype=dtype, missing=as_sample(self.before.missing, dtype))
-        entry = ToNumbers(steps[0].filter, self.before, steps[0].plan, steps[0].info, scale, self.exact)
-        return (entry, *steps, ToSamples(self.last, steps[-1].after, plan, after, scale))
+        entry = ToNumbers(steps[0].filter, self.before, steps[0].plan, steps[0].info, self.exact, scale)
+        return (entry, *steps, ToSamples(self.last, steps[-1].after, plan, after, None, scale))
 
     @property
     def exact(self) -> int | None:

@@ -242,7 +242,7 @@ class SelectedWork(Work):
         limits = [stage.limit for each in self.works for stage in each.stages[:1] if stage.limit is not None]
         made = replace(self.parts[0].after, metadata=info.metadata)
         parts, plan = tuple(map(self.part, self.parts)), work.stages[-1].plan
-        return (SelectedStage(last, info, plan, made, parts, self.mask, min(limits, default=None)),)
+        return (SelectedStage(last, info, plan, made, min(limits, default=None), parts, self.mask),)
 
     def part(self, part: PlannedPart) -> Part:
         """A part for the engine: with the mask between samples and filter where only what it marks counts."""
@@ -253,11 +253,11 @@ class SelectedWork(Work):
         luma, numbers = self.where.luma, self.numbers
         entry, *steps, _ = part.work.stages
         if luma:
-            entry = ToLuma(entry.filter, entry.info, entry.plan, steps[0].info, part.scale, entry.limit, numbers.linear)
+            entry = ToLuma(entry.filter, entry.info, entry.plan, steps[0].info, entry.limit, part.scale, numbers.linear)
         spoilers: tuple[Stage, ...] = ()
         if self.where.inside is not None and self.mask is not None:
             within, first = steps[0].info, steps[0]
-            hidden = Hidden(first.filter, within, first.plan, within, 1.0, None, self.mask, numbers.nan)
+            hidden = Hidden(first.filter, within, first.plan, within, None, 1.0, self.mask, numbers.nan)
             if numbers.nan == "keep" and first.filter.meets_unknown(self.before):
                 keeping = replace(
                     first, filter=replace(first.filter, numbers=replace(first.filter.numbers, nan="keep"))

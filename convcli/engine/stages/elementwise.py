@@ -21,12 +21,11 @@ ROWS = 32
 
 
 @record
-class Elementwise(Stage):
-    """Every sample by itself; axes as those of the filter beside it. `made` is what becomes of the image."""
+class Remade(Stage):
+    """An image of the same shape: `made` is what becomes of it; all of it is exact up to integers of `exact`."""
 
     made: ImageInfo
-    scale: float
-    exact: int | None = None
+    exact: int | None
 
     @property
     def after(self) -> ImageInfo:
@@ -35,18 +34,29 @@ class Elementwise(Stage):
 
     @property
     def limit(self) -> int | None:
-        """The largest 64-bit integer that the whole chain is exact for, where there is one."""
+        """The largest 64-bit integer that all filters are exact for, where there is one."""
         return self.exact
-
-    @property
-    def wraps(self) -> bool:
-        """Never."""
-        return False
 
     @property
     def results(self) -> int:
         """One for each channel."""
         return 1
+
+    def shape(self, slab: Slab) -> tuple[int, ...]:
+        """That of the results."""
+        return tuple(stop - start for start, stop in slab.written)
+
+
+@record
+class Elementwise(Remade):
+    """Every sample by itself; axes as those of the filter beside it."""
+
+    scale: float
+
+    @property
+    def wraps(self) -> bool:
+        """Never."""
+        return False
 
     @cached_property
     def cuts(self) -> Sequence[Span]:
@@ -56,10 +66,6 @@ class Elementwise(Stage):
     def reads(self, axis: int, span: Span) -> Array:  # noqa: ARG002 -- alike along all
         """The positions of the results themselves."""
         return np.arange(*span)
-
-    def shape(self, slab: Slab) -> tuple[int, ...]:
-        """That of the results."""
-        return tuple(stop - start for start, stop in slab.written)
 
     def fill(self, slab: Slab, pixels: Array, values: Array, crew: Crew) -> None:
         """Do some rows at a time."""

@@ -15,7 +15,7 @@ import numpy as np
 from convcli.engine.boxes import Course
 from convcli.engine.samples import Counts, put, store, to_linear, to_srgb
 from convcli.engine.slabs import Slab, Span, Stage, runs, touched
-from convcli.engine.stages.elementwise import Elementwise, ToNumbers
+from convcli.engine.stages.elementwise import Elementwise, Remade, ToNumbers
 from convcli.engine.windows import distinct
 from convcli.engine.workers import Crew, run_all
 from convcli.errors import ConvError
@@ -178,40 +178,19 @@ class HeldPart:
 
 
 @record
-class SelectedStage(Stage):
+class SelectedStage(Remade):
     """Parts of an image filtered, the rest unchanged; what its `mask` does not mark, if it has one, is rest, too.
 
-    `made` is what becomes of the image; its shape is that of the input. Cut as the first part's last filter.
+    Cut as the first part's last filter.
     """
 
-    made: ImageInfo
     parts: tuple[Part, ...]
     mask: Mask | None = None
-    exact: int | None = None
-
-    @property
-    def after(self) -> ImageInfo:
-        """What the result will be."""
-        return self.made
-
-    @property
-    def limit(self) -> int | None:
-        """The largest 64-bit integer that all filters are exact for, where there is one."""
-        return self.exact
 
     @property
     def wraps(self) -> bool:
         """Whether any filter reads rows at one end for results at the other."""
         return any(stage.wraps for part in self.parts for stage in part.stages)
-
-    @property
-    def results(self) -> int:
-        """One for each channel."""
-        return 1
-
-    def shape(self, slab: Slab) -> tuple[int, ...]:
-        """That of the results."""
-        return tuple(stop - start for start, stop in slab.written)
 
     def reads(self, axis: int, span: Span) -> Array:
         """The positions that any filter reads, and those of the results themselves."""
