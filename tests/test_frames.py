@@ -54,11 +54,14 @@ def test_a_long_stack_is_read_in_parts(run, memory):
 def test_some_slices_of_a_zarr_become_one_of_their_own(run):
     image = pixels_of((20, 40, 30))
     np.save("in.npy", image)
-    assert 0 == run("conv3d", "in.npy", "--axes", "ZYX", "-k", "identity", "-q", "-o", "in.ome.zarr")[0]
+    words = ("--axes", "ZYX", "--spacing", "2um,1um,1um", "-k", "identity", "-q")
+    assert 0 == run("conv3d", "in.npy", *words, "-o", "in.ome.zarr")[0]
     words = ("-k", "gaussian:1", "--frames", "5:17", "--chunks", "8,16,16", "-q")
     assert 0 == run("conv3d", "in.ome.zarr", *words, "-o", "o.ome.zarr")[0]
     expected = convcli.convolve(image[5:17], convcli.parse_kernel("gaussian:1", 3))
-    np.testing.assert_array_equal(expected, convcli.read("o.ome.zarr").data)
+    found = convcli.read("o.ome.zarr")
+    np.testing.assert_array_equal(expected, found.data)
+    assert {"Z": 10.0, "Y": 0.0, "X": 0.0} == found.info.metadata["zarr"].translation  # where it lay in the whole
 
 
 @pytest.mark.parametrize("name", ["in.gif", "in.webp"])

@@ -245,7 +245,8 @@ STAGED = {
 
 @pytest.mark.parametrize("dtype", ["uint8", "float32", "int64"])
 @pytest.mark.parametrize("name", STAGED)
-def test_a_box_alone_is_that_of_the_whole(name, dtype):
+def test_a_box_alone_is_that_of_the_whole(name, dtype, monkeypatch):
+    monkeypatch.setattr("convcli.engine.stages.selected.PIECE", 2**11)  # some pieces to a box
     axes, shape, samples, where = STAGED[name]
     rng = np.random.default_rng(len(name))
     if "mask" in where:
@@ -327,13 +328,20 @@ def test_a_mask_is_any_image_of_the_size(run):
         np.testing.assert_array_equal(expected, np.load("o.npy"), err_msg=mask, strict=True)
 
 
+@pytest.mark.parametrize("kind", ["strips", "tiles", "npy"])
 @pytest.mark.parametrize("memory", ["1MiB", "256MiB"])
-def test_a_large_image_is_read_in_parts_as_any_other(run, memory):
+def test_a_large_image_is_read_in_parts_as_any_other(run, memory, kind, monkeypatch):
+    monkeypatch.setattr("convcli.operations.masks.LARGE", 0)  # the mask box by box, too
     rng = np.random.default_rng(3)
     image, inside = pixels_of((2500, 900), "float32", rng), rng.random((2500, 900)) < 0.8
     tifffile.imwrite("in.tif", image, rowsperstrip=16)
-    tifffile.imwrite("m.tif", inside.astype(np.uint8))
-    for where, named in ({"region": "5:-7,100:300"},) * 2, ({"mask": "m.tif"}, {"mask": inside}):
+    mask = "m.npy" if kind == "npy" else "m.tif"
+    if kind == "npy":
+        np.save(mask, inside)
+    else:
+        cut = {"tile": (64, 64)} if kind == "tiles" else {"rowsperstrip": 8}
+        tifffile.imwrite(mask, inside.astype(np.uint8), **cut)
+    for where, named in ({"region": "5:-7,100:300"},) * 2, ({"mask": mask}, {"mask": inside}):
         words = [word for name, value in where.items() for word in (f"--{name}", value)]
         assert (
             0 == run("conv2d", "in.tif", "-k", "gaussian:3", *words, "--memory", memory, "-q", "-f", "-o", "o.tif")[0]
@@ -373,12 +381,13 @@ REFUSED = {
     "-k box:3 --region 1:2:3,1": "is not a region",
     "-k box:3 --region 9:2,:": "the region 9:2 of Y is empty",
     "-k box:3 --region 1:2,:,:": "no axis Z",
-    "-k box:3 --channels 3": "no channel '3', or several; its channels are 0 to 2 (R, G, B)",
+    "-k box:3 --channels 3": "no channel '3'; its channels are 0 to 2 (R, G, B)",
     "-k box:3 --channels X": "no channel 'X'",
     "-k box:3 --channels R,": "names no channel between two commas",
     "-k box:3 --channels luma,R": "luma is made of R, G and B",
-    "-k box:3 -s 2 --region :,:": "has not the image's shape",
-    "-k box:3 -k box:5 --channels R": "has not the image's shape",
+    "-k box:3 -s 2 --region :,:": "does not have the image's shape",
+    "-k box:3 -k box:5 --channels R": "does not have the image's shape",
+    "-k box:3 --channels luma --range abs": "of a luma turns colours into others",
     "-k box:3 --range rescale --channels R": "rescales the whole image",
     "-k box:3 --mask gone.png": "no such file",
     "-k box:3 --mask small.png": "the mask is YX 2x3, the image YXS 320x480x3",
@@ -387,6 +396,8 @@ REFUSED = {
     "-k box:3 --mask-reads all": "give --mask, too",
     "-k box:3@R -k box:5": "'box:5' names no channel",
     "-k box:3@R -k box:5@0": "a channel has two kernels",
+    "-k box:3@R,G,B -k box:5@R": "a channel has two kernels",
+    "-k box:3@": "names no channel behind its @",
     "-k box:3@R --channels G": "leave one of the two out",
     "-k bank.npy --channels R": "this one sums over channels",
 }
@@ -402,6 +413,91 @@ def test_what_does_not_fit_is_refused_before_any_work(run, photo, words):
     assert REFUSED[words] in errors[0]
     assert 1 == len(errors)
     assert not (photo.parent / "o.npy").exists()
+
+
+OTHERS = {
+    "conv2d grey.npy -k box:3@0 -k box:5@0": "a channel has two kernels",
+    "separable in.png --depthwise box:3 --pointwise 1,0,0;0,1,0;0,0,1 --mask m.npy": "'--mask': works with conv2d",
+    "dilate in.png -k box:3 --rates 1,2 --combine mean --mask m.npy": "'--mask': works with conv2d",
+    "conv2d alpha.png -k box:3 --channels A --alpha keep": "'--alpha': keeps the opacity, and nothing else is chosen",
+}
+
+
+@pytest.mark.parametrize("words", OTHERS)
+def test_what_other_images_and_commands_cannot_is_refused_by_name(run, words):
+    np.save("grey.npy", np.ones((8, 9), np.uint8))
+    np.save("m.npy", np.ones((8, 9), bool))
+    Picture.new("RGB", (9, 8)).save("in.png")
+    Picture.new("RGBA", (9, 8)).save("alpha.png")
+    code, errors = run(*words.split(), "-o", "o.tif")
+    assert (True, 1) == (code in (1, 2), len(errors))
+    assert OTHERS[words] in errors[0]
+
+
+def test_a_kernel_of_many_numbers_is_for_a_channel_too(run, photo):
+    taps = np.random.default_rng(3).integers(1, 9, (15, 15))
+    text = "; ".join(" ".join(map(str, row)) for row in taps / taps.sum())
+    before, after = colours(run, photo, "-k", f"{text}@R")
+    assert np.abs(after[..., 0] - correlated(before[None, ..., 0], taps / taps.sum())[0]).max() <= 0.5 + TIE
+    assert before[..., 1:].tobytes() == after[..., 1:].tobytes()
+
+
+@pytest.mark.parametrize("name", ["DAPI (1)", "GFP.a", "a+b/c"])
+def test_any_name_in_the_file_can_stand_behind_a_kernel(run, name):
+    image = pixels_of((2, 30, 20), "uint16", np.random.default_rng(1))
+    tifffile.imwrite("in.ome.tif", image, metadata={"axes": "CYX", "Channel": {"Name": ["other", name]}})
+    assert 0 == run("conv2d", "in.ome.tif", "-k", f"box:3@{name}", "-q", "-o", "o.npy")[0]
+    second = np.broadcast_to([[[False]], [[True]]], image.shape)
+    check(correlated(image, np.full((3, 3), 1 / 9)), second, image, np.load("o.npy"))
+
+
+def test_what_lies_in_channels_that_are_not_chosen_is_no_matter(run):
+    image = pixels_of((20, 30, 3), "float32", np.random.default_rng(1))
+    image[4, 5, 0] = np.nan
+    tifffile.imwrite("in.tif", image, photometric="rgb")
+    words = ("conv2d", "in.tif", "-k", "box:3", "--nan", "error", "-q")
+    assert 0 == run(*words, "--channels", "G,B", "-o", "o.tif")[0]
+    expected = np.moveaxis(correlated(np.moveaxis(image, -1, 0), np.full((3, 3), 1 / 9)), 0, -1)
+    others = np.broadcast_to([False, True, True], image.shape)
+    check(np.where(others, expected, 0), others, image, tifffile.imread("o.tif"))
+    code, errors = run(*words, "--channels", "R", "-o", "p.tif")
+    assert (1, True) == (code, "there are NaN" in errors[0])
+
+
+@pytest.mark.parametrize(("words", "share"), [("--region 10:20,5:25", 200 / 9600), ("--channels R", 1 / 3)])
+def test_the_report_counts_what_is_computed(run, words, share):
+    Picture.new("RGB", (120, 80)).save("in.png")
+    kernel = "7x7:" + ",".join("1" * 49)
+    assert 0 == run("conv2d", "in.png", "-k", kernel, *words.split(), "--json", "-q", "-o", "o.png")[0]
+    assert round(80 * 120 * 3 * 49 * share) == json.loads(run.output)["macs"]
+
+
+@pytest.mark.parametrize("linear", [False, True])
+def test_a_scale_of_luma_leaves_chroma_alone(linear):
+    image = np.random.default_rng(6).random((9, 8, 3)) * 0.5 + 0.2
+    light = np.where(image <= 0.04045, image / 12.92, ((image + 0.055) / 1.055) ** 2.4) if linear else image
+    changed = light + ((0.8 - 1) * (light @ LUMA))[..., None]
+    if linear:
+        changed = np.where(changed <= 0.0031308, changed * 12.92, 1.055 * np.maximum(changed, 0) ** (1 / 2.4) - 0.055)
+    info = ImageInfo(image.shape, "float64", "YXS", samples="rgb")
+    found = convolve(Image(info, image), "identity", channels="luma", numbers=Numbers(linear=linear, scale=0.8))
+    np.testing.assert_allclose(found, changed, atol=1e-6)
+
+
+def test_missing_values_are_no_numbers_beside_what_is_filtered():
+    image = np.arange(80, dtype=np.float32).reshape(8, 10)
+    image[::3, ::3] = 300
+    info = ImageInfo(image.shape, "float32", "YX", missing=300)
+    found = convolve(Image(info, image), "identity", region=":2,:", dtype="uint8")
+    np.testing.assert_array_equal(np.where(image == 300, 0, image), found)  # 255 where 300 were clipped
+
+
+def test_colours_that_are_missing_have_no_luma():
+    image = np.full((6, 7, 3), 50, np.uint8)
+    image[2, 3] = 7
+    info = ImageInfo(image.shape, "uint8", "YXS", samples="rgb", missing=7)
+    found = convolve(Image(info, image), "box:3", channels="luma", numbers=Numbers(nan="preserve"))
+    np.testing.assert_array_equal(image, found)
 
 
 def test_a_request_with_a_mask_is_a_small_value(run):

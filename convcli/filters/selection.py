@@ -219,9 +219,11 @@ def number_of(word: str, count: int, known: Sequence[str]) -> int:
         return known.index(word)
     elif lower.count(word.lower()) == 1:
         return lower.index(word.lower())
-    there = f"0 to {count - 1}" if count > 1 else "0 alone"
+    there = f"0 to {count - 1}" if count > 1 else "only 0"
     more = f" ({', '.join(known)})" if known else ""
-    raise ConvError(f"has no channel {word!r}, or several; its channels are {there}{more}", "shape")
+    if len([name for name in lower if name == word.lower()]) > 1:
+        raise ConvError(f"has several channels called {word!r}{more}; use their numbers, {there}", "shape")
+    raise ConvError(f"has no channel {word!r}; its channels are {there}{more}", "shape")
 
 
 def check_luma(info: ImageInfo) -> None:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
+from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from convcli.errors import UsageError
 from convcli.filters.combining import joined
 from convcli.filters.filter import LEAVING_OUT, Correlation, Filter, Numbers
-from convcli.filters.selection import Chosen, Mask, Selection, chosen
+from convcli.filters.selection import Chosen, Mask, Selection, channel_numbers, chosen
 from convcli.formats.channels import channel_names
 from convcli.image import ImageInfo
-from convcli.operations.dilated import Chain, ChainWork, Dilate, DilatedWork, scale_of, stepwise
+from convcli.operations.dilated import Chain, ChainWork, Dilate, scale_of, stepwise
 from convcli.operations.filter import Correlate, FilterWork
 from convcli.operations.masks import fitted
 from convcli.operations.operation import ANYTHING, Limits, Operation, Work
@@ -63,7 +64,7 @@ class Selected:
     def on(self, info: ImageInfo, limits: Limits = ANYTHING) -> SelectedWork:
         """Every filter planned for an image."""
         done = tuple(planned_part(each, self.where, info, limits) for each in self.parts)
-        taken = [number for each in done for number in channels_of(each.chosen, info)]
+        taken = [number for each in self.parts for number in channel_numbers(each.channels, info, channel_names)[1]]
         if len(self.parts) > 1 and len(set(taken)) < len(taken):
             raise UsageError("a channel has two kernels; give each one", where="-k")
         return SelectedWork(info, self.where, done)
@@ -74,20 +75,12 @@ def selected(operation: Filtering, where: Selection) -> Filtering:
     return operation if where.is_all else Selected((Assigned(operation),), where)
 
 
-def channels_of(part: Chosen, info: ImageInfo) -> Iterator[int]:
-    """The channels of a part."""
-    if part.samples:
-        yield from part.samples
-    elif "C" in info.axes:
-        for box in part.boxes:
-            yield from range(*box[info.axes.index("C")])
-
-
 @record
 class PlannedPart:
     """A filter planned for an image: for the whole, which would become what is `after`, and for what is chosen of it.
 
-    Where single samples are chosen the `work` ends in numbers, which are `scale` times too small.
+    Where single samples are chosen the `work` ends in numbers, which are `scale` times too small; it may be of these
+    samples `alone`.
     """
 
     work: Work
@@ -96,6 +89,27 @@ class PlannedPart:
     chosen: Chosen
     numbers: bool = False
     scale: float = 1.0
+    alone: bool = False
+
+    @property
+    def computed(self) -> float:
+        """The share of the image's results that are computed."""
+        whole = prod(self.after.shape)
+        return sum(prod(stop - start for start, stop in box) for box in self.chosen.boxes) / whole
+
+    @property
+    def share(self) -> float:
+        """The share of them that is chosen: of all samples of colours that are computed together, some."""
+        samples = () if self.alone else self.chosen.samples
+        return self.computed * (len(samples) / self.after.size("S") if samples else 1)
+
+    def told(self) -> Work:
+        """The work as it is told of: a chain of one step as the filter that it is."""
+        work = self.work
+        if not (isinstance(work, ChainWork) and len(work.works) == 1):
+            return work
+        only = work.works[0]
+        return FilterWork(only.filter, only.before, only.plan)
 
 
 def planned_part(each: Assigned, where: Selection, info: ImageInfo, limits: Limits) -> PlannedPart:
@@ -104,7 +118,7 @@ def planned_part(each: Assigned, where: Selection, info: ImageInfo, limits: Limi
     found = chosen(where, info, channel_names)
     operation = each.operation
     if where.inside is not None:
-        for filter_ in steps_of(operation, info, inside=True)[0]:
+        for filter_ in steps_of(operation, info, where)[0]:
             check_weights(filter_)
         operation = weighing(operation)
     whole = operation.on(info, limits)
@@ -115,15 +129,21 @@ def planned_part(each: Assigned, where: Selection, info: ImageInfo, limits: Limi
     check_alike(whole, info)
     if not (found.samples or where.luma or where.mask):
         return PlannedPart(whole, whole.after, where.channels, found)
-    filters, rates = steps_of(each.operation, info, inside=where.inside is not None)
+    filters, rates = steps_of(each.operation, info, where)
+    if where.luma and filters[-1].numbers.range == "abs":
+        raise UsageError("of a luma turns colours into others; leave one of the two out", where="--range")
+    check_opacity(found, info, filters[-1].numbers)
     before = luma_info(info) if where.luma else info
+    alone = are_alone(found, info, filters)
+    if alone:
+        before = some_info(info, found.samples)
     light = where.luma and filters[-1].numbers.linear
     told = [replace(filter_, numbers=numbers_within(filter_, where, light=light)) for filter_ in filters]
     asked = [joined(filter_, before) for filter_ in told]
     scale = scale_of(filters[0], info)
     works = stepwise(asked, rates, before, scale, limits)
     return PlannedPart(
-        ChainWork(info, works, joined(filters[-1], info)), whole.after, where.channels, found, True, scale
+        ChainWork(info, works, joined(filters[-1], info)), whole.after, where.channels, found, True, scale, alone
     )
 
 
@@ -153,15 +173,16 @@ def check_alike(work: Work, info: ImageInfo) -> None:
     if (after.shape, after.axes) != (info.shape, info.axes):
         there, made = (f"{each.axes} {'x'.join(map(str, each.shape))}" for each in (info, after))
         raise UsageError(
-            f"the result ({made}) has not the image's shape ({there}): what is not filtered has no place in it; "
-            "leave --region, --channels and --mask out, or filter with stride 1, padding same and one kernel"
+            f"the result ({made}) does not have the image's shape ({there}), so that the rest has no place beside it; "
+            "leave --region, --channels and --mask out, or keep the shape: stride 1, padding same, one kernel, and "
+            "opacity if there is one"
         )
     if work.numbers.range == "rescale":
         raise UsageError("rescales the whole image; a part of it stays as it is", where="--range")
 
 
 def steps_of(
-    operation: Filtering, info: ImageInfo, *, inside: bool
+    operation: Filtering, info: ImageInfo, where: Selection
 ) -> tuple[tuple[Correlation, ...], tuple[tuple[int, ...], ...]]:
     """The filters that an operation consists of, one after the other, and their rates."""
     asked: tuple[Correlate, ...]
@@ -172,11 +193,30 @@ def steps_of(
         asked, rates = (operation.filter,), (operation.rate,)
     elif isinstance(operation, Chain):
         asked, rates = operation.filters, operation.rates
-        if inside and len(rates) > 1:
+        if where.inside is not None and len(rates) > 1:
             raise UsageError("a chain is not renormalised from step to step; use --mask-reads all", where="--mask")
     else:
-        raise UsageError("single samples are chosen of a plain filter, at one rate or a chain; not here")
+        option = "--mask" if where.mask else "--channels"
+        way = "conv2d, conv3d, and dilate at one rate or with --chain"
+        raise UsageError(f"works with {way}; not with this operation, which takes --region alone", where=option)
     return tuple(each.filter(info.steps) for each in asked), rates
+
+
+def are_alone(found: Chosen, info: ImageInfo, filters: Sequence[Correlation]) -> bool:
+    """Whether the chosen samples can be filtered without the others: colours that no opacity or light joins."""
+    return bool(found.samples) and not info.has_alpha and not filters[-1].numbers.linear
+
+
+def check_opacity(found: Chosen, info: ImageInfo, numbers: Numbers) -> None:
+    """Refuse to filter an opacity alone that is to stay as it is."""
+    if info.has_alpha and found.samples == (info.size("S") - 1,) and numbers.alpha == "keep":
+        raise UsageError("keeps the opacity, and nothing else is chosen; leave one of the two out", where="--alpha")
+
+
+def some_info(info: ImageInfo, samples: Sequence[int]) -> ImageInfo:
+    """An image of some samples of S alone."""
+    sizes = zip(info.axes, info.shape, strict=True)
+    return replace(info, shape=tuple(len(samples) if axis == "S" else size for axis, size in sizes), samples="")
 
 
 def luma_info(info: ImageInfo) -> ImageInfo:
@@ -223,6 +263,21 @@ class SelectedWork(Work):
         return self.works[0].numbers
 
     @property
+    def macs(self) -> int:
+        """Multiply-adds of the definition, for what is chosen, but for the mask."""
+        return round(sum(part.share * part.work.macs for part in self.parts))
+
+    @property
+    def done(self) -> int:
+        """Multiply-adds that the methods really do."""
+        return round(sum(part.computed * part.work.done for part in self.parts))
+
+    @property
+    def seconds(self) -> float:
+        """The predicted time."""
+        return sum(part.computed * part.work.seconds for part in self.parts)
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What a user might not expect."""
         return tuple(dict.fromkeys(note for work in self.works for note in work.notes))
@@ -246,7 +301,7 @@ class SelectedWork(Work):
 
     def part(self, part: PlannedPart) -> Part:
         """A part for the engine: with the mask between samples and filter where only what it marks counts."""
-        from convcli.engine.stages.selected import Hidden, Part, ToLuma
+        from convcli.engine.stages.selected import Hidden, Part, ToLuma, ToSome
 
         if not part.numbers:
             return Part(part.work.stages, part.chosen)
@@ -254,6 +309,9 @@ class SelectedWork(Work):
         entry, *steps, _ = part.work.stages
         if luma:
             entry = ToLuma(entry.filter, entry.info, entry.plan, steps[0].info, entry.limit, part.scale, numbers.linear)
+        if part.alone:
+            some, made = part.chosen.samples, steps[0].info
+            entry = ToSome(entry.filter, self.before, entry.plan, made, entry.limit, part.scale, some)
         spoilers: tuple[Stage, ...] = ()
         if self.where.inside is not None and self.mask is not None:
             within, first = steps[0].info, steps[0]
@@ -264,7 +322,7 @@ class SelectedWork(Work):
                 )
                 spoilers = (entry, replace(hidden, spoilt=True), keeping)
             steps = [hidden, *steps]
-        return Part((entry, *steps), part.chosen, True, part.scale, luma, spoilers)
+        return Part((entry, *steps), part.chosen, True, part.scale, luma, spoilers, part.alone)
 
     def facts(self) -> dict[str, Any]:
         """The keys that others rely on, those of the first part, with what is selected."""
@@ -284,14 +342,7 @@ class SelectedWork(Work):
         for part in self.parts:
             if len(self.parts) > 1:
                 yield "channels", ",".join(part.channels)
-            yield from plain(part.work).rows(full=full)
+            yield from (row for row in part.told().rows(full=full) if row[0] != "work")
+        yield "work", f"{self.macs:,} MACs, {2 * self.macs:,} FLOPs, for what is chosen"
         if where := str(self.where):
-            yield "where", f"{where}; the rest is unchanged"
-
-
-def plain(work: Work) -> Work:
-    """A chain of one step told as the filter that it is."""
-    if isinstance(work, ChainWork) and len(work.works) == 1:
-        only: DilatedWork = work.works[0]
-        return FilterWork(only.filter, only.before, only.plan)
-    return work
+            yield "where", f"{where}; the rest is unchanged; predicted times are those of the whole image"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
 from convcli.errors import ConvError, UsageError
 from convcli.filters.selection import LUMA, Mask, Selection, parse_channels, parse_region
@@ -17,7 +17,7 @@ from convcli.requests.run import build_filter
 from convcli.requests.where import WhereOptions
 from convcli.streams import STREAM
 
-AT = re.compile(r"(.*\S)\s*@\s*([\w ,-]+)", re.DOTALL)
+AT = re.compile(r"(.*\S)\s*@\s*([^@]*)", re.DOTALL)
 """A kernel with the channels that it is for."""
 
 
@@ -89,4 +89,6 @@ def parted(text: str) -> tuple[str, str]:
     (('gaussian:2', 'R'), ('gaussian:2', ''))
     """
     match = AT.fullmatch(text)
-    return (match[1], match[2]) if match and not Path(text).exists() else (text, "")
+    if match and not match[2].strip():
+        raise UsageError(f"{text!r} names no channel behind its @", where="-k")
+    return (match[1], match[2]) if match and not os.path.exists(text) else (text, "")  # noqa: PTH110 -- taps may be too long for a name

@@ -19,16 +19,16 @@ from convcli.engine.stages.elementwise import Elementwise, Remade, ToNumbers
 from convcli.engine.windows import distinct
 from convcli.engine.workers import Crew, run_all
 from convcli.errors import ConvError
-from convcli.filters.filter import LEAVING_OUT
+from convcli.filters.filter import LEAVING_OUT, Numbers
 from convcli.filters.selection import Chosen, Mask
 from convcli.image import Grid, ImageInfo, Spans
-from convcli.records import record
+from convcli.records import record, replace
 
 Array = np.ndarray[Any, Any]
 LUMA = (0.2126, 0.7152, 0.0722)
 """The weights of R, G and B. Source: ITU-R BT.709."""
-PIECE = 2**22
-"""Results that are numbers at a time, where they become samples one by one."""
+PIECE = 2**18
+"""Results that are numbers at a time, where they become samples one by one: each takes some 30 bytes with its mask."""
 
 
 def inside(mask: Mask, axes: str, spans: Spans) -> Array:
@@ -77,6 +77,17 @@ class ToLuma(ToNumbers):
         return Counts(values.size)
 
 
+@record
+class ToSome(ToNumbers):
+    """Some of the samples of S as floating point: the others are not read, whatever they hold."""
+
+    chosen: tuple[int, ...] = ()
+
+    def compute(self, pixels: Array, values: Array) -> Counts:
+        """Fill numbers from the chosen samples."""
+        return super().compute(np.take(pixels, self.chosen, axis=self.info.axes.index("S")), values)
+
+
 def luma_of(colours: Array, *, linear: bool) -> Array:
     """The luma of colours (..., 3 or more), which become linear light in place where that is asked for."""
     rgb = colours[..., :3]
@@ -123,7 +134,8 @@ class Part:
     """What becomes of a part of an image: by `stages` from its pixels, in the boxes and samples that are `chosen`.
 
     With `numbers` these end in floating point, `scale` times too small, which become samples of the chosen alone; of
-    `luma` where that was filtered. Where `spoilers` make NaN, results are NaN.
+    `luma` where that was filtered. The chosen samples may be `alone` in the stages. Where `spoilers` make NaN, results
+    are NaN.
     """
 
     stages: tuple[Stage, ...]
@@ -132,6 +144,7 @@ class Part:
     scale: float = 1.0
     luma: bool = False
     spoilers: tuple[Stage, ...] = ()
+    alone: bool = False
 
     def inside(self, box: Spans) -> Iterator[Spans]:
         """The chosen boxes as far as they lie in another."""
@@ -255,7 +268,8 @@ class SelectedStage(Remade):
         """Numbers as samples, as far as they are chosen and marked."""
         place, numbers = self.info.axes.find("S"), self.filter.numbers
         if part.luma:
-            made = with_luma(made, own, self.info, part.scale, linear=numbers.linear)
+            made = with_luma(made, own, self.info, part.scale, numbers)
+            numbers = replace(numbers, scale=1.0)
         made, values, rest, *mark = (
             np.moveaxis(each, place, -1) if place >= 0 else each[..., None]
             for each in (made, values, rest, *([] if marked is Ellipsis else [marked]))
@@ -263,8 +277,8 @@ class SelectedStage(Remade):
         at = mark[0][..., 0] if mark else Ellipsis
         alpha = values.shape[-1] - 1 if self.info.has_alpha and self.filter.each else None
         counts = Counts()
-        for sample in part.chosen.samples or range(values.shape[-1]):
-            results = made[..., sample][at][None] * part.scale
+        for number, sample in enumerate(part.chosen.samples or range(values.shape[-1])):
+            results = made[..., number if part.alone else sample][at][None] * part.scale
             stored = np.empty(results.shape, values.dtype)
             if sample != alpha:
                 counts.add(store(results, stored, numbers, numbers.bias, self.made.missing))
@@ -286,16 +300,20 @@ class SelectedStage(Remade):
                 Course(part.stages, HeldPart(slab, pixels), run_all, each).results(part.last_box(box))
 
 
-def with_luma(made: Array, own: Array, info: ImageInfo, scale: float, *, linear: bool) -> Array:
-    """Colours with another luma: each gets what the luma has more than before. What comes out is divided by `scale`."""
+def with_luma(made: Array, own: Array, info: ImageInfo, scale: float, numbers: Numbers) -> Array:
+    """Colours with another luma: each gets what the luma, multiplied as `numbers` say, has more than before.
+
+    What comes out is divided by `scale`.
+    """
     colours = np.array(np.moveaxis(own, info.axes.index("S"), -1), np.float64)
     if info.missing is not None:
         colours[..., :3][colours[..., :3] == info.missing] = np.nan
     colours /= scale
-    change = np.moveaxis(made, info.axes.index("S"), -1)[..., 0] - luma_of(colours, linear=linear)
+    luma = np.moveaxis(made, info.axes.index("S"), -1)[..., 0] * numbers.scale
+    change = luma - luma_of(colours, linear=numbers.linear)
     rgb = colours[..., :3]
     rgb += change[..., None]
-    if linear:
+    if numbers.linear:
         to_srgb(rgb)
     return np.moveaxis(colours, -1, info.axes.index("S"))
 
