@@ -1,15 +1,9 @@
 """`convcli conv3d`: 3-D kernels and filter banks on the volumes of an image."""
 
-from convcli.requests.options import (
-    FileOptions,
-    GeometryOptions,
-    Inputs,
-    LayeredOptions,
-    NumberOptions,
-    ReportOptions,
-    RunOptions,
-)
+from convcli.requests.files import FileOptions
+from convcli.requests.options import GeometryOptions, Inputs, LayeredOptions, NumberOptions
 from convcli.requests.where import WhereOptions
+from convcli.requests.working import ReportOptions, RunOptions
 
 
 def conv3d(

@@ -1,16 +1,10 @@
 """`convcli dilate`: dilated (atrous) convolution at one rate, at several side by side, or at one after the other."""
 
-from convcli.requests.options import (
-    FileOptions,
-    GroupedOptions,
-    Inputs,
-    KernelOptions,
-    NumberOptions,
-    ReportOptions,
-    RunOptions,
-)
+from convcli.requests.files import FileOptions
+from convcli.requests.options import GroupedOptions, Inputs, KernelOptions, NumberOptions
 from convcli.requests.particular import RateOptions
 from convcli.requests.where import WhereOptions
+from convcli.requests.working import ReportOptions, RunOptions
 
 
 def dilate(

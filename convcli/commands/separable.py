@@ -1,15 +1,10 @@
 """`convcli separable`: depthwise separable convolution, or the pair that comes nearest to a dense filter bank."""
 
-from convcli.requests.options import (
-    DilatedOptions,
-    FileOptions,
-    Inputs,
-    NumberOptions,
-    ReportOptions,
-    RunOptions,
-)
+from convcli.requests.files import FileOptions
+from convcli.requests.options import DilatedOptions, Inputs, NumberOptions
 from convcli.requests.particular import PairOptions
 from convcli.requests.where import WhereOptions
+from convcli.requests.working import ReportOptions, RunOptions
 
 
 def separable(

@@ -1,13 +1,9 @@
 """`convcli upsample`: transposed convolution, and enlargement by any scale."""
 
-from convcli.requests.options import (
-    FileOptions,
-    Inputs,
-    ReportOptions,
-    RunOptions,
-    SampleOptions,
-)
+from convcli.requests.files import FileOptions
+from convcli.requests.options import Inputs, SampleOptions
 from convcli.requests.particular import TransposedOptions
+from convcli.requests.working import ReportOptions, RunOptions
 
 
 def upsample(

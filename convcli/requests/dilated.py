@@ -11,21 +11,15 @@ from convcli.operations.filter import Correlate
 from convcli.operations.operation import Operation
 from convcli.operations.selected import Filtering
 from convcli.records import replace
-from convcli.requests.options import (
-    FileOptions,
-    GeometryOptions,
-    GroupedOptions,
-    KernelOptions,
-    NumberOptions,
-    ReportOptions,
-    RunOptions,
-)
+from convcli.requests.files import FileOptions
+from convcli.requests.options import GeometryOptions, GroupedOptions, KernelOptions, NumberOptions
 from convcli.requests.pair import axes_of
 from convcli.requests.particular import RateOptions
 from convcli.requests.rates import beside, chained
 from convcli.requests.run import build_batch, build_filter, parse_spatial
 from convcli.requests.selected import on_selection
 from convcli.requests.where import WhereOptions
+from convcli.requests.working import ReportOptions, RunOptions
 from convcli.runs.many import Batch, run_batch
 from convcli.runs.summary import PARTLY_FAILED
 from convcli.streams import STREAM

@@ -1,4 +1,4 @@
-"""The options that one command takes, as groups; what several share is in `convcli.requests.options`."""
+"""The options that one command takes, as groups; what several share is in `options`, `files` and `working`."""
 
 from typing import Annotated
 

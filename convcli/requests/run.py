@@ -17,17 +17,10 @@ from convcli.numerals import MOST, UNKNOWN, decimal, is_whole, per_axis, whole
 from convcli.operations.filter import Correlate
 from convcli.operations.operation import Limits
 from convcli.options.line import typed
+from convcli.requests.files import FileOptions
 from convcli.requests.layers import build_layer
-from convcli.requests.options import (
-    FileOptions,
-    GeometryOptions,
-    KernelOptions,
-    LayeredOptions,
-    NumberOptions,
-    ReportOptions,
-    RunOptions,
-    SampleOptions,
-)
+from convcli.requests.options import GeometryOptions, KernelOptions, LayeredOptions, NumberOptions, SampleOptions
+from convcli.requests.working import ReportOptions, RunOptions
 from convcli.runs.many import Batch
 from convcli.runs.names import Selection, outer_folder
 from convcli.runs.one import Settings
