@@ -231,6 +231,19 @@ def test_what_is_written_through_a_view_shows_in_what_it_is_a_view_of():
     assert ("r",) == translated(calling("torch.ops.aten.neg.default", "m", "v", names))[0].inputs
 
 
+def test_a_mean_counts_padding_unless_it_says_otherwise():
+    """torch.nn.functional.avg_pool2d: count_include_pad is True by default."""
+    from convcli.networks.exported.calling import Named
+
+    for said, expected in (([], 1), ([("count_include_pad", False)], 0)):
+        pooling = [("self", Named("x")), ("kernel_size", (3, 3)), ("padding", (1, 1)), *said]
+        call = Calling(
+            "torch.ops.aten.avg_pool2d.default", "y", pooling, [Named("y")], Names({}, ()), {"x": (1, 1, 4, 4)}
+        )
+        TRANSLATIONS["avg_pool2d"](call)
+        assert [expected] == [node.attributes["count_include_pad"] for node in call.nodes]
+
+
 @pytest.mark.parametrize("name", TRANSLATIONS)
 def test_a_translation_takes_a_call_without_arguments(name):
     """What an archive lacks is refused or left out, and never an error of Python's."""

@@ -60,6 +60,7 @@ def pooling(operator: str, axes: int) -> Translation:
             dilations=call.integers("dilation", axes, 1),
             pads=pads + pads,
             ceil_mode=call.integer("ceil_mode", 0),
+            count_include_pad=call.integer("count_include_pad", 1),
         )
 
     return translation
