@@ -73,11 +73,11 @@ LACKING = (
 )
 
 
-def scene(words, at="", numbers=None):
+def scene(words, at="", numbers=None, **rules):
     """A design of words, as it is to be drawn."""
     shape, _, layers = words.partition(" ")
     done = trace(parse(layers), parse_shape(shape))
-    found = scene_of(done, maps_of(done), at)
+    found = scene_of(done, maps_of(done), at, **rules)
     return found if numbers is None else numbered(found, numbers)
 
 
@@ -109,6 +109,27 @@ def test_a_page_is_one_small_file(known):
     page = encoded(scene(known.words), ".html")
     assert len(page) < 150_000
     assert not re.findall(rb"(?:src|href)=", page.partition(b"</head>")[0])
+
+
+NUMBERED = (
+    "1@12x12 conv5-1p2",
+    "1@100x100 conv1-1",
+    "1@18x18 conv3-1",
+    "1@8x8 tconv3-1/2p1",
+    "1@15x15 max2/1",
+    "1@500 avg1",
+)
+
+
+@pytest.mark.parametrize("words", NUMBERED)
+def test_a_page_with_numbers_is_one_small_file_too(words):
+    assert len(encoded(scene(words, "", Numbers()), ".html")) < 150_000
+
+
+def test_an_animation_with_numbers_is_not_large(run):
+    """Every frame has a sum of its own, which no other one has."""
+    assert (0, []) == run("shapes", "1@5x5", "tconv3-1/2p1", "--draw-values", "--draw", "it.gif")
+    assert Path("it.gif").stat().st_size < 200_000
 
 
 @pytest.mark.parametrize("first", range(0, 100, 25))
@@ -198,13 +219,15 @@ def kernel_of(array):
     return parse_kernel(text(array))
 
 
-@pytest.mark.parametrize(("framework", "corner"), [("torch", "0"), ("tf", "0"), ("", "0")])
-def test_a_mean_divides_by_what_the_framework_counts(run, framework, corner):
+@pytest.mark.parametrize("framework", ["torch", "tf", ""])
+def test_a_mean_divides_by_what_the_framework_counts(run, framework):
     rules = ("--framework", framework) if framework else ()
     values = "--draw-values=1 2; 3 4"
     assert (0, []) == run("shapes", "1@2x2", "avg2/1p1", *rules, values, "--draw", "it.svg", "--at", "0,0")
     count = 1 if framework == "tf" else 4
-    assert f"output (0, 0) = (1) / {count} = {text_of(Fraction(1, count))}" in Path("it.svg").read_text()
+    svg = Path("it.svg").read_text()
+    assert f"output (0, 0) = (1) / {count} = {text_of(Fraction(1, count))}" in svg
+    assert ("Padding does not count." if framework == "tf" else "Padding counts as zeros.") in svg
 
 
 def test_a_maximum_leaves_padding_out(run):
@@ -213,6 +236,24 @@ def test_a_maximum_leaves_padding_out(run):
     assert {place: str(value) for place, value in np.ndenumerate(np.array(expected))} == outputs(
         Path("it.svg").read_text()
     )
+
+
+@pytest.mark.parametrize(
+    ("kernel", "said"),
+    [
+        ("bias.mat", "'--draw-kernel': bias.mat adds 7 to each result, which no layer does"),
+        ("bias.mat", "'--draw-values': bias.mat adds 7"),
+        ("moved.json", "'--draw-kernel': moved.json has its origin at 0,2; a layer places its kernel by its padding"),
+    ],
+)
+def test_what_a_kernel_says_beside_its_numbers_is_refused_and_not_dropped(run, kernel, said):
+    Path("bias.mat").write_text("3 3 1 7\n1 2 3\n4 5 6\n7 8 9\n")
+    Path("moved.json").write_text('{"taps": [[1, 2, 3], [4, 5, 6], [7, 8, 9]], "origin": [0, 2]}')
+    option = f"{said[1:14]}={kernel}"
+    code, lines = run("shapes", "1@3x3", "conv3-1", option, "--draw", "it.svg")
+    assert (2, 1) == (code, len(lines))
+    assert said in lines[0]
+    assert not Path("it.svg").exists()
 
 
 def test_fractions_are_summed_exactly(run):
@@ -320,6 +361,26 @@ def test_a_node_that_moves_places_is_named_and_not_drawn(run, convnet):
     assert not Path("it.svg").exists()
 
 
+@pytest.fixture
+def averages(tmp_path):
+    """A model of two means, the second of which counts padding."""
+    nodes = [
+        node("AveragePool", "x", "a", "first", kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
+        node("AveragePool", "a", "b", "second", kernel_shape=[3, 3], pads=[1, 1, 1, 1], count_include_pad=1),
+        node("AveragePool", "x", "c", "third", kernel_shape=[3, 3], pads=[1, 1, 1, 1], count_include_pad=1),
+    ]
+    path = tmp_path / "means.onnx"
+    path.write_bytes(model(graph(nodes, [port("x", (1, 1, 4, 4))], "b c")))
+    return path
+
+
+@pytest.mark.parametrize(("upto", "count"), [("first", 4), ("third", 9)])
+def test_a_mean_of_a_model_divides_as_its_own_node_says(run, averages, upto, count):
+    words = ("shapes", averages, "--upto", upto, "--draw-values=1 1 1 1; 1 1 1 1; 1 1 1 1; 1 1 1 1")
+    assert (0, []) == run(*words, "--draw", "it.svg", "--at", "0,0")
+    assert f"(1 + 1 + 1 + 1) / {count} = {text_of(Fraction(4, count))}" in Path("it.svg").read_text()
+
+
 # --- what is refused
 
 
@@ -396,9 +457,9 @@ def test_drawings_load_no_pixels(tmp_path, kind):
 def page(tmp_path):
     """Writes a page, and says where."""
 
-    def write(words, at="", numbers=None):
+    def write(words, at="", numbers=None, **rules):
         path = tmp_path / "it.html"
-        path.write_bytes(encoded(scene(words, at, numbers), ".html"))
+        path.write_bytes(encoded(scene(words, at, numbers, **rules), ".html"))
         return path
 
     return write
@@ -449,6 +510,52 @@ def test_keys_step_jump_and_play(browser, page):
     tab.wait("document.querySelector('rect[data-chosen]').dataset.x === '1'")
     tab.press("ArrowLeft")
     assert "Play" == tab.evaluate("document.getElementById('play').textContent")
+    assert [] == tab.problems
+    tab.close()
+
+
+SUMS = (
+    ("1@4x4 avg3/2p1", {}, "y(0,0) = (x(0,0) + x(0,1) + x(1,0) + x(1,1)) / 9"),
+    ("1@4x4 avg3/2p1", {"counts_padding": False}, "y(0,0) = (x(0,0) + x(0,1) + x(1,0) + x(1,1)) / 4"),
+    ("1@4x4 avg3/3ceil", {}, "y(1,1) = (x(3,3)) / 1"),
+    ("2@2x2 gap", {}, "y(0,0) = (x(0,0) + x(0,1) + x(1,0) + x(1,1)) / 4"),
+    ("1@3x3 max2", {}, "y(0,0) = the largest of x(0,0), x(0,1), x(1,0), x(1,1)"),
+    (
+        "3@5x5 conv2-10",
+        {},
+        "y(0,0) = w(c,0,0) x(c,0,0) + w(c,0,1) x(c,0,1) + w(c,1,0) x(c,1,0) + w(c,1,1) x(c,1,1)"
+        ", summed over c = 0 to 2: 12 products",
+    ),
+    ("4@5x5 conv1-4g2", {}, "y(0,0) = w(c,0,0) x(c,0,0), summed over the 2 channels c of its group: 2 products"),
+    ("4@5x5 dw1", {}, "y(0,0) = w(0,0) x(0,0)"),
+    ("1@3x3 tconv1-1/2", {}, "y(1,1) = 0: no input reaches it"),
+)
+
+
+@pytest.mark.parametrize(("words", "rules", "expected"), SUMS)
+def test_a_page_writes_the_sum_of_an_output_with_its_divisor_and_its_channels(browser, page, words, rules, expected):
+    tab = browser.open(page(words, **rules))
+    place = [int(at) for at in expected[2:5].split(",")]
+    tab.evaluate(f"look(1, {place})")
+    assert expected == said(tab, "sum")
+    channels = {"3": ", in each of 3 channels.", "4": ", in each of 2 channels."}.get(words[0], "")
+    assert said(tab).endswith(channels if "conv" in words and "tconv" not in words else ".")
+    assert [] == tab.problems
+    tab.close()
+
+
+@pytest.mark.parametrize(
+    "words", ["1@5x6 conv3-1/2p1d2", "1@4x4 avg3/2p1", "1@5x5 max3/2ceil", "1@3x2 tconv3-1/2p1", "1@6 conv4-1pf"]
+)
+def test_a_page_writes_the_sums_that_a_picture_does(browser, page, words):
+    """The script makes the sums itself; those of a picture are made by exact fractions, and tested above."""
+    sizes = parse_shape(words.split(" ")[0]).spatial
+    image = kernel_of(np.arange(prod(sizes)).reshape((1, *sizes)[-2:]) / 4 - 3)
+    given = scene(words, "", Numbers(image))
+    tab = browser.open(page(words, "", Numbers(image)))
+    for place, expected in given.written.sums.items():
+        tab.evaluate(f"look(1, {list(place)})")
+        assert expected == said(tab, "sum")
     assert [] == tab.problems
     tab.close()
 

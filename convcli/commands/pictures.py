@@ -12,6 +12,7 @@ from convcli.streams import read_input
 if TYPE_CHECKING:
     from convcli.commands.designs import Given
     from convcli.commands.models import GivenModel
+    from convcli.networks.trace import Trace
     from convcli.pictures.maps import Map
     from convcli.pictures.scene import Scene
     from convcli.pictures.values import Numbers
@@ -97,16 +98,16 @@ def scene(given: Given | GivenModel, options: LayerPictureOptions) -> Scene:
 
     trace = given.trace()
     with errors_in(given.source):
-        maps = maps_of(trace) if isinstance(given, Given) else maps_of_model(given)
-    drawn = scene_of(trace, maps, options.at)
+        maps = maps_of(trace) if isinstance(given, Given) else maps_of_model(given, trace)
+    drawn = scene_of(trace, maps, options.at, counts_padding=counts_padding(given, trace, maps[-1]))
     if not options.draw_values and not options.draw_kernel:
         return drawn
     from convcli.pictures.values import numbered
 
-    return numbered(drawn, numbers(given, options, len(maps[-1].sizes)))
+    return numbered(drawn, numbers(options, len(maps[-1].sizes)))
 
 
-def maps_of_model(given: GivenModel) -> list[Map]:
+def maps_of_model(given: GivenModel, trace: Trace) -> list[Map]:
     """The maps of an ONNX model up to its first output; refuses what changes places in ways that no map shows."""
     from convcli.networks.onnx.layers import keeps_places, shape_of
     from convcli.pictures.maps import maps_of
@@ -120,10 +121,10 @@ def maps_of_model(given: GivenModel) -> list[Map]:
         )
     source = next(iter(given.graph.outputs.values())).source
     inputs = tuple(map(shape_of, given.graph.inputs.values()))
-    return maps_of(given.trace(), inputs, source)
+    return maps_of(trace, inputs, source)
 
 
-def numbers(given: Given | GivenModel, options: LayerPictureOptions, rank: int) -> Numbers:
+def numbers(options: LayerPictureOptions, rank: int) -> Numbers:
     """The numbers that are to stand in the cells."""
     from convcli.kernels import parse_kernel
     from convcli.pictures.values import Numbers
@@ -133,14 +134,14 @@ def numbers(given: Given | GivenModel, options: LayerPictureOptions, rank: int) 
     return Numbers(
         parse_kernel(image, ndim, stdin=read_input) if image else None,
         parse_kernel(options.draw_kernel, ndim, stdin=read_input) if options.draw_kernel else None,
-        counts_padding(given),
     )
 
 
-def counts_padding(given: Given | GivenModel) -> bool:
-    """Whether a mean divides by the padding under its window, too: as the framework, or the node, says."""
+def counts_padding(given: Given | GivenModel, trace: Trace, drawn: Map) -> bool:
+    """Whether a mean divides by the padding under its window: as the framework, or the node that is drawn, says."""
     from convcli.commands.designs import Given
 
     if isinstance(given, Given):
         return given.rules.framework != "tf"
-    return any(step.node.attributes.get("count_include_pad") for step in given.graph.steps)
+    nodes = (own.node for own, step in zip(given.graph.steps, trace.steps, strict=True) if step is drawn.step)
+    return any(node.attributes.get("count_include_pad") for node in nodes)

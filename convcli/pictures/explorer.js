@@ -197,6 +197,7 @@ function tell(seen) {
   let told = `Output ${names} of ${known.maps[layer].word} ${known.layer ? "reads" : "sees"} ${pixels}`;
   if (known.layer) {
     const lost = everyRead(place).length - count;
+    if (known.channels > 1) told += `, in each of ${known.channels} channels`;
     if (lost) told += ` and ${lost} of padding`;
   } else {
     const box = boxOf(seen[0], known.maps[0].sizes);
@@ -221,20 +222,37 @@ function boxOf(seen, sizes) {
   return sizes.map((_, axis) => Math.max(0, high[axis] - low[axis] + 1));
 }
 
-/** The sum that makes the output: with its numbers where there are some, else in letters. */
+/** The sum that makes the output: with its numbers where they stand in the cells, else in letters. */
 function sumOf() {
-  if (known.sums) return known.sums[flat(known.maps[1].sizes, place)];
-  const axes = known.maps[1].links[0].axes.map((axis) => known.axes[axis]);
-  const each = axes.map((axis, i) => inside(axis, place[i]));
-  const terms = product(each), output = `y(${place.join(",")})`;
-  if (known.kind === "max" || known.kind === "avg" || known.kind === "gap") {
-    const what = known.kind === "max" ? "the largest of " : "the mean of ";
-    return `${output} = ${what}${few(terms.map((at) => `x(${at})`), ", ")}`;
+  const axes = known.maps[1].links[0].axes.map((axis) => known.axes[axis]), numbers = known.numbers;
+  const terms = product(axes.map((axis, i) => inside(axis, place[i])));
+  const output = numbers ? `output (${place.join(", ")})` : `y(${place.join(",")})`;
+  const result = numbers ? ` = ${numbers.outputs[flat(known.maps[1].sizes, place)]}` : "";
+  const pixel = (at) => (numbers ? numbers.image[flat(known.maps[0].sizes, at)] : `x(${at})`);
+  if (known.kind === "max") return `${output} = the largest of ${few(terms.map(pixel), ", ")}${result}`;
+  if (known.counted) {
+    const counts = axes.map((axis, i) => reads(axis, place[i]).filter((at) => known.counted[i][0] <= at && at < known.counted[i][1]));
+    return `${output} = (${few(terms.map((at) => bracketed(pixel(at))), " + ")}) / ${volume(counts.map((at) => at.length))}${result}`;
   }
   if (!["conv", "pw", "dw", "tconv"].includes(known.kind)) return "";
-  const letters = terms.map((at) => `w(${at.map((p, axis) => tapOn(axes[axis], axis, p))}) x(${at})`);
-  return `${output} = ${letters.length ? few(letters, " + ") : "0: no input reaches it"}`;
+  if (!terms.length) return `${output} = 0${numbers ? result : ": no input reaches it"}`;
+  const all = known.channels > 1 ? "c," : "";
+  const products = terms.map((at) => {
+    const tap = at.map((p, axis) => tapOn(axes[axis], axis, p));
+    if (numbers) return `${bracketed(pixel(at))}*${bracketed(numbers.taps[flat(numbers.kernel, tap)])}`;
+    return `w(${all}${tap}) x(${all}${at})`;
+  });
+  return `${output} = ${few(products, " + ")}${result}${all && overChannels(terms.length)}`;
 }
+
+/** What the letter c stands for, and how many products that makes. */
+function overChannels(terms) {
+  const which = known.groups > 1 ? `over the ${known.channels} channels c of its group` : `over c = 0 to ${known.channels - 1}`;
+  return `, summed ${which}: ${(terms * known.channels).toLocaleString("en")} products`;
+}
+
+/** A number in a sum; negative ones and fractions stand in brackets. */
+const bracketed = (text) => (known.numbers && /^[-~]|\//.test(text) ? `(${text})` : text);
 
 /** The tap by which a place of the input reaches the output. */
 function tapOn(axis, number, at) {
@@ -247,7 +265,7 @@ function tapOn(axis, number, at) {
 
 function few(texts, between) {
   const left = texts.length - MOST_TERMS;
-  return left > 0 ? `${texts.slice(0, MOST_TERMS).join(between)}${between}and ${left} more` : texts.join(between);
+  return left > 0 && !known.numbers ? `${texts.slice(0, MOST_TERMS).join(between)}${between}and ${left} more` : texts.join(between);
 }
 
 // --- pointer and keys

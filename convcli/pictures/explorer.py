@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from convcli.geometry.sizes import Axis
-from convcli.pictures.layer import legend, stretched, transposed
-from convcli.pictures.maps import Map
+from convcli.pictures.drawing import Drawing
+from convcli.pictures.layer import channels_read, groups_of, legend, stretched, transposed
+from convcli.pictures.maps import Map, Written, counted_places
 from convcli.pictures.page import Page, page_text
-from convcli.pictures.scene import Scene, blank, sheet_of
+from convcli.pictures.scene import Scene, blank, parts_of_page, sheet_of
 from convcli.pictures.svg import escaped, svg_text
 
 CONTROLS = (
@@ -51,7 +52,7 @@ def explorer_page(scene: Scene) -> str:
     return page_text(Page(scene.title, body, ("explorer.css",), ("explorer.js",), data_of(scene)))
 
 
-def colours(scene: Scene) -> Any:
+def colours(scene: Scene) -> Drawing:
     """What the colours mean, and the channels of a layer."""
     return sheet_of([legend(scene.parts), *scene.channels], "Colours", "What the colours of the cells mean.")
 
@@ -71,12 +72,24 @@ def data_of(scene: Scene) -> dict[str, Any]:
         return data
     layer = scene.maps[1]
     data["kind"] = layer.step.kind if layer.step else ""
+    if layer.step:
+        data["channels"], data["groups"] = channels_read(layer.step), groups_of(layer.step)
+    if layer.step and layer.step.kind in ("avg", "gap"):
+        places = counted_places(layer.step, counts_padding=scene.counts_padding)
+        data["counted"] = [[each.start, each.stop] for each in places]
     if sliding := transposed(layer.links[0].axes):
         data["stretched"] = [numbered(stretched(axis), axes) for axis in sliding]
         data["taps"] = [[axis.stride, axis.dilation, axis.begin] for axis in sliding]
-    if scene.written:
-        data["sums"] = [scene.written.sums[place] for place in layer.places]
+    if scene.written and all(part.board.fits for part in parts_of_page(scene)):
+        data["numbers"] = numbers_of(scene.written)
     return data
+
+
+def numbers_of(written: Written) -> dict[str, Any]:
+    """The numbers in the cells, place after place, of which the script makes sums."""
+    kernel = [at + 1 for at in max(written.taps, default=())]
+    each = {"image": written.image, "taps": written.taps, "outputs": written.outputs}
+    return {"kernel": kernel, **{name: [text for _, text in sorted(of.items())] for name, of in each.items()}}
 
 
 def map_of(each: Map, axes: list[Any]) -> dict[str, Any]:

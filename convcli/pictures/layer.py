@@ -268,6 +268,11 @@ def channels_read(step: Step) -> int:
     return step.applied.banks[0].inputs // step.applied.banks[0].groups if step.applied.banks else 1
 
 
+def groups_of(step: Step) -> int:
+    """Into how many groups its channels are split."""
+    return step.applied.banks[0].groups if step.applied.banks else 1
+
+
 LEGEND = (
     ("pixel", "pixel of the input", Rect(0, 0, 14, 14, "input", "line")),
     ("padding", "padding", Rect(0, 0, 14, 14, "padding", "line", dash=3)),

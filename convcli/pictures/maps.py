@@ -185,6 +185,16 @@ def inside(axis: Axis, position: int) -> list[int]:
     return [at for at in axis.reads(position) if 0 <= at < axis.size]
 
 
+def counted_places(step: Step, *, counts_padding: bool) -> list[range]:
+    """For each axis the places by whose number a mean divides: those of the map, or up to the end of its padding.
+
+    What a ceil pooling hangs over is never counted. Source: ATen/native/cpu/AvgPoolKernel.cpp, count_include_pad.
+    """
+    axes = step.applied.axes
+    pads = step.applied.pads if counts_padding and step.applied.pads else ((0, 0),) * len(axes)
+    return [range(-begin, axis.size + end) for axis, (begin, end) in zip(axes, pads, strict=True)]
+
+
 def positions(bits: int) -> Iterator[int]:
     """The places of bits.
 

@@ -9,9 +9,12 @@ from convcli.geometry.sizes import Transposed
 from convcli.networks.trace import Step
 
 
-def what_it_does(step: Step) -> str:
-    """A layer in two or three sentences."""
-    return PHRASES.get(step.kind, other)(step)
+def what_it_does(step: Step, *, counts_padding: bool = True) -> str:
+    """A layer in two or three sentences; `counts_padding` says whether a mean divides by the padding, too."""
+    text = PHRASES.get(step.kind, other)(step)
+    if step.kind == "avg" and any(map(any, step.applied.pads)):
+        text += " Padding counts as zeros." if counts_padding else " Padding does not count."
+    return text
 
 
 def sliding(step: Step) -> list[Geometry | Transposed]:
@@ -30,7 +33,7 @@ def convolution(step: Step) -> str:
         f"A kernel of {size_text(step)} numbers lies on the input. Each pixel under it is multiplied by the number on "
         f"it, and the sum is one output. {moves(step)}"
     )
-    return text + dilation(step) + channels(step)
+    return text + channels(step)
 
 
 def channels(step: Step) -> str:
@@ -45,9 +48,9 @@ def moves(step: Step) -> str:
     """By how much a kernel moves."""
     strides = [axis.stride for axis in sliding(step)]
     if set(strides) == {1}:
-        return "Then the kernel moves on by one pixel."
+        return f"Then the kernel moves on by one pixel.{dilation(step)}"
     by = str(strides[0]) if len(set(strides)) == 1 else " by ".join(map(str, strides))
-    return f"Then the kernel moves on by {by} pixels, its stride."
+    return f"Then the kernel moves on by {by} pixels, its stride.{dilation(step)}"
 
 
 def dilation(step: Step) -> str:
@@ -56,7 +59,8 @@ def dilation(step: Step) -> str:
     if set(rates) <= {1}:
         return ""
     rate = str(rates[0]) if len(set(rates)) == 1 else " and ".join(map(str, rates))
-    return f" Its taps lie {rate} pixels apart (dilation), so that it sees further with as many numbers."
+    what = "numbers" if step.applied.banks else "pixels"
+    return f" Its taps lie {rate} pixels apart (dilation), so that it sees further with as many {what}."
 
 
 def transposed(step: Step) -> str:
@@ -86,25 +90,25 @@ def separable(step: Step) -> str:
 
 def largest(step: Step) -> str:
     """max."""
-    return f"{window(step)} The largest pixel in it is one output. {rounded(step)}"
+    return f"{window(step)} The largest pixel in it is one output.{rounded(step)}"
 
 
 def mean(step: Step) -> str:
     """avg."""
-    return f"{window(step)} The mean of the pixels in it is one output. {rounded(step)}"
+    return f"{window(step)} The mean of the pixels in it is one output.{rounded(step)}"
 
 
 def window(step: Step) -> str:
     """The window of a pooling."""
     if not sliding(step):
-        return "Windows as equal as can be cover the input."
+        return "The input is divided into windows of nearly equal size."
     strides = "x".join(str(axis.stride) for axis in sliding(step))
-    return f"A window of {size_text(step)} pixels moves over each channel by {strides}."
+    return f"A window of {size_text(step)} pixels moves over each channel in steps of {strides}.{dilation(step)}"
 
 
 def rounded(step: Step) -> str:
     """What ceil does."""
-    return "The last windows may hang over the end (ceil)." if step.layer.ceil else ""
+    return " The last windows may hang over the end (ceil)." if step.layer.ceil else ""
 
 
 def fixed(text: str) -> Callable[[Step], str]:

@@ -20,7 +20,7 @@ from convcli.pictures.phrases import what_it_does
 KINDS = (".svg", ".png", ".gif", ".html")
 MOST_FRAMES = 256
 PAUSE = 700  # milliseconds
-CELLS_OF_ALL, CELLS_OF_PAGE = 12_000, 800  # in a picture; in a page, which is to have less than 150 kB
+CELLS_OF_ALL, CELLS_OF_PAGE = 12_000, 760  # in a picture; in a page, for 150 kB; fewer with numbers
 CELLS_OF_WORDS = 4  # what the words of a map take of that
 FEW = 256  # cells of a map beside one that is drawn to scale
 LARGE, SMALL = 30, 19  # pixels of cells at the most; of those of an animation, whose frames are to be small
@@ -28,11 +28,15 @@ MARGIN = 20
 
 
 class Scene(NamedTuple):
-    """What is drawn: a network at work, its maps, the place of the last one that is looked at, and numbers."""
+    """What is drawn: a network at work, its maps, the place of the last one that is looked at, and numbers.
+
+    `counts_padding` says whether a mean divides by the padding under its window, too.
+    """
 
     trace: Trace
     maps: Sequence[Map]
     place: Place
+    counts_padding: bool = True
     written: Written | None = None
 
     @property
@@ -52,7 +56,7 @@ class Scene(NamedTuple):
     def lead(self) -> str:
         """What happens, for somebody who has never seen it."""
         if self.is_layer and self.maps[1].step:
-            return what_it_does(self.maps[1].step)
+            return what_it_does(self.maps[1].step, counts_padding=self.counts_padding)
         return (
             "Each map is made of the one before it, unless arrows or words say of which. The orange places are all "
             "that the filled output depends on."
@@ -90,13 +94,13 @@ class Scene(NamedTuple):
         return layer_block(parts, largest) if self.is_layer else chain_block(self.maps, parts)
 
 
-def scene_of(trace: Trace, maps: Sequence[Map], at: str = "") -> Scene:
+def scene_of(trace: Trace, maps: Sequence[Map], at: str = "", *, counts_padding: bool = True) -> Scene:
     """A network at work as it is to be drawn; `at` is the place of the output, the middle where it is empty.
 
     Raises UsageError for what is too large, and a place outside. Numbers in the cells are `values.numbered`.
     """
     check_count(maps)
-    return Scene(trace, maps, parse_place(at, maps[-1]))
+    return Scene(trace, maps, parse_place(at, maps[-1]), counts_padding)
 
 
 # --- three ways to draw it
@@ -135,12 +139,18 @@ def frame(scene: Scene, place: Place) -> Drawing:
 def blank(scene: Scene) -> Drawing:
     """The maps for a page, whose script marks what is looked at."""
     parts = []
-    for part in within(scene.parts, CELLS_OF_PAGE - CELLS_OF_WORDS * len(scene.maps)):
+    for part in parts_of_page(scene):
         board = part.board._replace(enlarged=False)
         if "kernel" not in board.data:
             board = board._replace(marked={}, chosen=None)
         parts.append(part._replace(board=board, notes=part.notes if scene.is_layer else part.notes[:1]))
     return sheet_of([scene.arranged(parts)], scene.title, scene.lead)
+
+
+def parts_of_page(scene: Scene) -> list[Part]:
+    """The maps of a page, the larger ones to scale."""
+    cells = CELLS_OF_PAGE - CELLS_OF_WORDS * len(scene.maps)
+    return within(scene.parts, cells * 5 // 8 if scene.written else cells)
 
 
 def within(parts: Iterable[Part], cells: int) -> list[Part]:

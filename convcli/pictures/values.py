@@ -11,9 +11,9 @@ from typing import NamedTuple
 from convcli.errors import UsageError
 from convcli.geometry.axis import Geometry
 from convcli.geometry.sizes import Transposed
-from convcli.kernels.kernel import Kernel
+from convcli.kernels.kernel import Kernel, default_centre
 from convcli.numerals import number_text
-from convcli.pictures.maps import Map, Place, Written, inside
+from convcli.pictures.maps import Map, Place, Written, counted_places, inside
 from convcli.pictures.scene import Scene
 
 Exact = Mapping[Place, Fraction]
@@ -26,14 +26,10 @@ KERNEL = (0, 1, 2, 2, 2, 0, 0, 1, 2)
 
 
 class Numbers(NamedTuple):
-    """Numbers that are to stand in the cells: those of an image and of a kernel, small ones where there is None.
-
-    `counts_padding` says whether a mean divides by the padding under its window, too.
-    """
+    """Numbers that are to stand in the cells: those of an image and of a kernel, small ones where there is None."""
 
     image: Kernel | None = None
     kernel: Kernel | None = None
-    counts_padding: bool = True
 
 
 class Values(NamedTuple):
@@ -63,12 +59,12 @@ def numbered(scene: Scene, given: Numbers) -> Scene:
     if not scene.is_layer:
         raise UsageError(f"is for one layer, and {len(scene.maps) - 1} are given", where=OPTION)
     layer = scene.maps[1]
-    values = values_of(layer, given)
+    values = values_of(layer, given, counts_padding=scene.counts_padding)
     sums = {place: sentence(layer, place, values) for place in layer.places}
     return scene._replace(written=Written(texts(values.image), texts(values.taps), texts(values.outputs), sums))
 
 
-def values_of(layer: Map, given: Numbers) -> Values:
+def values_of(layer: Map, given: Numbers, *, counts_padding: bool) -> Values:
     """The numbers of a layer on an image; one channel of each."""
     assert layer.step is not None
     axes = layer.step.applied.axes
@@ -78,7 +74,7 @@ def values_of(layer: Map, given: Numbers) -> Values:
     sizes = tuple(axis.size for axis in axes)
     pixels = numbers(sizes, given.image, IMAGE, "--draw-values")
     if layer.step.kind in ("max", "avg"):
-        values = Values(pixels, {}, {}, given.counts_padding)
+        values = Values(pixels, {}, {}, counts_padding)
         return values._replace(outputs={place: pooled(layer, place, values) for place in layer.places})
     taps = numbers(taps_of(layer), given.kernel, KERNEL, "--draw-kernel")
     outputs = {place: sum_of(terms(layer, place, pixels, taps)) for place in layer.places}
@@ -118,12 +114,22 @@ def numbers(sizes: tuple[int, ...], given: Kernel | None, default: tuple[int, ..
     places = list(product(*map(range, sizes)))
     if given is None:
         return {place: Fraction(default[i % len(default)]) for i, place in enumerate(places)}
+    check_plain(given, option)
     shape = (1,) * (len(sizes) - given.ndim) + tuple(given.spatial)
     if shape[-len(sizes) :] != sizes or prod(shape) != prod(sizes) or given.bank:
         wanted, found = ("x".join(map(str, each)) for each in (sizes, given.shape))
         raise UsageError(f"{wanted} numbers are needed, not {found}", "shape", where=option)
     exact = (Fraction(number_text(value)) for value in given.values())
     return dict(zip(places, exact, strict=True))
+
+
+def check_plain(given: Kernel, option: str) -> None:
+    """Refuse what a file says beside its numbers, and no layer does: something added, a tap of its own on the pixel."""
+    if given.offset:
+        raise UsageError(f"{given.name} adds {given.offset:g} to each result, which no layer does", where=option)
+    if given.centre != default_centre(given.spatial):
+        at = ",".join(map(str, given.centre))
+        raise UsageError(f"{given.name} has its origin at {at}; a layer places its kernel by its padding", where=option)
 
 
 def terms(layer: Map, place: Place, pixels: Exact, taps: Exact) -> list[Term]:
@@ -172,11 +178,13 @@ def window(layer: Map, place: Place, values: Values) -> tuple[list[Fraction], in
     assert layer.step is not None
     applied = layer.step.applied
     each = [
-        [at for at in axis.reads(u) if at < axis.size + end]
-        for axis, u, (_, end) in zip(applied.axes, place, applied.pads, strict=True)
+        [at for at in axis.reads(u) if at in places]
+        for axis, u, places in zip(
+            applied.axes, place, counted_places(layer.step, counts_padding=values.counts_padding), strict=True
+        )
     ]
     found = [values.image[read] for read in product(*each) if read in values.image]
-    return found, prod(map(len, each)) if values.counts_padding else len(found)
+    return found, prod(map(len, each))
 
 
 def text_of(value: Fraction) -> str:
