@@ -1,13 +1,11 @@
 """--preview shows an image before and after, in the way that the terminal says it has, and nowhere else."""
 
-import fcntl
 import io
 import os
-import pty
 import re
 import struct
 import subprocess
-import termios
+import sys
 from base64 import b64decode
 from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
@@ -22,7 +20,11 @@ from command import COMMAND, convcli, environment
 from convcli import cli
 from convcli.pictures import terminal
 from convcli.pictures.terminal import Screen, way_of
+from convcli.runs import reports
+from convcli.runs.answers import Answer
 
+fcntl, pty, termios = (pytest.importorskip(name) for name in ("fcntl", "pty", "termios"))
+HERE = Path(__file__).parent
 SAYING = "TERM", "COLORTERM", "TERM_PROGRAM", "KITTY_WINDOW_ID", "TMUX", "NO_COLOR", "FORCE_COLOR"
 """What tells of a terminal."""
 TRUE = {"TERM": "xterm", "COLORTERM": "truecolor"}
@@ -116,6 +118,54 @@ def test_half_blocks_have_the_colours_of_the_pixels(halves):
     assert {(255, 0, 0)} == {colour for row in rows[:24] for colour in row}
     assert {(0, 0, 255)} == {colour for row in rows[24:] for colour in row}
     assert {96} == {len(row) for row in rows}  # 48 for each, in the 100 columns
+
+
+ODD = 1, 2, 3, 5, 24, 25
+
+
+@pytest.mark.parametrize("height", ODD)
+def test_half_blocks_are_the_pixels_whatever_their_number(height):
+    """Below an odd last row there is the terminal's own colour."""
+    data = np.random.default_rng(height).integers(0, 256, (height, 7, 3), "u1")
+    rows = blocks("\n".join(terminal.characters(Pillow.fromarray(data), "blocks")))
+    assert [[tuple(pixel) for pixel in row] for row in data.tolist()] == rows[:height]
+    assert [[None] * 7] * (height % 2) == rows[height:]
+
+
+@pytest.mark.parametrize("height", ODD)
+@pytest.mark.parametrize("way", ["blocks", "256", "shades", "ascii"])
+def test_every_way_has_a_line_for_its_rows(way, height):
+    lines = [*terminal.characters(Pillow.new("RGB", (3, height)), way)]
+    assert (height if way in terminal.RAMPS else -(-height // 2)) == len(lines)
+
+
+WAYS = {
+    "blocks": TRUE, "256": {"TERM": "xterm-256color"}, "shades": {"TERM": "vt100"},
+    "kitty": TRUE | {"TERM": "xterm-kitty"}, "sixel": TRUE | {"TERM": "foot"},
+}  # fmt: skip
+SIZES = (24, 80, 0, 0), (25, 80, 0, 0), (31, 101, 1010, 620), (7, 9, 0, 0), (1, 1, 0, 0), (60, 213, 0, 0)
+
+
+@pytest.mark.parametrize("env", WAYS.values(), ids=WAYS)
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[1]}x{size[0]}")
+@pytest.mark.parametrize("shape", [(400, 600), (9, 16), (1, 90), (90, 1)], ids=str)
+def test_any_picture_is_shown_in_any_window(shape, size, env, halves):
+    Pillow.fromarray(np.zeros((*shape, 3), "u1")).save("a.png")
+    shown, code = on_terminal(*IDENTITY, "--preview", size=size, **env)
+    assert 0 == code, shown
+
+
+def test_where_the_system_has_no_termios_the_window_has_its_size(halves):
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 30, 100, 0, 0))
+    kept = {name: text for name, text in os.environ.items() if not name.startswith("PYTHON") and name not in SAYING}
+    with listening(ours) as said:
+        done = subprocess.run(
+            [sys.executable, "-W", "error", HERE / "elsewhere.py", *IDENTITY, "--preview"],
+            stdin=subprocess.DEVNULL, stderr=theirs, env=kept | TRUE, check=False,
+        )  # fmt: skip
+        os.close(theirs)
+    assert (0, {96}, 48) == (done.returncode, {len(row) for row in blocks(said[0])}, len(blocks(said[0]))), said[0]
 
 
 def test_fewer_colours_where_a_terminal_has_fewer(halves):
@@ -239,6 +289,15 @@ def test_names_cannot_command_the_terminal(halves):
     shown, _ = on_terminal("conv2d", "\x1b[2Ja.png", "-k", "identity", "-o", "o.png", "--preview", **TRUE)
     assert "\x1b[2J" not in shown
     assert "\\x1b[2Ja.png" in shown
+
+
+def test_nor_can_the_reason_why_a_result_is_not_shown(halves, monkeypatch):
+    monkeypatch.setattr(terminal, "preview", lambda *_: ["shown"])
+    answer = Answer({"input": "a"}, [], pictures={"said": ["\x1b[2J\u202e"], "kernels": []})
+    ours, theirs = pty.openpty()
+    with listening(ours) as said, os.fdopen(theirs, "w") as stream, redirect_stderr(stream):
+        reports.show_pictures(answer)
+    assert "shown\n\\x1b[2J\\u202e\n" == said[0]
 
 
 def test_a_window_may_be_tiny():

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from io import BytesIO
 from math import ceil
 from textwrap import wrap
@@ -97,15 +98,17 @@ def screen() -> Screen | None:
 
 def window(descriptor: int) -> tuple[int, int, int, int]:
     """Columns and lines of a terminal, and of its pixels, which it need not say: 0 then."""
-    import fcntl
-    import struct
-    import termios
-
-    try:
-        found = fcntl.ioctl(descriptor, termios.TIOCGWINSZ, bytes(8))
-    except OSError:
-        return 80, 24, 0, 0
-    lines, columns, width, height = struct.unpack("4H", found)
+    columns, lines, width, height = 0, 0, 0, 0
+    with suppress(OSError):
+        try:
+            import fcntl
+            import struct
+            import termios
+        except ImportError:  # Windows, which tells no pixels
+            columns, lines = os.get_terminal_size(descriptor)
+        else:
+            found = fcntl.ioctl(descriptor, termios.TIOCGWINSZ, bytes(8))
+            lines, columns, width, height = struct.unpack("4H", found)
     return columns or 80, lines or 24, width, height
 
 
@@ -175,7 +178,7 @@ def characters(image: Image, way: Way) -> Iterator[str]:
     coloured = true_colour if way == "blocks" else of_256
     for y in range(0, height, 2):
         above = [coloured(pixels[3 * i : 3 * i + 3]) for i in range(y * width, (y + 1) * width)]
-        below = [coloured(pixels[3 * i : 3 * i + 3]) for i in range((y + 1) * width, (y + 2) * width)]
+        below = [coloured(pixels[3 * i : 3 * i + 3]) for i in range((y + 1) * width, min(y + 2, height) * width)]
         yield "".join(cells(above, below)) + END
 
 

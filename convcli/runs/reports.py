@@ -11,7 +11,7 @@ from convcli.formats import atomic_output
 from convcli.formats.atomic import output_place
 from convcli.runs.answers import Answer, as_json
 from convcli.runs.names import check_target, file_id, place_named
-from convcli.streams import STREAM, tell
+from convcli.streams import STREAM, tell, visible
 
 if TYPE_CHECKING:
     from convcli.runs.looks import Wish
@@ -61,7 +61,7 @@ def show_pictures(answer: Answer) -> None:
     if on is None or pictures is None:
         return
     looks = [each for each in (pictures.get("before"), pictures.get("after")) if each]
-    tell("".join(f"{line}\n" for line in (*preview(looks, on), *pictures["said"])))
+    tell("".join(f"{line}\n" for line in (*preview(looks, on), *map(visible, pictures["said"]))))
 
 
 @contextmanager
