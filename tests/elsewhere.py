@@ -2,6 +2,7 @@
 
 Names that Windows does not have are taken out of the standard library before convcli is loaded, folders cannot be
 opened, and files that are open cannot be replaced or removed: as much of Windows as Linux can play.
+Processes that are started anew import this file before anything else: they lack the same.
 """
 
 import os
@@ -9,7 +10,7 @@ import signal
 import sys
 from pathlib import Path
 
-LACKING = {
+LACKING = {  # but not SIGKILL: by it the standard library ends a process here, and on Windows without
     "os": (
         *("fork", "forkpty", "register_at_fork", "getuid", "geteuid", "getgid", "getpgid", "killpg", "setsid"),
         *(
@@ -30,7 +31,7 @@ LACKING = {
         *("O_CLOEXEC", "O_DIRECTORY", "O_NOCTTY", "O_NOFOLLOW", "O_PATH", "O_TMPFILE", "O_SYNC", "O_NONBLOCK"),
     ),
     "signal": (
-        *("SIGHUP", "SIGALRM", "SIGKILL", "SIGPIPE", "SIGUSR1", "SIGUSR2", "SIGQUIT", "SIGCHLD", "SIGTSTP", "SIGCONT"),
+        *("SIGHUP", "SIGALRM", "SIGPIPE", "SIGUSR1", "SIGUSR2", "SIGQUIT", "SIGCHLD", "SIGTSTP", "SIGCONT"),
         *("setitimer", "getitimer", "ITIMER_REAL", "alarm", "pause", "pthread_sigmask", "pthread_kill", "sigwait"),
         *("SIG_BLOCK", "SIG_UNBLOCK", "SIG_SETMASK", "siginterrupt"),
     ),
@@ -99,8 +100,8 @@ def leave_out():
     os.supports_dir_fd.clear()
 
 
-def main():
-    """Run a command line."""
+def prepare():
+    """Load what asks for such names as it is loaded, and take them away."""
     import encodings.idna
     import getpass  # asks for termios as it is loaded, and does without
     import multiprocessing.connection
@@ -110,6 +111,11 @@ def main():
 
     assert all((encodings.idna, getpass, multiprocessing.connection, shutil, subprocess, tempfile))
     leave_out()
+
+
+def main():
+    """Run a command line."""
+    prepare()
     from convcli.__main__ import main as run
 
     sys.argv = ["convcli", *sys.argv[1:]]
@@ -118,3 +124,5 @@ def main():
 
 if __name__ == "__main__":
     main()
+elif __name__ == "__mp_main__":
+    prepare()

@@ -86,7 +86,7 @@ def test_a_batch_goes_to_processes_that_start_anew(there, tmp_path):
 def test_a_process_that_ends_costs_the_file_that_it_was_at():
     from convcli.runs.spawned import Processes
 
-    hands = Processes(2, lambda _, status: ("lost", status))
+    hands = Processes(2, lambda _, status: ("lost", status), lambda *_: None)
     answers = {task: result for task, result, _ in hands.answers(end_at_three, 10, range(8))}
     assert {**{task: 10 * task for task in range(8)}, 3: ("lost", 7)} == answers
 

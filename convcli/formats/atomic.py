@@ -225,6 +225,13 @@ def draft_name(name: str) -> str:
     return os.fsdecode(b"." + os.fsencode(name)[: LONGEST_NAME - 1 - len(ending)] + ending)
 
 
+def remove_drafts(folder: Path, process_id: int) -> None:
+    """Remove the drafts of a process that was killed, and of no other."""
+    for path in folder.glob(f".*.{process_id}-{8 * '[0-9a-f]'}.part"):
+        with suppress(OSError):
+            path.unlink()
+
+
 def publish(draft: Draft, force: bool) -> None:
     """Give the finished draft its name; without `force` exactly one of many writers succeeds."""
     folder, name = draft.place.folder, draft.place.name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import field
 from itertools import islice
@@ -9,13 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from convcli.errors import ConvError
+from convcli.formats.atomic import remove_drafts
 from convcli.operations.operation import Operation
 from convcli.records import record, replace
 from convcli.report import failure
 from convcli.runs.answers import Answer, answered, as_told, shown
 from convcli.runs.journal import state
 from convcli.runs.one import Settings, process
-from convcli.stores.names import is_remote, is_url
+from convcli.stores.names import is_remote, is_url, local_name
 
 if TYPE_CHECKING:
     from convcli.runs.cluster import Cluster
@@ -66,6 +68,13 @@ def treated(common: Common, file: File) -> Answer:
     except (ConvError, OSError, MemoryError) as raised:
         return answered(failure(file.source, file.target, as_told(raised, file.source)))
     return answered(report, shown(report, common.wanted))
+
+
+def clear_away(files: Sequence[File], process_id: int) -> None:
+    """Remove the drafts that a process of this number left beside the results of files as it was killed."""
+    for file in files:
+        if not is_remote(file.target):
+            remove_drafts(Path(os.path.realpath(local_name(file.target))).parent, process_id)
 
 
 def group_size(files: int, threads: int) -> int:

@@ -144,9 +144,10 @@ class Run:
             yield from self.by_values(cluster_at(self.settings.scheduler))
             return
         if self.batch.makes_files and not forks():
+            from convcli.runs.groups import clear_away
             from convcli.runs.spawned import Processes
 
-            yield from self.by_values(nullcontext(Processes(self.jobs, self.lost)))
+            yield from self.by_values(nullcontext(Processes(self.jobs, self.lost, clear_away)))
             return
         from convcli.runs.crew import AHEAD, run_jobs
 
@@ -247,7 +248,9 @@ class Run:
 
     def lost(self, files: Sequence[File], status: int) -> list[Answer]:
         """What is said of files whose process ended with a status."""
-        return [self.crashed(file.number, f"with exit status {status}") for file in files]
+        from convcli.runs.crew import Died
+
+        return [self.crashed(file.number, str(Died(status))) for file in files]
 
     def crashed(self, index: int, how: str) -> Answer:
         """What is said of an input whose worker ended."""

@@ -8,17 +8,18 @@ from __future__ import annotations
 import _thread
 import signal
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import field
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from queue import SimpleQueue
-from threading import Event, Thread
+from threading import Lock, Thread
+from time import monotonic
 from typing import Any, TypeVar
 
 from convcli.records import record
-from convcli.signals import STOPPING, Interrupted, interrupt
+from convcli.signals import STOPPING, Interrupted, interrupt, release_signals
 
 T = TypeVar("T")
 AHEAD = 2
@@ -31,11 +32,16 @@ PULSE = 0.2
 
 @record(frozen=False, eq=False)
 class Hand:
-    """A process, this end of its pipe, and the tasks that it has not answered yet."""
+    """A process, this end of its pipe, and the tasks that it has not answered yet.
+
+    How many tasks it has `begun`, and whether it is `at_work` on the first one of them.
+    """
 
     process: Any
     pipe: Connection
     pending: deque[Any] = field(default_factory=deque)
+    begun: int = 0
+    at_work: bool = False
 
     def give(self, task: Any) -> None:
         """Put a task into the pipe; that a process has ended meanwhile is found out when it is read from."""
@@ -44,32 +50,40 @@ class Hand:
             self.pipe.send(task)
 
     def take(self) -> list[tuple[Any, Any]]:
-        """A task with what it has answered; nothing where it has ended."""
-        try:
-            answer = self.pipe.recv()
-            return [(self.pending.popleft(), answer)]
-        except (EOFError, OSError):
-            self.end()
-            return []
+        """A task with what it has answered; nothing as it takes one up, or where it has ended: the pipe is closed then.
 
-    def end(self) -> None:
-        """Close the pipe, at which it stops, and wait for that, but not for long."""
-        self.pipe.close()
-        self.process.join(PATIENCE)
-        if self.process.exitcode is None:
-            self.process.kill()
-            self.process.join()
+        Answers that it gave before it ended come first.
+        """
+        try:
+            said: tuple[Any, ...] = self.pipe.recv()
+        except (EOFError, OSError):
+            self.pipe.close()
+            return []
+        self.at_work = not said
+        self.begun += self.at_work
+        return [(self.pending.popleft(), answer) for answer in said]
+
+    @property
+    def lost(self) -> list[Any]:
+        """Of the tasks of one that has ended, that which is lost: which it was at, or its very first.
+
+        One that it was given and has not begun is for another; of those that do not even start none goes to others
+        for ever.
+        """
+        return list(self.pending)[: int(self.at_work or not self.begun)]
 
 
 @record
 class Processes:
     """So many processes of this machine, in the place of a cluster; `lost` says what a lost process leaves of its task.
 
-    It is told of the task and of the exit status, which is negative for a signal.
+    It is told of the task and of the exit status, which is negative for a signal. `clear` removes what a process of a
+    number left of a task that it had no time to clear away itself.
     """
 
     threads: int
     lost: Callable[[Any, int], Any]
+    clear: Callable[[Any, int], object]
 
     def lost_by_now(self) -> int:
         """None: what becomes of one that ends is told as the answer to its task."""
@@ -93,13 +107,30 @@ class Processes:
                 for hand in heard(busy):
                     for task, result in hand.take():
                         yield task, result, ""
-                    if hand.process.exitcode is not None:
+                    if hand.pipe.closed:
                         hands.remove(hand)
-                        yield hand.pending[0], self.lost(hand.pending[0], hand.process.exitcode), ""
-                        hands += again(list(hand.pending)[1:], lambda: started(work, common))
+                        self.end([hand])
+                        hands += again(list(hand.pending)[len(hand.lost) :], lambda: started(work, common))
+                        for task in hand.lost:
+                            yield task, self.lost(task, hand.process.exitcode), ""
+        except Interrupted:
+            release_signals()  # what follows is the end that was asked for
+            raise
         finally:
-            for hand in hands:
-                hand.end()
+            self.end(hands)
+
+    def end(self, hands: Sequence[Hand]) -> None:
+        """Close the pipes, at which all stop at the same time, and wait for that, but not for long."""
+        for hand in hands:
+            hand.pipe.close()
+        until = monotonic() + PATIENCE
+        for hand in hands:
+            hand.process.join(max(0.0, until - monotonic()))
+            if hand.process.exitcode is None:
+                hand.process.kill()
+                hand.process.join()
+            for task in hand.pending:  # also one that stopped by itself may not have got to it
+                self.clear(task, hand.process.pid)
 
     def hand_out(
         self, waiting: Iterator[T], hands: list[Hand], start: Callable[[], Hand], hold: Callable[[], bool]
@@ -143,25 +174,53 @@ def started(work: Callable[[Any, T], Any], common: Any) -> Hand:
 
 
 def serve(pipe: Connection, work: Callable[[Any, Any], Any], common: Any) -> None:
-    """A process's whole life. Ctrl-C reaches all processes of a console; the parent hears it, and its pipe ends."""
+    """A process's whole life: it says () as it takes up a task, then (answer,).
+
+    Ctrl-C reaches all processes of a console; the parent hears it, and its pipe ends."""
     for number in STOPPING:
         signal.signal(number, signal.SIG_IGN if number == signal.SIGINT else interrupt)
-    tasks, busy = SimpleQueue[Any](), Event()
+    tasks, duty = SimpleQueue[Any](), Duty()
     with suppress(Interrupted, OSError):
-        Thread(target=receive, args=(pipe, tasks, busy), daemon=True).start()
+        Thread(target=receive, args=(pipe, tasks, duty), daemon=True).start()
         for (task,) in iter(tasks.get, ()):
-            busy.set()
+            if not duty.begin():
+                return
+            pipe.send(())
             answer = work(common, task)
-            busy.clear()
-            pipe.send(answer)
+            duty.end()
+            pipe.send((answer,))
 
 
-def receive(pipe: Connection, tasks: SimpleQueue[Any], busy: Event) -> None:
+class Duty:
+    """Whether a task is at work: only then, and once, is the process's first thread stopped."""
+
+    def __init__(self) -> None:
+        self.lock, self.busy, self.over = Lock(), False, False
+
+    def begin(self) -> bool:
+        """A task is at work from now on; False where none is wanted any more."""
+        with self.lock:
+            self.busy = not self.over
+        return self.busy
+
+    def end(self) -> None:
+        """It is done."""
+        with self.lock:
+            self.busy = False
+
+    def stop(self) -> None:
+        """No more tasks are wanted; what is at work is stopped as by a signal."""
+        with self.lock:
+            self.over = True
+            if self.busy:
+                _thread.interrupt_main(signal.SIGTERM)
+
+
+def receive(pipe: Connection, tasks: SimpleQueue[Any], duty: Duty) -> None:
     """Take tasks in; where the parent has gone, or stopped, one that is at work is stopped, too."""
     try:
         while True:
             tasks.put((pipe.recv(),))
     except (EOFError, OSError):
         tasks.put(())
-        if busy.is_set():
-            _thread.interrupt_main(signal.SIGTERM)
+        duty.stop()
