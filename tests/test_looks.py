@@ -19,7 +19,7 @@ from convcli.image import ImageInfo
 from convcli.pictures.developing import MISSING, Span, as_floats, developed, span_of
 from convcli.pictures.drawing import Polygon
 from convcli.pictures.histogram import MOST, Histogram
-from convcli.pictures.histograms import ends_of, histogram_drawing
+from convcli.pictures.histograms import HEIGHT, TOP, ends_of, histogram_drawing
 from convcli.runs.looks import WHOLE, Wish, look
 from convcli.runs.watch import spots
 from images import WRITTEN, picture, with_names
@@ -165,6 +165,24 @@ def test_the_largest_numbers_have_an_axis(tmp_path):
     points = [point for shape in drawing.shapes if isinstance(shape, Polygon) for point in shape.points]
     assert all(isfinite(x) and isfinite(y) for x, y in points)
     assert [0, 128, 255] == pixels(look["views"][0])[0, :, 0].tolist()
+
+
+@pytest.mark.parametrize(("below", "above"), [(0, 0), (900, 0), (0, 900), (900, 900)])
+def test_clipped_samples_are_marks_and_not_the_peak_of_all(below, above, tmp_path):
+    """Of values that are as frequent as each other each is as high as the chart, whatever was clipped to the ends."""
+    values = np.repeat(np.arange(10, 20, dtype="u1"), 10)
+    values = np.concatenate([np.zeros(below, "u1"), values, np.full(above, 255, "u1")])
+    np.save(tmp_path / "a.npy", values[None])
+    look = seen(tmp_path / "a.npy")
+    drawing = histogram_drawing(look, "after", ends_of([look]), below, above)
+    (outline,) = [shape for shape in drawing.shapes if isinstance(shape, Polygon)]
+    heights = [TOP + HEIGHT - y for _, y in outline.points[1:-1:2]]
+    first = int(look["histogram"][0]["first"])
+    assert [HEIGHT] * 10 == heights[10 - first : 20 - first]
+    assert {"below": below > 0, "above": above > 0} == {
+        words: any(dict(getattr(shape, "data", {})).get("clipped") == words for shape in drawing.shapes)
+        for words in ("below", "above")
+    }
 
 
 @pytest.mark.parametrize("axes", ["ZYX", "TZCYX", "YXC", "XY", "YXS", "CXY"])

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import subprocess
+import time
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from convcli.errors import ConvError
 from convcli.formats import ReadOptions, read
 from convcli.numerals import seconds
 from convcli.report import failure
+from convcli.runs import watch
 from convcli.runs.answers import answered
 from convcli.runs.pages import MOST_FILES, Paper, quoted
 
@@ -175,6 +177,37 @@ def test_hostile_names_stay_text_and_the_command_repeats_them(name):
 
 def test_words_that_are_plain_stay_as_they_are():
     assert ["a.png", "'a b'"] == [quoted("a.png"), quoted("a b")]
+
+
+def test_a_result_with_more_samples_than_were_computed_is_shown():
+    """A GIF of greys is read as colours."""
+    Pillow.effect_noise((40, 30), 90).save("a.png")
+    page = report("conv2d", "a.png", "-k", "identity", "-o", "o.gif")
+    assert "not read back" not in page.text
+    assert np.array_equal(np.asarray(Pillow.open("a.png")), picture(page, "after")[..., 0])
+
+
+def test_looking_takes_no_time_that_is_told(monkeypatch):
+    """A picture of some pixels is filtered in far less than the second for which it is looked at."""
+
+    def slowly(*words):
+        time.sleep(1)
+        return looked_at(*words)
+
+    looked_at = watch.watched
+    monkeypatch.setattr(watch, "watched", slowly)
+    page = report("conv2d", SAMPLES / "seam.png", "-k", "box:3", "-o", "o.png")
+    assert 0 < page.data["report"]["time"]["total"] < 0.9
+
+
+def test_a_smoothed_picture_is_stretched_as_its_input():
+    """Else it would seem to have as much contrast; what does not fit into that range has its own."""
+    np.save("a.npy", np.random.default_rng(1).uniform(-3, 5, (40, 50)).astype("f4"))
+    pages = [report("conv2d", "a.npy", *words, "-o", "o.npy", "-f")
+             for words in (("-k", "box:5"), ("-k", "identity", "--bias", "7"))]  # fmt: skip
+    said = [re.findall(r"stretched: black is \S+, white [\d.]+", page.texts["captions"]) for page in pages]
+    assert [(2, 1), (2, 2)] == [(len(each), len({*each})) for each in said]
+    assert np.ptp(picture(pages[0], "before").astype(int)) > 250 > 200 > np.ptp(picture(pages[0], "after").astype(int))
 
 
 def test_a_plan_is_a_page_without_pictures():

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 Place = tuple[float, float]
 """Where samples lie along an axis of another image: (first, step)."""
+COLOURED = 4
+"""How many samples a format may make of one: a GIF of greys has colours, perhaps with an opacity."""
 
 
 @record(eq=False)
@@ -57,7 +59,7 @@ class Watch:
             axes=None if FORMATS[after.format].load().names_axes else after.axes,
             alpha=after.has_alpha,
             missing="declared" if after.missing is None else after.missing,
-            max_pixels=prod(after.shape),
+            max_pixels=COLOURED * prod(after.shape),
         )
         like = Span(*self.before["span"])
         try:
