@@ -179,6 +179,23 @@ def test_words_that_are_plain_stay_as_they_are():
     assert ["a.png", "'a b'"] == [quoted("a.png"), quoted("a b")]
 
 
+TURNED = "a\u202egpj.png", "b\u2066c\u2069.png", "\u200fd\u061c.png"
+
+
+def test_no_name_turns_the_text_of_a_page_around():
+    """As on a terminal, characters that change the direction of text are told by their numbers."""
+    Path("out").mkdir()
+    for name in TURNED:
+        Path(name).write_bytes((SAMPLES / "seam.png").read_bytes())
+    Path("bad\u202e.png").write_text("none")
+    one = report("conv2d", TURNED[0], "-k", "box:3", "-o", "o\u202e.png")
+    many = report("conv2d", *TURNED, "bad\u202e.png", "-k", "box:3", "-o", "out/", code=3)
+    for page, names in ((one, [TURNED[0], "o\u202e.png"]), (many, [*TURNED, "bad\u202e.png"])):
+        assert not re.findall("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]", page.text)
+        for name in names:
+            assert name.encode("unicode_escape").decode() in page.text
+
+
 def test_a_result_with_more_samples_than_were_computed_is_shown():
     """A GIF of greys is read as colours."""
     Pillow.effect_noise((40, 30), 90).save("a.png")

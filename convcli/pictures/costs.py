@@ -14,7 +14,7 @@ from convcli.pictures.charts import begun, shortened
 from convcli.pictures.drawing import Drawing, Group, Line, Rect, Shape, Text, beside, paragraph, stacked
 from convcli.pictures.page import Page
 from convcli.pictures.roofline import Roof, roofline_panel, time_words
-from convcli.pictures.svg import svg_text
+from convcli.pictures.svg import svg_text, upright
 
 MARGIN, TOP = 20.0, 44.0
 NAME, MADE = 190.0, 96.0
@@ -282,7 +282,7 @@ def costs_page(designs: Sequence[Design], roof: Roof) -> Page:
     """The picture on a page that says all of the row under the pointer or the keys."""
     drawing = costs_drawing(designs, roof)
     rows = {
-        f"{letter}{number}": row_words(design, share)
+        f"{letter}{number}": upright(row_words(design, share))
         for design, letter in zip(designs, letters(designs), strict=True)
         for number, share in enumerate(design.listing.shares)
     }

@@ -11,10 +11,13 @@ from typing import Any
 
 from convcli.pictures.colours import light
 from convcli.pictures.drawing import Circle, Data, Drawing, Group, Image, Line, Points, Polygon, Rect, Shape, Text
+from convcli.streams import visible
 
 FONT = "system-ui, 'Segoe UI', 'DejaVu Sans', Helvetica, Arial, sans-serif"
 UNWRITABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that XML 1.0 cannot hold."""
+TURNING = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""Characters that change the direction of the text around them: a name with one looks like another name."""
 HEAD = 7  # pixels: how long the head of an arrow is
 
 
@@ -178,11 +181,20 @@ def number(value: float) -> str:
     return f"{value:.2f}".rstrip("0").rstrip(".")
 
 
+def upright(text: str) -> str:
+    """A text in whose middle nothing turns its direction around, as file names may try.
+
+    >>> upright("gpj.\u202etxt.png")
+    'gpj.\\u202etxt.png'
+    """
+    return TURNING.sub(lambda found: visible(found[0]), text)
+
+
 def escaped(text: str) -> str:
     """A text inside of XML or HTML.
 
     >>> escaped('3 < "4" & 5')
     '3 &lt; &quot;4&quot; &amp; 5'
     """
-    kept = UNWRITABLE.sub("\N{REPLACEMENT CHARACTER}", text)
+    kept = UNWRITABLE.sub("\N{REPLACEMENT CHARACTER}", upright(text))
     return kept.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")
