@@ -1,4 +1,4 @@
-"""Where nothing forks, processes that start anew end with the run, lose what they were at and no more, and leave nothing."""
+"""Where nothing forks, processes that start anew end with the run, lose what they were at alone, and leave nothing."""
 
 import os
 import re
@@ -20,6 +20,11 @@ from convcli.runs.spawned import Duty, Processes, receive
 from convcli.signals import Interrupted
 
 HERE = Path(__file__).parent
+
+
+def names_in(folder):
+    """What lies in a folder, in order."""
+    return sorted(path.name for path in Path(folder).iterdir())
 
 
 def answers(work, tasks, jobs=1, pause=0.0, hold=bool, common=10):
@@ -94,11 +99,11 @@ def test_processes_that_do_not_stop_are_killed_together_and_their_drafts_removed
     several = [spawned.started(deaf, tmp_path) for _ in range(3)]
     for number, hand in enumerate(several):
         hand.give(number)
-    wait_for(lambda: len(os.listdir(tmp_path)) == 4)
+    wait_for(lambda: len(names_in(tmp_path)) == 4)
     begun = time.monotonic()
     Processes(3, lambda *_: None, clear).end(several)
     assert 1.0 <= time.monotonic() - begun < 2.5
-    assert [".other.png.1-0123abcd.part"] == os.listdir(tmp_path)
+    assert [".other.png.1-0123abcd.part"] == names_in(tmp_path)
 
 
 def test_only_the_drafts_of_one_process_are_cleared_away(tmp_path):
@@ -106,7 +111,7 @@ def test_only_the_drafts_of_one_process_are_cleared_away(tmp_path):
     for name in (*kept, ".a.png.1-0123abcd.part", ".b[1].png.1-89abcdef.part"):
         (tmp_path / name).write_text("")
     clear_away([File(0, "", str(tmp_path / "a.png")), File(1, "", "s3://bucket/a.png")], 1)
-    assert kept == set(os.listdir(tmp_path))
+    assert sorted(kept) == names_in(tmp_path)
 
 
 # Whole batches
@@ -191,5 +196,5 @@ def test_a_process_that_is_killed_costs_its_file_and_leaves_no_draft(batch):
     errors = batch.stderr.read()
     assert 3 == batch.wait(), errors
     assert re.fullmatch(r"convcli: '[01]\.tif': .* ended by SIGKILL.*\[crashed\]\n", errors)
-    assert 3 == len(os.listdir("out"))
+    assert 3 == len(names_in("out"))
     assert [] == drafts()
