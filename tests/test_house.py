@@ -58,7 +58,7 @@ MAY_IMPORT = {
     "planner": {"geometry", "machine", "methods"},
     "methods": {"geometry", "machine", "native"},
     "filters": {"geometry", "image", "kernels"},
-    "kernels": {"formats", "networks", "stores", "streams"},
+    "kernels": {"formats", "geometry", "networks", "stores", "streams"},
     "formats": {"arrays", "image", "native", "stores", "streams"},
     "stores": set(),
     "image": set(),

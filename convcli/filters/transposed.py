@@ -218,9 +218,12 @@ def crops(axis: Transposed, rule: str | tuple[int, int]) -> tuple[int, int]:
     if rule == "valid":
         return 0, 0
     rest = axis.extent - axis.stride
-    begin = -(-rest // 2)
-    if rule == "tf-same":
+    if rule == "same":
+        begin = -(-rest // 2)
+    elif rule == "tf-same":
         begin, _ = tf_same_padding(axis.stride * axis.size, axis.kernel, axis.stride, axis.dilation)
+    else:
+        raise ConvError(f"unknown padding {rule!r}; use same, tf-same, valid, full or numbers", "usage")
     return begin, rest - begin
 
 

@@ -258,6 +258,23 @@ def undo_same(axis: Transposed, wanted: int, pads: tuple[int, int]) -> Transpose
     return padded._replace(extra=wanted - padded.output)
 
 
+def laid_to(axis: Transposed, wanted: int, *, upper: bool) -> Transposed:
+    """The axis, cut to `wanted` outputs: the odd one at the end for `upper`, else in front; or longer by what it lacks.
+
+    Source: onnx/defs/nn/defs.cc, ConvTranspose, total_padding.
+
+    >>> laid_to(Transposed(8, 3, 2, extra=1), 16, upper=True), laid_to(Transposed(8, 1, 3), 24, upper=True).extra
+    (Transposed(size=8, kernel=3, stride=2, dilation=1, begin=1, end=1, extra=1), 2)
+    """
+    bare = axis._replace(begin=0, end=0)
+    total = bare.output - wanted
+    if total < 0:
+        return bare._replace(extra=axis.extra - total)
+    small = total // 2
+    begin, end = (small, total - small) if upper else (total - small, small)
+    return bare._replace(begin=begin, end=end)
+
+
 def keras_valid_extra(axis: Transposed) -> int:
     """The output padding that makes Keras' `valid` of a transposed convolution: s (n - 1) + max(K, s) outputs.
 

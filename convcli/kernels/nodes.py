@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from convcli.errors import ConvError, KernelError
 from convcli.formats.source import source_of
+from convcli.geometry.sizes import Transposed, laid_to
 from convcli.kernels import split_key
 from convcli.kernels.files import contents, looked_up, regular
 from convcli.kernels.initializers import DTYPES, model_of, named_tensors, node_called, origin, stored, weights_name
@@ -22,13 +23,16 @@ MOST = 10**6
 """A stride, a dilation or a pad is no larger."""
 RULES = {"VALID": "valid", "SAME_UPPER": "tf-same", "SAME_LOWER": "same-lower"}
 """What auto_pad says, in our words."""
+LAID = (RULES["SAME_UPPER"], RULES["SAME_LOWER"])
+"""Rules that mean another thing to a ConvTranspose: it makes stride x input, its output padding counted in."""
 
 
 @record
 class SlidingLayer:
     """A convolution of a network, or a transposed one.
 
-    `padding` is a rule or (begin, end) for each axis; `bias` has a number for each result, or none at all.
+    `padding` is a rule or (begin, end) for each axis, always numbers where a ConvTranspose is to make stride x input;
+    `bias` has a number for each result, or none at all.
     """
 
     operator: str
@@ -92,17 +96,21 @@ def layer_of(graph: Graph, node: Node, path: str, text: str, ndim: int | None) -
         raise KernelError(f"is damaged: {kernel.outputs} filters in {groups} groups")
     if node.attributes.get("output_shape"):
         raise KernelError("fixes its output_shape; give its weights by -k, and --output-size")
-    extra = numbers(node, "output_padding", axes, 0, least=0)
-    return SlidingLayer(
-        node.operator,
-        kernel,
-        numbers(node, "strides", axes, 1, least=1),
-        numbers(node, "dilations", axes, 1, least=1),
-        padding_of(node, axes),
-        groups,
-        extra if any(extra) else (),
-        bias_of(graph, node, path, results),
-    )
+    steps, dilations = (numbers(node, name, axes, 1, least=1) for name in ("strides", "dilations"))
+    padding, extra = padding_of(node, axes), numbers(node, "output_padding", axes, 0, least=0)
+    if node.operator == "ConvTranspose" and padding in LAID:
+        laid = laid_same(kernel.spatial, steps, dilations, extra, upper=padding == RULES["SAME_UPPER"])
+        padding, extra = tuple((axis.begin, axis.end) for axis in laid), tuple(axis.extra for axis in laid)
+    biases = bias_of(graph, node, path, results)
+    return SlidingLayer(node.operator, kernel, steps, dilations, padding, groups, extra if any(extra) else (), biases)
+
+
+def laid_same(
+    kernel: tuple[int, ...], steps: tuple[int, ...], dilations: tuple[int, ...], extra: tuple[int, ...], *, upper: bool
+) -> list[Transposed]:
+    """The axes of a ConvTranspose that makes stride x input: what that cuts is the same for every input."""
+    bare = [Transposed(1, k, s, d, extra=e) for k, s, d, e in zip(kernel, steps, dilations, extra, strict=True)]
+    return [laid_to(axis, axis.stride, upper=upper) for axis in bare]
 
 
 def numbers(node: Node, name: str, count: int, usual: int, *, least: int) -> tuple[int, ...]:

@@ -6,7 +6,7 @@ from math import prod
 
 from convcli.errors import ConvError
 from convcli.geometry.axis import Geometry
-from convcli.geometry.sizes import Axis, Transposed, rule_padding
+from convcli.geometry.sizes import Axis, Transposed, laid_to, rule_padding
 from convcli.networks.banks import Bank, Sliding
 from convcli.networks.onnx.call import LARGEST, Call, Flow, Made, Unknown, broadcast, known
 from convcli.networks.onnx.model import Dims
@@ -155,9 +155,7 @@ def transposed_axis(call: Call, n: int | None, i: int, kernel: tuple[int, ...]) 
     else:
         begin, end = (0, 0) if rule == "VALID" else padding(call, count)[i]
         return sound(bare._replace(begin=begin, end=end))
-    total = bare.output - size
-    begin, end = (total // 2, total - total // 2) if rule == "SAME_UPPER" else (total - total // 2, total // 2)
-    return sound(bare._replace(begin=begin, end=end) if total >= 0 else bare._replace(extra=extra - total))
+    return sound(laid_to(bare, size, upper=rule == "SAME_UPPER"))
 
 
 def sound(axis: Transposed) -> Transposed:
