@@ -11,7 +11,7 @@ import convcli
 from archives import ARCHIVE, GRAPH, TRUTH, altered, members, zipped
 from convcli.cli import run
 from convcli.networks.exported.aten import TRANSLATIONS
-from convcli.networks.exported.calling import Calling, Names
+from convcli.networks.exported.calling import Calling, Named, Names
 
 
 @pytest.fixture
@@ -215,8 +215,6 @@ def test_weights_in_another_order_are_refused_as_kernels(asked, tmp_path):
 
 
 def calling(target: str, name: str, first: str, names: Names) -> Calling:
-    from convcli.networks.exported.calling import Named
-
     return Calling(target, name, [("self", Named(first))], [Named(name)], names, {first: (1, 4), name: (1, 4)})
 
 
@@ -253,3 +251,83 @@ def test_a_translation_takes_a_call_without_arguments(name):
         TRANSLATIONS[name](call)
     except convcli.ConvError as error:
         assert error.code == "corrupt"
+
+
+# --- arguments that are not what they should be
+
+
+STRANGE = ("x", 1.5, None, {}, {"as_int": "x"}, {"name": 3}, [], [[2]], True, 2**70, "NaN")
+KINDS = ("as_int", "as_float", "as_bool", "as_string", "as_sym_int", "as_tensor", "as_optional_tensor", "as_none")
+SOUND = ([2, 2], [1.5], ["x"], [True], [{"as_int": 2}], [{"name": "x"}], [{"as_none": True}])
+
+
+def strange_arguments():
+    """Arguments of every kind that hold what the kind does not, and sound ones of a kind that nobody expects."""
+    yield from ({kind: value} for kind in KINDS for value in STRANGE)
+    yield from ({f"{kind}s": [2, value]} for kind in KINDS for value in STRANGE)
+    yield from ({f"{kind}s": value} for kind in KINDS for value in (*SOUND, "x", None, []))
+
+
+def test_a_list_of_integers_holds_integers_alone(refused):
+    for value in ("x", 1.5, None, {}, True, [2]):
+
+        def change(program, value=value):
+            graph_of(program)["nodes"][0]["inputs"][3]["arg"] = {"as_ints": [2, value]}
+
+        assert "is no sound archive of torch.export" in refused(altered(change)), value
+
+
+def test_every_argument_of_every_operator_is_looked_at(tmp_path):
+    """Each is set to what it cannot be; the archive is read all the same, or refused as damaged."""
+    some = members(ARCHIVE.read_bytes())
+    nodes = graph_of(json.loads(some[GRAPH]))["nodes"]
+    first = {node["target"]: i for i, node in reversed([*enumerate(nodes)])}
+    places = [(i, k) for i in first.values() for k in range(len(nodes[i]["inputs"]))]
+    for turn, strange in enumerate(strange_arguments()):
+        for i, k in places[turn % 17 :: 17]:
+            program = json.loads(some[GRAPH])
+            graph_of(program)["nodes"][i]["inputs"][k]["arg"] = strange
+            (tmp_path / "m.pt2").write_bytes(zipped(some | {GRAPH: json.dumps(program).encode()}))
+            try:
+                assert convcli.parse_network(tmp_path / "m.pt2").total["macs"] >= 0
+            except convcli.ConvError as error:
+                assert error.code in ("corrupt", "shape", "unsupported"), (strange, nodes[i]["target"])
+
+
+class Everything(dict):
+    """Arguments of which each, by whatever name, is the same."""
+
+    def get(self, *_):
+        """That one."""
+        return self["each"]
+
+
+@pytest.mark.parametrize("name", TRANSLATIONS)
+def test_a_translation_makes_constants_of_numbers_alone(name):
+    values = (2, 1.5, "x", None, True, (2, 2), ("x",), (1.5, None), (), Named("x"), (Named("x"), 2))
+    for value in values:
+        call = Calling(f"torch.ops.aten.{name}.default", "n", [("each", value)], [], Names({}, ()), {"x": (1, 4, 4)})
+        call.by_name = Everything(each=value)
+        call.arguments.insert(0, Named("x"))
+        call.results.append("n")
+        try:
+            TRANSLATIONS[name](call)
+        except convcli.ConvError as error:
+            assert error.code == "corrupt", value
+        for node in call.nodes:
+            for key, made in node.attributes.items():
+                kinds = (int, float) if "float" in key else int
+                flat = made if isinstance(made, tuple) else (made,)
+                assert not key.startswith("value_") or all(isinstance(each, kinds) for each in flat), (value, node)
+
+
+def test_numbers_that_json_lacks_are_read_as_torch_writes_them(document, tmp_path):
+    """-inf is "-Infinity" there: what a mask is filled with."""
+
+    def change(program):
+        for node in graph_of(program)["nodes"]:
+            if node["target"] == "torch.ops.aten.scaled_dot_product_attention.default":
+                node["inputs"].append({"name": "scale", "arg": {"as_float": "-Infinity"}, "kind": 2})
+
+    (tmp_path / "m.pt2").write_bytes(altered(change))
+    assert TRUTH["macs"] == document(tmp_path / "m.pt2")["total"]["macs"]

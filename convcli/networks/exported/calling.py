@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from math import inf, nan
 
 from convcli.networks.exported.fields import LARGEST, Fields, as_fields, damaged
 from convcli.networks.onnx.model import Node
@@ -33,6 +34,20 @@ Argument = object
 """Named, a number, text, a tuple of these, or None for what is left out or tells nothing of sizes."""
 
 
+PLAIN: Mapping[str, tuple[type, ...]] = {
+    "as_int": (int,),
+    "as_float": (float, int),
+    "as_bool": (bool,),
+    "as_string": (str,),
+}
+"""Kinds of arguments that are said as they are, and what JSON has for them."""
+NAMED = ("as_tensor", "as_optional_tensor", "as_sym_int", "as_sym_float", "as_sym_bool")
+"""Kinds that are a name, or may be one."""
+LISTS = {f"{kind}s": kind for kind in (*PLAIN, *NAMED)}
+SPECIAL = {"Infinity": inf, "-Infinity": -inf, "NaN": nan}
+"""Numbers that JSON lacks, as torch.export writes them."""
+
+
 def argument(given: Fields) -> Argument:
     """What an argument of a call is.
 
@@ -40,25 +55,38 @@ def argument(given: Fields) -> Argument:
     ((2, 2), Named(name='x'))
     """
     kind, said = given.only()
-    if kind in ("as_tensors", "as_optional_tensors", "as_sym_ints", "as_ints", "as_floats", "as_bools", "as_sym_bools"):
-        return tuple(one(each, given) for each in given.items(kind))
-    if kind in ("as_tensor", "as_int", "as_float", "as_bool", "as_string", "as_sym_int", "as_sym_float", "as_sym_bool"):
-        return one(said, given)
-    return None
+    if kind in LISTS:
+        return tuple(one(each, LISTS[kind], given) for each in given.items(kind))
+    return one(said, kind, given) if kind in PLAIN or kind in NAMED else None
 
 
-def one(said: object, given: Fields) -> Argument:
-    """A value, or its name."""
-    if isinstance(said, dict):
-        inner = as_fields(said, given.where)
-        if "name" in inner.found or "as_name" in inner.found:
-            return Named(inner.text("name" if "name" in inner.found else "as_name"))
-        return argument(inner)
+def one(said: object, kind: str, given: Fields) -> Argument:
+    """A value of a kind, or its name; None for a tensor that is left out."""
+    if kind in PLAIN:
+        return plain(said, kind, given)
+    inner = as_fields(said, given.where)
+    for key in ("name", "as_name"):
+        if key in inner.found:
+            return Named(inner.text(key))
+    kind, said = inner.only()
+    if kind == "as_tensor":
+        return Named(inner.fields(kind).text("name"))
+    return None if kind == "as_none" else plain(said, kind, given)
+
+
+def plain(said: object, kind: str, given: Fields) -> Argument:
+    """A number or text that is what its kind says; text stands for a number only where JSON has none.
+
+    >>> plain(3, "as_int", Fields({}, "")), plain("-Infinity", "as_float", Fields({}, ""))
+    (3, -inf)
+    """
+    if kind == "as_float" and isinstance(said, str) and said in SPECIAL:
+        return SPECIAL[said]
+    if not isinstance(said, PLAIN.get(kind, ())) or (kind != "as_bool" and isinstance(said, bool)):
+        raise damaged(f"{given.where[-80:]!r} is {str(said)[:20]!r}")
     if isinstance(said, int) and not -LARGEST <= said < LARGEST:
         raise damaged(f"an integer of more than 64 bits in {given.where[-60:]!r}")
-    if isinstance(said, (int, float, str)):
-        return said
-    raise damaged(f"{given.where[-80:]!r} is {str(said)[:20]!r}")
+    return said
 
 
 class Names:
@@ -190,6 +218,10 @@ class Calling:
         found = tuple(each for each in self.several(key) if isinstance(each, int)) or (default,) * count
         return found * count if len(found) == 1 and count else found
 
+    def reals(self, key: str) -> tuple[float, ...]:
+        """A list of numbers."""
+        return tuple(each for each in self.several(key) if isinstance(each, (int, float)))
+
     def stated(self, result: int, axis: int) -> int | None:
         """A size of a result, as the archive says it."""
         dims = self.sizes.get(self.results[result], ())
@@ -200,6 +232,9 @@ class Calling:
 
     def whole(self, numbers: Sequence[object]) -> str:
         """The name of a list of integers, some of which may be computed."""
+        for each in numbers:
+            if not isinstance(each, (int, Named)):
+                raise damaged(f"{self.name[:60]!r} takes whole numbers, not {str(each)[:20]!r}")
         if all(isinstance(each, int) for each in numbers):
             return self.constant(value_ints=tuple(numbers))
         parts = []

@@ -88,11 +88,12 @@ def picked(call: Calling) -> None:
 
 def select(call: Calling) -> None:
     """select: one entry of a dimension."""
-    axis, place = call.axis("dim", 0, call.rank()), call.by_name.get("index", 0)
-    if isinstance(place, Named):
+    axis = call.axis("dim", 0, call.rank())
+    if isinstance(call.by_name.get("index"), Named):
         call.make("stated", call.tensors(), OWN)
     else:
-        call.make("Gather", (call.read(call.first()), call.constant(value_int=place)), axis=axis)
+        place = call.constant(value_int=call.integer("index", 0))
+        call.make("Gather", (call.read(call.first()), place), axis=axis)
 
 
 def slice_(call: Calling) -> None:
@@ -177,7 +178,7 @@ def resize(mode: str, axes: int) -> Translation:
         how = {"mode": mode, "coordinate_transformation_mode": "asymmetric" if mode == "nearest" else where}
         how["nearest_mode"] = "floor"
         inner = tuple(range(2, 2 + axes))
-        wanted, factors = call.several("output_size"), call.several("scale_factors")
+        wanted, factors = call.several("output_size"), call.reals("scale_factors")
         if wanted:
             inputs: Sequence[str] = (value, "", "", call.whole(wanted))
         else:

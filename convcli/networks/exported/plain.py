@@ -44,9 +44,14 @@ COMPUTED = {"add": "Add", "sub": "Sub", "mul": "Mul", "floordiv": "Div", "mod": 
 
 def computed(call: Calling) -> None:
     """A size that follows from others."""
-    inputs = [
-        call.read(each.name) if isinstance(each, Named) else call.constant(value_int=each) for each in call.arguments
-    ]
+    inputs = []
+    for each in call.arguments:
+        if isinstance(each, (int, float)):
+            inputs.append(call.constant(**{"value_int" if isinstance(each, int) else "value_float": each}))
+        elif isinstance(each, Named):
+            inputs.append(call.read(each.name))
+        else:
+            raise damaged(f"{call.name[:60]!r} computes with {str(each)[:20]!r}")
     operator = COMPUTED.get(call.operator)
     call.make(operator or call.operator, inputs, "" if operator else call.library)
 
