@@ -3,7 +3,9 @@
 Each model is exported with random weights by one of torch.onnx's exporters, or by torch.export, and what
 `convcli flops` says of the file is compared with what PyTorch counts: multiply-adds by its FlopCounterMode
 (convolutions and products with weights; products of activations apart), weights and biases of all convolutions and
-linear layers, sizes of the outputs. The verdict: exact, "at least", or wrong, which no model may be.
+linear layers, sizes of the outputs. The verdict: exact, "at least", or wrong, which no model may be. `--device meta`
+makes, counts and exports models without memory for their weights, which the file then lacks (not by torchscript's
+exporter, which runs them).
 
 Needs torch, onnx and onnxscript, and torchvision or timm, both without what they depend on (`pip install --no-deps`):
 the operators that torchvision then lacks are declared here. Each model runs in a process of its own.
@@ -13,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -45,32 +48,39 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.exported", description=__doc__)
     parser.add_argument("names", nargs="*", help="torchvision:resnet18, timm:vit_tiny_patch16_224; all by default")
     parser.add_argument("--exporter", choices=("torchscript", "dynamo", "export"), default="torchscript")
+    parser.add_argument("--device", choices=("cpu", "meta"), default="cpu", help="meta: without weights")
     parser.add_argument("--keep", type=Path, help="a folder for the graphs, which are thrown away otherwise")
     parser.add_argument("--one", action="store_true", help="run one model in this process")
     options = parser.parse_args()
     if options.one:
-        print(json.dumps(compared(options.names[0], options.exporter, options.keep)))
+        print(json.dumps(compared(options.names[0], options.exporter, options.device, options.keep)))
         return
     counts: dict[str, int] = {}
     for name in options.names or [*torchvision_names(), *(f"timm:{name}" for name in TIMM)]:
-        verdict, detail = judged(name, options.exporter, options.keep)
+        verdict, detail = judged(name, options.exporter, options.device, options.keep)
         counts[verdict] = counts.get(verdict, 0) + 1
         print(f"{verdict:12} {name:45} {detail}", flush=True)
     print(", ".join(f"{count} {verdict}" for verdict, count in counts.items()))
 
 
-def judged(name: str, exporter: str, keep: Path | None) -> tuple[str, str]:
+def judged(name: str, exporter: str, device: str, keep: Path | None) -> tuple[str, str]:
     """The verdict on one model, in a process of its own, and what differs."""
-    command = [sys.executable, "-W", "ignore", "-m", "tests.bench.exported", "--one", name, "--exporter", exporter]
+    command = [sys.executable, "-W", "ignore", "-m", "tests.bench.exported", "--one", name]
+    command += ["--exporter", exporter, "--device", device]
     command += ["--keep", str(keep)] if keep else []
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, check=False, env=anew())
     except subprocess.TimeoutExpired:
         return "not exported", f"after {LIMIT} s"
     if done.returncode:
         return "not exported", " ".join(done.stderr.strip().splitlines()[-1:])[:150]
     found = json.loads(done.stdout.splitlines()[-1])
     return verdict_on(found["said"], found["true"])
+
+
+def anew() -> dict[str, str]:
+    """The environment for one more benchmark, which is found in the folder that it is started in."""
+    return {key: value for key, value in os.environ.items() if key != "PYTHONSAFEPATH"}
 
 
 def verdict_on(said: dict[str, Any], true: dict[str, Any]) -> tuple[str, str]:
@@ -143,29 +153,68 @@ def filled(model: Any) -> Any:
     return model.eval()
 
 
-def compared(name: str, exporter: str, keep: Path | None) -> dict[str, Any]:
+def compared(name: str, exporter: str, device: str, keep: Path | None) -> dict[str, Any]:
     """What convcli says of a model, and what is true."""
     import torch
 
     torch.backends.mha.set_fastpath_enabled(False)  # one operator that no exporter knows
-    model, size = made(name)
-    model, image = filled(model), torch.rand(size)
-    true = counted(model, image) | {"params": sum(parameters(model, has_buffers=exporter != "export").values())}
-    with tempfile.TemporaryDirectory() as folder, torch.no_grad():
-        suffix = ".pt2" if exporter == "export" else ".onnx"
-        path = Path(folder) / f"{name.replace(':', '-')}-{exporter}{suffix}"
-        if exporter == "export":
-            torch.export.save(torch.export.export(model, (image,)), path)
-        elif exporter == "dynamo":
-            torch.onnx.export(model, (image,), str(path), dynamo=True, optimize=False, verbose=False)
-        else:
-            kept = torch.onnx.TrainingMode.PRESERVE  # batch normalisation is not folded into convolutions
-            torch.onnx.export(model, (image,), str(path), dynamo=False, opset_version=17, training=kept)
-        if keep and exporter != "export":
-            keep.mkdir(parents=True, exist_ok=True)
-            (keep / path.name).write_bytes(without_weights(path))
-            (keep / path.name).with_suffix(".json").write_text(json.dumps(true))
-        return {"said": said_of(path), "true": true}
+    vision()
+    with torch.device(device):
+        model, size = made(name)
+        model, image = filled(model), torch.rand(size)
+        true = counted(model, image) | {"params": sum(parameters(model, has_buffers=exporter != "export").values())}
+        with tempfile.TemporaryDirectory() as folder, torch.no_grad():
+            path = keep_folder(keep, folder) / f"{name.replace(':', '-')}-{exporter}"
+            file = path.with_name(path.name + (".pt2" if exporter == "export" else ".onnx"))
+            EXPORTERS[exporter](model, image, file)
+            if keep:
+                file.with_suffix(".json").write_text(json.dumps(true))
+            return {"said": said_of(file), "true": true}
+
+
+def keep_folder(keep: Path | None, other: str) -> Path:
+    """The folder of the files: the one to keep them in, or another one."""
+    folder = keep or Path(other)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def by_export(model: Any, image: Any, path: Path) -> None:
+    """An archive of torch.export."""
+    import torch
+
+    torch.export.save(torch.export.export(model, (image,)), path)
+
+
+def by_dynamo(model: Any, image: Any, path: Path) -> None:
+    """ONNX as torch.onnx writes it today, its large or absent weights in a file that does not exist."""
+    import onnx_ir
+    import torch
+
+    program = torch.onnx.export(model, (image,), dynamo=True, optimize=False, verbose=False)
+    assert program is not None
+    for graph in program.model.graphs():
+        for value in graph.initializers.values():
+            there = value.const_value
+            assert there is not None
+            if there.nbytes > SMALL or there.raw.is_meta:
+                value.const_value = onnx_ir.ExternalTensor(
+                    "absent.bin", 0, there.nbytes, there.dtype, shape=there.shape, name=value.name
+                )
+    path.write_bytes(onnx_ir.serde.serialize_model(program.model).SerializeToString())
+
+
+def by_torchscript(model: Any, image: Any, path: Path) -> None:
+    """ONNX as torch.onnx wrote it until PyTorch 2.8, its large weights left out."""
+    import torch
+
+    kept = torch.onnx.TrainingMode.PRESERVE  # batch normalisation is not folded into convolutions
+    torch.onnx.export(model, (image,), str(path), dynamo=False, opset_version=17, training=kept)
+    path.write_bytes(without_weights(path))
+
+
+EXPORTERS = {"torchscript": by_torchscript, "dynamo": by_dynamo, "export": by_export}
+SMALL = 4096  # bytes of a tensor that is kept: sizes, and what computes them
 
 
 def counted(model: Any, image: Any) -> dict[str, Any]:
@@ -243,7 +292,7 @@ def without_weights(path: Path) -> bytes:
 
     model = onnx.load(path, load_external_data=False)
     for tensor in model.graph.initializer:
-        if len(tensor.raw_data) > 4096:
+        if len(tensor.raw_data) > SMALL:
             onnx.external_data_helper.set_external_data(tensor, "absent.bin")
             tensor.ClearField("raw_data")
     return model.SerializeToString()
