@@ -223,7 +223,7 @@ def test_what_is_not_known_is_said_to_be_at_least(tmp_path):
     path.write_bytes(UNKNOWN)
     assert 0 == run(["flops", str(path), "--draw", str(tmp_path / "c.svg")])
     told = text_of(tmp_path / "c.svg")
-    assert "at least 3.89 k" in told and "unknown operators: my.Blur" in told
+    assert "at least 3.89 k" in told and "unknown operators: my.Blur (1); neither their sizes" in told
     assert "?" in told.split()
 
 

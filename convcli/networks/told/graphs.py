@@ -356,7 +356,9 @@ def remarks(listing: GraphListing) -> Iterator[str]:
     unsupported = listing.graph.unsupported
     if unsupported:
         named = ", ".join(f"{name} ({n})" for name, n in unsupported.items())
-        yield f"unknown operators: {named}; neither their sizes and costs are known, nor the sizes behind them"
+        unsized = any(step.is_unsupported and not step.is_sized for step in listing.graph.steps)
+        what = "neither their sizes and costs are known, nor the sizes behind them"
+        yield f"unknown operators: {named}; {what if unsized else 'their costs are not known'}"
     yield from listing.graph.remarks
     if listing.at_least:
         lacking = sum(1 for step in listing.graph.steps if not step.is_known)
