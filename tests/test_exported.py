@@ -3,6 +3,8 @@
 import json
 import sys
 import zipfile
+from itertools import permutations
+from math import prod
 
 import numpy as np
 import pytest
@@ -10,8 +12,10 @@ import pytest
 import convcli
 from archives import ARCHIVE, GRAPH, TRUTH, altered, members, zipped
 from convcli.cli import run
+from convcli.formats.source import source_of
+from convcli.kernels import initializers
 from convcli.networks.exported.aten import TRANSLATIONS
-from convcli.networks.exported.calling import Calling, Named, Names
+from convcli.networks.exported.calling import VIEWS, Calling, Named, Names
 
 
 @pytest.fixture
@@ -137,7 +141,7 @@ def graph_of(program):
     return program["graph_module"]["graph"]
 
 
-def test_an_unknown_operator_makes_totals_at_least(document, tmp_path):
+def test_an_unknown_operator_makes_totals_at_least(document, asked, tmp_path):
     def change(program):
         graph_of(program)["nodes"][1]["target"] = "torch.ops.mine.conv.default"
 
@@ -145,6 +149,8 @@ def test_an_unknown_operator_makes_totals_at_least(document, tmp_path):
     said = document(tmp_path / "m.pt2")
     assert (True, {"mine.conv": 1}) == (said["total"]["at_least"], said["unsupported"])
     assert TRUTH["outputs"] == [*said["total"]["outputs"].values()]
+    _, out, err = asked("flops", tmp_path / "m.pt2")
+    assert "unknown operators: mine.conv (1); their costs are not known" in (out + err).splitlines()
 
 
 def test_sizes_that_contradict_the_nodes_are_refused(refused):
@@ -200,15 +206,37 @@ def test_a_file_cut_short_is_refused(refused):
     assert "cannot be read" in refused(data[: len(data) // 2])
 
 
-def test_weights_in_another_order_are_refused_as_kernels(asked, tmp_path):
+def with_steps(steps):
+    """The archive, the numbers of its first weights so many apart along each dimension."""
     some = members(ARCHIVE.read_bytes())
     name = "small/data/weights/model_weights_config.json"
     config = json.loads(some[name])
-    config["config"]["stem.weight"]["tensor_meta"]["strides"] = [{"as_int": n} for n in (27, 1, 9, 3)]
-    (tmp_path / "m.pt2").write_bytes(zipped(some | {name: json.dumps(config).encode()}))
+    config["config"]["stem.weight"]["tensor_meta"]["strides"] = [{"as_int": n} for n in steps]
+    return zipped(some | {name: json.dumps(config).encode()})
+
+
+def weights_of(path):
+    """The numbers of the first weights."""
+    stored = initializers.tensors(str(path), source_of(str(path)))["stem.weight"]
+    return stored.shape, stored.numbers(prod(stored.shape) * stored.itemsize)
+
+
+@pytest.mark.parametrize("order", [*permutations(range(4))])
+def test_weights_are_read_in_whatever_order_they_lie(tmp_path, order):
+    """A network in memory_format=torch.channels_last has its weights so."""
+    shape, plain = weights_of(ARCHIVE)
+    steps = [prod(shape[axis] for axis in order[order.index(i) + 1 :]) for i in range(4)]
+    (tmp_path / "m.pt2").write_bytes(with_steps(steps))
+    expected = np.lib.stride_tricks.as_strided(plain, shape, [4 * n for n in steps])
+    np.testing.assert_array_equal(expected, weights_of(tmp_path / "m.pt2")[1].reshape(shape))
+
+
+@pytest.mark.parametrize("steps", [(27, 0, 3, 1), (27, 9, 6, 2), (27, 9, 3)], ids=["expanded", "apart", "short"])
+def test_weights_that_lie_otherwise_are_refused_as_kernels(asked, tmp_path, steps):
+    (tmp_path / "m.pt2").write_bytes(with_steps(steps))
     code, _, err = asked("kernels", f"{tmp_path / 'm.pt2'}:stem.weight")
     assert (1, 1) == (code, err.count("\n"))
-    assert "not stored as plain numbers" in err
+    assert "does not have all numbers of 'stem.weight', or not one behind the other" in err
 
 
 # --- in place
@@ -292,6 +320,10 @@ def test_every_argument_of_every_operator_is_looked_at(tmp_path):
                 assert convcli.parse_network(tmp_path / "m.pt2").total["macs"] >= 0
             except convcli.ConvError as error:
                 assert error.code in ("corrupt", "shape", "unsupported"), (strange, nodes[i]["target"])
+
+
+def test_every_view_is_translated():
+    assert set() == VIEWS - TRANSLATIONS.keys()
 
 
 class Everything(dict):

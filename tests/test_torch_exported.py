@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 
 from convcli.cli import run
@@ -76,10 +77,28 @@ class Recycled(nn.Module):
         return x, kept.unbind(2)[0], self.head(kept.flatten(2).sum(-1))
 
 
-NETWORKS = {"pools": Pools, "tokens": Tokens, "recycled": Recycled}
+class Single(nn.Module):
+    """One image without a batch, and looks at it that move its axes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.up = nn.Conv2d(3, 8, 3, 2, 1), nn.ConvTranspose2d(8, 4, 3, 2, 1, 1, groups=2)
+        self.line, self.volume = nn.Conv1d(4, 5, 3, padding="same"), nn.Conv3d(1, 2, 3, bias=False)
+
+    def forward(self, x: Any) -> Any:
+        """A map, a row, a volume, and a product of two rows."""
+        x = F.max_pool2d(self.up(self.a(x[0])), 3, 2, ceil_mode=True)
+        _, places = F.max_pool2d(x, 2, return_indices=True)
+        x = F.avg_pool2d(x, 2) + F.adaptive_avg_pool2d(x, 1)
+        y = self.line(x.flatten(1)).narrow(1, -8, 6)
+        z = self.volume(x.movedim(0, -1)[None]).moveaxis((0, 1), (-1, 0)).swapdims(0, 1)
+        return x, places, F.max_pool1d(y, 2), z, torch.outer(y[0], y[1]), y.as_strided((2, 2), (1, 2)), y.T
 
 
-@pytest.fixture(scope="module", params=[*NETWORKS, "tokens in core operators"])
+NETWORKS = {"pools": Pools, "tokens": Tokens, "recycled": Recycled, "single": Single}
+
+
+@pytest.fixture(scope="module", params=[*NETWORKS, "tokens in core operators", "single in core operators"])
 def exported(request, tmp_path_factory):
     """A network, its input, and the archive that torch.export.save makes of it, as it is or decomposed."""
     name, _, core = request.param.partition(" ")
@@ -106,3 +125,14 @@ def test_costs_and_sizes_are_those_that_pytorch_counts(exported, capsys):
     outputs = outputs if isinstance(outputs, tuple) else (outputs,)
     assert [list(each.shape) for each in outputs] == [*total["outputs"].values()]
     assert total["at_least"] is False
+
+
+@pytest.mark.filterwarnings("ignore:No complete tensor found:UserWarning")  # PyTorch's own, of strided weights
+def test_weights_of_a_network_with_its_channels_last_are_kernels(tmp_path, capsys):
+    network = nn.Conv2d(3, 8, 3).to(memory_format=torch.channels_last)
+    torch.export.save(torch.export.export(network, (torch.rand(1, 3, 8, 8),)), tmp_path / "m.pt2")
+    image = torch.rand(3, 9, 8)
+    np.save(tmp_path / "x.npy", image.numpy())
+    words = ("--axes", "CYX", "--layer", f"{tmp_path}/m.pt2:conv2d", "-o", f"{tmp_path}/y.npy", "-q")
+    assert 0 == run(["conv2d", f"{tmp_path}/x.npy", *words]), capsys.readouterr().err
+    np.testing.assert_allclose(network(image[None])[0].detach(), np.load(tmp_path / "y.npy"), atol=2e-5)

@@ -123,14 +123,21 @@ def numbers(tensor: Tensor, path: str, dtype: str, size: int) -> Array:
     if tensor.external:
         return np.frombuffer(external(tensor, path, size), kind)
     if tensor.raw is None and not tensor.listed:
-        why = f"the numbers of {tensor.name!r} are not there"
-        if path.lower().endswith(ARCHIVE):  # channels last, or of a kind that torch.export pickles
-            why += ", or are not stored as plain numbers in their order"
-        raise ConvError(f"was saved without its weights: {why}", "not-found")
+        if path.lower().endswith(ARCHIVE):  # expanded, cut out of a larger one, or of a kind that torch.export pickles
+            raise ConvError(f"does not have all numbers of {tensor.name!r}, or not one behind the other", "not-found")
+        raise ConvError(f"was saved without its weights: the numbers of {tensor.name!r} are not there", "not-found")
     found = listed(tensor, kind) if tensor.raw is None else np.frombuffer(raw(tensor, size), kind)
     if found.nbytes != size:
         raise wrong_size(tensor, found.nbytes, size)
-    return found
+    return ordered(found, tensor)
+
+
+def ordered(found: Array, tensor: Tensor) -> Array:
+    """Numbers in the order of the tensor's dimensions, as which they may not lie in the file."""
+    if not tensor.order:
+        return found
+    lying = found.reshape([tensor.dims[axis] for axis in tensor.order])
+    return lying.transpose(np.argsort(tensor.order)).ravel()
 
 
 def wrong_size(tensor: Tensor, there: int, wanted: int) -> ConvError:

@@ -14,7 +14,7 @@ OWN = "aten"
 VIEWS = frozenset(
     "view reshape permute transpose slice select squeeze unsqueeze expand flatten unflatten split chunk unbind "
     "tensor_split split_with_sizes t swapaxes alias detach contiguous expand_as view_as reshape_as narrow to dropout "
-    "movedim diagonal mT numpy_T unfold as_strided".split()
+    "movedim moveaxis swapdims diagonal mT numpy_T unfold as_strided".split()
 )
 """Operators whose result is another look at the same numbers, and changes with them."""
 
@@ -259,3 +259,14 @@ class Calling:
         """The node that makes the call's results."""
         results = tuple(map(self.names.of, self.results))
         self.nodes.append(Node(operator, domain, self.name, tuple(inputs), results, attributes))
+
+    def slide(self, operator: str, axes: int, inputs: Sequence[str], **attributes: object) -> None:
+        """The node that slides over the last `axes` dimensions; a value without a batch is a batch of one meanwhile."""
+        if self.rank() != axes + 1:
+            self.make(operator, inputs, **attributes)
+            return
+        batch = self.inner("Unsqueeze", inputs[:1], axes=(0,))
+        made = tuple(f"{self.name}:batch{i}" for i in range(len(self.results)))
+        self.nodes.append(Node(operator, "", self.name, (batch, *inputs[1:]), made, attributes))
+        for value, result in zip(made, map(self.names.of, self.results), strict=True):
+            self.nodes.append(Node("Squeeze", "", f"{value}:squeeze", (value,), (result,), {"axes": (0,)}))

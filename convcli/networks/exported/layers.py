@@ -36,8 +36,9 @@ def either(call: Calling) -> None:
 def slide(call: Calling, operator: str, axes: int, **attributes: object) -> None:
     """A layer that slides weights."""
     pads = call.integers("padding", axes)
-    call.make(
+    call.slide(
         operator,
+        axes,
         [call.input("input"), call.input("weight"), *filter(None, [call.input("bias")])],
         strides=call.integers("stride", axes, 1),
         dilations=call.integers("dilation", axes, 1),
@@ -52,8 +53,9 @@ def pooling(operator: str, axes: int) -> Translation:
 
     def translation(call: Calling) -> None:
         kernel, pads = call.integers("kernel_size", axes), call.integers("padding", axes)
-        call.make(
+        call.slide(
             operator,
+            axes,
             (call.read(call.first()),),
             kernel_shape=kernel,
             strides=call.integers("stride") or kernel,
@@ -94,6 +96,12 @@ def added_batches(call: Calling) -> None:
 def einsum(call: Calling) -> None:
     """einsum."""
     call.make("Einsum", call.tensors(), equation=call.text("equation"))
+
+
+def outer(call: Calling) -> None:
+    """outer: each number of a row with each of another, which PyTorch multiplies element by element."""
+    column = call.inner("Unsqueeze", (call.input("self"),), axes=(1,))
+    call.make("Mul", (column, call.input("vec2")))
 
 
 def attention(call: Calling) -> None:

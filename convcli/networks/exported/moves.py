@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from convcli.networks.exported.calling import OWN, Calling, Named
+from convcli.networks.exported.fields import damaged
 from convcli.networks.exported.plain import Translation
 from convcli.networks.onnx.model import MAXIMUM_FOLDED, Node
 
@@ -47,6 +48,23 @@ def swap(first: str, second: str) -> Translation:
         call.make("Transpose", (call.read(call.first()),), perm=tuple(order))
 
     return translation
+
+
+def reverse(call: Calling) -> None:
+    """t and .T: dimensions in the order from the last to the first."""
+    call.make("Transpose", (call.read(call.first()),), perm=tuple(reversed(range(call.rank()))))
+
+
+def move(call: Calling) -> None:
+    """movedim and moveaxis: some dimensions to other places, the rest in their order."""
+    rank = call.rank()
+    from_, to = ([axis % rank for axis in call.integers(key) if rank] for key in ("source", "destination"))
+    if len(from_) != len(to) or len({*from_}) != len(from_) or len({*to}) != len(to):
+        raise damaged(f"{call.name[:60]!r} moves axes {from_} to {to}")
+    rest = iter([axis for axis in range(rank) if axis not in from_])
+    went = dict(zip(to, from_, strict=True))
+    order = tuple(went[place] if place in went else next(rest) for place in range(rank))
+    call.make("Transpose", (call.read(call.first()),), perm=order)
 
 
 def concat(call: Calling) -> None:
@@ -102,6 +120,17 @@ def slice_(call: Calling) -> None:
     ends = [call.by_name.get(key) for key in ("start", "end", "step")]
     start, end, step = (usual if each is None else each for each, usual in zip(ends, (0, 2**63 - 1, 1), strict=True))
     rest = [call.whole((each,)) for each in (start, end, axis, step)]
+    call.make("Slice", (call.read(call.first()), *rest))
+
+
+def narrow(call: Calling) -> None:
+    """narrow: so many entries of one dimension, from one of them on, which may be counted from the end."""
+    start, length = (call.by_name.get(key, 0) for key in ("start", "length"))
+    if not isinstance(start, int) or not isinstance(length, int):
+        call.make("stated", call.tensors()[:1], OWN)
+        return
+    end = start + length if start >= 0 or start + length < 0 else 2**63 - 1
+    rest = [call.whole((each,)) for each in (start, end, call.axis("dim", 0, call.rank()))]
     call.make("Slice", (call.read(call.first()), *rest))
 
 
@@ -190,9 +219,13 @@ def resize(mode: str, axes: int) -> Translation:
 
 
 def shuffle(operator: str, key: str) -> Translation:
-    """pixel_shuffle and pixel_unshuffle."""
+    """pixel_shuffle and pixel_unshuffle, of whatever stands before channels and a plane."""
 
     def translation(call: Calling) -> None:
-        call.make(operator, (call.read(call.first()),), blocksize=call.integer(key, 1))
+        value = (call.read(call.first()),)
+        if call.rank() in (3, 4):
+            call.slide(operator, 2, value, blocksize=call.integer(key, 1))
+        else:
+            call.make("stated", value, OWN)
 
     return translation

@@ -135,8 +135,11 @@ class Reading:
             raise damaged(f"the sizes of {key[:60]!r} are not said")
         sizes, dtype = tuple(n for n in dims if isinstance(n, int)), self.types[name]
         payload = self.payloads.get(key)
-        raw = payload and raw_span(payload, sizes, dtype)
-        return Tensor(key, sizes, dtype, payload.data if payload else b"", raw)
+        if payload is None:
+            return Tensor(key, sizes, dtype)
+        order = order_of(payload, sizes)
+        raw = None if order is None else raw_span(payload, sizes, dtype)
+        return Tensor(key, sizes, dtype, payload.data, raw, order=order or ())
 
     def port(self, name: str) -> tuple[int | str, ...]:
         """The sizes of an input; names of those that are open."""
@@ -244,12 +247,24 @@ def known(dims: tuple[int | str, ...]) -> Dims:
     return tuple(n if isinstance(n, int) else None for n in dims)
 
 
+def order_of(payload: Payload, sizes: tuple[int, ...]) -> tuple[int, ...] | None:
+    """The dimensions of a tensor as its numbers lie, such as channels last; () where that is its own order.
+
+    None where numbers lie apart, or one stands for several.
+    """
+    steps = [each.whole("as_int") for each in payload.meta.rows("strides")]
+    if len(steps) != len(sizes):
+        return None
+    longer = [i for i, n in enumerate(sizes) if n != 1]
+    order = sorted(longer, key=lambda i: -steps[i])
+    if any(steps[axis] != prod(sizes[i] for i in order[at + 1 :]) for at, axis in enumerate(order)):
+        return None
+    return () if order == longer else (*(i for i, n in enumerate(sizes) if n == 1), *order)
+
+
 def raw_span(payload: Payload, sizes: tuple[int, ...], dtype: int) -> Span | None:
-    """The bytes of a tensor, where they stand one behind the other in its order."""
-    steps = [prod(sizes[i + 1 :]) for i in range(len(sizes))]
-    said = [each.found.get("as_int") for each in payload.meta.rows("strides")]
-    is_plain = len(said) == len(sizes) and all(n == 1 or a == b for n, a, b in zip(sizes, said, steps, strict=True))
-    if payload.where is None or not is_plain or dtype not in ITEMS:
+    """The bytes of a tensor, where they are in the archive."""
+    if payload.where is None or dtype not in ITEMS:
         return None
     start = payload.where[0] + payload.meta.fields("storage_offset").whole("as_int") * ITEMS[dtype]
     end = start + prod(sizes) * ITEMS[dtype]

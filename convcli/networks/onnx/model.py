@@ -52,6 +52,7 @@ class Tensor(NamedTuple):
 
     `raw` are its bytes; `listed` the fields that list numbers instead, each with its number; `external` says where in
     which other file they are. `is_trained` is false for what the file says is no parameter, such as a fixed filter.
+    `order` are its dimensions as the bytes have them, the one of the largest steps first, where that is not their own.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Tensor(NamedTuple):
     external: Mapping[str, str] = MappingProxyType({})
     folder: str = ""
     is_trained: bool = True
+    order: tuple[int, ...] = ()
 
     @property
     def size(self) -> int:
@@ -78,8 +80,8 @@ class Tensor(NamedTuple):
         return self.dtype in FLOATING
 
     def numbers(self) -> tuple[float, ...] | None:
-        """The numbers of a small tensor; None where there are too many, or they are not there."""
-        if self.size > MAXIMUM_FOLDED:
+        """The numbers of a small tensor; None where there are too many, or they are not there in their order."""
+        if self.size > MAXIMUM_FOLDED or self.order:
             return None
         if self.listed:
             found = tuple(self._listed())
