@@ -147,3 +147,11 @@ def per_axis(text: str) -> list[str]:
     (['2', '1'], ['200', '300'])
     """
     return text.replace("x", ",").replace("×", ",").split(",")
+
+
+def counted(number: int, what: str) -> str:
+    """
+    >>> counted(1, "filter"), counted(1024, "filter")
+    ('1 filter', '1,024 filters')
+    """
+    return f"{number:,} {what}{'' if number == 1 else 's'}"

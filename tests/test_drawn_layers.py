@@ -21,8 +21,8 @@ import crossing_drawings
 from convcli.networks.notation import parse, parse_shape
 from convcli.networks.trace import trace
 from convcli.pictures.maps import maps_of
-from convcli.pictures.scene import MOST_FRAMES, encoded, frames, scene_of
-from convcli.pictures.values import Numbers, numbered, text_of
+from convcli.pictures.scene import MOST_FRAMES, file_of, frames, scene_of
+from convcli.pictures.values import Numbers, text_of, with_numbers
 from crossing_drawings import cells_of, texts_of, with_mark
 from onnx_files import graph, model, node, port, tensor
 
@@ -78,12 +78,12 @@ def scene(words, at="", numbers=None, **rules):
     shape, _, layers = words.partition(" ")
     done = trace(parse(layers), parse_shape(shape))
     found = scene_of(done, maps_of(done), at, **rules)
-    return found if numbers is None else numbered(found, numbers)
+    return found if numbers is None else with_numbers(found, numbers)
 
 
 def drawn(words, at="", numbers=None):
     """Its SVG."""
-    return encoded(scene(words, at, numbers), ".svg").decode()
+    return file_of(scene(words, at, numbers), ".svg").decode()
 
 
 @pytest.mark.parametrize("known", (*ANIMATIONS, *LACKING), ids=lambda known: known.name)
@@ -106,7 +106,7 @@ def test_an_animation_shows_every_output_once_round_and_round_and_is_small(known
 
 @pytest.mark.parametrize("known", (*ANIMATIONS, *LACKING), ids=lambda known: known.name)
 def test_a_page_is_one_small_file(known):
-    page = encoded(scene(known.words), ".html")
+    page = file_of(scene(known.words), ".html")
     assert len(page) < 150_000
     assert not re.findall(rb"(?:src|href)=", page.partition(b"</head>")[0])
 
@@ -123,7 +123,7 @@ NUMBERED = (
 
 @pytest.mark.parametrize("words", NUMBERED)
 def test_a_page_with_numbers_is_one_small_file_too(words):
-    assert len(encoded(scene(words, "", Numbers()), ".html")) < 150_000
+    assert len(file_of(scene(words, "", Numbers()), ".html")) < 150_000
 
 
 def test_an_animation_with_numbers_is_not_large(run):
@@ -139,7 +139,7 @@ def test_cells_marks_and_frames_of_random_layers_are_those_of_sliding_windows(fi
 
 @pytest.mark.parametrize("words", ["3@64x64 100*conv3-64p1", "3@16x16 127*conv3-64p1", "1@20x20 conv3-1p1 max2"])
 def test_a_page_of_many_maps_is_small_too(words):
-    assert len(encoded(scene(words), ".html")) < 150_000
+    assert len(file_of(scene(words), ".html")) < 150_000
 
 
 def test_a_png_shows_what_the_svg_does(run):
@@ -320,6 +320,14 @@ def test_channels_are_planes_and_filters_blocks_in_the_colour_of_what_they_make(
     assert "10 * 3 * 9 = 270 weights" in drawn("3@7x7 conv3-10")
 
 
+def test_the_two_words_of_a_separable_layer_show_the_channels_of_both():
+    both = [drawn(words).partition("Channels")[2] for words in ("3@7x7 dw3 pw-8", "3@7x7 sep3-8")]
+    for told in both:
+        assert "depthwise: 3 filters of 3x3, each on one channel" in told
+        assert "pointwise: 8 filters of 1x1, over 3 channels" in told
+    assert "Channels" not in drawn("3@7x7 dw3 max2")
+
+
 def test_uneven_overlaps_of_a_transposed_layer_are_called_a_checkerboard():
     assert "a checkerboard" in drawn("1@4x4 tconv3-1/2")
     assert "a checkerboard" not in drawn("1@4x4 tconv4-1/2p1")
@@ -397,6 +405,8 @@ def test_a_mean_of_a_model_divides_as_its_own_node_says(run, averages, upto, cou
         ("1@5x5 conv3-1 --force", "'--force': is about a picture"),
         ("1@5x5 130*conv1-1 --draw it.svg", "131 maps are too many to draw, 128 at the most"),
         ("1@99999x99999 conv3-1 --draw it.html", "1@99999x99999 has too many places to draw"),
+        ("1@3000x3000 conv3-1 --draw it.html", "'--draw': all maps have 17,988,004 places, more than the 4,194,304 of"),
+        ("1@5x5 conv3-1 --draw it.gif --at 1,1", "'--at': a .gif shows every output; leave it out"),
         ("1@5x5 relu --draw it.svg", "no layer here changes sizes or channels"),
         ("1@99x99 conv3-1 --draw it.gif", f"'--draw': 9,409 outputs would be as many frames, more than {MOST_FRAMES}"),
         ("1@5x5 conv3-1 vs conv5-1 --draw it.svg", "'--draw': draws one design; drop vs"),
@@ -459,7 +469,7 @@ def page(tmp_path):
 
     def write(words, at="", numbers=None, **rules):
         path = tmp_path / "it.html"
-        path.write_bytes(encoded(scene(words, at, numbers, **rules), ".html"))
+        path.write_bytes(file_of(scene(words, at, numbers, **rules), ".html"))
         return path
 
     return write

@@ -11,7 +11,7 @@ from PIL import Image as Pillow
 from convcli.errors import UsageError
 from convcli.pictures.colours import COLOURS, SERIES, dark, diverging, light, readable_on
 from convcli.pictures.drawing import Circle, Drawing, Group, Image, Line, Polygon, Rect, Text, stacked, walk
-from convcli.pictures.kinds import kind_of
+from convcli.pictures.kinds import SHARP, encoded, kind_of
 from convcli.pictures.page import Page, page_text
 from convcli.pictures.raster import gif_bytes, image_of, png_bytes
 from convcli.pictures.svg import svg_text
@@ -79,6 +79,32 @@ def test_an_animation_runs_for_ever_with_one_frame_for_each_drawing():
             assert 350 == image.info["duration"]
             seen = image.convert("RGB").getpixel((10 + 30 * i + 12, 40))
             assert max(abs(a - b) for a, b in zip(seen, rgb(light("mark")), strict=True)) < 12
+
+
+MOST_MEMORY = 220e6  # bytes of a sheet while it is drawn, three for each pixel
+
+
+@pytest.mark.parametrize("area", [4e3, SHARP, SHARP * 1.1, SHARP * 4, SHARP * 4.1, SHARP * 16])
+def test_a_drawing_of_any_size_is_drawn_in_as_little_memory(area, monkeypatch):
+    """Each sheet that Pillow makes is counted, and none is made of those above 10 MB."""
+    made = []
+
+    def counted(kind, size, colour):
+        made.append(3 * size[0] * size[1])
+        return new(kind, (10, 10), colour)
+
+    new = Pillow.new
+    monkeypatch.setattr(Pillow, "new", counted)
+    encoded(Drawing(area / 1000, 1000, "", "", ()), ".png")
+    assert 1 == len(made)
+    assert 3 * area <= made[0] <= MOST_MEMORY
+
+
+def test_a_drawing_that_nobody_could_look_at_is_refused_as_pixels_and_drawn_as_svg():
+    drawing = Drawing(1000, SHARP * 16 / 999, "", "", ())
+    with pytest.raises(UsageError, match="too large for a .png, 1,000 x 64,064 pixels; use .svg"):
+        encoded(drawing, ".png")
+    assert encoded(drawing, ".svg").startswith(b"<svg")
 
 
 def test_a_group_moves_what_is_in_it():

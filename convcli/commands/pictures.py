@@ -82,12 +82,14 @@ def check_alone(options: LayerPictureOptions) -> None:
 def draw_layers(given: Sequence[Given | GivenModel], options: LayerPictureOptions) -> None:
     """Draw one design: a layer, or a chain and what one output sees."""
     from convcli.pictures.kinds import kind_of
-    from convcli.pictures.scene import KINDS, encoded
+    from convcli.pictures.scene import KINDS, file_of
 
     kind = kind_of(options.draw, KINDS, "--draw")
     if len(given) > 1:
         raise UsageError("draws one design; drop vs and what follows", where="--draw")
-    save_picture(options.draw, encoded(scene(given[0], options), kind), force=options.force)
+    if options.at and kind == ".gif":
+        raise UsageError("a .gif shows every output; leave it out", where="--at")
+    save_picture(options.draw, file_of(scene(given[0], options), kind), force=options.force)
 
 
 def scene(given: Given | GivenModel, options: LayerPictureOptions) -> Scene:
@@ -102,9 +104,9 @@ def scene(given: Given | GivenModel, options: LayerPictureOptions) -> Scene:
     drawn = scene_of(trace, maps, options.at, counts_padding=counts_padding(given, trace, maps[-1]))
     if not options.draw_values and not options.draw_kernel:
         return drawn
-    from convcli.pictures.values import numbered
+    from convcli.pictures.values import with_numbers
 
-    return numbered(drawn, numbers(options, len(maps[-1].sizes)))
+    return with_numbers(drawn, numbers(options, len(maps[-1].sizes)))
 
 
 def maps_of_model(given: GivenModel, trace: Trace) -> list[Map]:

@@ -82,7 +82,7 @@ def notes(maps: Sequence[Map], number: int, rows: Rows) -> Iterator[str]:
         yield f"seen: {sizes_text(tuple(map(len, box)))}" if count == inside else f"seen: {count} of {inside}"
 
 
-def sentence(maps: Sequence[Map], place: Place) -> str:
+def what_is_seen(maps: Sequence[Map], place: Place) -> str:
     """What the output sees, in words."""
     seen = seen_by(maps, place)[0]
     count, box = sum(bits.bit_count() for bits in seen.values()), box_of(seen)

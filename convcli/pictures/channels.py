@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from math import prod
 
 from convcli.networks.banks import Bank
-from convcli.networks.trace import Step
+from convcli.numerals import counted
 from convcli.pictures.colours import SERIES
 from convcli.pictures.drawing import Polygon, Rect, Shape
 from convcli.pictures.layout import Block, below, beside, captioned, line_of, wrapped_rows
@@ -19,9 +19,8 @@ FILTERS_WIDE = 420
 DEEPEST = 6  # channels that a block grows with
 
 
-def banks_block(step: Step) -> Iterator[Block]:
-    """A row for each bank of filters, where there is more than one channel."""
-    banks = step.applied.banks
+def banks_block(banks: Sequence[Bank]) -> Iterator[Block]:
+    """A row for each bank of filters, where there is more than one channel; two are depthwise and pointwise."""
     spatial = [bank for bank in banks if bank.axes]
     if not spatial or all(bank.inputs == bank.outputs == 1 for bank in banks):
         return
@@ -38,9 +37,9 @@ def row(bank: Bank, name: str) -> Block:
     if depth == 1 and groups > 1:
         over = "each on one channel"
     else:
-        over = f"over {depth} channels" if depth > 1 else "over 1 channel"
+        over = f"over {counted(depth, 'channel')}"
         over += "" if groups == 1 else f", in {groups} groups"
-    title = f"{name}{bank.outputs} filter{'s' * (bank.outputs > 1)} of {kernel}, {over}"
+    title = f"{name}{counted(bank.outputs, 'filter')} of {kernel}, {over}"
     weights = f"{bank.outputs} * {depth} * {prod(axis.kernel for axis in bank.axes)} = {bank.weights:,} weights"
     inputs = captioned(
         planes(bank.inputs, [input_colour(bank, i) for i in range(bank.inputs)], "in"), f"{bank.inputs} in"
@@ -92,7 +91,7 @@ def filters(bank: Bank) -> Block:
     block = wrapped_rows(blocks, FILTERS_WIDE, 12)
     left = bank.outputs - shown
     block = below([block, line_of(f"and {left:,} more", 11, "faint")], 3) if left else block
-    return captioned(block, f"{bank.outputs} filter{'s' * (bank.outputs > 1)}")
+    return captioned(block, counted(bank.outputs, "filter"))
 
 
 def filter_block(bank: Bank, output: int) -> Block:

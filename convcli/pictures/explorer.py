@@ -78,7 +78,7 @@ def data_of(scene: Scene) -> dict[str, Any]:
         places = counted_places(layer.step, counts_padding=scene.counts_padding)
         data["counted"] = [[each.start, each.stop] for each in places]
     if sliding := transposed(layer.links[0].axes):
-        data["stretched"] = [numbered(stretched(axis), axes) for axis in sliding]
+        data["stretched"] = [axis_number(stretched(axis), axes) for axis in sliding]
         data["taps"] = [[axis.stride, axis.dilation, axis.begin] for axis in sliding]
     if scene.written and all(part.board.fits for part in parts_of_page(scene)):
         data["numbers"] = numbers_of(scene.written)
@@ -94,11 +94,11 @@ def numbers_of(written: Written) -> dict[str, Any]:
 
 def map_of(each: Map, axes: list[Any]) -> dict[str, Any]:
     """A map: its name, sizes, and what it reads through which axes."""
-    links = [{"source": link.source, "axes": [numbered(axis, axes) for axis in link.axes]} for link in each.links]
+    links = [{"source": link.source, "axes": [axis_number(axis, axes) for axis in link.axes]} for link in each.links]
     return {"word": each.word, "shape": str(each.shape), "sizes": each.sizes, "links": links}
 
 
-def numbered(axis: Axis, axes: list[Any]) -> int:
+def axis_number(axis: Axis, axes: list[Any]) -> int:
     """The number of an axis among those that the page holds; each is held once."""
     told = axis_of(axis)
     if told not in axes:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from convcli.kernels import Kernel
-from convcli.numerals import decimal_text
+from convcli.numerals import counted, decimal_text
 from convcli.pictures.charts import begun
 from convcli.pictures.colours import diverging, readable_on
 from convcli.pictures.drawing import Drawing, Group, Image, Rect, Shape, Text, beside, paragraph, stacked, text_width
@@ -251,14 +251,6 @@ def facts(what: Shown) -> str:
     framed = "the framed tap is on the pixel" if what.is_framed else ""
     offset = f"{kernel.offset:g} is added to every result" if kernel.offset else ""
     return "; ".join(part for part in (bank if kernel.bank else plain, values, offset, framed, left_out(what)) if part)
-
-
-def counted(number: int, what: str) -> str:
-    """
-    >>> counted(1, "filter"), counted(1024, "filter")
-    ('1 filter', '1,024 filters')
-    """
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def left_out(what: Shown) -> str:

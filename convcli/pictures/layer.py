@@ -15,6 +15,7 @@ from convcli.geometry.axis import Geometry
 from convcli.geometry.sizes import Axis, Transposed
 from convcli.networks.explain import each_axis, size_lines
 from convcli.networks.trace import Step
+from convcli.numerals import counted
 from convcli.pictures.cells import Board, Ruler, drawn
 from convcli.pictures.drawing import Circle, Line, Rect, Shape, text_width
 from convcli.pictures.layout import WIDEST, Block, below, beside, captioned, line_of, wrapped_rows
@@ -109,16 +110,17 @@ def padding_notes(axes: Sequence[Axis]) -> Iterator[str]:
         yield f"padding {sides(sliding)}: {sizes_text(padded)}"
     if any(axis.dropped for axis in sliding):
         names = ("slice", "row", "column")[-len(sliding) :]
-        left = (counted(axis.dropped, name) for axis, name in zip(sliding, names, strict=True) if axis.dropped)
+        left = (lasts(axis.dropped, name) for axis, name in zip(sliding, names, strict=True) if axis.dropped)
         yield f"never read: the last {' and '.join(left)}"
 
 
-def counted(count: int, name: str) -> str:
-    """
-    >>> counted(1, "row"), counted(2, "row")
+def lasts(count: int, name: str) -> str:
+    """What is cut off at an end, behind "the last".
+
+    >>> lasts(1, "row"), lasts(2, "row")
     ('row', '2 rows')
     """
-    return name if count == 1 else f"{count} {name}s"
+    return name if count == 1 else counted(count, name)
 
 
 def sides(axes: Sequence[Geometry]) -> str:
@@ -253,9 +255,7 @@ def looked_at(layer: Map, place: Place) -> str:
     lost = every - real
     over = f", in each of {channels_read(step)} channels" if channels_read(step) > 1 else ""
     rest = f", and {lost} of padding" if lost and not transposed(axes) else ""
-    return (
-        f"Output {name} (filled) reads {real} {'pixel' if real == 1 else 'pixels'} of the input (orange){over}{rest}."
-    )
+    return f"Output {name} (filled) reads {counted(real, 'pixel')} of the input (orange){over}{rest}."
 
 
 def layer_formulas(step: Step) -> list[str]:

@@ -30,10 +30,10 @@ ANCHORS = {"start": "ls", "middle": "ms", "end": "rs"}
 Colour = tuple[int, int, int, int]
 
 
-def png_bytes(drawing: Drawing, scale: float = 2) -> bytes:
-    """A drawing as a PNG file, `scale` pixels for each of the drawing's."""
+def png_bytes(drawing: Drawing, scale: float = 2, finer: int = FINER) -> bytes:
+    """A drawing as a PNG file, `scale` pixels for each of the drawing's, drawn so many times `finer`."""
     stream = BytesIO()
-    image_of(drawing, scale).save(stream, "PNG", optimize=True)
+    image_of(drawing, scale, finer).save(stream, "PNG", optimize=True)
     return stream.getvalue()
 
 
@@ -42,21 +42,23 @@ def gif_bytes(drawings: Sequence[Drawing], milliseconds: Sequence[int] | int = 7
 
     Edges are not smoothed: a file of few colours is a quarter as large.
     """
-    frames = [image_of(drawing, scale, 1) for drawing in drawings]
-    palette = common_palette(frames)
-    indexed = [frame.quantize(palette=palette, dither=Pillow.Dither.NONE) for frame in frames]
+    among = [drawings[at] for at in sorted({0, len(drawings) // 2, len(drawings) - 1})]
+    palette = common_palette([image_of(drawing, scale, 1) for drawing in among])
+    indexed = (
+        image_of(drawing, scale, 1).quantize(palette=palette, dither=Pillow.Dither.NONE) for drawing in drawings
+    )  # one after the other: only what changes of each is kept
     stream = BytesIO()
     durations = milliseconds if isinstance(milliseconds, int) else list(milliseconds)
-    indexed[0].save(
-        stream, "GIF", save_all=True, append_images=indexed[1:], duration=durations, loop=0, disposal=1, optimize=True
+    next(indexed).save(
+        stream, "GIF", save_all=True, append_images=indexed, duration=durations, loop=0, disposal=1, optimize=True
     )
     return stream.getvalue()
 
 
 def common_palette(frames: Sequence[Pillow.Image]) -> Pillow.Image:
-    """The colours that the first, the middle and the last frame have most of, paper and cells among them."""
+    """The colours that some frames have most of, paper and cells among them."""
     found = Counter[Any]()
-    for frame in (frames[0], frames[len(frames) // 2], frames[-1]):
+    for frame in frames:
         found.update({colour: count for count, colour in frame.getcolors(frame.width * frame.height) or ()})
     palette = Pillow.new("P", (1, 1))
     palette.putpalette([channel for colour, _ in found.most_common(COLOURS) for channel in colour])
@@ -83,7 +85,7 @@ class Canvas:
 
     def finished(self) -> Pillow.Image:
         """The sheet at its size."""
-        return self.sheet.reduce(self.finer)
+        return self.sheet.reduce(self.finer) if self.finer > 1 else self.sheet
 
     def draw(self, shape: Shape, x: float, y: float) -> None:
         """One shape, moved by (x, y)."""

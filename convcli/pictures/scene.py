@@ -9,9 +9,10 @@ from typing import NamedTuple
 from convcli.errors import UsageError
 from convcli.networks.trace import Trace
 from convcli.pictures.cells import MOST_CELLS
-from convcli.pictures.chain import chain_block, chain_formulas, chain_parts, check_count, sentence
+from convcli.pictures.chain import chain_block, chain_formulas, chain_parts, check_count, what_is_seen
 from convcli.pictures.channels import banks_block
 from convcli.pictures.drawing import Drawing, Group
+from convcli.pictures.kinds import encoded
 from convcli.pictures.layer import Part, layer_block, layer_formulas, layer_parts, legend, looked_at
 from convcli.pictures.layout import WIDEST, Block, below, line_of, words
 from convcli.pictures.maps import Map, Place, Written, parse_place
@@ -19,6 +20,7 @@ from convcli.pictures.phrases import what_it_does
 
 KINDS = (".svg", ".png", ".gif", ".html")
 MOST_FRAMES = 256
+MOST_OF_PAGE = 1 << 22  # places of all maps: a third of a second at each look
 PAUSE = 700  # milliseconds
 CELLS_OF_ALL, CELLS_OF_PAGE = 12_000, 760  # in a picture; in a page, for 150 kB; fewer with numbers
 CELLS_OF_WORDS = 4  # what the words of a map take of that
@@ -66,7 +68,7 @@ class Scene(NamedTuple):
     def told(self) -> list[str]:
         """What the place looked at reads, or sees."""
         if not self.is_layer:
-            return [sentence(self.maps, self.place)]
+            return [what_is_seen(self.maps, self.place)]
         read = looked_at(self.maps[1], self.place)
         return [read, self.written.sums[self.place]] if self.written else [read]
 
@@ -86,8 +88,12 @@ class Scene(NamedTuple):
     @property
     def channels(self) -> list[Block]:
         """The channels and filters of a layer."""
-        step = self.maps[1].step
-        return list(banks_block(step)) if self.is_layer and step else []
+        steps = [each.step for each in self.maps if each.step]
+        if self.is_layer:
+            return list(banks_block(steps[0].applied.banks)) if steps else []
+        if [step.kind for step in steps] == ["dw", "pw"]:  # what `sep` is, in two words
+            return list(banks_block(steps[0].applied.banks + steps[1].applied.banks))
+        return []
 
     def arranged(self, parts: Sequence[Part], largest: float = LARGE) -> Block:
         """Maps where they stand."""
@@ -97,7 +103,7 @@ class Scene(NamedTuple):
 def scene_of(trace: Trace, maps: Sequence[Map], at: str = "", *, counts_padding: bool = True) -> Scene:
     """A network at work as it is to be drawn; `at` is the place of the output, the middle where it is empty.
 
-    Raises UsageError for what is too large, and a place outside. Numbers in the cells are `values.numbered`.
+    Raises UsageError for what is too large, and a place outside. Numbers in the cells are `values.with_numbers`.
     """
     check_count(maps)
     return Scene(trace, maps, parse_place(at, maps[-1]), counts_padding)
@@ -178,19 +184,29 @@ def sheet_of(blocks: Sequence[Block], title: str, description: str) -> Drawing:
 # --- files
 
 
-def encoded(scene: Scene, kind: str) -> bytes:
+def file_of(scene: Scene, kind: str) -> bytes:
     """A scene as the bytes of a file: .svg, .png, .gif or .html."""
-    if kind == ".svg":
-        from convcli.pictures.svg import svg_text
-
-        return svg_text(picture(scene)).encode()
     if kind == ".html":
         from convcli.pictures.explorer import explorer_page
 
+        check_page(scene)
         return explorer_page(scene).encode()
-    from convcli.pictures.raster import gif_bytes, png_bytes
+    if kind == ".gif":
+        from convcli.pictures.raster import gif_bytes
 
-    return png_bytes(picture(scene)) if kind == ".png" else gif_bytes(frames(scene), PAUSE)
+        return gif_bytes(frames(scene), PAUSE)
+    return encoded(picture(scene), kind)
+
+
+def check_page(scene: Scene) -> None:
+    """Refuse maps of more places than the script of a page goes through at each move of the pointer."""
+    count = sum(prod(each.sizes) for each in scene.maps)
+    if count > MOST_OF_PAGE:
+        raise UsageError(
+            f"all maps have {count:,} places, more than the {MOST_OF_PAGE:,} of a page; use .svg",
+            "too-large",
+            where="--draw",
+        )
 
 
 def frames(scene: Scene) -> list[Drawing]:

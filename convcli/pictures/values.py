@@ -51,7 +51,7 @@ class Term(NamedTuple):
     tap: Fraction
 
 
-def numbered(scene: Scene, given: Numbers) -> Scene:
+def with_numbers(scene: Scene, given: Numbers) -> Scene:
     """A scene of one layer with numbers in its cells, and the sum behind each output.
 
     Raises UsageError for several layers, for sums over several channels, and for numbers that do not fit.
@@ -60,7 +60,7 @@ def numbered(scene: Scene, given: Numbers) -> Scene:
         raise UsageError(f"is for one layer, and {len(scene.maps) - 1} are given", where=OPTION)
     layer = scene.maps[1]
     values = values_of(layer, given, counts_padding=scene.counts_padding)
-    sums = {place: sentence(layer, place, values) for place in layer.places}
+    sums = {place: sum_text(layer, place, values) for place in layer.places}
     return scene._replace(written=Written(texts(values.image), texts(values.taps), texts(values.outputs), sums))
 
 
@@ -206,7 +206,7 @@ def texts(values: Exact) -> dict[Place, str]:
     return {place: text_of(value) for place, value in values.items()}
 
 
-def sentence(layer: Map, place: Place, values: Values) -> str:
+def sum_text(layer: Map, place: Place, values: Values) -> str:
     """The sum that makes one output, or what a pooling takes.
 
     Products by padding, which are 0, are left out.
