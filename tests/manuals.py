@@ -77,9 +77,12 @@ def listed(rows):
 def typed(word):
     """A word to type as it is in bold, one that stands for another in italics.
 
-    >>> typed("--flip"), typed("FILE")
-    ('\\\\fB\\\\-\\\\-flip\\\\fR', '\\\\fIFILE\\\\fR')
+    >>> typed("--flip"), typed("FILE"), typed("-v[=N]")
+    ('\\\\fB\\\\-\\\\-flip\\\\fR', '\\\\fIFILE\\\\fR', '\\\\fB\\\\-v\\\\fR[=\\\\fIN\\\\fR]')
     """
+    name, joined, value = word.rstrip("]").partition("[=")
+    if joined:
+        return f"{typed(name)}[={typed(value)}]"
     return f"\\f{'I' if word.isupper() else 'B'}{escaped(word)}\\fR"
 
 

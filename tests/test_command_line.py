@@ -193,7 +193,7 @@ def test_a_long_name_has_two_dashes(name, options):
 @pytest.mark.parametrize("name", [name for name, taken in TABLE.items() if not all(each.names for each in taken)])
 def test_behind_two_dashes_all_are_words(name):
     taken = next(each for each in TABLE[name] if not each.names)
-    words = ["--json", "-q", "--", "-1"] if taken.is_list else [taken.mark.choices[-1]]
+    words = ["--json", "-q", "--", "-1"] if taken.is_list else [taken.mark.offered()[-1]]
     options = [word for word in needed(name) if word.startswith("-")]
     found = read(name, *options, "--", *words)
     assert (words if taken.is_list else words[0]) == found[taken.field]

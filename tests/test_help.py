@@ -132,7 +132,8 @@ def test_the_help_shows_the_sentence_then_the_examples_then_options(command, who
         tuple(line.split()) for line in re.findall(r"^  (-[^ ]+(?:, -[^ ]+)*(?: [^ ]+)?)(?:  |$)", shown, re.MULTILINE)
     }
     for each in declared(command_function(command)):
-        typed = tuple(f"{', '.join(each.names)} {'' if each.is_flag else each.metavar}".split())
+        value = "" if each.is_flag else f"[={each.metavar}]" if each.is_optional else f" {each.metavar}"
+        typed = tuple(f"{', '.join(each.names)}{value}".split())
         assert (whole or each.is_daily) == (typed in told_of if each.names else f"  {each.metavar}  " in shown), typed
 
 
@@ -159,7 +160,7 @@ def test_the_list_of_commands_can_be_asked_for_in_words(capsys):
         name for name, does in COMMANDS.items() if not re.search(f"^  {name} +{re.escape(does)}$", asked, re.M)
     ]
     assert 2 == cli.run(["help", "conv2"])
-    assert "unknown value 'conv2'; did you mean 'conv2d'?" in capsys.readouterr().err
+    assert "'conv2': no such command; did you mean: convcli help conv2d" in capsys.readouterr().err
 
 
 def test_the_version_has_a_short_name(capsys):

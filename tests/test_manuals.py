@@ -44,7 +44,8 @@ def test_a_page_tells_all_that_a_command_takes(command):
     text = shown(f"convcli-{command}.1")
     assert re.search(f"NAME convcli.{command} . {COMMANDS[command][:9].lower()}", text)
     for each in declared(command_function(command)):
-        typed = f"{', '.join(each.names)} {'' if each.is_flag else each.metavar}".strip()
+        value = "" if each.is_flag else f"[={each.metavar}]" if each.is_optional else f" {each.metavar}"
+        typed = f"{', '.join(each.names)}{value}".strip()
         help_text = " ".join(each.mark.help.split())
         assert f" {typed} {help_text}" in text
 

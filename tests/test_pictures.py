@@ -102,7 +102,7 @@ def test_a_drawing_of_any_size_is_drawn_in_as_little_memory(area, monkeypatch):
 
 def test_a_drawing_that_nobody_could_look_at_is_refused_as_pixels_and_drawn_as_svg():
     drawing = Drawing(1000, SHARP * 16 / 999, "", "", ())
-    with pytest.raises(UsageError, match="too large for a .png, 1,000 x 64,064 pixels; use .svg"):
+    with pytest.raises(UsageError, match=r"too large for a \.png, 1,000 x 64,064 pixels; use \.svg"):
         encoded(drawing, ".png")
     assert encoded(drawing, ".svg").startswith(b"<svg")
 

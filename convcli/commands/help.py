@@ -7,7 +7,7 @@ from convcli.options.declare import Argument
 
 Command = Annotated[
     str | None,
-    Argument(metavar="[COMMAND]", choices=tuple(COMMANDS), optional=True, help=f"One of: {', '.join(COMMANDS)}."),
+    Argument(metavar="[COMMAND]", words=lambda: COMMANDS, optional=True, help=f"One of: {', '.join(COMMANDS)}."),
 ]
 
 
@@ -23,6 +23,9 @@ def help(command: Command) -> None:  # noqa: A001 -- the command's own name
         convcli help shapes
     """
     from convcli.options.help import help_text
+    from convcli.options.slips import no_such_command
     from convcli.tables import write
 
+    if command and command not in COMMANDS:
+        raise no_such_command(command, COMMANDS, "convcli help")
     write((help_text(command, command_function(command)) if command else overview()) + "\n")

@@ -28,7 +28,7 @@ class PictureOptions(Options):
             metavar="FILE",
             paths="file",
             daily=True,
-            help="Draw it: .svg, .png, .html (explore); of layers also .gif (moves).",
+            help="Draw it: .svg, .png, .html (explore).",
         ),
     ] = ""
     force: Annotated[bool, Option("-f", "--force", help="Replace a picture that exists.")] = False
@@ -37,6 +37,16 @@ class PictureOptions(Options):
 class LayerPictureOptions(PictureOptions):
     """A picture."""
 
+    draw: Annotated[
+        str,
+        Option(
+            "--draw",
+            metavar="FILE",
+            paths="file",
+            daily=True,
+            help="Draw it: .svg, .png, .html (explore), .gif (moves).",
+        ),
+    ] = ""
     at: Annotated[
         str, Option("--at", metavar="Y,X", daily=True, help="Look from this output, counted from 0; else the middle.")
     ] = ""
@@ -46,7 +56,7 @@ class LayerPictureOptions(PictureOptions):
             "--draw-values",
             alone="some",
             metavar="IMAGE",
-            help="Numbers in the cells: some, or those of an image, ='1 2;3 4' or =FILE.",
+            help="Numbers in the cells: small ones, or those of an image, '1 2;3 4' or FILE.",
         ),
     ] = ""
     draw_kernel: Annotated[
@@ -136,6 +146,7 @@ def numbers(options: LayerPictureOptions, rank: int) -> Numbers:
     return Numbers(
         parse_kernel(image, ndim, stdin=read_input) if image else None,
         parse_kernel(options.draw_kernel, ndim, stdin=read_input) if options.draw_kernel else None,
+        "--draw-values" if options.draw_values else "--draw-kernel",
     )
 
 

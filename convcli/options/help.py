@@ -85,9 +85,9 @@ def row(each: Declared) -> tuple[str, str]:
 
 
 def typed(each: Declared) -> str:
-    """An option as one types it: `-k, --kernel KERNEL`."""
-    value = "" if each.is_flag else each.metavar
-    return f"{', '.join(each.names)} {value}".strip()
+    """An option as one types it: `-k, --kernel KERNEL`, or `--verify[=WHAT]` where a value is joined, or left out."""
+    value = "" if each.is_flag else f"[={each.metavar}]" if each.is_optional else f" {each.metavar}"
+    return f"{', '.join(each.names)}{value}".strip()
 
 
 def explained(each: Declared) -> str:

@@ -114,8 +114,8 @@ COMMANDS_ELSEWHERE = {
 """What others call what a command does."""
 
 
-def no_such_command(name: str, commands: Sequence[str] | Mapping[str, str]) -> UsageError:
-    """The error for a word that is no command, with what comes near."""
+def no_such_command(name: str, commands: Sequence[str] | Mapping[str, str], before: str = "convcli") -> UsageError:
+    """The error for a word that is no command, with what comes near; `before` is what was typed before it."""
     from difflib import get_close_matches
 
     from convcli.kernels import meant_by
@@ -124,7 +124,7 @@ def no_such_command(name: str, commands: Sequence[str] | Mapping[str, str]) -> U
     near = [plain] if plain in commands else get_close_matches(plain, [*commands, "--version", "--help"], 1, 0.7)
     if plain in COMMANDS_ELSEWHERE:
         near = [COMMANDS_ELSEWHERE[plain]]
-    hint = f"did you mean: convcli {near[0]}" if near else f"commands are {', '.join(commands)}"
+    hint = f"did you mean: {before} {near[0]}" if near else f"commands are {', '.join(commands)}"
     if not near and (kernel := meant_by(name)):
         hint = f"kernels are given to conv2d by -k{kernel}"
     if not near and ("." in name or name.startswith("-")):

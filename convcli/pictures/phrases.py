@@ -90,18 +90,18 @@ def separable(step: Step) -> str:
 
 def largest(step: Step) -> str:
     """max."""
-    return f"{window(step)} The largest pixel in it is one output.{rounded(step)}"
+    return f"{window(step)} The largest of its pixels is one output.{rounded(step)}"
 
 
 def mean(step: Step) -> str:
     """avg."""
-    return f"{window(step)} The mean of the pixels in it is one output.{rounded(step)}"
+    return f"{window(step)} The mean of its pixels is one output.{rounded(step)}"
 
 
 def window(step: Step) -> str:
     """The window of a pooling."""
     if not sliding(step):
-        return "The input is divided into windows of nearly equal size."
+        return "The input is divided into windows of nearly equal size, one for each output."
     strides = "x".join(str(axis.stride) for axis in sliding(step))
     return f"A window of {size_text(step)} pixels moves over each channel in steps of {strides}.{dilation(step)}"
 

@@ -169,7 +169,9 @@ def time_words(listing: Listing, roof: Roof, letter: str = "") -> str:
     """How long a design takes at best, and how many of its layers memory limits."""
     every = dots(letter, listing, roof)
     whole = sum(dot.seconds for dot in every)
+    if not every:
+        return f"{letter or 'It'} has no multiply-adds"
     slow = [dot for dot in every if dot.intensity < roof.ridge]
-    part = 100 * sum(dot.seconds for dot in slow) / (whole or 1)
+    part = 100 * sum(dot.seconds for dot in slow) / whole
     lost = f"; memory is the limit of {len(slow)} of its {len(every)} rows with MACs, {part:.2g} % of that time"
     return f"{letter or 'It'} takes {seconds(whole)} or more in one thread{lost if slow else ''}"

@@ -20,16 +20,21 @@ Exact = Mapping[Place, Fraction]
 
 MOST = 10_000  # terms of all sums: what is drawn in cells has fewer
 LONGEST_TEXT = 7
+OPTION = "--draw-values"
 IMAGE = (3, 3, 2, 1, 0, 0, 0, 1, 3, 1, 3, 1, 2, 2, 3, 2, 0, 0, 2, 2, 2, 0, 0, 0, 1)
 KERNEL = (0, 1, 2, 2, 2, 0, 0, 1, 2)
 """Numbers from 0 to 3, those of figure 1.1 of Dumoulin and Visin, arXiv:1603.07285, over and over."""
 
 
 class Numbers(NamedTuple):
-    """Numbers that are to stand in the cells: those of an image and of a kernel, small ones where there is None."""
+    """Numbers that are to stand in the cells: those of an image and of a kernel, small ones where there is None.
+
+    `option` is the one that asked for them.
+    """
 
     image: Kernel | None = None
     kernel: Kernel | None = None
+    option: str = OPTION
 
 
 class Values(NamedTuple):
@@ -57,7 +62,7 @@ def with_numbers(scene: Scene, given: Numbers) -> Scene:
     Raises UsageError for several layers, for sums over several channels, and for numbers that do not fit.
     """
     if not scene.is_layer:
-        raise UsageError(f"is for one layer, and {len(scene.maps) - 1} are given", where=OPTION)
+        raise UsageError(f"is for one layer, and {len(scene.maps) - 1} are given", where=given.option)
     layer = scene.maps[1]
     values = values_of(layer, given, counts_padding=scene.counts_padding)
     sums = {place: sum_text(layer, place, values) for place in layer.places}
@@ -68,7 +73,7 @@ def values_of(layer: Map, given: Numbers, *, counts_padding: bool) -> Values:
     """The numbers of a layer on an image; one channel of each."""
     assert layer.step is not None
     axes = layer.step.applied.axes
-    check_summable(layer)
+    check_summable(layer, given.option)
     if layer.step.kind in ("max", "avg") and given.kernel is not None:
         raise UsageError(f"{layer.word} has no kernel; leave it out", where="--draw-kernel")
     sizes = tuple(axis.size for axis in axes)
@@ -81,26 +86,26 @@ def values_of(layer: Map, given: Numbers, *, counts_padding: bool) -> Values:
     return Values(pixels, taps, outputs)
 
 
-def check_summable(layer: Map) -> None:
+def check_summable(layer: Map, option: str) -> None:
     """Refuse what has no sums of one channel, or too many."""
     step = layer.step
     assert step is not None
-    slides = all(isinstance(axis, (Geometry, Transposed)) for axis in step.applied.axes)
-    if step.kind not in ("conv", "tconv", "dw", "pw", "max", "avg") or not slides:
-        raise UsageError(f"{layer.word} multiplies and adds nothing; use conv, tconv, dw, pw, max or avg", where=OPTION)
+    if step.kind not in ("conv", "tconv", "dw", "pw", "max", "avg"):
+        what = "is two layers: draw dw and pw" if step.kind == "sep" else "is none of conv, tconv, dw, pw, max and avg"
+        raise UsageError(f"numbers are not drawn of {layer.word}, which {what}", where=option)
+    if not all(isinstance(axis, (Geometry, Transposed)) for axis in step.applied.axes):
+        hint = f"say the window: {step.kind}2"
+        raise UsageError(f"numbers are not drawn of {layer.word}, which says its output; {hint}", where=option)
     if step.applied.banks and step.applied.banks[0].inputs != step.applied.banks[0].groups:
         bank = step.applied.banks[0]
         raise UsageError(
             f"each sum of {layer.word} runs over {bank.inputs // bank.groups} channels; draw one: 1@5x5 conv3-1",
-            where=OPTION,
+            where=option,
         )
     if prod(layer.sizes) * prod(taps_of(layer)) > MOST:
         raise UsageError(
-            f"{layer.word} has too many numbers to be drawn; use a smaller input", "too-large", where=OPTION
+            f"{layer.word} has too many numbers to be drawn; use a smaller input", "too-large", where=option
         )
-
-
-OPTION = "--draw-values"
 
 
 def taps_of(layer: Map) -> tuple[int, ...]:
