@@ -224,7 +224,7 @@ EXACTLY = [
     ("convcli flops --dtype ", {"fp32", "fp16", "int8"}),
     ("convcli conv2d -p ", {"same", "tf-same", "valid", "full"}),
     ("convcli conv2d --png ", {"fast", "balanced", "small"}),
-    ("convcli conv2d --compression ", {"none", "deflate", "lzw", "zstd"}),
+    ("convcli conv2d --compression ", {"none", "deflate", "lzw", "zstd", "jpeg"}),
     ("convcli conv2d --format ", WRITTEN),
     ("convcli conv2d --kernel lap", {"laplacian"}),
     ("convcli conv2d -k ga", {"gaussian", "gabor", "gauge.txt"}),

@@ -26,8 +26,9 @@ OWN = ("table.py", "kinds.py", "metadata.py")
 NAMESPACES = {
     *(("pixels.py", "tiff"), ("__init__.py", "jpeg")),
     *(("channels.py", "ome"), ("channels.py", "imagej"), ("channels.py", "zarr")),
+    ("contract.py", "jpeg"),
 }
-"""Keys of what a file says beside its pixels, which stands under the name of its format."""
+"""Keys of what a file says beside its pixels, which stands under the name of its format; and a compression in TIFF."""
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -251,9 +251,7 @@ def test_palettes_are_expanded_to_the_depth_that_they_need(scale, dtype, tmp_pat
 def test_a_compression_that_loses_detail_is_not_repeated(tmp_path):
     path = put(tmp_path, "a.tif", tiff(RGB, photometric="rgb", compression="jpeg"))
     image = read(path)
-    assert remarks(FORMATS["tiff"], image.info) == (
-        "the compression of the source is not written here: deflate is used",
-    )
+    assert remarks(FORMATS["tiff"], image.info) == ("the compression of the source is not kept: deflate is used",)
     write(tmp_path / "b.tif", image)
     with tifffile.TiffFile(tmp_path / "b.tif") as after:
         assert (8, "RGB") == (after.pages[0].compression, after.pages[0].photometric.name)

@@ -398,6 +398,8 @@ def large(tmp_path_factory):
         "dilate picture.tif -k box:3 --rate 4",
         "dilate picture.tif -k box:3 --chain 1,2,5",
         "dilate picture.tif -k box:3 --rates 1,2,5",
+        "conv2d picture.tif -k gaussian:2 --cog",
+        "conv2d picture.tif -k gaussian:2 --tile 256 --compression jpeg",
     ],
 )
 def test_the_peak_of_every_kind_of_work_is_bounded(words, large):

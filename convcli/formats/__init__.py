@@ -165,7 +165,7 @@ def streamed(
     options: WriteOptions = WRITE,
 ) -> Iterator[PixelTarget]:
     """A file that takes pixels window by window and appears at the end of the block, whole or not at all."""
-    check_writable(format, info)
+    check_writable(format, info, options)
     held, taking = fitted(format, info), format.load().streamed
     assert taking is not None
     with (
@@ -217,8 +217,8 @@ def finished(info: ImageInfo, source: Source, options: ReadOptions) -> ImageInfo
     return replace(info, notes=(*info.notes, f"is named {Path(source.name).suffix} but is {entry.title}"))
 
 
-def check_writable(entry: Format, info: ImageInfo) -> None:
-    """Refuse, before any work, an image that a format cannot hold, with what would work.
+def check_writable(entry: Format, info: ImageInfo, options: WriteOptions = WRITE) -> None:
+    """Refuse, before any work, an image that a format cannot hold, or not so, with what would work.
 
     >>> check_writable(FORMATS["png"], ImageInfo((4, 6), "float32", "YX"))
     Traceback (most recent call last):
@@ -236,6 +236,7 @@ def check_writable(entry: Format, info: ImageInfo) -> None:
             f"{entry.title} holds at most {entry.side:,} pixels a side, not {size}; use a .tif output", "too-large"
         )
     entry.load().check(info, entry.name)
+    entry.load().suits(info, options, entry.name)
 
 
 def misfit(entry: Format, info: ImageInfo, samples: str | None) -> str:
@@ -288,7 +289,8 @@ def write(
     if path is None:
         cast("IO[bytes]", target).write(encode(image, entry, options))
         return
-    check_writable(entry, image.info)
+    entry = entry.laid_out(options)
+    check_writable(entry, image.info, options)
     held = Image(fitted(entry, image.info), image.data)
     with atomic_output(path, force=force or in_place, synced=synced) as stream, STRAYS.muted():
         if stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
@@ -307,7 +309,8 @@ def place_of(target: Writable | Target) -> Target | None:
 def encode(image: Image, format: Format | str, options: WriteOptions = WRITE) -> bytes:  # noqa: A002
     """The bytes of an image file, for standard output."""
     entry = format if isinstance(format, Format) else format_for("-", format)
-    check_writable(entry, image.info)
+    entry = entry.laid_out(options)
+    check_writable(entry, image.info, options)
     stream = io.BytesIO()
     entry.load().write(stream, Image(fitted(entry, image.info), image.data), options, entry.name)
     return stream.getvalue()

@@ -12,7 +12,8 @@ from convcli.image import Image, ImageInfo, PixelSource, PixelTarget
 from convcli.records import record
 
 PNG_SETTINGS = ("fast", "balanced", "small")
-COMPRESSIONS = ("none", "deflate", "lzw", "zstd")
+COMPRESSIONS = ("none", "deflate", "lzw", "zstd", "jpeg")
+PREDICTORS = ("none", "horizontal", "float")
 
 
 @record
@@ -46,8 +47,10 @@ class WriteOptions:
 
     `png` is one of `PNG_SETTINGS`; `quality` (1 to 100) is JPEG's and WebP's: by default that of the source, else 95
     for JPEG and lossless for WebP; `compression`, one of `COMPRESSIONS`, is TIFF's: by default that of the source, else
-    none. Zarr has ways of its own by default; `chunks` and `shards` are samples along its last axes, empty for those of
-    the source or usual ones, and `levels` how many resolutions it gets. Anything else is a UsageError.
+    none. So is `predictor`, one of `PREDICTORS`: by default that of the source, or what helps a compression that was
+    asked for; `tile` is rows and columns of a TIFF's tiles, and a `cog` a TIFF that is laid out for reading over a
+    network. Zarr has ways of its own by default; `chunks` and `shards` are samples along its last axes, empty for those
+    of the source or usual ones, and `levels` how many resolutions it gets. Anything else is a UsageError.
     """
 
     png: str = "fast"
@@ -56,6 +59,15 @@ class WriteOptions:
     chunks: tuple[int, ...] = ()
     shards: tuple[int, ...] = ()
     levels: int | None = None
+    tile: tuple[int, ...] = ()
+    predictor: str | None = None
+    cog: bool = False
+
+    @property
+    def tiff_only(self) -> str:
+        """The option, if any was given, that says how a TIFF alone is stored."""
+        given = {"--tile": self.tile, "--predictor": self.predictor, "--compression jpeg": self.compression == "jpeg"}
+        return next((option for option, value in given.items() if value), "")
 
     @property
     def cutting(self) -> str:
@@ -70,6 +82,12 @@ class WriteOptions:
             raise UsageError(f"--quality is between 1 and 100, not {self.quality}")
         if self.compression not in (None, *COMPRESSIONS):
             raise UsageError(f"--compression is one of {', '.join(COMPRESSIONS)}, not {self.compression!r}")
+        if self.predictor not in (None, *PREDICTORS):
+            raise UsageError(f"--predictor is one of {', '.join(PREDICTORS)}, not {self.predictor!r}")
+        if self.predictor not in (None, "none") and self.compression in ("none", "jpeg"):
+            raise UsageError(f"--predictor {self.predictor} helps deflate, lzw and zstd, not {self.compression}")
+        if self.tile and (len(self.tile) != 2 or any(side % 16 or not 16 <= side <= 2**16 for side in self.tile)):
+            raise UsageError(f"--tile is a multiple of 16, or two of them, not {','.join(map(str, self.tile))}")
 
 
 Windows = tuple[ImageInfo, PixelSource]
@@ -108,6 +126,12 @@ def nothing_more(_info: ImageInfo, _kind: str) -> None:
     """No image is refused that fits the line of the format in the table."""
 
 
+def no_tiff(_info: ImageInfo, options: WriteOptions, _kind: str) -> None:
+    """Refuse options that a TIFF alone heeds."""
+    if option := options.tiff_only:
+        raise UsageError(f"{option} is for TIFF outputs alone")
+
+
 def no_remarks(_info: ImageInfo, _options: WriteOptions, _kind: str) -> tuple[str, ...]:
     """Nothing changes beside the pixels, but for what the table of kinds tells."""
     return ()
@@ -133,7 +157,8 @@ class FormatModule:
     is, at the end of the block, the one that `write` makes; where there is one, `takes` says of which images, and
     `packs` whether it compresses, so that nobody knows beforehand how large it will be.
 
-    `check` refuses, before any work, what the line of the format in the table does not (ConvError: dtype, shape);
+    `check` refuses, before any work, what the line of the format in the table does not (ConvError: dtype, shape), and
+    `suits` options that do not go with such an image (UsageError);
     `remarks` tells, before any work, what changes beside the pixels; `place` names the column of `formats.kinds` that
     an image's metadata go to. Files of a format that is `single` hold one image, and the module asks no number of it;
     one that `scales` keeps the line that makes measurements of samples; one that is `layered` knows several
@@ -151,6 +176,7 @@ class FormatModule:
     takes: Callable[[ImageInfo, str], bool] = any_image
     packs: Callable[[ImageInfo, WriteOptions], bool] = never
     check: Callable[[ImageInfo, str], None] = nothing_more
+    suits: Callable[[ImageInfo, WriteOptions, str], None] = no_tiff
     remarks: Callable[[ImageInfo, WriteOptions, str], tuple[str, ...]] = no_remarks
     place: Callable[[ImageInfo, str], str] = own_place
     single: bool = False

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from convcli.errors import ConvError, UsageError
-from convcli.formats.contract import FormatModule
+from convcli.formats.contract import FormatModule, WriteOptions
 from convcli.formats.source import FOLDER, Source
 from convcli.image import ImageInfo
 from convcli.samples import SAMPLES
@@ -19,6 +19,7 @@ from convcli.samples import SAMPLES
 INTEGERS = ("uint8", "uint16")
 NUMBERS = tuple(SAMPLES)
 HELD_BY_NIFTI = tuple(name for name in NUMBERS if name != "float16")
+HELD_BY_COG = (*INTEGERS, "int8", "int16", "uint32", "int32", "float32", "float64")
 GREY, COLOUR = ("grey",), ("grey", "rgb")
 ZARR = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".convcli-unfinished")
 TRANSPARENT = ("grey", "grey+alpha", "rgb", "rgb+alpha")
@@ -53,6 +54,14 @@ class Format(NamedTuple):
         module = self.load()
         return module.streamed is not None and module.takes(info, self.name)
 
+    def laid_out(self, options: WriteOptions) -> Format:
+        """The format itself, or the kind of it that is asked for; UsageError where it has none such."""
+        if not options.cog or self.name == "cog":
+            return self
+        if self.name != "tiff":
+            raise UsageError(f"a cloud-optimised GeoTIFF is a .tif, not {self.title}", where="--cog")
+        return FORMATS["cog"]
+
     def place(self, info: ImageInfo) -> str:
         """The column of `convcli.formats.kinds` that the metadata of such an image go to.
 
@@ -70,6 +79,7 @@ FORMATS = {
         Format("tiff", "TIFF", "tiff.read", (".tif", ".tiff"), rb"II[\*+]\0|MM\0[\*+]"),
         Format("ome", "OME-TIFF", "tiff.read", (".ome.tif", ".ome.tiff")),
         Format("imagej", "ImageJ TIFF", "tiff.read", ()),
+        Format("cog", "cloud-optimised GeoTIFF", "tiff.cog", (), dtypes=HELD_BY_COG),
         Format("webp", "WebP", "pillow", (".webp",), rb"RIFF....WEBP", ("uint8",), TRANSPARENT, 16383),
         Format("bmp", "BMP", "pillow", (".bmp",), rb"BM", ("uint8",), COLOUR),
         Format("gif", "GIF", "pillow", (".gif",), rb"GIF8[79]a", ("uint8",), GREY, 65535),

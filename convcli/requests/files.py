@@ -27,6 +27,13 @@ def compression_words() -> Iterable[str]:
     return COMPRESSIONS
 
 
+def predictor_words() -> Iterable[str]:
+    """The predictors of TIFF."""
+    from convcli.formats.contract import PREDICTORS
+
+    return PREDICTORS
+
+
 class FileOptions(Options):
     """What is read and where results go."""
 
@@ -67,15 +74,32 @@ class FileOptions(Options):
     png: Annotated[str, Option(metavar="LEVEL", words=png_words, help="PNG compression: fast, balanced, small.")] = (
         "fast"
     )
-    quality: Annotated[int | None, Option(min=1, max=100, metavar="N", help="JPEG and WebP quality.")] = None
+    quality: Annotated[
+        int | None, Option(min=1, max=100, metavar="N", help="Quality of JPEG (in a TIFF, too) and WebP.")
+    ] = None
     compression: Annotated[
         str | None,
         Option(
             metavar="NAME",
             words=compression_words,
-            help="TIFF and Zarr compression: none, deflate, lzw (TIFF), zstd; default as the input.",
+            help="TIFF and Zarr compression: none, deflate, zstd, and lzw or jpeg (TIFF); default as the input.",
         ),
     ] = None
+    predictor: Annotated[
+        str | None,
+        Option(
+            metavar="NAME",
+            words=predictor_words,
+            help="What a TIFF's compression starts from: horizontal differences, float, or none (the samples).",
+        ),
+    ] = None
+    tile: Annotated[
+        str, Option(metavar="N[,M]", help="Tiles of a TIFF output, of N rows and M columns, multiples of 16.")
+    ] = ""
+    cog: Annotated[
+        bool,
+        Option("--cog", help="Make a cloud-optimised GeoTIFF: tiles and overviews, for reading parts over a network."),
+    ] = False
     chunks: Annotated[
         str,
         Option(metavar="[Z,]Y,X", help="Chunks of a Zarr output, in samples; default as the input, or 32,64,64."),

@@ -173,6 +173,9 @@ def build_writing(files: FileOptions) -> WriteOptions:
         chunks=parse_cut(files.chunks, "--chunks"),
         shards=parse_cut(files.shards, "--shards"),
         levels=files.levels,
+        tile=parse_tile(files.tile),
+        predictor=files.predictor,
+        cog=files.cog,
     )
 
 
@@ -184,8 +187,19 @@ def parse_cut(text: str, option: str) -> tuple[int, ...]:
     """
     parts = re.split("[,x]", text.replace(" ", "")) if text else []
     if any(not re.fullmatch("[1-9][0-9]{0,8}", part) for part in parts):
-        raise UsageError(f"{text!r} is not a list of sizes; write Z,Y,X as in 32,64,64", where=option)
+        example = "write rows,columns as in 256,512" if option == "--tile" else "write Z,Y,X as in 32,64,64"
+        raise UsageError(f"{text!r} is not a list of sizes; {example}", where=option)
     return tuple(map(int, parts))
+
+
+def parse_tile(text: str) -> tuple[int, ...]:
+    """Rows and columns of tiles, as a user writes them.
+
+    >>> parse_tile("256"), parse_tile("128x512"), parse_tile("")
+    ((256, 256), (128, 512), ())
+    """
+    sides = parse_cut(text, "--tile")
+    return sides * 2 if len(sides) == 1 else sides
 
 
 def parse_missing(text: str | None) -> float | Literal["declared", "none"]:

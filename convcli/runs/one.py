@@ -335,7 +335,7 @@ def _output_format(target: str, info: ImageInfo, settings: Settings) -> Format |
     if not target:
         return None
     alike = is_stream(target) and FORMATS[info.format].dtypes  # a format without any is only read
-    return format_for(target, settings.format or (info.format if alike else None))
+    return format_for(target, settings.format or (info.format if alike else None)).laid_out(settings.writing)
 
 
 def _before_work(after: ImageInfo, target: str, format_: Format, settings: Settings) -> tuple[str, ...]:
@@ -343,7 +343,7 @@ def _before_work(after: ImageInfo, target: str, format_: Format, settings: Setti
     if not format_.folder and (option := settings.writing.cutting):
         raise UsageError(f"cuts outputs of many objects, such as .ome.zarr; {format_.title} is one file", where=option)
     try:
-        check_writable(format_, after)
+        check_writable(format_, after, settings.writing)
     except ConvError as error:
         raise UsageError(
             error.message, error.code, where=target

@@ -60,10 +60,10 @@ from convcli.formats.tiff.samples import (
     packed_bits,
     sample_names,
 )
-from convcli.formats.tiff.stream import streamed
+from convcli.formats.tiff.stream import streamed, write
 from convcli.formats.tiff.whole import decoded
 from convcli.formats.tiff.windows import Careful, Paged, refuses
-from convcli.formats.tiff.write import PACKETS, check, packs, place, remarks, write
+from convcli.formats.tiff.write import PACKETS, check, packs, place, remarks, suits
 from convcli.image import AXES, Image, ImageInfo, PixelSource
 from convcli.records import record, replace
 from convcli.samples import as_sample
@@ -439,6 +439,7 @@ FORMAT = FormatModule(
     streamed,
     packs=packs,
     check=check,
+    suits=suits,
     remarks=remarks,
     place=place,
     whole="strips or tiles like these are decoded as a whole",

@@ -16,6 +16,7 @@ from dataclasses import field
 from itertools import product, repeat
 from typing import Any, BinaryIO
 
+import imagecodecs
 import numpy as np
 from tifffile import TIFF
 
@@ -24,8 +25,9 @@ from convcli.formats.contract import WriteOptions
 from convcli.formats.flat import Flat, Reordered
 from convcli.formats.pixels import Array
 from convcli.formats.tiff.ifd import SIZES, Layout, layout_of, page_offsets, read_directory, value_places
-from convcli.formats.tiff.write import banded, save, stored_order, structure
-from convcli.image import Grid, ImageInfo, PixelTarget, Spans
+from convcli.formats.tiff.write import JPEG, JPEG_QUALITY, banded, compression_tag, save, stored_order, structure
+from convcli.formats.tiff.write import write as write_whole
+from convcli.image import Grid, Image, ImageInfo, PixelTarget, Spans
 from convcli.records import record
 
 STRIP_OFFSETS, ROWS_PER_STRIP, STRIP_SIZES, TILE_WIDTH, TILE_LENGTH, TILE_OFFSETS, TILE_SIZES = (
@@ -36,6 +38,15 @@ COMPRESSION, PREDICTOR, PACKBITS = 259, 317, 32773
 NUMBERS = {3: "H", 4: "I", 16: "Q"}
 
 
+def write(stream: BinaryIO, image: Image, options: WriteOptions, kind: str) -> None:
+    """Write an image of any dimensions; JPEGs by the one way that there is here to make them."""
+    if compression_tag(image.info, options) != JPEG:
+        write_whole(stream, image, options, kind)
+        return
+    with streamed(stream, image.info, options, kind) as target:
+        target.write(tuple((0, size) for size in image.info.shape), image.data)
+
+
 @contextmanager
 def streamed(stream: BinaryIO, info: ImageInfo, options: WriteOptions, kind: str) -> Iterator[PixelTarget]:
     """A TIFF that is whole at the end of the block, when all windows have been written."""
@@ -44,7 +55,7 @@ def streamed(stream: BinaryIO, info: ImageInfo, options: WriteOptions, kind: str
     described = {"shape": order.shape, "dtype": dtype, "returnoffset": True}
     if is_segmented(order, options):
         save(stream, order, options, kind, repeat(b"\0"), **described)
-        segments = Segments.of(stream, order)
+        segments = Segments.of(stream, order, options.quality or JPEG_QUALITY)
         yield Reordered(segments, places, len(info.shape))
         segments.finish()
     else:
@@ -59,6 +70,8 @@ class Segments:
 
     `rows` is the place of the axis along rows; `separate` the planes of a page. `written` holds, for each page, the
     offset and size of its strips or tiles; `begun` those rows of each plane that wait for the rest of their strip.
+    `quality` is that of JPEGs; where parts are `framed`, their size stands before each, and its last bytes once more
+    behind it, as GDAL has it in files that are read over a network.
     """
 
     stream: BinaryIO
@@ -67,17 +80,19 @@ class Segments:
     tags: dict[int, tuple[int, ...]]
     pages: list[int]
     end: int
+    quality: int = JPEG_QUALITY
+    framed: bool = False
     begun: dict[int, Array] = field(default_factory=dict)
     written: dict[int, dict[int, tuple[int, int]]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, stream: BinaryIO, info: ImageInfo) -> Segments:
+    def of(cls, stream: BinaryIO, info: ImageInfo, quality: int) -> Segments:
         """The strips or tiles of a skeleton."""
         end = stream.seek(0, os.SEEK_END)
         layout, first = layout_of(stream)
         wanted = (ROWS_PER_STRIP, TILE_WIDTH, TILE_LENGTH, COMPRESSION, PREDICTOR)
         tags = {code: tag.numbers() for code, tag in read_directory(stream, layout, first).items() if code in wanted}
-        return cls(stream, info, layout, tags, page_offsets(stream, end), end)
+        return cls(stream, info, layout, tags, page_offsets(stream, end), end, quality)
 
     @property
     def grid(self) -> Grid:
@@ -110,10 +125,11 @@ class Segments:
         ready = list(self._complete(spans, pixels))
         with ThreadPoolExecutor(min(len(ready), os.cpu_count() or 1) or 1) as pool:
             for (page, index, _), content in zip(ready, pool.map(self._encoded, ready), strict=True):
-                self.written.setdefault(page, {})[index] = self.end, len(content)
+                before, behind = (len(content).to_bytes(4, "little"), content[-4:]) if self.framed else (b"", b"")
+                self.written.setdefault(page, {})[index] = self.end + len(before), len(content)
                 self.stream.seek(self.end)
-                self.stream.write(content)
-                self.end += len(content)
+                self.stream.write(before + content + behind)
+                self.end += len(before + content + behind)
 
     def finish(self) -> None:
         """Put offsets and sizes into the directories."""
@@ -165,10 +181,14 @@ class Segments:
         band = np.ascontiguousarray(segment[2], segment[2].dtype.newbyteorder("<"))
         if TILE_WIDTH in self.tags:
             missing = (self.height - band.shape[0], self.width - band.shape[1])
-            band = np.pad(band, ((0, missing[0]), (0, missing[1]), (0, 0)))
+            rule: Any = "edge" if self.tags[COMPRESSION][0] == JPEG else "constant"  # an edge would ring in JPEG
+            band = np.pad(band, ((0, missing[0]), (0, missing[1]), (0, 0)), mode=rule)
         compression, predictor = self.tags[COMPRESSION][0], self.tags.get(PREDICTOR, (1,))[0]
         if compression == 1:
             return band.tobytes()
+        if compression == JPEG:
+            colours: Any = {"colorspace": "RGB", "outcolorspace": "YCBCR"} if band.shape[2] == 3 else {}
+            return bytes(imagecodecs.jpeg8_encode(band, self.quality, subsampling="444", **colours))
         predicted: Any = TIFF.PREDICTORS[predictor](band, axis=-2) if predictor > 1 else band
         more = {"axis": -2} if compression == PACKBITS else {}
         return bytes(TIFF.COMPRESSORS[compression](predicted, **more))

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from tifffile import FileHandle, TiffWriter
 
-from convcli.errors import ConvError
+from convcli.errors import ConvError, UsageError
 from convcli.formats.contract import WriteOptions
 from convcli.formats.flat import in_order
 from convcli.formats.tiff import exif_directories, imagej, ome
@@ -22,11 +22,13 @@ from convcli.image import Image, ImageInfo
 from convcli.records import replace
 
 LARGEST_CLASSIC = 2**32 - 2**25  # bytes: above, offsets of 32 bits may not reach
-COMPRESSION_TAGS = {"none": 1, "deflate": 8, "lzw": 5, "zstd": 50000}
+COMPRESSION_TAGS = {"none": 1, "deflate": 8, "lzw": 5, "zstd": 50000, "jpeg": 7}
 LOSSLESS = {1: 1, 5: 5, 8: 8, 32946: 8, 32773: 32773, 34925: 34925, 50000: 50000}
 """Compression tags that are kept; others lose detail, or few programs write them, and become deflate."""
 DEFLATE = 8
 PREDICTABLE = frozenset({5, 8, 34925, 50000})
+JPEG, JPEG_QUALITY = 7, 95
+PREDICTORS = {"none": 1, "horizontal": 2, "float": 3}
 PHOTOMETRICS = {"rgb": "rgb", "rgb+alpha": "rgb", "cmyk": "separated"}
 COLOURED = {"rgb": 3, "separated": 4}
 ALPHA = {True: "assocalpha", False: "unassalpha"}
@@ -70,7 +72,10 @@ def remarks(info: ImageInfo, options: WriteOptions, kind: str) -> tuple[str, ...
         notes.append(f"{reason}: written as plain TIFF, without the OME metadata")
     own = info.metadata.get("tiff", {}).get("compression", 1)
     if options.compression is None and own not in LOSSLESS:
-        notes.append("the compression of the source is not written here: deflate is used")
+        notes.append("the compression of the source is not kept: deflate is used")
+    if container(info, kind) == "imagej" and (options.tile or options.compression == "jpeg"):
+        how = "tiles" if options.tile else "JPEG"
+        notes.append(f"ImageJ itself opens no TIFF of {how}; Fiji does (Bio-Formats), and all programs by libtiff")
     return tuple(notes)
 
 
@@ -103,6 +108,30 @@ def check(info: ImageInfo, kind: str) -> None:
     reasons = {"imagej": imagej.reason_against, "ome": ome.reason_against}
     if kind in reasons and (reason := reasons[kind](info)):
         raise ConvError(f"{reason}; use a .tif output, --format tiff or another --dtype", "dtype")
+
+
+def suits(info: ImageInfo, options: WriteOptions, kind: str) -> None:
+    """Refuse a compression or predictor that is none for such samples."""
+    chosen = compression_tag(info, options)
+    if chosen == JPEG:
+        order = stored_order(banded(info, kind))[1]
+        if info.dtype != "uint8":
+            raise UsageError(
+                f"JPEG in TIFF holds uint8, not {info.dtype}; use --dtype uint8 or --compression deflate", "dtype"
+            )
+        if order.axes.endswith("S") and order.samples != "rgb":
+            given = order.samples or f"{order.size('S')} samples of a pixel"
+            way = "--alpha drop or " * order.has_alpha
+            raise UsageError(f"JPEG in TIFF holds grey or rgb, not {given}; use {way}--compression deflate", "shape")
+    if options.predictor in (None, "none"):
+        return
+    kinds = {"horizontal": "integers of up to 32 bits", "float": "floating-point samples"}
+    held = info.sample.bits <= 32 if info.sample.is_integer else False
+    if held != (options.predictor == "horizontal") or (info.sample.is_integer and not held):
+        message = f"--predictor {options.predictor} is for {kinds[options.predictor]}, not {info.dtype}"
+        raise UsageError(message, "dtype")
+    if chosen not in PREDICTABLE:
+        raise UsageError(f"--predictor {options.predictor} helps a compression; add --compression deflate, lzw or zstd")
 
 
 def banded(info: ImageInfo, kind: str) -> ImageInfo:
@@ -143,8 +172,9 @@ def structure(info: ImageInfo, options: WriteOptions) -> dict[str, Any]:
     }
     if info.metadata.get("orientation", 1) != 1:
         arguments["extratags"].append((ORIENTATION, SHORT, 1, info.metadata["orientation"], True))
-    if own.get("tile") and all(side % 16 == 0 for side in own["tile"]):
-        arguments["tile"] = own["tile"]
+    tile = options.tile or own.get("tile")
+    if tile and all(side % 16 == 0 for side in tile):
+        arguments["tile"] = tile
     if "icc" in info.metadata:
         arguments["iccprofile"] = info.metadata["icc"]
     packets = [(code, kind, info.metadata[key]) for key, (code, kind) in PACKETS.items() if key in info.metadata]
@@ -182,13 +212,22 @@ def packs(info: ImageInfo, options: WriteOptions) -> bool:
     return compression(info, options)["compression"] is not None
 
 
+def compression_tag(info: ImageInfo, options: WriteOptions) -> int:
+    """TIFF's number of the compression asked for, else of the source's."""
+    if options.compression is not None:
+        return COMPRESSION_TAGS[options.compression]
+    return LOSSLESS.get(info.metadata.get("tiff", {}).get("compression", 1), DEFLATE)
+
+
 def compression(info: ImageInfo, options: WriteOptions) -> dict[str, Any]:
-    """The compression asked for, else the source's; a predictor where the source had one or a new choice allows it."""
-    own = info.metadata.get("tiff", {})
-    if options.compression is None:
-        chosen = LOSSLESS.get(own.get("compression", 1), DEFLATE)
-    else:
-        chosen = COMPRESSION_TAGS[options.compression]
+    """The compression; a predictor as asked for, else where the source had one or a new choice allows it."""
+    chosen, own = compression_tag(info, options), info.metadata.get("tiff", {})
+    if chosen == JPEG:
+        quality: dict[str, Any] = {"compressionargs": {"level": options.quality or JPEG_QUALITY}}
+        coloured = {"subsampling": (1, 1)} if info.axes.endswith("S") and info.samples == "rgb" else {}
+        return {"compression": JPEG, **quality, **coloured}
+    if options.predictor is not None:
+        return {"compression": None if chosen == 1 else chosen, "predictor": PREDICTORS[options.predictor] > 1}
     predictable = chosen in PREDICTABLE and (not info.sample.is_integer or info.sample.bits <= 32)
     kept = own.get("predictor", False) if options.compression is None else True
     return {"compression": None if chosen == 1 else chosen, "predictor": predictable and kept}
