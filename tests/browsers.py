@@ -155,28 +155,29 @@ class Tab:
             assert time.monotonic() < until, f"never true: {condition}"
             time.sleep(0.02)
 
-    def middle(self, selector: str) -> tuple[float, float]:
-        """The middle of the first element that a selector of CSS finds, scrolled into view."""
+    def within(self, selector: str, at: tuple[float, float] = (0.5, 0.5)) -> tuple[float, float]:
+        """A place of the first element that a selector of CSS finds, scrolled into view: by default its middle."""
         found = f"document.querySelector({json.dumps(selector)})"
         self.evaluate(f"{found}.scrollIntoView({{block: 'center', inline: 'center'}})")
-        box = f"(b => [b.x + b.width / 2, b.y + b.height / 2])({found}.getBoundingClientRect())"
+        box = f"(b => [b.x + b.width * {at[0]}, b.y + b.height * {at[1]}])({found}.getBoundingClientRect())"
         x, y = self.evaluate(box)
         return x, y
 
-    def move(self, selector: str) -> None:
+    def move(self, selector: str, at: tuple[float, float] = (0.5, 0.5)) -> None:
         """The pointer over an element."""
-        x, y = self.middle(selector)
+        x, y = self.within(selector, at)
         self.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+        self.evaluate("new Promise(shown => requestAnimationFrame(() => shown(true)))")
 
     def click(self, selector: str) -> None:
         """A click on an element."""
-        x, y = self.middle(selector)
+        x, y = self.within(selector)
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
     def drag(self, selector: str, by: tuple[float, float]) -> None:
         """The pointer pressed on an element, moved by so many pixels, and released."""
-        x, y = self.middle(selector)
+        x, y = self.within(selector)
         to = {"x": x + by[0], "y": y + by[1], "button": "left", "buttons": 1}
         self.call("Input.dispatchMouseEvent", type="mousePressed", x=x, y=y, button="left", clickCount=1)
         self.call("Input.dispatchMouseEvent", type="mouseMoved", **to)
@@ -201,7 +202,7 @@ class Tab:
 
     def colour(self, selector: str) -> tuple[int, int, int]:
         """The colour seen in the middle of an element."""
-        x, y = self.middle(selector)
+        x, y = self.within(selector)
         return self.screenshot().getpixel((int(x), int(y)))
 
     @property

@@ -10,8 +10,9 @@ from PIL import Image as Pillow
 
 from convcli.errors import UsageError
 from convcli.pictures.colours import COLOURS, SERIES, dark, diverging, light, readable_on
-from convcli.pictures.drawing import Circle, Drawing, Group, Image, Line, Polygon, Rect, Text, stacked, walk
+from convcli.pictures.drawing import Circle, Drawing, Group, Image, Line, Polygon, Rect, Text, walk
 from convcli.pictures.kinds import SHARP, encoded, kind_of
+from convcli.pictures.layout import Block, below, beside
 from convcli.pictures.page import Page, page_text
 from convcli.pictures.raster import gif_bytes, image_of, png_bytes
 from convcli.pictures.svg import svg_text
@@ -108,11 +109,13 @@ def test_a_drawing_that_nobody_could_look_at_is_refused_as_pixels_and_drawn_as_s
 
 
 def test_a_group_moves_what_is_in_it():
-    (one,) = stacked([SHEET], "t", "d").shapes
-    assert [(0, 0)] * len(CELLS) == [(x, y) for _, x, y in walk(one.shapes)]
-    two = stacked([SHEET, SHEET], "t", "d", gap=4)
+    sheet, small = Block(CELLS, SHEET.width, 50), Block(CELLS[:1], 20, 10)
+    assert [(0, 0)] * len(CELLS) == [(x, y) for _, x, y in walk(below([sheet]).shapes)]
+    two = below([sheet, sheet], 4)
     assert {(0, 0), (0, 54)} == {(x, y) for _, x, y in walk(two.shapes)}
     assert 104 == two.height
+    assert (sheet.width + 4, 20) == [(x, y) for _, x, y in walk(beside([sheet, small], 4).shapes)][-1]
+    assert (sheet.width + 4, 0) == [(x, y) for _, x, y in walk(beside([sheet, small], 4, at_top=True).shapes)][-1]
 
 
 def test_colours_that_are_told_apart_differ_in_lightness_or_hue_also_for_those_who_see_no_red_or_no_green():

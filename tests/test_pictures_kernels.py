@@ -231,27 +231,75 @@ def test_a_spectrum_without_a_picture_is_refused(capsys):
     assert "-o kernel.svg" in capsys.readouterr().err
 
 
-def test_a_page_says_the_tap_under_the_pointer_and_under_the_keys(browser, tmp_path):
-    path = tmp_path / "k.html"
-    path.write_text(page_text(kernel_page(parse_kernel("1 2 3; 4 5 6; 7 8 9"))))
-    tab = browser.open(path)
-    told = "document.getElementById('told').textContent"
-    tab.move("[data-y='0'][data-x='2']")
-    assert "y 0, x 2 (offset -1, +1): 3" == tab.evaluate(told)
+@pytest.fixture
+def tab_of(browser, tmp_path):
+    """Opens the page of a kernel."""
+
+    def opened(kernel):
+        path = tmp_path / "k.html"
+        path.write_text(page_text(kernel_page(kernel)))
+        return browser.open(path)
+
+    return opened
+
+
+def told(tab):
+    return tab.evaluate("document.getElementById('told').textContent")
+
+
+def test_a_page_says_the_tap_under_the_pointer_and_under_the_keys(tab_of):
+    tab = tab_of(parse_kernel("1 2 3; 4 5 6; 7 8 9"))
+    tab.move("[data-plane]", (5 / 6, 1 / 6))
+    assert "y 0, x 2 (offset -1, +1): 3" == told(tab)
+    tab.evaluate("document.getElementById('kernel').focus()")
     for key, value in (("ArrowDown", 6), ("ArrowLeft", 5), ("ArrowUp", 2), ("End", 9), ("ArrowRight", 9), ("Home", 1)):
         tab.press(key)
-        assert f": {value}" in tab.evaluate(told)
+        assert f": {value}" in told(tab)
     assert [] == tab.problems
     assert [] == tab.requests
     tab.close()
 
 
-def test_keys_lead_from_plane_to_plane(browser, tmp_path):
-    path = tmp_path / "k.html"
-    path.write_text(page_text(kernel_page(bank_of(2, 3, 2, 2))))
-    tab = browser.open(path)
-    tab.move("[data-filter='0'][data-channel='2'][data-y='1'][data-x='0']")
+def test_keys_scroll_unless_the_picture_has_been_chosen(tab_of):
+    tab = tab_of(parse_kernel("1 2 3; 4 5 6; 7 8 9"))
+    tab.evaluate("document.body.style.height = '9000px'")
+    tab.press("End")
+    tab.wait("scrollY > 0")
+    assert "\N{NO-BREAK SPACE}" == told(tab)
+    tab.close()
+
+
+def test_keys_lead_from_plane_to_plane(tab_of):
+    tab = tab_of(bank_of(2, 3, 2, 2))
+    tab.click("[data-plane][data-filter='0'][data-channel='2']")
+    tab.move("[data-plane][data-filter='0'][data-channel='2']", (0.25, 0.75))
     tab.press("PageDown")
-    assert tab.evaluate("document.getElementById('told').textContent").startswith("filter 1, channel 0, y 1, x 0 (")
+    assert told(tab).startswith("filter 1, channel 0, y 1, x 0 (")
+    tab.press("PageDown")
+    tab.press("PageDown")
+    tab.press("PageDown")  # behind the last one there is none
+    assert told(tab).startswith("filter 1, channel 2, y 1, x 0 (")
     assert [] == tab.problems
     tab.close()
+
+
+@pytest.mark.parametrize("text", ["gaussian:2", "log:1.5"])
+def test_a_page_says_each_tap_of_a_volume_though_its_planes_are_images(tab_of, text):
+    kernel = parse_kernel(text, 3)
+    tab = tab_of(kernel)
+    tab.evaluate("document.getElementById('kernel').focus()")
+    *_, value = told(tab).split()
+    assert pytest.approx(kernel.array()[kernel.centre], rel=1e-5) == float(value)
+    tab.move("[data-plane][data-z='3']", (0.5 / kernel.shape[2], 2.5 / kernel.shape[1]))
+    assert told(tab).startswith("z 3, y 2, x 0 (")
+    assert pytest.approx(kernel.array()[3, 2, 0], rel=1e-5) == float(told(tab).split()[-1])
+    assert [] == tab.problems
+    tab.close()
+
+
+PAGES = (("gabor:8,45", 2, True), ("gaussian:2", 3, False), ("gaussian:2.25", 2, True), ("box:1,31", 2, True))
+
+
+@pytest.mark.parametrize(("text", "ndim", "spectrum"), PAGES)
+def test_a_page_is_one_small_file(text, ndim, spectrum):
+    assert len(page_text(kernel_page(parse_kernel(text, ndim), spectrum=spectrum))) < 150_000

@@ -320,7 +320,7 @@ def test_left_of_the_edge_is_before_and_right_of_it_after(browser):
     Pillow.new("RGB", (40, 20), (200, 0, 0)).save("a.png")
     report("conv2d", "a.png", "-k", "0", "--bias", "100", "-o", "o.png")
     tab = browser.open(Path("r.html"), dark=True)
-    x, y = tab.middle("#pictures")
+    x, y = tab.within("#pictures")
     shown = tab.screenshot()
     assert [(200, 0, 0), (100, 100, 100)] == [shown.getpixel((int(x + step), int(y))) for step in (-30, 30)]
     assert [] == tab.problems
@@ -337,7 +337,7 @@ def test_places_of_a_large_picture_are_chosen_and_shown_at_their_size(browser):
     tab.evaluate("const z = document.getElementById('zoom'); z.value = '1:1'; z.dispatchEvent(new Event('change'))")
     size = "['width', 'height'].map(n => document.getElementById('pictures').getAttribute(n))"
     assert ["224", "224"] == tab.evaluate(size)
-    x, y = tab.middle("#pictures")
+    x, y = tab.within("#pictures")
     x0, y0 = tab.evaluate("(b => [b.x, b.y])(document.getElementById('pictures').getBoundingClientRect())")
     place = 338 + int(int(y) - y0), 488 + int(int(x) - 20 - x0)
     assert data[place] == pytest.approx(tab.screenshot().getpixel((int(x) - 20, int(y)))[0], abs=1)

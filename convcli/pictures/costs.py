@@ -11,7 +11,8 @@ from convcli.networks.told.shares import Share
 from convcli.networks.told.tables import Listing, comparison_table, size_text
 from convcli.numerals import amount
 from convcli.pictures.charts import begun, shortened
-from convcli.pictures.drawing import Drawing, Group, Line, Rect, Shape, Text, beside, paragraph, stacked
+from convcli.pictures.drawing import Drawing, Group, Line, Rect, Shape, Text, paragraph
+from convcli.pictures.layout import Block, below, beside, named
 from convcli.pictures.page import Page
 from convcli.pictures.roofline import Roof, roofline_panel, time_words
 from convcli.pictures.svg import svg_text, upright
@@ -72,15 +73,15 @@ def costs_drawing(designs: Sequence[Design], roof: Roof) -> Drawing:
     anybody reads.
     """
     check_rows(designs)
-    named = list(zip(letters(designs), designs, strict=True))
+    lettered = list(zip(letters(designs), designs, strict=True))
     most = longest(designs)
-    bars = beside([panel(design, letter, most) for letter, design in named], "layers", "", MARGIN)
-    roofed = roofline_panel([(letter, design.listing) for letter, design in named], roof)
+    bars = beside([panel(design, letter, most) for letter, design in lettered], MARGIN, at_top=True)
+    roofed = roofline_panel([(letter, design.listing) for letter, design in lettered], roof)
     is_long = any(len(design.listing.shares) > MANY for design in designs)
     parts = [totals_panel(designs)] if len(designs) == 2 else []
     parts += [roofed, bars] if is_long else [bars, roofed]
     width = max(part.width for part in parts)
-    body = stacked([*parts, notes_panel(designs, width)], "", "", MARGIN)
+    body = below([*parts, notes_panel(designs, width)], MARGIN)
     title = f"Costs of {' vs '.join(design.name for design in designs)}"
     heading = Text(MARGIN, 30, begun(title, int(width / 11)), 17, bold=True)
     shapes = (heading, Group(body.shapes, MARGIN, TOP))
@@ -109,7 +110,7 @@ def longest(designs: Sequence[Design]) -> list[int]:
 # --- rows
 
 
-def panel(design: Design, letter: str, most: Sequence[int]) -> Drawing:
+def panel(design: Design, letter: str, most: Sequence[int]) -> Block:
     """The rows of a design: names, what they make, and three bars for each."""
     shares = design.listing.shares
     step = ROOMY if len(shares) <= MANY else TIGHT
@@ -123,7 +124,7 @@ def panel(design: Design, letter: str, most: Sequence[int]) -> Drawing:
     title = f"{letter}: {design.name}" if letter else "layers"
     name = (Text(0, 18, begun(title, 80), 13, bold=True),) if letter else ()
     columns = Group(tuple(head(design)), 0, top - HEAD)
-    return Drawing(width, bottom, title, "", (*name, columns, *rows, *lines))
+    return named(title, (*name, columns, *rows, *lines), width, bottom)
 
 
 def column(number: int) -> float:
@@ -193,7 +194,7 @@ def hidden_words(count: int) -> str:
 # --- totals
 
 
-def totals_panel(designs: Sequence[Design]) -> Drawing:
+def totals_panel(designs: Sequence[Design]) -> Block:
     """What two designs come to, on one scale for each measure, and in words how they compare."""
     totals = [design.numbers(design.listing.total) for design in designs]
     shapes: list[Shape] = []
@@ -212,7 +213,7 @@ def totals_panel(designs: Sequence[Design]) -> Drawing:
     words = comparison_table(*(design.listing for design in designs)).notes
     for i, line in enumerate(words):
         shapes.append(Text(112 + long + 130, 24 + 18 * i, line, 12))
-    return Drawing(112 + long + 130, max(y, 24.0 + 18 * len(words)) + 10, "totals", "", tuple(shapes))
+    return named("totals", shapes, 112 + long + 130, max(y, 24.0 + 18 * len(words)) + 10)
 
 
 # --- words
@@ -235,14 +236,14 @@ def row_words(design: Design, share: Share) -> str:
     )
 
 
-def notes_panel(designs: Sequence[Design], width: float) -> Drawing:
+def notes_panel(designs: Sequence[Design], width: float) -> Block:
     """The notes below each other."""
     y, shapes = 11.0, list[Shape]()
     for note in notes_of(designs):
         lines = paragraph(0, y, note, width, 11, "faint")
         shapes += lines
         y += 15.4 * len(lines) + 3
-    return Drawing(width, y - 11, "how it is counted", "", tuple(shapes))
+    return named("how it is counted", shapes, width, y - 11)
 
 
 def notes_of(designs: Sequence[Design]) -> list[str]:

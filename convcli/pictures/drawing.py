@@ -159,23 +159,3 @@ def paragraph(x: float, y: float, text: str, width: float, size: float = 13, fil
     """A text in lines below each other, the first one's baseline at y; they are 1.4 sizes apart."""
     lines = wrapped(text, width, size)
     return tuple(Text(x, y + i * size * 1.4, line, size, fill) for i, line in enumerate(lines))
-
-
-def beside(drawings: Sequence[Drawing], title: str, description: str, gap: float = 16) -> Drawing:
-    """Drawings side by side as one."""
-    x, groups = 0.0, []
-    for each in drawings:
-        groups.append(Group(each.shapes, x, 0, each.title))
-        x += each.width + gap
-    height = max((each.height for each in drawings), default=0)
-    return Drawing(max(0.0, x - gap), height, title, description, tuple(groups))
-
-
-def stacked(drawings: Sequence[Drawing], title: str, description: str, gap: float = 16) -> Drawing:
-    """Drawings below each other as one."""
-    y, groups = 0.0, []
-    for each in drawings:
-        groups.append(Group(each.shapes, 0, y, each.title))
-        y += each.height + gap
-    width = max((each.width for each in drawings), default=0)
-    return Drawing(width, max(0.0, y - gap), title, description, tuple(groups))

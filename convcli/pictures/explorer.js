@@ -270,8 +270,14 @@ function few(texts, between) {
 
 // --- pointer and keys
 
-document.getElementById("picture").addEventListener("pointermove", point);
-document.getElementById("picture").addEventListener("pointerdown", point);
+const picture = document.getElementById("picture");
+let pointed = null;  // the last move of the pointer that nothing was shown of yet
+picture.tabIndex = 0;
+picture.addEventListener("pointerdown", point);
+picture.addEventListener("pointermove", (event) => {  // one look for each picture of the screen, however many moves
+  if (!pointed) requestAnimationFrame(() => { point(pointed); pointed = null; });
+  pointed = event;
+});
 
 function point(event) {
   const element = event.target.closest("rect[data-layer]");
@@ -339,8 +345,8 @@ const KEYS = {
   ArrowLeft: () => move(1, -1), ArrowRight: () => move(1, 1), ArrowUp: () => move(2, -1), ArrowDown: () => move(2, 1),
   PageUp: () => move(3, -1), PageDown: () => move(3, 1), Home: () => jump(false), End: () => jump(true),
 };
-document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("select")) return;
+document.addEventListener("keydown", (event) => {  // where neither the picture nor a button was chosen, keys scroll
+  if (event.ctrlKey || event.metaKey || event.altKey || !event.target.closest("#picture, .controls button")) return;
   if (event.key === " " && !event.target.closest("button")) play();
   else if (event.key in KEYS && !(event.key.startsWith("Page") && place.length < 3)) { stop(); KEYS[event.key](); }
   else return;

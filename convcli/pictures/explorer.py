@@ -25,7 +25,7 @@ CONTROLS = (
     ("last", "Last output", "&gt;|"),
 )
 KEYS = (
-    "Move over an output. <kbd>&larr;</kbd> <kbd>&uarr;</kbd> <kbd>&darr;</kbd> <kbd>&rarr;</kbd> step, "
+    "Move over an output, or click it: <kbd>&larr;</kbd> <kbd>&uarr;</kbd> <kbd>&darr;</kbd> <kbd>&rarr;</kbd> step, "
     "<kbd>Home</kbd> and <kbd>End</kbd> jump, the space bar plays."
 )
 IN_SLICES = " <kbd>Page up</kbd> and <kbd>Page down</kbd> change the slice."

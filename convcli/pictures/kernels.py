@@ -9,13 +9,16 @@ from convcli.kernels import Kernel
 from convcli.numerals import counted, decimal_text
 from convcli.pictures.charts import begun
 from convcli.pictures.colours import diverging, readable_on
-from convcli.pictures.drawing import Drawing, Group, Image, Rect, Shape, Text, beside, paragraph, stacked, text_width
+from convcli.pictures.drawing import NOTHING, Drawing, Group, Image, Rect, Shape, Text, paragraph, text_width
+from convcli.pictures.layout import Block, below, beside, named
 from convcli.pictures.page import Page
 from convcli.pictures.planes import Plane, Shown, is_matrix, shown
 from convcli.pictures.svg import svg_text
 
-MOST_HINTS, MOST_SQUARES = 1 << 11, 1 << 14
-"""Taps that say by themselves what they are; taps drawn one by one: planes of more are images, a pixel for each tap."""
+MOST_HINTS = 1 << 11
+"""Taps that say by themselves what they are."""
+MOST_WRITTEN = 80_000
+"""Letters of all taps that a page tells exactly; of more it tells six digits, if that is short enough."""
 SAID = 49
 """Taps that the text alternative says one by one."""
 SIZES = (14, 12, 10, 9, 8)
@@ -36,14 +39,19 @@ def kernel_drawing(kernel: Kernel, *, spectrum: bool = False) -> Drawing:
 
     Raises ConvError (too-large) where there are too many taps to look at.
     """
-    what = shown(kernel)
+    return drawing_of(shown(kernel), spectrum=spectrum)
+
+
+def drawing_of(what: Shown, *, spectrum: bool) -> Drawing:
+    """The picture of what is shown of a kernel."""
+    kernel = what.kernel
     parts = [taps_panel(what)]
     if spectrum:
         from convcli.pictures.spectra import spectrum_panel
 
         parts.append(spectrum_panel(what))
-    arranged = beside if sum(part.width for part in parts) + 3 * MARGIN <= WIDEST else stacked
-    body = arranged(parts, "", "", MARGIN)
+    fit = sum(part.width for part in parts) + 3 * MARGIN <= WIDEST
+    body = beside(parts, MARGIN, at_top=True) if fit else below(parts, MARGIN)
     width = max(body.width + 2 * MARGIN, NARROWEST)
     notes = paragraph(MARGIN, 48, facts(what), width - 2 * MARGIN, 12, "faint")
     top = 48 + 17 * len(notes)
@@ -58,19 +66,30 @@ def kernel_drawing(kernel: Kernel, *, spectrum: bool = False) -> Drawing:
 
 def kernel_page(kernel: Kernel, *, spectrum: bool = False) -> Page:
     """The picture on a page where pointer and keys go from tap to tap."""
-    drawing = kernel_drawing(kernel, spectrum=spectrum)
-    how = "Point at a tap, or press an arrow key: left, right, up, down; PageUp and PageDown for other planes."
+    what = shown(kernel, is_paged=True)
+    drawing = drawing_of(what, spectrum=spectrum)
+    how = "Point at a tap, or click and press an arrow key: left, right, up, down; PageUp, PageDown for other planes."
     body = (
         f'<p class="faint">{how}</p>\n<p class="told"><output id="told" aria-live="polite">&nbsp;</output></p>\n'
         f"<figure>{svg_text(drawing, themed=True, name='kernel')}</figure>"
     )
-    return Page(drawing.title, body, ("figures.css",), ("kernel.js",), {"centre": kernel.centre})
+    return Page(drawing.title, body, ("figures.css",), ("kernel.js",), data_of(what))
+
+
+def data_of(what: Shown) -> dict[str, object]:
+    """What the script needs to know: sizes, and the taps of each plane in a text; none where they are too many."""
+    data: dict[str, object] = {"centre": what.kernel.centre, "size": what.kernel.spatial[-2:]}
+    for told in (decimal_text, "{:.6g}".format):
+        texts = [" ".join(told(float(tap)) for row in plane.rows for tap in row) for plane in what.planes]
+        if sum(map(len, texts)) <= MOST_WRITTEN:
+            return data | {"taps": texts}
+    return data
 
 
 # --- taps
 
 
-def taps_panel(what: Shown) -> Drawing:
+def taps_panel(what: Shown) -> Block:
     """All planes in their places, with their scale of colours."""
     sheet = what.sheet
     edge = 0 if sheet.label else EDGE
@@ -79,7 +98,7 @@ def taps_panel(what: Shown) -> Drawing:
     tall = min(TALL, max(SHORT, high - sheet.label))
     scale = Group(tuple(legend(what, tall)), edge + wide + MARGIN, sheet.label, "scale of colours")
     width = edge + wide + MARGIN + BAR + 56
-    return Drawing(width, max(high + edge, sheet.label + tall + 8), "taps", "", (Group(drawn, edge), scale))
+    return named("taps", (Group(drawn, edge), scale), width, max(high + edge, sheet.label + tall + 8))
 
 
 def sheet_shapes(what: Shown) -> Iterator[Shape]:
@@ -89,7 +108,7 @@ def sheet_shapes(what: Shown) -> Iterator[Shape]:
         x, y = sheet.place(number)
         name = plane_name(what, plane)
         named = [Text(0, -4, name, 10, "faint")] if name else []
-        drawn = squares(what, plane, written) if what.taps <= MOST_SQUARES else [image(what, plane)]
+        drawn = squares(what, plane, written) if what.is_squared else [image(what, plane)]
         yield Group((*named, *drawn, *frame(what, plane)), x, y)
     if is_matrix(what.choice):
         yield from numbers(what)
@@ -107,7 +126,7 @@ class Writing(NamedTuple):
 def writing(what: Shown) -> Writing:
     """The largest numbers that fit all taps; small ones where they fit most; none where they do not."""
     room = what.sheet.cell - 6
-    if room < SIZES[-1] or what.taps > MOST_SQUARES:
+    if room < SIZES[-1] or not what.is_squared:
         return Writing()
     taps = [tap for plane in what.planes for row in plane.rows for tap in row]
     for digits in (3, 2):
@@ -153,8 +172,8 @@ def squares(what: Shown, plane: Plane, written: Writing) -> Iterator[Shape]:
     for y, row in enumerate(plane.rows):
         for x, tap in enumerate(row):
             colour = diverging(tap / what.most if what.most else 0)
-            data = place_data(plane, y, x) | {"value": decimal_text(tap)}
-            hint = tap_words(what, plane, y, x) if what.taps <= MOST_HINTS else ""
+            data = {} if what.is_paged else place_data(plane, y, x) | {"value": decimal_text(tap)}
+            hint = tap_words(what, plane, y, x) if what.taps <= MOST_HINTS and not what.is_paged else ""
             yield Rect(x * cell, y * cell, cell, cell, colour, border, 0.5, data=data, hint=hint)
             text, size = tap_text(tap, written.digits), written.size
             if size and text_width(text, size) <= cell - 4:
@@ -162,10 +181,15 @@ def squares(what: Shown, plane: Plane, written: Writing) -> Iterator[Shape]:
                 yield Text(*place, text, size, readable_on(colour), "middle")
 
 
+def plane_data(plane: Plane) -> dict[str, object]:
+    """Where a plane is, as data- attributes."""
+    places = {"filter": plane.filter, "channel": plane.channel, "z": plane.slice}
+    return {axis: place for axis, place in places.items() if place is not None}
+
+
 def place_data(plane: Plane, y: int, x: int) -> dict[str, object]:
     """Where a tap is, as data- attributes."""
-    places = {"filter": plane.filter, "channel": plane.channel, "z": plane.slice, "y": y, "x": x}
-    return {axis: place for axis, place in places.items() if place is not None}
+    return {**plane_data(plane), "y": y, "x": x}
 
 
 def tap_words(what: Shown, plane: Plane, y: int, x: int) -> str:
@@ -181,15 +205,15 @@ def image(what: Shown, plane: Plane) -> Image:
     from convcli.pictures.pixels import diverging_png
 
     wide, high = what.sheet.plane
-    places = {"filter": plane.filter, "channel": plane.channel, "z": plane.slice}
     rows = [row[:: what.thinned] for row in plane.rows[:: what.thinned]]
-    return Image(0, 0, wide, high, diverging_png(rows, what.most), smooth=what.sheet.cell < 1, data=places)
+    return Image(0, 0, wide, high, diverging_png(rows, what.most), smooth=what.sheet.cell < 1, data=plane_data(plane))
 
 
 def frame(what: Shown, plane: Plane) -> Iterator[Shape]:
     """A border around a plane, and another around the tap that sits on the pixel, where that can be seen."""
     (wide, high), cell, centre = what.sheet.plane, what.sheet.cell, what.kernel.centre
-    yield Rect(0, 0, wide, high, stroke="line")
+    data = {"plane": True, **plane_data(plane)} if what.is_paged else NOTHING
+    yield Rect(0, 0, wide, high, stroke="line", data=data)
     if what.is_framed and plane.slice in (None, centre[0]):
         yield Rect(centre[-1] * cell, centre[-2] * cell, cell, cell, stroke=FRAME, line=2.5)
 
@@ -263,7 +287,7 @@ def left_out(what: Shown) -> str:
         parts.append(f"the first {len(choice.channels)} of {kernel.inputs:,} channels")
     if choice.slices.step > 1:
         parts.append(f"one of {choice.slices.step} of its {kernel.spatial[0]} slices")
-    if what.taps > MOST_SQUARES and what.thinned > 1:
+    if not what.is_squared and what.thinned > 1:
         parts.append(f"one of {what.thinned} rows and columns")
     return f"shown: {', '.join(parts)}" if parts else ""
 

@@ -19,12 +19,17 @@ class Block(NamedTuple):
     height: float
 
 
-def beside(blocks: Sequence[Block], gap: float = 24) -> Block:
-    """Blocks from left to right, their middles on one line."""
+def named(name: str, shapes: Sequence[Shape], width: float, height: float) -> Block:
+    """Shapes that screen readers call by a name."""
+    return Block((Group(tuple(shapes), name=name),), width, height)
+
+
+def beside(blocks: Sequence[Block], gap: float = 24, *, at_top: bool = False) -> Block:
+    """Blocks from left to right, their middles on one line, or their upper sides."""
     height = max((block.height for block in blocks), default=0)
     x, groups = 0.0, []
     for block in blocks:
-        groups.append(Group(block.shapes, x, (height - block.height) / 2))
+        groups.append(Group(block.shapes, x, 0 if at_top else (height - block.height) / 2))
         x += block.width + gap
     return Block(tuple(groups), max(0.0, x - gap), height)
 

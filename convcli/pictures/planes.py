@@ -14,6 +14,8 @@ MOST_TAPS = 1 << 24
 """Taps that are looked at: 16 million, a kernel of 4096x4096."""
 MOST_PLANES, MOST_CHANNELS, MOST_SLICES = 1024, 32, 64
 """Planes on a sheet; channels of a filter; slices of a volume, of which every n-th is shown where it has more."""
+MOST_SQUARES, SQUARES_OF_PAGE = 1 << 14, 361
+"""Taps drawn one by one, in a file, and in a page of 150 kB."""
 LARGEST, SMALLEST = 56.0, 0.05
 """Sides of a tap."""
 MOST_LISTED = 1 << 15
@@ -184,7 +186,10 @@ def fitted(sheet: Sheet) -> Sheet:
 
 
 class Shown(NamedTuple):
-    """What is shown of a kernel: its planes, where they lie, and the smallest and the largest of their taps."""
+    """What is shown of a kernel: its planes, where they lie, and the smallest and the largest of their taps.
+
+    On a page (`is_paged`) a script says what a tap is, so that taps say nothing themselves.
+    """
 
     kernel: Kernel
     choice: Choice
@@ -192,6 +197,12 @@ class Shown(NamedTuple):
     sheet: Sheet
     low: float
     high: float
+    is_paged: bool = False
+
+    @property
+    def is_squared(self) -> bool:
+        """Whether taps are drawn one by one: planes of more are images, a pixel for each tap."""
+        return self.taps <= (SQUARES_OF_PAGE if self.is_paged else MOST_SQUARES)
 
     @property
     def most(self) -> float:
@@ -214,7 +225,7 @@ class Shown(NamedTuple):
         return self.sheet.cell >= FRAMED
 
 
-def shown(kernel: Kernel) -> Shown:
+def shown(kernel: Kernel, *, is_paged: bool = False) -> Shown:
     """What a sheet shows of a kernel.
 
     >>> shown(Kernel.from_values("k", (1, 3), [1, -2, 1])).most
@@ -223,7 +234,7 @@ def shown(kernel: Kernel) -> Shown:
     choice = chosen(kernel)
     planes = tuple(planes_of(kernel, choice))
     low, high = extremes([row for plane in planes for row in plane.rows])
-    return Shown(kernel, choice, planes, sheet_of(kernel, choice), low, high)
+    return Shown(kernel, choice, planes, sheet_of(kernel, choice), low, high, is_paged)
 
 
 def extremes(rows: Sequence[Sequence[float]]) -> tuple[float, float]:

@@ -12,7 +12,8 @@ from convcli.networks.told.shares import Share
 from convcli.networks.told.tables import Listing
 from convcli.numerals import amount, seconds
 from convcli.pictures.charts import Scale, axes, shortened
-from convcli.pictures.drawing import Circle, Drawing, Group, Line, Polygon, Shape, Text, paragraph
+from convcli.pictures.drawing import Circle, Group, Line, Polygon, Shape, Text, paragraph
+from convcli.pictures.layout import Block, named
 
 WIDE, HIGH = 470.0, 250.0
 LEFT, TOP = 56.0, 46.0
@@ -89,7 +90,7 @@ def took(share: Share, item: int, roof: Roof) -> float:
     return roof.seconds(share.own.flops, share.own.moved * item)
 
 
-def roofline_panel(designs: Designs, roof: Roof) -> Drawing:
+def roofline_panel(designs: Designs, roof: Roof) -> Block:
     """The roof with a dot for each row of each design, and in words what it means."""
     found = [dot for letter, listing in designs for dot in dots(letter, listing, roof)]
     across, up = scales([dot.intensity for dot in found], roof)
@@ -100,7 +101,7 @@ def roofline_panel(designs: Designs, roof: Roof) -> Drawing:
         Group(chart, LEFT, TOP, "roofline"),
         Group(words, LEFT + WIDE + 30, TOP, "what the roofline says"),
     )
-    return Drawing(LEFT + WIDE + 30 + 420, TOP + HIGH + 40, "roofline", "", shapes)
+    return named("roofline", shapes, LEFT + WIDE + 30 + 420, TOP + HIGH + 40)
 
 
 def scales(intensities: Sequence[float], roof: Roof) -> tuple[Scale, Scale]:

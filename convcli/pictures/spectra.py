@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from convcli.kernels.spectrum import frequencies, profile, ray, section
 from convcli.pictures.charts import Scale, axes
-from convcli.pictures.drawing import Drawing, Group, Image, Line, Rect, Shape, Text, text_width
+from convcli.pictures.drawing import Group, Image, Line, Rect, Shape, Text, text_width
+from convcli.pictures.layout import Block, named
 from convcli.pictures.pixels import rising_png
 from convcli.pictures.planes import Sheet, Shown, arranged
 
@@ -28,7 +29,7 @@ STRONGER = 1.2
 """Times the strongest wave along an axis: from there on one in another direction is worth a curve."""
 
 
-def spectrum_panel(what: Shown) -> Drawing:
+def spectrum_panel(what: Shown) -> Block:
     """The frequency response of a kernel: a map of magnitudes and their profiles, or a small map for each plane."""
     taps = what.kernel.array()
     if not what.kernel.bank:
@@ -36,7 +37,7 @@ def spectrum_panel(what: Shown) -> Drawing:
     return plain_panel(taps[0, 0]) if taps.shape[:2] == (1, 1) else planes_panel(what)
 
 
-def plain_panel(taps: NDArray[np.float64]) -> Drawing:
+def plain_panel(taps: NDArray[np.float64]) -> Block:
     """The map of a kernel, and its profiles beside it."""
     waves, along = frequencies(FINE), frequencies(2 * ALONG - 1)[ALONG - 1 :]
     values = section(taps, waves)
@@ -50,7 +51,7 @@ def plain_panel(taps: NDArray[np.float64]) -> Drawing:
         ),
         Group(tuple(curve_shapes(curves, along, most)), chart, TOP, "magnitude along the axes"),
     )
-    return Drawing(chart + 320, TOP + HIGH + 40, "frequency response", "", shapes)
+    return named("frequency response", shapes, chart + 320, TOP + HIGH + 40)
 
 
 def oblique(
@@ -93,7 +94,7 @@ def curve_shapes(curves: dict[str, NDArray[np.float64]], along: NDArray[np.float
         yield Text(x + 22, -24, axis, 12)
 
 
-def planes_panel(what: Shown) -> Drawing:
+def planes_panel(what: Shown) -> Block:
     """A small map for each filter and channel of a bank, in the order of the taps; one scale for all."""
     filters, channels = what.choice.filters, what.choice.channels
     sheet = arranged((1, 1), len(filters), len(channels), (len(channels),))
@@ -104,7 +105,7 @@ def planes_panel(what: Shown) -> Drawing:
     drawn = tuple(small_map(sheet, i, (*places[i], values), most) for i, values in enumerate(maps))
     wide, high = sheet.size
     shapes = (Text(0, 12, words, 13, bold=True), Group(drawn, 0, 22))
-    return Drawing(max(wide, text_width(words, 14)), high + 22, "frequency response", "", shapes)
+    return named("frequency response", shapes, max(wide, text_width(words, 14)), high + 22)
 
 
 def small_map(sheet: Sheet, number: int, at: tuple[int, int, NDArray[np.float64]], most: float) -> Shape:
