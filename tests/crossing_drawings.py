@@ -24,6 +24,8 @@ from convcli.pictures.svg import svg_text
 from crossing import main
 
 MARKS = ("padding", "zero", "dropped", "skipped", "marked", "hole", "chosen")
+KINDS = ("conv", "conv", "tconv", "max", "avg", "dw", "sep", "up")
+POOLED, BANKS = ("max", "avg"), ("conv", "tconv", "sep")
 MOST_FRAMES = 30  # of a case: what many frames show is what one shows
 
 
@@ -54,16 +56,22 @@ def laid(size, kernel, stride, dilation, begin, end, extra):
 
 
 class Axis:
-    """One axis of a random layer, and what its outputs read."""
+    """One axis of a random layer, and what its outputs read; the stride of `up` is how often it repeats a pixel."""
 
-    def __init__(self, chance, kind, size):
+    def __init__(self, chance, kind, size, ceil=False):
         self.size, self.kernel, self.stride = size, chance.randint(1, 4), chance.randint(1, 3)
         self.dilation = chance.choice((1, 1, 1, 2, 3))
         self.begin, self.end = chance.randint(0, 3), chance.randint(0, 3)
         self.extra = chance.randint(0, max(self.stride, self.dilation) - 1) if kind == "tconv" else 0
-        self.ceil = kind == "max" and chance.random() < 0.4
+        self.ceil = ceil
+        if kind == "up":
+            self.kernel = self.dilation = 1
+            self.begin = self.end = 0
         numbers = (self.size, self.kernel, self.stride, self.dilation, self.begin, self.end)
-        self.reads = laid(*numbers, self.extra) if kind == "tconv" else windows(*numbers, self.ceil)
+        if kind == "up":
+            self.reads = [[at // self.stride] for at in range(size * self.stride)]
+        else:
+            self.reads = laid(*numbers, self.extra) if kind == "tconv" else windows(*numbers, ceil)
 
     @property
     def drawn(self):
@@ -78,25 +86,22 @@ def word_of(kind, axes, channels):
     def joined(letter, values):
         return letter + "x".join(map(str, values))
 
+    if kind == "up":
+        return joined("up", (a.stride for a in axes))
     kernel = joined(kind, (a.kernel for a in axes))
     rest = joined("/", (a.stride for a in axes)) + joined("p", (f"{a.begin}:{a.end}" for a in axes))
     rest += joined("d", (a.dilation for a in axes))
     if kind == "tconv":
         rest += joined("o", (a.extra for a in axes))
-    return kernel + (f"-{channels}" if kind != "max" else "") + rest + ("ceil" if any(a.ceil for a in axes) else "")
+    return kernel + (f"-{channels}" if kind in BANKS else "") + rest + ("ceil" if any(a.ceil for a in axes) else "")
 
 
 def layer(chance):
     """A random layer: (its word, its axes, its kind)."""
-    kind, rank = chance.choice(("conv", "conv", "tconv", "max")), chance.choice((1, 2, 2, 2, 3))
-    ceil = kind == "max" and chance.random() < 0.4
+    kind, rank = chance.choice(KINDS), chance.choice((1, 2, 2, 2, 3))
+    ceil = kind in POOLED and chance.random() < 0.4
     while True:
-        axes = [Axis(chance, kind, chance.randint(1, 7 if rank < 3 else 4)) for _ in range(rank)]
-        for axis in axes:
-            axis.ceil = ceil
-            if kind == "max":
-                numbers = (axis.size, axis.kernel, axis.stride, axis.dilation, axis.begin, axis.end)
-                axis.reads = windows(*numbers, ceil)
+        axes = [Axis(chance, kind, chance.randint(1, 7 if rank < 3 else 4), ceil) for _ in range(rank)]
         if all(axis.reads for axis in axes) and prod(len(axis.reads) for axis in axes) < 400:
             return word_of(kind, axes, chance.randint(1, 3)), axes, kind
 
@@ -141,7 +146,7 @@ def check(seed, _folder=None):
 def layer_wrong(chance):
     """One layer."""
     word, axes, kind = layer(chance)
-    shape = Shape(1 if kind != "max" else 2, tuple(axis.size for axis in axes))
+    shape = Shape(1 if kind in ("conv", "tconv") else 2, tuple(axis.size for axis in axes))
     place = tuple(chance.randrange(len(axis.reads)) for axis in axes)
     design = f"{shape} {word} at {place}"
     try:
@@ -233,12 +238,8 @@ def chain_wrong(chance):
     sizes = tuple(chance.randint(5, 11) for _ in range(rank))
     words, reads, now = [], [], sizes
     for _ in range(chance.randint(2, 4)):
-        kind = chance.choice(("conv", "conv", "max", "tconv"))
+        kind = chance.choice(KINDS)
         axes = [Axis(chance, kind, size) for size in now]
-        for axis in axes:
-            axis.ceil = False
-            if kind == "max":
-                axis.reads = windows(axis.size, axis.kernel, axis.stride, axis.dilation, axis.begin, axis.end)
         lengths = tuple(len(axis.reads) for axis in axes)
         if 0 in lengths or max(lengths) > 20:
             continue

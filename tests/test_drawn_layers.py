@@ -20,8 +20,9 @@ from scipy import signal
 import crossing_drawings
 from convcli.networks.notation import parse, parse_shape
 from convcli.networks.trace import trace
+from convcli.pictures.drawing import Line, Rect, walk
 from convcli.pictures.maps import maps_of
-from convcli.pictures.scene import MOST_FRAMES, file_of, frames, scene_of
+from convcli.pictures.scene import MOST_FRAMES, file_of, frames, picture, scene_of
 from convcli.pictures.values import Numbers, text_of, with_numbers
 from crossing_drawings import cells_of, texts_of, with_mark
 from onnx_files import graph, model, node, port, tensor
@@ -305,6 +306,82 @@ def test_a_volume_is_drawn_slice_by_slice():
     cells = cells_of(drawn("1@3x4x5 conv2-1", "1,0,2"))
     assert set(product(range(3), range(4), range(5))) == set(cells["0"])
     assert set(product((1, 2), (0, 1), (2, 3))) == with_mark(cells["0"], "marked")
+
+
+VOLUME = "1@20x30x40 conv3x5x7-1p1x0x2d2x1x1"
+"""Too large for cells. Output (4, 9, 11) reads slices 3, 5 and 7, rows 9 to 13, columns 9 to 15."""
+
+
+def test_a_large_volume_is_drawn_to_scale_from_the_front_and_from_above():
+    root = ET.fromstring(drawn(VOLUME, "4,9,11"))
+    views = {
+        each.get("data-axes"): each
+        for each in root.iter()
+        if (each.get("data-layer"), each.get("data-sheet")) == ("0", "map")
+    }
+    assert {"y,x": ("30", "40"), "z,x": ("20", "40")} == {
+        axes: (each.get("data-rows"), each.get("data-columns")) for axes, each in views.items()
+    }
+    scales = {float(each.get("width")) / 40 for each in views.values()} | {float(views["z,x"].get("height")) / 20}
+    assert 1 == len(scales)
+    (scale,) = scales
+    seen = {
+        each.get("data-seen"): each for each in root.iter() if each.get("data-layer") == "0" and each.get("data-seen")
+    }
+    assert {"9,9,5,7", "3,9,1,7", "5,9,1,7", "7,9,1,7"} == set(seen)
+    for where, (rows, view) in {"9,9,5,7": ((9, 5), "y,x"), "5,9,1,7": ((5, 1), "z,x")}.items():
+        left, top = (float(views[view].get(side)) for side in ("x", "y"))
+        expected = [left + 9 * scale, top + rows[0] * scale, 7 * scale, rows[1] * scale]
+        found = [float(seen[where].get(side)) for side in ("x", "y", "width", "height")]
+        assert pytest.approx(expected, abs=0.02) == found
+
+
+ARROWS = (
+    "1@8x8 conv3-4p1 as:1 max2 conv3-8p1 up2 cat:1 conv3-1p1",
+    "1@9x9 conv3-1 conv3-1",
+    "1@6x6 { conv3-2p1 | conv1-2 } as:1 conv3-2p1 conv3-2p1 add:1",
+    "1@8x8 as:1 conv3-2p1 max2 as:2 from:1 max2 cat:2",
+)
+
+
+@pytest.mark.parametrize("words", ARROWS)
+def test_an_arrow_leads_from_each_map_to_those_that_read_it_and_over_those_between(words):
+    given = scene(words)
+    shapes = list(walk(picture(given).shapes))
+    cells = [
+        (s.data["layer"], x + s.x, y + s.y, s.width) for s, x, y in shapes if isinstance(s, Rect) and "layer" in s.data
+    ]
+    box = {
+        layer: [ends(at for number, *at, _ in cells if number == layer) for ends in (left_top, right_bottom)]
+        for layer in range(len(given.maps))
+    }
+    arrows = {
+        (s.data["from"], s.data["to"]): [(x + a, y + b) for a, b in s.points]
+        for s, x, y in shapes
+        if isinstance(s, Line) and s.arrow and s.data
+    }
+    assert {(link.source, to) for to, each in enumerate(given.maps) for link in each.links} == set(arrows)
+    for (source, to), points in arrows.items():
+        (start, *_, end), (left, top), (right, bottom) = points, box[source][0], box[source][1]
+        if source == to - 1:
+            assert right < start[0] < end[0] < box[to][0][0]
+            assert top <= start[1] <= bottom
+            assert box[to][0][1] <= end[1] <= box[to][1][1] + 13
+        else:
+            over = min(y for _, y in points)
+            assert all(over < box[between][0][1] for between in range(source, to + 1))
+            assert left <= start[0] <= right
+            assert start[1] < top
+            assert box[to][0][0] <= end[0] <= box[to][1][0]
+            assert end[1] < box[to][0][1]
+
+
+def left_top(places):
+    return tuple(map(min, zip(*places, strict=True)))
+
+
+def right_bottom(places):
+    return tuple(map(max, zip(*places, strict=True)))
 
 
 def test_channels_are_planes_and_filters_blocks_in_the_colour_of_what_they_make():
@@ -630,6 +707,26 @@ def test_a_page_of_a_large_layer_follows_the_pointer_over_maps_to_scale(browser,
     box = tab.evaluate("(b => [b.width, b.height])(document.querySelector('#picture path.seen').getBBox())")
     scale = tab.evaluate("document.querySelector(\"[data-layer='0'][data-sheet=map]\").getBBox().width") / 224
     assert [11 * scale, 11 * scale] == pytest.approx(box, abs=2.1)
+    assert [] == tab.problems
+    tab.close()
+
+
+def test_a_page_of_a_large_volume_follows_the_pointer_from_the_front_and_from_above(browser, page):
+    tab = browser.open(page(VOLUME))
+    tab.evaluate("look(1, [4, 9, 11])")
+    tab.move("rect[data-layer='1'][data-sheet=map][data-axes='y,x']", (15.5 / 38, 7.5 / 26))
+    assert said(tab).startswith("Output slice 4, row 7, column 15 of ")
+    tab.move("rect[data-layer='1'][data-sheet=map][data-axes='z,x']", (11.5 / 38, 2.5 / 18))
+    assert said(tab).startswith("Output slice 2, row 7, column 11 of ")
+    tab.evaluate("look(1, [4, 9, 11])")
+    for axes, (first, tall), count in (("y,x", (9, 5), 5), ("z,x", (3, 5), 3)):
+        sheet = f"document.querySelector(\"[data-layer='0'][data-sheet=map][data-axes='{axes}']\")"
+        left, top, width = tab.evaluate(f"['x', 'y', 'width'].map(side => Number({sheet}.getAttribute(side)))")
+        path = f"{sheet}.nextElementSibling"
+        found = tab.evaluate(f"(b => [b.x, b.y, b.width, b.height])({path}.getBBox())")
+        scale = width / 40
+        assert pytest.approx([left + 9 * scale, top + first * scale, 7 * scale, tall * scale], abs=0.05) == found
+        assert count == tab.evaluate(f"{path}.getAttribute('d').split('M').length - 1")
     assert [] == tab.problems
     tab.close()
 
