@@ -31,6 +31,7 @@ class ImageInfo:
     `missing` is the value of samples that nobody measured: as the file says, or the user.
     `spacing` maps an axis to (distance between samples, unit), e.g. {"Z": (2.0, "um")}.
     `grid` says where an axis that was resampled since reading has its samples, in samples of the file: (first, step).
+    A `signal` has no rows: its Y, of length 1, stands for none, and files and arrays of signals do not have it.
     `metadata` is what the formats carry over, under the keys of `convcli.formats`; `notes` are warnings from reading,
     `remarks` what was understood in the usual way where the file says nothing.
     """
@@ -44,6 +45,7 @@ class ImageInfo:
     missing: float | None = None
     spacing: Mapping[str, tuple[float, str]] = field(default_factory=dict)
     grid: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    signal: bool = False
     metadata: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
@@ -76,6 +78,20 @@ class ImageInfo:
         """
         place = self.axes.find(axis)
         return 1 if place < 0 else self.shape[place]
+
+    @property
+    def told_axes(self) -> str:
+        """The dimensions that people know of: a signal has no rows.
+
+        >>> ImageInfo((1, 6), "uint8", "YX", signal=True).told_axes
+        'X'
+        """
+        return self.axes.replace("Y", "") if self.signal else self.axes
+
+    @property
+    def told_shape(self) -> tuple[int, ...]:
+        """Their sizes."""
+        return tuple(self.size(axis) for axis in self.told_axes)
 
     @property
     def sample(self) -> SampleType:

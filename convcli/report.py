@@ -79,7 +79,7 @@ class Report:
             "message": self.error.message if self.error else "",
             "where": self.error.where if self.error else None,
             "shape": {"input": shape(self.before), "output": shape(self.after)},
-            "axes": self.after.axes if self.after else None,
+            "axes": self.after.told_axes if self.after else None,
             "dtype": {"input": dtype(self.before), "output": dtype(self.after)},
             **(self.work.facts() if self.work else UNPLANNED),
             "time": {phase: self.times.get(phase) for phase in ("read", "compute", "write", "total")},
@@ -155,7 +155,9 @@ def describe(info: ImageInfo) -> str:
     >>> describe(ImageInfo((4, 6, 3), "uint8", "YXS", "png", samples="rgb"))
     'YXS 4x6x3 uint8 rgb png'
     """
-    return " ".join(filter(None, (info.axes, "x".join(map(str, info.shape)), info.dtype, info.samples, info.format)))
+    return " ".join(
+        filter(None, (info.told_axes, "x".join(map(str, info.told_shape)), info.dtype, info.samples, info.format))
+    )
 
 
 def time_line(report: Report, *, full: bool) -> str:
@@ -188,7 +190,7 @@ def samples_line(report: Report) -> str:
 
 def shape(info: ImageInfo | None) -> list[int] | None:
     """The sizes, where known."""
-    return list(info.shape) if info else None
+    return list(info.told_shape) if info else None
 
 
 def spacing(info: ImageInfo | None) -> dict[str, list[object]] | None:

@@ -61,6 +61,7 @@ ACCEPTED = (
     ("tiff", r"bytes pattern|bytes-like object|cannot be interpreted|decoder error -9", "Pillow's own errors"),
     ("tiff", rf"Skipping tag (?!({PIXELS})\b)", "the same"),
     ("pnm", r"Channel value too large", "Pillow joins the two numbers that a comment parts"),
+    ("csv", r"string 'NA'", "how R writes NaN"),
     ("npy", r"created on Python 2", "an old way to write the header, which is read all the same"),
 )
 """Kind, what the peer says, and why it is no reason to refuse the file."""
@@ -134,12 +135,20 @@ def nibabel(content):
         np.asarray(kind.from_bytes(plain).dataobj)
 
 
+def loadtxt(content):
+    """NumPy reads the rows."""
+    text = content.decode("utf-8-sig")
+    first = next(line for line in text.splitlines() if line.strip() and line[0] != "#")
+    np.loadtxt(io.StringIO(text), delimiter=next((each for each in ",;\t" if each in first), None))
+
+
 PEERS = {
     **dict.fromkeys(("png", "tiff", "gif", "webp", "bmp", "pnm"), (pillow,)),
     "jpeg": (djpeg, pillow),
     "npy": (numpy,),
     "npz": (numpy,),
     "nifti": (nibabel,),
+    "csv": (loadtxt,),
 }
 
 
@@ -201,7 +210,7 @@ def opened_again(target, ending):
     from convcli.formats import ReadOptions
 
     try:
-        axes = {2: None, 3: "ZYX", 4: "ZYXS"}[np.load(target).ndim] if ending == "npy" else None
+        axes = {1: None, 2: None, 3: "ZYX", 4: "ZYXS"}[np.load(target).ndim] if ending == "npy" else None
         read(target, options=ReadOptions(axes=axes)) if ending != "npz" else None
     except (ConvError, KeyError) as error:
         return str(error)

@@ -470,6 +470,7 @@ DAMAGES = {
     "webp": (webp_chunks, webp_chunks, webp_chunks),
     "npy": TEXT,
     "npz": (npz_member, npz_member, npz_member),
+    "csv": TEXT,
 }
 
 

@@ -27,6 +27,7 @@ SUFFIXES = {
     "webp": ".webp",
     "npy": ".npy",
     "npz": ".npz",
+    "csv": ".csv",
 }
 RNG = np.random.default_rng(5)
 GREY = np.clip(np.add.outer(np.arange(24) * 5, np.arange(32) * 3) + RNG.integers(0, 40, (24, 32)), 0, 255).astype(
@@ -187,6 +188,12 @@ def others():
             "floats": encode(Image(ImageInfo(GREY.shape, "float32", "YX"), GREY.astype("f4")), "npy"),
         },
         "npz": {str(packing): npz(packing) for packing in (0, 8, 12, 14)},
+        "csv": {
+            "commas": encode(Image(ImageInfo((6, 7), "uint8", "YX"), GREY[:6, :7]), "csv"),
+            "tabs": encode(Image(ImageInfo((6, 7), "float64", "YX"), GREY[:6, :7] / 7), "tsv"),
+            "blanks": b"# a comment\n1 2.5 -3e2\n4 5 6\n\n7 8 9\n0 0 nan\n",
+            "signal": b"1\n2\n0.5\n-4\n",
+        },
     }
 
 

@@ -104,7 +104,7 @@ def check_refused(run, path, *words, codes=("changed",)):
 def test_a_file_that_changes_behind_its_header_is_refused_in_every_format(name, change, tmp_path, run, monkeypatch):
     path = image(tmp_path, name)
     when(monkeypatch, one, "probe", lambda: change(path))
-    check_refused(run, path)
+    check_refused(run, path, *(("--dtype", "uint8") if FORMATS[name].module == "csv" else ()))  # text is float64
 
 
 @pytest.mark.parametrize("change", [*CHANGES, replaced])

@@ -154,7 +154,8 @@ LYING = {
 
 
 def test_every_format_that_is_read_has_a_file_that_lies():
-    assert {name for name, entry in FORMATS.items() if entry.magic != rb"(?!)"} == LYING.keys()
+    declaring = {name for name, entry in FORMATS.items() if entry.magic != rb"(?!)" and entry.module != "csv"}
+    assert declaring == LYING.keys()  # a text declares nothing
 
 
 @pytest.mark.skipif(

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image as Picture
 
 import convcli
+from command import convcli as convcli_command
 from convcli import ConvError, Image, ImageInfo, Numbers, convolve, dilate
 from convcli.api.plans import request
 from convcli.filters.filter import TIE
@@ -515,3 +516,59 @@ def run_it(asked):
     """What a request makes of an image."""
     work = asked.on(ImageInfo((200, 300), "uint8", "YX"))
     return work.run(Image(work.before, np.zeros((200, 300), np.uint8)))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_what_would_change_by_less_than_a_threshold_stays(data):
+    dtype = np.dtype(data.draw(st.sampled_from([*DTYPES, "int64", "uint64"])))
+    rng = np.random.default_rng(data.draw(st.integers(0, 99)))
+    shape = data.draw(st.sampled_from([(9, 11), (7, 8, 3), (40,)]))
+    largest = 1 if dtype.kind == "f" else 100
+    image = (rng.random(shape) * largest).astype(dtype)
+    kernel = data.draw(st.sampled_from(["unsharp:1,2", "gaussian:1", "sharpen"]))
+    least = data.draw(st.sampled_from([0.0, 0.05, 1.0, 20.0, 1e9]))
+    more = data.draw(st.sampled_from([{}, {"region": "2:-2" if len(shape) == 1 else "2:-2,1:7"}]))
+    axes = "YXS"[: len(shape)] if len(shape) > 1 else "X"
+
+    found = convolve(image, kernel, axes=axes, threshold=least, **more)
+
+    plain = convolve(image, kernel, axes=axes, **more)
+    change = np.abs(plain.astype(np.float64) - image.astype(np.float64))
+    assert found.dtype == plain.dtype
+    np.testing.assert_array_equal(found, np.where(change < least, image, plain))
+
+
+def test_a_threshold_leaves_noise_alone_and_sharpens_edges(tmp_path):
+    rng = np.random.default_rng(2)
+    image = np.where(np.arange(64) < 32, 60, 180)[None] + rng.integers(-2, 3, (64, 64))
+    Picture.fromarray(image.astype(np.uint8)).save(tmp_path / "a.png")
+    words = (
+        "conv2d",
+        tmp_path / "a.png",
+        "-k",
+        "unsharp:2,1.5",
+        "--threshold",
+        "12",
+        "--json",
+        "-o",
+        tmp_path / "b.png",
+    )
+
+    done = convcli_command(*words)
+
+    made, told = np.asarray(Picture.open(tmp_path / "b.png")).astype(int), json.loads(done.stdout)
+    assert done.returncode == 0, done.stderr
+    assert told["selection"]["threshold"] == 12
+    assert np.array_equal(made[:, 10:20], image[:, 10:20])
+    assert np.array_equal(made[:, 45:55], image[:, 45:55])
+    assert (made[:, 32] - image[:, 32] >= 12).all()
+    assert (image[:, 31] - made[:, 31] >= 12).all()
+
+
+@pytest.mark.parametrize("wrong", ["-1", "nan", "x"])
+def test_a_threshold_is_a_number_from_0_on(wrong, tmp_path):
+    done = convcli_command("conv2d", PHOTO, "-k", "sharpen", f"--threshold={wrong}", "-o", tmp_path / "b.png")
+    assert (done.returncode, done.stderr.count(b"\n")) == (2, 1)
+    with pytest.raises(ConvError, match="threshold"):
+        convolve(np.ones((3, 3)), "sharpen", threshold=float("nan"))

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from convcli import formats
-from convcli.api.images import taken
+from convcli.api.images import taken, told
 from convcli.filters.selection import parse_frames
 from convcli.formats.contract import ReadOptions
 from convcli.formats.pixels import as_image
@@ -49,7 +49,8 @@ def read(path: Readable, *, axes: str | None = None, level: int = 0, frames: str
     >>> image.info.axes, image.data.tolist()
     ('YX', [[7, 9]])
     """
-    return formats.read(path, options=ReadOptions(axes=axes, level=level, frames=parse_frames(str(frames))))
+    image = formats.read(path, options=ReadOptions(axes=axes, level=level, frames=parse_frames(str(frames))))
+    return told(image.info, image.data)
 
 
 def write(

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convcli.api.images import default_axes, named_axes, taken
+from convcli.api.images import default_axes, named_axes, taken, told
 from convcli.arrays import as_pixels
 from convcli.engine.run import run
 from convcli.filters.selection import Selection
 from convcli.image import Image, ImageInfo
 from convcli.operations.selected import selected
+from convcli.operations.signals import suited
 from convcli.requests.arguments import as_kernels, as_selection, limits, paddings, per_axis
 from convcli.requests.calls import PLAIN, check_layer, correlate, dilated, numbers_of, pair, resample, share, transpose
 from convcli.requests.layers import correlate_layer
@@ -56,6 +57,7 @@ def convolve(
     memory: int | None = None,
     mask: Any = None,
     mask_reads: str = "inside",
+    threshold: float = 0.0,
     region: Any = None,
     channels: Any = None,
     numbers: Numbers | None = None,
@@ -94,6 +96,8 @@ def convolve(
         shape, or of its spatial shape.
     mask_reads : {"inside", "all"}
         With "all", what is outside counts for results inside, too.
+    threshold : float, optional
+        Samples that would change by less stay as they are: an "unsharp" that leaves noise alone.
     region : str or sequence of slices, optional
         Only there; the rest comes back unchanged: "10:20,5:-5" or (slice(10, 20), slice(5, -5)).
     channels : str, int or sequence, optional
@@ -120,19 +124,20 @@ def convolve(
     >>> convolve([[2., 4., 9., 0.]], "box:1,3", mask=[[1, 1, 0, 1]])
     array([[2.66666667, 3.        , 9.        , 0.        ]])
     """
-    where = as_selection(mask, region, channels, mask_reads)
+    where = as_selection(mask, region, channels, mask_reads, threshold)
     if kernel is None or layer is not None:
         beside = (kernel, stride, dilation, padding, border, groups, flip, origin, combine, normalize)
         check_layer(layer, beside, usual=(None, 1, 1, "same", "edge", 1, False, None, "stack", "none"))
         asked = correlate_layer(layer or "", numbers_of(dtype, numbers), share(tolerance))
         return _filtered(asked, image, axes, limits(method, threads, memory), where)
-    if isinstance(image, Image) or not where.is_all:
+    pixels = image if isinstance(image, Image) else as_pixels(image)
+    if isinstance(pixels, Image) or not where.is_all or pixels.ndim == 1 or (axes is not None and "Y" not in axes):
         asked = correlate(
             kernel, stride=stride, dilation=dilation, padding=padding, border=border, groups=groups, flip=flip,
             origin=origin, combine=combine, normalize=normalize, tolerance=tolerance, dtype=dtype, numbers=numbers,
         )  # fmt: skip
-        return _filtered(asked, image, axes, limits(method, threads, memory), where)
-    pixels, kernels = as_pixels(image), as_kernels(kernel)
+        return _filtered(asked, pixels, axes, limits(method, threads, memory), where)
+    kernels = as_kernels(kernel)
     ndim = kernels[0].ndim
     steps = per_axis(stride, ndim, "stride"), per_axis(dilation, ndim, "dilation")
     middle = None if origin is None else per_axis(origin, ndim, "origin", least=0)
@@ -305,6 +310,7 @@ def separable(
     memory: int | None = None,
     mask: Any = None,
     mask_reads: str = "inside",
+    threshold: float = 0.0,
     region: Any = None,
     channels: Any = None,
     numbers: Numbers | None = None,
@@ -323,7 +329,7 @@ def separable(
         Results of the first step for each channel; by default as the matrix says.
     axes, stride, dilation, padding, border, flip, origin, normalize, dtype, method, threads, memory : optional
         As for `convolve`.
-    mask, mask_reads, region, channels, numbers : optional
+    mask, mask_reads, threshold, region, channels, numbers : optional
         As for `convolve`.
 
     Returns
@@ -342,7 +348,7 @@ def separable(
         depthwise, pointwise, multiplier=multiplier, stride=stride, dilation=dilation, padding=padding, border=border,
         flip=flip, origin=origin, normalize=normalize, dtype=dtype, numbers=numbers,
     )  # fmt: skip
-    where = as_selection(mask, region, channels, mask_reads)
+    where = as_selection(mask, region, channels, mask_reads, threshold)
     return _filtered(asked, image, axes, limits(method, threads, memory), where)
 
 
@@ -369,6 +375,7 @@ def dilate(
     memory: int | None = None,
     mask: Any = None,
     mask_reads: str = "inside",
+    threshold: float = 0.0,
     region: Any = None,
     channels: Any = None,
     numbers: Numbers | None = None,
@@ -387,7 +394,7 @@ def dilate(
         Several, each on what the one before made; several kernels are one for each step.
     axes, stride, padding, border, groups, flip, origin, combine, normalize, tolerance : optional
         As for `convolve`.
-    dtype, method, threads, memory, mask, mask_reads, region, channels, numbers : optional
+    dtype, method, threads, memory, mask, mask_reads, threshold, region, channels, numbers : optional
         As for `convolve`. One of `rate`, `rates` and `chain` must be given.
 
     Returns
@@ -405,11 +412,12 @@ def dilate(
         groups=groups, flip=flip, origin=origin, normalize=normalize, tolerance=tolerance, dtype=dtype,
         numbers=numbers,
     )  # fmt: skip
-    where = as_selection(mask, region, channels, mask_reads)
+    where = as_selection(mask, region, channels, mask_reads, threshold)
     return _filtered(asked, image, axes, limits(method, threads, memory), where)
 
 
 def _filtered(asked: Request, image: Any, axes: str | None, allowed: Limits, where: Selection = EVERYTHING) -> Array:
     """What a request makes of an image, or of what is selected of it."""
     info, pixels = taken(image, axes, asked.ndim, bank=asked.bank)
-    return run(selected(asked, where).on(info, allowed).stages, pixels)[0]
+    work = suited(selected(asked, where), info).on(info, allowed)
+    return told(work.after, run(work.stages, pixels)[0]).data

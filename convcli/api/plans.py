@@ -9,6 +9,7 @@ from convcli.api.images import taken
 from convcli.errors import UsageError
 from convcli.image import ImageInfo
 from convcli.operations.selected import Assigned, Selected
+from convcli.operations.signals import suited
 from convcli.planner import Plan
 from convcli.requests.arguments import as_selection, limits
 from convcli.requests.calls import correlate, dilated, pair, resample, transpose
@@ -26,7 +27,7 @@ REQUESTS: Mapping[str, Callable[..., Request]] = {
 """What each function asks for, from its arguments without the image."""
 SELECTING = ("convolve", "separable", "dilate")
 """Those that may leave a part of the image as it is."""
-WHERE = ("mask", "mask_reads", "region", "channels")
+WHERE = ("mask", "mask_reads", "region", "channels", "threshold")
 """The arguments that say which."""
 
 
@@ -91,5 +92,5 @@ def make_plan(
     ('separable', 4460544)
     """
     info = image if isinstance(image, ImageInfo) else taken(image, axes, request.ndim, bank=request.bank).info
-    plans = request.on(info, limits(method, threads, memory)).plans
+    plans = suited(request, info).on(info, limits(method, threads, memory)).plans
     return max(plans, key=lambda plan: plan.cost.seconds)

@@ -59,18 +59,20 @@ class Selection:
     """What is filtered, as a user says it: everything where all is empty.
 
     `region` has a slice for each of the last spatial axes; `channels` are numbers, letters, names, or `luma`. Where
-    there is a `mask`, only what it marks counts, unless it `reads_all`.
+    there is a `mask`, only what it marks counts, unless it `reads_all`. Samples that would change by less than `least`
+    stay as they are.
     """
 
     region: tuple[Slice, ...] = ()
     channels: tuple[str, ...] = ()
     mask: Mask | None = None
     reads_all: bool = False
+    least: float = 0.0
 
     @property
     def is_all(self) -> bool:
         """Whether nothing is left out."""
-        return not (self.region or self.channels or self.mask)
+        return not (self.region or self.channels or self.mask or self.least)
 
     @property
     def luma(self) -> bool:
@@ -85,7 +87,9 @@ class Selection:
     def __str__(self) -> str:
         region = ",".join(":".join("" if end is None else str(end) for end in each) for each in self.region)
         mask = f"mask {self.mask.name}{', reading all' * self.reads_all}" if self.mask else ""
-        parts = (f"region {region}" * bool(region), f"channels {','.join(self.channels)}" * bool(self.channels), mask)
+        channels = f"channels {','.join(self.channels)}" * bool(self.channels)
+        least = f"changes of at least {self.least:g}" * bool(self.least)
+        parts = (f"region {region}" * bool(region), channels, mask, least)
         return "; ".join(filter(None, parts))
 
 
@@ -96,8 +100,8 @@ def parse_region(text: str) -> tuple[Slice, ...]:
     (((100, 200), (None, -50)), ((7, 8), (None, None), (2, None)))
     """
     found = [parse_slice(part) for part in text.split(",")]
-    if any(each is None for each in found) or not 2 <= len(found) <= 3:
-        way = "write y0:y1,x0:x1, or z0:z1,y0:y1,x0:x1; an end may be left out, or be negative"
+    if any(each is None for each in found) or len(found) > 3:
+        way = "write y0:y1,x0:x1, or z0:z1,y0:y1,x0:x1 (of a signal x0:x1); an end may be left out, or be negative"
         raise UsageError(f"{text!r} is not a region; {way}", where="--region")
     return tuple(each for each in found if each is not None)
 
@@ -176,6 +180,10 @@ def region_spans(region: Sequence[Slice], info: ImageInfo) -> dict[str, tuple[in
     {'Y': (1, 3), 'X': (0, 6)}
     """
     spans = {}
+    if len(region) == 1:  # that of a signal has become one of a row
+        raise ConvError(
+            f"the region has one slice, the image rows and columns ({info.axes}); write y0:y1,x0:x1", "shape"
+        )
     for letter, (first, end) in zip("ZYX"[-len(region) :] if region else "", region, strict=True):
         size = info.size(letter)
         if letter not in info.axes:

@@ -285,7 +285,8 @@ def write(
     name = shown(path) if path else getattr(target, "name", None)
     entry = format if isinstance(format, Format) else format_for(name if isinstance(name, str) else "-", format)
     made = import_module("convcli.formats.pixels").as_image
-    image = image if isinstance(image, Image) and axes is None else made(image, axes, alpha=bool(entry.samples))
+    if not isinstance(image, Image) or axes is not None or "Y" not in image.info.axes:
+        image = made(image, axes, alpha=bool(entry.samples))
     if path is None:
         cast("IO[bytes]", target).write(encode(image, entry, options))
         return

@@ -23,8 +23,29 @@ def check_axes(axes: str, shape: tuple[int, ...]) -> str:
     >>> check_axes("ZYX", (5, 64, 64))
     'ZYX'
     """
-    if set(axes) - set(AXES) or len(set(axes)) < len(axes) or not {"Y", "X"} <= set(axes):
-        raise UsageError(f"axes {axes!r}: each letter once, Y and X among them, of {', '.join(AXES)}", where="--axes")
+    return lettered(axes, shape, "YX")
+
+
+def with_row(axes: str, shape: tuple[int, ...]) -> tuple[str, tuple[int, ...], bool]:
+    """Axis letters given by the user, and sizes; those of a signal, which has no Y, with one row, and True.
+
+    X alone says of a table that its rows are signals.
+
+    >>> with_row("CX", (3, 100)), with_row("YX", (1, 100))
+    (('CYX', (3, 1, 100), True), ('YX', (1, 100), False))
+    """
+    if "Y" in axes:
+        return check_axes(axes, shape), shape, False
+    axes = "CX" if axes == "X" and len(shape) == 2 else lettered(axes, shape, "X")
+    place = axes.index("X")
+    return axes[:place] + "Y" + axes[place:], (*shape[:place], 1, *shape[place:]), True
+
+
+def lettered(axes: str, shape: tuple[int, ...], needed: str) -> str:
+    """Axis letters, if they can name the dimensions of `shape` and those that are needed are among them."""
+    if set(axes) - set(AXES) or len(set(axes)) < len(axes) or not set(needed) <= set(axes):
+        there = " and ".join(needed)
+        raise UsageError(f"axes {axes!r}: each letter once, {there} among them, of {', '.join(AXES)}", where="--axes")
     if len(axes) != len(shape):
         size = " x ".join(map(str, shape))
         raise ConvError(f"--axes {axes} names {len(axes)} dimensions, but there are {len(shape)} ({size})", "shape")
@@ -33,7 +54,7 @@ def check_axes(axes: str, shape: tuple[int, ...]) -> str:
 
 def with_axes(info: ImageInfo, axes: str | None, *, alpha: bool = False) -> ImageInfo:
     """The image with its dimensions named by the user; see `samples_named`."""
-    if axes is None or axes == info.axes:
+    if axes is None or axes in (info.axes, info.told_axes) or (info.signal and axes == "X"):
         return info
     check_axes(axes, info.shape)
     samples = samples_named(axes, info.shape, alpha=alpha)

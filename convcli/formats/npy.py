@@ -19,7 +19,7 @@ from convcli.errors import ConvError
 from convcli.formats.contract import FormatModule, ReadOptions, WriteOptions
 from convcli.formats.failures import corrupt, decoding, error_named
 from convcli.formats.flat import Flat
-from convcli.formats.layout import DTYPES, check_axes, check_series, samples_named
+from convcli.formats.layout import DTYPES, check_series, samples_named, with_row
 from convcli.formats.pixels import Array, filled, native
 from convcli.formats.source import (
     BZIP2_RATIO,
@@ -84,7 +84,8 @@ def windows(source: Source, options: ReadOptions) -> Iterator[tuple[ImageInfo, P
     """An array file whose numbers are read a window at a time; None where it is packed, or of bits or columns."""
     with opened(source, options) as (stream, header, name):
         plain = name == "npy" and not source.in_memory and header.dtype != bool and not header.fortran
-        info, pixels = describe(header, options, name), Flat(stream, header.start, header.dtype, header.shape, "NPY")
+        info = describe(header, options, name)
+        pixels = Flat(stream, header.start, header.dtype, info.shape, "NPY")
         if options.max_pixels is not None:
             check_declared(info, options.max_pixels)
         yield (info, pixels) if plain else None
@@ -94,7 +95,7 @@ def windows(source: Source, options: ReadOptions) -> Iterator[tuple[ImageInfo, P
 def streamed(stream: BinaryIO, info: ImageInfo, _options: WriteOptions, _kind: str) -> Iterator[PixelTarget]:
     """An array file whose numbers are written as they come."""
     dtype = np.dtype(info.dtype)
-    head = {"descr": npy_format.dtype_to_descr(dtype), "fortran_order": False, "shape": info.shape}
+    head = {"descr": npy_format.dtype_to_descr(dtype), "fortran_order": False, "shape": info.told_shape}
     npy_format.write_array_header_1_0(stream, head)
     target = Flat(stream, stream.tell(), dtype, info.shape, "NPY")
     stream.truncate(target.offset + info.nbytes)
@@ -165,22 +166,23 @@ def describe(header: Header, options: ReadOptions, name: str) -> ImageInfo:
         raise ConvError(
             f"holds {header.dtype}, which cannot be filtered; convert it to integers or floats first", "dtype"
         )
-    if len(header.shape) < 2:
-        raise ConvError(f"holds {len(header.shape)} dimensions; an image has two or more", "shape")
+    if not header.shape:
+        raise ConvError("holds a single number; an image has one dimension or more", "shape")
     axes = options.axes
     if axes is None and len(header.shape) > 2:
         examples = EXAMPLES.get(len(header.shape), "TZCYXS")
         raise ConvError(
             f"is an array of {times(header.shape)}: name its dimensions with --axes, as in {examples}", "ambiguous"
         )
-    axes = check_axes(axes or "YX", header.shape)
+    axes, shape, signal = with_row(axes or "YX"[-len(header.shape) :], header.shape)
     is_bool = header.dtype == bool
     return ImageInfo(
-        shape=header.shape,
+        shape=shape,
         dtype="uint8" if is_bool else header.dtype.name,
         axes=axes,
         format=name,
-        samples=samples_named(axes, header.shape, alpha=options.alpha),
+        samples=samples_named(axes, shape, alpha=options.alpha),
+        signal=signal,
         notes=("true and false are read as 255 and 0",) if is_bool else (),
     )
 
@@ -191,7 +193,7 @@ def numbers(stream: BinaryIO, header: Header, info: ImageInfo, options: ReadOpti
     shape = header.shape[::-1] if header.fortran else header.shape
     data = filled(stream, header.dtype, shape, "NPY")
     data = np.ascontiguousarray(data.T) if header.fortran else data
-    return data.view(np.uint8) * np.uint8(255) if data.dtype == bool else data
+    return (data.view(np.uint8) * np.uint8(255) if data.dtype == bool else data).reshape(info.shape)
 
 
 def is_plain(_info: ImageInfo, kind: str) -> bool:
@@ -206,12 +208,13 @@ def place(_info: ImageInfo, _kind: str) -> str:
 
 def write(stream: BinaryIO, image: Image, _options: WriteOptions, kind: str) -> None:
     """Write the array; its dimensions lose their names."""
+    data = np.ascontiguousarray(native(image.data)).reshape(image.info.told_shape)
     if kind == "npy":
-        npy_format.write_array(stream, np.ascontiguousarray(native(image.data)), allow_pickle=False)
+        npy_format.write_array(stream, data, allow_pickle=False)
         return
     undated = zipfile.ZipInfo(f"{MEMBER}.npy")  # the same image gives the same bytes
     with zipfile.ZipFile(stream, "w") as archive, archive.open(undated, "w", force_zip64=True) as member:
-        npy_format.write_array(member, np.ascontiguousarray(native(image.data)), allow_pickle=False)
+        npy_format.write_array(member, data, allow_pickle=False)
 
 
 FORMAT = FormatModule(

@@ -9,7 +9,7 @@ import numpy as np
 
 from convcli.errors import UsageError
 from convcli.formats.failures import corrupt
-from convcli.formats.layout import TURNS, check_axes, samples_named, with_axes
+from convcli.formats.layout import TURNS, samples_named, with_axes, with_row
 from convcli.formats.source import check_some
 from convcli.image import Grid, Image, ImageInfo, Spans
 from convcli.records import record, replace
@@ -71,15 +71,20 @@ def as_image(image: Any, axes: str | None, *, alpha: bool) -> Image:
     The last of 2 or 4 samples is an opacity where the format, a picture's, knows no other such samples (`alpha`).
     """
     if isinstance(image, Image):
-        return Image(with_axes(image.info, axes, alpha=alpha), image.data)
+        info = image.info
+        if "Y" not in (axes or info.axes):  # as convcli.read gives a signal
+            named, shape, signal = with_row(axes or info.axes, info.shape)
+            return Image(replace(info, axes=named, shape=shape, signal=signal), image.data.reshape(shape))
+        return Image(with_axes(info, axes, alpha=alpha), image.data)
     from convcli.arrays import as_pixels
 
     pixels = as_pixels(image)
-    if axes is None and pixels.ndim != 2:
+    if axes is None and pixels.ndim not in (1, 2):
         raise UsageError(f"an array of {pixels.ndim} dimensions needs axes, such as axes='YXS'", "ambiguous")
-    plain = ImageInfo(pixels.shape, pixels.dtype.name, check_axes(axes or "YX", pixels.shape))
+    axes, shape, signal = with_row(axes or "YX"[-pixels.ndim :], pixels.shape)
+    plain = ImageInfo(shape, pixels.dtype.name, axes, signal=signal)
     check_some(plain)
-    return Image(replace(plain, samples=samples_named(plain.axes, plain.shape, alpha=alpha)), pixels)
+    return Image(replace(plain, samples=samples_named(axes, shape, alpha=alpha)), pixels.reshape(shape))
 
 
 def picture(image: Image) -> Array:

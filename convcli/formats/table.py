@@ -22,6 +22,8 @@ HELD_BY_NIFTI = tuple(name for name in NUMBERS if name != "float16")
 HELD_BY_COG = (*INTEGERS, "int8", "int16", "uint32", "int32", "float32", "float64")
 GREY, COLOUR = ("grey",), ("grey", "rgb")
 ZARR = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".convcli-unfinished")
+NUMERALS = rb"(\xef\xbb\xbf)?\s*(#.*|[+-]?(\d|\.\d|[nN][aA]|[iI]nf)[\d+\-.,;eE\snafiNAFI]*)\Z"
+"""The first bytes of numbers as text; all of a head must fit."""
 TRANSPARENT = ("grey", "grey+alpha", "rgb", "rgb+alpha")
 
 
@@ -99,6 +101,8 @@ FORMATS = {
         Format("nifti-gz", "compressed NIfTI", "nifti.whole", (".nii.gz",), rb"\x1f\x8b", HELD_BY_NIFTI),
         Format("npy", "NumPy array", "npy", (".npy",), rb"\x93NUMPY"),
         Format("npz", "NumPy archive", "npy", (".npz",), rb"PK\x03\x04"),
+        Format("csv", "CSV", "csv", (".csv",), NUMERALS),
+        Format("tsv", "TSV", "csv", (".tsv",)),
         Format("zarr", "Zarr", "zarr.whole", (".zarr",), marks=ZARR, folder=True),
         Format("ome-zarr", "OME-Zarr", "zarr.whole", (".ome.zarr",), folder=True),
     )
@@ -116,8 +120,12 @@ def recognised(source: Source) -> Format:
     for entry in FORMATS.values():
         if re.match(entry.magic, head, re.DOTALL):
             return entry
+    named = None if source.in_memory else by_suffix(source.name)
+    if named and named.module == FORMATS["csv"].module and b"\0" not in head:
+        return named  # which tells where it is no number
+    is_text = head.isascii() and re.sub(r"[\t\r\n]", " ", head.decode()).isprintable()
     known = ", ".join(entry.title for entry in FORMATS.values() if entry.magic != Format._field_defaults["magic"])
-    shown = "text" if head.isascii() and head.decode().isprintable() else "data"
+    shown = "text" if is_text else "data"
     raise ConvError(
         f"is not an image in a known format, but {shown} beginning {head[:8]!r}; known are {known}", "unknown-format"
     )

@@ -7,25 +7,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from math import fsum
 from typing import NamedTuple
 
 from convcli.errors import KernelError, UsageError
 from convcli.kernels import Kernel, is_measured, is_named, parse_kernel, stack_kernels
-from convcli.records import record
+from convcli.kernels.resampling import CURVES
+from convcli.records import record, replace
 
 Spacing = Mapping[str, tuple[float, str]]
 """The distance between samples along each axis, by its letter: (2.0, "um")."""
 Steps = tuple[tuple[str, tuple[float, str]], ...]
+UNIT = 1e-12
+"""A sum this near to 1, or a tap this small beside the others, is the rounding of sums."""
 KEPT = 32
 """Kernels that are kept for the next image."""
 
 
 @record
 class ByName:
-    """A named kernel, by the text that stands for it: `gaussian:2`, or with lengths in units `gaussian:2um`."""
+    """A named kernel, by the text that stands for it: `gaussian:2`, or with lengths in units `gaussian:2um`.
+
+    For signals it is what it does `along_row`s that are all alike: the sums of its columns.
+    """
 
     text: str
     ndim: int
+    along_row: bool = False
     bank = False
 
     @property
@@ -35,7 +43,37 @@ class ByName:
 
     def on(self, spacing: Spacing, stride: tuple[int, ...] = ()) -> Kernel:
         """The kernel for an image."""
-        return parse_named(self.text, self.ndim, tuple(sorted(spacing.items())) if self.is_measured else (), stride)
+        steps = tuple(sorted(spacing.items())) if self.is_measured else ()
+        kernel = parse_named(self.text, self.ndim, steps, stride)
+        return of_columns(kernel) if self.along_row else kernel
+
+
+def of_columns(kernel: Kernel) -> Kernel:
+    """What a kernel of two axes does to a picture whose rows are all alike: the sums of its columns, as one row.
+
+    A curve that enlarges is the same curve along a row: its sum is what makes up for the stride.
+
+    >>> of_columns(parse_kernel("laplacian", 2)).values()
+    (1.0, -2.0, 1.0)
+    >>> of_columns(parse_kernel("bilinear:2", 2)).values()
+    (0.5, 1.0, 0.5)
+    """
+    rows, columns = kernel.shape
+    if kernel.name.partition(":")[0] in CURVES and len(kernel.terms) == 1:
+        taps = list(kernel.terms[0][1])
+    elif kernel.terms:
+        sums = [fsum(column) for column, _ in kernel.terms]
+        sums = [1.0 if abs(total - 1) < UNIT else total for total in sums]
+        taps = [fsum(s * row[x] for s, (_, row) in zip(sums, kernel.terms, strict=True)) for x in range(columns)]
+    else:
+        values = kernel.values()
+        taps = [fsum(values[y * columns + x] for y in range(rows)) for x in range(columns)]
+    least = UNIT * kernel.absolute_sum()
+    taps = [tap if abs(tap) > least else 0.0 for tap in taps]
+    if not any(taps) and kernel.absolute_sum():
+        raise UsageError(f"{kernel.name} compares rows, and a signal has one", where="-k")
+    one = Kernel.from_terms(kernel.name, [([1.0], taps)])
+    return replace(one.at_origin((0, kernel.centre[1])), offset=kernel.offset)
 
 
 @lru_cache(maxsize=KEPT)
@@ -103,9 +141,23 @@ class Given:
         """The names of all, as they were given."""
         return ", ".join(kernel.text if isinstance(kernel, ByName) else kernel.name for kernel in self.kernels)
 
+    def along_row(self) -> Given:
+        """The same kernels for signals; UsageError for numbers in several rows, which are no kernel for one."""
+        origin = None if self.origin is None else (0, *self.origin[1:])
+        return replace(self, kernels=tuple(map(_along_row, self.kernels)), origin=origin)
+
     def on(self, spacing: Spacing, stride: tuple[int, ...] = ()) -> Resolved:
         """The kernel for an image; `stride` is for resampling kernels that are named without one."""
         return _resolved(self, tuple(sorted(spacing.items())) if self.is_measured else (), stride)
+
+
+def _along_row(kernel: Kernel | ByName) -> Kernel | ByName:
+    if isinstance(kernel, ByName):
+        return replace(kernel, along_row=True)
+    if kernel.spatial[0] > 1:
+        way = "give a kernel of one row, or --axes YX to filter a picture of one row"
+        raise UsageError(f"the kernel has {kernel.spatial[0]} rows, and a signal one dimension; {way}", where="-k")
+    return kernel
 
 
 @lru_cache(maxsize=KEPT)

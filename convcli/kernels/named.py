@@ -135,7 +135,8 @@ def assign(kernel: NamedKernel, text: str | None) -> Words:
     if len(names) == 1:  # it takes all of them: one for each axis
         words = {names[0]: positional} if positional else {}
     elif len(positional) > len(names):
-        raise KernelError(f"takes {', '.join(names) or 'no parameters'}; got {', '.join(positional)}")
+        more = "; a threshold is an option, --threshold" * (kernel.name == "unsharp")
+        raise KernelError(f"takes {', '.join(names) or 'no parameters'}; got {', '.join(positional)}{more}")
     else:
         words = {name: [word] for name, word in zip(names, positional, strict=False)}
     twice = words.keys() & keyed.keys()

@@ -205,7 +205,7 @@ class FilterWork(WindowedWork):
         """Kernel, operation, sizes, methods and work."""
         yield from self.kernel_rows()
         yield from self.filter_rows()
-        yield from size_lines(self.plan, self.filter.spatial, full=full)
+        yield from size_lines(self.plan, self.before, self.filter.spatial, full=full)
         yield from spacing_lines(self.before, self.after)
         yield from method_lines(self.plan, full=full)
         yield from self.work_rows()
@@ -283,10 +283,12 @@ def filter_line(filter_: Correlation, plan: Plan) -> str:
     return ", ".join([*parts, f"computed in {plan.problem.dtype}"])
 
 
-def size_lines(plan: Plan, letters: str, *, full: bool) -> Iterator[tuple[str, str]]:
+def size_lines(plan: Plan, info: ImageInfo, letters: str, *, full: bool) -> Iterator[tuple[str, str]]:
     """Sizes before and after; in `full` floor((n + p0 + p1 - K) / s) + 1 with the numbers filled in, axis by axis."""
     short = []
     for letter, axis in zip(letters, plan.problem.axes, strict=True):
+        if info.signal and letter == "Y":
+            continue
         text = f"({axis.size} + {axis.begin} + {axis.end} - {axis.extent}) / {axis.stride} + 1 = {axis.output}"
         dropped = f", the last {axis.dropped} of {letter} unread" if axis.dropped else ""
         short.append(changed_size(letter, axis.size, axis.output) + dropped)

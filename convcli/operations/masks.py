@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from convcli.errors import ConvError, changed
 from convcli.filters.selection import Mask
 from convcli.formats import ReadOptions, probe, read, windows
+from convcli.formats.layout import with_row
 from convcli.formats.source import source_of
 from convcli.image import Grid, Image, ImageInfo, PixelSource, Spans
 from convcli.records import record, replace
@@ -134,10 +135,15 @@ def mask_array(image: Any) -> MaskArray:
     from convcli.arrays import as_pixels
 
     if isinstance(image, Image):
-        return MaskArray(as_pixels(image.data), image.info.axes, named=True, samples=image.info.samples)
+        data, axes = as_pixels(image.data), image.info.axes
+        if "Y" not in axes:
+            axes, shape, _ = with_row(axes, data.shape)
+            data = data.reshape(shape)
+        return MaskArray(data, axes, named=True, samples=image.info.samples)
     data = as_pixels(image)
+    data = data[None] if data.ndim == 1 else data  # of a signal
     if data.ndim not in STACKED:
-        raise ConvError(f"a mask has 2 to 5 dimensions, not {data.ndim}", "shape", where="mask")
+        raise ConvError(f"a mask has 1 to 5 dimensions, not {data.ndim}", "shape", where="mask")
     return MaskArray(data, STACKED[data.ndim], named=False)
 
 

@@ -141,7 +141,9 @@ class EnlargedWork(WindowedWork):
         yield "kernel", f"{filter_.name}, {_times(problem.kernel)} pixels, the weights of each output sum to 1"
         scale = ",".join(f"{float(scale):g}" for scale in filter_.scale)
         yield "filter", f"scale {scale}, pixel centres at halves, border {outside}, computed in {problem.dtype}"
-        axes = list(zip(filter_.spatial, problem.axes, filter_.scale, strict=True))
+        axes = list(zip(filter_.spatial, problem.axes, filter_.scale, strict=True))[
+            self.before.signal :
+        ]  # of a signal, its row alone
         if full:
             for letter, axis, factor in axes:
                 yield f"size {letter}", f"round({float(factor):g} x {axis.size}) = {axis.output}"

@@ -174,8 +174,8 @@ def check_alike(work: Work, info: ImageInfo) -> None:
         there, made = (f"{each.axes} {'x'.join(map(str, each.shape))}" for each in (info, after))
         raise UsageError(
             f"the result ({made}) does not have the image's shape ({there}), so that the rest has no place beside it; "
-            "leave --region, --channels and --mask out, or keep the shape: stride 1, padding same, one kernel, and "
-            "opacity if there is one"
+            "leave --region, --channels, --mask and --threshold out, or keep the shape: stride 1, padding same, one "
+            "kernel, and opacity if there is one"
         )
     if work.numbers.range == "rescale":
         raise UsageError("rescales the whole image; a part of it stays as it is", where="--range")
@@ -297,7 +297,7 @@ class SelectedWork(Work):
         limits = [stage.limit for each in self.works for stage in each.stages[:1] if stage.limit is not None]
         made = replace(self.parts[0].after, metadata=info.metadata)
         parts, plan = tuple(map(self.part, self.parts)), work.stages[-1].plan
-        return (SelectedStage(last, info, plan, made, min(limits, default=None), parts, self.mask),)
+        return (SelectedStage(last, info, plan, made, min(limits, default=None), parts, self.mask, self.where.least),)
 
     def part(self, part: PlannedPart) -> Part:
         """A part for the engine: with the mask between samples and filter where only what it marks counts."""
@@ -333,6 +333,7 @@ class SelectedWork(Work):
             "kernels": [each["kernel"] for each in (work.facts() for work in self.works)],
             "mask": where.mask.name if where.mask else None,
             "mask_reads": ("all" if where.reads_all else "inside") if where.mask else None,
+            "threshold": where.least or None,
         }
         totals = {"method": self.method, "macs": self.macs, "flops": 2 * self.macs}
         return {**self.works[0].facts(), **totals, "selection": selection}

@@ -231,7 +231,9 @@ class TransposedWork(Work):
         yield "kernel", self._kernel_line()
         yield from (("", remark) for remark in self.filter.remarks)
         yield "filter", self._filter_line()
-        axes = list(zip(self.filter.spatial, self.axes, strict=True))
+        axes = list(zip(self.filter.spatial, self.axes, strict=True))[
+            self.before.signal :
+        ]  # of a signal, its row alone
         if full:
             yield from ((f"size {letter}", both_ways(axis)) for letter, axis in axes)
         else:

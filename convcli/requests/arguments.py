@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from math import inf
 from numbers import Real
 from operator import index
 from typing import Any
@@ -142,11 +143,15 @@ def paddings(given: Padding, ndim: int) -> str | tuple[tuple[int, int], ...]:
     return tuple((begin, end) for begin, end in (pairs * ndim if len(pairs) == 1 else pairs))
 
 
-def as_selection(mask: Any = None, region: Any = None, channels: Any = None, mask_reads: str = "inside") -> Selection:
+def as_selection(
+    mask: Any = None, region: Any = None, channels: Any = None, mask_reads: str = "inside", threshold: float = 0.0
+) -> Selection:
     """What is selected of an image: by a mask (the name of a file, an array or an `Image`), slices, and channels."""
     if mask_reads not in ("inside", "all"):
         raise UsageError(f"{mask_reads!r} is not inside or all", where="mask_reads")
-    return Selection(_region(region), _channels(channels), _mask(mask), mask_reads == "all")
+    if not 0 <= threshold < inf:
+        raise UsageError(f"{threshold} is not a number from 0 on", where="threshold")
+    return Selection(_region(region), _channels(channels), _mask(mask), mask_reads == "all", float(threshold))
 
 
 def _mask(mask: Any) -> Mask | None:
@@ -165,8 +170,8 @@ def _region(region: Any) -> tuple[Slice, ...]:
         found = tuple((_end(first), _end(last)) for first, last in pairs)
     except (TypeError, ValueError):
         raise UsageError(f"{region!r} is not a sequence of slices, or (first, end)", where="region") from None
-    if any(isinstance(each, slice) and each.step not in (None, 1) for each in region) or len(found) not in (2, 3):
-        raise UsageError(f"{region!r} has other than 2 or 3 slices, or steps in them", where="region")
+    if any(isinstance(each, slice) and each.step not in (None, 1) for each in region) or len(found) not in (1, 2, 3):
+        raise UsageError(f"{region!r} has other than 1 to 3 slices, or steps in them", where="region")
     return found
 
 

@@ -32,6 +32,7 @@ def build_selection(where: WhereOptions) -> Selection:
         parse_channels(where.channels) if where.channels else (),
         _mask(where.mask) if where.mask else None,
         where.mask_reads == "all",
+        where.threshold,
     )
 
 

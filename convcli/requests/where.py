@@ -32,3 +32,7 @@ class WhereOptions(Options):
             help="What counts for results inside the mask: inside (the rest of the kernel makes up for it), or all.",
         ),
     ] = "inside"
+    threshold: Annotated[
+        float,
+        Option(min=0.0, metavar="X", help="Samples that would change by less stay: no noise is sharpened."),
+    ] = 0.0

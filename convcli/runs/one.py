@@ -35,6 +35,7 @@ from convcli.formats.atomic import is_special
 from convcli.formats.source import Source, source_of, times
 from convcli.image import Image, ImageInfo, PixelTarget
 from convcli.operations.operation import Limits, Operation, Work
+from convcli.operations.signals import suited
 from convcli.planner import DEFAULT_MEMORY
 from convcli.records import record, replace
 from convcli.report import Report
@@ -94,7 +95,7 @@ def process(operation: Operation, settings: Settings, source: str, target: str) 
     with progress_of(source, quiet=settings.quiet) as progress:
         content = source_of(read_input() if source == STREAM else source)
         info = probe(content, options=settings.reading)
-        work = operation.on(info, settings.limits)
+        work = suited(operation, info).on(info, settings.limits)
         after, notes = work.after, work.notes
         minor: tuple[str, ...] = ()
         format_ = _output_format(target, info, settings)

@@ -194,11 +194,14 @@ class HeldPart:
 class SelectedStage(Remade):
     """Parts of an image filtered, the rest unchanged; what its `mask` does not mark, if it has one, is rest, too.
 
+    So is what would change by less than `least`: unsharp masking that leaves noise alone.
+
     Cut as the first part's last filter.
     """
 
     parts: tuple[Part, ...]
     mask: Mask | None = None
+    least: float = 0.0
 
     @property
     def wraps(self) -> bool:
@@ -226,7 +229,10 @@ class SelectedStage(Remade):
                 for place, piece in self.pieces(part, each):
                     there = tuple(slice(a.start + b.start, a.start + b.stop) for a, b in zip(at, place, strict=True))
                     self.compute(part, piece, held, values[there], rest[there], crew)
-        crew.add(kept(held.at(box), values, rest, self.info, self.made))
+        own = held.at(box)
+        if self.least:
+            rest |= change(values, own) < self.least
+        crew.add(kept(own, values, rest, self.info, self.made))
 
     def pieces(self, part: Part, box: Spans) -> Iterator[tuple[tuple[slice, ...], Spans]]:
         """A box cut along its first spatial axis, so that what lies between pixels and samples is never much."""
@@ -316,6 +322,17 @@ def with_luma(made: Array, own: Array, info: ImageInfo, scale: float, numbers: N
     if numbers.linear:
         to_srgb(rgb)
     return np.moveaxis(colours, -1, info.axes.index("S"))
+
+
+def change(values: Array, own: Array) -> Array:
+    """By how much results differ from samples; 64-bit integers of one type exactly."""
+    if values.dtype == own.dtype and values.dtype.kind in "iu":
+        unsigned = f"u{values.itemsize}"
+        exact: Array = np.maximum(values, own).view(unsigned) - np.minimum(values, own).view(unsigned)
+        return exact
+    with np.errstate(over="ignore", invalid="ignore"):  # of infinities
+        difference: Array = np.abs(values.astype(np.float64) - own.astype(np.float64))
+    return difference
 
 
 def kept(own: Array, values: Array, rest: Array, before: ImageInfo, after: ImageInfo) -> Counts:
