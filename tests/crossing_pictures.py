@@ -113,13 +113,14 @@ SOURCES = {
     "tiled.tif": _tiff(tile=(16, 16)),
     "big-endian.tif": _tiff(byteorder=">"),
     "webp": _pillow("WEBP", lossless=True, exact=True),
+    "qoi": lambda pixels, samples: None if samples.startswith("grey") else _pillow("QOI")(pixels, samples),
     "bmp": lambda pixels, samples: None if samples.endswith("alpha") else _pillow("BMP")(pixels, samples),
     "pgm": _pnm,
     "text.ppm": _text,
     "pam": _pam,
 }
 """How a picture is written, by the ending of the file; None where the format holds no such picture."""
-TARGETS = ("png", "tif", "ome.tif", "webp", "bmp", "pgm", "ppm", "pam", "npy", "npz", "nii")
+TARGETS = ("png", "tif", "ome.tif", "webp", "bmp", "qoi", "pgm", "ppm", "pam", "npy", "npz", "nii")
 
 
 def read(path, ending, shape):
@@ -127,9 +128,11 @@ def read(path, ending, shape):
     data = path.read_bytes()
     if ending in ("png",):
         return imagecodecs.png_decode(data)
-    if ending in ("webp", "bmp"):
+    if ending in ("webp", "bmp", "qoi"):
         found = np.atleast_3d(np.asarray(Image.open(io.BytesIO(data))))
-        return found[..., [0, -1][: shape[-1]] if shape[-1] < 3 else slice(None)]  # WebP holds grey as equal colours
+        return found[
+            ..., [0, -1][: shape[-1]] if shape[-1] < 3 else slice(None)
+        ]  # WebP and QOI hold grey as equal colours
     if ending in ("pgm", "ppm", "pam"):
         kind = np.dtype(">u2" if b"65535" in data[:80] else "u1")
         return np.frombuffer(data[len(data) - int(np.prod(shape)) * kind.itemsize :], kind).reshape(shape)

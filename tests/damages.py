@@ -30,6 +30,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
+import imagecodecs
 import numpy as np
 import PIL.Image
 
@@ -51,8 +52,24 @@ FILTERS = (
     "upsample -k bilinear --scale 3/2",
     "dilate -k box:3 --rate 2",
 )
-TARGETS = ("same", "same", "tif", "png", "jpg", "webp", "npy", "gif", "bmp", "ppm", "nii", "ome.tif", "npz")
-OPENED_BY_PILLOW = ("png", "jpg", "webp", "gif", "bmp", "ppm")
+TARGETS = (
+    "same",
+    "same",
+    "tif",
+    "png",
+    "jpg",
+    "webp",
+    "npy",
+    "gif",
+    "bmp",
+    "ppm",
+    "nii",
+    "ome.tif",
+    "npz",
+    "qoi",
+    "jxl",
+)
+OPENED_BY_PILLOW = ("png", "jpg", "webp", "gif", "bmp", "ppm", "qoi")
 PIXELS = "256|257|258|259|262|273|277|278|279|322|323|324|325"
 """Tags without which there are no pixels."""
 ACCEPTED = (
@@ -142,8 +159,20 @@ def loadtxt(content):
     np.loadtxt(io.StringIO(text), delimiter=next((each for each in ",;\t" if each in first), None))
 
 
+def libjxl(content):
+    """libjxl reads it."""
+    imagecodecs.jpegxl_decode(content)
+
+
+def rgbe(content):
+    """imagecodecs reads it, the header too."""
+    imagecodecs.rgbe_decode(content)
+
+
 PEERS = {
-    **dict.fromkeys(("png", "tiff", "gif", "webp", "bmp", "pnm"), (pillow,)),
+    **dict.fromkeys(("png", "tiff", "gif", "webp", "bmp", "pnm", "qoi"), (pillow,)),
+    "jxl": (libjxl,),
+    "hdr": (rgbe,),
     "jpeg": (djpeg, pillow),
     "npy": (numpy,),
     "npz": (numpy,),

@@ -92,6 +92,7 @@ CHUNKS = (
     ),
     *(b"PLTE", b"IDAT", b"IEND", b"IHDR", b"ABCD"),
 )
+BOXES = (*(b"jxlc", b"jxlp", b"jxll", b"Exif", b"xml ", b"brob", b"free", b"abcd"),)
 MARKERS = (*range(0xC0, 0xD0), *range(0xD0, 0xE0), 0xE0, 0xE1, 0xE2, 0xED, 0xEE, 0xFE, 0x01, 0xF7)
 
 
@@ -443,6 +444,41 @@ def webp_chunks(data, rng):
     return overwritten(changed, 4, packed(len(changed) - 8, 4, "little"))
 
 
+def qoi_field(data, rng):
+    """The header declares another size, or other channels."""
+    place = int(pick(rng, (4, 8, 12, 13)))
+    value = packed(pick(rng, EXTREMES), 4, "big") if place < 12 else bytes([pick(rng, (0, 1, 2, 3, 4, 255))])
+    return overwritten(data, place, value)
+
+
+def hdr_pixels(data, rng):
+    """Bytes of the rows are lost, put in or changed."""
+    return bytes_changed(data, rng, data.index(b"+X"))
+
+
+def box_changed(data, rng):
+    """A box is missing, comes twice, or has another length or name; or the codestream alone is damaged."""
+    if data[:2] == b"\xff\x0a":
+        return bytes_changed(data, rng, 2, 40)
+    places, place = [], 0
+    while place + 8 <= len(data):
+        places.append(place)
+        place += max(int.from_bytes(data[place : place + 4], "big"), 8)
+    start = pick(rng, places)
+    stop = start + max(int.from_bytes(data[start : start + 4], "big"), 8)
+    match rng.integers(5):
+        case 0:
+            return data[:start] + data[stop:]
+        case 1:
+            return data[:stop] + data[start:stop] + data[stop:]
+        case 2:
+            return overwritten(data, start, packed(pick(rng, EXTREMES), 4, "big"))
+        case 3:
+            return overwritten(data, start + 4, pick(rng, BOXES))
+        case _:
+            return data[:start] + bytes_changed(data[start:stop], rng, 8) + data[stop:]
+
+
 def npz_member(data, rng):
     """The array in an archive is damaged and packed soundly, or what packs it is damaged."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -468,6 +504,9 @@ DAMAGES = {
     "nifti": (nifti_field, nifti_field, nifti_field, nifti_field),
     "bmp": (bmp_field, bmp_field, bmp_field),
     "webp": (webp_chunks, webp_chunks, webp_chunks),
+    "jxl": (box_changed, box_changed, bytes_changed),
+    "qoi": (qoi_field, bytes_changed),
+    "hdr": (*TEXT, hdr_pixels, hdr_pixels),
     "npy": TEXT,
     "npz": (npz_member, npz_member, npz_member),
     "csv": TEXT,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import struct
 import zipfile
 from functools import cache
 
+import imagecodecs
 import numpy as np
 import PIL.Image
 import tifffile
@@ -25,6 +27,9 @@ SUFFIXES = {
     "nifti": ".nii",
     "bmp": ".bmp",
     "webp": ".webp",
+    "jxl": ".jxl",
+    "qoi": ".qoi",
+    "hdr": ".hdr",
     "npy": ".npy",
     "npz": ".npz",
     "csv": ".csv",
@@ -35,6 +40,7 @@ GREY = np.clip(np.add.outer(np.arange(24) * 5, np.arange(32) * 3) + RNG.integers
 )
 RGB = np.stack([GREY, GREY[::-1], 255 - GREY], -1)
 ALPHA = np.concatenate([RGB, GREY[..., None]], -1)
+EXIF = b"II*\0\x08\0\0\0\0\0\0\0\0\0"
 STACK = np.stack([GREY, GREY[::-1], GREY[:, ::-1]]).astype(np.uint16) * 200
 GEO = [(33550, "d", 3, (10.0, 10.0, 0.0), True), (33922, "d", 6, (0.0, 0, 0, 5, 6, 0), True)]
 
@@ -180,8 +186,19 @@ def others():
         "webp": {
             "lossless": saved(RGB, "WEBP", lossless=True),
             "lossy": saved(RGB, "WEBP"),
-            "alpha": saved(ALPHA, "WEBP", exif=b"Exif\0\0II*\0\x08\0\0\0\0\0\0\0\0\0"),
+            "alpha": saved(ALPHA, "WEBP", exif=b"Exif\0\0" + EXIF),
             "frames": saved(RGB, "WEBP", save_all=True, append_images=[PIL.Image.fromarray(RGB[::-1])]),
+        },
+        "jxl": {
+            "grey": bytes(imagecodecs.jpegxl_encode(GREY, lossless=True)),
+            "colour": bytes(imagecodecs.jpegxl_encode(RGB, distance=1.0)),
+            "deep": bytes(imagecodecs.jpegxl_encode(STACK[0], lossless=True)),
+            "boxes": jxl(),
+        },
+        "qoi": {"colour": saved(RGB, "QOI"), "alpha": saved(ALPHA, "QOI")},
+        "hdr": {
+            "packed": bytes(imagecodecs.rgbe_encode(RGB.astype("f4"), rle=True)),
+            "flat": bytes(imagecodecs.rgbe_encode(RGB[:9, :7].astype("f4"), rle=False)),
         },
         "npy": {
             "bytes": encode(Image(ImageInfo(GREY.shape, "uint8", "YX"), GREY), "npy"),
@@ -195,6 +212,17 @@ def others():
             "signal": b"1\n2\n0.5\n-4\n",
         },
     }
+
+
+def jxl():
+    """JPEG XL with EXIF and XMP in boxes."""
+    parts = (
+        (b"jxlc", bytes(imagecodecs.jpegxl_encode(ALPHA, lossless=True))),
+        (b"Exif", bytes(4) + EXIF),
+        (b"xml ", b"<x/>"),
+    )
+    packed = b"".join(struct.pack(">I", 8 + len(content)) + kind + content for kind, content in parts)
+    return b"\0\0\0\x0cJXL \r\n\x87\n\0\0\0\x14ftypjxl \0\0\0\0jxl " + packed
 
 
 @cache

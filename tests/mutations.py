@@ -55,11 +55,12 @@ def pictures():
     """The files of every format that is written, and the kinds of TIFF, PNG and JPEG that others write."""
     grey = Image(ImageInfo(GREY.shape, "uint8", "YX", metadata={"description": "d"}), GREY)
     colour = Image(ImageInfo(RGB.shape, "uint8", "YXS", samples="rgb"), RGB)
+    light = Image(ImageInfo(RGB.shape, "float32", "YXS", samples="rgb"), RGB.astype(np.float32))
     planes = np.ascontiguousarray(STACK[:, :16, :16])
     volume = Image(ImageInfo(planes.shape, "uint16", "ZYX"), planes)
     found = {}
     for name, entry in FORMATS.items():
-        for kind, image in (("grey", grey), ("colour", colour), ("volume", volume)):
+        for kind, image in (("grey", grey), ("colour", colour), ("volume", volume), ("light", light)):
             named = entry.module != "npy" or image is grey  # arrays do not say what their dimensions are
             if named and entry.dtypes and not entry.folder and holds(entry, image.info):
                 found[f"{kind} {name}{(entry.suffixes or ('.tif',))[0]}"] = encode(image, name)

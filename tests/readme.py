@@ -123,7 +123,7 @@ def formats():
 
 
 def numbers(dtypes):
-    return "read only" if not dtypes else "all" if len(dtypes) > 2 else ", ".join(dtypes)
+    return "read only" if not dtypes else "all" if len(dtypes) > 6 else ", ".join(dtypes)
 
 
 def methods():

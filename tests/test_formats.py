@@ -18,6 +18,7 @@ import tifffile
 
 from convcli.errors import ConvError, UsageError
 from convcli.formats import FORMATS, ReadOptions, WriteOptions, check_writable, encode, format_for, probe, read, write
+from convcli.formats.metadata import OF_COLOUR
 from convcli.formats.source import check_declared
 from convcli.formats.tiff import write as tiff_output
 from convcli.image import Image, ImageInfo
@@ -53,10 +54,13 @@ def test_what_is_written_is_read_back(name, dtype, samples, tmp_path):
     assert again.data.dtype == again.info.dtype == dtype
     assert again.info == probe(path, options=with_names(entry, image.info))
     assert again.info == read(path.read_bytes(), options=with_names(entry, image.info)).info
-    if name == "jpeg":
+    if name == "hdr":
+        found = np.abs(again.data - np.maximum(image.data.reshape(11, 7, -1), 0)).max(axis=2)
+        assert (found <= image.data.reshape(11, 7, -1).max(axis=2).clip(0) / 256).all()
+    elif name == "jpeg":
         assert again.info.samples == image.info.samples
         assert np.abs(again.data.astype(int) - image.data).mean() < 8
-    elif name in ("webp", "gif") and samples.startswith("grey"):  # these have no grey
+    elif name in OF_COLOUR and samples.startswith("grey"):
         wide = np.repeat(image.data.reshape(11, 7, -1)[..., :1], 3, axis=2)
         assert np.array_equal(wide, again.data[..., :3])
         assert np.array_equal(image.data[..., 1:], again.data[..., 3:]) or samples == "grey"
@@ -323,7 +327,7 @@ def test_the_same_bytes_go_to_standard_output_as_to_a_file(tmp_path):
     for entry in WRITTEN:
         if entry.name == "ome":
             continue  # it carries an identifier of its own
-        image = picture((entry.samples or ("grey",))[0])
+        image = picture((entry.samples or ("grey",))[0], entry.dtypes[0])
         path = written(image, "a.bin", tmp_path, format=entry, force=True)
         assert path.read_bytes() == encode(image, entry), entry.name
 
@@ -425,7 +429,7 @@ def test_declared_sizes_are_bounded_by_samples_and_memory():
 
 def test_max_pixels_holds_for_every_format(tmp_path):
     for entry in WRITTEN:
-        image = picture((entry.samples or ("grey",))[0])
+        image = picture((entry.samples or ("grey",))[0], entry.dtypes[0])
         path = written(image, "a.bin", tmp_path, format=entry, force=True)
         assert (11, 7) == read(path, options=ReadOptions(max_pixels=77 * 3)).data.shape[:2]
         with pytest.raises(ConvError) as caught:

@@ -80,9 +80,9 @@ def gif(width, height, disposal, screen=1):
 def sound(name, pixels=None):
     """A sound file of a format."""
     pixels = np.arange(192, dtype=np.uint8).reshape(8, 24) if pixels is None else pixels
-    return encode(
-        Image(ImageInfo(pixels.shape, "uint8", "YXS"[: pixels.ndim], samples="rgb" * (pixels.ndim > 2)), pixels), name
-    )
+    dtype = FORMATS[name].dtypes[0]
+    info = ImageInfo(pixels.shape, dtype, "YXS"[: pixels.ndim], samples="rgb" * (pixels.ndim > 2))
+    return encode(Image(info, pixels.astype(dtype)), name)
 
 
 def patched(content, place, form, *values):
@@ -105,6 +105,12 @@ def webp(kind):
     }[kind]
     body = b"WEBP" + kind + struct.pack("<I", len(data)) + data + bytes(len(data) % 2)
     return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+def jxl(height, width):
+    """A JPEG XL whose header tells a size in thirty bits."""
+    size = 0b110 | (height - 1) << 3 | 0b11 << 36 | (width - 1) << 38
+    return (b"\xff\x0a" + (size | 1 << 68).to_bytes(9, "little")).ljust(150, b"\0")
 
 
 def directory(*entries, data=b""):
@@ -138,6 +144,13 @@ LYING = {
     "webp": [webp(kind) for kind in (b"VP8X", b"VP8L", b"VP8 ")],
     "bmp": [patched(sound("bmp"), 18, "<ii", HUGE, HUGE), patched(sound("bmp"), 18, "<ii", HUGE, -HUGE)],
     "gif": [gif(HUGE, HUGE, disposal) for disposal in range(4)] + [gif(1, 1, 2, HUGE)],
+    "jxl": [
+        jxl(HUGE, HUGE),
+        jxl(2**30, 1),
+        b"\0\0\0\x0cJXL \r\n\x87\n" + struct.pack(">I4s", 8 + 150, b"jxlc") + jxl(HUGE, HUGE),
+    ],
+    "qoi": [patched(sound("qoi"), 4, ">II", HUGE, HUGE)],
+    "hdr": [sound("hdr").replace(b"-Y 8 +X 24", size) for size in (b"-Y 40000 +X 30000", b"+X 8 +Y 999999999")],
     "pgm": [b"P5 40000 40000 255\n\0\0", b"P2 40000 40000 255\n1 2 3\n", b"P5 40000 40000 65535\n\0\0"],
     "ppm": [b"P6 40000 40000 255\n\0\0", b"P3 40000 40000 255\n1 2 3\n"],
     "pbm": [b"P4 40000 40000\n\0\0", b"P1 40000 40000\n0101\n"],

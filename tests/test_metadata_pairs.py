@@ -68,6 +68,7 @@ def source_of(folder, kind, name):
 
 def told(run, path, target, *words, command="conv2d", kernel="identity"):
     """What the report of a run says in warnings and remarks; None where the format holds no such picture."""
+    words += ("--dtype", "float32") if target.suffix == ".hdr" else ()
     code, lines = run(command, path, "-k", kernel, *words, "-o", target, "--force", "--json")
     if code and lines[-1].endswith(("[shape]", "[dtype]")):
         return None

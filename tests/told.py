@@ -11,6 +11,7 @@ import io
 import struct
 import zlib
 
+import imagecodecs
 import numpy as np
 import PIL.GifImagePlugin
 import PIL.Image
@@ -19,9 +20,11 @@ import PIL.PngImagePlugin
 import PIL.TiffImagePlugin
 import tifffile
 
+from convcli.formats import probe
 from faults import chunk
 
 GREY = np.arange(0, 240, 5, dtype=np.uint8).reshape(6, 8)
+COLOURED = np.dstack([GREY, GREY, 250 - GREY])
 CLEAR = np.dstack([GREY, GREY, GREY, np.full_like(GREY, 51)])  # a fifth of all light
 FAINT = (CLEAR // [5, 5, 5, 1]).astype(np.uint8)
 COLOUR = PIL.ImageCms.ImageCmsProfile(PIL.ImageCms.createProfile("sRGB")).tobytes()
@@ -51,6 +54,9 @@ TARGETS = (
     ".webp",
     ".gif",
     ".bmp",
+    ".jxl",
+    ".qoi",
+    ".hdr",
     ".pgm",
     ".pam",
     ".tif",
@@ -188,12 +194,36 @@ def with_tag(*tags, **options):
     return {kind: lambda kind=kind: tiff(kind, *tags, **options) for kind in TIFFS}
 
 
+def jxl(*boxes, image=GREY, **options):
+    """A JPEG XL with boxes of our own around its codestream."""
+    content = bytes(imagecodecs.jpegxl_encode(image, lossless=True, **options))
+    content = content[content.find(b"jxlc") + 4 if b"jxlc" in content else 0 :]  # 16 bits come in boxes
+    parts = ((b"jxlc", content), *boxes)
+    packed = b"".join(struct.pack(">I", 8 + len(content)) + kind + content for kind, content in parts)
+    return b"\0\0\0\x0cJXL \r\n\x87\n\0\0\0\x14ftypjxl \0\0\0\0jxl " + packed
+
+
+def box_of(path, kind):
+    """The content of a box of a JPEG XL, which is not packed."""
+    content = path.read_bytes()
+    at = content.find(kind)
+    return b"" if at < 0 else content[at + 4 : at - 4 + int.from_bytes(content[at - 4 : at], "big")]
+
+
+def radiance(*lines):
+    """A picture of Radiance with these lines in its header."""
+    return bytes(imagecodecs.rgbe_encode(COLOURED.astype("f4"))).replace(
+        b"\nFORMAT", b"".join(b"\n" + line for line in lines) + b"\nFORMAT"
+    )
+
+
 def with_exif(made):
     """EXIF in what holds it as it is."""
     content = made if isinstance(made, bytes) else made.tobytes()
     return {
         "png": lambda: png((b"eXIf", content.removeprefix(b"Exif\0\0"))),
         "jpeg": lambda: jpeg(exif=content if content.startswith(b"Exif") else b"Exif\0\0" + content),
+        "jxl": lambda: jxl((b"Exif", bytes(4) + content.removeprefix(b"Exif\0\0"))),
         "webp": lambda: saved("WEBP", exif=content if content.startswith(b"Exif") else b"Exif\0\0" + content),
     }
 
@@ -211,7 +241,10 @@ def nifti():
 STEPS = {"spacing": 2.0, "unit": "um"}
 OME = {"PhysicalSizeX": 0.2, "PhysicalSizeXUnit": "µm", "PhysicalSizeY": 0.4, "PhysicalSizeYUnit": "µm"}
 SAYING = {
-    "orientation": {**with_exif(exif(_274=6)), **with_tag((274, 3, 1, 6, True))},
+    "orientation": {
+        **{kind: made for kind, made in with_exif(exif(_274=6)).items() if kind != "jxl"},
+        **with_tag((274, 3, 1, 6, True)),
+    },
     "ICC profile": {
         "png": lambda: png(icc_profile=PROFILE),
         "jpeg": lambda: jpeg(icc_profile=PROFILE),
@@ -226,6 +259,7 @@ SAYING = {
         "png": lambda: png((b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + XMP)),
         "jpeg": lambda: jpeg(app(1, b"http://ns.adobe.com/xap/1.0/\0" + XMP)),
         "webp": lambda: saved("WEBP", xmp=XMP),
+        "jxl": lambda: jxl((b"xml ", XMP)),
         "gif": lambda: gif(XMP_BLOCK),
         **with_tag(tag(700, 1, XMP)),
     },
@@ -252,6 +286,7 @@ SAYING = {
         "png": lambda: png((b"tEXt", b"Comment\0" + COMMENT.encode())),
         "jpeg": lambda: jpeg(comment=COMMENT.encode()),
         "gif": lambda: gif(block(b"\xfe", COMMENT.encode())),
+        "hdr": lambda: radiance(b"# " + COMMENT.encode()),
         "pnm": lambda: b"P5\n# " + COMMENT.encode() + b"\n8 6\n255\n" + GREY.tobytes(),
         "pam": lambda: (
             b"P7\n# " + COMMENT.encode() + b"\nWIDTH 8\nHEIGHT 6\nDEPTH 1\nMAXVAL 255\nENDHDR\n" + GREY.tobytes()
@@ -295,6 +330,11 @@ SAYING = {
     "NIfTI's affine": {"nifti": nifti},
     "largest value": {"pnm": lambda: b"P5\n8 6\n1000\n" + GREY.astype(">u2").tobytes()},
     "largest value of 1": {"pnm": lambda: b"P5\n8 6\n1\n" + (GREY > 99).tobytes()},
+    "that samples are linear light": {
+        "jxl": lambda: jxl(image=GREY.astype(np.uint16)),  # imagecodecs says so of 16 bits
+        "qoi": lambda: saved("QOI", COLOURED)[:13] + b"\1" + saved("QOI", COLOURED)[14:],
+    },
+    "Radiance's EXPOSURE": {"hdr": lambda: radiance(b"EXPOSURE=2.5")},
     "that 0 is white": {"tiff": lambda: tiff("tiff", photometric="miniswhite")},
     "multiplied by their opacity": {
         "tiff": lambda: tiff("tiff", image=FAINT, photometric="rgb", extrasamples=["assocalpha"])
@@ -327,25 +367,32 @@ def is_tiff(path):
 
 def exif_of(path):
     """EXIF, also of a TIFF, as Pillow reads it; without Pillow's own look into XMP."""
+    if path.suffix == ".jxl":
+        made = PIL.Image.Exif()
+        made.load(b"Exif\0\0" + box_of(path, b"Exif")[4:] if box_of(path, b"Exif") else b"")
+        return made
     return picture(path).getexif()
 
 
 def in_exif(code, value):
     """Looks for a tag of the main directory, of EXIF or of a TIFF."""
     return lambda path: (
-        picture_like(path) and (tag_of(path, code) if is_tiff(path) else exif_of(path).get(code)) == value
+        (picture_like(path) or path.suffix == ".jxl")
+        and (tag_of(path, code) if is_tiff(path) else exif_of(path).get(code)) == value
     )
 
 
 def picture_like(path):
     """True for formats that Pillow knows."""
-    return path.suffix in (".png", ".jpg", ".webp", ".gif", ".bmp", ".tif")
+    return path.suffix in (".png", ".jpg", ".webp", ".gif", ".bmp", ".tif", ".qoi")
 
 
 def shows(path, pixels):
     """True where others see these pixels, the opacity last if there is one, or nearly these in a JPEG or a GIF."""
     if path.suffix in (".pgm", ".pam"):
         return pixels.tobytes() in path.read_bytes()
+    if path.suffix == ".jxl":
+        return np.array_equal(imagecodecs.jpegxl_decode(path.read_bytes()), pixels)
     if not picture_like(path):
         return False
     seen = picture(path)
@@ -368,7 +415,7 @@ def profile_of(path):
 
 def all_of_exif(path):
     """Looks for a maker, an exposure and a place."""
-    if path.suffix not in (".png", ".jpg", ".webp", ".tif"):
+    if path.suffix not in (".png", ".jpg", ".webp", ".jxl", ".tif"):
         return False
     held = exif_of(path)
     place = held.get_ifd(0x8825).get(2, ())
@@ -383,6 +430,8 @@ def xmp_of(path):
     """The XMP of a file, as Pillow or tifffile finds it."""
     if is_tiff(path):
         return bytes(tag_of(path, 700) or b"")
+    if path.suffix == ".jxl":
+        return box_of(path, b"xml ")
     if path.suffix == ".gif":
         return path.read_bytes()
     found = picture(path).info.get("xmp", b"") if picture_like(path) else b""
@@ -421,7 +470,10 @@ def description_of(path):
     """Looks for a description."""
     if path.suffix == ".png":
         return picture(path).text.get("Description") == TEXT
-    return path.suffix in (".jpg", ".webp", ".tif", ".gif", ".pgm", ".pam") and TEXT.encode() in path.read_bytes()
+    return (
+        path.suffix in (".jpg", ".webp", ".jxl", ".tif", ".gif", ".pgm", ".pam", ".hdr")
+        and TEXT.encode() in path.read_bytes()
+    )
 
 
 def comment_of(path):
@@ -430,7 +482,7 @@ def comment_of(path):
         return picture(path).text.get("Comment") == COMMENT
     if is_tiff(path):
         return tag_of(path, 270) == COMMENT
-    if path.suffix in (".pgm", ".pam"):
+    if path.suffix in (".pgm", ".pam", ".hdr"):
         return b"\n# " + COMMENT.encode() + b"\n" in path.read_bytes()
     return picture_like(path) and picture(path).info.get("comment") == COMMENT.encode()
 
@@ -441,7 +493,7 @@ def dots_of(path, across=200, down=100):
         with tifffile.TiffFile(path) as seen:
             unit = {2: 1, 3: 2.54}.get(int(seen.pages[0].resolutionunit), 0)
             return (across, down) == tuple(round(value * unit, 1) for value in seen.pages[0].resolution)
-    if path.suffix == ".webp":
+    if path.suffix in (".webp", ".jxl"):
         held = exif_of(path)
         unit = {2: 1, 3: 2.54}.get(held.get(296), 0)
         return (across, down) == tuple(round(float(held.get(code, 0)) * unit, 1) for code in (282, 283))
@@ -486,6 +538,13 @@ def in_tag(code, value):
     return lambda path: is_tiff(path) and tag_of(path, code) == value
 
 
+def is_linear(path):
+    """Whether a JPEG XL tells of linear light; that its header is read right is tested against libjxl."""
+    if path.suffix == ".qoi":
+        return path.read_bytes()[13] == 1
+    return path.suffix == ".jxl" and "linear" in probe(path).metadata
+
+
 def has_affine(path):
     import nibabel
 
@@ -526,6 +585,8 @@ SEEN = {
     "NIfTI's affine": has_affine,
     "largest value": lambda path: b"1000" in path.read_bytes()[:60],
     "largest value of 1": lambda path: any(head in path.read_bytes()[:60] for head in (b"\n1\n", b"MAXVAL 1\n")),
+    "that samples are linear light": is_linear,
+    "Radiance's EXPOSURE": in_bytes(b"\nEXPOSURE=2.5\n"),
     "that 0 is white": lambda path: shows(path, 255 - GREY),
     "multiplied by their opacity": lambda path: shows(path, CLEAR),
     "MPF": in_bytes(b"MPF\0"),

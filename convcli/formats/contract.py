@@ -45,12 +45,13 @@ class ReadOptions:
 class WriteOptions:
     """How to write.
 
-    `png` is one of `PNG_SETTINGS`; `quality` (1 to 100) is JPEG's and WebP's: by default that of the source, else 95
-    for JPEG and lossless for WebP; `compression`, one of `COMPRESSIONS`, is TIFF's: by default that of the source, else
-    none. So is `predictor`, one of `PREDICTORS`: by default that of the source, or what helps a compression that was
-    asked for; `tile` is rows and columns of a TIFF's tiles, and a `cog` a TIFF that is laid out for reading over a
-    network. Zarr has ways of its own by default; `chunks` and `shards` are samples along its last axes, empty for those
-    of the source or usual ones, and `levels` how many resolutions it gets. Anything else is a UsageError.
+    `png` is one of `PNG_SETTINGS`; `quality` (1 to 100) is that of formats that may lose something: by default JPEG's
+    is that of the source, else 95, and all others keep everything; `compression`, one of `COMPRESSIONS`, is TIFF's: by
+    default that of the source, else none. So is `predictor`, one of `PREDICTORS`: by default that of the source, or
+    what helps a compression that was asked for; `tile` is rows and columns of a TIFF's tiles, and a `cog` a TIFF that
+    is laid out for reading over a network. Zarr has ways of its own by default; `chunks` and `shards` are samples along
+    its last axes, empty for those of the source or usual ones, and `levels` how many resolutions it gets. Anything else
+    is a UsageError.
     """
 
     png: str = "fast"

@@ -33,8 +33,9 @@ TITLES = {
 TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 
 TIFFS = ("tiff", "shaped", "imagej", "ome")
-EXIFS = ("png", "jpeg", "webp")
-PICTURES = (*EXIFS, "gif", "bmp", "pnm")
+EXIFS = ("png", "jpeg", "webp", "jxl")
+PROFILED = ("png", "jpeg", "webp", "gif")
+PICTURES = (*EXIFS, "gif", "bmp", "pnm", "qoi", "hdr")
 
 
 class Kind(NamedTuple):
@@ -164,9 +165,20 @@ def maximum_of(info: ImageInfo) -> str:
     return f"largest value of {most}" if most else ""
 
 
+def radiance_of(info: ImageInfo) -> str:
+    """The variables in the header of a Radiance picture."""
+    names = dict.fromkeys(line.partition(b"=")[0].decode("latin-1") for line in info.metadata.get("radiance", ()))
+    return f"Radiance's {', '.join(names)}" if names else ""
+
+
 def white_of(info: ImageInfo) -> str:
     """That 0 is white, where a TIFF says so; formats of pictures hold the samples turned around."""
     return "that 0 is white" if info.metadata.get("tiff", {}).get("photometric") == "miniswhite" else ""
+
+
+def no_white(info: ImageInfo, place: str) -> str:
+    """Why samples are not turned around."""
+    return "no number with a fraction is white" if info.dtype.startswith("float") and place not in TIFFS else ""
 
 
 def multiplied_of(info: ImageInfo) -> str:
@@ -197,7 +209,7 @@ def too_long(key: str) -> Callable[[ImageInfo, str], str]:
 
 def too_long_text(info: ImageInfo, place: str) -> str:
     """Why a description is lost: it stands in EXIF, or among the comments."""
-    return metadata.long_comment(info, place) if place == "pnm" else too_long("description")(info, place)
+    return metadata.long_comment(info, place) if place in ("pnm", "hdr") else too_long("description")(info, place)
 
 
 def coarse(info: ImageInfo, place: str) -> str:
@@ -264,7 +276,7 @@ def everywhere(*more: str) -> frozenset[str]:
 
 KINDS = (
     Kind("orientation", has("orientation", "orientation"), everywhere(*EXIFS)),
-    Kind("ICC profile", has("icc", "ICC profile"), everywhere(*EXIFS, "gif"), metadata.profile_misfit),
+    Kind("ICC profile", has("icc", "ICC profile"), everywhere(*PROFILED), metadata.profile_misfit),
     Kind("EXIF", exif_of, everywhere(*EXIFS), too_long("exif")),
     Kind(
         "EXIF thumbnail", lambda i: "EXIF thumbnail" * metadata.has_thumbnail(i.metadata), frozenset(EXIFS), minor=True
@@ -273,9 +285,17 @@ KINDS = (
     Kind("extended XMP", has("xmp_more", "extended XMP"), everywhere(*EXIFS, "gif"), lost_extension),
     Kind("IPTC", has("iptc", "IPTC"), everywhere("png", "jpeg")),
     Kind("Photoshop's data", has("photoshop", "Photoshop's data"), everywhere("png", "jpeg")),
-    Kind("description", has("description", "description"), frozenset({"tiff", *EXIFS, "gif", "pnm"}), too_long_text),
     Kind(
-        "comments", has("comments", "comments"), frozenset({"tiff", "png", "jpeg", "gif", "pnm"}), metadata.long_comment
+        "description",
+        has("description", "description"),
+        frozenset({"tiff", *EXIFS, "gif", "pnm", "hdr"}),
+        too_long_text,
+    ),
+    Kind(
+        "comments",
+        has("comments", "comments"),
+        frozenset({"tiff", "png", "jpeg", "gif", "pnm", "hdr"}),
+        metadata.long_comment,
     ),
     Kind("resolution", resolution_of, everywhere(*EXIFS, "bmp", "nifti"), coarse, minor=True),
     Kind("spacing", spacing_of, everywhere(*EXIFS, "bmp", "nifti", "ome-zarr"), beyond_resolution),
@@ -313,7 +333,13 @@ KINDS = (
     Kind("display of OME-Zarr", displayed_of, frozenset({"ome-zarr"}), other_omero),
     Kind("attributes of Zarr", attributes_of, frozenset({"zarr", "ome-zarr"}), minor=True),
     Kind("largest value", maximum_of, frozenset({"pnm"})),
-    Kind("white as 0", white_of, everywhere(*PICTURES)),
+    Kind(
+        "samples in linear light",
+        lambda i: "that samples are linear light" * ("linear" in i.metadata),
+        frozenset({"qoi", "jxl"}),
+    ),
+    Kind("Radiance's header", radiance_of, frozenset({"hdr"})),
+    Kind("white as 0", white_of, everywhere(*PICTURES), no_white),
     Kind("colours multiplied by opacity", multiplied_of, everywhere(*PICTURES)),
 )
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import prod
+from typing import Any
 
 from convcli.errors import ConvError, UsageError
 from convcli.image import AXES, ImageInfo
@@ -13,6 +15,7 @@ from convcli.samples import as_sample
 DTYPES = frozenset({*SAMPLE_TYPES, "bool"})
 """What the samples of an image may be in a file; bool is read as 0 and 255."""
 SAMPLES = {1: "grey", 2: "grey+alpha", 3: "rgb", 4: "rgb+alpha"}
+COUNTS = {samples: count for count, samples in SAMPLES.items()} | {"cmyk": 4}
 TURNS = {2: "X", 3: "XY", 4: "Y", 5: "t", 6: "tX", 7: "tXY", 8: "tY"}
 """What makes a picture of each EXIF orientation upright: swap rows and columns (t), then reverse an axis."""
 
@@ -70,6 +73,32 @@ def samples_named(axes: str, shape: tuple[int, ...], *, alpha: bool = False) -> 
     """
     count = shape[axes.index("S")] if "S" in axes else 0
     return SAMPLES.get(count, "") if alpha or count % 2 else ""
+
+
+def picture_info(
+    kind: str,
+    size: tuple[int, int],
+    samples: str,
+    dtype: str = "uint8",
+    *,
+    metadata: Mapping[str, Any] | None = None,
+    notes: tuple[str, ...] = (),
+) -> ImageInfo:
+    """A single picture as a file of a kind declares it: rows and columns, and what its samples mean.
+
+    >>> picture_info("qoi", (4, 6), "rgb").shape, picture_info("qoi", (4, 6), "grey").axes
+    ((4, 6, 3), 'YX')
+    """
+    count = COUNTS[samples]
+    return ImageInfo(
+        shape=size if count == 1 else (*size, count),
+        dtype=dtype,
+        axes="YX" if count == 1 else "YXS",
+        format=kind,
+        samples=samples if count > 1 else "",
+        metadata=metadata or {},
+        notes=notes,
+    )
 
 
 def check_series(series: int | None, count: int) -> int:

@@ -18,19 +18,21 @@ from convcli.image import ImageInfo
 from convcli.records import replace
 
 CENTIMETRES = {"inch": 2.54, "cm": 1.0}
-WITH_EXIF = frozenset({"png", "jpeg", "webp"})
+WITH_EXIF = frozenset({"png", "jpeg", "webp", "jxl"})
 """Formats that hold EXIF as it is; a TIFF has its tags among its own."""
-RESOLVING = frozenset({"png", "jpeg", "webp", "bmp", "tiff", "shaped"})
+RESOLVING = frozenset({"png", "jpeg", "webp", "jxl", "bmp", "tiff", "shaped"})
 """Formats that say how far apart pixels are by a resolution alone."""
+ONLY_IN_EXIF = frozenset({"webp", "jxl"})
+"""Formats with no place for a resolution but EXIF."""
 WHOLE = {"png": (100.0,), "bmp": (100.0,), "jpeg": (2.54, 1.0)}  # counted in a metre; in an inch or a centimetre
 ROUNDING = 2e-3
 LEAST, MOST = 1e-6, 4e9  # pixels per unit, as ratios of numbers with 32 bits hold them
 ICC_HEADER, ICC_SIGNATURE = 128, b"acsp"
 LARGEST_IN_JPEG = 65527  # bytes of EXIF in one segment, which it must fit
-COMMENTED = {"jpeg": 65533, "pnm": 60000, "gif": 2**31}
+COMMENTED = {"jpeg": 65533, "pnm": 60000, "gif": 2**31, "hdr": 60000}
 """Formats with comments, and bytes of the longest."""
 PROFILES = {b"GRAY": "grey", b"RGB ": "rgb", b"CMYK": "cmyk"}
-OF_COLOUR = frozenset({"webp", "gif"})
+OF_COLOUR = frozenset({"webp", "gif", "qoi", "hdr"})
 """Formats that store grey as colours."""
 
 Resolution = tuple[float, float, str]
@@ -179,7 +181,7 @@ def is_rounded(density: Resolution, place: str) -> bool:
         scales = [scale / centimetres if centimetres else 1.0 for scale in WHOLE[place]]
         most = 65535 if place == "jpeg" else 2**31 - 1
         return not any(all(is_whole(value * scale, most) for value in (x, y)) for scale in scales)
-    return place == "webp"
+    return place in ONLY_IN_EXIF
 
 
 def is_for_exif(density: Resolution, info: ImageInfo, place: str) -> bool:

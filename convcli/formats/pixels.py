@@ -99,13 +99,35 @@ def picture(image: Image) -> Array:
     others = [place for place in range(len(info.shape)) if place not in places]
     data = image.data.transpose(others + places).reshape([info.shape[place] for place in places])
     data = np.ascontiguousarray(native(data))
-    if info.metadata.get("tiff", {}).get("photometric") == "miniswhite":
+    if info.sample.is_integer and info.metadata.get("tiff", {}).get("photometric") == "miniswhite":
         data = cast(Array, info.sample.whole - data)
     return divided(data) if info.premultiplied and info.has_alpha else data
 
 
+def coloured(data: Array) -> Array:
+    """A picture as colours, for formats that hold no grey: equal ones in place of it; an opacity stays.
+
+    >>> coloured(np.array([[[7, 99]]])).tolist()
+    [[[7, 7, 7, 99]]]
+    """
+    plain = data if data.ndim == 3 else data[..., None]
+    return np.repeat(plain, [3, *[1] * (plain.shape[2] - 1)], axis=2) if plain.shape[2] < 3 else plain
+
+
+def as_declared(title: str, data: Array, info: ImageInfo) -> Array:
+    """Decoded pixels in the machine's byte order, which must be those that a header declares; else ConvError."""
+    if data.shape != info.shape or data.dtype.name != info.dtype:
+        raise corrupt(title, f"it decodes to {data.shape} {data.dtype}, not to {info.shape} {info.dtype}")
+    return native(data)
+
+
 def divided(data: Array) -> Array:
-    """Integers whose colours were multiplied by the opacity, the last sample, without it; halves are rounded up."""
+    """Samples whose colours were multiplied by the opacity, the last sample, without it; halves are rounded up."""
+    if data.dtype.kind == "f":
+        clear = np.zeros_like(data)
+        np.divide(data, data[..., -1:], out=clear, where=data[..., -1:] > 0)
+        clear[..., -1] = data[..., -1]
+        return clear
     full, opacity = int(np.iinfo(data.dtype).max), data[..., -1:].astype(np.uint32)
     colours = (data[..., :-1].astype(np.uint32) * full + opacity // 2) // np.maximum(opacity, 1)
     return np.concatenate([np.minimum(colours, full).astype(data.dtype), data[..., -1:]], axis=-1)

@@ -75,7 +75,10 @@ class FileOptions(Options):
         "fast"
     )
     quality: Annotated[
-        int | None, Option(min=1, max=100, metavar="N", help="Quality of JPEG (in a TIFF, too) and WebP.")
+        int | None,
+        Option(
+            min=1, max=100, metavar="N", help="Quality of JPEG (in a TIFF, too); other formats lose nothing without."
+        ),
     ] = None
     compression: Annotated[
         str | None,
