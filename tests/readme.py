@@ -22,7 +22,8 @@ from convcli.methods import METHODS
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 TEXTBOOK = ROOT / "samples" / "convolutions.md"
-PAGES = (README, TEXTBOOK)
+RECIPES = ROOT / "samples" / "recipes.md"
+PAGES = (README, TEXTBOOK, RECIPES)
 PICTURES = ROOT / "samples" / "pictures"
 CONSOLE = re.compile(r"```console\n(.*?)```\n", re.DOTALL)
 SHOWN = re.compile(r"\]\((?:samples/)?pictures/([\w.]+)\)")
@@ -33,7 +34,7 @@ VOLATILE = re.compile(r"\d[\d.,e+-]*(?= ?(?:ms|s|MB|G(?:MAC|B)/s|a second)\b)|\d
 
 def run_console(block, folder):
     """A console block with what its commands print today; commands start with `$`, `\\` continues a line."""
-    commands = re.findall(r"^\$ (.*(?:\\\n.*)*)", block, re.MULTILINE)
+    commands = re.findall(r"^\$ ((?:.*\\\n)*.*)", block, re.MULTILINE)
     return "".join(f"$ {command}\n{shell(command, folder)}" for command in commands)
 
 
