@@ -49,6 +49,8 @@ DRAW = {
     "bias": lambda r: r.random() < 0.5,
     "bn": lambda r: r.random() < 0.5,
     "inputs": lambda r: r.randint(1, 999),
+    "window": per_axis,
+    "values": lambda r: "".join(r.choices(LETTERS, k=3)),
     "reference": lambda r: "".join(r.choices(LETTERS, k=3)),
     "name": lambda r: "".join(r.choices(LETTERS + "/:", k=3)),
 }

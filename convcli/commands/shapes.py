@@ -32,14 +32,14 @@ def shapes(
 
     Layers are words: conv7-64/2p3 is a 7x7 convolution to 64 channels, stride 2, padding 3. Kinds: conv, tconv, dw,
     pw, sep, attn8 (8 heads), max, avg, gap, fc, up (up1.5), bilinear, shuffle, unshuffle, cshuffle (of channels),
-    slice0:32 (of channels), pad, crop, bn, gn, in, ln, relu, id. Behind the kind: 3 or 3x5 kernel, -64 channels, /2
-    stride, p1 padding (0:1 begin:end, h half, s SAME, f full, c causal, ? solve), d2 dilation, g2 groups, o1 output
-    padding, =16 wanted size, m2 multiplier, ceil, i64 expected input channels, +b -b bias, +bn -bn normalisation,
-    #name.
+    slice0:32 (of channels), tokens, pad, crop, bn, gn, in, ln, relu, id. Behind the kind: 3 or 3x5 kernel, -64
+    channels, /2 stride, p1 padding (0:1 begin:end, h half, s SAME, f full, c causal, ? solve), d2 dilation, g2
+    groups, o1 output padding, =16 wanted size, m2 multiplier, ceil, i64 expected input channels, +b -b bias, +bn
+    -bn normalisation, #name.
 
-    as:N remembers; from:N goes on from it, cat:N, add:N and mul:N join it; again:NAME runs the layer #NAME once more,
-    with its weights. 1@64x64 is another input. 5*( a b ) repeats, '[ a | b ]' concatenates, '{ a | id }' adds. Also
-    read: '3x3 conv, 64, /2', 'Conv2d(3, 64, 7)'.
+    as:N remembers; from:N goes on from it, cat:N, add:N and mul:N join it; again:NAME runs the layer #NAME once
+    more, with its weights; attend8:K:V (w7x7: in windows) looks at keys and values. 1@64x64 is another input. 5*( a
+    b ) repeats, '[ a | b ]' concatenates, '{ a | id }' adds. Also read: '3x3 conv, 64, /2', 'Conv2d(3, 64, 7)'.
 
     Examples:
         convcli shapes 3@224x224 conv7-64/2p3 max3/2p1

@@ -165,7 +165,12 @@ def bank_lines(bank: Bank, batch: int) -> Lines:
 
 def product_lines(step: Step, batch: int) -> Lines:
     """The products of two activations of an attention: queries by keys, and the result by values."""
-    if step.applied.products:
+    if step.kind == "attend":
+        places, channels, made = prod(step.output.spatial), step.input.channels, step.output.channels
+        seen = step.applied.products // (places * (channels + made))
+        filled = f"{batch} * {places} * {seen} ({channels} + {made}) = {batch * step.applied.products:,}"
+        yield f"products = N queries keys (C + Cv) = {filled} MACs of two activations, counted apart"
+    elif step.applied.products:
         places, channels = prod(step.input.spatial), step.input.channels
         filled = f"{batch} * 2 * {places}^2 * {channels} = {batch * step.applied.products:,}"
         yield f"products = N 2 positions^2 C = {filled} MACs of two activations, counted apart"

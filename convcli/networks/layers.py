@@ -260,6 +260,11 @@ def flattened(_layer: Layer, shape: Shape, _rules: Rules) -> Applied:
     return Applied(Shape(shape.elements), tuple(map(whole, shape.spatial)))
 
 
+def in_a_row(_layer: Layer, shape: Shape, _rules: Rules) -> Applied:
+    """tokens: the places of all axes as one axis."""
+    return Applied(Shape(shape.channels, (prod(shape.spatial),)))
+
+
 def upsampling(layer: Layer, shape: Shape, _rules: Rules) -> Applied:
     """up and bilinear: by a factor, or to the wanted size."""
     if layer.factor:
@@ -391,6 +396,8 @@ KINDS: dict[str, Kind] = {
     "fc": kind(fully_connected, "fc", "fc-1000", "channels bias bn", "channels"),
     "flatten": kind(flattened, "alias", "flatten"),
     "attn": kind(attention, "attn", "attn8", "kernel channels bias"),
+    "attend": kind(unchanged, "attn", "attend2:1:1", "kernel window reference values", "reference values"),
+    "tokens": kind(in_a_row, "alias", "tokens"),
     "up": kind(upsampling, "shape", "up2", "kernel factor wanted", "kernel|factor|wanted"),
     "bilinear": kind(upsampling, "shape", "bilinear2", "kernel factor wanted", "kernel|factor|wanted"),
     "shuffle": kind(pixel_shuffle, "shape", "shuffle2", "kernel", "kernel"),

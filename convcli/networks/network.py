@@ -66,7 +66,7 @@ class Layer(NamedTuple):
 
     `factor` is a kernel that is no whole number (up1.5), as fractions; `span` are the channels that a slice keeps, from
     and to. `inputs` is a check-sum: the channels that the writer expects to arrive. `unknown` names the field written
-    as `?`.
+    as `?`. An attention reads keys by `reference` and `values`, all of them or those in its `window`.
     """
 
     kind: str
@@ -88,6 +88,8 @@ class Layer(NamedTuple):
     reference: str = ""
     name: str = ""
     unknown: Unknown = ""
+    window: tuple[int, ...] = ()
+    values: str = ""
     place: Place = Place()
 
     def __eq__(self, other: object) -> bool:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from convcli.errors import UsageError
 from convcli.geometry.axis import Geometry
 from convcli.geometry.sizes import Axis, Spread
+from convcli.networks.attention import attended
 from convcli.networks.layers import KINDS, Applied, apply, central_cut
 from convcli.networks.network import MAXIMUM_LAYERS, Branches, Layer, Network, Place, Repeat, Shape, wrong
 from convcli.networks.receptive import Field, misaligned, seen_through, union
@@ -149,15 +150,19 @@ class Walk:
         if KINDS[layer.kind].family == "join":
             return (yield from self.recalled(layer, tensor))
         if layer.kind == "from":
-            tensor = self.remembered_as(layer)
+            tensor = self.remembered_as(layer, layer.reference)
         if layer.kind == "input":
             return (yield from self.entered(layer, tensor))
         if layer.kind == "again":
             return (yield from self.repeated(layer, tensor))
+        if layer.kind == "attend":
+            return (yield from self.attending(layer, tensor))
         if layer.name:
             self.named[layer.name] = layer, arriving(layer, tensor.shape)
         applied = apply(layer, tensor.shape, self.rules)
         fields = through(tensor.fields, applied.axes)
+        if layer.kind == "tokens" and len(fields) > 1:  # whose axis is none of the image's
+            fields = (None,)
         made = yield from self.step(layer.kind, layer, (tensor,), applied, fields)
         if layer.kind == "as":
             self.remembered[layer.reference] = made
@@ -173,19 +178,32 @@ class Walk:
 
     def recalled(self, layer: Layer, tensor: Tensor) -> Generator[Step, None, Tensor]:
         """cat:NAME, add:NAME and mul:NAME: a join with what was remembered."""
-        other = self.remembered_as(layer)
+        other = self.remembered_as(layer, layer.reference)
         if layer.kind == "cat":
             other = cropped(layer, other, tensor.shape)
         join = "concat" if layer.kind == "cat" else layer.kind
         return (yield from self.joined(join, layer, (tensor, other)))
 
-    def remembered_as(self, layer: Layer) -> Tensor:
+    def attending(self, layer: Layer, tensor: Tensor) -> Generator[Step, None, Tensor]:
+        """attend:KEYS:VALUES, where what arrives are the queries: each of them sees what all keys and values see.
+
+        What a window sees of the image is not followed.
+        """
+        ends = (tensor, self.remembered_as(layer, layer.reference), self.remembered_as(layer, layer.values))
+        applied = attended(layer, *(end.shape for end in ends))
+        if layer.window or len({len(end.fields) for end in ends}) > 1:
+            fields: Fields = (None,) * len(tensor.fields)
+        else:
+            fields = self.joined_fields(layer.place, [tensor, *(spread(end, tensor.shape) for end in ends[1:])])
+        return (yield from self.step(layer.kind, layer, ends, applied, fields))
+
+    def remembered_as(self, layer: Layer, name: str) -> Tensor:
         """What as:NAME has remembered."""
-        found = self.remembered.get(layer.reference)
+        found = self.remembered.get(name)
         if found is None:
             known = ", ".join(self.remembered)
             known = f"remembered so far: {known}" if known else "nothing is remembered yet"
-            raise wrong(layer.place, f"as:{layer.reference} must come before it; {known}")
+            raise wrong(layer.place, f"as:{name} must come before it; {known}")
         return found
 
     def repeated(self, layer: Layer, tensor: Tensor) -> Generator[Step, None, Tensor]:
@@ -271,6 +289,12 @@ def broadcast(tensor: Tensor, output: Shape) -> Tensor:
     sizes = list(zip(tensor.shape.spatial, output.spatial, tensor.fields, strict=False))
     fields = tuple(field and seen_through(field, Spread(n, m)) if n < m else field for n, m, field in sizes)
     return tensor._replace(fields=fields) if sizes else tensor
+
+
+def spread(tensor: Tensor, shape: Shape) -> Tensor:
+    """A tensor all of which is seen from every place of another one."""
+    axes = [Spread(n, m) for n, m in zip(tensor.shape.spatial, shape.spatial, strict=True)]
+    return tensor._replace(fields=through(tensor.fields, tuple(axes)))
 
 
 def cropped(layer: Layer, tensor: Tensor, shape: Shape) -> Tensor:

@@ -2,6 +2,7 @@
 
 word = kind [ kernel ] [ "-" channels ] { mod }
      | "up" factor | "slice" begin ":" end | channels "@" size (another input)
+     | "attend" [ heads ] [ "w" window ] ":" keys ":" values
 mod  = "/" stride | "p" pad | "d" dilation | "g" groups | "o" output padding | "=" wanted size | "m" multiplier
      | "ceil" | "i" input channels (a check-sum) | "+b" | "-b" | "+bn" | "-bn" | "#" name
 pad  = 1 | 1x3x3 | 0:1 (begin:end) | h half | s SAME_UPPER | l SAME_LOWER | f full | c causal | ? unknown
@@ -54,7 +55,12 @@ MOD = re.compile(
 )
 NAMED_PADDINGS = {"half": "h", "same": "s", "full": "f", "causal": "c", "valid": "0"}
 REFERENCE = re.compile(r":([\w.-]+)(?:#([^\s()\[\]{}|]+))?", re.ASCII)
-PER_AXIS = ("kernel", "stride", "dilation", "output_padding", "wanted")
+ATTENDING = re.compile(
+    rf"(?P<kernel>{SIZE}|\?)?(?:w(?P<window>{SIZE}))?:(?P<reference>[\w.-]+):(?P<values>[\w.-]+)"
+    r"(?:#(?P<name>[^\s()\[\]{}|]+))?",
+    re.ASCII,
+)
+PER_AXIS = ("window", "kernel", "stride", "dilation", "output_padding", "wanted")
 WORDS = {
     "channels": "output channels",
     "output_padding": "output padding",
@@ -93,6 +99,8 @@ def parse_word(word: str, place: Place, blocks: Iterable[str] = ()) -> Layer:
     kind, start = split_kind(word, place, blocks)
     if kind == "input":
         raise wrong(place, "an input is written as channels@size, for instance 1@64x64", character=1)
+    if kind == "attend":
+        return attending(word, start, place)
     if "reference" in KINDS[kind].takes:
         return referring(kind, word, start, place)
     reading = Reading(kind, place)
@@ -117,7 +125,7 @@ def split_kind(word: str, place: Place, blocks: Iterable[str]) -> tuple[str, int
     if kind in KINDS:
         return kind, len(letters)
     for end in range(len(letters) - 1, 1, -1):  # bni64: the kind, and a mod
-        if letters[:end] in KINDS and MOD.match(word, end):
+        if letters[:end] == "attend" or (letters[:end] in KINDS and MOD.match(word, end)):
             return letters[:end], end
     raise wrong(place, f"unknown layer {letters or word!r}; {suggestion(letters, [*blocks])}", character=1)
 
@@ -155,6 +163,19 @@ def referring(kind: str, word: str, start: int, place: Place) -> Layer:
         what = "needs a name of letters, digits, '.', '-' and '_'"
         raise wrong(place, f"{kind} {what}, for instance {KINDS[kind].example}", character=start + 1)
     return Layer(kind, reference=found[1], name=found[2] or "", place=place)
+
+
+def attending(word: str, start: int, place: Place) -> Layer:
+    """attend8w7x7:KEYS:VALUES, the heads and the window left out or not."""
+    found = ATTENDING.fullmatch(word, start)
+    if not found:
+        what = f"needs the names of its keys and of its values, for instance {KINDS['attend'].example}"
+        raise wrong(place, f"attend {what}", character=start + 1)
+    reading = Reading("attend", place)
+    for what, text in found.groupdict().items():
+        if text is not None:
+            reading.store(what, text, found.start(what) + 1)
+    return reading.layer()
 
 
 def unexpected(word: str, position: int, kind: str, place: Place) -> UsageError:
@@ -218,8 +239,8 @@ class Reading:
         """The value of a field from its text."""
         if what in ("bias", "bn"):
             return text == "+"
-        if what in ("ceil", "name"):
-            return text if what == "name" else True
+        if what in ("ceil", "name", "reference", "values"):
+            return True if what == "ceil" else text
         if what == "pad":
             return text if text in "hslfc" else self.pads(text, character)
         if what == "span":
@@ -290,8 +311,10 @@ def format_layer(layer: Layer) -> str:
     is_head = layer.kind in ("pad", "crop")  # the padding is what they are
     parts = (
         layer.kind,
-        marked(":", layer.reference),
         pad if is_head else head_text(layer),
+        marked("w", numbers(layer, "window")),
+        marked(":", layer.reference),
+        marked(":", layer.values),
         marked("-", layer.channels),
         marked("/", numbers(layer, "stride")),
         marked("p", "" if is_head else pad),

@@ -136,6 +136,8 @@ PHRASES: dict[str, Callable[[Step], str]] = {
     "crop": fixed("Rows and columns are cut off at the ends of the input."),
     "fc": fixed("Every output is a weighted sum of all numbers of the input."),
     "flatten": fixed("All numbers of the input stand behind each other as one vector."),
+    "attend": fixed("Every place of the queries looks at the keys, and takes what it finds of the values."),
+    "tokens": fixed("The places of all axes stand behind each other."),
     "attn": fixed("Every place looks at every other place."),
     "shuffle": fixed("Groups of channels become blocks of pixels: the image grows, the channels become fewer."),
     "unshuffle": fixed("Blocks of pixels become channels: the image shrinks, the channels become more."),
