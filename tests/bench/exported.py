@@ -19,7 +19,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -159,14 +159,15 @@ def compared(name: str, exporter: str, device: str, keep: Path | None) -> dict[s
 
     torch.backends.mha.set_fastpath_enabled(False)  # one operator that no exporter knows
     vision()
-    with torch.device(device):
+    with torch.device("cpu" if "regnet" in name else device):  # RegNets compute their widths by tensors
         model, size = made(name)
-        model, image = filled(model), torch.rand(size)
+    with torch.device(device):
+        model, image = filled(model.to(device)), torch.rand(size)
         true = counted(model, image) | {"params": sum(parameters(model, has_buffers=exporter != "export").values())}
         with tempfile.TemporaryDirectory() as folder, torch.no_grad():
             path = keep_folder(keep, folder) / f"{name.replace(':', '-')}-{exporter}"
             file = path.with_name(path.name + (".pt2" if exporter == "export" else ".onnx"))
-            EXPORTERS[exporter](model, image, file)
+            EXPORTERS[exporter](model, [image], file)
             if keep:
                 file.with_suffix(".json").write_text(json.dumps(true))
             return {"said": said_of(file), "true": true}
@@ -179,19 +180,19 @@ def keep_folder(keep: Path | None, other: str) -> Path:
     return folder
 
 
-def by_export(model: Any, image: Any, path: Path) -> None:
+def by_export(model: Any, inputs: Sequence[Any], path: Path) -> None:
     """An archive of torch.export."""
     import torch
 
-    torch.export.save(torch.export.export(model, (image,)), path)
+    torch.export.save(torch.export.export(model, tuple(inputs)), path)
 
 
-def by_dynamo(model: Any, image: Any, path: Path) -> None:
+def by_dynamo(model: Any, inputs: Sequence[Any], path: Path) -> None:
     """ONNX as torch.onnx writes it today, its large or absent weights in a file that does not exist."""
     import onnx_ir
     import torch
 
-    program = torch.onnx.export(model, (image,), dynamo=True, optimize=False, verbose=False)
+    program = torch.onnx.export(model, tuple(inputs), dynamo=True, optimize=False, verbose=False)
     assert program is not None
     for graph in program.model.graphs():
         for value in graph.initializers.values():
@@ -204,12 +205,12 @@ def by_dynamo(model: Any, image: Any, path: Path) -> None:
     path.write_bytes(onnx_ir.serde.serialize_model(program.model).SerializeToString())
 
 
-def by_torchscript(model: Any, image: Any, path: Path) -> None:
+def by_torchscript(model: Any, inputs: Sequence[Any], path: Path) -> None:
     """ONNX as torch.onnx wrote it until PyTorch 2.8, its large weights left out."""
     import torch
 
     kept = torch.onnx.TrainingMode.PRESERVE  # batch normalisation is not folded into convolutions
-    torch.onnx.export(model, (image,), str(path), dynamo=False, opset_version=17, training=kept)
+    torch.onnx.export(model, tuple(inputs), str(path), dynamo=False, opset_version=17, training=kept)
     path.write_bytes(without_weights(path))
 
 
@@ -217,14 +218,14 @@ EXPORTERS = {"torchscript": by_torchscript, "dynamo": by_dynamo, "export": by_ex
 SMALL = 4096  # bytes of a tensor that is kept: sizes, and what computes them
 
 
-def counted(model: Any, image: Any) -> dict[str, Any]:
+def counted(model: Any, *inputs: Any) -> dict[str, Any]:
     """What PyTorch counts."""
     import torch
     from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode
 
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        output = model(image)
+        output = model(*inputs)
     flops = {str(operation): count for operation, count in counter.get_flop_counts()["Global"].items()}
     products = sum(count for operation, count in flops.items() if "bmm" in operation or "dot_product" in operation)
     outputs = output.values() if isinstance(output, dict) else output if isinstance(output, (list, tuple)) else [output]

@@ -7,26 +7,25 @@ are written without parameters (`bn-b-bn`), as the totals of a graph count those
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from functools import cached_property
 from math import prod
-from typing import NamedTuple
 
 from convcli.errors import ConvError
 from convcli.networks.costs import Convention, costs, together
 from convcli.networks.emit import text_file, toml_file
 from convcli.networks.network import Layer, Shape
 from convcli.networks.notation import parse
-from convcli.networks.onnx.call import Value
-from convcli.networks.onnx.layers import layer_of, shape_of
+from convcli.networks.onnx.attending import Scores, attention_word, scores_of
+from convcli.networks.onnx.cuts import Turned, cut_words, cuts_of, is_turned
+from convcli.networks.onnx.layers import layer_of
+from convcli.networks.onnx.layouts import Key, Reading, axis_along, key_of, layouts, logical, readings
 from convcli.networks.onnx.model import Dims
-from convcli.networks.onnx.seen import Seen, image_seen
+from convcli.networks.onnx.text import Word, folded_lines, written
 from convcli.networks.onnx.walk import GraphStep, Walked
 from convcli.networks.rules import Rules
 from convcli.networks.trace import trace
 from convcli.networks.words import format_layer
-
-Key = tuple[int, int]
-"""A step and which of its outputs; a negative step is an input."""
 
 ACTIVATIONS = {
     **{name: name for name in ("relu", "elu", "gelu", "tanh", "sigmoid", "softmax")},
@@ -38,76 +37,77 @@ ACTIVATIONS = {
 }
 MULTIPLIED = ("Mul", "Div", "And", "Pow")
 NORMALISATIONS = ("bn", "gn", "in", "ln")
-SHORTEST_BLOCK = 3
-
-
-class Word(NamedTuple):
-    """What a step is written as: its word, the values that it reads, the value that it makes.
-
-    `join` is how it puts several together: cat, add or mul.
-    """
-
-    text: str
-    reads: tuple[Key, ...]
-    makes: Key
-    join: str = ""
 
 
 def emitted(walked: Walked, *, toml: bool) -> str:
     """A graph as a text or TOML file of the notation, with what it is expected to cost."""
-    shape = logical_input(walked)
-    words = list(written(Writing(walked).words()))
-    lines, blocks = folded_lines(words)
-    check_same(walked, shape, " ".join(words))
-    return (toml_file if toml else text_file)(shape, lines, blocks, expectations(shape, " ".join(words)))
-
-
-def logical_input(walked: Walked) -> Shape:
-    """The one input, as the notation has it."""
-    if len(walked.inputs) != 1 or not walked.is_complete:
-        what = f"it has {len(walked.inputs)} inputs" if walked.is_complete else "the cost of some nodes is not known"
+    if not walked.is_complete or not walked.inputs:
+        what = "it has no inputs" if walked.is_complete else "the cost of some nodes is not known"
         raise ConvError(f"cannot be written in the notation: {what}", "layer")
-    (sizes,) = walked.inputs.values()
-    return logical(Value(sizes, -1, seen=image_seen(sizes) or None), sizes[0])
-
-
-def logical(value: Value, batch: int) -> Shape:
-    """The sizes of a value with its channels first, wherever a Transpose or Reshape put them."""
-    return logical_shape(value.dims, value.seen, batch)
-
-
-def logical_shape(dims: Dims | None, seen: Seen | None, batch: int) -> Shape:
-    """The same of sizes and what they see."""
-    if dims is None or None in dims:
-        raise ConvError("cannot be written in the notation: some sizes are not known", "layer")
-    sizes = tuple(n for n in dims if n is not None)
-    if len(sizes) < 3 or not seen or any(axis.field is None for axis in seen):
-        plain = shape_of(sizes)
-        return Shape(plain.channels, plain.spatial)
-    places = tuple(axis.length for axis in seen)
-    return Shape(prod(sizes) // (batch * prod(places)), places)
+    refusals = list[ConvError]()
+    for reading in readings(walked):
+        try:
+            writing = Writing(walked, reading)
+            words = list(written(writing.words()))
+            check_same(walked, writing, " ".join(words))
+        except ConvError as error:
+            refusals.append(error)
+            continue
+        lines, blocks = folded_lines(words)
+        expected = expectations(writing.input, " ".join(words))
+        return (toml_file if toml else text_file)(writing.input, lines, blocks, expected)
+    raise refusals[0]
 
 
 class Writing:
     """Steps as words, before it is known which values must be remembered."""
 
-    def __init__(self, walked: Walked) -> None:
-        self.walked = walked
-        self.batch = next(iter(walked.inputs.values()))[0]
+    def __init__(self, walked: Walked, reading: Reading) -> None:
+        self.walked, self.batch = walked, reading.batch
+        self.layouts = layouts(walked, reading)
         self.same: dict[Key, Key] = {}
+        self.turned: dict[Key, Turned] = {}
+        self.scores: dict[Key, tuple[Scores, tuple[Key, ...]]] = {}
         self.shared: dict[frozenset[str], str] = {}
-        self.shapes: dict[Key, Shape] = {(-1, 0): logical_input(walked)}
+        self.shapes = {(-1 - i, 0): self.shape((-1 - i, 0), sizes) for i, sizes in enumerate(walked.inputs.values())}
+
+    @property
+    def input(self) -> Shape:
+        """The first input, as the notation has it."""
+        return self.shapes[-1, 0]
+
+    def shape(self, key: Key, dims: Dims | None) -> Shape:
+        """The sizes of a value with its channels first."""
+        found = logical(dims, self.layouts.get(key), self.batch)
+        if found is None:
+            raise ConvError("cannot be written in the notation: some sizes are not known", "layer")
+        return found
 
     def words(self) -> list[Word]:
         """The words of all steps that the first output needs, in order."""
-        output = next(iter(self.walked.outputs.values()))
-        found = [word for i, step in enumerate(self.walked.steps) for word in self.word(i, step)]
-        needed, kept = {self.real(key_of(output))}, list[Word]()
+        output = self.real(key_of(next(iter(self.walked.outputs.values()))))
+        others = list(self.shapes.items())[1:]
+        found = [Word(str(shape), (), key) for key, shape in others if shape.spatial]
+        found += [word for i, step in enumerate(self.walked.steps) for word in self.word(i, step)]
+        output = self.real(output)
+        needed, kept = {output}, list[Word]()
         for word in reversed(found):
             if word.makes in needed:
                 needed.update(word.reads)
                 kept.append(word)
+        made = {word.makes for word in kept}
+        lost = next((key for key in needed if key in self.scores), None) or next(iter(needed - made - {(-1, 0)}), None)
+        if lost is not None:
+            self.refuse(lost)
         return kept[::-1]
+
+    def refuse(self, key: Key) -> None:
+        """Raise the error of a value that no word makes."""
+        if key in self.scores:
+            raise unwritable(self.scores[key][0].step, "a product of two activations")
+        if key[0] < 0:
+            raise ConvError("cannot be written in the notation: an input that is no image and no sequence", "layer")
+        raise unwritable(self.walked.steps[key[0]], "what it reads has none")
 
     def real(self, key: Key) -> Key:
         """The value that another one is, as far as the notation goes."""
@@ -119,47 +119,115 @@ class Writing:
         reads = tuple(self.real(key_of(value)) for value in values)
         if not reads:
             return
-        before, after = self.shapes[reads[0]], logical_shape(step.dims, step.seen, self.batch)
+        if step.products or any(read in self.scores for read in reads):
+            yield from self.attention(at, step, reads)
+            return
+        before, after = self.shapes[reads[0]], self.shape((at, 0), step.dims)
         self.shapes[at, 0] = after
-        if step.kind in ("split", "slice", "gather") and len(reads) == 1:
+        is_same = step.made.flow is not None and step.made.flow.what == "regrouped"
+        if step.kind in ("split", "slice", "gather") and len(reads) == 1 and not is_same:
             yield from self.pieces(at, step, reads[0], before)
             return
-        join = join_of(step) if len(reads) > 1 else ""
-        text = "" if join else self.text(step, before, after)
+        join = self.join(at, step, reads) if len(reads) > 1 else ""
+        text = "" if join or (at, 0) in self.same else self.text(at, step, before, after)
         if text or join:
             yield Word(text, reads, (at, 0), join)
-        else:
+        elif (at, 0) not in self.same:
             self.same[at, 0] = reads[0]
             self.shapes[at, 0] = before
 
-    def text(self, step: GraphStep, before: Shape, after: Shape) -> str:
+    def attention(self, at: int, step: GraphStep, reads: tuple[Key, ...]) -> Iterator[Word]:
+        """attend, where the scores of queries by keys meet the values; until then the scores alone."""
+        waiting = self.scores.get(reads[0])
+        if waiting is None:
+            keys = self.layouts.get(key_of(step.inputs[1])) if len(reads) > 1 and step.inputs[1] else None
+            scores = scores_of(step, keys or ())
+            if scores is None or step.banks or any(read in self.scores for read in reads):
+                raise unwritable(step, "a product of two activations")
+            self.scores[at, 0] = scores, reads
+            if len(reads) == 3:
+                yield self.attended(at, step, scores, reads)
+        elif step.products and len(reads) == 2:
+            yield self.attended(at, step, waiting[0], (*waiting[1], reads[1]))
+        elif step.products or step.banks or len(reads) > 1:
+            raise unwritable(step, "it changes the scores of an attention")
+        else:
+            self.scores[at, 0] = waiting
+
+    def attended(self, at: int, step: GraphStep, scores: Scores, reads: tuple[Key, ...]) -> Word:
+        """Queries, keys and values as one word."""
+        shapes = [self.shapes.get(read) for read in reads]
+        products = step.products + (scores.step.products if scores.step is not step else 0)
+        known = [shape for shape in shapes if shape is not None]
+        text = attention_word(scores, products, known, self.batch) if len(known) == 3 else None
+        after = self.shape((at, 0), step.dims)
+        if text is None or after != Shape(known[2].channels, known[0].spatial):
+            raise unwritable(step, "a product of two activations")
+        self.scores.pop((at, 0), None)
+        self.shapes[at, 0] = after
+        return Word(text, reads, (at, 0), "attend")
+
+    def join(self, at: int, step: GraphStep, reads: tuple[Key, ...]) -> str:
+        """How a step joins what it reads; "" for the parts of one value in another order."""
+        if step.kind != "concat":
+            if step.family != "join":
+                raise unwritable(step, "an operator of several values")
+            return "mul" if step.node.operator in MULTIPLIED else "add"
+        dim = step.made.flow.over[0] if step.made.flow else -1
+        parts = [self.turned[read] for read in reads if read in self.turned]
+        if len(parts) == len(reads) and is_turned(parts, dim):
+            self.same[at, 0] = parts[0].whole
+            self.shapes[at, 0] = self.shapes[parts[0].whole]
+            return ""
+        seen = self.layouts.get((at, 0)) or ()
+        if any(factor.dim == dim for axis in seen for factor in axis.factors):
+            raise unwritable(step, "images behind each other")
+        return "cat"
+
+    def text(self, at: int, step: GraphStep, before: Shape, after: Shape) -> str:
         """The word of a step that reads one value."""
         if step.banks:
-            return self.weighted(step, before)
-        if step.products:
-            raise unwritable(step, "a product of two activations")
+            return self.weighted(step, before, after)
         if step.kind in ACTIVATIONS:
             return ACTIVATIONS[step.kind]
         if step.kind in NORMALISATIONS:
             return f"{step.kind}-b-bn"
-        if before == after:
+        if before == after or (not before.spatial and after == Shape(before.channels, (1,) * len(after.spatial))):
             return ""
+        if step.kind == "concat":
+            return self.tokens(at, step, before, after)
         return resized_word(step, before, after)
 
-    def weighted(self, step: GraphStep, before: Shape) -> str:
+    def tokens(self, at: int, step: GraphStep, before: Shape, after: Shape) -> str:
+        """tokens and pad: places in a row, and constants before and behind them."""
+        dim = step.made.flow.over[0] if step.made.flow else -1
+        sizes = [(value.is_constant, (value.dims or ())[dim] or 0) for value in step.inputs if value is not None]
+        own = next(i for i, (is_constant, _) in enumerate(sizes) if not is_constant)
+        ends = [sum(size for _, size in some) for some in (sizes[:own], sizes[own + 1 :])]
+        along = axis_along(self.layouts.get((at, 0)) or (), dim, (step.dims or ())[dim] or 0)
+        if along != 0 or after != Shape(before.channels, (prod(before.spatial) + sum(ends),)):
+            raise unwritable(step, f"what makes {after} of {before}")
+        return f"{'tokens ' if len(before.spatial) > 1 else ''}pad{ends[0]}:{ends[1]}"
+
+    def weighted(self, step: GraphStep, before: Shape, after: Shape) -> str:
         """The word of a layer with weights, or that it runs once more."""
         layer, weights = layer_of(step), sum(bank.weights for bank in step.banks)
         if step.family == "linear":
             biased = step.params > weights or any(what == "bias" for what, _ in step.work)
-            layer = Layer("pw" if prod(before.spatial) > 1 else "fc", channels=layer.channels, bias=biased or None)
-            layer = layer._replace(bias=None if biased else False)
+            if prod(after.spatial) > 1 and after.spatial != before.spatial:
+                raise unwritable(step, "it mixes some of the places")
+            kind = "pw" if prod(after.spatial) > 1 else "fc"
+            layer = Layer(kind, channels=layer.channels, bias=None if biased else False)
         elif step.params == weights:  # a bias of zeros that no initializer holds
             layer = layer._replace(bias=False)
         if step.times != 1:
             raise unwritable(step, "a layer in a loop")
         if layer.kind not in ("conv", "dw", "tconv", "pw", "fc"):
             raise unwritable(step, "a layer that the notation lacks")
-        origins = frozenset().union(*(v.origins for v in step.inputs if v and v.is_constant))
+        origins = origins_of(step)
+        with_bias = self.is_parted(origins)
+        if with_bias is not None:
+            return format_layer(layer._replace(bias=None if with_bias else False))
         if step.params < weights:
             name = next((name for some, name in self.shared.items() if some & origins), "")
             if not name or step.params:
@@ -170,76 +238,48 @@ class Writing:
             layer = layer._replace(name=self.shared[origins])
         return format_layer(layer)
 
+    def is_parted(self, origins: frozenset[str]) -> bool | None:
+        """Whether there are biases, where each of several layers has a part of the same weights, and all have all."""
+        steps = [step for step in self.walked.steps if step.banks and origins & origins_of(step)]
+        if len(steps) < 2:
+            return None
+        params = sum(step.params for step in steps)
+        weights = sum(bank.weights for step in steps for bank in step.banks)
+        found = {weights: False, weights + sum(bank.outputs for step in steps for bank in step.banks): True}
+        return found.get(params)
+
     def is_shared(self, origins: frozenset[str]) -> bool:
         """True for weights that another layer has, too."""
         return any(count > 1 for origin, count in self.uses.items() if origin in origins)
 
-    @property
+    @cached_property
     def uses(self) -> Counter[str]:
         """How many layers each initializer is in."""
-        steps = [step for step in self.walked.steps if step.banks]
-        each = (frozenset().union(*(v.origins for v in step.inputs if v and v.is_constant)) for step in steps)
-        return Counter(origin for origins in each for origin in origins)
+        return Counter(origin for step in self.walked.steps if step.banks for origin in origins_of(step))
 
     def pieces(self, at: int, step: GraphStep, read: Key, before: Shape) -> Iterator[Word]:
-        """Some channels of a value."""
-        flow = step.made.flow
+        """Some channels or places of a value."""
         first = step.inputs[0]
-        if flow is None or first is None or first.dims is None:
+        dims = first.dims if first else None
+        if first is None or dims is None or first.is_constant:
             raise unwritable(step, "a choice that is not followed")
-        starts = list(starts_of(step))
-        for port, dims in enumerate(step.outputs):
-            after = logical_shape(dims, step.seen, self.batch)
-            self.shapes[at, port] = after
+        seen = self.layouts.get(key_of(first)) or ()
+        for port, cuts in enumerate(cuts_of(step, dims)):
+            after = self.shapes[at, port] = self.shape((at, port), step.outputs[port])
             if after == before:
                 self.same[at, port] = read
                 continue
-            taken = self.channels(step, starts[port], before, after, first.dims)
-            yield Word(f"slice{taken}:{taken + after.channels}", (read,), (at, port))
-
-    def channels(self, step: GraphStep, start: tuple[int, int, int], before: Shape, after: Shape, dims: Dims) -> int:
-        """The first channel of a piece; only channels can be cut."""
-        dim, first, size = start
-        runs = [factor.dim for axis in step.seen or () for factor in axis.factors]
-        if after.spatial != before.spatial or dim in runs or size < 1 or after.channels > before.channels:
-            raise unwritable(step, "a cut through the image")
-        return min(first * before.channels // (dims[dim] or 1), before.channels - after.channels)
+            text = None if cuts is None else cut_words(cuts, seen, before, after)
+            if text is None:
+                raise unwritable(step, "a cut through the image")
+            if cuts is not None and len(cuts) == 1 and cuts[0].is_run:
+                self.turned[at, port] = Turned(read, cuts[0])
+            yield Word(text, (read,), (at, port))
 
 
-def key_of(value: Value) -> Key:
-    """Which step made a value, and as which output."""
-    return (-1 if value.source is None else value.source), value.port
-
-
-def join_of(step: GraphStep) -> str:
-    """How a step joins what it reads."""
-    if step.products:
-        raise unwritable(step, "a product of two activations")
-    if step.kind == "concat":
-        return "cat"
-    if step.family != "join":
-        raise unwritable(step, "an operator of several values")
-    return "mul" if step.node.operator in MULTIPLIED else "add"
-
-
-def starts_of(step: GraphStep) -> Iterator[tuple[int, int, int]]:
-    """For each output of a cut: its dimension, where it starts, and its size."""
-    flow = step.made.flow
-    assert flow is not None
-    if flow.what == "split":
-        start = 0
-        for size in flow.places:
-            yield flow.over[0], start, size
-            start += size
-    elif flow.what == "picked":
-        yield flow.over[0], flow.places[0] if flow.places else 0, len(flow.places)
-    elif len(flow.axes) == 1:
-        (dim, axis), *_ = flow.axes
-        first = axis.reads(0)[0]
-        steady = axis.period == (1, 1)
-        yield dim, first, axis.output if steady else 0
-    else:
-        yield 0, 0, 0
+def origins_of(step: GraphStep) -> frozenset[str]:
+    """The initializers that the weights of a layer are made of."""
+    return frozenset().union(*(v.origins for v in step.inputs if v and v.is_constant))
 
 
 def resized_word(step: GraphStep, before: Shape, after: Shape) -> str:
@@ -276,74 +316,6 @@ def unwritable(step: GraphStep, why: str) -> ConvError:
     return ConvError(f"node {step.name!r} ({step.node.operator}) has no word in the notation: {why}", "layer")
 
 
-# --- from words to a text
-
-
-def written(words: Sequence[Word]) -> Iterator[str]:
-    """Words in order, with what must be remembered and gone on from."""
-    last, wanted = last_uses(words), remembered(words)
-    names: dict[Key, str] = {}
-    current: Key = (-1, 0)
-    yield from named(current, names, wanted, last, -1)
-    for i, word in enumerate(words):
-        first, *others = word.reads
-        if word.join in ("add", "mul") and first != current and current in others:
-            others[others.index(current)], first = first, current
-        if first != current:
-            yield f"from:{names[first]}"
-        if word.join:
-            yield from (f"{word.join}:{names[other]}" for other in others)
-        else:
-            yield from word.text.split()
-        current = word.makes
-        yield from named(current, names, wanted, last, i)
-
-
-def remembered(words: Sequence[Word]) -> set[Key]:
-    """The values that are read when they are not the last ones made."""
-    found, current = set[Key](), (-1, 0)
-    for word in words:
-        first, *others = word.reads
-        if word.join in ("add", "mul") and first != current and current in others:
-            others[others.index(current)], first = first, current
-        found.update([first] if first != current else [], others)
-        current = word.makes
-    return found
-
-
-def last_uses(words: Sequence[Word]) -> dict[Key, int]:
-    """The last word that reads each value."""
-    return {key: i for i, word in enumerate(words) for key in word.reads}
-
-
-def named(made: Key, names: dict[Key, str], wanted: set[Key], last: dict[Key, int], now: int) -> Iterator[str]:
-    """as:NAME for a value that must be remembered, under the first name that is free again."""
-    if made not in wanted:
-        return
-    taken = {name for key, name in names.items() if last.get(key, -1) > now}
-    for key in [key for key, name in names.items() if name not in taken]:
-        del names[key]
-    names[made] = next(str(n) for n in range(1, len(taken) + 2) if str(n) not in taken)
-    yield f"as:{names[made]}"
-
-
-def folded_lines(words: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:
-    """Words as lines, and blocks that stand in them several times, by name."""
-    from convcli.networks.told.folding import folded
-
-    lines: list[str] = []
-    blocks: dict[str, list[str]] = {}
-    for run in folded(words):
-        some = list(words[run.start : run.start + run.length])
-        if run.times == 1 or run.length < SHORTEST_BLOCK:
-            lines += some * run.times
-            continue
-        name = next((name for name, block in blocks.items() if block == some), f"block{len(blocks) + 1}")
-        blocks[name] = some
-        lines.append(f"{run.times}*{name}")
-    return lines, blocks
-
-
 def expectations(shape: Shape, words: str) -> dict[str, object]:
     """What the design is expected to make and to cost."""
     traced = trace(parse(words), shape, Rules())
@@ -351,14 +323,17 @@ def expectations(shape: Shape, words: str) -> dict[str, object]:
     return {"output": str(traced.output), "macs": total.macs, "params": total.params}
 
 
-def check_same(walked: Walked, shape: Shape, words: str) -> None:
+def check_same(walked: Walked, writing: Writing, words: str) -> None:
     """Refuse to write what would not read back to the same numbers."""
-    told = expectations(shape, words)
-    batch = next(iter(walked.inputs.values()))[0]
-    macs, params = (sum(getattr(step, what) for step in walked.steps) for what in ("macs", "params"))
-    if (told["macs"], told["params"]) != (macs // batch, params):
-        raise ConvError(
-            f"cannot be written in the notation: {told['macs']:,} MACs and {told['params']:,} parameters would "
-            f"read back, not {macs // batch:,} and {params:,}",
-            "layer",
-        )
+    traced = trace(parse(words), writing.input, Rules())
+    total, batch = together(costs(traced, Convention())), writing.batch
+    macs, products = (sum(getattr(step, what) for step in walked.steps) // batch for what in ("macs", "products"))
+    told = total.macs, total.params, total.products
+    wanted = macs, sum(step.params for step in walked.steps), products
+    if told != wanted:
+        each = zip(told, wanted, ("MACs", "parameters", "MACs of attention"), strict=True)
+        what = " and ".join(f"{a:,} {name}, not {b:,}," for a, b, name in each if a != b)
+        raise ConvError(f"cannot be written in the notation: {what} would read back", "layer")
+    made = next(iter(walked.outputs.values())).dims or ()
+    if None not in made and traced.output.elements * batch != prod(n for n in made if n):
+        raise ConvError(f"cannot be written in the notation: {traced.output} would come of it, not {made}", "layer")

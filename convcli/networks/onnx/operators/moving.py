@@ -208,9 +208,11 @@ def gather(call: Call) -> Made:
     places = call.value(1).numbers
     if not call.value(1).is_constant:
         return Made((output,), weights=(0,))
+    n = x[axis] or 0
+    if places == tuple(range(n)) and n and len(indices) > 1:  # all of them as they are: PyTorch's as_strided
+        return Made((output,), REGROUPED)
     if places is None or None in places or len(indices) > 1:
         return Made((output,))
-    n = x[axis] or 0
     found = tuple(int(p) % n if n else 0 for p in places)
     return Made((output,), Flow("picked", over=(axis,), places=found, keep=bool(indices)))
 
