@@ -572,3 +572,19 @@ def test_a_threshold_is_a_number_from_0_on(wrong, tmp_path):
     assert (done.returncode, done.stderr.count(b"\n")) == (2, 1)
     with pytest.raises(ConvError, match="threshold"):
         convolve(np.ones((3, 3)), "sharpen", threshold=float("nan"))
+
+
+def test_kernels_name_their_channels_in_python_too():
+    image = np.random.default_rng(4).random((20, 24, 3))
+
+    found = convolve(image, ["gaussian:2@0", "box:3@2"], axes="YXS")
+
+    one, two = convolve(image, "gaussian:2", axes="YXS"), convolve(image, "box:3", axes="YXS")
+    np.testing.assert_array_equal(found, np.stack([one[..., 0], image[..., 1], two[..., 2]], -1))
+    np.testing.assert_array_equal(convolve(image, "box:3@2", axes="YXS")[..., 2], two[..., 2])
+    asked = request("convolve", ["gaussian:2@0", "box:3@2"])
+    assert pickle.loads(pickle.dumps(asked)) == asked
+    assert [each.channels for each in asked.parts] == [("0",), ("2",)]
+    for wrong in (["gaussian:2@0", "box:3"], ["box:3@1", np.ones((3, 3))], "box:3@", "box:3@7"):
+        with pytest.raises(ConvError):
+            convolve(image, wrong, axes="YXS")

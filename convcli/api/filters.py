@@ -13,10 +13,22 @@ from convcli.arrays import as_pixels
 from convcli.engine.run import run
 from convcli.filters.selection import Selection
 from convcli.image import Image, ImageInfo
-from convcli.operations.selected import selected
+from convcli.operations.selected import Filtering, selected
 from convcli.operations.signals import suited
 from convcli.requests.arguments import as_kernels, as_selection, limits, paddings, per_axis
-from convcli.requests.calls import PLAIN, check_layer, correlate, dilated, numbers_of, pair, resample, share, transpose
+from convcli.requests.calls import (
+    PLAIN,
+    check_layer,
+    correlate,
+    correlate_on,
+    dilated,
+    names_channels,
+    numbers_of,
+    pair,
+    resample,
+    share,
+    transpose,
+)
 from convcli.requests.layers import correlate_layer
 
 if TYPE_CHECKING:
@@ -26,7 +38,7 @@ if TYPE_CHECKING:
     from convcli.kernels.kernel import Kernel
     from convcli.operations.operation import Limits
     from convcli.requests.arguments import Padding, PerAxis, Taps
-    from convcli.requests.calls import Request, Scale
+    from convcli.requests.calls import Scale
 
     Array = np.ndarray[Any, Any]
 KEPT = 16
@@ -72,7 +84,7 @@ def convolve(
     kernel : str, path, array_like, Kernel, or a list of these
         Text as for ``-k`` ("gaussian:2", "0 -1 0; -1 5 -1; 0 -1 0"; of two axes unless it has slices, see
         `parse_kernel`), an array, or a `Kernel`. An array of 2 or 3 dimensions is plain and acts on every plane alone;
-        one of 4 or 5 is a bank (O, I/g, *space) that sums over C.
+        one of 4 or 5 is a bank (O, I/g, *space) that sums over C. Texts may name their channels: "gaussian:2@R".
     layer : str, optional
         In place of a kernel a convolution of a network, as ``--layer`` has it: "model.onnx:/conv1/Conv", with its bias,
         stride, dilation, padding and groups.
@@ -131,12 +143,13 @@ def convolve(
         asked = correlate_layer(layer or "", numbers_of(dtype, numbers), share(tolerance))
         return _filtered(asked, image, axes, limits(method, threads, memory), where)
     pixels = image if isinstance(image, Image) else as_pixels(image)
-    if isinstance(pixels, Image) or not where.is_all or pixels.ndim == 1 or (axes is not None and "Y" not in axes):
-        asked = correlate(
-            kernel, stride=stride, dilation=dilation, padding=padding, border=border, groups=groups, flip=flip,
+    rowless = axes is not None and "Y" not in axes
+    if isinstance(pixels, Image) or pixels.ndim == 1 or rowless or not where.is_all or names_channels(kernel):
+        chosen = correlate_on(
+            kernel, where, stride=stride, dilation=dilation, padding=padding, border=border, groups=groups, flip=flip,
             origin=origin, combine=combine, normalize=normalize, tolerance=tolerance, dtype=dtype, numbers=numbers,
         )  # fmt: skip
-        return _filtered(asked, pixels, axes, limits(method, threads, memory), where)
+        return _filtered(chosen, pixels, axes, limits(method, threads, memory))
     kernels = as_kernels(kernel)
     ndim = kernels[0].ndim
     steps = per_axis(stride, ndim, "stride"), per_axis(dilation, ndim, "dilation")
@@ -416,7 +429,7 @@ def dilate(
     return _filtered(asked, image, axes, limits(method, threads, memory), where)
 
 
-def _filtered(asked: Request, image: Any, axes: str | None, allowed: Limits, where: Selection = EVERYTHING) -> Array:
+def _filtered(asked: Filtering, image: Any, axes: str | None, allowed: Limits, where: Selection = EVERYTHING) -> Array:
     """What a request makes of an image, or of what is selected of it."""
     info, pixels = taken(image, axes, asked.ndim, bank=asked.bank)
     work = suited(selected(asked, where), info).on(info, allowed)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from convcli.api.images import taken
 from convcli.errors import UsageError
 from convcli.image import ImageInfo
-from convcli.operations.selected import Assigned, Selected
+from convcli.operations.selected import Assigned, Filtering, Selected
 from convcli.operations.signals import suited
 from convcli.planner import Plan
 from convcli.requests.arguments import as_selection, limits
-from convcli.requests.calls import correlate, dilated, pair, resample, transpose
+from convcli.requests.calls import correlate, correlate_on, dilated, names_channels, pair, resample, transpose
 
 if TYPE_CHECKING:
     from convcli.requests.calls import Request
@@ -31,7 +31,7 @@ WHERE = ("mask", "mask_reads", "region", "channels", "threshold")
 """The arguments that say which."""
 
 
-def request(function: str, *arguments: Any, **options: Any) -> Request | Selected:
+def request(function: str, *arguments: Any, **options: Any) -> Filtering:
     """Say what a function would ask of every image, as a value.
 
     Parameters
@@ -55,13 +55,15 @@ def request(function: str, *arguments: Any, **options: Any) -> Request | Selecte
     if function not in REQUESTS:
         raise UsageError(f"{function!r} is not {', '.join(REQUESTS)}", where="function")
     where = as_selection(**{name: options.pop(name) for name in WHERE if name in options and function in SELECTING})
+    if function == "convolve" and arguments and names_channels(arguments[0]):
+        return correlate_on(arguments[0], where, **options)
     asked = REQUESTS[function](*arguments, **options)
     return asked if where.is_all else Selected((Assigned(asked),), where)
 
 
 def make_plan(
     image: Any,
-    request: Request | Selected,
+    request: Filtering,
     *,
     axes: str | None = None,
     method: str = "auto",

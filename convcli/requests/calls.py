@@ -12,6 +12,7 @@ import numpy as np
 from convcli.errors import KernelError, UsageError
 from convcli.filters.borders import Border, parse_border
 from convcli.filters.filter import Numbers
+from convcli.filters.selection import Selection
 from convcli.filters.transposed import default_laid_border
 from convcli.kernels.given import ByName, Given
 from convcli.kernels.kernel import Kernel
@@ -20,6 +21,7 @@ from convcli.operations.dilated import Chain, Dilate, Joined, Rate, SideBySide
 from convcli.operations.filter import Correlate
 from convcli.operations.pair import Pair
 from convcli.operations.resampled import Resample
+from convcli.operations.selected import Filtering, selected
 from convcli.operations.transposed import Transpose
 from convcli.options.declare import declared_fields
 from convcli.records import replace
@@ -81,6 +83,26 @@ def correlate(
         approximation=share(tolerance),
         numbers=numbers_of(dtype, numbers),
     )
+
+
+def names_channels(kernel: Taps) -> bool:
+    """Whether a kernel's text, or one of several, may name channels behind an @."""
+    texts = (kernel,) if isinstance(kernel, str) else kernel if isinstance(kernel, (list, tuple)) else ()
+    return any(isinstance(text, str) and "@" in text for text in texts)
+
+
+def correlate_on(kernel: Taps, where: Selection, **options: Any) -> Filtering:
+    """What `convolve` asks for on what is selected, or by kernels that name their channels: "gaussian:2@R"."""
+    if names_channels(kernel):
+        from convcli.requests.selected import by_channel
+
+        texts = [kernel] if isinstance(kernel, str) else list(kernel)
+        if not all(isinstance(text, str) for text in texts):
+            raise UsageError("one names channels behind its @, another is no text; give each its own", where="kernel")
+        found = by_channel(texts, where, lambda each: correlate(list(each), **options), options.get("combine", "stack"))
+        if found:
+            return found[0]
+    return selected(correlate(kernel, **options), where)
 
 
 def check_layer(layer: str | None, beside: Sequence[object], usual: Sequence[object]) -> None:

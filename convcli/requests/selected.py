@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from convcli.errors import ConvError, UsageError
 from convcli.filters.selection import LUMA, Mask, Selection, parse_channels, parse_region
@@ -63,24 +63,34 @@ def build_filters(
     def build(texts: Sequence[str]) -> Correlate:
         return build_filter(ndim, kernels.but(kernel=texts), geometry, numbers, approximation)
 
-    found = [parted(text) for text in kernels.kernel]
+    selection = build_selection(where)
+    if asked := by_channel(kernels.kernel, selection, build, kernels.combine):
+        return asked
+    asked_alike = build(kernels.kernel)
+    return selected(asked_alike, selection), asked_alike.name
+
+
+def by_channel(
+    kernels: Sequence[str], where: Selection, build: Callable[[Sequence[str]], Correlate], combine: str
+) -> tuple[Filtering, str] | None:
+    """A filter for each kernel that names its channels behind an @, and the name of all; None where none does."""
+    found = [parted(text) for text in kernels]
     if not any(channels for _, channels in found):
-        asked = build(kernels.kernel)
-        return on_selection(asked, where), asked.name
+        return None
     alone = [text for text, channels in found if not channels]
     if alone:
         raise UsageError(f"{alone[0]!r} names no channel, others do; write {alone[0]}@CHANNEL", where="-k")
     if where.channels:
         raise UsageError("every -k names its channels; leave one of the two out", where="--channels")
-    if kernels.combine != "stack":
+    if combine != "stack":
         raise UsageError("kernels of different channels have no common result", where="--combine")
     every = [(build([text]), parse_channels(channels)) for text, channels in found]
     if any(channels == (LUMA,) for _, channels in every) and len(every) > 1:
         raise UsageError("luma is made of all colours; give it one kernel, and no other channel any", where="-k")
-    parts = tuple(Assigned(*each) for each in every)
     if every[0][1] == (LUMA,):
-        return selected(every[0][0], replace(build_selection(where), channels=(LUMA,))), every[0][0].name
-    return Selected(parts, build_selection(where)), ", ".join(dict.fromkeys(each.name for each, _ in every))
+        return selected(every[0][0], replace(where, channels=(LUMA,))), every[0][0].name
+    parts = tuple(Assigned(*each) for each in every)
+    return Selected(parts, where), ", ".join(dict.fromkeys(each.name for each, _ in every))
 
 
 def parted(text: str) -> tuple[str, str]:
