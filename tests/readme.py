@@ -1,4 +1,4 @@
-"""The parts of the README and the textbook that the program writes: console blocks, pictures and tables."""
+"""The parts of the README and the pages of samples that the program writes: console blocks, pictures and tables."""
 
 import os
 import re
@@ -22,14 +22,24 @@ from convcli.methods import METHODS
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 TEXTBOOK = ROOT / "samples" / "convolutions.md"
-RECIPES = ROOT / "samples" / "recipes.md"
-PAGES = (README, TEXTBOOK, RECIPES)
+PAGES = (README, *sorted((ROOT / "samples").glob("*.md")))
+"""Those whose commands are run, each in a folder of its own."""
+WRITTEN = (*PAGES, ROOT / "convcli" / "README.md")
+"""Those that have tables of the program's own."""
 PICTURES = ROOT / "samples" / "pictures"
 CONSOLE = re.compile(r"```console\n(.*?)```\n", re.DOTALL)
 SHOWN = re.compile(r"\]\((?:samples/)?pictures/([\w.]+)\)")
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e-?\d+)?")
+HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
+FENCED = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 GENERATED = re.compile(r"(<!-- table (\w+) -->\n)(.*?)(<!-- end table -->)", re.DOTALL)
 VOLATILE = re.compile(r"\d[\d.,e+-]*(?= ?(?:ms|s|MB|G(?:MAC|B)/s|a second)\b)|\d+ threads?|\d+(?= % of (?:this|its) m)")
+
+
+def anchors(page):
+    """What links into a page may name: its headings, as GitHub writes them in addresses."""
+    headings = HEADING.findall(FENCED.sub("", page.read_text()))
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def run_console(block, folder):

@@ -260,10 +260,13 @@ def test_what_is_no_image_is_not_written(image, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("block", re.findall(r"```python\n(.*?)```", readme.README.read_text(), re.DOTALL))
-def test_the_readmes_python_runs(block, tmp_path, monkeypatch):
+BLOCKS = [block for page in readme.PAGES for block in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)]
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_the_python_of_pages_runs(block, tmp_path, monkeypatch):
     readme.prepare(tmp_path)
     monkeypatch.chdir(tmp_path)
-    exec(compile(block, "README.md", "exec"), {})
+    exec(compile(block, "a page", "exec"), {})
     assert {"soft.png"} <= {path.name for path in Path().iterdir()}
     assert (320, 480, 3) == convcli.read("soft.png").data.shape

@@ -1,4 +1,7 @@
-"""README and textbook tell the truth: commands run, tables and pictures are the program's; `--update` rewrites them."""
+"""README and the pages of samples tell the truth: commands run, tables and pictures are the program's.
+
+`--update` rewrites them.
+"""
 
 import re
 
@@ -22,6 +25,7 @@ def folder(page, tmp_path_factory):
     return place
 
 
+LONGEST_DOOR = 270  # lines: tables are two thirds of them
 compiled = pytest.mark.skipif(not native.AVAILABLE, reason="shown is what the compiled loops do")
 
 
@@ -54,18 +58,26 @@ def test_a_drawing_that_says_something_else_is_noticed(old, new, tmp_path):
     assert 1 == len(readme.differences(shown, other))
 
 
-def test_tables_are_those_of_the_program(update):
-    text = readme.README.read_text()
+@pytest.mark.parametrize("written", readme.WRITTEN, ids=lambda written: str(written.relative_to(readme.ROOT)))
+def test_tables_are_those_of_the_program(written, update):
+    text = written.read_text()
     fresh = readme.GENERATED.sub(lambda match: match[1] + readme.table(match[2]) + match[4], text)
     if update:
-        readme.README.write_text(fresh)
+        written.write_text(fresh)
     else:
         assert fresh == text
 
 
-def test_every_table_is_in_the_readme():
-    shown = {name for _, name, _, _ in readme.GENERATED.findall(readme.README.read_text())}
-    assert set(readme.TABLES) == shown
+def test_every_table_stands_on_one_page():
+    shown = [name for page in readme.WRITTEN for _, name, _, _ in readme.GENERATED.findall(page.read_text())]
+    assert sorted(readme.TABLES) == sorted(shown)
+
+
+def test_the_readme_is_a_door_from_which_every_page_is_reached():
+    text = readme.README.read_text()
+    assert len(text.splitlines()) <= LONGEST_DOOR
+    others = [str(page.relative_to(readme.ROOT)) for page in readme.WRITTEN if page != readme.README]
+    assert [] == [page for page in others if f"]({page})" not in text]
 
 
 def test_the_two_set_up_lines_stand_between_their_markers():
@@ -73,9 +85,12 @@ def test_the_two_set_up_lines_stand_between_their_markers():
     assert 2 == len(re.findall(r"^(?:python3?|\.venv).*$", block, re.MULTILINE))
 
 
-def test_pictures_and_links_exist(page):
-    links = re.findall(r"\]\(([^)#:]+)\)", page.read_text())
-    assert [] == [link for link in links if not (page.parent / link).exists()]
+@pytest.mark.parametrize("written", readme.WRITTEN, ids=lambda written: str(written.relative_to(readme.ROOT)))
+def test_pictures_and_links_exist(written):
+    links = re.findall(r"\]\(([^):#]*)(?:#([^)]*))?\)", written.read_text())
+    assert [] == [link for link, _ in links if not (written.parent / link).exists()]
+    inside = [(written.parent / link if link else written, name) for link, name in links if name]
+    assert [] == [(page.name, name) for page, name in inside if name not in readme.anchors(page)]
 
 
 def test_the_commands_to_try_can_be_pasted(tmp_path):

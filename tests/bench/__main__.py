@@ -1,7 +1,8 @@
 """`python -m tests.bench [PART ...]`: convcli and its peers in turns; ratios, not seconds. All parts by default.
 
 Needs the bench extra; command-line peers take part where they are installed. Results are compared before being timed.
-`--markdown FILE` writes the tables; `--readme` puts the ratios into README.md, with the machine and the date.
+`--markdown FILE` writes the tables; `--readme` puts the ratios into README.md and samples/benchmarks.md,
+with the machine and the date.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ PARTS = {
     "scale": scale.rows,
 }
 """Each yields measured jobs, or lines that are tables already."""
-README = Path(__file__).parents[2] / "README.md"
+ROOT = Path(__file__).parents[2]
+PAGES = (ROOT / "README.md", ROOT / "samples" / "benchmarks.md")
 
 
 def main() -> None:
@@ -46,7 +48,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--rounds", type=int, default=7, help="turns of each")
     parser.add_argument("--markdown", type=Path, help="write the tables to a file")
-    parser.add_argument("--readme", action="store_true", help="write the ratios into README.md")
+    parser.add_argument("--readme", action="store_true", help="write the ratios into README.md and benchmarks.md")
     options = parser.parse_args()
     where = f"{processor()}, {options.threads} threads, {date.today()}, {options.rounds} turns"
     text = f"{bench.measured(options.threads)}\n{where}\n"
@@ -57,7 +59,7 @@ def main() -> None:
             print(line, flush=True)
             text += line + "\n"
         if options.readme and found:
-            README.write_text(with_table(README.read_text(encoding="utf-8"), name, where, found), encoding="utf-8")
+            write_table(name, where, found)
     if options.markdown:
         options.markdown.write_text(text, encoding="utf-8")
 
@@ -74,15 +76,17 @@ def printed(rows: Iterable[Measured | str], found: list[Measured]) -> Iterator[s
         yield row.row()
 
 
-def with_table(readme: str, part: str, where: str, found: list[Measured]) -> str:
-    """The README with a part's ratios between its markers."""
+def write_table(part: str, where: str, found: list[Measured]) -> None:
+    """Put a part's ratios between its markers, on the page that has them."""
     head = (markdown_row(["job", "convcli", "peers: times as long"]), markdown_row(["---"] * 3))
     body = "\n".join([f"`python -m tests.bench {part}`: {where}.", "", *head, *(job.short() for job in found)])
     begin, end = f"<!-- bench {part} -->", "<!-- end bench -->"
     pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
-    if not pattern.search(readme):
-        raise SystemExit(f"README.md has no place for it: {begin} ... {end}")
-    return pattern.sub(lambda _: f"{begin}\n{body}\n{end}", readme)
+    page = next((page for page in PAGES if begin in page.read_text(encoding="utf-8")), None)
+    if page is None:
+        raise SystemExit(f"no page has a place for it: {begin} ... {end}")
+    text = pattern.sub(lambda _: f"{begin}\n{body}\n{end}", page.read_text(encoding="utf-8"))
+    page.write_text(text, encoding="utf-8")
 
 
 main()
