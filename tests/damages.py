@@ -22,6 +22,7 @@ import sys
 import time
 import warnings
 import zipfile
+import zlib
 from contextlib import redirect_stderr, redirect_stdout
 from functools import cache
 from importlib.util import find_spec
@@ -68,6 +69,9 @@ TARGETS = (
     "npz",
     "qoi",
     "jxl",
+    "nrrd",
+    "mha",
+    "mrc",
 )
 OPENED_BY_PILLOW = ("png", "jpg", "webp", "gif", "bmp", "ppm", "qoi")
 PIXELS = "256|257|258|259|262|273|277|278|279|322|323|324|325"
@@ -169,6 +173,35 @@ def rgbe(content):
     imagecodecs.rgbe_decode(content)
 
 
+def pynrrd(content):
+    """pynrrd reads the array."""
+    if find_spec("nrrd") is not None:
+        import nrrd
+
+        stream = io.BytesIO(content)
+        nrrd.read_data(nrrd.read_header(stream), stream)
+
+
+def mrcfile(content):
+    """mrcfile reads the map."""
+    if find_spec("mrcfile") is not None:
+        from mrcfile.mrcinterpreter import MrcInterpreter
+
+        stream = io.BytesIO(gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content)
+        np.asarray(MrcInterpreter(iostream=stream).data)
+
+
+def metaio(content):
+    """The numbers are as many as the header of a MetaImage says."""
+    head, _, numbers = content.partition(b"ElementDataFile = LOCAL\n")
+    lines = [line.partition("=") for line in head.decode("latin-1").splitlines()]
+    fields = {name.strip(): value.strip() for name, _, value in lines}
+    numbers = zlib.decompress(numbers) if fields.get("CompressedData") == "True" else numbers
+    size = {"MET_UCHAR": 1, "MET_USHORT": 2}[fields["ElementType"]]
+    if len(numbers) < size * prod(int(each) for each in fields["DimSize"].split()):
+        raise ValueError("numbers are missing")
+
+
 PEERS = {
     **dict.fromkeys(("png", "tiff", "gif", "webp", "bmp", "pnm", "qoi"), (pillow,)),
     "jxl": (libjxl,),
@@ -178,6 +211,9 @@ PEERS = {
     "npz": (numpy,),
     "nifti": (nibabel,),
     "csv": (loadtxt,),
+    "nrrd": (pynrrd,),
+    "metaimage": (metaio,),
+    "mrc": (mrcfile,),
 }
 
 

@@ -414,6 +414,14 @@ def nifti_field(data, rng):
     return overwritten(data, place, struct.pack("<f", pick(rng, whole + other)))
 
 
+def mrc_field(data, rng):
+    """A number of the header is another one."""
+    place = int(pick(rng, (*range(0, 108, 4), *range(152, 160, 4), *range(196, 224, 4))))
+    if rng.integers(2):
+        return overwritten(data, place, packed(pick(rng, EXTREMES), 4, "little"))
+    return overwritten(data, place, struct.pack("<f", pick(rng, (float("nan"), float("inf"), -1e30, 3e38, 2.5, 0))))
+
+
 def bmp_field(data, rng):
     """A number of the headers is another one."""
     place = int(pick(rng, (2, 10, 14, 18, 22, 26, 28, 30, 34, 38, 42, 46, 50)))
@@ -502,6 +510,9 @@ DAMAGES = {
     "gif": (gif_field, gif_field, gif_field, gif_blocks),
     "pnm": TEXT,
     "nifti": (nifti_field, nifti_field, nifti_field, nifti_field),
+    "nrrd": TEXT,
+    "metaimage": TEXT,
+    "mrc": (mrc_field, mrc_field, mrc_field),
     "bmp": (bmp_field, bmp_field, bmp_field),
     "webp": (webp_chunks, webp_chunks, webp_chunks),
     "jxl": (box_changed, box_changed, bytes_changed),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import io
 import struct
 import zipfile
+import zlib
 from functools import cache
 
 import imagecodecs
@@ -25,6 +28,9 @@ SUFFIXES = {
     "gif": ".gif",
     "pnm": ".pnm",
     "nifti": ".nii",
+    "nrrd": ".nrrd",
+    "metaimage": ".mha",
+    "mrc": ".mrc",
     "bmp": ".bmp",
     "webp": ".webp",
     "jxl": ".jxl",
@@ -43,6 +49,10 @@ ALPHA = np.concatenate([RGB, GREY[..., None]], -1)
 EXIF = b"II*\0\x08\0\0\0\0\0\0\0\0\0"
 STACK = np.stack([GREY, GREY[::-1], GREY[:, ::-1]]).astype(np.uint16) * 200
 GEO = [(33550, "d", 3, (10.0, 10.0, 0.0), True), (33922, "d", 6, (0.0, 0, 0, 5, 6, 0), True)]
+
+
+NRRD = b"NRRD0005\n# by hand\ntype: unsigned char\ndimension: 2\nsizes: 32 24\nencoding: %s\nkey:=value\n\n"
+METAIMAGE = b"NDims = 2\nDimSize = 32 24\nElementType = MET_UCHAR\nCompressedData = %s\nElementDataFile = LOCAL\n"
 
 
 def saved(pixels, kind, **options):
@@ -177,6 +187,18 @@ def others():
     )
     return {
         "nifti": {"plain": encode(volume, "nifti"), "packed": encode(volume, "nifti-gz")},
+        "nrrd": {
+            "volume": encode(volume, "nrrd"),
+            "colour": encode(Image(ImageInfo(RGB.shape, "uint8", "YXS", samples="rgb"), RGB), "nrrd"),
+            "packed": NRRD % b"gzip" + gzip.compress(GREY.tobytes()),
+            "bzip2": NRRD % b"bzip2" + bz2.compress(GREY.tobytes()),
+            "text": NRRD % b"ascii" + " ".join(map(str, GREY.ravel())).encode(),
+        },
+        "metaimage": {
+            "volume": encode(volume, "metaimage"),
+            "packed": METAIMAGE % b"True" + zlib.compress(GREY.tobytes()),
+        },
+        "mrc": {"volume": encode(volume, "mrc"), "packed": gzip.compress(encode(volume, "mrc"))},
         "bmp": {
             "grey": saved(GREY, "BMP"),
             "colour": saved(RGB, "BMP"),

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import struct
 import zlib
 
@@ -51,7 +52,7 @@ from told import (
     xmp_of,
 )
 
-BY_WINDOWS = (".png", ".tif", ".npy", ".jpg", ".gif", ".nii")
+BY_WINDOWS = (".png", ".tif", ".npy", ".jpg", ".gif", ".nii", ".nrrd", ".mha", ".mrc")
 BY_PILLOW = (".png", ".jpg", ".webp", ".bmp", ".tif")
 
 SOURCES = [(kind, name) for kind, makers in SAYING.items() for name in makers]
@@ -93,7 +94,12 @@ def test_every_kind_is_in_the_result_or_named_as_lost_read_at_once_or_by_windows
             with monkeypatch.context() as patch:
                 patch.setattr(one, "LONG", 0)
                 assert said == told(run, source, tmp_path / f"second{ending}")
-            assert said is None or target.read_bytes() == (tmp_path / f"second{ending}").read_bytes()
+            assert said is None or unnamed(target) == unnamed(tmp_path / f"second{ending}")
+
+
+def unnamed(path):
+    """A file without the name that OME-XML makes for every one."""
+    return re.sub(rb"urn:uuid:[0-9a-f-]+", b"", path.read_bytes())
 
 
 def test_every_kind_of_the_table_is_said_by_some_file(tmp_path):

@@ -14,14 +14,45 @@ from convcli.formats import FORMATS, ReadOptions, encode, probe, read, streamed,
 from convcli.formats.tiff.windows import Paged
 from images import CASES, picture, stack, with_names
 
-BY_WINDOWS = ["imagej", "nifti", "npy", "ome", "pam", "pgm", "png", "pnm", "ppm", "tiff"]
-STREAMED = ["imagej", "nifti", "npy", "ome", "pam", "pgm", "png", "pnm", "ppm", "tiff"]
+BY_WINDOWS = [
+    "cog",
+    "imagej",
+    "metaimage",
+    "mrc",
+    "nifti",
+    "npy",
+    "nrrd",
+    "ome",
+    "pam",
+    "pgm",
+    "png",
+    "pnm",
+    "ppm",
+    "tiff",
+]
+STREAMED = [
+    "cog",
+    "imagej",
+    "metaimage",
+    "mrc",
+    "nifti",
+    "npy",
+    "nrrd",
+    "ome",
+    "pam",
+    "pgm",
+    "png",
+    "pnm",
+    "ppm",
+    "tiff",
+]
 """Formats that are read and that are written window by window: a new one is named here, and tested."""
 STACKS = [
     (name, axes)
-    for name in ("tiff", "ome", "nifti", "npy")
+    for name in ("tiff", "ome", "nifti", "npy", "nrrd", "metaimage", "mrc")
     for axes in ("ZYX", "TZCYX", "CTZYX", "ZYXC")
     if not (name in ("tiff", "ome") and axes.endswith("XC"))
+    if not (name == "mrc" and "C" in axes)
 ]
 
 

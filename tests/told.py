@@ -8,6 +8,7 @@ other programs find of it in a result.
 from __future__ import annotations
 
 import io
+import re
 import struct
 import zlib
 
@@ -63,6 +64,9 @@ TARGETS = (
     ".ome.tif",
     ".nii",
     ".nii.gz",
+    ".nrrd",
+    ".mha",
+    ".mrc",
     ".npy",
     ".npz",
 )
@@ -235,7 +239,27 @@ def nifti():
     made = nibabel.Nifti1Image(GREY.T, np.diag([2.0, 3.0, 1.0, 1.0]))
     made.header.set_xyzt_units("mm", "sec")
     made.set_sform(np.diag([2.0, 3.0, 1.0, 1.0]), 1)
+    made.header["descrip"] = b"a scan"
     return made.to_bytes()
+
+
+def nrrd(*lines):
+    """An NRRD of a picture with lines of our own in its header."""
+    head = ("NRRD0004", "type: uint8", "dimension: 2", "sizes: 8 6", "encoding: raw", *lines, "", "")
+    return "\n".join(head).encode() + GREY.tobytes()
+
+
+def metaimage(*lines):
+    """A MetaImage of a volume of one plane with lines of our own in its header."""
+    head = ("ObjectType = Image", "NDims = 3", "DimSize = 8 6 1", "ElementType = MET_UCHAR", *lines)
+    return "\n".join((*head, "ElementDataFile = LOCAL", "")).encode() + GREY.tobytes()
+
+
+def mrc(label=b""):
+    """An MRC of a picture of 2 by 3 nanometres a pixel, perhaps with a label."""
+    head = struct.pack("<10i6f3i3f2i", 8, 6, 1, 6, 0, 0, 0, 8, 6, 1, 160, 180, 1, 90, 90, 90, 1, 2, 3, 0, -1, -2, 0, 0)
+    head = head.ljust(208, b"\0") + b"MAP \x44\x44\0\0" + struct.pack("<fi", -1, bool(label)) + label
+    return head.ljust(1024, b"\0") + GREY.astype("<u2").tobytes()
 
 
 STEPS = {"spacing": 2.0, "unit": "um"}
@@ -303,6 +327,9 @@ SAYING = {
         "imagej": lambda: tiff("imagej", resolution=(5, 2.5), metadata={"unit": "um"}),
         "ome": lambda: tiff("ome", metadata=OME),
         "nifti": nifti,
+        "nrrd": lambda: nrrd("spacings: 2 3", 'units: "mm" "mm"'),
+        "metaimage": lambda: metaimage("ElementSpacing = 2 3 1"),
+        "mrc": mrc,
     },
     "background colour": {"png": lambda: png_of(1, 0, b"\0\1")},
     "gamma": {"png": lambda: png((b"gAMA", struct.pack(">I", 100000)))},
@@ -327,7 +354,14 @@ SAYING = {
     "names of the document": with_tag(tag(285, 2, b"page one\0")),
     "white point": with_tag((318, 5, 2, (3127, 10000, 3290, 10000), True)),
     "inks": with_tag(tag(333, 2, b"black\0")),
-    "NIfTI's affine": {"nifti": nifti},
+    "origin and directions": {
+        "nifti": nifti,
+        "metaimage": lambda: metaimage("TransformMatrix = -1 0 0 0 -1 0 0 0 1", "Offset = 0 0 0"),
+    },
+    "NIfTI's description": {"nifti": nifti},
+    "NRRD's fields, keys": {"nrrd": lambda: nrrd("content: a content to keep", "key:=a value to keep")},
+    "MetaImage's fields": {"metaimage": lambda: metaimage("Modality = MET_MOD_MR")},
+    "MRC's labels": {"mrc": lambda: mrc(b"a label to keep")},
     "largest value": {"pnm": lambda: b"P5\n8 6\n1000\n" + GREY.astype(">u2").tobytes()},
     "largest value of 1": {"pnm": lambda: b"P5\n8 6\n1\n" + (GREY > 99).tobytes()},
     "that samples are linear light": {
@@ -344,7 +378,7 @@ SAYING = {
     "50001": with_tag(tag(50001, 2, b"?\0")),
 }
 """What the report calls a kind -> the formats that can say it -> what makes such a file."""
-ENDINGS = {"jpeg": ".jpg", "pnm": ".pgm", "nifti": ".nii"} | dict.fromkeys(TIFFS, ".tif")
+ENDINGS = {"jpeg": ".jpg", "pnm": ".pgm", "nifti": ".nii", "metaimage": ".mha"} | dict.fromkeys(TIFFS, ".tif")
 
 
 def picture(path):
@@ -501,8 +535,24 @@ def dots_of(path, across=200, down=100):
         import nibabel
 
         return (across, down) == tuple(round(25.4 / float(step)) for step in nibabel.load(path).header.get_zooms()[:2])
+    if path.suffix in (".nrrd", ".mha", ".mrc"):
+        return (across, down) == tuple(round(25.4 / step) for step in steps_of(path))
     dots = picture(path).info.get("dpi", (0, 0)) if picture_like(path) else (0, 0)
     return (across, down) == tuple(round(float(value)) for value in dots)
+
+
+def steps_of(path):
+    """Millimetres between columns and rows, by the header of an NRRD, a MetaImage or an MRC; 1e9 for unknown ones."""
+    content = path.read_bytes()
+    if path.suffix == ".mrc":
+        counts, lengths = struct.unpack_from("<2i", content, 28), struct.unpack_from("<2f", content, 40)
+        return [length / count * 1e-7 or 1e9 for count, length in zip(counts, lengths, strict=True)]
+    line = re.search(rb"^(?:spacings:|ElementSpacing =) (.*)", content, re.MULTILINE)
+    steps = [float(step) for step in line[1].split() if step != b"nan"] if line else [1e9, 1e9]
+    unit = {b"inch": 25.4, b"cm": 10.0}.get(
+        (re.findall(rb'^units: .*"([^"]+)"$', content, re.MULTILINE) or [b"mm"])[0], 1
+    )
+    return [step * unit for step in steps[:2]]
 
 
 def background_of(path, white=True):
@@ -545,9 +595,19 @@ def is_linear(path):
     return path.suffix == ".jxl" and "linear" in probe(path).metadata
 
 
+def read_scan(path):
+    """A NIfTI as nibabel reads it."""
+    import nibabel
+
+    return nibabel.load(path)
+
+
 def has_affine(path):
     import nibabel
 
+    if path.suffix in (".nrrd", ".mha"):
+        turned = rb"^(space directions: \(-|TransformMatrix = -1)"
+        return re.search(turned, path.read_bytes(), re.MULTILINE) is not None
     return path.suffix in (".nii", ".gz") and nibabel.load(path).get_sform(coded=True)[1] == 1
 
 
@@ -582,7 +642,13 @@ SEEN = {
     "names of the document": in_tag(285, "page one"),
     "white point": in_tag(318, (3127, 10000, 3290, 10000)),
     "inks": in_tag(333, "black"),
-    "NIfTI's affine": has_affine,
+    "origin and directions": has_affine,
+    "NIfTI's description": lambda path: ".nii" in path.suffixes and read_scan(path).header["descrip"] == b"a scan",
+    "NRRD's fields, keys": lambda path: all(
+        map(path.read_bytes().count, (b"a content to keep", b"key:=a value to keep"))
+    ),
+    "MetaImage's fields": in_bytes(b"Modality = MET_MOD_MR"),
+    "MRC's labels": in_bytes(b"a label to keep"),
     "largest value": lambda path: b"1000" in path.read_bytes()[:60],
     "largest value of 1": lambda path: any(head in path.read_bytes()[:60] for head in (b"\n1\n", b"MAXVAL 1\n")),
     "that samples are linear light": is_linear,

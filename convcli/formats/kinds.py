@@ -36,6 +36,8 @@ TIFFS = ("tiff", "shaped", "imagej", "ome")
 EXIFS = ("png", "jpeg", "webp", "jxl")
 PROFILED = ("png", "jpeg", "webp", "gif")
 PICTURES = (*EXIFS, "gif", "bmp", "pnm", "qoi", "hdr")
+SPATIAL = ("nifti", "nrrd", "metaimage", "mgh")
+VOLUMES = (*SPATIAL, "mrc")
 
 
 class Kind(NamedTuple):
@@ -126,10 +128,19 @@ def imagej_of(words: Mapping[str, str]) -> Callable[[ImageInfo], str]:
     return found
 
 
-def nifti_of(info: ImageInfo) -> str:
-    """What a NIfTI says that others have no place for."""
-    says = info.metadata.get("nifti", {}).get("says", ())
-    return f"NIfTI's {', '.join(says)}" if says else ""
+def own_of(key: str, title: str) -> Callable[[ImageInfo], str]:
+    """What a file of medicine or microscopy says that others have no place for, in its own words."""
+
+    def found(info: ImageInfo) -> str:
+        says = info.metadata.get(key, {}).get("says", ())
+        return f"{title}'s {', '.join(says)}" if says else ""
+
+    return found
+
+
+def of_a_plane(info: ImageInfo, place: str) -> str:
+    """Why a picture alone has no place in space."""
+    return "a picture alone has none there" if place in ("nrrd", "metaimage") and "Z" not in info.axes else ""
 
 
 def displayed_of(info: ImageInfo) -> str:
@@ -214,7 +225,7 @@ def too_long_text(info: ImageInfo, place: str) -> str:
 
 def coarse(info: ImageInfo, place: str) -> str:
     """Why the resolution is lost."""
-    if place == "nifti" and info.metadata["resolution"][2] == "none":
+    if place in VOLUMES and info.metadata["resolution"][2] == "none":
         return "it has no unit"
     return unheld(info.metadata["resolution"], place)
 
@@ -297,9 +308,9 @@ KINDS = (
         frozenset({"tiff", "png", "jpeg", "gif", "pnm", "hdr"}),
         metadata.long_comment,
     ),
-    Kind("resolution", resolution_of, everywhere(*EXIFS, "bmp", "nifti"), coarse, minor=True),
-    Kind("spacing", spacing_of, everywhere(*EXIFS, "bmp", "nifti", "ome-zarr"), beyond_resolution),
-    Kind("names of the dimensions", axes_of, everywhere("nifti", "zarr", "ome-zarr", *PICTURES), minor=True),
+    Kind("resolution", resolution_of, everywhere(*EXIFS, "bmp", *VOLUMES), coarse, minor=True),
+    Kind("spacing", spacing_of, everywhere(*EXIFS, "bmp", *VOLUMES, "ome-zarr"), beyond_resolution),
+    Kind("names of the dimensions", axes_of, everywhere(*VOLUMES, "zarr", "ome-zarr", *PICTURES), minor=True),
     Kind("background", has("background", "background colour"), frozenset({"png"}), coloured),
     Kind("gamma and primaries", colour_of, frozenset({"png"})),
     Kind("texts", texts_of, frozenset({"png"})),
@@ -329,7 +340,11 @@ KINDS = (
     Kind("names of the page", tagged(NAMES, "names of the document or page"), everywhere()),
     Kind("colour calibration", tagged(COLOURS, "white point and primaries"), everywhere()),
     Kind("inks", tagged(INKS, "names of inks"), everywhere()),
-    Kind("NIfTI's header", nifti_of, frozenset({"nifti"})),
+    Kind("origin and directions", has("affine", "origin and directions of the axes"), frozenset(SPATIAL), of_a_plane),
+    Kind("NIfTI's header", own_of("nifti", "NIfTI"), frozenset({"nifti"})),
+    Kind("NRRD's header", own_of("nrrd", "NRRD"), frozenset({"nrrd"})),
+    Kind("MetaImage's header", own_of("metaimage", "MetaImage"), frozenset({"metaimage"})),
+    Kind("MRC's header", own_of("mrc", "MRC"), frozenset({"mrc"})),
     Kind("display of OME-Zarr", displayed_of, frozenset({"ome-zarr"}), other_omero),
     Kind("attributes of Zarr", attributes_of, frozenset({"zarr", "ome-zarr"}), minor=True),
     Kind("largest value", maximum_of, frozenset({"pnm"})),

@@ -95,6 +95,29 @@ class Source:
             finally:
                 self.streams.remove(opened)
 
+    @contextmanager
+    def beside(self, name: str) -> Iterator[tuple[BinaryIO, int]]:
+        """A stream of a file in the same folder, which is a part of the image, and its size; watched as this one is.
+
+        Raises ConvError: unsafe for a name that leads elsewhere, ambiguous where there is no folder, and those of
+        `source_of`; changed, at the beginning or at the end of the block.
+        """
+        if self.path is None:
+            raise ConvError(f"has its pixels in another file ({name!r}), which did not come along", "ambiguous")
+        path = self.path.parent / checked_part(name)
+        seen = looked_at(path, str(path))
+        if stat.S_ISDIR(seen.st_mode):
+            raise ConvError(*FOLDER, where=str(path))
+        with path.open("rb") as stream:
+            opened = seen, stream
+            self.streams.append(opened)
+            try:
+                self.check()
+                yield stream, seen.st_size
+                self.check()
+            finally:
+                self.streams.remove(opened)
+
     def has(self, part: str) -> bool:
         """Whether a folder has such a part."""
         return self.path is not None and (self.path / part).is_file()

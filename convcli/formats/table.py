@@ -20,6 +20,8 @@ INTEGERS = ("uint8", "uint16")
 NUMBERS = tuple(SAMPLES)
 HELD_BY_NIFTI = tuple(name for name in NUMBERS if name != "float16")
 HELD_BY_COG = (*INTEGERS, "int8", "int16", "uint32", "int32", "float32", "float64")
+HELD_BY_MRC = ("int8", "int16", "uint16", "float32", "float16")
+MAP = rb".{208}MAP[ \0]"
 GREY, COLOUR = ("grey",), ("grey", "rgb")
 ZARR = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".convcli-unfinished")
 NUMERALS = rb"(\xef\xbb\xbf)?\s*(#.*|[+-]?(\d|\.\d|[nN][aA]|[iI]nf)[\d+\-.,;eE\snafiNAFI]*)\Z"
@@ -30,9 +32,10 @@ TRANSPARENT = ("grey", "grey+alpha", "rgb", "rgb+alpha")
 class Format(NamedTuple):
     """A file format: the module that reads and writes it, how it is recognised, and what it holds.
 
-    `magic` matches the first bytes; `samples` is empty where an image of any dimensions is held; `side` is the largest
-    width and height. A format without `dtypes` is read only. A folder is of a format if it has a file called as one of
-    its `marks`; a format of `folder`s is written as many objects in one, which a URL may name, too.
+    `magic` matches the first bytes, and `inside` those of what gzip packs; `samples` is empty where an image of any
+    dimensions is held; `side` is the largest width and height. A format without `dtypes` is read only. A folder is of a
+    format if it has a file called as one of its `marks`; a format of `folder`s is written as many objects in one, which
+    a URL may name, too.
     """
 
     name: str
@@ -45,6 +48,7 @@ class Format(NamedTuple):
     side: int = 2**31 - 1
     marks: tuple[str, ...] = ()
     folder: bool = False
+    inside: bytes = rb"(?!)"
 
     def load(self) -> FormatModule:
         """What the format's module gives; it is imported when it is first needed."""
@@ -110,6 +114,11 @@ FORMATS = {
             rb"\x5c\x01\0\0|\0\0\x01\x5c|\x1c\x02\0\0|\0\0\x02\x1c",
             HELD_BY_NIFTI,
         ),
+        Format("nrrd", "NRRD", "volumes.nrrd", (".nrrd",), rb"NRRD000\d", HELD_BY_NIFTI),
+        Format(
+            "metaimage", "MetaImage", "volumes.metaimage", (".mha",), rb"(ObjectType|NDims|Comment)\s*=", HELD_BY_NIFTI
+        ),
+        Format("mrc", "MRC", "volumes.mrc", (".mrc", ".map"), MAP, HELD_BY_MRC, inside=MAP),
         Format("nifti-gz", "compressed NIfTI", "nifti.whole", (".nii.gz",), rb"\x1f\x8b", HELD_BY_NIFTI),
         Format("npy", "NumPy array", "npy", (".npy",), rb"\x93NUMPY"),
         Format("npz", "NumPy archive", "npy", (".npz",), rb"PK\x03\x04"),
@@ -121,7 +130,8 @@ FORMATS = {
 }
 
 ADVISED = ("png", "tiff")  # to who asks for what a format cannot hold: without loss, and read everywhere
-HEAD = 16  # bytes that are enough to tell the formats apart
+NEAR, HEAD = 16, 512  # bytes that are enough to tell most formats apart, and all of them
+GZIP = b"\x1f\x8b"
 
 
 def recognised(source: Source) -> Format:
@@ -129,18 +139,34 @@ def recognised(source: Source) -> Format:
     if source.is_folder:
         return of_folder(source)
     head = source.head(HEAD)
+    if head.startswith(GZIP):
+        inside = unpacked(head)
+        for entry in FORMATS.values():
+            if re.match(entry.inside, inside, re.DOTALL):
+                return entry
     for entry in FORMATS.values():
-        if re.match(entry.magic, head, re.DOTALL):
+        if re.match(entry.magic, head[:NEAR], re.DOTALL) or re.match(entry.magic, head, re.DOTALL):
             return entry
     named = None if source.in_memory else by_suffix(source.name)
     if named and named.module == FORMATS["csv"].module and b"\0" not in head:
         return named  # which tells where it is no number
-    is_text = head.isascii() and re.sub(r"[\t\r\n]", " ", head.decode()).isprintable()
+    start = head[:NEAR]
+    is_text = start.isascii() and re.sub(r"[\t\r\n]", " ", start.decode()).isprintable()
     known = ", ".join(entry.title for entry in FORMATS.values() if entry.magic != Format._field_defaults["magic"])
     shown = "text" if is_text else "data"
     raise ConvError(
         f"is not an image in a known format, but {shown} beginning {head[:8]!r}; known are {known}", "unknown-format"
     )
+
+
+def unpacked(head: bytes) -> bytes:
+    """The beginning of what gzip packs; nothing where it is damaged."""
+    import zlib
+
+    try:
+        return zlib.decompressobj(wbits=31).decompress(head, HEAD)
+    except zlib.error:
+        return b""
 
 
 def of_folder(source: Source) -> Format:

@@ -28,6 +28,7 @@ from convcli.formats.pixels import filled
 from convcli.formats.source import DEFLATE_RATIO, Source, check_declared, check_ratio, kept_open, times
 from convcli.formats.table import FORMATS
 from convcli.formats.units import LENGTHS
+from convcli.formats.volumes.space import affine_of, kept_affine
 from convcli.image import Image, ImageInfo, PixelSource, PixelTarget
 from convcli.records import record
 
@@ -39,6 +40,7 @@ SIZES = {348: "Nifti1Header", 540: "Nifti2Header"}  # bytes of a header: nibabel
 MOST_EXTENSIONS = 2**25  # bytes: the headers of a thousand DICOM files
 LONGEST_SIDE = 2**15 - 1  # samples of a dimension in NIfTI-1
 REST = 2**20  # bytes that are read at a time of what lies behind the pixels
+SCANNER = 1  # the code of an affine to the place in the scanner
 FLAG = 4  # bytes behind the header that tell of extensions
 UNITS = {"meter": "m", "mm": "mm", "micron": "um", "sec": "s", "msec": "ms", "usec": "us"}
 
@@ -183,15 +185,22 @@ def describe(file: Opened) -> ImageInfo:
         samples=colours,
         spacing=spacing_of(file.header, len(sizes)),
         notes=(f"its header has {', '.join(file.faults)}: set aside",) if file.faults else (),
-        metadata={"nifti": header} | ({"scaling": scaling} if scaling else {}),
+        metadata={"nifti": header} | ({"scaling": scaling} if scaling else {}) | affine_in(file.header),
         remarks=(f"the stored numbers are filtered; {line} makes measurements of them, as before",) if scaling else (),
     )
+
+
+def affine_in(header: Any) -> dict[str, Any]:
+    """Where samples lie, in millimetres, by the first of the two affines that the header has."""
+    for matrix, code in (header.get_sform(coded=True), header.get_qform(coded=True)):
+        if code and matrix is not None:
+            return kept_affine(matrix[:3] * LENGTHS[UNITS.get(header.get_xyzt_units()[0], "mm")])
+    return {}
 
 
 def told(file: Opened) -> tuple[str, ...]:
     """What the header says that no other format has a place for."""
     facts = {
-        "affine": file.header["sform_code"] or file.header["qform_code"],
         "description": bytes(file.header["descrip"]).strip(b"\0 "),
         "intent": file.header["intent_code"],
         "extensions": file.extensions,
@@ -299,6 +308,7 @@ def renewed(info: ImageInfo, block: bytes | None) -> Any:
     header["scl_slope"], header["scl_inter"] = info.metadata.get("scaling", (1.0, 0.0))
     if block is None:
         set_spacing(header, info)
+        set_space(header, info)
     else:
         set_grid(header, info)
         set_given(header, info)
@@ -320,6 +330,18 @@ def set_spacing(header: Any, info: ImageInfo) -> None:
     time, second = info.steps.get("T", (1.0, ""))
     header["pixdim"][4] = time
     header.set_xyzt_units(names[unit] if steps else "unknown", names.get(second, "unknown"))
+
+
+def set_space(header: Any, info: ImageInfo) -> None:
+    """Where samples lie, as another format told it."""
+    affine = affine_of(info)
+    if affine is None:
+        return
+    length, time = header.get_xyzt_units()
+    header.set_xyzt_units(length if length in UNITS else "mm", time)
+    matrix = np.vstack([affine / LENGTHS[UNITS.get(length, "mm")], [0, 0, 0, 1]])
+    header.set_sform(matrix, SCANNER)
+    header.set_qform(matrix, SCANNER, strip_shears=True)
 
 
 def set_given(header: Any, info: ImageInfo) -> None:
