@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import convcli
@@ -118,6 +118,7 @@ def test_too_many_numbers_are_refused_before_they_take_memory(tmp_path):
 DTYPES = ("uint8", "int16", "uint32", "int64", "float16", "float32", "float64")
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_what_is_written_reads_back_as_the_same_numbers(data):
     dtype = np.dtype(data.draw(st.sampled_from(DTYPES)))

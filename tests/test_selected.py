@@ -378,7 +378,7 @@ def test_one_mask_serves_a_batch(run):
 
 
 REFUSED = {
-    "-k box:3 --region 1:2": "is not a region; write y0:y1,x0:x1",
+    "-k box:3 --region 1:2": "the region has one slice, the image rows and columns",
     "-k box:3 --region 1:2:3,1": "is not a region",
     "-k box:3 --region 9:2,:": "the region 9:2 of Y is empty",
     "-k box:3 --region 1:2,:,:": "no axis Z",

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 import scipy.ndimage as ndi
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import convcli
@@ -45,6 +45,7 @@ def test_the_textbook_begins_so():
     assert flipped.stdout == b"0,0,1,2,3\n"
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_sizes_strides_and_dilation_are_those_of_numpy(data):
     taps = np.array(data.draw(st.lists(st.integers(-4, 4), min_size=1, max_size=5)), float)
