@@ -106,6 +106,15 @@ def _big(pixels):
     return pixels.astype(pixels.dtype.newbyteorder(">")).tobytes()
 
 
+def _codec(name, **more):
+    return lambda pixels, _samples: bytes(getattr(imagecodecs, f"{name}_encode")(pixels, **more))
+
+
+def _some(write, holds):
+    """What writes some pictures, and gives None for those that it does not hold."""
+    return lambda pixels, samples: write(pixels, samples) if holds(pixels, samples) else None
+
+
 SOURCES = {
     "png": _png,
     "tif": _tiff(),
@@ -113,14 +122,36 @@ SOURCES = {
     "tiled.tif": _tiff(tile=(16, 16)),
     "big-endian.tif": _tiff(byteorder=">"),
     "webp": _pillow("WEBP", lossless=True, exact=True),
-    "qoi": lambda pixels, samples: None if samples.startswith("grey") else _pillow("QOI")(pixels, samples),
-    "bmp": lambda pixels, samples: None if samples.endswith("alpha") else _pillow("BMP")(pixels, samples),
+    "jp2": _some(_codec("jpeg2k", reversible=True), lambda _, samples: not samples.endswith("alpha")),
+    "avif": _some(_codec("avif", level=100, speed=9), lambda pixels, _: pixels.dtype == "uint8"),
+    "jxl": _codec("jpegxl", lossless=True, effort=2),
+    "qoi": _some(_pillow("QOI"), lambda _, samples: samples.startswith("rgb")),
+    "bmp": _some(_pillow("BMP"), lambda _, samples: not samples.endswith("alpha")),
     "pgm": _pnm,
     "text.ppm": _text,
     "pam": _pam,
 }
 """How a picture is written, by the ending of the file; None where the format holds no such picture."""
-TARGETS = ("png", "tif", "ome.tif", "webp", "bmp", "qoi", "pgm", "ppm", "pam", "npy", "npz", "nii")
+TARGETS = (
+    "png",
+    "tif",
+    "ome.tif",
+    "webp",
+    "bmp",
+    "qoi",
+    "jp2",
+    "avif",
+    "jxl",
+    "pgm",
+    "ppm",
+    "pam",
+    "npy",
+    "npz",
+    "nii",
+)
+
+
+CODECS = {"jp2": imagecodecs.jpeg2k_decode, "avif": imagecodecs.avif_decode, "jxl": imagecodecs.jpegxl_decode}
 
 
 def read(path, ending, shape):
@@ -133,6 +164,8 @@ def read(path, ending, shape):
         return found[
             ..., [0, -1][: shape[-1]] if shape[-1] < 3 else slice(None)
         ]  # WebP and QOI hold grey as equal colours
+    if ending in CODECS:
+        return CODECS[ending](data)
     if ending in ("pgm", "ppm", "pam"):
         kind = np.dtype(">u2" if b"65535" in data[:80] else "u1")
         return np.frombuffer(data[len(data) - int(np.prod(shape)) * kind.itemsize :], kind).reshape(shape)

@@ -72,6 +72,8 @@ TARGETS = (
     "nrrd",
     "mha",
     "mrc",
+    "jp2",
+    "avif",
 )
 OPENED_BY_PILLOW = ("png", "jpg", "webp", "gif", "bmp", "ppm", "qoi")
 PIXELS = "256|257|258|259|262|273|277|278|279|322|323|324|325"
@@ -163,6 +165,16 @@ def loadtxt(content):
     np.loadtxt(io.StringIO(text), delimiter=next((each for each in ",;\t" if each in first), None))
 
 
+def libavif(content):
+    """libavif reads it."""
+    imagecodecs.avif_decode(content)
+
+
+def openjpeg(content):
+    """OpenJPEG reads it."""
+    imagecodecs.jpeg2k_decode(content)
+
+
 def libjxl(content):
     """libjxl reads it."""
     imagecodecs.jpegxl_decode(content)
@@ -204,6 +216,8 @@ def metaio(content):
 
 PEERS = {
     **dict.fromkeys(("png", "tiff", "gif", "webp", "bmp", "pnm", "qoi"), (pillow,)),
+    "jp2": (openjpeg,),
+    "avif": (libavif,),
     "jxl": (libjxl,),
     "hdr": (rgbe,),
     "jpeg": (djpeg, pillow),

@@ -92,7 +92,24 @@ CHUNKS = (
     ),
     *(b"PLTE", b"IDAT", b"IEND", b"IHDR", b"ABCD"),
 )
-BOXES = (*(b"jxlc", b"jxlp", b"jxll", b"Exif", b"xml ", b"brob", b"free", b"abcd"),)
+BOXES = (
+    *(
+        b"jp2c",
+        b"jp2h",
+        b"uuid",
+        b"meta",
+        b"mdat",
+        b"ftyp",
+        b"jxlc",
+        b"jxlp",
+        b"jxll",
+        b"Exif",
+        b"xml ",
+        b"brob",
+        b"free",
+        b"abcd",
+    ),
+)
 MARKERS = (*range(0xC0, 0xD0), *range(0xD0, 0xE0), 0xE0, 0xE1, 0xE2, 0xED, 0xEE, 0xFE, 0x01, 0xF7)
 
 
@@ -466,8 +483,8 @@ def hdr_pixels(data, rng):
 
 def box_changed(data, rng):
     """A box is missing, comes twice, or has another length or name; or the codestream alone is damaged."""
-    if data[:2] == b"\xff\x0a":
-        return bytes_changed(data, rng, 2, 40)
+    if data[:1] == b"\xff":
+        return bytes_changed(data, rng, 2, 60)
     places, place = [], 0
     while place + 8 <= len(data):
         places.append(place)
@@ -485,6 +502,15 @@ def box_changed(data, rng):
             return overwritten(data, start + 4, pick(rng, BOXES))
         case _:
             return data[:start] + bytes_changed(data[start:stop], rng, 8) + data[stop:]
+
+
+def box_inside(data, rng):
+    """A number in the first boxes is another one, or a few bytes of them are lost or changed."""
+    end = next((data.find(name) for name in (b"jp2c", b"mdat") if name in data), 60)
+    place = int(rng.integers(4, max(end, 5)))
+    if rng.integers(2):
+        return overwritten(data, place, packed(pick(rng, EXTREMES), int(pick(rng, (1, 2, 4))), "big"))
+    return bytes_changed(data, rng, 4, end)
 
 
 def npz_member(data, rng):
@@ -515,6 +541,8 @@ DAMAGES = {
     "mrc": (mrc_field, mrc_field, mrc_field),
     "bmp": (bmp_field, bmp_field, bmp_field),
     "webp": (webp_chunks, webp_chunks, webp_chunks),
+    "jp2": (box_changed, box_inside, box_inside, bytes_changed),
+    "avif": (box_changed, box_inside, box_inside, bytes_changed),
     "jxl": (box_changed, box_changed, bytes_changed),
     "qoi": (qoi_field, bytes_changed),
     "hdr": (*TEXT, hdr_pixels, hdr_pixels),

@@ -33,6 +33,8 @@ SUFFIXES = {
     "mrc": ".mrc",
     "bmp": ".bmp",
     "webp": ".webp",
+    "jp2": ".jp2",
+    "avif": ".avif",
     "jxl": ".jxl",
     "qoi": ".qoi",
     "hdr": ".hdr",
@@ -46,6 +48,7 @@ GREY = np.clip(np.add.outer(np.arange(24) * 5, np.arange(32) * 3) + RNG.integers
 )
 RGB = np.stack([GREY, GREY[::-1], 255 - GREY], -1)
 ALPHA = np.concatenate([RGB, GREY[..., None]], -1)
+TOLD = {"xmp": b"<x/>", "orientation": 6, "resolution": (30.0, 20.0, "cm")}
 EXIF = b"II*\0\x08\0\0\0\0\0\0\0\0\0"
 STACK = np.stack([GREY, GREY[::-1], GREY[:, ::-1]]).astype(np.uint16) * 200
 GEO = [(33550, "d", 3, (10.0, 10.0, 0.0), True), (33922, "d", 6, (0.0, 0, 0, 5, 6, 0), True)]
@@ -210,6 +213,21 @@ def others():
             "lossy": saved(RGB, "WEBP"),
             "alpha": saved(ALPHA, "WEBP", exif=b"Exif\0\0" + EXIF),
             "frames": saved(RGB, "WEBP", save_all=True, append_images=[PIL.Image.fromarray(RGB[::-1])]),
+        },
+        "jp2": {
+            "grey": bytes(imagecodecs.jpeg2k_encode(GREY, reversible=True)),
+            "colour": saved(RGB, "JPEG2000"),
+            "twelve bits": bytes(imagecodecs.jpeg2k_encode(STACK[0] >> 4, reversible=True, bitspersample=12)),
+            "codestream": bytes(imagecodecs.jpeg2k_encode(RGB, 40, codecformat="j2k")),
+            "told": encode(
+                Image(ImageInfo(ALPHA.shape, "uint8", "YXS", samples="rgb+alpha", metadata=TOLD), ALPHA), "jp2"
+            ),
+        },
+        "avif": {
+            "grey": bytes(imagecodecs.avif_encode(GREY, 100, speed=8)),
+            "ten bits": bytes(imagecodecs.avif_encode(STACK[0] >> 6, 100, speed=8, bitspersample=10)),
+            "alpha": saved(ALPHA, "AVIF", speed=8, exif=b"Exif\0\0" + EXIF, xmp=b"<x/>"),
+            "told": encode(Image(ImageInfo(RGB.shape, "uint8", "YXS", samples="rgb", metadata=TOLD), RGB), "avif"),
         },
         "jxl": {
             "grey": bytes(imagecodecs.jpegxl_encode(GREY, lossless=True)),

@@ -151,6 +151,11 @@ LYING = {
     "webp": [webp(kind) for kind in (b"VP8X", b"VP8L", b"VP8 ")],
     "bmp": [patched(sound("bmp"), 18, "<ii", HUGE, HUGE), patched(sound("bmp"), 18, "<ii", HUGE, -HUGE)],
     "gif": [gif(HUGE, HUGE, disposal) for disposal in range(4)] + [gif(1, 1, 2, HUGE)],
+    "jp2": [
+        patched(sound("jp2"), sound("jp2").index(b"\xff\x4f\xff\x51") + 8, ">II", HUGE, HUGE),
+        patched(sound("jp2")[sound("jp2").index(b"\xff\x4f\xff\x51") :], 8, ">IIIIII", HUGE, HUGE, 0, 0, HUGE, HUGE),
+    ],
+    "avif": [patched(sound("avif"), sound("avif").index(b"ispe") + 8, ">II", HUGE, HUGE)],
     "jxl": [
         jxl(HUGE, HUGE),
         jxl(2**30, 1),

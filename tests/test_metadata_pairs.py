@@ -53,7 +53,7 @@ from told import (
 )
 
 BY_WINDOWS = (".png", ".tif", ".npy", ".jpg", ".gif", ".nii", ".nrrd", ".mha", ".mrc")
-BY_PILLOW = (".png", ".jpg", ".webp", ".bmp", ".tif")
+BY_PILLOW = (".png", ".jpg", ".webp", ".avif", ".bmp", ".tif")
 
 SOURCES = [(kind, name) for kind, makers in SAYING.items() for name in makers]
 
@@ -125,7 +125,7 @@ def test_dots_per_inch_follow_the_pixels_into_every_format(run, tmp_path, name, 
 @pytest.mark.parametrize(
     "steps", [(0.2, 0.4, "um"), (0.02, 0.02, "um"), (30.0, 31.0, "mm"), (3.0, 3.0, "m"), (0.1, 0.1, "nm")]
 )
-@pytest.mark.parametrize("ending", [".png", ".jpg", ".webp", ".tif", ".bmp"])
+@pytest.mark.parametrize("ending", [".png", ".jpg", ".webp", ".jp2", ".avif", ".jxl", ".tif", ".bmp"])
 def test_distances_of_every_size_are_held_or_named(run, tmp_path, steps, ending):
     x, y, unit = steps
     metadata = {"PhysicalSizeX": x, "PhysicalSizeXUnit": unit, "PhysicalSizeY": y, "PhysicalSizeYUnit": unit}
@@ -202,6 +202,7 @@ def turned_sources():
     yield ".jpg", jpeg(app(1, b"http://ns.adobe.com/xap/1.0/\0" + packet))
     yield ".png", png((b"eXIf", payload[6:]), (b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + packet))
     yield ".webp", saved("WEBP", exif=payload, xmp=packet)
+    yield ".avif", saved("AVIF", exif=payload, xmp=packet, speed=10)
     yield ".gif", gif(XMP_BLOCK.replace(XMP, packet))
     yield ".tif", tiff("tiff", (274, 3, 1, 6, True), tag(700, 1, packet))
 

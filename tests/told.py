@@ -55,6 +55,8 @@ TARGETS = (
     ".webp",
     ".gif",
     ".bmp",
+    ".jp2",
+    ".avif",
     ".jxl",
     ".qoi",
     ".hdr",
@@ -198,6 +200,18 @@ def with_tag(*tags, **options):
     return {kind: lambda kind=kind: tiff(kind, *tags, **options) for kind in TIFFS}
 
 
+def jp2(*identified, colour=b"\1\0\0\0\0\0\x11", resolution=b""):
+    """A JPEG 2000 with boxes of our own around OpenJPEG's codestream."""
+
+    def box(kind, content):
+        return struct.pack(">I", 8 + len(content)) + kind + content
+
+    head = box(b"ihdr", struct.pack(">IIHBBBB", *GREY.shape, 1, 7, 7, 0, 0)) + box(b"colr", colour) + resolution
+    content = bytes(imagecodecs.jpeg2k_encode(GREY, reversible=True, codecformat="j2k"))
+    parts = [(b"jP  ", b"\r\n\x87\n"), (b"ftyp", b"jp2 \0\0\0\0jp2 "), (b"jp2h", head), (b"jp2c", content)]
+    return b"".join(box(*part) for part in [*parts, *((b"uuid", each) for each in identified)])
+
+
 def jxl(*boxes, image=GREY, **options):
     """A JPEG XL with boxes of our own around its codestream."""
     content = bytes(imagecodecs.jpegxl_encode(image, lossless=True, **options))
@@ -205,6 +219,13 @@ def jxl(*boxes, image=GREY, **options):
     parts = ((b"jxlc", content), *boxes)
     packed = b"".join(struct.pack(">I", 8 + len(content)) + kind + content for kind, content in parts)
     return b"\0\0\0\x0cJXL \r\n\x87\n\0\0\0\x14ftypjxl \0\0\0\0jxl " + packed
+
+
+def identified(path, name):
+    """The content of a box of a JPEG 2000 that an identifier names."""
+    content = path.read_bytes()
+    at = content.find(b"uuid" + name)
+    return b"" if at < 0 else content[at + 20 : at - 4 + int.from_bytes(content[at - 4 : at], "big")]
 
 
 def box_of(path, kind):
@@ -227,6 +248,8 @@ def with_exif(made):
     return {
         "png": lambda: png((b"eXIf", content.removeprefix(b"Exif\0\0"))),
         "jpeg": lambda: jpeg(exif=content if content.startswith(b"Exif") else b"Exif\0\0" + content),
+        "avif": lambda: saved("AVIF", exif=content.removeprefix(b"Exif\0\0"), speed=10),
+        "jp2": lambda: jp2(b"JpgTiffExif->JP2" + content.removeprefix(b"Exif\0\0")),
         "jxl": lambda: jxl((b"Exif", bytes(4) + content.removeprefix(b"Exif\0\0"))),
         "webp": lambda: saved("WEBP", exif=content if content.startswith(b"Exif") else b"Exif\0\0" + content),
     }
@@ -273,6 +296,8 @@ SAYING = {
         "png": lambda: png(icc_profile=PROFILE),
         "jpeg": lambda: jpeg(icc_profile=PROFILE),
         "webp": lambda: saved("WEBP", icc_profile=COLOUR),
+        "avif": lambda: saved("AVIF", icc_profile=COLOUR, speed=10),
+        "jp2": lambda: jp2(colour=b"\2\0\0" + PROFILE),
         "gif": lambda: gif(block(b"\xff\x0bICCRGBG1012", COLOUR)),
         "bmp": lambda: bmp(PROFILE),
         **with_tag(iccprofile=PROFILE),
@@ -283,6 +308,8 @@ SAYING = {
         "png": lambda: png((b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + XMP)),
         "jpeg": lambda: jpeg(app(1, b"http://ns.adobe.com/xap/1.0/\0" + XMP)),
         "webp": lambda: saved("WEBP", xmp=XMP),
+        "avif": lambda: saved("AVIF", xmp=XMP, speed=10),
+        "jp2": lambda: jp2(XMP_ID + XMP),
         "jxl": lambda: jxl((b"xml ", XMP)),
         "gif": lambda: gif(XMP_BLOCK),
         **with_tag(tag(700, 1, XMP)),
@@ -304,6 +331,7 @@ SAYING = {
         "png": lambda: png((b"iTXt", b"Description\0\0\0\0\0" + TEXT.encode())),
         "tiff": lambda: tiff("tiff", tag(270, 2, TEXT.encode() + b"\0")),
         "jpeg": lambda: jpeg(exif=exif(_270=TEXT.encode())),
+        "avif": lambda: saved("AVIF", exif=exif(_270=TEXT.encode()), speed=10),
         "webp": lambda: saved("WEBP", exif=exif(_270=TEXT.encode())),
     },
     "comments": {
@@ -320,6 +348,10 @@ SAYING = {
         "png": lambda: png(dpi=(200, 100)),
         "jpeg": lambda: jpeg(dpi=(200, 100)),
         "bmp": lambda: saved("BMP", dpi=(200, 100)),
+        "jp2": lambda: jp2(
+            resolution=struct.pack(">I4sI4sHHHHbb", 26, b"res ", 18, b"resc", 10000, 254, 20000, 254, 2, 2)
+        ),
+        "avif": lambda: saved("AVIF", exif=exif(_282=200.0, _283=100.0, _296=2), speed=10),
         "webp": lambda: saved("WEBP", exif=exif(_282=200.0, _283=100.0, _296=2)),
         "tiff": lambda: tiff("tiff", resolution=(200, 100), resolutionunit="INCH"),
     },
@@ -395,15 +427,19 @@ def tag_of(path, code):
         return None if found is None else found.value
 
 
+XMP_ID = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
+
+
 def is_tiff(path):
     return path.suffix == ".tif"
 
 
 def exif_of(path):
     """EXIF, also of a TIFF, as Pillow reads it; without Pillow's own look into XMP."""
-    if path.suffix == ".jxl":
-        made = PIL.Image.Exif()
-        made.load(b"Exif\0\0" + box_of(path, b"Exif")[4:] if box_of(path, b"Exif") else b"")
+    if path.suffix in (".jxl", ".jp2"):
+        made, found = PIL.Image.Exif(), box_of(path, b"Exif")[4:]
+        found = identified(path, b"JpgTiffExif->JP2") if path.suffix == ".jp2" else found
+        made.load(b"Exif\0\0" + found if found else b"")
         return made
     return picture(path).getexif()
 
@@ -418,7 +454,7 @@ def in_exif(code, value):
 
 def picture_like(path):
     """True for formats that Pillow knows."""
-    return path.suffix in (".png", ".jpg", ".webp", ".gif", ".bmp", ".tif", ".qoi")
+    return path.suffix in (".png", ".jpg", ".webp", ".gif", ".bmp", ".tif", ".qoi", ".avif", ".jp2")
 
 
 def shows(path, pixels):
@@ -441,7 +477,7 @@ def in_bytes(mark):
 
 def profile_of(path):
     """Looks for one of the profiles."""
-    if path.suffix in (".gif", ".bmp"):
+    if path.suffix in (".gif", ".bmp", ".jp2"):
         return b"acsp" in path.read_bytes()
     found = tag_of(path, 34675) if is_tiff(path) else picture_like(path) and picture(path).info.get("icc_profile")
     return found in (PROFILE, COLOUR)
@@ -449,7 +485,7 @@ def profile_of(path):
 
 def all_of_exif(path):
     """Looks for a maker, an exposure and a place."""
-    if path.suffix not in (".png", ".jpg", ".webp", ".jxl", ".tif"):
+    if path.suffix not in (".png", ".jpg", ".webp", ".jp2", ".avif", ".jxl", ".tif"):
         return False
     held = exif_of(path)
     place = held.get_ifd(0x8825).get(2, ())
@@ -464,6 +500,8 @@ def xmp_of(path):
     """The XMP of a file, as Pillow or tifffile finds it."""
     if is_tiff(path):
         return bytes(tag_of(path, 700) or b"")
+    if path.suffix == ".jp2":
+        return identified(path, XMP_ID)
     if path.suffix == ".jxl":
         return box_of(path, b"xml ")
     if path.suffix == ".gif":
@@ -505,7 +543,7 @@ def description_of(path):
     if path.suffix == ".png":
         return picture(path).text.get("Description") == TEXT
     return (
-        path.suffix in (".jpg", ".webp", ".jxl", ".tif", ".gif", ".pgm", ".pam", ".hdr")
+        path.suffix in (".jpg", ".webp", ".jp2", ".avif", ".jxl", ".tif", ".gif", ".pgm", ".pam", ".hdr")
         and TEXT.encode() in path.read_bytes()
     )
 
@@ -527,7 +565,7 @@ def dots_of(path, across=200, down=100):
         with tifffile.TiffFile(path) as seen:
             unit = {2: 1, 3: 2.54}.get(int(seen.pages[0].resolutionunit), 0)
             return (across, down) == tuple(round(value * unit, 1) for value in seen.pages[0].resolution)
-    if path.suffix in (".webp", ".jxl"):
+    if path.suffix in (".webp", ".avif", ".jxl"):
         held = exif_of(path)
         unit = {2: 1, 3: 2.54}.get(held.get(296), 0)
         return (across, down) == tuple(round(float(held.get(code, 0)) * unit, 1) for code in (282, 283))

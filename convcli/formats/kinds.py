@@ -33,8 +33,8 @@ TITLES = {
 TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 
 TIFFS = ("tiff", "shaped", "imagej", "ome")
-EXIFS = ("png", "jpeg", "webp", "jxl")
-PROFILED = ("png", "jpeg", "webp", "gif")
+EXIFS = ("png", "jpeg", "webp", "jp2", "avif", "jxl")
+PROFILED = ("png", "jpeg", "webp", "jp2", "avif", "gif")
 PICTURES = (*EXIFS, "gif", "bmp", "pnm", "qoi", "hdr")
 SPATIAL = ("nifti", "nrrd", "metaimage", "mgh")
 VOLUMES = (*SPATIAL, "mrc")

@@ -18,11 +18,11 @@ from convcli.image import ImageInfo
 from convcli.records import replace
 
 CENTIMETRES = {"inch": 2.54, "cm": 1.0}
-WITH_EXIF = frozenset({"png", "jpeg", "webp", "jxl"})
+WITH_EXIF = frozenset({"png", "jpeg", "webp", "jp2", "avif", "jxl"})
 """Formats that hold EXIF as it is; a TIFF has its tags among its own."""
-RESOLVING = frozenset({"png", "jpeg", "webp", "jxl", "bmp", "tiff", "shaped"})
+RESOLVING = frozenset({"png", "jpeg", "webp", "jp2", "avif", "jxl", "bmp", "tiff", "shaped"})
 """Formats that say how far apart pixels are by a resolution alone."""
-ONLY_IN_EXIF = frozenset({"webp", "jxl"})
+ONLY_IN_EXIF = frozenset({"webp", "avif", "jxl"})
 """Formats with no place for a resolution but EXIF."""
 WHOLE = {"png": (100.0,), "bmp": (100.0,), "jpeg": (2.54, 1.0)}  # counted in a metre; in an inch or a centimetre
 ROUNDING = 2e-3
@@ -181,7 +181,7 @@ def is_rounded(density: Resolution, place: str) -> bool:
         scales = [scale / centimetres if centimetres else 1.0 for scale in WHOLE[place]]
         most = 65535 if place == "jpeg" else 2**31 - 1
         return not any(all(is_whole(value * scale, most) for value in (x, y)) for scale in scales)
-    return place in ONLY_IN_EXIF
+    return place in ONLY_IN_EXIF or (place == "jp2" and unit not in CENTIMETRES)
 
 
 def is_for_exif(density: Resolution, info: ImageInfo, place: str) -> bool:

@@ -90,6 +90,16 @@ FORMATS = {
         Format("bmp", "BMP", "pillow", (".bmp",), rb"BM", ("uint8",), COLOUR),
         Format("gif", "GIF", "pillow", (".gif",), rb"GIF8[79]a", ("uint8",), GREY, 65535),
         Format(
+            "jp2",
+            "JPEG 2000",
+            "jpeg2000.whole",
+            (".jp2", ".jpx", ".jpf"),
+            rb"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51",
+            (*INTEGERS, "int8", "int16"),
+            TRANSPARENT,
+        ),
+        Format("avif", "AVIF", "avif.whole", (".avif",), rb"....ftypavi[fs]", ("uint8",), TRANSPARENT, 65536),
+        Format(
             "jxl",
             "JPEG XL",
             "jpegxl.whole",

@@ -1,0 +1,1 @@
+"""AVIF: what its boxes say, and its pixels."""

@@ -1,0 +1,1 @@
+"""JPEG 2000: what its boxes and its codestream say, and its pixels."""
