@@ -22,6 +22,7 @@ PARTS = {
     "_direct": ("axis", "window", "call", "instructions", "floats", "kernels", "recipe"),
     "_wide": ("axis", "window", "call", "instructions", "wide"),
     "_layers": ("axis", "window", "call", "instructions", "floats", "layers"),
+    "_banks": ("axis", "window", "call", "instructions", "floats", "banks"),
     "_minimal": ("axis", "window", "call", "instructions", "floats", "minimal"),
     "_patches": ("axis", "versions"),
     "_fourier": ("coarse", "promise", "transforms", "versions"),

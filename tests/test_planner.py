@@ -129,7 +129,7 @@ def test_what_a_process_did_before_does_not_choose_the_method(size, monkeypatch)
     assert there.usual == _ask("fft", problem, 1, machine, 2**28).usual
 
 
-def test_a_plan_has_no_more_threads_than_tiles():
+def test_a_plan_has_no_more_threads_than_tiles_or_shares_them():
     for side in (14, 28, 56, 112):
         plan = make_plan(Problem((padded(side, 1, 1, 1, "same"),) * 2, channels_in=64, channels_out=256), threads=8)
-        assert plan.threads <= plan.tiles
+        assert plan.threads <= plan.tiles * plan.team

@@ -19,6 +19,7 @@ from convcli.filters.borders import parse_border
 from convcli.filters.filter import Correlation, Filter
 from convcli.image import Image, ImageInfo
 from convcli.kernels.kernel import Kernel
+from convcli.native import banks
 from convcli.operations.filter import FilterWork
 from convcli.operations.operation import Limits
 from convcli.records import replace
@@ -57,6 +58,9 @@ def kinds(rng):
         "float64, volume": (native.correlate_wide, volume, taps(3, 2, 3, 3, 3), (3, 29, 18, 38), "i2", {"scale": 9e3}),
         "minimal": (native.correlate_minimal, image, taps(1, 1, 1, 9, 7), (1, 1, 132, 184), "f4", {"bias": 1.0}),
         "minimal, channels": (native.correlate_minimal, maps, taps(6, 1, 1, 15, 3), (6, 1, 47, 73), "f4", {}),
+        "banks": (packed, maps, taps(70, 3, 1, 3, 3), (70, 1, 59, 73), "f4", {}),
+        "banks, volume": (packed, volume, taps(40, 2, 3, 3, 3), (40, 29, 18, 38), "f4", {}),
+        "maps": (banked, maps, taps(12, 1, 1, 5, 3), (12, 1, 57, 73), "f4", {}),
         "layers": (native.correlate_layers, maps, taps(12, 3, 1, 3, 3), (12, 1, 59, 73), "f4", {}),
         "layers, strided": (
             native.correlate_layers,
@@ -67,6 +71,17 @@ def kinds(rng):
             {"stride": (1, 2, 2)},
         ),
     }
+
+
+def banked(source, taps, target, **options):
+    """A filter bank by taps (O, I/g, kd, kh, kw)."""
+    return banks.correlate(source, taps, taps.shape[1:], target, **options)
+
+
+def packed(source, taps, target, **options):
+    """The same, side by side in vectors."""
+    made = banks.packed(taps, len(source) // taps.shape[1], banks.lanes())
+    return banks.correlate(source, made, taps.shape[1:], target, **options)
 
 
 def shared(call, threads):

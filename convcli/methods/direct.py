@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from convcli import native
 from convcli.geometry.problem import Cost, Problem
+from convcli.methods import packed
 from convcli.methods.contract import Method, Prepared, Reads
 from convcli.methods.cutting import ALONE, Alone
+from convcli.methods.packed import Packed
 from convcli.methods.passes import band, band_rows, phases, strips
 from convcli.records import record, replace
 
@@ -29,6 +31,14 @@ if TYPE_CHECKING:
 MOST_FILTERS = 4096
 TOGETHER = 4
 """Rows, or filters that read the same, of a block of the compiled loops."""
+FEW = 4
+"""Filters to a group that are summed one by one; more fill a good part of a vector."""
+MOST_ALONE = 256
+"""Products of such a sum, which is made in one go: more might lose what is promised beside a large pixel."""
+FASTER = 0.75
+"""What a product of such filters takes of others' time, whose recipes are written anew for each channel;"""
+DEALT = 2.0
+"""and a pixel that a stride deals out, in stores of an output (AVX-512, 2026-12)."""
 
 
 def rounding(problem: Problem) -> float:
@@ -87,7 +97,23 @@ def compiled(problem: Problem) -> bool:
 
 def price(problem: Problem, machine: Machine) -> Cost:
     """What the compiled loops or NumPy take."""
+    if alone(problem):
+        return _price_alone(problem, machine)
     return _compiled_price(problem, machine) if compiled(problem) else _banded_price(problem, machine)
+
+
+def alone(problem: Problem) -> bool:
+    """Whether it is few filters to a channel of many, each map of which is laid out and filtered by itself."""
+    few = problem.groups > 1 and problem.channels_out // problem.groups <= FEW
+    short = problem.fan_in * prod(problem.kernel) <= MOST_ALONE
+    return few and short and problem.plain and problem.itemsize == 4 and packed.fits(problem)
+
+
+def _price_alone(problem: Problem, machine: Machine) -> Cost:
+    """A multiply-add for each tap; pixels are laid out, strided ones dealt out besides."""
+    pixels = problem.planes * problem.channels_in * prod(axis.size for axis in problem.axes)
+    dealt = DEALT * pixels * machine.store if problem.stride[-1] > 1 else 0.0
+    return Cost(problem.macs, seconds=FASTER * problem.macs * machine.tap + packed.moved(problem, machine) + dealt)
 
 
 def _compiled_price(problem: Problem, machine: Machine) -> Cost:
@@ -119,9 +145,11 @@ def _banded_price(problem: Problem, machine: Machine) -> Cost:
     return Cost(macs=problem.macs, seconds=seconds)
 
 
-def prepare(taps: Array, problem: Problem) -> Compiled | Banded:
+def prepare(taps: Array, problem: Problem) -> Packed | Compiled | Banded:
     """The filters ready to be applied; `taps` are (O, I/g, *kernel)."""
     taps = taps.astype(problem.dtype)
+    if alone(problem):
+        return Packed(problem, taps.reshape(*taps.shape[:2], *(1, *problem.kernel)[-3:]))
     return Compiled(problem, taps) if compiled(problem) else _prepare_bands(taps, problem)
 
 

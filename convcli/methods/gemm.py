@@ -1,5 +1,7 @@
-"""Filter banks as one matrix product: the windows of a tile become columns (im2col), which the bank multiplies.
+"""Filter banks as one matrix product: of the filters and the windows of all outputs.
 
+Compiled loops multiply windows where the pixels lie (native/banks.c). Without them, and in float64, the windows of a
+tile become columns (im2col), and BLAS multiplies.
 Source: Chellapilla, Puri and Simard, "High performance convolutional neural networks for document processing", 2006.
 """
 
@@ -9,13 +11,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import field
 from itertools import product
-from math import ceil, isqrt, prod
+from math import ceil, prod
 from typing import TYPE_CHECKING, Any
 
 from convcli import native
 from convcli.geometry.problem import Cost, Problem
-from convcli.methods.contract import Method, Prepared, always
+from convcli.methods import direct, packed
+from convcli.methods.contract import Method, Prepared, windows
 from convcli.methods.cutting import Workspace
+from convcli.methods.packed import Packed, burst
 from convcli.records import record
 
 if TYPE_CHECKING:
@@ -28,11 +32,10 @@ if TYPE_CHECKING:
 COLUMNS = 2**22
 """Values of the column matrix at a time, 16 MiB of float32: they leave the near cache anyhow, and calls cost more."""
 
-BURST = 128
-"""Products that a sum takes in a row, or the root of all, where accuracy holds at each output.
-
-Beside a large pixel each addition may lose half a unit in the last place; BLAS goes on for hundreds, or to the end.
-"""
+LANES = 16
+"""Filters that are summed at a time: those of AVX-512."""
+SLOWER = 1.1
+"""How much longer a product takes there than inside a large product of matrices (AVX2, 2026-12)."""
 
 
 def grain(_problem: Problem, _axis: int = 0) -> int:
@@ -51,8 +54,30 @@ def refuse(problem: Problem) -> str | None:
     return f"a window has {depth} values; its columns would leave the cache" if depth > COLUMNS else None
 
 
+def packs(problem: Problem) -> bool:
+    """Whether the compiled loops do it: in float32, where what a row of outputs reads fits the memory."""
+    return problem.itemsize == 4 and packed.fits(problem)
+
+
+def compiled(problem: Problem) -> bool:
+    """Pixels that are floats, and stay so, are read and written as they lie in an image."""
+    return packs(problem) and problem.plain
+
+
+def fixed(problem: Problem) -> bool:
+    """Without compiled loops: BLAS adds up the last columns of a product in another order."""
+    return not packs(problem)
+
+
+def workspace(problem: Problem, tile: tuple[int, ...]) -> int:
+    """Bytes: pixels and results of a tile, and again as they are laid out, or as columns."""
+    return direct.workspace(problem, tile) if packs(problem) else windows(problem, tile)
+
+
 def tile(problem: Problem) -> tuple[int, ...]:
-    """Rows of outputs whose columns fill the cache."""
+    """Rows of outputs that stay in the cache, or whose columns fill it."""
+    if packs(problem):
+        return direct.tile(problem)
     depth = problem.fan_in * prod(problem.kernel)
     left = max(16, COLUMNS // depth)
     sizes: list[int] = []
@@ -63,7 +88,9 @@ def tile(problem: Problem) -> tuple[int, ...]:
 
 
 def price(problem: Problem, machine: Machine) -> Cost:
-    """One product, and one copy of each window."""
+    """One product; a copy of each pixel, or of each window."""
+    if packs(problem):
+        return _compiled_price(problem, machine)
     outputs = problem.planes * prod(problem.output)
     depth = problem.fan_in * prod(problem.kernel)
     copied = 0 if prod(problem.kernel) == 1 else outputs * depth * problem.groups
@@ -77,8 +104,17 @@ def price(problem: Problem, machine: Machine) -> Cost:
     return Cost(macs=problem.macs, seconds=seconds)
 
 
-def prepare(taps: Array, problem: Problem) -> Gemm:
-    """The bank as one matrix per group; `taps` are (O, I/g, *kernel)."""
+def _compiled_price(problem: Problem, machine: Machine) -> Cost:
+    """The products of whole vectors of filters, a copy of each pixel, and a store of each output."""
+    filters = problem.channels_out // problem.groups
+    done = problem.macs * (ceil(filters / LANES) * LANES) / filters
+    return Cost(problem.macs, seconds=done * machine.product * SLOWER + packed.moved(problem, machine))
+
+
+def prepare(taps: Array, problem: Problem) -> Gemm | Packed:
+    """The bank as one matrix per group, or packed for the compiled loops; `taps` are (O, I/g, *kernel)."""
+    if packs(problem):
+        return Packed(problem, packed.packed(taps.astype(problem.dtype), problem.groups))
     filters = problem.channels_out // problem.groups
     return Gemm(problem, taps.reshape(problem.groups, filters, -1).astype(problem.dtype))
 
@@ -111,7 +147,7 @@ class Gemm(Prepared):
 
     def _step(self, depth: int) -> int:
         """Products of a sum that BLAS adds up."""
-        return max(BURST, isqrt(depth)) if self.problem.local and self.problem.itemsize == 4 else depth
+        return burst(depth) if self.problem.local and self.problem.itemsize == 4 else depth
 
     @contextmanager
     def columns(self, channels: Array, tile: tuple[int, ...]) -> Iterator[Array]:
@@ -151,5 +187,15 @@ def dealt(channels: Array, strides: tuple[int, ...]) -> dict[tuple[int, ...], Ar
     }
 
 
-METHOD = Method(refuse, price, rounding, tile, prepare, always, grain=grain)
-"""BLAS adds up the last columns of a product in another order: where tiles are cut shows."""
+METHOD = Method(
+    refuse,
+    price,
+    rounding,
+    tile,
+    prepare,
+    fixed,
+    compiled=compiled,
+    workspace=workspace,
+    grain=grain,
+    teams=True,
+)

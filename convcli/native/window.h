@@ -150,7 +150,7 @@ static const char *objection(struct window *window, const struct samples *target
 }
 
 /* The window and the target of one filter of `channels` channels: groups of filters share groups of channels. */
-static void pick_filter(struct window *window, struct samples *target, ptrdiff_t channels, ptrdiff_t filter)
+static inline void pick_filter(struct window *window, struct samples *target, ptrdiff_t channels, ptrdiff_t filter)
 {
     struct samples *source = &window->source;
     ptrdiff_t sharing = target->channels / (source->channels / channels);
@@ -171,7 +171,7 @@ struct part {
 
 /* The next part of the outputs of `groups` groups, a multiple of `grain` unless it is the last of a group. Parts get
  * shorter: all threads are through at about the same time. False where none is left. */
-static int take_part(const struct team *team, const struct samples *target, ptrdiff_t groups, ptrdiff_t grain,
+static inline int take_part(const struct team *team, const struct samples *target, ptrdiff_t groups, ptrdiff_t grain,
                      struct part *part)
 {
     ptrdiff_t length = target->slices > 1 ? target->slices : target->rows;
@@ -199,7 +199,7 @@ static void cut_axis(struct axis *axis, struct samples *source, ptrdiff_t step, 
 }
 
 /* The window and the target of a part. */
-static void cut_part(struct window *window, struct samples *target, const struct part *part)
+static inline void cut_part(struct window *window, struct samples *target, const struct part *part)
 {
     if (target->slices > 1) {
         cut_axis(&window->z, &window->source, window->source.slice_step, part->first);
