@@ -60,6 +60,19 @@ def test_a_list_names_inputs_beside_those_of_the_command_line(run, folder):
     assert ["0.png", "1.png", "2.png"] == names()
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("in", "'in': is a folder; --recursive takes the images in it"), ("gone", "'gone': no such file")],
+)
+@pytest.mark.parametrize("output", ["out/", "{name}"])
+def test_a_folder_is_told_how_its_images_are_taken_and_not_that_its_name_has_no_ending(run, folder, name, said, output):
+    Path("in").mkdir()
+    code, lines = run("conv2d", name, *IDENTITY, "-o", output)
+    assert (True, 1) == (code in (1, 2), len(lines))
+    assert said in lines[0]
+    assert [] == names()
+
+
 HOSTILE = [
     *(b"new\nline.png", b"bad\xff\xfe.png", b"-q.png", b"--force", b"'quote\".png", b"sp ace.png", b"\x1b[31m.png"),
     *("🙂.png".encode(), b"$(id).png", b"*.png", b"{stem}.png", b"back\\slash.png", b"\ttab.png", b"..png", b"%s.png"),

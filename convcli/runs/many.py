@@ -29,6 +29,7 @@ from convcli.runs.names import (
     Input,
     anywhere,
     check_input,
+    check_named,
     file_id,
     names_folder,
     outer_folder,
@@ -433,9 +434,10 @@ def _targets(batch: Batch) -> list[str]:
     outer = outer_folder(batch.output)
     check_outer(outer, parents=batch.parents)
     targets = output_names(batch.inputs, batch.output, batch.fields, _suffix(batch))
-    for target in targets:
+    for name, target in zip(batch.names, targets, strict=True):
         output_place(target)
         if not batch.settings.format and not is_stream(target):
+            check_named(name, target)
             format_for(target)
     return targets
 

@@ -250,6 +250,16 @@ def check_input(source: str, target: str, inputs: frozenset[FileId], *, in_place
         raise ConvError(message, "exists", where=target)
 
 
+def check_named(source: str, target: str) -> None:
+    """Refuse an input that has given its output a name without an ending, where it is no image itself."""
+    if Path(target).suffix or source == STREAM or is_remote(source):
+        return
+    if not os.path.lexists(source):
+        raise ConvError("no such file or folder", "not-found", where=source)
+    if Path(source).is_dir() and not is_zarr(Path(source)):
+        raise UsageError("is a folder; --recursive takes the images in it", "is-directory", where=source)
+
+
 class Input(NamedTuple):
     """One image to read: its name, and the sub-folder it is in below the folder that was searched, if any was."""
 
