@@ -13,7 +13,11 @@ from convcli.cli import run
 torch = pytest.importorskip("torch")
 F = torch.nn.functional
 nn = torch.nn
-pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # PyTorch's own, when it decomposes
+pytestmark = [  # PyTorch's own, when it decomposes, and of its recurrent layers
+    pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning"),
+    pytest.mark.filterwarnings("ignore:TF32 acceleration on top of oneDNN:UserWarning"),
+    pytest.mark.filterwarnings("ignore:The tensor attributes .*_flat_weights:UserWarning"),
+]
 
 
 class Pools(nn.Module):
@@ -95,10 +99,33 @@ class Single(nn.Module):
         return x, places, F.max_pool1d(y, 2), z, torch.outer(y[0], y[1]), y.as_strided((2, 2), (1, 2)), y.T
 
 
-NETWORKS = {"pools": Pools, "tokens": Tokens, "recycled": Recycled, "single": Single}
+class Recurrent(nn.Module):
+    """Sequences: layers in both directions, projections, one without a batch, one without biases, and cells."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.LSTM(60, 7, 2, bidirectional=True, batch_first=True), nn.GRU(14, 6)
+        self.c, self.d = nn.RNN(6, 3, bias=False), nn.LSTM(3, 4, 2, proj_size=2)
+        self.cells = nn.ModuleList(
+            [nn.LSTMCell(6, 5), nn.GRUCell(6, 5), nn.RNNCell(6, 5, bias=False, nonlinearity="relu")]
+        )
+
+    def forward(self, x: Any) -> Any:
+        """All outputs and states."""
+        x, (h, c) = self.a(x.flatten(1, 2).unflatten(2, (2, 12)).transpose(1, 3).flatten(2)[..., :60])
+        x, g = self.b(x)
+        y, (k, m) = self.d(self.c(x)[0][:, 0])
+        ((p, q), r, s) = (cell(x[0]) for cell in self.cells)
+        return x, h, c, g, y, k, m, p, q, r, s
 
 
-@pytest.fixture(scope="module", params=[*NETWORKS, "tokens in core operators", "single in core operators"])
+NETWORKS = {"pools": Pools, "tokens": Tokens, "recycled": Recycled, "single": Single, "recurrent": Recurrent}
+
+
+@pytest.fixture(
+    scope="module",
+    params=[*NETWORKS, "tokens in core operators", "single in core operators", "recurrent in core operators"],
+)
 def exported(request, tmp_path_factory):
     """A network, its input, and the archive that torch.export.save makes of it, as it is or decomposed."""
     name, _, core = request.param.partition(" ")
@@ -116,7 +143,8 @@ def test_costs_and_sizes_are_those_that_pytorch_counts(exported, capsys):
 
     network, image, path = exported
     torch.backends.mha.set_fastpath_enabled(False)  # one operator, which is not counted
-    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+    without = torch.backends.mkldnn.flags(enabled=False)  # its recurrent layers are not counted
+    with torch.no_grad(), without, sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         outputs = network(image)
     assert 0 == run(["flops", str(path), "--json"])
     total = json.loads(capsys.readouterr().out)["total"]

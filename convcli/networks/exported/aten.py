@@ -61,6 +61,8 @@ TRANSLATIONS: dict[str, Translation] = {
     "baddbmm": layers.added_batches,
     "einsum": layers.einsum,
     **each("outer ger", layers.outer),
+    **each("lstm gru rnn_tanh rnn_relu", layers.recurrent),
+    **each("lstm_cell gru_cell rnn_tanh_cell rnn_relu_cell", layers.recurrent_cell),
     "scaled_dot_product_attention": layers.attention,
     "_scaled_dot_product_flash_attention_for_cpu": layers.attention,
     "embedding": layers.embedding,

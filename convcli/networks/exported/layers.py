@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from convcli.networks.exported.calling import OWN, Calling
+from convcli.networks.exported.calling import OWN, Calling, Named
 from convcli.networks.exported.plain import Translation, as_is
 from convcli.networks.onnx.model import Node
 
@@ -108,6 +108,31 @@ def attention(call: Calling) -> None:
     """scaled_dot_product_attention."""
     inputs = [call.input(key) for key in ("query", "key", "value")]
     call.make("scaled_dot_product_attention", inputs, OWN, enable_gqa=int(call.integer("enable_gqa", 0)))
+
+
+GATES = {"lstm": 4, "gru": 3, "rnn": 1}
+"""How many times as many numbers as its state a recurrent layer computes of each kind."""
+
+
+def recurrent(call: Calling) -> None:
+    """lstm, gru and rnn; of sequences of several lengths nothing says how long they are."""
+    if call.overload != "input":
+        call.make(call.operator, call.tensors(), call.library)
+        return
+    kind = call.operator.partition("_")[0]
+    states = [each for each in call.several("hx") if isinstance(each, Named)]
+    weights = [call.read(each.name) for each in call.several("params") if isinstance(each, Named)]
+    inputs = [call.input("input"), *(call.read(each.name) for each in states), *weights]
+    directions = 1 + bool(call.integer("bidirectional", 0))
+    settings = {"states": len(states), "directions": directions, "layers": call.integer("num_layers", 1)}
+    call.make(kind, inputs, OWN, gates=GATES[kind], batch_first=int(call.integer("batch_first", 0)), **settings)
+
+
+def recurrent_cell(call: Calling) -> None:
+    """One step of a recurrent layer, without what it begins with: that changes no size."""
+    kind = call.operator.partition("_")[0]
+    inputs = [call.input(key) for key in ("input", "w_ih", "w_hh", "b_ih", "b_hh")]
+    call.make(f"{kind}_cell", list(filter(None, inputs)), OWN, gates=GATES[kind])
 
 
 def embedding(call: Calling) -> None:

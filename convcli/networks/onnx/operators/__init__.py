@@ -138,6 +138,8 @@ MICROSOFT: dict[str, Operator] = {
 
 ATEN: dict[str, Operator] = {
     "linear": Operator(aten.linear, "fc", "linear"),
+    **same("lstm gru rnn", aten.recurrent, "", "recurrent"),
+    **same("lstm_cell gru_cell rnn_cell", aten.recurrent_cell, "", "recurrent"),
     "scaled_dot_product_attention": Operator(aten.attention, "attention", "product"),
     "adaptive_pool": Operator(aten.adaptive_pool, "adaptive", "pooling"),
     "flatten": Operator(aten.flatten, "flatten", "shape"),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from math import prod
 
 from convcli.errors import ConvError
 from convcli.geometry.sizes import AdaptivelyPooled
+from convcli.networks.banks import Bank
 from convcli.networks.onnx.call import LARGEST, SAME, Call, Flow, Made, Unknown, broadcast, known
 from convcli.networks.onnx.model import Dims
 from convcli.networks.onnx.operators.moving import REGROUPED
-from convcli.networks.onnx.operators.weighted import product
+from convcli.networks.onnx.operators.weighted import product, rows
 
 
 def linear(call: Call) -> Made:
@@ -35,6 +37,43 @@ def attention(call: Call) -> Made:
     output = (*batch, q[-2], v[-1])
     flow = Flow("attention", places=(0, 1, 2)) if len(q) == len(k) == len(v) else None
     return Made((output,), flow, products=prod(batch) * q[-2] * k[-2] * (q[-1] + v[-1]))
+
+
+def recurrent(call: Call) -> Made:
+    """lstm, gru and rnn: x (steps, batch, inputs), first states, and the weights of each layer and direction."""
+    x, first = call.sizes(0), 1 + call.integer("states")
+    weights = range(first, len(call.inputs))
+    if len(x) not in (2, 3) or not weights:
+        raise Unknown
+    directions, layers, gates = (max(1, call.integer(name, 1)) for name in ("directions", "layers", "gates"))
+    made, kept = sizes_of_state(call, first + 1, gates)
+    batch = () if len(x) == 2 else x[:1] if call.integer("batch_first") else x[1:2]
+    states = [(directions * layers, *batch, n) for n in (made, kept)]
+    banks = tuple(matrices_of(call, weights, prod(x[:-1])))
+    return Made(((*x[:-1], directions * made), *states), None, banks, tuple(weights))
+
+
+def recurrent_cell(call: Call) -> Made:
+    """One step: x (batch, inputs) and the weights."""
+    x, weights = call.sizes(0), range(1, len(call.inputs))
+    made, _ = sizes_of_state(call, 2, call.integer("gates", 1))
+    return Made(((*x[:-1], made),) * 2, None, tuple(matrices_of(call, weights, prod(x[:-1]))), tuple(weights))
+
+
+def sizes_of_state(call: Call, place: int, gates: int) -> tuple[int, int]:
+    """How many numbers a step hands on, and how many it keeps, by the weights that read the former."""
+    weights = call.sizes(place)
+    if len(weights) != 2 or not 0 < gates <= weights[0]:
+        raise ConvError("a recurrent layer needs a matrix for its state", "shape")
+    return weights[1], weights[0] // gates
+
+
+def matrices_of(call: Call, places: range, times: int) -> Iterator[Bank]:
+    """The matrices among some weights, each applied so many times."""
+    for place in places:
+        dims = call.sizes(place)
+        if len(dims) == 2 and min(dims) > 0:
+            yield Bank(dims[1], dims[0], axes=rows(times))
 
 
 def adaptive_pool(call: Call) -> Made:
