@@ -169,8 +169,38 @@ def tokens(built: Built) -> None:
         built.at, built.value = built.reshaped(at, value[:, :, 1:], 1, CHANNELS, h, w)
 
 
+def unfolded(built: Built) -> None:
+    """Patches of 2x2 as a dimension of their own, convolved by 1x1, attended to by their like, and folded again."""
+    _, _, h, w = built.value.shape
+    if h % 2 or w % 2:
+        return
+    at, value = built.reshaped(built.at, built.value, CHANNELS, h // 2, 2, w // 2, 2)
+    at, value = built.transposed(at, value, 0, 2, 4, 1, 3)
+    at, value = built.reshaped(at, value, 1, CHANNELS, 4, h * w // 4)
+    name, weights = built.weights(CHANNELS, CHANNELS, 1, 1)
+    at, value = built.add("Conv", at, name), torch.conv2d(value, weights)
+    if built.chance.random() < 0.5:
+        mean = built.add("ReduceSum", at, built.integers(3), keepdims=1)
+        at, value = built.add("Add", at, mean), value + value.sum(3, keepdim=True)
+    at, value = built.reshaped(at, value, CHANNELS, 2, 2, h // 2, w // 2)
+    at, value = built.transposed(at, value, 0, 3, 1, 4, 2)
+    built.at, built.value = built.reshaped(at, value, 1, CHANNELS, h, w)
+
+
+def as_channels(built: Built) -> None:
+    """Rows in the place of channels, mixed by a convolution along the columns, all or each alone."""
+    _, _, h, _ = built.value.shape
+    groups = built.chance.choice((1, h))
+    at, value = built.transposed(built.at, built.value, 0, 2, 1, 3)
+    name, weights = built.weights(h, h // groups, 1, 3)
+    at = built.add("Conv", at, name, group=groups, pads=[0, 1, 0, 1])
+    value = torch.conv2d(value, weights, padding=(0, 1), groups=groups)
+    built.at, built.value = built.transposed(at, value, 0, 2, 1, 3)
+
+
 STEPS: tuple[Callable[[Built], None], ...] = (
     *(convolution, transposed, pooling, enlarged, skipped, gated, shuffled, merged, attended, tokens),
+    *(unfolded, as_channels),
 )
 
 

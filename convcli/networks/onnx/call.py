@@ -58,7 +58,8 @@ class Flow(NamedTuple):
     """How an operator passes on what it sees: by one of these, none (the sizes are known, the fields are not).
 
     `same`: each output sees what the inputs see there, and along the dimensions `over` all of it. `axes`: dimensions of
-    the first input are read through an axis each; `mixed` ones all at once. `order`: dimensions change places.
+    the first input are read through an axis each, those `over` which it goes whole, or where not `keep` in parts that
+    are not followed. `order`: dimensions change places.
     `regrouped`: they are cut and put together. `reduced`: they are read whole and vanish, or stay with one entry.
     `joined`: inputs stand behind each other along a dimension. `product`: letters for the dimensions of two inputs and
     of the output. `picked`: along a dimension, a list of places; of one place without a list, the dimension vanishes.

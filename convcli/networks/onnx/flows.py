@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from convcli.networks.onnx.call import Flow, Made, Value
 from convcli.networks.onnx.model import Dims
 from convcli.networks.onnx.seen import (
+    AxisSeen,
     Seen,
     contracted,
     joined,
@@ -77,7 +78,14 @@ def axes(flow: Flow, inputs: Inputs, _output: Dims | None) -> Seen | None:
     seen = first.seen
     for dim, rule in flow.axes:
         seen = tuple(slid(axis, dim, rule.size, rule) for axis in seen)
-    return seen
+    return tuple(mixed(axis, flow) for axis in seen) if flow.over else seen
+
+
+def mixed(axis: AxisSeen, flow: Flow) -> AxisSeen:
+    """The axis where a layer mixes its channels, whole or in groups, and some of its places are channels."""
+    if not any(factor.dim in flow.over for factor in axis.factors):
+        return axis
+    return contracted(axis, flow.over) if flow.keep else axis.unknown
 
 
 def order(flow: Flow, inputs: Inputs, _output: Dims | None) -> Seen | None:

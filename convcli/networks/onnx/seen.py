@@ -97,7 +97,7 @@ def slid(axis: AxisSeen, dim: int, size: int, rule: Axis) -> AxisSeen:
         return axis
     axis = spread_out(axis, dim, size)
     if axis.factors != (Factor(dim, 1, size, 1),) or axis.field is None:
-        return axis.unknown
+        return axis if rule == Geometry(size, 1) else axis.unknown  # a 1x1 convolution: each place as it is
     field = seen_through(axis.field, rule)
     return AxisSeen(field, rule.output, (Factor(dim, 1, rule.output, 1),), axis.image)
 

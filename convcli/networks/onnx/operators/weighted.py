@@ -23,7 +23,7 @@ def convolution(call: Call, weights: int = 1, bias: int = 2) -> Made:
         raise ConvError(f"{x[1]} channels arrive, but the weights {listed(w)} are for {w[1] * groups}", "shape")
     axes = [convolution_axis(call, n, i, kernel) for i, n in enumerate(x[2:])]
     output: Dims = (x[0], w[0], *(axis and axis.output for axis in axes))
-    flow = Flow("axes", axes=sliding(axes)) if None not in axes else None
+    flow = slid_flow(sliding(axes), groups, x[1] == w[0] == groups) if None not in axes else None
     whole = tuple(axis for axis in axes if axis is not None)
     if x[0] is None or len(whole) < len(axes):
         return Made((output,), flow, weights=(weights, bias))
@@ -53,7 +53,7 @@ def transposed(call: Call) -> Made:
         raise ConvError(f"{x[1]} channels arrive, but the weights {listed(w)} are for {w[0]}", "shape")
     axes = [transposed_axis(call, n, i, kernel) for i, n in enumerate(x[2:])]
     output: Dims = (x[0], w[1] * groups, *(axis and axis.output for axis in axes))
-    flow = Flow("axes", axes=sliding(axes)) if None not in axes else None
+    flow = slid_flow(sliding(axes), groups, x[1] == w[1] * groups == groups) if None not in axes else None
     whole = tuple(axis for axis in axes if axis is not None)
     if x[0] is None or len(whole) < len(axes):
         return Made((output,), flow, weights=(1, 2))
@@ -72,6 +72,11 @@ def weighted(call: Call, output: Dims, bank: Bank, flow: Flow | None, places: tu
 def rows(batch: int) -> tuple[Geometry, ...]:
     """An axis for what is done several times over; none for once."""
     return (Geometry(batch, 1),) if batch != 1 else ()
+
+
+def slid_flow(axes: tuple[tuple[int, Axis], ...], groups: int, is_depthwise: bool) -> Flow:
+    """Windows along some dimensions, and all channels of a group at once; a depthwise layer mixes none."""
+    return Flow("axes", over=() if is_depthwise else (1,), axes=axes, keep=groups == 1)
 
 
 def sliding(
