@@ -125,6 +125,12 @@ def grain(_problem: Problem, _axis: int = 0) -> int:
     return 4
 
 
+def compiled(problem: Problem) -> bool:
+    """Pixels that are floats, and stay so, are read and written as they lie in an image."""
+    loops = native.PATCHES and problem.itemsize == 4 and transform_for(problem).outputs_at_once == 4
+    return loops and problem.plain
+
+
 def tile(problem: Problem) -> tuple[int, ...]:
     """Patches whose transformed values fill the cache, in whole rows of patches where they fit."""
     transform = transform_for(problem)
@@ -281,5 +287,5 @@ class Winograd(Prepared):
             target[...] = results[down, right, :, : target.shape[1], : target.shape[2]]
 
 
-METHOD = Method(refuse, price, rounding, tile, prepare, always, grain=grain, teams=True)
+METHOD = Method(refuse, price, rounding, tile, prepare, always, compiled, grain=grain, teams=True)
 """BLAS adds up the last patches of a product in another order: where tiles are cut shows."""

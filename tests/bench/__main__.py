@@ -22,11 +22,12 @@ for variable in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
 
 from convcli.machine import processor  # noqa: E402 -- after the environment is set
 from tests import bench  # noqa: E402
-from tests.bench import batches, cliffs, commands, engine, regret, scale, steps, upsampling, volumes  # noqa: E402
+from tests.bench import banks, batches, cliffs, commands, engine, regret, scale, steps, upsampling, volumes  # noqa: E402
 from tests.bench.turns import Measured, markdown_row  # noqa: E402
 
 PARTS = {
     "engine": engine.rows,
+    "banks": banks.rows,
     "steps": steps.rows,
     "upsampling": upsampling.rows,
     "commands": commands.rows,
