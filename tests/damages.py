@@ -185,6 +185,16 @@ def rgbe(content):
     imagecodecs.rgbe_decode(content)
 
 
+def pydicom(content):
+    """pydicom reads the pixels, whatever it warns of."""
+    if find_spec("pydicom") is not None:
+        import pydicom as library
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            np.asarray(library.dcmread(io.BytesIO(content)).pixel_array)
+
+
 def pynrrd(content):
     """pynrrd reads the array."""
     if find_spec("nrrd") is not None:
@@ -225,6 +235,7 @@ PEERS = {
     "npz": (numpy,),
     "nifti": (nibabel,),
     "csv": (loadtxt,),
+    "dicom": (pydicom,),
     "nrrd": (pynrrd,),
     "metaimage": (metaio,),
     "mrc": (mrcfile,),

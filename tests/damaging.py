@@ -431,6 +431,22 @@ def nifti_field(data, rng):
     return overwritten(data, place, struct.pack("<f", pick(rng, whole + other)))
 
 
+def dicom_element(data, rng):
+    """A length, or a number, of an element is another one, or an element is missing or comes twice."""
+    starts = re.finditer(rb"[\2\x08\x18\x20\x28\xe0\x7f]\0..[A-Z]{2}", data[132:], re.DOTALL)
+    start = 132 + int(pick(rng, [match.start() for match in starts]))
+    length = int.from_bytes(data[start + 6 : start + 8], "little")
+    match rng.integers(4):
+        case 0:
+            return overwritten(data, start + 6, packed(pick(rng, EXTREMES), 2, "little"))
+        case 1:
+            return overwritten(data, start + 8, packed(pick(rng, EXTREMES), int(pick(rng, (1, 2, 4))), "little"))
+        case 2:
+            return data[:start] + data[start + 8 + length :]
+        case _:
+            return data[: start + 8 + length] + data[start:]
+
+
 def mrc_field(data, rng):
     """A number of the header is another one."""
     place = int(pick(rng, (*range(0, 108, 4), *range(152, 160, 4), *range(196, 224, 4))))
@@ -536,6 +552,7 @@ DAMAGES = {
     "gif": (gif_field, gif_field, gif_field, gif_blocks),
     "pnm": TEXT,
     "nifti": (nifti_field, nifti_field, nifti_field, nifti_field),
+    "dicom": (dicom_element, dicom_element, dicom_element),
     "nrrd": TEXT,
     "metaimage": TEXT,
     "mrc": (mrc_field, mrc_field, mrc_field),

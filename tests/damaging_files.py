@@ -9,6 +9,7 @@ import struct
 import zipfile
 import zlib
 from functools import cache
+from importlib.util import find_spec
 
 import imagecodecs
 import numpy as np
@@ -28,6 +29,7 @@ SUFFIXES = {
     "gif": ".gif",
     "pnm": ".pnm",
     "nifti": ".nii",
+    "dicom": ".dcm",
     "nrrd": ".nrrd",
     "metaimage": ".mha",
     "mrc": ".mrc",
@@ -184,12 +186,27 @@ def pnms():
     }
 
 
+def dicoms():
+    """A picture of a scanner, and a volume."""
+    if not find_spec("pydicom"):
+        return {}
+    from dicoms import ACROSS, DOWN, dicom
+
+    place = {"ImagePositionPatient": [0, 0, 0], "ImageOrientationPatient": [*ACROSS, *DOWN], "PixelSpacing": [1, 2]}
+    return {
+        "picture": dicom(GREY, **place),
+        "volume": dicom(STACK, GridFrameOffsetVector=[0, 2, 4], **place),
+        "colour": dicom(RGB, PixelSpacing=[1, 1]),
+    }
+
+
 def others():
     volume = Image(
         ImageInfo(STACK.shape, "uint16", "ZYX", spacing={"Z": (2.0, "mm"), "Y": (1.0, "mm"), "X": (1.0, "mm")}), STACK
     )
     return {
         "nifti": {"plain": encode(volume, "nifti"), "packed": encode(volume, "nifti-gz")},
+        "dicom": dicoms(),
         "nrrd": {
             "volume": encode(volume, "nrrd"),
             "colour": encode(Image(ImageInfo(RGB.shape, "uint8", "YXS", samples="rgb"), RGB), "nrrd"),

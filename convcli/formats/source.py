@@ -118,6 +118,13 @@ class Source:
             finally:
                 self.streams.remove(opened)
 
+    def names(self) -> list[str]:
+        """The files that lie in a folder, in order; hidden ones, and those of folders in it, are none."""
+        if self.path is None:
+            return []
+        with os.scandir(self.path) as entries:
+            return sorted(entry.name for entry in entries if entry.is_file() and not entry.name.startswith("."))
+
     def has(self, part: str) -> bool:
         """Whether a folder has such a part."""
         return self.path is not None and (self.path / part).is_file()

@@ -35,7 +35,7 @@ class Format(NamedTuple):
     `magic` matches the first bytes, and `inside` those of what gzip packs; `samples` is empty where an image of any
     dimensions is held; `side` is the largest width and height. A format without `dtypes` is read only. A folder is of a
     format if it has a file called as one of its `marks`; a format of `folder`s is written as many objects in one, which
-    a URL may name, too.
+    a URL may name, too. Files of a `series`, all that lie in a folder, are one image.
     """
 
     name: str
@@ -49,6 +49,7 @@ class Format(NamedTuple):
     marks: tuple[str, ...] = ()
     folder: bool = False
     inside: bytes = rb"(?!)"
+    series: bool = False
 
     def load(self) -> FormatModule:
         """What the format's module gives; it is imported when it is first needed."""
@@ -82,6 +83,8 @@ FORMATS = {
     for entry in (
         Format("png", "PNG", "png.whole", (".png",), rb"\x89PNG\r\n\x1a\n", INTEGERS, TRANSPARENT, 1_000_000),
         Format("jpeg", "JPEG", "jpeg.whole", (".jpg", ".jpeg"), rb"\xff\xd8\xff", ("uint8",), (*COLOUR, "cmyk"), 65500),
+        # Before TIFF: 128 bytes of a DICOM are free, and some writers put the header of a TIFF there.
+        Format("dicom", "DICOM", "dicom.whole", (".dcm",), rb".{128}DICM", (), series=True),
         Format("tiff", "TIFF", "tiff.read", (".tif", ".tiff"), rb"II[\*+]\0|MM\0[\*+]"),
         Format("ome", "OME-TIFF", "tiff.read", (".ome.tif", ".ome.tiff")),
         Format("imagej", "ImageJ TIFF", "tiff.read", ()),
@@ -142,6 +145,7 @@ FORMATS = {
 ADVISED = ("png", "tiff")  # to who asks for what a format cannot hold: without loss, and read everywhere
 NEAR, HEAD = 16, 512  # bytes that are enough to tell most formats apart, and all of them
 GZIP = b"\x1f\x8b"
+MOST_LOOKED_AT = 8  # files of a folder, until it is known not to hold a series
 
 
 def recognised(source: Source) -> Format:
@@ -184,6 +188,11 @@ def of_folder(source: Source) -> Format:
     for entry in FORMATS.values():
         if any(map(source.has, entry.marks)):
             return entry
+    for name in source.names()[:MOST_LOOKED_AT]:
+        head = source.head(HEAD, name)
+        for entry in FORMATS.values():
+            if entry.series and re.match(entry.magic, head, re.DOTALL):
+                return entry
     raise ConvError(*FOLDER)
 
 
@@ -215,6 +224,8 @@ def format_for(name: str, override: str | None = None) -> Format:
         raise UsageError(
             "standard output has no name to tell the format: add --format png, tiff, npy ...", "unknown-format"
         )
+    if entry is not None:
+        raise unknown_format(f"{entry.title} is only read here", "", name)
     suffix = Path(name).suffix
     given = (
         f"no format is known by the ending {suffix!r}"
