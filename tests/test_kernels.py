@@ -372,7 +372,7 @@ def test_a_kernel_is_named_by_the_shortest_text_for_what_was_given(canonical, te
             "gaussian:sgma=2",
         ),
         ("identity: takes no parameters; got 3", "identity:3"),
-        ("unsharp: takes sigma, amount; got 1, 2, 3", "unsharp:1,2,3"),
+        ("unsharp: takes sigma, amount; got 1, 2, 3; a threshold is an option, --threshold", "unsharp:1,2,3"),
         ("sharpen: amount takes one value, not 2", "sharpen:amount=1,2"),
         ("box: size must be a whole number from 1 to 4095, not 0", "box:0"),
         ("box: size must be a whole number from 1 to 4095, not 2.5", "box:2.5"),

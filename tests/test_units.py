@@ -62,7 +62,10 @@ def test_planes_need_the_spacing_of_rows_and_columns_alone(run):
 @pytest.mark.parametrize(
     ("kernel", "message"),
     [
-        ("gaussian:1um", "sigma is in um, but the image does not say how far apart its samples are along Z; use px"),
+        (
+            "gaussian:1um",
+            "sigma is in um, but the image does not say how far apart samples are along Z; use px or --spacing",
+        ),
         ("gaussian:1parsec", "unknown unit 'parsec'; use px, pm, nm, um, mm, cm, m, in"),
         ("gaussian:1um,2um", "takes 1 value or 3 (z,y,x), not 2"),
     ],

@@ -75,7 +75,7 @@ class Space:
         step = distance * metres(own_unit)
         if not (isfinite(step) and step > 0):
             raise KernelError(
-                f"is in {unit}, but the image does not say how far apart its samples are along {axis}; use px"
+                f"is in {unit}, but the image does not say how far apart samples are along {axis}; use px or --spacing"
             )
         samples = length * metres(unit) / step
         return float(f"{samples:.12g}")  # 0.3 um at 0.1 um are 3 samples, not 2.9999999999999996
