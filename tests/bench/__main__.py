@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 from collections.abc import Iterable, Iterator
 from datetime import date
 from pathlib import Path
@@ -23,7 +22,7 @@ for variable in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
 from convcli.machine import processor  # noqa: E402 -- after the environment is set
 from tests import bench  # noqa: E402
 from tests.bench import banks, batches, cliffs, commands, engine, regret, scale, steps, upsampling, volumes  # noqa: E402
-from tests.bench.turns import Measured, markdown_row  # noqa: E402
+from tests.bench.turns import Measured, markdown_row, write_table  # noqa: E402
 
 PARTS = {
     "engine": engine.rows,
@@ -38,8 +37,6 @@ PARTS = {
     "scale": scale.rows,
 }
 """Each yields measured jobs, or lines that are tables already."""
-ROOT = Path(__file__).parents[2]
-PAGES = (ROOT / "README.md", ROOT / "samples" / "benchmarks.md")
 
 
 def main() -> None:
@@ -75,19 +72,6 @@ def printed(rows: Iterable[Measured | str], found: list[Measured]) -> Iterator[s
             yield from (markdown_row(Measured.HEAD), markdown_row(["---"] * 3))
         found.append(row)
         yield row.row()
-
-
-def write_table(part: str, where: str, found: list[Measured]) -> None:
-    """Put a part's ratios between its markers, on the page that has them."""
-    head = (markdown_row(["job", "convcli", "peers: times as long"]), markdown_row(["---"] * 3))
-    body = "\n".join([f"`python -m tests.bench {part}`: {where}.", "", *head, *(job.short() for job in found)])
-    begin, end = f"<!-- bench {part} -->", "<!-- end bench -->"
-    pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
-    page = next((page for page in PAGES if begin in page.read_text(encoding="utf-8")), None)
-    if page is None:
-        raise SystemExit(f"no page has a place for it: {begin} ... {end}")
-    text = pattern.sub(lambda _: f"{begin}\n{body}\n{end}", page.read_text(encoding="utf-8"))
-    page.write_text(text, encoding="utf-8")
 
 
 main()

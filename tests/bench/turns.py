@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from random import Random
 from statistics import median
 from time import perf_counter
 from typing import ClassVar
+
+ROOT = Path(__file__).parents[2]
+PAGES = (ROOT / "README.md", ROOT / "samples" / "benchmarks.md")
+"""Those that show ratios, each part's between its markers."""
 
 
 @dataclass(frozen=True)
@@ -78,3 +84,16 @@ def take_turns(runs: dict[str, Callable[[], object]], rounds: int, *, warm: bool
 def markdown_row(cells: Sequence[str]) -> str:
     """One line of a table."""
     return "| " + " | ".join(cells) + " |"
+
+
+def write_table(part: str, where: str, found: Sequence[Measured], pages: Sequence[Path] = PAGES) -> None:
+    """Put a part's ratios between its markers, on the page that has them."""
+    head = (markdown_row(["job", "convcli", "peers: times as long"]), markdown_row(["---"] * 3))
+    body = "\n".join([f"`python -m tests.bench {part}`: {where}.", "", *head, *(job.short() for job in found)])
+    begin, end = f"<!-- bench {part} -->", "<!-- end bench -->"
+    pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
+    page = next((page for page in pages if begin in page.read_text(encoding="utf-8")), None)
+    if page is None:
+        raise SystemExit(f"no page has a place for it: {begin} ... {end}")
+    text = pattern.sub(lambda _: f"{begin}\n{body}\n{end}", page.read_text(encoding="utf-8"))
+    page.write_text(text, encoding="utf-8")
