@@ -82,7 +82,7 @@ def test_x_alone_says_that_the_rows_of_a_table_are_signals():
         ("1,2\n١,3\n", ["line 2, value 1"]),
         ("1,2\n0x10,3\n", ["line 2, value 1"]),
         ('1,2\n"3",4\n', ["line 2, value 1"]),
-        ("1,2\n9007199254740993,3\n", ["line 2, value 1", "2^53"]),
+        ("1,2\n9007199254740993,3\n", ["line 2, value 1", "float64"]),
         ("1,2\n1e999,3\n", ["line 2, value 1"]),
         ("1,2\n3 4,5\n", ["line 2, value 1", "'3 4'"]),
         ("# nothing\n\n", ["no numbers"]),

@@ -11,7 +11,7 @@ import re
 from array import array
 from collections.abc import Iterator
 from itertools import chain, groupby
-from math import prod
+from math import isinf, prod
 from typing import BinaryIO
 
 import numpy as np
@@ -31,7 +31,7 @@ MOST_BYTES = 1 << 26
 MOST_SAMPLES = 1 << 24
 """Samples that are written as text."""
 WHOLE = 2**53
-"""The largest whole number up to which float64 holds all."""
+"""Up to here float64 holds all whole numbers; of larger ones some, and others are refused."""
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 OTHERS = {
     **dict.fromkeys(("nan", "+nan", "-nan", "na"), "nan"),
@@ -142,8 +142,8 @@ def value_of(word: str, separator: str, place: str) -> float:
         between = f"; {SEPARATORS.get(separator, 'blanks')} stand between values{comma}" if comma else ""
         raise corrupt("CSV", f"{place}: {word!r} is not a number{between}")
     value = float(word)
-    if (is_whole(word) and abs(int(word)) > WHOLE) or abs(value) == float("inf"):
-        raise ConvError(f"{place}: {word} is more than numbers of text hold exactly (2^53); use .npy", "dtype")
+    if isinf(value) or (is_whole(word) and int(word) != value):
+        raise ConvError(f"{place}: {word} is no number that float64 holds; an .npy of integers does", "dtype")
     return value
 
 
