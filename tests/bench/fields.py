@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.bench.exported import vision
+from tests.bench.exported import made
 
 MODELS = {
     "alexnet": ("features", (256, 256)),
@@ -32,6 +32,8 @@ MODELS = {
     "fcn_resnet50": ("backbone.layer2", (288, 256)),
     "lraspp_mobilenet_v3_large": ("classifier", (224, 192)),
     "r3d_18": ("layer2", (16, 96, 96)),
+    "timm:mobilevit_s": ("stages.2", (192, 160)),
+    "timm:mobilevitv2_050": ("stages.3", (192, 160)),
 }
 """Which part of which model, on an image of which size: one larger than what its middle sees."""
 
@@ -77,9 +79,7 @@ def Part(name: str, part: str) -> Any:  # noqa: N802 -- a class that needs torch
     import torch
     from torch import nn
 
-    models = vision()
-    segments = "segmentation" in models.get_model_builder(name).__module__
-    model = models.get_model(name, weights=None, **({"weights_backbone": None} if segments else {}))
+    model, _ = made(name if ":" in name else f"torchvision:{name}")
 
     class Whole(nn.Module):
         """The model, which returns what the module makes."""
@@ -89,8 +89,8 @@ def Part(name: str, part: str) -> Any:  # noqa: N802 -- a class that needs torch
             self.model, self.kept = model, None
             model.get_submodule(part).register_forward_hook(self.keep)
 
-        def keep(self, _module: Any, _given: Any, made: Any) -> None:
-            self.kept = made
+        def keep(self, _module: Any, _given: Any, result: Any) -> None:
+            self.kept = result
 
         def forward(self, image: Any) -> Any:
             self.model(image)
