@@ -270,6 +270,14 @@ def test_a_mean_counts_padding_unless_it_says_otherwise():
         assert [expected] == [node.attributes["count_include_pad"] for node in call.nodes]
 
 
+def test_a_roll_by_nothing_or_by_all_moves_nothing():
+    from convcli.networks.exported.aten import translated
+
+    given = [("self", Named("x")), ("shifts", (0, 1, -6)), ("dims", (0, 1, -1))]
+    call = Calling("torch.ops.aten.roll.default", "r", given, [Named("r")], Names({}, ()), {"x": (4, 5, 6)})
+    assert ["Slice", "Slice", "Concat", "Identity"] == [node.operator for node in translated(call)]
+
+
 @pytest.mark.parametrize("name", TRANSLATIONS)
 def test_a_translation_takes_a_call_without_arguments(name):
     """What an archive lacks is refused or left out, and never an error of Python's."""

@@ -144,6 +144,8 @@ def roll(call: Calling) -> None:
         return
     for shift, axis, n in zip(shifts, axes, known, strict=True):
         at = -shift % n if isinstance(n, int) else 0
+        if not at:
+            continue
         ends = (((at,), (2**63 - 1,)), ((0,), (at,)))
         parts = [call.inner("Slice", (value,), starts=a, ends=b, axes=(axis % len(sizes),)) for a, b in ends]
         value = call.inner("Concat", parts, axis=axis % len(sizes))
