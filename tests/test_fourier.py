@@ -173,13 +173,14 @@ def test_what_sums_to_nothing_under_a_smooth_kernel_keeps_the_promise_and_noise_
 
 
 @pytest.mark.parametrize("kernel", ["disk", "signed", "large"])
-@pytest.mark.parametrize("picture", ["dim", "specks", "stars"])
+@pytest.mark.parametrize("picture", ["dim", "grain", "specks", "stars"])
 def test_dark_parts_of_a_photograph_keep_the_promise_in_float32(kernel, picture):
     rng = np.random.default_rng(13)
     y, x = np.mgrid[:340, :310]
     image = 0.5 + 0.3 * np.sin(y / 40 + x / 60) + 0.01 * rng.standard_normal(y.shape)
     image *= {
         "dim": lambda: np.where(x < 150, 3e-3 if kernel == "disk" else 1e-2, 1),
+        "grain": lambda: rng.uniform(0.5, 1.5, x.shape) * np.where(x < 150, 0.006 if kernel == "disk" else 0.02, 1),
         "specks": lambda: np.where(x < 150, 4e-3 * (rng.random(x.shape) < 0.03), 1),
         "stars": lambda: 0.01 + 0.99 * (rng.random(x.shape) < 1e-3),
     }[picture]()
@@ -199,11 +200,14 @@ def test_dark_parts_of_a_photograph_keep_the_promise_in_float32(kernel, picture)
     assert "finer" not in vars(made.spectra[0])
 
 
-def test_what_taps_over_squares_come_to_is_their_sums():
+@pytest.mark.parametrize("side", spectra.SQUARES)
+def test_what_taps_over_squares_come_to_is_their_sums(side):
     taps = np.random.default_rng(14).random((9, 18)).astype(np.float32)
-    found = spectra._by_squares(taps)
-    assert (2, 4, 8, 8) == found.shape
-    for y, x in np.ndindex(8, 8):
-        spread = np.zeros((16, 32))
+    found = spectra._by_squares(taps, side)
+    down, right = 2, {8: 4, 16: 3}[side]
+    assert found.shape == (side // 8, side // 8, down, right, 8, 8)
+    for y, x in np.ndindex(side, side):
+        spread = np.zeros((down * side, right * side))
         spread[y : y + 9, x : x + 18] = taps
-        np.testing.assert_allclose(spread.reshape(2, 8, 4, 8).sum(axis=(1, 3)), found[..., y, x], rtol=1e-6)
+        sums = spread.reshape(down, side, right, side).sum(axis=(1, 3))
+        np.testing.assert_allclose(found[y // 8, x // 8, :, :, y % 8, x % 8], sums, rtol=1e-6)

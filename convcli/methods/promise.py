@@ -20,20 +20,23 @@ smaller for smooth kernels: what the way there adds to all frequencies alike is 
 goes by the results, so that |k| root + rms(y) stands in the place of gain root, y being all results, with what wraps
 around. Kernels are transformed in float64. Where PEAK |k| |x| is most of the limit, MOST max|y| + ALONE gain root may
 stand for it; its last part is for waves that the kernel takes away, whose rounding falls on frequencies that it leaves.
-The constants were fitted to 11,391 tiles with pictures and kernels chosen to hurt, such as stripes: the largest error
-was 0.89 of the limit (`python -m tests.bench.rounding` makes such tiles). In 21,600 of scipy it was 0.85 (2026-11).
+The constants were fitted to 15,267 tiles with pictures and kernels chosen to hurt, such as stripes: the largest error
+was 0.99 of the limit (`python -m tests.bench.rounding` makes such tiles). In 21,600 of scipy it was 0.85 (2026-12).
 
 A pair is looked at beforehand, in every 16th row. Where it promises results below the limit, and neither taps nor
-pixels are negative, squares of 8 x 8 pixels lose their means, too, and what the kernel makes of those is summed
-directly: the limit of photographs under smooth kernels is a tenth to a thirtieth then, for a fifth more time. Those
-sums are as exact as what they sum, which a share of them added to the limit stands for. Other kernels have (|k| *
-|x|) told from below, by how many pixels of a window reach some sizes. Results that remain are few in photographs:
-they are computed by the definition in float32, from the pixels that are not 0 where most are.
+pixels are negative, squares of 16 x 16 pixels lose their means, too, and what the kernel makes of those is summed
+directly: the limit of photographs under smooth kernels is a fifth to a tenth then, for an eighth more time. Squares of
+8 x 8 pixels lower it two or three times further, for a third more. What they do goes by how smooth kernel and pixels
+are: about 0.33 (sum|k| / |k|) times what segments of a row lose of their root mean square with their means. Those sums
+are as exact as what they sum, which a share of them added to the limit stands for. Other kernels have (|k| * |x|) told
+from below, by how many pixels of a window reach some sizes. Results that remain are few in photographs: they are
+computed by the definition in float32, from the pixels that are not 0 where most are.
 
-Pairs where that takes longer, or a quarter of which is seen to be much too dark, are transformed in float64, whose
+Pairs where that takes longer, or an eighth of which is seen to be much too dark, are transformed in float64, whose
 limit is 2^-29 of the first: there the least product of a pixel and a tap can be told from none in nearly all
 pictures, and what is smaller than the rounding is 0. Where it cannot, as beside values 15 decades larger, results
-that see only small pixels come from a transform of those alone, and few others from the definition.
+that see only small pixels come from a transform of those alone, and few others from the definition. Float64 takes
+2.2 times as long, and nothing that is done to do without may take longer.
 """
 
 from __future__ import annotations
@@ -61,7 +64,7 @@ UNIT = {4: 2.0**-24, 8: 2.0**-53}
 """u by item size."""
 COMPILED, SCIPY = ((3.5, 3.0, 3.6), (2.0, 1.1, 1.25)), ((4.5, 4.5, 4.5), (4.5, 4.5, 4.5))
 """RANDOM, PEAK and MOST of two implementations, also for unlike taps."""
-ALONE = 0.75
+ALONE = 0.9
 """What a single frequency leaves at another one."""
 UNLIKE = 0.5
 """Taps are unlike if no value of their spectrum is larger than this part of the sum of their sizes."""

@@ -1,25 +1,26 @@
-/* What the means of squares of 8 x 16 pixels make of results: see promise.h. */
+/* What the means of squares of 8 x 8 or 16 x 16 pixels make of results: see promise.h. */
 
-/* Means of squares, and what the taps over a square come to: [a][b][i][j] is the sum of those that result (i, j) of a square lays
- * on the one a down and b right of it. */
+/* Means of squares, and what the taps over a square come to: [a][b][i][j] is the sum of those that result (i, j) of a cell lays on
+ * the square a down and b right of that which the cell is in; for each place of a cell in a square. */
 struct coarse {
     const float *means, *taps;
-    ptrdiff_t rows, columns, high, wide;
+    ptrdiff_t rows, columns, high, wide, side;
 };
 
 /* A cell of results: sums of a row of squares apart, so that none is longer than a side. */
 INLINE void sum_squares(const struct coarse *coarse, ptrdiff_t y, ptrdiff_t x, float_vector total[CELL])
 {
-    const float *taps = coarse->taps + x % SQUARE;
+    ptrdiff_t side = coarse->side, place = y % side / CELL * (side / CELL) + x % side / CELL;
+    const float *taps = coarse->taps + place * coarse->high * coarse->wide * CELL * CELL;
     for (int i = 0; i < CELL; i++)
         total[i] = (float_vector){0};
     for (ptrdiff_t a = 0; a < coarse->high; a++) {
-        const float *means = coarse->means + least_of(y / CELL + a, coarse->rows - 1) * coarse->columns;
+        const float *means = coarse->means + least_of(y / side + a, coarse->rows - 1) * coarse->columns;
         float_vector sum[CELL] = {{0}};
-        for (ptrdiff_t b = 0; b < coarse->wide; b++, taps += CELL * SQUARE) {
-            float mean = means[least_of(x / SQUARE + b, coarse->columns - 1)];
+        for (ptrdiff_t b = 0; b < coarse->wide; b++, taps += CELL * CELL) {
+            float mean = means[least_of(x / side + b, coarse->columns - 1)];
             for (int i = 0; i < CELL; i++)
-                sum[i] += mean * *(const float_loose *)(taps + i * SQUARE);
+                sum[i] += mean * *(const float_loose *)(taps + i * CELL);
         }
         for (int i = 0; i < CELL; i++)
             total[i] += sum[i];
@@ -50,7 +51,7 @@ INLINE void store_strip(const struct plane *to, ptrdiff_t row, const struct floa
 {
     float *least = seen->least[imaginary] + row / CELL * cells_of(to->columns), given = seen->given[imaginary];
     for (ptrdiff_t x = 0; x < to->columns; x += CELL) {
-        float_vector block[CELL], back[CELL], smallest = {0};
+        float_vector block[CELL], back[CELL] = {{0}}, smallest = {0};
         ptrdiff_t there = least_of(to->columns - x, CELL);
         for (int i = 0; i < CELL; i++)
             block[i] = imaginary ? line[x + i].im : line[x + i].re;
@@ -74,12 +75,12 @@ INLINE void store_strip(const struct plane *to, ptrdiff_t row, const struct floa
     }
 }
 
-/* Back along the rows of a pair; and the largest of all results before anything is given back, also of those that are dropped. */
+/* Back along the rows of a pair that hold results; and the largest of all in these rows before anything is given back. */
 INLINE void store_all(const struct float_tile *tile, const struct plane results[2], struct coarse *coarse, float share,
                       const struct float_seen *seen, float_bits *most)
 {
     float_bits largest = {0};
-    for (ptrdiff_t y = 0; y < tile->rows; y += CELL) {
+    for (ptrdiff_t y = 0; y < results[0].rows || y < results[1].rows; y += CELL) {
         float_backward_lines(tile, y);
         for (int i = 0; i < 2; i++) {
             ptrdiff_t stored = y < results[i].rows ? cells_of(results[i].columns) * CELL : 0;

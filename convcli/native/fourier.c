@@ -67,11 +67,7 @@ INLINE void watch_squares_body(const struct float_tile *tile, const struct plane
     float_forward_rows(tile, pixels, pixels + 1, NULL, seen, 1);
 }
 INLINE void watch_products_body(const struct float_tile *tile, double *energy) { float_filter_columns(tile, energy); }
-INLINE void watch_results_body(const struct float_tile *tile, const struct plane results[2], const struct float_seen *seen)
-{
-    float_backward_rows(tile, results, seen);
-}
-INLINE void watch_all_body(const struct float_tile *tile, float_bits *most) { *most = float_largest_of_all(tile); }
+INLINE void watch_rest_body(const struct float_tile *tile, ptrdiff_t y, float_bits *most) { float_rest_of(tile, y, most); }
 
 VERSIONS(refine_tile,
          (const struct double_tile *tile, const struct plane pixels[2], const struct plane results[2], float below),
@@ -81,9 +77,7 @@ VERSIONS(watch_pixels, (const struct float_tile *tile, const struct plane pixels
 VERSIONS(watch_squares, (const struct float_tile *tile, const struct plane pixels[2], const struct float_seen *seen),
          (tile, pixels, seen))
 VERSIONS(watch_products, (const struct float_tile *tile, double *energy), (tile, energy))
-VERSIONS(watch_results, (const struct float_tile *tile, const struct plane results[2], const struct float_seen *seen),
-         (tile, results, seen))
-VERSIONS(watch_all, (const struct float_tile *tile, float_bits *most), (tile, most))
+VERSIONS(watch_rest, (const struct float_tile *tile, ptrdiff_t y, float_bits *most), (tile, y, most))
 VERSIONS(correlate_tile, (const struct float_tile *tile, const struct plane pixels[2], const struct plane results[2]),
          (tile, pixels, results))
 
@@ -169,9 +163,13 @@ static const char *transform_taps(struct job *job)
  * on; and the taps mirrored from left to right in margins of seven zeros. How many values they need. */
 static ptrdiff_t find_tables(struct watch *watch, const float *tables)
 {
-    ptrdiff_t taps = watch->high * watch->wide, squares = (cells_of(watch->high - 1) + 1) * (squares_of(watch->wide - 1) + 1);
-    watch->squares = tables;
-    watch->taps = tables + (watch->share > 0 ? squares * CELL * SQUARE : 0);
+    ptrdiff_t taps = watch->high * watch->wide;
+    watch->taps = tables;
+    for (int i = 0; watch->share > 0 && i < 2; i++) {
+        ptrdiff_t side = SQUARE << i;
+        watch->squares[i] = watch->taps;
+        watch->taps += (squares_of(watch->high - 1, side) + 1) * (squares_of(watch->wide - 1, side) + 1) * side * side;
+    }
     watch->smallest = watch->taps + taps;
     watch->mirrored = watch->smallest + taps + 1;
     return watch->mirrored - tables + (watch->high + 2 * CELL - 2) * (watch->wide + 2 * CELL - 2);

@@ -25,7 +25,7 @@ struct watch {
     struct level second, every;
     double least, most;
     ptrdiff_t high, wide;
-    const float *taps, *smallest, *mirrored, *squares;
+    const float *taps, *smallest, *mirrored, *squares[2];
 };
 
 /* Limits above which sums inside of a float32 transform may have overflowed; u of float64 by that of float32. */
@@ -38,8 +38,11 @@ static const double LOST = 1e-35;
 /* Below this a float32 is 0. */
 static const float NO_PIXEL = 1e-45f;
 enum { LONG = 256 };
-/* Dark is soon what is below so much of a limit that is guessed. It decides about time alone, too. */
-static const double SOON[] = {1.5, 1.0}, DEEP[] = {3, 30};
+/* What is dark reaches a guessed limit if multiplied by so much: at once, first where no means may be taken; without the means
+ * of squares of 16 and of 8 pixels, times how smooth kernel and pixels are; and where one in MANY segments does not, float64
+ * is taken. Squares of 16 pixels are given up where one in FEW needs those of 8. Time alone goes by it. */
+static const double SOON[] = {0.67, 1}, SMOOTH[] = {0.14, 0.33}, DEEP = 1;
+enum { FEW = 50, MANY = 8 };
 /* What the square of a product may lose as a denormal number. */
 static const double LOST_SQUARE = 3e-45;
 
@@ -49,7 +52,7 @@ typedef uint8_t bytes __attribute__((vector_size(CELL)));
 
 INLINE ptrdiff_t cells_of(ptrdiff_t values) { return (values + CELL - 1) / CELL; }
 
-INLINE ptrdiff_t squares_of(ptrdiff_t values) { return (values + SQUARE - 1) / SQUARE; }
+INLINE ptrdiff_t squares_of(ptrdiff_t values, ptrdiff_t side) { return (values + side - 1) / side; }
 
 INLINE ptrdiff_t least_of(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
 
@@ -101,28 +104,60 @@ INLINE void mark_small_body(const struct plane *plane, float limit, uint64_t *ce
 }
 VERSIONS(mark_small, (const struct plane *plane, float limit, uint64_t *cells), (plane, limit, cells))
 
-/* How many values do not reach a limit in all cells above and left of each, in every row or in every `step`th. */
-INLINE void count_small_body(const struct plane *plane, float limit, int step, int32_t *sums)
+/* Cells from `top` and `left` on, without `bottom` and `right`. */
+struct area {
+    ptrdiff_t top, bottom, left, right;
+};
+
+static struct area all_of(const struct plane *plane)
 {
-    ptrdiff_t columns = cells_of(plane->columns);
-    memset(sums, 0, (size_t)(columns + 1) * sizeof *sums);
-    for (ptrdiff_t y = 0; y < plane->rows; y += CELL, sums += columns + 1) {
+    return (struct area){0, cells_of(plane->rows), 0, cells_of(plane->columns)};
+}
+
+/* How many values of an area do not reach a limit, or are 0, in all its cells above and left of each, in every row or in every
+ * `step`th; and whether some that are not 0 do not reach it. */
+INLINE void count_cells(const struct plane *plane, float limit, int zeros, int step, const struct area *area, int32_t *sums,
+                        int *others)
+{
+    ptrdiff_t columns = cells_of(plane->columns), count = area->right - area->left;
+    bits other = {0};
+    sums += area->top * (columns + 1) + area->left;
+    memset(sums, 0, (size_t)(count + 1) * sizeof *sums);
+    for (ptrdiff_t y = area->top * CELL; y < area->bottom * CELL; y += CELL, sums += columns + 1) {
         int32_t *here = sums + columns + 1, run = 0;
         ptrdiff_t rows = least_of(plane->rows - y, CELL);
         here[0] = 0;
-        for (ptrdiff_t x = 0; x < columns; x++) {
+        for (ptrdiff_t n = 0; n < count; n++) {
+            ptrdiff_t x = (area->left + n) * CELL;
             bits small = {0};
-            for (ptrdiff_t i = 0; i < rows; i += step)
-                small -= (float_vector)sizes_at(plane, y + i, x * CELL) < limit;
+            for (ptrdiff_t i = 0; i < rows; i += step) {
+                bits size = sizes_at(plane, y + i, x), below = (float_vector)size < limit;
+                small -= zeros ? size == 0 : below;
+                if (zeros)
+                    other |= below & (size != 0);
+            }
             uint64_t each = packed(small);
-            if (plane->columns - x * CELL < CELL)
-                each &= ((uint64_t)1 << CELL * (plane->columns - x * CELL)) - 1;
+            if (plane->columns - x < CELL)
+                each &= ((uint64_t)1 << CELL * (plane->columns - x)) - 1;
             run += (int32_t)(each * 0x0101010101010101 >> (64 - CELL));
-            here[x + 1] = sums[x + 1] + run;
+            here[n + 1] = sums[n + 1] + run;
         }
     }
+    if (zeros)
+        *others = float_any_of(other);
 }
-VERSIONS(count_small, (const struct plane *plane, float limit, int step, int32_t *sums), (plane, limit, step, sums))
+INLINE void count_small_body(const struct plane *plane, float limit, int step, const struct area *area, int32_t *sums)
+{
+    count_cells(plane, limit, 0, step, area, sums, NULL);
+}
+INLINE void count_zeros_body(const struct plane *plane, float limit, const struct area *area, int32_t *sums, int *others)
+{
+    count_cells(plane, limit, 1, 1, area, sums, others);
+}
+VERSIONS(count_small, (const struct plane *plane, float limit, int step, const struct area *area, int32_t *sums),
+         (plane, limit, step, area, sums))
+VERSIONS(count_zeros, (const struct plane *plane, float limit, const struct area *area, int32_t *sums, int *others),
+         (plane, limit, area, sums, others))
 
 /* The largest or the smallest of some floats without signs. */
 INLINE float extreme(bits of, int largest)
@@ -139,18 +174,24 @@ INLINE float extreme(bits of, int largest)
  * may only grow apart. */
 INLINE void find_range_body(const struct plane *plane, float below, float range[2])
 {
-    bits least = {0}, most = {0};
-    for (int i = 0; i < CELL; i++)
-        memcpy((char *)&least + i * (int)sizeof *range, range, sizeof *range);
+    bits least[4], most[4];
+    for (int n = 0; n < 4; n++) {
+        most[n] = (bits){0};
+        for (int i = 0; i < CELL; i++)
+            memcpy((char *)&least[n] + i * (int)sizeof *range, range, sizeof *range);
+    }
     for (ptrdiff_t y = 0; y < plane->rows; y++)
-        for (ptrdiff_t x = 0; x < plane->columns; x += CELL) {
-            bits size = sizes_at(plane, y, x);
-            size &= ~((float_vector)size >= below);
-            least = float_smaller(least, size | ((size == 0) & NO_SIGN));
-            most = float_larger(most, size);
-        }
-    range[0] = extreme(least, 0), range[1] = fmaxf(range[1], extreme(most, 1));
-    range[1] = extreme(most, 1) <= range[1] ? range[1] : NAN;
+        for (ptrdiff_t x = 0; x < plane->columns; x += 4 * CELL)
+            for (int n = 0; n < 4 && x + n * CELL < plane->columns; n++) {
+                bits size = sizes_at(plane, y, x + n * CELL);
+                size &= ~((float_vector)size >= below);
+                least[n] = float_smaller(least[n], size | ((size == 0) & NO_SIGN));
+                most[n] = float_larger(most[n], size);
+            }
+    for (int n = 1; n < 4; n++)
+        least[0] = float_smaller(least[0], least[n]), most[0] = float_larger(most[0], most[n]);
+    range[0] = extreme(least[0], 0), range[1] = fmaxf(range[1], extreme(most[0], 1));
+    range[1] = extreme(most[0], 1) <= range[1] ? range[1] : NAN;
 }
 VERSIONS(find_range, (const struct plane *plane, float below, float range[2]), (plane, below, range))
 
@@ -309,7 +350,7 @@ static struct plane read_by(const struct plane *pixels, const struct plane *resu
 /* Where a pair keeps what is seen of it. */
 struct notes {
     uint64_t *cells;
-    int32_t *sums;
+    int32_t *sums, *zeros[2];
     float *columns;
     struct float_seen seen;
 };
@@ -319,7 +360,10 @@ static struct notes notes_of(const struct float_tile *tile)
     ptrdiff_t cells = tile->rows * tile->columns / (CELL * CELL);
     uint64_t *next = tile->scratch;
     float *energy = (float *)(next + 4 * cells), *means = (float *)(next + 7 * cells), *least = (float *)next;
-    return (struct notes){next, (int32_t *)(next + cells), (float *)(next + 3 * cells),
+    return (struct notes){next,
+                          (int32_t *)(next + cells),
+                          {(int32_t *)(next + 8 * cells), (int32_t *)(next + 10 * cells)},
+                          (float *)(next + 3 * cells),
                           {.energy = energy,
                            .small = {(uint8_t *)(next + 5 * cells), (uint8_t *)(next + 6 * cells)},
                            .means = {means, means + cells},
@@ -327,50 +371,76 @@ static struct notes notes_of(const struct float_tile *tile)
 }
 
 /* What is seen of every 16th row beforehand: the means of both planes, whether a segment as long as a kernel is wide promises
- * results below a limit that is guessed, whether a quarter of these promise so little that float64 will be asked for, and whether
- * squares may lose their means. It decides about time alone: any answer is right. */
+ * results below a limit that is guessed, whether many of these promise so little that float64 will be asked for, and the side of
+ * squares that had best lose their means, 0 if they may not. It decides about time alone: any answer is right. */
 struct sight {
     float taken[2];
     int dark, deep, coarse;
 };
 
+/* What is gathered on the way: what segments promise; the sums of squares about the mean of either plane and about those of the
+ * segments, and the largest of the first that a segment may hold. */
+struct gathered {
+    float *reach;
+    double energy, brightest, rough;
+    ptrdiff_t count, wide, empty;
+    bits signs;
+};
+
+INLINE float look_at(const struct plane *pixels, ptrdiff_t rows, struct gathered *all, int high)
+{
+    ptrdiff_t wide = all->wide, first = all->count, across = pixels->columns / wide, n = first;
+    double total = 0, squared = 0, varied = 0, least = INFINITY, most = -INFINITY;
+    for (ptrdiff_t y = CELL / 2; y < least_of(pixels->rows, rows); y += 2 * CELL)
+        for (ptrdiff_t x = 0; x + wide <= pixels->columns; x += wide, n++) {
+            float_vector sums = {0}, sizes = {0}, squares = {0};
+            bits zeros = {0};
+            int empty = 0;
+            for (ptrdiff_t j = 0; j < wide; j += CELL) {
+                float_vector here = *(const float_loose *)((const float *)(pixels->data + y * pixels->step) + x + j);
+                sums += here, all->signs |= (bits)here, zeros -= here == 0;
+                sizes += (float_vector)((bits)here & NO_SIGN), squares += here * here;
+            }
+            double sum = (double)float_sum_of(sums), square = (double)float_sum_of(squares), mean = sum / (double)wide;
+            for (int j = 0; j < CELL; j++)
+                empty += zeros[j];
+            all->reach[n] = 2 * empty > wide ? INFINITY : float_sum_of(sizes) / (float)wide;
+            all->empty += 2 * empty > wide;
+            double rest = square - sum * mean;
+            total += sum, squared += square, varied = fmax(varied, rest), all->rough += fmax(rest, 0);
+            least = fmin(least, mean), most = fmax(most, mean);
+        }
+    all->count = n;
+    if (n == first)
+        return 0;
+    double values = (double)((n - first) * wide), mean = total / values;
+    all->energy += fmax(squared - total * mean, 0);
+    all->brightest = fmax(all->brightest, varied + (double)wide * pow(fmax(most - mean, mean - least), 2));
+    for (n--; high && n >= first + across; n--)
+        all->reach[n] = (all->reach[n] + all->reach[n - across]) / 2;
+    return (float)mean;
+}
+
 INLINE void look_body(const struct plane pixels[2], const struct float_tile *tile, const struct watch *watch,
                       struct sight *sight)
 {
-    float *reach = (float *)tile->scratch, darkest = INFINITY, brightest = 0, energy = 0;
-    ptrdiff_t count = 0, deep = 0, wide = cells_of(watch->wide) * CELL;
-    bits signs = {0};
-    for (int i = 0; i < 2; i++) {
-        float_vector all = {0};
-        ptrdiff_t before = count;
-        for (ptrdiff_t y = CELL / 2; y < least_of(pixels[i].rows, tile->rows); y += 2 * CELL)
-            for (ptrdiff_t x = 0; x + wide <= pixels[i].columns; x += wide, count++) {
-                float_vector sizes = {0}, squares = {0};
-                bits zeros = {0};
-                for (ptrdiff_t j = 0; j < wide; j += CELL) {
-                    float_vector here = *(const float_loose *)((const float *)(pixels[i].data + y * pixels[i].step) + x + j);
-                    all += here, signs |= (bits)here, zeros -= here == 0;
-                    sizes += (float_vector)((bits)here & NO_SIGN), squares += here * here;
-                }
-                float size = float_sum_of(sizes), square = float_sum_of(squares);
-                int empty = 0;
-                for (int j = 0; j < CELL; j++)
-                    empty += zeros[j];
-                reach[count] = 2 * empty > wide ? INFINITY : size;
-                darkest = size < darkest ? size : darkest;
-                brightest = square > brightest ? square : brightest;
-                energy += square;
-            }
-        sight->taken[i] = float_sum_of(all) / (float)(count > before ? (count - before) * wide : 1);
+    struct gathered all = {.reach = (float *)tile->scratch, .wide = cells_of(watch->wide) * CELL};
+    for (int i = 0; i < 2; i++)
+        sight->taken[i] = look_at(&pixels[i], tile->rows, &all, watch->high >= 2 * CELL);
+    double seen = (double)(all.count > 0 ? all.count * all.wide : 1), taps = (double)watch->smallest[watch->high * watch->wide];
+    double limit = watch->random * sqrt(all.energy / seen * (double)(2 * tile->rows * tile->columns));
+    double level = (limit + watch->norm * sqrt(all.brightest * (double)watch->high)) / taps;
+    ptrdiff_t dark = all.empty, sixteen = 0, eight = 0;
+    sight->coarse = watch->share > 0 && !float_any_of(all.signs < 0);
+    double smooth = sight->coarse ? watch->sum / watch->norm * sqrt(all.energy / all.rough) : 0, soon = SOON[sight->coarse];
+    double by[] = {SMOOTH[0] * smooth, sight->coarse ? SMOOTH[1] * smooth : DEEP};
+    for (ptrdiff_t n = 0; n < all.count; n++) {
+        dark += (double)all.reach[n] * soon < level;
+        sixteen += (double)all.reach[n] * by[0] < level, eight += (double)all.reach[n] * by[1] < level;
     }
-    double pixels_seen = (double)(count > 0 ? count * wide : 1), gain = (double)watch->smallest[watch->high * watch->wide];
-    double root = sqrt((double)energy / pixels_seen * (double)(2 * tile->rows * tile->columns));
-    double limit = watch->random * root + watch->norm * sqrt((double)brightest * (double)watch->high);
-    sight->coarse = watch->share > 0 && !float_any_of(signs < 0);
-    for (ptrdiff_t n = 0; n < count; n++)
-        deep += (double)reach[n] / (double)wide * gain * DEEP[sight->coarse] < limit;
-    sight->deep = 4 * deep > count;
-    sight->dark = isfinite(energy) && energy > 0 && (double)darkest / (double)wide * gain < SOON[sight->coarse] * limit;
+    sight->dark = isfinite(level) && level > 0 && dark;
+    sight->deep = MANY * eight > all.count;
+    sight->coarse *= FEW * (sixteen - eight) > all.count ? SQUARE : 2 * SQUARE;
 }
 VERSIONS(look,
          (const struct plane pixels[2], const struct float_tile *tile, const struct watch *watch, struct sight *sight),
@@ -404,26 +474,23 @@ VERSIONS(sum_energy,
          (const struct float_tile *tile, const struct notes *notes, const struct watch *watch, double energy[2]),
          (tile, notes, watch, energy))
 
-/* Leave the marks at rows of cells that have results below a limit, if windows of the cell hold more than a few small pixels:
- * how many of these rows there are. */
-INLINE void leave_body(const struct plane *pixels, const struct plane *results, float limit, const struct watch *watch,
-                       ptrdiff_t few, const int32_t *sums, uint8_t *small, ptrdiff_t *left)
+/* Leave the marks at cells whose windows hold more than a few small pixels: how many. */
+INLINE void leave_body(const struct plane *pixels, const struct plane *results, const struct watch *watch, ptrdiff_t few,
+                       const int32_t *sums, uint8_t *small, ptrdiff_t *left)
 {
     for (ptrdiff_t y = 0; y < cells_of(results->rows); y++)
         for (ptrdiff_t x = 0; x < cells_of(results->columns); x++, small++)
             if (*small) {
-                uint64_t found = counted(pixels, watch, sums, y, x) > few ? small_in(results, y * CELL, x * CELL, limit) : 0;
-                found |= found >> 32, found |= found >> 16;
-                *small &= (uint8_t)(found | found >> 8);
-                *left += __builtin_popcount(*small);
+                *small = counted(pixels, watch, sums, y, x) > few ? *small : 0;
+                *left += *small != 0;
             }
 }
 VERSIONS(leave,
-         (const struct plane *pixels, const struct plane *results, float limit, const struct watch *watch, ptrdiff_t few,
+         (const struct plane *pixels, const struct plane *results, const struct watch *watch, ptrdiff_t few,
           const int32_t *sums, uint8_t *small, ptrdiff_t *left),
-         (pixels, results, limit, watch, few, sums, small, left))
+         (pixels, results, watch, few, sums, small, left))
 
-/* The same in both tiles, by every row of pixels or every `step`th: how many. */
+/* The same in both tiles, by every row of pixels or every `step`th. */
 static ptrdiff_t doubtful(const struct notes *notes, double limit, const struct level *level, int step,
                           const struct plane read[2], const struct plane results[2], const struct watch *watch)
 {
@@ -431,8 +498,9 @@ static ptrdiff_t doubtful(const struct notes *notes, double limit, const struct 
     for (int i = 0; i < 2; i++) {
         uint8_t *small = notes->seen.small[i];
         if (results[i].rows) {
-            count_small(&read[i], share_of(limit, level), step, notes->sums);
-            leave(&read[i], &results[i], (float)limit, watch, level->few, notes->sums, small, &left);
+            struct area all = all_of(&read[i]);
+            count_small(&read[i], share_of(limit, level), step, &all, notes->sums);
+            leave(&read[i], &results[i], watch, level->few, notes->sums, small, &left);
         }
     }
     return left;
@@ -464,39 +532,8 @@ INLINE void sum_rows_body(const char *const from[CELL], float *const to[CELL], p
 VERSIONS(sum_rows, (const char *const from[CELL], float *const to[CELL], ptrdiff_t step, const struct watch *watch),
          (from, to, step, watch))
 
-/* Results of marked cells whose windows hold only zeros are 0: how many marked cells are left. */
-static ptrdiff_t clear(const struct notes *notes, const struct plane *read, const struct plane *results, uint8_t *small,
-                       const struct watch *watch)
-{
-    ptrdiff_t left = 0, columns = cells_of(results->columns);
-    count_small(read, NO_PIXEL, 1, notes->sums);
-    for (ptrdiff_t n = 0; n < cells_of(results->rows) * columns; n++)
-        if (small[n]) {
-            ptrdiff_t y = n / columns, x = n % columns;
-            if (counted(read, watch, notes->sums, y, x) == window_of(read, watch, y, x)) {
-                take(NULL, results, y * CELL, x * CELL, marks_of(results, y * CELL, x * CELL));
-                small[n] = 0;
-            }
-            left += small[n] != 0;
-        }
-    return left;
-}
-
-/* Whether windows of marked cells hold pixels that are large enough for products not to be lost. */
-static int all_told(const struct notes *notes, const struct plane *read, const struct plane *results, const uint8_t *small,
-                    const struct watch *watch)
-{
-    ptrdiff_t columns = cells_of(results->columns);
-    count_small(read, (float)(LOST / watch->least), 1, notes->sums);
-    for (ptrdiff_t n = 0; n < cells_of(results->rows) * columns; n++)
-        if (small[n] &&
-            counted(read, watch, notes->sums, n / columns, n % columns) == window_of(read, watch, n / columns, n % columns))
-            return 0;
-    return 1;
-}
-
-/* Eight times eight results of a cell by the definition, from pixels that are not 0 alone, those of each cell in a sum; `zeros` are
- * marks of those that are 0. */
+/* Eight times eight results of a cell by the definition, from pixels that are not 0 alone, those of each cell in a sum; `zeros`
+ * are marks of those that are 0. */
 INLINE void sum_sparse_body(const struct plane *pixels, const uint64_t *zeros, ptrdiff_t y, ptrdiff_t x,
                             const struct watch *watch, float_vector total[CELL])
 {
@@ -542,10 +579,62 @@ static void fill_sparse(const struct plane *read, const uint64_t *zeros, const s
     }
 }
 
-/* What a cell takes by its pixels that are not 0, and by its marked rows, in products. */
-static double sparse_cost(const struct plane *read, const struct watch *watch, const int32_t *zeros, ptrdiff_t y, ptrdiff_t x)
+/* Whether windows of marked cells hold pixels that are large enough for products not to be lost. */
+static int all_told(const struct notes *notes, const struct plane *read, const struct plane *results, const uint8_t *small,
+                    const struct watch *watch)
 {
-    ptrdiff_t pixels = window_of(read, watch, y, x) - counted(read, watch, zeros, y, x);
+    ptrdiff_t columns = cells_of(results->columns);
+    struct area all = all_of(read);
+    count_small(read, (float)(LOST / watch->least), 1, &all, notes->sums);
+    for (ptrdiff_t n = 0; n < cells_of(results->rows) * columns; n++)
+        if (small[n] &&
+            counted(read, watch, notes->sums, n / columns, n % columns) == window_of(read, watch, n / columns, n % columns))
+            return 0;
+    return 1;
+}
+
+/* Leave the marks of rows of a cell with results that may not reach a limit. */
+static void thin(const struct plane *results, ptrdiff_t y, ptrdiff_t x, const struct coarse *coarse, float share, float limit,
+                 uint8_t *rows)
+{
+    uint64_t found;
+    if (coarse) {
+        rows_below(results, y, x, coarse, share, limit, rows);
+        return;
+    }
+    found = small_in(results, y, x, limit);
+    found |= found >> 32, found |= found >> 16;
+    *rows = (uint8_t)(found | found >> 8);
+}
+
+/* All cells of pixels under windows of marked cells; of those alone of which something is `asked`, if that is told. */
+static struct area area_of(const struct plane *read, const struct plane *results, const uint8_t *small, const float *asked,
+                           const struct watch *watch)
+{
+    ptrdiff_t columns = cells_of(results->columns), n = 0;
+    struct area area = {PTRDIFF_MAX, 0, PTRDIFF_MAX, 0};
+    for (ptrdiff_t y = 0; y < cells_of(results->rows); y++)
+        for (ptrdiff_t x = 0; x < columns; x++, n++)
+            if (small[n] && !(asked && asked[n] < 0)) {
+                area.top = least_of(area.top, y), area.left = least_of(area.left, x);
+                area.bottom = y, area.right = x > area.right ? x : area.right;
+            }
+    if (area.top == PTRDIFF_MAX)
+        return (struct area){0};
+    area.bottom = least_of(area.bottom + cells_of(watch->high - 1) + 1, cells_of(read->rows));
+    area.right = least_of(area.right + cells_of(watch->wide - 1) + 1, cells_of(read->columns));
+    return area;
+}
+
+/* How many pixels under the windows of a cell are not 0. */
+static ptrdiff_t lit(const struct plane *read, const struct watch *watch, const int32_t *zeros, ptrdiff_t y, ptrdiff_t x)
+{
+    return window_of(read, watch, y, x) - counted(read, watch, zeros, y, x);
+}
+
+/* What a cell takes by its pixels that are not 0, and by its marked rows, in products. */
+static double sparse_cost(const struct watch *watch, ptrdiff_t pixels)
+{
     return (double)((pixels + watch->high) * CELL * CELL);
 }
 
@@ -556,15 +645,15 @@ static double dense_cost(const struct watch *watch, int rows)
 
 /* Compute marked rows of cells by the definition, in float32 where there is room for eight results. */
 static void repair(const struct notes *notes, const struct plane *read, const struct plane *results, const uint8_t *small,
-                   const struct watch *watch)
+                   const int32_t *zeros, const struct watch *watch)
 {
     const char *from[CELL] = {0};
     float *to[CELL] = {0};
     ptrdiff_t count = 0, mapped = 0, columns = cells_of(results->columns);
     for (ptrdiff_t cell = 0; cell < cells_of(results->rows) * columns; cell++) {
         ptrdiff_t top = cell / columns * CELL, left = cell % columns * CELL;
-        if (small[cell] &&
-            sparse_cost(read, watch, notes->sums, cell / columns, cell % columns) < dense_cost(watch, small[cell])) {
+        ptrdiff_t pixels = small[cell] ? lit(read, watch, zeros, cell / columns, cell % columns) : 0;
+        if (small[cell] && sparse_cost(watch, pixels) < dense_cost(watch, small[cell])) {
             if (!mapped++)
                 mark_small(read, NO_PIXEL, notes->cells);
             fill_sparse(read, notes->cells, results, top, left, small[cell], watch);
@@ -590,119 +679,138 @@ static void repair(const struct notes *notes, const struct plane *read, const st
         sum_rows(from, to, read->step, watch);
 }
 
-/* Repair the marked cells of a pair where that takes less than float64: whether it does. */
-static int mend(const struct float_tile *tile, const struct notes *notes, const struct plane read[2],
-                const struct plane results[2], const struct watch *watch)
+/* Take the marks from cells whose windows surely make (|k| * |x|) reach a limit: pixels that reach a size may meet the smallest
+ * taps, those that reach twice as much the smallest of these. What is `asked` is -1 where that is not to be told. */
+static void certify(const struct notes *notes, const struct plane *read, const struct plane *results, double limit,
+                    const struct watch *watch, uint8_t *small, float *asked)
 {
-    double left = 0, most = DEAR * (double)(tile->rows * tile->columns);
-    if (watch->high + watch->wide > LONG)
-        return 0;
-    for (int i = 0; i < 2 && left <= most; i++) {
-        uint8_t *small = notes->seen.small[i];
-        ptrdiff_t columns = cells_of(results[i].columns);
-        if (!clear(notes, &read[i], &results[i], small, watch))
-            continue;
-        for (ptrdiff_t n = 0; n < cells_of(results[i].rows) * columns; n++)
-            if (small[n])
-                left += fmin(dense_cost(watch, small[n]),
-                             sparse_cost(&read[i], watch, notes->sums, n / columns, n % columns));
-        if (!all_told(notes, &read[i], &results[i], small, watch))
-            return 0;
+    ptrdiff_t columns = cells_of(results->columns), taps = watch->high * watch->wide;
+    float size = (float)(limit / (double)watch->smallest[taps]) / 2, step = size, enough = (float)(limit * (1 + 1e-5));
+    for (int rung = 0; rung < RUNGS; rung++, step = size, size *= 2) {
+        struct area area = area_of(read, results, small, asked, watch);
+        if (area.bottom == 0)
+            return;
+        count_small(read, size, 1, &area, notes->sums);
+        for (ptrdiff_t y = 0, n = 0; y < cells_of(results->rows); y++)
+            for (ptrdiff_t x = 0; x < columns; x++, n++)
+                if (small[n] && asked[n] >= 0) {
+                    ptrdiff_t few = counted(read, watch, notes->sums, y, x);
+                    asked[n] = few < taps ? asked[n] + step * watch->smallest[taps - few] : -1;
+                    small[n] = asked[n] > enough ? 0 : small[n];
+                }
     }
-    if (left > most)
-        return 0;
-    for (int i = 0; left > 0 && i < 2; i++) {
-        count_small(&read[i], NO_PIXEL, 1, notes->sums);
-        repair(notes, &read[i], &results[i], notes->seen.small[i], watch);
-    }
-    return 1;
 }
 
-/* Take the marks from cells whose windows surely make (|k| * |x|) reach a limit: pixels that reach a size may meet the smallest
- * taps, those that reach twice as much the smallest of these. How many marked cells are left. */
-static ptrdiff_t certify(const struct notes *notes, const struct plane *read, const struct plane *results, double limit,
-                         const struct watch *watch, uint8_t *small)
+/* What sees only zeros is 0: such cells lose their marks. Those whose windows hold few pixels that are not 0 are marked as a
+ * whole: nothing is `asked` of them. */
+static void clear(const struct plane *read, const struct plane *results, const int32_t *zeros, const struct watch *watch,
+                  uint8_t *small, float *asked)
 {
-    ptrdiff_t columns = cells_of(results->columns), cells = cells_of(results->rows) * columns, left = 0;
-    ptrdiff_t taps = watch->high * watch->wide;
-    float size = (float)(limit / (double)watch->smallest[taps]) / 2, step = size, *reach = notes->columns;
-    for (ptrdiff_t n = 0; n < cells; n++)
-        reach[n] = 0, left += small[n] != 0;
-    for (int rung = 0; rung < RUNGS && left; rung++, step = size, size *= 2) {
-        count_small(read, size, 1, notes->sums);
-        for (ptrdiff_t n = 0; n < cells; n++)
+    for (ptrdiff_t y = 0, n = 0; y < cells_of(results->rows); y++)
+        for (ptrdiff_t x = 0; x < cells_of(results->columns); x++, n++)
             if (small[n]) {
-                ptrdiff_t few = counted(read, watch, notes->sums, n / columns, n % columns);
-                reach[n] += few < taps ? step * watch->smallest[taps - few] : 0;
-                if ((double)reach[n] >= limit * (1 + 1e-5))
-                    small[n] = 0, left--;
+                ptrdiff_t pixels = lit(read, watch, zeros, y, x), there = least_of(results->columns - x * CELL, CELL);
+                int sparse = sparse_cost(watch, pixels) < dense_cost(watch, 1);
+                asked[n] = sparse ? -1 : 0;
+                small[n] = !pixels ? 0 : sparse ? ALL_ROWS : small[n];
+                for (ptrdiff_t i = y * CELL; !pixels && i < least_of((y + 1) * CELL, results->rows); i++)
+                    memset((float *)(results->data + i * results->step) + x * CELL, 0, (size_t)there * sizeof(float));
             }
-    }
+}
+
+/* What is left to do for the marked cells of one plane, in products, which keep the marks of rows that may not reach the limit.
+ * INFINITY where products may be lost. */
+static double weigh(const struct notes *notes, int i, const struct plane *read, const struct plane *results, double limit,
+                    const struct coarse *coarse, const struct watch *watch)
+{
+    uint8_t *small = notes->seen.small[i];
+    int32_t *zeros = notes->zeros[i];
+    float *asked = notes->columns;
+    double left = 0;
+    int others;
+    struct area area = area_of(read, results, small, NULL, watch);
+    if (area.bottom == 0)
+        return 0;
+    count_zeros(read, (float)(LOST / watch->least), &area, zeros, &others);
+    clear(read, results, zeros, watch, small, asked);
+    if (!coarse)
+        certify(notes, read, results, limit, watch, small, asked);
+    if (others && !all_told(notes, read, results, small, watch))
+        return INFINITY;
+    for (ptrdiff_t y = 0, n = 0; y < cells_of(results->rows); y++)
+        for (ptrdiff_t x = 0; x < cells_of(results->columns); x++, n++)
+            if (small[n]) {
+                double sparse = sparse_cost(watch, lit(read, watch, zeros, y, x));
+                if (sparse >= dense_cost(watch, 1))
+                    thin(results, y * CELL, x * CELL, coarse, (float)watch->share, (float)limit, &small[n]);
+                left += fmin(dense_cost(watch, small[n]), sparse);
+            }
     return left;
 }
 
-/* Settle marked cells whose results may not reach a limit: whether that is done. */
+/* Settle marked cells whose results may not reach a limit, by the definition where that takes less than float64: whether that is
+ * done. */
 static int resolve(const struct float_tile *tile, const struct notes *notes, const struct plane read[2],
-                   const struct plane results[2], const struct watch *watch, double limit)
+                   const struct plane results[2], const struct watch *watch, double limit, struct coarse *coarse)
 {
-    ptrdiff_t left = 0;
-    for (int i = 0; i < 2; i++) {
-        uint8_t *small = notes->seen.small[i];
-        ptrdiff_t columns = cells_of(results[i].columns);
-        if (clear(notes, &read[i], &results[i], small, watch))
-            left += certify(notes, &read[i], &results[i], limit, watch, small);
-        for (ptrdiff_t n = 0; n < cells_of(results[i].rows) * columns; n++)
-            if (small[n]) {
-                uint64_t found = small_in(&results[i], n / columns * CELL, n % columns * CELL, (float)limit);
-                found |= found >> 32, found |= found >> 16;
-                small[n] = (uint8_t)(found | found >> 8);
-            }
+    double left = 0, most = watch->high + watch->wide > LONG ? 0 : DEAR * (double)(tile->rows * tile->columns);
+    for (int i = 0; i < 2 && left <= most; i++) {
+        if (coarse)
+            coarse->means = notes->seen.means[i];
+        left += weigh(notes, i, &read[i], &results[i], limit, coarse, watch);
     }
-    return !left || mend(tile, notes, read, results, watch);
+    for (int i = 0; left > 0 && left <= most && i < 2; i++)
+        repair(notes, &read[i], &results[i], notes->seen.small[i], notes->zeros[i], watch);
+    return left <= most;
 }
 
-/* A pair that was seen to be dark: whether its results are settled. If `coarse`, it loses the means of squares on its way. */
-static int watch_dark(const struct float_tile *tile, struct notes *notes, const struct plane pixels[2],
-                      const struct plane read[2], const struct plane results[2], const struct watch *watch, int coarse)
+/* Mark the cells with results whose sizes may not reach a limit: how many. */
+static ptrdiff_t mark(const struct plane results[2], const struct float_seen *seen, double limit)
 {
-    struct float_seen *seen = &notes->seen;
-    struct coarse squares = {NULL, watch->squares, tile->rows / CELL, squares_of(tile->columns), cells_of(watch->high - 1) + 1,
-                             squares_of(watch->wide - 1) + 1};
-    float_bits most;
-    double energy[2], product, values = (double)(tile->rows * tile->columns);
-    ptrdiff_t left = 0;
+    ptrdiff_t marked = 0;
+    for (int i = 0; i < 2; i++)
+        for (ptrdiff_t n = 0; n < cells_of(results[i].rows) * cells_of(results[i].columns); n++) {
+            seen->small[i][n] = seen->least[i][n] >= (float)limit ? 0 : ALL_ROWS;
+            marked += seen->small[i][n] != 0;
+        }
+    return marked;
+}
+
+/* Transform a pair there and back, with what is seen of it on the way, `coarse` without the means of squares: the energies that
+ * limits are made of, and the largest results. Whether these means may be gone by. */
+static int follow(const struct float_tile *tile, const struct notes *notes, const struct plane pixels[2],
+                  const struct plane results[2], const struct watch *watch, struct coarse *coarse, double energy[3],
+                  float_bits *most)
+{
+    const struct float_seen *seen = &notes->seen;
     if (coarse)
         watch_squares(tile, pixels, seen);
     else
         watch_pixels(tile, pixels, seen);
-    sum_energy(tile, notes, watch, energy);
-    for (ptrdiff_t n = 0; coarse && n < squares.rows * squares.columns; n++)
+    for (ptrdiff_t n = 0; coarse && n < coarse->rows * coarse->columns; n++)
         if (!(seen->means[0][n] >= 0 && seen->means[1][n] >= 0))
             return 0;
-    watch_products(tile, &product);
+    sum_energy(tile, notes, watch, energy);
+    watch_products(tile, &energy[2]);
     if (coarse)
-        store_squares(tile, results, &squares, (float)watch->share, seen, &most);
+        store_squares(tile, results, coarse, (float)watch->share, seen, most);
     else
-        store_pair(tile, results, seen, &most);
-    double root = sqrt(energy[0]), largest = (double)extreme(most, 1);
-    double limit = watch->forward * root + watch->backward * sqrt(values * (product + values * LOST_SQUARE));
-    limit += fmin(watch->norm * sqrt(energy[1]), watch->alone * root + watch->most_result * largest);
-    if (!(limit >= watch->tiny && limit <= HUGE_LIMIT))
-        return 0;
+        store_pair(tile, results, seen, most);
+    return 1;
+}
+
+/* What is seen of a pair before, and the squares that lose their means. */
+static struct coarse prepare(const struct float_tile *tile, const struct plane pixels[2], const struct watch *watch,
+                             struct sight *sight, struct float_seen *seen)
+{
+    look(pixels, tile, watch, sight);
     for (int i = 0; i < 2; i++) {
-        ptrdiff_t columns = cells_of(results[i].columns);
-        squares.means = seen->means[i];
-        for (ptrdiff_t n = 0; n < cells_of(results[i].rows) * columns; n++) {
-            seen->small[i][n] = seen->least[i][n] >= (float)limit ? 0 : ALL_ROWS;
-            if (coarse && seen->small[i][n])
-                rows_below(&results[i], n / columns * CELL, n % columns * CELL, &squares, (float)watch->share, (float)limit,
-                           &seen->small[i][n]);
-            left += seen->small[i][n];
-        }
+        seen->taken[i] = fabsf(sight->taken[i]) < (float)HUGE_LIMIT ? sight->taken[i] : 0;
+        seen->given[i] = (float)((double)seen->taken[i] * watch->total);
     }
-    if (!left)
-        return 1;
-    return coarse ? mend(tile, notes, read, results, watch) : resolve(tile, notes, read, results, watch, limit);
+    ptrdiff_t side = seen->side = sight->coarse ? sight->coarse : SQUARE;
+    return (struct coarse){NULL, watch->squares[side > SQUARE], squares_of(tile->rows, side), squares_of(tile->columns, side),
+                           squares_of(watch->high - 1, side) + 1, squares_of(watch->wide - 1, side) + 1, side};
 }
 
 /* One pair of tiles: whether rounding has spoilt none of its results. */
@@ -710,46 +818,37 @@ static int watch_pair(const struct float_tile *tile, const struct plane pixels[2
                       const struct watch *watch)
 {
     struct notes notes = notes_of(tile);
-    struct float_seen *seen = &notes.seen;
-    struct plane read[2];
     struct sight sight;
+    struct coarse squares = prepare(tile, pixels, watch, &sight, &notes.seen);
+    struct coarse *coarse = sight.dark && sight.coarse ? &squares : NULL;
+    struct plane read[2];
     float_bits most;
-    double energy[2], product, least = INFINITY, values = (double)(tile->rows * tile->columns);
     float range[2];
-    look(pixels, tile, watch, &sight);
+    double energy[3], least = INFINITY, values = (double)(tile->rows * tile->columns);
     for (int i = 0; i < 2; i++) {
-        seen->taken[i] = fabsf(sight.taken[i]) < (float)HUGE_LIMIT ? sight.taken[i] : 0;
-        seen->given[i] = (float)((double)seen->taken[i] * watch->total);
         read[i] = results[i].rows ? read_by(&pixels[i], &results[i], watch) : results[i];
-        least = results[i].rows ? fmin(least, fabs((double)seen->taken[i])) : least;
+        least = results[i].rows ? fmin(least, fabs((double)notes.seen.taken[i])) : least;
     }
-    if (sight.dark && sight.deep)
+    if ((sight.dark && sight.deep) || !follow(tile, &notes, pixels, results, watch, coarse, energy, &most))
         return 0;
-    if (sight.dark)
-        return watch_dark(tile, &notes, pixels, read, results, watch, sight.coarse);
-    watch_pixels(tile, pixels, seen);
-    sum_energy(tile, &notes, watch, energy);
-    watch_products(tile, &product);
-    double root = sqrt(energy[0]), ghosts = watch->norm * sqrt(energy[1]);
-    double random = watch->forward * root + watch->backward * sqrt(values * (product + values * LOST_SQUARE));
-    double limit = random + ghosts;
-    int even = watch->every.left * (least - root) >= limit && least > 1e-18; /* all is about as large as the mean */
-    if (!even && !(limit >= watch->tiny && limit <= HUGE_LIMIT)) {
+    double root = sqrt(energy[0]), random = watch->backward * sqrt(values * (energy[2] + values * LOST_SQUARE));
+    random += watch->forward * root;
+    double limit = random + watch->norm * sqrt(energy[1]);
+    if (!coarse && watch->every.left * (least - root) >= limit && least > 1e-18)
+        return 1; /* all is about as large as the mean */
+    if (!(limit >= watch->tiny && limit <= HUGE_LIMIT)) {
         find_ranges(read, range);
-        if (isfinite(range[1]) && range[1] > 0)
-            return 0;
-        even = 1; /* what becomes of NaN and infinities is seen to by the caller; what sees zeros is 0 */
+        return !(isfinite(range[1]) && range[1] > 0); /* the caller sees to NaN and infinities; what sees zeros is 0 */
     }
-    seen->limit = even ? 0 : (float)limit;
-    watch_results(tile, results, seen);
-    if (even || !doubtful(&notes, limit, &watch->second, 2, read, results, watch))
+    if (!sight.dark && (!mark(results, &notes.seen, limit) || !doubtful(&notes, limit, &watch->second, 2, read, results, watch)))
         return 1;
-    random += watch->alone * root;
-    if (2 * (random + watch->most_result * sqrt(product)) < limit) { /* or the largest result will not help */
-        watch_all(tile, &most);
-        limit = fmin(limit, random + watch->most_result * (double)extreme(most, 1));
-    }
-    return limit >= watch->tiny && resolve(tile, &notes, read, results, watch, limit);
+    random += watch->alone * root; /* the largest results may promise less than the energy under the kernel */
+    for (ptrdiff_t y = cells_of(results->rows) * CELL; y < tile->rows; y += CELL)
+        watch_rest(tile, y, &most);
+    limit = fmin(limit, random + watch->most_result * (double)extreme(most, 1));
+    return limit >= watch->tiny && (!mark(results, &notes.seen, limit) ||
+           (!coarse && !doubtful(&notes, limit, &watch->second, 2, read, results, watch)) ||
+           resolve(tile, &notes, read, results, watch, limit, coarse));
 }
 
 /* A pair in float64. */
@@ -785,7 +884,8 @@ static int accept(struct fine *pair, const struct plane *made)
         ptrdiff_t columns = cells_of(pair->results[i].columns), cells = cells_of(pair->results[i].rows) * columns;
         uint64_t *before = pair->cells + pair->tile->rows * pair->tile->columns / (CELL * CELL);
         memcpy(before, pair->marks[i], (size_t)cells * sizeof *before);
-        count_small(&pair->read[i], share_of(pair->limit, &watch->every), 1, pair->sums);
+        struct area all = all_of(&pair->read[i]);
+        count_small(&pair->read[i], share_of(pair->limit, &watch->every), 1, &all, pair->sums);
         if (told)
             memset(pair->marks[i], 0, (size_t)cells * sizeof *before);
         else

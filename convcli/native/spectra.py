@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
+SQUARES = 8, 16
+"""The sides of squares that may lose their means."""
 LANES = 8
 """Values of a vector of the transforms."""
 UNIT = 2.0**-24
@@ -58,10 +60,10 @@ class Watch(NamedTuple):
         halves = [np.sort(sizes[first::2], axis=None) for first in range(2)]
         few, left = level(np.minimum(*(np.cumsum(np.append(0, half))[: halves[1].size + 1] for half in halves)))
         tables, share = [taps, _smallest(sizes), _mirrored(taps)], 0.0
-        squares = _by_squares(taps)
-        if coarse and taps.min() >= 0 and squares.size <= MOST_SUMS:
-            tables.insert(0, squares)
-            share = UNIT * (sum(squares.shape[:2]) + SUMS) / self.part
+        squares = [_by_squares(taps, side) for side in SQUARES]
+        if coarse and taps.min() >= 0 and squares[0].size <= MOST_SUMS:
+            tables = squares + tables
+            share = UNIT * (sum(squares[0].shape[2:4]) + SUMS) / self.part
         packed = _aligned(4 * sum(table.size for table in tables)).view(np.float32)
         np.concatenate([table.ravel() for table in tables], out=packed, casting="same_kind")
         return packed, (*sums, share), (left, few), (self.left, self.few), (least, most), taps.shape
@@ -119,7 +121,7 @@ class Spectrum:
         """Bytes that a thread needs for a pair of tiles."""
         rows, columns = self.shape
         between = (16 if fine else 8) * columns * (rows + 16)
-        return 64 * max(self.shape) + between + (9 if fine else 1) * rows * columns
+        return 64 * max(self.shape) + between + (9 if fine else 2) * rows * columns
 
 
 def level(sums: Array) -> tuple[int, float]:
@@ -148,24 +150,25 @@ def _mirrored(taps: Array) -> Array:
     return np.pad(taps[:, ::-1], LANES - 1)
 
 
-def _by_squares(taps: Array) -> Array:
-    """What the taps over squares of 8 x 8 pixels come to, (down, right, 8, 8), for each result of a square."""
+def _by_squares(taps: Array, side: int) -> Array:
+    """What the taps over squares of pixels come to, (y, x, down, right, 8, 8), for each result of a cell at (y, x)."""
     import numpy as np
 
-    down = _along(taps.astype(np.float64))
-    across = _along(down.reshape(-1, taps.shape[1]).T).reshape(LANES, -1, LANES, down.shape[1])
-    return np.ascontiguousarray(across.transpose(3, 1, 2, 0), np.float32)
+    down = _along(taps.astype(np.float64), side)
+    across = _along(down.reshape(-1, taps.shape[1]).T, side)
+    cells = across.reshape(side // LANES, LANES, -1, side // LANES, LANES, down.shape[1])
+    return np.ascontiguousarray(cells.transpose(3, 0, 5, 2, 4, 1), np.float32)
 
 
-def _along(taps: Array) -> Array:
-    """Sums of taps (n, others) over eight that lie together, (8, places, others), for each of eight beginnings."""
+def _along(taps: Array, side: int) -> Array:
+    """Sums of taps (n, others) over those of a square, (side, places, others), for each of its beginnings."""
     import numpy as np
 
-    places = -(-(len(taps) - 1) // LANES) + 1
-    spread = np.zeros((LANES, places * LANES, taps.shape[1]))
-    for first in range(LANES):
+    places = -(-(len(taps) - 1) // side) + 1
+    spread = np.zeros((side, places * side, taps.shape[1]))
+    for first in range(side):
         spread[first, first : first + len(taps)] = taps
-    sums: Array = spread.reshape(LANES, places, LANES, -1).sum(axis=2)
+    sums: Array = spread.reshape(side, places, side, -1).sum(axis=2)
     return sums
 
 

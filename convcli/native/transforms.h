@@ -7,6 +7,7 @@
 #define vector NAME(vector)
 #define loose NAME(loose)
 #define samples NAME(samples)
+#define quarter NAME(quarter)
 #define bits NAME(bits)
 #define point NAME(point)
 #define turn NAME(turn)
@@ -21,6 +22,7 @@
 #define forward NAME(forward)
 #define backward NAME(backward)
 #define transpose NAME(transpose)
+#define read_block NAME(read_block)
 #define load_pixels NAME(load_pixels)
 #define store_pixels NAME(store_pixels)
 #define forward_rows NAME(forward_rows)
@@ -30,7 +32,7 @@
 #define any_of NAME(any_of)
 #define sum_of NAME(sum_of)
 #define backward_lines NAME(backward_lines)
-#define largest_of_all NAME(largest_of_all)
+#define rest_of NAME(rest_of)
 #define find_means NAME(find_means)
 #define filter_columns NAME(filter_columns)
 #define find_turns NAME(find_turns)
@@ -38,6 +40,7 @@
 typedef REAL vector __attribute__((vector_size(LANES * sizeof(REAL))));
 typedef REAL loose __attribute__((vector_size(LANES * sizeof(REAL)), aligned(sizeof(REAL))));
 typedef float samples __attribute__((vector_size(LANES * sizeof(float)), aligned(sizeof(float))));
+typedef float quarter __attribute__((vector_size(4 * sizeof(float)), aligned(sizeof(float))));
 
 /* One point of eight lines. */
 struct point {
@@ -65,9 +68,10 @@ struct tile {
  * signs are ordered as their bits are. */
 typedef int32_t bits __attribute__((vector_size(LANES * sizeof(int32_t))));
 struct seen {
-    float taken[2], given[2], limit, *energy;
+    float taken[2], given[2], *energy;
     uint8_t *small[2];
     float *means[2], *least[2];
+    ptrdiff_t side;
 };
 
 INLINE bits larger(bits a, bits b)
@@ -188,20 +192,24 @@ INLINE void transpose(vector v[LANES])
 #endif
 }
 
+/* By halves. */
 INLINE float sum_of(samples v)
 {
-    float sum = 0;
-    for (int i = 0; i < LANES / 2; i++)
-        sum += v[i] + v[i + LANES / 2];
-    return sum;
+#if LANES == 8
+    quarter low = __builtin_shufflevector(v, v, 0, 1, 2, 3) + __builtin_shufflevector(v, v, 4, 5, 6, 7);
+#else
+    quarter low = v;
+#endif
+    low += __builtin_shufflevector(low, low, 2, 3, 0, 1);
+    return low[0] + low[1];
 }
 
 /* The means of squares in as many rows of pixels, each of those that are there; 0 where there are none. */
-INLINE void find_means(const struct plane *from, ptrdiff_t row, ptrdiff_t count, float *means)
+INLINE void find_means(const struct plane *from, ptrdiff_t row, ptrdiff_t count, ptrdiff_t side, float *means)
 {
-    ptrdiff_t rows = from->rows - row < LANES ? from->rows - row : LANES;
-    for (ptrdiff_t x = 0; x < count; x += SQUARE) {
-        ptrdiff_t columns = from->columns - x < SQUARE ? from->columns - x : SQUARE;
+    ptrdiff_t rows = from->rows - row < side ? from->rows - row : side;
+    for (ptrdiff_t x = 0; x < count; x += side) {
+        ptrdiff_t columns = from->columns - x < side ? from->columns - x : side;
         const char *first = from->data + row * from->step + x * (ptrdiff_t)sizeof(float);
         samples sum = {0};
         float rest = 0;
@@ -216,32 +224,43 @@ INLINE void find_means(const struct plane *from, ptrdiff_t row, ptrdiff_t count,
     }
 }
 
+/* A block of pixels; `none` where there are none. */
+INLINE void read_block(const struct plane *from, ptrdiff_t row, ptrdiff_t x, float none, samples read[LANES])
+{
+    ptrdiff_t there = from->columns - x < LANES ? from->columns - x : LANES;
+    const char *first = from->data + row * from->step + x * (ptrdiff_t)sizeof(float);
+    if (row + LANES <= from->rows && there == LANES) {
+        for (int i = 0; i < LANES; i++)
+            read[i] = *(const samples *)(first + i * from->step);
+        return;
+    }
+    for (int i = 0; i < LANES; i++) {
+        float edge[LANES];
+        for (int j = 0; j < LANES; j++)
+            edge[j] = none;
+        if (row + i < from->rows && there > 0)
+            memcpy(edge, first + i * from->step, (size_t)there * sizeof(float));
+        read[i] = *(const samples *)edge;
+    }
+}
+
 /* Rows of pixels from `row` on as points of as many lines; zeros where there are none, and for those not `below` a size.
  * A constant is taken from all, or if `coarse` its mean from each square. */
 INLINE void load_pixels(const struct plane *from, ptrdiff_t row, ptrdiff_t count, struct point *line, int imaginary,
                         const float *below, const struct seen *seen, int coarse)
 {
-    float edge[LANES][LANES], taken = seen ? seen->taken[imaginary] : 0, none[LANES], *means = NULL;
+    float taken = seen ? seen->taken[imaginary] : 0, *means = NULL;
     if (coarse)
-        find_means(from, row, count, means = seen->means[imaginary] + row / LANES * ((count + SQUARE - 1) / SQUARE));
-    for (int i = 0; i < LANES; i++)
-        none[i] = taken;
+        means = seen->means[imaginary] + row / seen->side * ((count + seen->side - 1) / seen->side);
+    if (coarse && row % seen->side == 0)
+        find_means(from, row, count, seen->side, means);
     for (ptrdiff_t x = 0; x < count; x += LANES) {
         vector block[LANES];
-        for (int i = 0; coarse && i < LANES; i++)
-            none[i] = taken = means[x / SQUARE];
         samples read[LANES], energy = {0};
-        ptrdiff_t there = from->columns - x < LANES ? from->columns - x : LANES;
+        if (coarse)
+            taken = means[x / seen->side];
+        read_block(from, row, x, taken, read);
         for (int i = 0; i < LANES; i++) {
-            const float *pixels = none;
-            if (row + i < from->rows && there > 0)
-                pixels = (const float *)(from->data + (row + i) * from->step) + x;
-            if (there < LANES && pixels != none) {
-                memcpy(edge[i], none, sizeof none);
-                memcpy(edge[i], pixels, (size_t)there * sizeof(float));
-                pixels = edge[i];
-            }
-            read[i] = *(const samples *)pixels;
             if (below)
                 read[i] = (samples)((bits)read[i] & ~((samples)((bits)read[i] & NO_SIGN) >= *below));
             if (seen)
@@ -262,13 +281,10 @@ INLINE void load_pixels(const struct plane *from, ptrdiff_t row, ptrdiff_t count
 }
 
 /* The other way; what lies outside the plane is dropped. */
-INLINE void store_pixels(const struct plane *to, ptrdiff_t row, const struct point *line, int imaginary,
-                         const struct seen *seen)
+INLINE void store_pixels(const struct plane *to, ptrdiff_t row, const struct point *line, int imaginary)
 {
-    float given = seen ? seen->given[imaginary] : 0;
     for (ptrdiff_t x = 0; x < to->columns; x += LANES) {
         vector block[LANES];
-        bits small = {0};
         ptrdiff_t there = to->columns - x < LANES ? to->columns - x : LANES;
         for (int i = 0; i < LANES; i++)
             block[i] = imaginary ? line[x + i].im : line[x + i].re;
@@ -276,20 +292,11 @@ INLINE void store_pixels(const struct plane *to, ptrdiff_t row, const struct poi
         for (int i = 0; i < LANES && row + i < to->rows; i++) {
             float *pixels = (float *)(to->data + (row + i) * to->step) + x;
             samples result = __builtin_convertvector(block[i], samples);
-            if (seen) {
-                result += given;
-                small |= (samples)((bits)result & NO_SIGN) < seen->limit;
-            }
             if (there == LANES)
                 *(samples *)pixels = result;
             else
                 memcpy(pixels, &result, (size_t)there * sizeof(float));
         }
-        for (ptrdiff_t j = there; seen && j < LANES; j++)
-            small[j] = 0;
-        if (seen && row < to->rows)
-            seen->small[imaginary][row / LANES * ((to->columns + LANES - 1) / LANES) + x / LANES] =
-                any_of(small) ? ALL_ROWS : 0;
     }
 }
 
@@ -323,28 +330,24 @@ INLINE void backward_lines(const struct tile *tile, ptrdiff_t y)
 }
 
 /* Back along the rows; results outside the planes are dropped. */
-INLINE void backward_rows(const struct tile *tile, const struct plane results[2], const struct seen *seen)
+INLINE void backward_rows(const struct tile *tile, const struct plane results[2])
 {
     ptrdiff_t rows = results[0].rows > results[1].rows ? results[0].rows : results[1].rows;
     for (ptrdiff_t y = 0; y < rows; y += LANES) {
         backward_lines(tile, y);
-        store_pixels(results, y, tile->line, 0, seen);
-        store_pixels(results + 1, y, tile->line, 1, seen);
+        store_pixels(results, y, tile->line, 0);
+        store_pixels(results + 1, y, tile->line, 1);
     }
 }
 
-/* The largest of all results, also of those that are dropped, as long as the tile is as it was left. */
-INLINE bits largest_of_all(const struct tile *tile)
+/* The largest of eight rows of results that are dropped, or of those before. */
+INLINE void rest_of(const struct tile *tile, ptrdiff_t y, bits *most)
 {
-    bits most = {0};
-    for (ptrdiff_t y = 0; y < tile->rows; y += LANES) {
-        backward_lines(tile, y);
-        for (ptrdiff_t x = 0; x < tile->columns; x++) {
-            most = larger(most, (bits)__builtin_convertvector(tile->line[x].re, samples) & NO_SIGN);
-            most = larger(most, (bits)__builtin_convertvector(tile->line[x].im, samples) & NO_SIGN);
-        }
+    backward_lines(tile, y);
+    for (ptrdiff_t x = 0; x < tile->columns; x++) {
+        *most = larger(*most, (bits)__builtin_convertvector(tile->line[x].re, samples) & NO_SIGN);
+        *most = larger(*most, (bits)__builtin_convertvector(tile->line[x].im, samples) & NO_SIGN);
     }
-    return most;
 }
 
 /* Eight columns of one part of the tile, from `x` on, as points of eight lines, or back. */
@@ -400,7 +403,7 @@ INLINE void correlate_pair(const struct tile *tile, const struct plane pixels[2]
 {
     forward_rows(tile, pixels, pixels + 1, below, NULL, 0);
     filter_columns(tile, NULL);
-    backward_rows(tile, results, NULL);
+    backward_rows(tile, results);
 }
 
 static void find_turns(struct turn *turns, ptrdiff_t length)
@@ -452,7 +455,9 @@ static const char *lay_out(const Py_buffer *kernel, const Py_buffer *memory, ptr
     ptrdiff_t turns = (rows + columns) * (ptrdiff_t)sizeof(struct turn);
     if (kernel->len < turns + rows * columns / LANES * (ptrdiff_t)sizeof(struct point))
         return "a spectrum needs more memory";
-    if (memory->len < longest * (ptrdiff_t)sizeof(struct point) + 2 * columns * pitch * (ptrdiff_t)sizeof(REAL) + rows * columns * (sizeof(REAL) > 4 ? 9 : 1))
+    ptrdiff_t noted = rows * columns * (sizeof(REAL) > sizeof(float) ? 9 : 2);
+    ptrdiff_t moved = longest * (ptrdiff_t)sizeof(struct point) + 2 * columns * pitch * (ptrdiff_t)sizeof(REAL);
+    if (memory->len < moved + noted)
         return "a tile needs more memory";
     if ((size_t)kernel->buf % 64 || (size_t)memory->buf % 64)
         return "the memory begins at no multiple of 64 bytes";
@@ -471,6 +476,7 @@ static const char *lay_out(const Py_buffer *kernel, const Py_buffer *memory, ptr
 #undef vector
 #undef loose
 #undef samples
+#undef quarter
 #undef bits
 #undef point
 #undef turn
@@ -485,6 +491,7 @@ static const char *lay_out(const Py_buffer *kernel, const Py_buffer *memory, ptr
 #undef forward
 #undef backward
 #undef transpose
+#undef read_block
 #undef load_pixels
 #undef store_pixels
 #undef forward_rows
@@ -496,6 +503,6 @@ static const char *lay_out(const Py_buffer *kernel, const Py_buffer *memory, ptr
 #undef backward_lines
 #undef filter_columns
 #undef find_turns
-#undef largest_of_all
+#undef rest_of
 #undef find_means
 #undef lay_out

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from convcli.methods.promise import ALONE, COMPILED, UNIT, UNLIKE, Watch
-from convcli.native.spectra import Spectrum
+from convcli.native.spectra import SQUARES, Spectrum
 
 Array = np.ndarray[Any, Any]
 
@@ -118,7 +118,8 @@ def measured(rng: np.random.Generator) -> tuple[float, float, float, float, floa
     shape = SHAPES[int(rng.integers(len(SHAPES)))]
     taps = kernel(rng, shape)
     pair = [picture(rng, shape, taps) for _ in range(2)]
-    pair = [less_squares(one) for one in pair] if rng.integers(4) == 0 else pair
+    side = (0, 0, 0, 0, 0, 0, *SQUARES)[int(rng.integers(8))]
+    pair = [less_squares(one, side) for one in pair] if side else pair
     high, wide = (n - k + 1 for n, k in zip(shape, taps.shape, strict=True))
     block = np.concatenate([pair[0][:high], pair[1]]) if rng.integers(4) else pair[0]
     spectrum = Spectrum(taps, shape)
@@ -173,10 +174,10 @@ def less_mean(block: Array, shape: tuple[int, int], taps: Array) -> Array:
     return left
 
 
-def less_squares(pixels: Array) -> Array:
+def less_squares(pixels: Array, side: int) -> Array:
     """A picture less the means of squares, as the loops may take them from one with dark parts."""
-    rows, columns = (n // CELL for n in pixels.shape)
-    squares = pixels.reshape(rows, CELL, columns, CELL)
+    rows, columns = (n // side for n in pixels.shape)
+    squares = pixels.reshape(rows, side, columns, side)
     return (squares - squares.mean(axis=(1, 3), keepdims=True)).reshape(pixels.shape)
 
 
