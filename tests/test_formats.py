@@ -60,6 +60,11 @@ def test_what_is_written_is_read_back(name, dtype, samples, tmp_path):
     elif name == "jpeg":
         assert again.info.samples == image.info.samples
         assert np.abs(again.data.astype(int) - image.data).mean() < 8
+    elif name == "gif" and samples.endswith("alpha"):  # which is all or nothing
+        seen = image.data[..., -1] >= 128
+        wide = np.repeat(image.data[..., :1], 3, axis=2) if samples == "grey+alpha" else image.data[..., :3]
+        assert np.array_equal(seen, again.data[..., 3] == 255)
+        assert np.array_equal(wide[seen], again.data[..., :3][seen])
     elif name in OF_COLOUR and samples.startswith("grey"):
         wide = np.repeat(image.data.reshape(11, 7, -1)[..., :1], 3, axis=2)
         assert np.array_equal(wide, again.data[..., :3])
@@ -291,7 +296,8 @@ def test_unknown_formats_are_usage_errors_that_list_the_known(name, override, me
         ("png", ImageInfo((5, 4, 4), "uint8", "ZYX"), "shape", "one picture"),
         ("png", ImageInfo((4, 4, 5), "uint8", "YXS"), "shape", "one picture"),
         ("png", ImageInfo((4, 4, 4), "uint8", "YXS", samples="cmyk"), "shape", "use a .tif output"),
-        ("gif", ImageInfo((4, 4, 3), "uint8", "YXS", samples="rgb"), "shape", "use a .png output"),
+        ("gif", ImageInfo((4, 4, 4), "uint8", "YXS", samples="cmyk"), "shape", "use a .tif output"),
+        ("png", ImageInfo((5, 4, 4, 3), "uint8", "ZYXS", samples="rgb"), "shape", "one picture"),
         ("pgm", ImageInfo((4, 4, 3), "uint8", "YXS", samples="rgb"), "shape", "PGM holds grey, not rgb"),
         ("ome", ImageInfo((4, 4), "float16", "YX"), "dtype", "OME-TIFF holds no float16"),
         ("imagej", ImageInfo((4, 4), "int32", "YX"), "dtype", "ImageJ holds no int32"),

@@ -108,6 +108,7 @@ def test_every_kind_of_the_table_is_said_by_some_file(tmp_path):
     images.append(probe(zarrs.image(tmp_path / "in.ome.zarr", [np.zeros((9, 9), np.uint8)], axes="yx", **more)))
     pytest.importorskip("nibabel", reason="nibabel is not installed (pip install '.[nifti]')")
     images.append(probe(SAYING["spacing"]["nifti"]()))
+    images.append(probe(SAYING["pictures"]["gif"](), options=ReadOptions(frames=(None, None))))
     assert [] == [kind.name for kind in KINDS if not any(kind.found(info) for info in images)]
 
 

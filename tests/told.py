@@ -384,6 +384,16 @@ SAYING = {
     "authors": with_tag(tag(315, 2, b"Ada\0")),
     "software": with_tag(software="a program"),
     "names of the document": with_tag(tag(285, 2, b"page one\0")),
+    "pictures": {
+        kind: lambda kind=kind: saved(
+            kind.upper(),
+            PIL.Image.fromarray(GREY),
+            save_all=True,
+            append_images=[PIL.Image.fromarray(255 - GREY)],
+            duration=70,
+        )
+        for kind in ("gif", "webp", "png")
+    },
     "white point": with_tag((318, 5, 2, (3127, 10000, 3290, 10000), True)),
     "inks": with_tag(tag(333, 2, b"black\0")),
     "origin and directions": {
@@ -640,6 +650,18 @@ def read_scan(path):
     return nibabel.load(path)
 
 
+def has_times(path, time):
+    """Whether there are two pictures, each shown for so many milliseconds."""
+    if path.suffix not in (".gif", ".webp", ".png"):
+        return False
+    with PIL.Image.open(path) as seen:
+        if getattr(seen, "n_frames", 1) != 2:
+            return False
+        seen.seek(1)
+        seen.load()
+        return seen.info["duration"] == time
+
+
 def has_affine(path):
     import nibabel
 
@@ -678,6 +700,7 @@ SEEN = {
     "authors": in_exif(315, "Ada"),
     "software": in_exif(305, "a program"),
     "names of the document": in_tag(285, "page one"),
+    "pictures": lambda path: has_times(path, 70),
     "white point": in_tag(318, (3127, 10000, 3290, 10000)),
     "inks": in_tag(333, "black"),
     "origin and directions": has_affine,

@@ -228,7 +228,7 @@ def check_writable(entry: Format, info: ImageInfo, options: WriteOptions = WRITE
         wanted = f"use --dtype {entry.dtypes[0]} or a .tif output" if entry.dtypes else "it is only read here"
         message = f"{entry.title} holds {' or '.join(entry.dtypes) or 'nothing'}, not {info.dtype}; {wanted}"
         raise ConvError(message, "dtype")
-    if entry.samples and (samples := picture_samples(info)) not in entry.samples:
+    if entry.samples and (samples := picture_samples(info, entry.stacked)) not in entry.samples:
         raise ConvError(misfit(entry, info, samples), "shape")
     if entry.samples and max(info.size("X"), info.size("Y")) > entry.side:
         size = f"{info.size('X'):,} x {info.size('Y'):,}"

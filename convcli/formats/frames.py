@@ -50,9 +50,12 @@ def picked(info: ImageInfo, frames: Frames) -> ImageInfo:
     axis = axis_of(info.axes)
     if axis < 0 or (start, stop) == (0, info.shape[axis]):
         return info
+    metadata = info.metadata
+    if (told := metadata.get("animation")) is not None:
+        metadata = {**metadata, "animation": replace(told, times=told.times[start:stop])}
     letter, shape = info.axes[axis], (*info.shape[:axis], stop - start, *info.shape[axis + 1 :])
     grid = {**info.grid, letter: (float(start), 1.0)} if letter == "Z" and start else info.grid
-    return replace(info, shape=shape, grid=grid)
+    return replace(info, shape=shape, grid=grid, metadata=metadata)
 
 
 def cut(data: np.ndarray[Any, Any], axes: str, frames: Frames) -> np.ndarray[Any, Any]:

@@ -23,6 +23,7 @@ OF_THE_PICTURE = {exif.DESCRIPTION, exif.ORIENTATION, exif.X_RESOLUTION, exif.Y_
 SHOWN_BY_IMAGEJ = {"Info": "notes", "Labels": "labels", "LUTs": "colours", "colormap": "colours"}
 DRAWN_BY_IMAGEJ = {"Overlays": "overlays", "Overlay": "overlays", "ROI": "selection", "Properties": "properties"}
 MOST_NAMED = 6
+ROUNDING = 1e-6
 TITLES = {
     "tiff": "plain TIFF",
     "shaped": "plain TIFF",
@@ -176,6 +177,21 @@ def maximum_of(info: ImageInfo) -> str:
     return f"largest value of {most}" if most else ""
 
 
+def times_of(info: ImageInfo) -> str:
+    """The times of an animation's pictures, where there are several."""
+    return "times of pictures" if "animation" in info.metadata and info.size("T") > 1 else ""
+
+
+def other_times(info: ImageInfo, place: str) -> str:
+    """Why times are not those of the source."""
+    times = info.metadata["animation"].times
+    if len(times) != info.size("T"):
+        return "there are other pictures: each is shown for a tenth of a second"
+    step = {"gif": 10.0, "webp": 1.0}.get(place, 0.0)
+    odd = step and any(abs(time / step - round(time / step)) > ROUNDING for time in times)
+    return f"they are rounded to {step:g} ms" if odd else ""
+
+
 def radiance_of(info: ImageInfo) -> str:
     """The variables in the header of a Radiance picture."""
     names = dict.fromkeys(line.partition(b"=")[0].decode("latin-1") for line in info.metadata.get("radiance", ()))
@@ -185,6 +201,11 @@ def radiance_of(info: ImageInfo) -> str:
 def white_of(info: ImageInfo) -> str:
     """That 0 is white, where a TIFF says so; formats of pictures hold the samples turned around."""
     return "that 0 is white" if info.metadata.get("tiff", {}).get("photometric") == "miniswhite" else ""
+
+
+def all_or_nothing(_info: ImageInfo, place: str) -> str:
+    """Why an opacity is not held as it is."""
+    return "opacity is all or nothing" if place == "gif" else ""
 
 
 def no_white(info: ImageInfo, place: str) -> str:
@@ -349,6 +370,7 @@ KINDS = (
     Kind("display of OME-Zarr", displayed_of, frozenset({"ome-zarr"}), other_omero),
     Kind("attributes of Zarr", attributes_of, frozenset({"zarr", "ome-zarr"}), minor=True),
     Kind("largest value", maximum_of, frozenset({"pnm"})),
+    Kind("times of pictures", times_of, frozenset({"gif", "webp", "png"}), other_times),
     Kind(
         "samples in linear light",
         lambda i: "that samples are linear light" * ("linear" in i.metadata),
@@ -356,7 +378,7 @@ KINDS = (
     ),
     Kind("Radiance's header", radiance_of, frozenset({"hdr"})),
     Kind("white as 0", white_of, everywhere(*PICTURES), no_white),
-    Kind("colours multiplied by opacity", multiplied_of, everywhere(*PICTURES)),
+    Kind("colours multiplied by opacity", multiplied_of, everywhere(*PICTURES), all_or_nothing),
 )
 
 

@@ -148,12 +148,14 @@ def is_flat(info: ImageInfo, _kind: str = "") -> bool:
     return prod(info.shape[: info.axes.index("Y")]) == 1
 
 
-def picture_samples(info: ImageInfo) -> str | None:
+def picture_samples(info: ImageInfo, others: str = "TZC") -> str | None:
     """What the samples of a single picture mean; None for a stack, or for data that no picture format can name.
+
+    `others` are the axes that a stack has: pictures of an animation follow each other along T.
 
     >>> picture_samples(ImageInfo((1, 4, 6), "uint8", "ZYX"))
     'grey'
     """
-    if any(info.size(axis) > 1 for axis in "TZC"):
+    if any(info.size(axis) > 1 for axis in others):
         return None
     return "grey" if info.size("S") == 1 else info.samples or None

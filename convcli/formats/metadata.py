@@ -153,7 +153,7 @@ def long_comment(info: ImageInfo, place: str) -> str:
 def profile_misfit(info: ImageInfo, place: str) -> str:
     """Why the ICC profile does not hold for what will be stored, as where colour became grey; empty where it does."""
     described = PROFILES.get(info.metadata.get("icc", b"")[16:20])
-    samples = (picture_samples(info) or "").removesuffix("+alpha")
+    samples = (picture_samples(info, "ZC") or "").removesuffix("+alpha")
     stored = "rgb" if place in OF_COLOUR and samples == "grey" else samples
     what = f"the result is {samples}" if stored == samples else "colours are stored"
     return f"it describes {described}, {what}" if stored and described not in (None, stored) else ""

@@ -20,8 +20,11 @@ import PIL.Image
 import PIL.WebPImagePlugin  # registers itself: Pillow would load all of its formats to find it
 
 from convcli.errors import ConvError
+from convcli.formats import webp
+from convcli.formats.animation import Animation, animation_of, still, stills
 from convcli.formats.contract import FormatModule, ReadOptions, WriteOptions
 from convcli.formats.failures import corrupt, decoding
+from convcli.formats.gif import animation as gif_animation
 from convcli.formats.gif import blocks as gif
 from convcli.formats.gif import metadata as gif_metadata
 from convcli.formats.layout import check_series
@@ -93,9 +96,11 @@ def opened(source: Source, options: ReadOptions) -> Iterator[tuple[Any, ImageInf
         pillow_tamed(),
         iio.imopen(io.BytesIO(content), "r", plugin="pillow", extension=f".{name}") as file,
     ):
+        count = frames_in(file)  # first: Pillow goes through all of them
+        times = times_in(content, name, count)
         info = describe(file, name, options.series)
-        info = replace(info, metadata={**info.metadata, **own_metadata(content, name)})
-        if options.frames is not None and options.series is None and frames_in(file) > 1:
+        info = replace(info, metadata={**info.metadata, **own_metadata(content, name), **times})
+        if options.frames is not None and options.series is None and count > 1:
             yield file, animated(file, info, name)
             return
         grey = name == "gif" and gif.is_grey(content, options.series or 0)
@@ -185,10 +190,18 @@ def describe(file: Any, name: str, series: int | None) -> ImageInfo:
         format=name,
         samples=samples if count > 1 else "",
         metadata=metadata_of(found),
-        notes=(f"animated: 1 of {frames} frames is read; --series N picks one",)
+        notes=(f"animated: 1 of {frames} pictures is read; --frames or --series N picks others",)
         if frames > 1 and series is None
         else (),
     )
+
+
+def times_in(content: bytes, name: str, count: int) -> dict[str, Animation]:
+    """The times of an animation of so many pictures, under their key; nothing of a single one."""
+    if count < 2:
+        return {}
+    told = {"gif": gif_animation, "webp": webp}[name].animation_of(content)
+    return {"animation": told} if len(told.times) == count else {}
 
 
 def animated(file: Any, first: ImageInfo, name: str) -> ImageInfo:
@@ -224,12 +237,27 @@ def metadata_of(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def write(stream: BinaryIO, image: Image, options: WriteOptions, kind: str) -> None:
-    """Encode a picture of 8 bits; WebP without loss unless a quality is asked for."""
-    encoded = io.BytesIO()
-    with pillow_tamed(), iio.imopen(encoded, "w", plugin="pillow", extension=f".{kind}") as file:
+    """Encode a picture of 8 bits, or an animation; WebP without loss unless a quality is asked for."""
+    info, several = image.info, image.info.size("T") > 1
+    if kind == "gif" and (several or info.samples):
+        told = animation_of(info) if several else None
+        content = gif_animation.packed(map(picture, stills(image)), info.size("X"), info.size("Y"), told)
+    elif several:
+        bare = replace(still(info), metadata={})
+        parts = (encoded(Image(bare, each.data), options, kind) for each in stills(image))
+        size = info.size("Y"), info.size("X")
+        content = webp.packed(parts, size, animation_of(info), info.metadata, clear=info.has_alpha)
+    else:
+        content = encoded(image, options, kind)
+    stream.write(gif_metadata.with_metadata(content, info.metadata) if kind == "gif" else content)
+
+
+def encoded(image: Image, options: WriteOptions, kind: str) -> bytes:
+    """A single picture, as Pillow encodes it."""
+    stream = io.BytesIO()
+    with pillow_tamed(), iio.imopen(stream, "w", plugin="pillow", extension=f".{kind}") as file:
         file.write(picture(image), **settings(image.info, options, kind))
-    content = encoded.getvalue()
-    stream.write(gif_metadata.with_metadata(content, image.info.metadata) if kind == "gif" else content)
+    return stream.getvalue()
 
 
 def settings(info: ImageInfo, options: WriteOptions, kind: str) -> dict[str, Any]:
@@ -246,4 +274,12 @@ def settings(info: ImageInfo, options: WriteOptions, kind: str) -> dict[str, Any
     return chosen
 
 
-FORMAT = FormatModule(probe, read, write, whole="Pillow decodes pictures as a whole")
+def remarks(info: ImageInfo, _options: WriteOptions, kind: str) -> tuple[str, ...]:
+    """What GIF does to colours."""
+    if kind != "gif" or not info.samples:
+        return ()
+    clear = "; opacity is all or nothing" * info.has_alpha
+    return (f"GIF holds 256 colours: more in a picture are mixed from 256{clear}; a .png output holds all",)
+
+
+FORMAT = FormatModule(probe, read, write, remarks=remarks, whole="Pillow decodes pictures as a whole")

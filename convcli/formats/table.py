@@ -36,6 +36,7 @@ class Format(NamedTuple):
     dimensions is held; `side` is the largest width and height. A format without `dtypes` is read only. A folder is of a
     format if it has a file called as one of its `marks`; a format of `folder`s is written as many objects in one, which
     a URL may name, too. Files of a `series`, all that lie in a folder, are one image.
+    a URL may name, too. One that is `animated` holds pictures that follow each other in time.
     """
 
     name: str
@@ -50,6 +51,17 @@ class Format(NamedTuple):
     folder: bool = False
     inside: bytes = rb"(?!)"
     series: bool = False
+    animated: bool = False
+
+    @property
+    def stacked(self) -> str:
+        """The axes that one file of pictures does not have."""
+        return "ZC" if self.animated else "TZC"
+
+    @property
+    def holds_pictures(self) -> bool:
+        """Whether one file holds several pictures that follow each other in time."""
+        return self.animated or not self.samples
 
     def load(self) -> FormatModule:
         """What the format's module gives; it is imported when it is first needed."""
@@ -81,7 +93,17 @@ class Format(NamedTuple):
 FORMATS = {
     entry.name: entry
     for entry in (
-        Format("png", "PNG", "png.whole", (".png",), rb"\x89PNG\r\n\x1a\n", INTEGERS, TRANSPARENT, 1_000_000),
+        Format(
+            "png",
+            "PNG",
+            "png.whole",
+            (".png", ".apng"),
+            rb"\x89PNG\r\n\x1a\n",
+            INTEGERS,
+            TRANSPARENT,
+            1_000_000,
+            animated=True,
+        ),
         Format("jpeg", "JPEG", "jpeg.whole", (".jpg", ".jpeg"), rb"\xff\xd8\xff", ("uint8",), (*COLOUR, "cmyk"), 65500),
         # Before TIFF: 128 bytes of a DICOM are free, and some writers put the header of a TIFF there.
         Format("dicom", "DICOM", "dicom.whole", (".dcm",), rb".{128}DICM", (), series=True),
@@ -89,9 +111,9 @@ FORMATS = {
         Format("ome", "OME-TIFF", "tiff.read", (".ome.tif", ".ome.tiff")),
         Format("imagej", "ImageJ TIFF", "tiff.read", ()),
         Format("cog", "cloud-optimised GeoTIFF", "tiff.cog", (), dtypes=HELD_BY_COG),
-        Format("webp", "WebP", "pillow", (".webp",), rb"RIFF....WEBP", ("uint8",), TRANSPARENT, 16383),
+        Format("webp", "WebP", "pillow", (".webp",), rb"RIFF....WEBP", ("uint8",), TRANSPARENT, 16383, animated=True),
         Format("bmp", "BMP", "pillow", (".bmp",), rb"BM", ("uint8",), COLOUR),
-        Format("gif", "GIF", "pillow", (".gif",), rb"GIF8[79]a", ("uint8",), GREY, 65535),
+        Format("gif", "GIF", "pillow", (".gif",), rb"GIF8[79]a", ("uint8",), TRANSPARENT, 65535, animated=True),
         Format(
             "jp2",
             "JPEG 2000",

@@ -95,6 +95,7 @@ def process(operation: Operation, settings: Settings, source: str, target: str) 
     with progress_of(source, quiet=settings.quiet) as progress:
         content = source_of(read_input() if source == STREAM else source)
         info = probe(content, options=settings.reading)
+        settings, info = _with_all_pictures(content, info, target, settings)
         work = suited(operation, info).on(info, settings.limits)
         after, notes = work.after, work.notes
         minor: tuple[str, ...] = ()
@@ -337,6 +338,18 @@ def _output_format(target: str, info: ImageInfo, settings: Settings) -> Format |
         return None
     alike = is_stream(target) and FORMATS[info.format].dtypes  # a format without any is only read
     return format_for(target, settings.format or (info.format if alike else None)).laid_out(settings.writing)
+
+
+def _with_all_pictures(content: Source, info: ImageInfo, target: str, settings: Settings) -> tuple[Settings, ImageInfo]:
+    """An animation is read whole where the output holds its pictures, unless some of them were asked for."""
+    reading = settings.reading
+    if "animation" not in info.metadata or reading.frames is not None or reading.series is not None:
+        return settings, info
+    format_ = _output_format(target, info, settings)
+    if format_ is None or not format_.holds_pictures:
+        return settings, info
+    settings = replace(settings, reading=replace(reading, frames=(None, None)))
+    return settings, probe(content, options=settings.reading)
 
 
 def _before_work(after: ImageInfo, target: str, format_: Format, settings: Settings) -> tuple[str, ...]:

@@ -172,7 +172,7 @@ def chunks_of(info: ImageInfo, layout: Layout) -> list[Chunk]:
 
 def layout_of(info: ImageInfo) -> Layout:
     """Depth and colour type that an image is written with."""
-    colour = {"grey": 0, "rgb": 2, "grey+alpha": 4, "rgb+alpha": 6}[picture_samples(info) or "grey"]
+    colour = {"grey": 0, "rgb": 2, "grey+alpha": 4, "rgb+alpha": 6}[picture_samples(info, "ZC") or "grey"]
     return info.sample.bits, colour
 
 

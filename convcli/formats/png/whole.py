@@ -10,16 +10,19 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import BinaryIO
 
 import numpy as np
 
 from convcli import native
 from convcli.errors import ConvError
+from convcli.formats.animation import Animation, still
 from convcli.formats.contract import FormatModule, ReadOptions, WriteOptions, always
 from convcli.formats.failures import corrupt, decoding
 from convcli.formats.layout import is_flat
+from convcli.formats.pixels import Array
+from convcli.formats.png import animation
 from convcli.formats.png.chunks import Chunk, chunks_of, layout_of, metadata_of
 from convcli.formats.png.stream import Reader, Writer
 from convcli.formats.source import DEFLATE_RATIO, Source, check_declared, check_ratio
@@ -59,6 +62,11 @@ class Scan:
         return self.width * self.height * STORED[self.colour] * self.depth // 8
 
     @property
+    def is_animated(self) -> bool:
+        """Whether there are pictures beside the still one."""
+        return any(kind == b"acTL" for kind, _, _ in self.chunks)
+
+    @property
     def is_plain(self) -> bool:
         """True where the pixels lie as they are meant, row by row, and no other chunk has a say in them."""
         kinds = [kind for kind, _, _ in self.decoded]
@@ -66,10 +74,31 @@ class Scan:
         return plain and self.depth >= 8 and self.colour != PALETTE and not self.interlaced
 
 
-def probe(source: Source, _options: ReadOptions) -> ImageInfo:
+def probe(source: Source, options: ReadOptions) -> ImageInfo:
     """What a PNG says of itself."""
     with source.open() as stream:
-        return describe(scan(stream, source.size))
+        found = scan(stream, source.size)
+    return whole_animation(found, describe(found)) if is_wanted(found, options) else describe(found)
+
+
+def is_wanted(found: Scan, options: ReadOptions) -> bool:
+    """Whether the pictures of an animation are to be read, not the still one."""
+    return options.frames is not None and found.is_animated
+
+
+def times_of(found: Scan) -> dict[str, Animation]:
+    """The times of an animation, under their key; nothing where it is damaged, which the still picture is not."""
+    if not found.is_animated:
+        return {}
+    with suppress(ConvError):
+        return {"animation": animation.frames_of(found.chunks, found.width, found.height)[1]}
+    return {}
+
+
+def whole_animation(found: Scan, info: ImageInfo) -> ImageInfo:
+    """All pictures of an animation, of which the still one may be none."""
+    count = len(animation.frames_of(found.chunks, found.width, found.height)[0])
+    return replace(info, shape=(count, *info.shape), axes="T" + info.axes, notes=info.notes[1:])
 
 
 def read(source: Source, options: ReadOptions) -> Image:
@@ -77,6 +106,8 @@ def read(source: Source, options: ReadOptions) -> Image:
     with source.open() as stream:
         found = scan(stream, source.size)
         info = checked(found, options)
+        if is_wanted(found, options):
+            return animated(source.read(), found, whole_animation(found, info), options)
         if found.is_plain and native.ROWS:
             data = np.empty(info.shape, info.dtype)
             reader_of(stream, found, info).read(tuple((0, size) for size in info.shape), data)
@@ -95,13 +126,34 @@ def read(source: Source, options: ReadOptions) -> Image:
     return Image(replace(info, notes=(*info.notes, *serious)), data)
 
 
+def animated(content: bytes, found: Scan, info: ImageInfo, options: ReadOptions) -> Image:
+    """An animation with its pictures as they are seen."""
+    check_declared(info, options.max_pixels)
+    frames, _ = animation.frames_of(found.chunks, found.width, found.height)
+    kept = [chunk(kind, data) for kind, data, _ in found.chunks if kind in OF_COLOURS]
+    own = [content[start + 8 : end - 4] for kind, start, end in found.decoded if kind == b"IDAT"]
+
+    def decode(frame: animation.Frame) -> Array:
+        header = struct.pack(">IIBBBBB", frame.width, frame.height, found.depth, found.colour, 0, 0, found.interlaced)
+        data = b"".join(own if frame.parts is None else frame.parts)
+        parts = [SIGNATURE, chunk(b"IHDR", header), *kept, chunk(b"IDAT", data), chunk(b"IEND", b"")]
+        return animation.decoded(b"".join(parts), (frame.height, frame.width, *info.shape[3:]), info.dtype)
+
+    canvas, seen = np.zeros(info.shape[1:], info.dtype), np.empty(info.shape, info.dtype)
+    for number, pixels in enumerate(animation.composed(frames, canvas, decode)):
+        seen[number] = pixels
+    return Image(info, seen)
+
+
 @contextmanager
 def windows(source: Source, options: ReadOptions) -> Iterator[tuple[ImageInfo, PixelSource] | None]:
     """A PNG whose rows are decoded as they are asked for; None where libpng decodes it, or its axes are renamed."""
     with source.open() as stream:
         found = scan(stream, source.size)
         info = checked(found, options)
-        row_by_row = found.is_plain and native.ROWS and options.axes in (None, info.axes)
+        row_by_row = (
+            found.is_plain and not is_wanted(found, options) and native.ROWS and options.axes in (None, info.axes)
+        )
         yield (info, reader_of(stream, found, info)) if row_by_row else None
 
 
@@ -199,8 +251,10 @@ def describe(found: Scan) -> ImageInfo:
         samples += "+alpha"
     count = COUNTS[samples]
     size = (found.height, found.width)
-    is_animated = any(kind == b"acTL" for kind, _, _ in found.chunks)
-    animated = ("animated; its first or still picture is read",) if is_animated else ()
+    told = times_of(found)
+    animated = (
+        ("animated: its first or still picture is read; --frames picks other pictures",) if found.is_animated else ()
+    )
     left_out = (f"holds chunks that break PNG's rules and are left out: {', '.join(found.dropped)}",) * bool(
         found.dropped
     )
@@ -210,7 +264,7 @@ def describe(found: Scan) -> ImageInfo:
         axes="YX" if count == 1 else "YXS",
         format="png",
         samples=samples if count > 1 else "",
-        metadata=metadata_of(found.chunks, (found.depth, found.colour)),
+        metadata=metadata_of(found.chunks, (found.depth, found.colour)) | told,
         notes=(*animated, *left_out),
     )
 
@@ -224,7 +278,12 @@ def check_transparency(found: Scan, data: bytes) -> None:
 
 
 def write(stream: BinaryIO, image: Image, options: WriteOptions, kind: str) -> None:
-    """Encode a picture of 8 or 16 bits."""
+    """Encode a picture of 8 or 16 bits, or an animation."""
+    if image.info.size("T") > 1:
+        info = still(image.info)
+        with around(stream, info):
+            animation.written(image, options.png, lambda kind, data: stream.write(chunk(kind, data)))
+        return
     with streamed(stream, image.info, options, kind) as target:
         target.write(tuple((0, size) for size in image.info.shape), image.data)
 
@@ -232,13 +291,22 @@ def write(stream: BinaryIO, image: Image, options: WriteOptions, kind: str) -> N
 @contextmanager
 def streamed(stream: BinaryIO, info: ImageInfo, options: WriteOptions, _kind: str) -> Iterator[PixelTarget]:
     """A PNG that is whole at the end of the block, when all rows have been written; its kept chunks around them."""
+    with (
+        around(stream, info),
+        Writer.on(info, options.png, lambda content: stream.write(chunk(b"IDAT", content))) as rows,
+    ):
+        yield rows
+
+
+@contextmanager
+def around(stream: BinaryIO, info: ImageInfo) -> Iterator[None]:
+    """What stands before the pixels of a PNG, and behind them."""
     depth, colour = layout_of(info)
     chunks = chunks_of(info, (depth, colour))
     stream.write(SIGNATURE)
     stream.write(chunk(b"IHDR", struct.pack(">IIBBBBB", info.size("X"), info.size("Y"), depth, colour, 0, 0, 0)))
     stream.writelines(chunk(kind, content) for kind, content, after in chunks if not after)
-    with Writer.on(info, options.png, lambda content: stream.write(chunk(b"IDAT", content))) as rows:
-        yield rows
+    yield
     stream.writelines(chunk(kind, content) for kind, content, after in chunks if after)
     stream.write(chunk(b"IEND", b""))
 
