@@ -15,10 +15,11 @@ import random
 import resource
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from archives import ARCHIVE, GRAPH, members, zipped
+from archives import ARCHIVE, members, zipped
 from convcli.cli import run
 from convcli.errors import ConvError
 from convcli.networks.onnx.operators import OPERATORS
@@ -29,7 +30,14 @@ SLOWEST = 20  # seconds of processor time for one file
 MOST = 150 * 2**20  # bytes that this process may grow by, over all files
 
 INTEGERS = (0, 1, 2, 127, 128, 2**16, 2**31 - 1, 2**31, 2**40, 2**62, 2**63 - 1, 2**63, 2**64 - 1)
-COMMANDS = (["flops", "--json"], ["shapes"], ["flops", "--group", "scope"], ["shapes", "--all", "--csv"], ["flops"])
+COMMANDS = (
+    ["flops", "--json"],
+    ["shapes"],
+    ["flops", "--group", "scope"],
+    ["shapes", "--all", "--csv"],
+    ["flops"],
+    ["flops", "--emit"],
+)
 
 
 def seeds() -> list[bytes]:
@@ -74,14 +82,26 @@ def seeds() -> list[bytes]:
             [integers("n", [3, 5]), integers("i", [1])],
         ),
         *[ARCHIVE.read_bytes()] * 6,
+        *attentive(),
     ]
+
+
+def attentive() -> list[bytes]:
+    """Networks with attention, as each exporter writes them."""
+    with zipfile.ZipFile(ARCHIVE.parent / "attention.zip") as archive:
+        return [archive.read(name) for name in archive.namelist() if name.startswith(("vit", "encoder", "transformer"))]
+
+
+def graph_in(some: Mapping[str, bytes]) -> str:
+    """The member of an archive that is its graph."""
+    return next(name for name in some if name.endswith("/models/model.json"))
 
 
 def mutated(data: bytes, chance: random.Random) -> bytes:
     """A file with one to five damages; of an archive mostly the graph is damaged, as JSON or as bytes."""
     if data[:2] == b"PK" and chance.random() < 0.8:
         some = members(data)
-        name = chance.choice([*([GRAPH] * 8), *some])
+        name = chance.choice([*([graph_in(some)] * 8), *some])
         tree = chance.random() < 0.8 and name.endswith(".json")
         changed = json.dumps(twisted(json.loads(some[name]), chance)).encode() if tree else mutated(some[name], chance)
         return zipped(some | {name: changed}, chance.choice((0, 8)))
