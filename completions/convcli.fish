@@ -99,7 +99,7 @@ complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilat
 complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilate' -l scheduler -r -F -a 'local: tcp://' -d 'Give the work to a Dask cluster: tcp://host:8786, a ...'
 complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilate' -l dry-run -d 'Say what would be read and written, and stop'
 complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilate' -l explain -d 'Print the plan and stop before any pixel is read'
-complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilate' -s q -l quiet -d 'No report'
+complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilate' -s q -l quiet -d 'Tell warnings and no more; -qq: errors alone'
 complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilate' -s v -l verbose -d 'All there is to say: formulas, every method; of each of many'
 complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilate' -l json -d 'Print one JSON object per input on standard output'
 complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilate' -l preview -d 'Show the image before and after, where standard error is ...'

@@ -127,9 +127,9 @@ def failure(source: str, target: str, error: ConvError) -> Report:
 
 def show_rows(rows: Sequence[tuple[str, str]]) -> None:
     """Print a table of labels and texts on standard error: drawn by rich on a terminal, else as plain text."""
-    if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+    if rows and sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
         _draw(rows)
-    else:
+    elif rows:
         width = max(len(label) for label, _ in rows)
         say(*(f"{label.ljust(width)}  {text}" for label, text in rows))
 

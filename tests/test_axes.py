@@ -11,7 +11,7 @@ KEYED = [*PLACE, (KEYS, "H", 8, (1, 1, 0, 1, 1025, 0, 1, 1), True)]
 
 
 def done(run, *words):
-    code, errors = run(*words, "-q", "-f")
+    code, errors = run(*words, "-qq", "-f")
     assert (0, []) == (code, errors)
 
 
@@ -197,6 +197,6 @@ def test_samples_of_an_array_are_data_until_somebody_says_alpha(run, suffix, cou
 
 def test_a_picture_of_four_samples_needs_a_word_on_the_fourth(run):
     np.save("a.npy", np.full((4, 4, 4), 100, "u1"))
-    code, errors = run("conv2d", "a.npy", "--axes", "YXS", "-k", "identity", "-o", "o.png", "-q")
+    code, errors = run("conv2d", "a.npy", "--axes", "YXS", "-k", "identity", "-o", "o.png", "-qq")
     assert (2, True) == (code, "say --alpha premultiply where the last sample is an opacity" in errors[0])
     done(run, "conv2d", "a.npy", "--axes", "YXS", "-k", "identity", "--alpha", "premultiply", "-o", "o.png")

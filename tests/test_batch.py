@@ -29,7 +29,7 @@ from convcli.runs.summary import Summary
 from faults import FAULTS, GREY, png, put
 
 LINUX = pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="finds the workers through /proc")
-IDENTITY = ("-k", "identity", "-q")
+IDENTITY = ("-k", "identity", "-qq")
 
 
 PICTURES = [f"{number}.png" for number in range(8)]
@@ -169,7 +169,7 @@ def test_a_folder_of_results_is_made_but_not_what_it_would_be_in(run, tree):
     code, lines = run("conv2d", "in", "-r", *IDENTITY, "-o", "outt/in/")
     assert (1, 1, False) == (code, len(lines), Path("outt").exists())
     assert lines[0].endswith("[not-found]")
-    assert 0 == run("conv2d", "in", "-r", *IDENTITY, "-q", "-o", "outt/")[0]
+    assert 0 == run("conv2d", "in", "-r", *IDENTITY, "-qq", "-o", "outt/")[0]
     assert {path.name for path in Path("in").rglob("*")} >= {path.name for path in Path("outt").rglob("*")} > set()
 
 
@@ -182,7 +182,7 @@ def test_names_keep_their_order():
 
 @pytest.mark.parametrize("number", [1, 2, 5])
 def test_the_same_files_come_out_by_any_number_of_workers(run, folder, number):
-    kernel = ("-k", "gaussian:2", "-q")
+    kernel = ("-k", "gaussian:2", "-qq")
     for name in PICTURES:
         assert (0, []) == run("conv2d", name, *kernel, "-o", f"{name}.tif")
     assert (0, []) == run("conv2d", *PICTURES, *kernel, "-o", "out/{name}.tif", "--jobs", number)
@@ -241,7 +241,7 @@ def test_every_fault_at_once_is_a_line_each_and_nothing_half_written(run, folder
 
 def test_the_first_failure_stops_workers_that_are_asked_to(run, folder):
     put(folder, "bad.png", b"nothing")
-    words = ("bad.png", *PICTURES, "-k", "gabor:20", "-m", "direct", "-q", "-o", "out/{stem}.tif", "--fail-fast")
+    words = ("bad.png", *PICTURES, "-k", "gabor:20", "-m", "direct", "-qq", "-o", "out/{stem}.tif", "--fail-fast")
     code, lines = run("conv2d", *words, "--jobs", "2")
     assert (1, 1) == (code, len(lines))
     assert len(names()) <= 2
@@ -287,7 +287,7 @@ def test_a_dry_run_says_what_would_be_and_writes_nothing(run, folder):
 
 
 def test_in_place_replaces_every_input(run, folder):
-    assert (0, []) == run("conv2d", *PICTURES, "-k", "0 0 0 1", "-b", "wrap", "-q", "--in-place")
+    assert (0, []) == run("conv2d", *PICTURES, "-k", "0 0 0 1", "-b", "wrap", "-qq", "--in-place")
     for number, name in enumerate(PICTURES):
         np.testing.assert_array_equal(np.roll(np.roll(GREY, number), -1, 1), iio.imread(name))
 
@@ -295,7 +295,7 @@ def test_in_place_replaces_every_input(run, folder):
 def test_a_kernel_from_standard_input_beside_one_in_units_is_for_every_file(folder):
     for name in ("a.tif", "b.tif", "c.tif"):
         tifffile.imwrite(name, GREY, imagej=True, resolution=(2, 2), metadata={"unit": "um"})
-    words = ("conv2d", "a.tif", "b.tif", "c.tif", "-k", "box:1um", "-k", "-", "-q", "-o", "out/")
+    words = ("conv2d", "a.tif", "b.tif", "c.tif", "-k", "box:1um", "-k", "-", "-qq", "-o", "out/")
     done = convcli(*words, stdin=b"0 1 0\n")
     assert (0, b"") == (done.returncode, done.stderr)
     for name in names():
@@ -399,7 +399,7 @@ def wait_for(condition, process):
 def test_a_worker_killed_from_outside_costs_only_its_file(folder):
     """The first worker is at a picture of minutes, with another one waiting; the second does the rest."""
     tifffile.imwrite("endless.tif", np.tile(LARGE, (4, 4)))
-    process = start("conv2d", "endless.tif", *PICTURES[:5], *SLOW, "-q", "-o", "out/", "--jobs", "2")
+    process = start("conv2d", "endless.tif", *PICTURES[:5], *SLOW, "-qq", "-o", "out/", "--jobs", "2")
     with process:
         wait_for(lambda: len(names()) == 4, process)
         os.kill(children(process)[0], signal.SIGKILL)
@@ -432,7 +432,7 @@ EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 def test_a_signal_stops_all_and_the_rest_is_done_later(slow, number):
     words = ("conv2d", *slow, *SLOW, "-f", "-o", "out/", "--report", "r.json")
     put(Path("out"), slow[-1], b"precious")
-    process = start(*words, "-q")
+    process = start(*words, "-qq")
     with process:
         wait_for(lambda: len(names()) > 1, process)
         process.send_signal(number)
@@ -467,7 +467,7 @@ def test_a_summary_of_a_stopped_run_says_how_to_go_on(slow):
 
 
 def test_ctrl_c_reaches_the_whole_group_and_is_still_one_line(slow):
-    process = start("conv2d", *slow, *SLOW, "-q", "-o", "out/", start_new_session=True)
+    process = start("conv2d", *slow, *SLOW, "-qq", "-o", "out/", start_new_session=True)
     with process:
         wait_for(names, process)
         os.killpg(process.pid, signal.SIGINT)
@@ -524,7 +524,7 @@ def test_what_failed_changed_or_is_gone_is_done_again(run, folder):
 
 
 def test_other_options_are_another_run(run, folder):
-    words = ("0.png", "1.png", "-q", "-o", "out/{stem}.tif")
+    words = ("0.png", "1.png", "-qq", "-o", "out/{stem}.tif")
     assert 0 == run("conv2d", *words, "-k", "box:3")[0]
     check_resumed(run, (*words, "-k", "box:3", "--threads", "1", "-j", "1"), 2, 0)
     for other in (("-k", "box:5"), ("-k", "box:3", "--scale", "2"), ("-k", "box:3", "-b", "wrap")):
@@ -532,7 +532,7 @@ def test_other_options_are_another_run(run, folder):
 
 
 def test_files_replaced_in_place_are_not_filtered_twice(run, folder):
-    words = (*PICTURES, "-k", "0 0 0 1", "-b", "wrap", "-q", "--in-place")
+    words = (*PICTURES, "-k", "0 0 0 1", "-b", "wrap", "-qq", "--in-place")
     assert (0, []) == run("conv2d", *words)
     before = states(PICTURES)
     check_resumed(run, words, 8, 0)

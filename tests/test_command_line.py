@@ -135,13 +135,15 @@ def test_what_can_have_one_value_is_given_once(name, options):
 
 
 @over(FLAGS)
-def test_a_flag_takes_no_value_and_says_no_more_when_it_is_repeated(name, options):
+def test_a_flag_takes_no_value_and_says_more_when_it_is_repeated_only_if_it_is_counted(name, options):
     for each in options:
         base = needed(name)
         for option in each.names:
             once = read(name, *base, option)
-            assert once[each.field] is True
-            assert once == read(name, *base, option, option) == parsed(name, *base, option)
+            assert once == parsed(name, *base, option)
+            assert (1, type(once[each.field])) == (once[each.field], int if each.is_counted else bool)
+            twice = once | {each.field: 2} if each.is_counted else once
+            assert twice == read(name, *base, option, option) == parsed(name, *base, option, option)
             for value in ("1", "", "true"):
                 assert "takes no value" == refusal(name, *base, f"{option}={value}").message
 

@@ -22,7 +22,7 @@ def filtered(image, folder, *options, name="in.png", result="out.tif"):
         tifffile.imwrite(source, image, photometric="minisblack")
     else:
         iio.imwrite(source, image)
-    done = convcli("conv2d", source, *options, "-o", target, "-f", "-q")
+    done = convcli("conv2d", source, *options, "-o", target, "-f", "-qq")
     assert (0, b"") == (done.returncode, done.stderr)
     return tifffile.imread(target) if result.endswith(".tif") else iio.imread(target)
 
@@ -210,12 +210,12 @@ def test_a_tiff_of_any_type_keeps_it(tmp_path, dtype):
 def test_clipping_is_counted_and_said(tmp_path):
     iio.imwrite(tmp_path / "in.png", np.array([[0, 255]], np.uint8))
     done = convcli(
-        "conv2d", tmp_path / "in.png", "-k", "-1 1", "-o", tmp_path / "out.png", "--json", "-q", "-b", "zero"
+        "conv2d", tmp_path / "in.png", "-k", "-1 1", "-o", tmp_path / "out.png", "--json", "-qq", "-b", "zero"
     )
     report = json.loads(done.stdout)
     assert {"below": 0, "above": 0} == report["clipped"]
     done = convcli(
-        "conv2d", tmp_path / "in.png", "-k", "1 -2", "-o", tmp_path / "out.png", "-f", "--json", "-q", "-b", "zero"
+        "conv2d", tmp_path / "in.png", "-k", "1 -2", "-o", tmp_path / "out.png", "-f", "--json", "-qq", "-b", "zero"
     )
     report = json.loads(done.stdout)
     assert {"below": 1, "above": 0} == report["clipped"]
@@ -270,7 +270,7 @@ KEYS = (
 
 def test_json_has_the_promised_keys(tmp_path):
     iio.imwrite(tmp_path / "in.png", data.camera())
-    done = convcli("conv2d", tmp_path / "in.png", "-k", "box:3", "-o", tmp_path / "o.png", "--json", "-q")
+    done = convcli("conv2d", tmp_path / "in.png", "-k", "box:3", "-o", tmp_path / "o.png", "--json", "-qq")
     report = json.loads(done.stdout)
     assert not set(KEYS) - set(report)
     assert ("done", "correlation", 512 * 512 * 9) == (report["status"], report["operation"], report["macs"])
@@ -281,9 +281,9 @@ def test_json_has_the_promised_keys(tmp_path):
 def test_a_pipe_carries_pixels_in_and_out(tmp_path):
     png = iio.imwrite("<bytes>", data.camera(), extension=".png")
     first = convcli(
-        "conv2d", "-", "-k", "sharpen", "-o", "-", "--format", "tiff", "--report", tmp_path / "r.json", "-q", stdin=png
+        "conv2d", "-", "-k", "sharpen", "-o", "-", "--format", "tiff", "--report", tmp_path / "r.json", "-qq", stdin=png
     )
-    second = convcli("conv2d", "-", "-k", "identity", "-o", "-", "--format", "png", "-q", stdin=first.stdout)
+    second = convcli("conv2d", "-", "-k", "identity", "-o", "-", "--format", "png", "-qq", stdin=first.stdout)
     assert (0, 0) == (first.returncode, second.returncode)
     np.testing.assert_array_equal(filtered(data.camera(), tmp_path, "-k", "sharpen"), iio.imread(second.stdout))
     assert "done" == json.loads((tmp_path / "r.json").read_text())["status"]
@@ -292,7 +292,7 @@ def test_a_pipe_carries_pixels_in_and_out(tmp_path):
 def test_kernel_from_standard_input(tmp_path):
     iio.imwrite(tmp_path / "in.png", data.camera())
     done = convcli(
-        "conv2d", tmp_path / "in.png", "-k", "-", "-o", tmp_path / "o.png", "-q", stdin=b"0 -1 0\n-1 5 -1\n0 -1 0\n"
+        "conv2d", tmp_path / "in.png", "-k", "-", "-o", tmp_path / "o.png", "-qq", stdin=b"0 -1 0\n-1 5 -1\n0 -1 0\n"
     )
     assert 0 == done.returncode, done.stderr
     np.testing.assert_array_equal(
@@ -325,7 +325,7 @@ def test_one_bad_input_costs_only_itself(tmp_path):
 
 def test_in_place_replaces_the_input(tmp_path):
     iio.imwrite(tmp_path / "in.png", data.camera())
-    done = convcli("conv2d", tmp_path / "in.png", "-k", SHARPEN, "--in-place", "-q")
+    done = convcli("conv2d", tmp_path / "in.png", "-k", SHARPEN, "--in-place", "-qq")
     assert 0 == done.returncode, done.stderr
     assert 210 == iio.imread(tmp_path / "in.png")[100, 100]
 

@@ -81,22 +81,22 @@ def test_a_damaged_input_is_one_line_and_leaves_the_old_output(run, folder, faul
 @pytest.mark.parametrize("fault", [fault for fault in FAULTS if not fault.code and fault.name != PAGES], ids=named)
 def test_an_unusual_input_is_filtered(run, folder, fault):
     path = fault.make(folder)
-    assert (0, []) == run("conv2d", path, "-k", "identity", "-q", "-f", "-o", folder / "old.tif")
+    assert (0, []) == run("conv2d", path, "-k", "identity", "-qq", "-f", "-o", folder / "old.tif")
     assert tifffile.imread(folder / "old.tif").size > 0
 
 
 def test_16_bit_colour_survives_from_png_to_png(run, folder):
     image = np.random.default_rng(0).integers(0, 65536, (30, 40, 3), dtype=np.uint16)
     tifffile.imwrite(folder / "deep.tif", image, photometric="rgb")
-    assert (0, []) == run("conv2d", folder / "deep.tif", "-k", "identity", "-q", "-o", folder / "a.png")
-    assert (0, []) == run("conv2d", folder / "a.png", "-k", "identity", "-q", "-o", folder / "b.tif")
+    assert (0, []) == run("conv2d", folder / "deep.tif", "-k", "identity", "-qq", "-o", folder / "a.png")
+    assert (0, []) == run("conv2d", folder / "a.png", "-k", "identity", "-qq", "-o", folder / "b.tif")
     np.testing.assert_array_equal(image, tifffile.imread(folder / "b.tif"))
 
 
 def test_every_page_of_many_is_filtered(run, folder):
     pages = np.random.default_rng(0).integers(0, 256, (1000, 8, 8), dtype=np.uint8)
     put(folder, "pages.tif", tiff(pages))
-    assert (0, []) == run("conv2d", folder / "pages.tif", "-k", "0 1 0", "-q", "-o", folder / "out.tif")
+    assert (0, []) == run("conv2d", folder / "pages.tif", "-k", "0 1 0", "-qq", "-o", folder / "out.tif")
     np.testing.assert_array_equal(pages, tifffile.imread(folder / "out.tif"))
 
 
@@ -104,7 +104,7 @@ def test_every_page_of_many_is_filtered(run, folder):
 def test_a_type_comes_back_exactly_or_is_refused(run, folder, dtype):
     image = np.array([[0, 1, 2**32 - 1 if dtype == "uint32" else 100]]).astype(dtype)
     put(folder, "in.tif", tiff(image))
-    assert (0, []) == run("conv2d", folder / "in.tif", "-k", "identity", "-q", "-o", folder / "out.tif")
+    assert (0, []) == run("conv2d", folder / "in.tif", "-k", "identity", "-qq", "-o", folder / "out.tif")
     back = tifffile.imread(folder / "out.tif")
     assert (dtype, image.ravel().tolist()) == (back.dtype, back.ravel().tolist())
     words = [folder / "in.tif", "-k", "identity", "-o", folder / "out.png"]
@@ -165,7 +165,7 @@ def test_a_number_is_a_number(run, folder, option):
 def test_a_kernel_may_be_larger_than_the_image(run, folder):
     image = np.arange(6, dtype=np.float32).reshape(2, 3)
     put(folder, "small.tif", tiff(image))
-    assert (0, []) == run("conv2d", folder / "small.tif", "-k", "box:9", "-q", "-o", folder / "out.tif")
+    assert (0, []) == run("conv2d", folder / "small.tif", "-k", "box:9", "-qq", "-o", folder / "out.tif")
     expected = scipy.ndimage.uniform_filter(image.astype(float), 9, mode="nearest")
     np.testing.assert_allclose(expected, tifffile.imread(folder / "out.tif"), rtol=1e-6)
 
@@ -173,7 +173,7 @@ def test_a_kernel_may_be_larger_than_the_image(run, folder):
 @pytest.mark.parametrize("border", ["edge", "reflect", "symmetric", "wrap"])
 def test_an_image_of_one_pixel_is_filtered(run, folder, border):
     put(folder, "one.tif", tiff(np.array([[7]], np.uint8)))
-    words = ("-k", "box:5", "-b", border, "-q", "-o", folder / "out.tif")
+    words = ("-k", "box:5", "-b", border, "-qq", "-o", folder / "out.tif")
     assert (0, []) == run("conv2d", folder / "one.tif", *words)
     assert 7 == tifffile.imread(folder / "out.tif").item()
 
@@ -182,7 +182,7 @@ def test_infinity_damages_only_the_footprint(run, folder):
     image = np.ones((9, 9), np.float32)
     image[4, 4] = np.inf
     put(folder, "inf.tif", tiff(image))
-    assert (0, []) == run("conv2d", folder / "inf.tif", "-k", "box:3", "-q", "-o", folder / "out.tif")
+    assert (0, []) == run("conv2d", folder / "inf.tif", "-k", "box:3", "-qq", "-o", folder / "out.tif")
     result = tifffile.imread(folder / "out.tif")
     assert np.all(np.isposinf(result[3:6, 3:6]))
     assert 72 == np.isclose(result, 1).sum()
@@ -271,7 +271,7 @@ def test_two_inputs_never_become_one_output(run, traps):
 def test_an_output_is_never_another_input(run, traps):
     iio.imwrite("sub/in.png", GREY)
     before = contents(traps)
-    code, lines = run("conv2d", "in.png", "sub/in.png", "-k", "box:3", "-f", "-q", "-o", "{parent}/sub/{name}")
+    code, lines = run("conv2d", "in.png", "sub/in.png", "-k", "box:3", "-f", "-qq", "-o", "{parent}/sub/{name}")
     assert (1, ["exists", "not-found"]) == (code, [line.split("[")[-1][:-1] for line in lines])
     assert before == contents(traps)
 
@@ -279,7 +279,7 @@ def test_an_output_is_never_another_input(run, traps):
 def test_a_link_stays_a_link_and_a_mode_stays(run, folder):
     (folder / "link.tif").symlink_to("old.tif")
     (folder / "old.tif").chmod(0o600)
-    assert (0, []) == run("conv2d", folder / "in.png", "-k", "identity", "-q", "-f", "-o", folder / "link.tif")
+    assert (0, []) == run("conv2d", folder / "in.png", "-k", "identity", "-qq", "-f", "-o", folder / "link.tif")
     assert "old.tif" == str((folder / "link.tif").readlink())
     assert 0o600 == stat.S_IMODE((folder / "old.tif").stat().st_mode)
     np.testing.assert_array_equal(GREY, tifffile.imread(folder / "old.tif"))
@@ -287,7 +287,7 @@ def test_a_link_stays_a_link_and_a_mode_stays(run, folder):
 
 def test_in_place_through_a_link_replaces_what_it_points_to(run, folder):
     (folder / "link.png").symlink_to("in.png")
-    assert (0, []) == run("conv2d", folder / "link.png", "-k", "0 0 0 1", "-b", "wrap", "-q", "--in-place")
+    assert (0, []) == run("conv2d", folder / "link.png", "-k", "0 0 0 1", "-b", "wrap", "-qq", "--in-place")
     assert (folder / "link.png").is_symlink()
     np.testing.assert_array_equal(np.roll(GREY, -1, 1), iio.imread(folder / "in.png"))
 
@@ -314,7 +314,7 @@ def test_a_full_disk_leaves_the_old_output(run, folder, suffix):
     noise = np.random.default_rng(0).integers(0, 256, (300, 300), dtype=np.uint8)
     put(folder, "noise.tif", tiff(noise))
     put(folder, f"old.{suffix}", b"precious")
-    words = [folder / "noise.tif", "-k", "identity", "-f", "-q", "-o", folder / f"old.{suffix}"]
+    words = [folder / "noise.tif", "-k", "identity", "-f", "-qq", "-o", folder / f"old.{suffix}"]
     with limited_file_size(20_000):
         check_refused(run, folder, words, "disk-full", 1)
 
@@ -333,20 +333,20 @@ def test_a_full_device_is_one_line(run, folder):
     assert "'/dev/full'" in check_refused(
         run, folder, [folder / "in.png", "-k", "box:3", "-o", "/dev/full"], "disk-full", 1
     )
-    words = [folder / "in.png", "-k", "box:3", "-o", "/dev/null", "--report", "/dev/full", "-q"]
+    words = [folder / "in.png", "-k", "box:3", "-o", "/dev/null", "--report", "/dev/full", "-qq"]
     check_refused(run, folder, words, "disk-full", 1)
 
 
 def test_a_pipe_takes_the_format_of_the_input_and_needs_no_force(run, folder):
     os.mkfifo(folder / "pipe")
     with subprocess.Popen(["cat", folder / "pipe"], stdout=subprocess.PIPE) as reader:
-        assert (0, []) == run("conv2d", folder / "in.png", "-k", "identity", "-q", "-o", folder / "pipe")
+        assert (0, []) == run("conv2d", folder / "in.png", "-k", "identity", "-qq", "-o", folder / "pipe")
         np.testing.assert_array_equal(GREY, iio.imread(reader.stdout.read()))
 
 
 def test_a_format_that_is_only_read_needs_another_for_a_pipe(run, folder):
     put(folder, "in.pbm", b"P1 3 2 1 0 1 0 1 0")
-    words = [folder / "in.pbm", "-k", "identity", "-q", "-o", "-"]
+    words = [folder / "in.pbm", "-k", "identity", "-qq", "-o", "-"]
     assert "--format" in check_refused(run, folder, words, "unknown-format", 2)
     assert (0, []) == run("conv2d", *words[:-1], folder / "out.pgm")
     assert [[0, 255, 0], [255, 0, 255]] == iio.imread(folder / "out.pgm").tolist()
@@ -354,7 +354,7 @@ def test_a_format_that_is_only_read_needs_another_for_a_pipe(run, folder):
 
 def test_a_report_appears_whole_or_not_at_all(run, folder):
     report = put(folder, "r.json", b"precious")
-    words = [folder / "in.png", "-k", "box:3", "-q", "-o", "/dev/null", "--report", report]
+    words = [folder / "in.png", "-k", "box:3", "-qq", "-o", "/dev/null", "--report", report]
     with limited_file_size(500):
         check_refused(run, folder, words, "disk-full", 1)
     assert (0, []) == run("conv2d", *words)
@@ -386,7 +386,7 @@ def test_too_little_memory_is_one_line(folder, words):
 def test_of_two_processes_that_write_one_output_each_finishes_or_is_told(folder, force, codes):
     noise = np.random.default_rng(0).integers(0, 256, (900, 900), dtype=np.uint8)
     put(folder, "noise.tif", tiff(noise))
-    words = (folder / "noise.tif", "-k", "identity", "-q", *force, "-o", folder / "out.png")
+    words = (folder / "noise.tif", "-k", "identity", "-qq", *force, "-o", folder / "out.png")
     both = [start("conv2d", *words) for _ in range(2)]
     told = sorted((process.communicate()[1], process.returncode) for process in both)
     assert codes == [code for _, code in told]
@@ -451,7 +451,7 @@ def test_an_empty_name_is_no_file(run, folder):
 
 
 def test_a_name_with_a_dash_is_a_file_behind_two_dashes(hostile):
-    done = convcli("conv2d", "-k", "identity", "-q", "-o", "out/x.png", "--", "--verify")
+    done = convcli("conv2d", "-k", "identity", "-qq", "-o", "out/x.png", "--", "--verify")
     assert (0, b"") == (done.returncode, done.stderr)
     np.testing.assert_array_equal(GREY, iio.imread("out/x.png"))
 
@@ -462,7 +462,7 @@ def test_a_name_with_a_dash_is_a_file_behind_two_dashes(hostile):
 def test_one_bad_of_many_costs_only_itself(run, folder):
     bad = put(folder, "bad.png", b"nothing")
     inputs = [folder / "in.png", bad, folder / "rgb.png"]
-    code, lines = run("conv2d", *inputs, "-k", "box:3", "-q", "-f", "-o", folder / "{stem}.tif", "--json")
+    code, lines = run("conv2d", *inputs, "-k", "box:3", "-qq", "-f", "-o", folder / "{stem}.tif", "--json")
     assert (3, 1) == (code, len(lines))
     *told, summary = map(json.loads, run.output.splitlines())
     assert ["done", "failed", "done"] == [facts["status"] for facts in told]
@@ -472,13 +472,13 @@ def test_one_bad_of_many_costs_only_itself(run, folder):
 
 def test_all_bad_is_a_failure(run, folder):
     inputs = [put(folder, name, b"nothing") for name in ("a.png", "b.png")]
-    code, lines = run("conv2d", *inputs, "-k", "box:3", "-q", "-o", folder / "{stem}.tif")
+    code, lines = run("conv2d", *inputs, "-k", "box:3", "-qq", "-o", folder / "{stem}.tif")
     assert (1, 2) == (code, len(lines))
 
 
 def test_fail_fast_stops_at_the_first(run, folder):
     inputs = [put(folder, "bad.png", b"nothing"), folder / "in.png"]
-    code, lines = run("conv2d", *inputs, "-k", "box:3", "--fail-fast", "-q", "-o", folder / "{stem}.tif")
+    code, lines = run("conv2d", *inputs, "-k", "box:3", "--fail-fast", "-qq", "-o", folder / "{stem}.tif")
     assert (1, 1) == (code, len(lines))
     assert not (folder / "in.tif").exists()
 
@@ -487,7 +487,7 @@ def test_a_full_disk_in_a_batch_is_a_line_for_each(run, folder):
     noise = np.random.default_rng(0).integers(0, 256, (300, 300), dtype=np.uint8)
     inputs = [folder / "in.png", put(folder, "noise.tif", tiff(noise))]
     with limited_file_size(20_000):
-        code, lines = run("conv2d", *inputs, "-k", "identity", "-q", "-o", folder / "{stem}-out.png")
+        code, lines = run("conv2d", *inputs, "-k", "identity", "-qq", "-o", folder / "{stem}-out.png")
     assert (3, 1) == (code, len(lines))
     assert lines[0].endswith("[disk-full]")
     assert (folder / "in-out.png").exists()

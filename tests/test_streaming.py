@@ -505,7 +505,7 @@ def test_axes_of_length_1_in_a_tiff_are_read_by_windows_as_well(axes, shape, lay
     image = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
     tifffile.imwrite("in.tif", image, photometric="minisblack", **layout)
     command = ("conv2d", "in.tif", "--axes", axes, "-k", "identity", "--memory", "1MiB", "-o", "out.npy")
-    assert (0, []) == InProcess(capfd)(*command, "-q")
+    assert (0, []) == InProcess(capfd)(*command, "-qq")
     np.testing.assert_array_equal(image, np.load("out.npy"))
 
 
@@ -520,7 +520,7 @@ def test_no_memory_and_no_thread_changes_a_bit_of_a_picture(method, dtype, kerne
     found = set()
     for memory, threads in (("256MiB", 1), ("256MiB", 3), ("16MiB", 2), ("4MiB", 1), ("2MiB", 2)):
         command = ("conv2d", "in.npy", "-k", "k.npy", "-m", method, "--memory", memory, "--threads", threads)
-        code, errors = InProcess(capfd)(*command, "-f", "-q", "-o", "out.npy")
+        code, errors = InProcess(capfd)(*command, "-f", "-qq", "-o", "out.npy")
         if "cannot do this" in str(errors):
             pytest.skip(errors[0])
         assert 0 == code, errors
@@ -565,7 +565,7 @@ def test_a_result_beyond_float32_leaves_the_bits_of_its_neighbours(
     found = set()
     for memory, threads in (("256MiB", 1), ("256MiB", 2), ("8MiB", 3), ("1MiB", 2)):
         command = (COMMANDS[name][0], "in.npy", *COMMANDS[name][1:], "--nan", rule, "--memory", memory)
-        code, errors = InProcess(capfd)(*command, "--threads", threads, "-f", "-q", "-o", "out.npy")
+        code, errors = InProcess(capfd)(*command, "--threads", threads, "-f", "-qq", "-o", "out.npy")
         assert (0, []) == (code, errors)
         found.add(np.load("out.npy").tobytes())
     assert 1 == len(found)

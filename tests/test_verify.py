@@ -41,7 +41,7 @@ def test_whole_numbers_from_any_pixels_are_what_is_promised(source, spot, name, 
     done = set()
     for target in ("int16", "int64", "float32"):
         for method in METHODS if taps is not None else ("auto",):
-            typed = (*words.split(), "in.npy", "-t", target, "-m", method, "--verify=60", "-f", "-q", "-o", "out.npy")
+            typed = (*words.split(), "in.npy", "-t", target, "-m", method, "--verify=60", "-f", "-qq", "-o", "out.npy")
             code, lines = run(*typed)
             assert 0 == code or "cannot do this" in lines[0], (target, method, lines)
             done |= {method} if code == 0 else set()
@@ -74,7 +74,7 @@ def test_a_sample_that_is_one_off_is_found(source, name, module, target, run, mo
     words, taps = COMMANDS[name]
     np.save("in.npy", np.random.default_rng(3).integers(50, 100, (2, 24, 30)).astype(source))
     np.save("k.npy", abs(taps) / 9)
-    words = (*words.split(), "in.npy", "-t", target, "--verify", "-f", "-q", "-o", "out.npy")
+    words = (*words.split(), "in.npy", "-t", target, "--verify", "-f", "-qq", "-o", "out.npy")
     assert (0, []) == run(*words)
     monkeypatch.setattr(module, "store_tile", spoiled)
     code, lines = run(*words)

@@ -358,8 +358,8 @@ def test_a_command_reads_an_image_of_a_level_by_the_units_of_its_axes(run, tmp_p
     path = zarrs.image(tmp_path / "in.ome.zarr", [data, data[::2, ::2]], axes="yx", scales=[[0.5, 1], [1, 2]])
     for source, kernel, level in ((path, "gaussian:2,1", data), (path / "1", "gaussian:1,.5", data[::2, ::2])):
         np.save("plain.npy", level)
-        assert (0, []) == run("conv2d", "plain.npy", "-k", kernel, "-o", "a.npy", "-f", "-q")
-        assert (0, []) == run("conv2d", source, "-k", "gaussian:1um", "-o", "b.npy", "-f", "-q")
+        assert (0, []) == run("conv2d", "plain.npy", "-k", kernel, "-o", "a.npy", "-f", "-qq")
+        assert (0, []) == run("conv2d", source, "-k", "gaussian:1um", "-o", "b.npy", "-f", "-qq")
         np.testing.assert_array_equal(np.load("a.npy"), np.load("b.npy"))
 
 
@@ -386,7 +386,7 @@ def test_slabs_unpack_each_chunk_once_where_memory_holds_a_row_of_them(
     options = {"--shards": ",".join(map(str, shards))} if shards else {}
     np.save("in.npy", data)
     cuts = ("--chunks", ",".join(map(str, chunks)), *(word for pair in options.items() for word in pair))
-    assert (0, []) == run("conv2d", "in.npy", "--axes", "ZYX", "-k", "identity", "-o", "in.zarr", "-q", *cuts)
+    assert (0, []) == run("conv2d", "in.npy", "--axes", "ZYX", "-k", "identity", "-o", "in.zarr", "-qq", *cuts)
     monkeypatch.setattr("convcli.engine.run.LEAST", 2**16)
     unpacked, decode = [], pipeline.Pipeline.decode
 
@@ -395,7 +395,7 @@ def test_slabs_unpack_each_chunk_once_where_memory_holds_a_row_of_them(
         return decode(self, *given)
 
     monkeypatch.setattr(pipeline.Pipeline, "decode", counted)
-    words = ("--border", border, "--memory", "2MiB", "-q", "-o")
+    words = ("--border", border, "--memory", "2MiB", "-qq", "-o")
     assert (0, []) == run(*command, "in.zarr", *words, "a.npy")
     chunks_there = np.prod([-(-size // step) for size, step in zip(data.shape, chunks, strict=True)])
     across = chunks_there // -(-75 // chunks[0])
@@ -422,7 +422,7 @@ def test_an_image_that_changes_while_it_is_read_is_refused(run, tmp_path, monkey
     monkeypatch.setattr(ZarrPixels, "side_by_side", lambda _, function, given: map(function, given))  # in order
     for file in path.rglob("*"):
         os.utime(file, ns=(10**18, 10**18))
-    words = ("conv3d", path, "-k", "box:3", "-q", "-o", target)
+    words = ("conv3d", path, "-k", "box:3", "-qq", "-o", target)
     assert (0, []) == run(*words)
     fetch, number = ZarrPixels.pieces, count()
 

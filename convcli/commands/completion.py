@@ -40,7 +40,7 @@ def described(name: str, does: str) -> Command:
 def option(each: Declared) -> Option:
     """An option as completions know it; one that may stand alone mostly does."""
     alone = each.is_flag or each.is_optional
-    return Option(each.names, each.mark.help, None if alone else value(each), each.is_list)
+    return Option(each.names, each.mark.help, None if alone else value(each), each.is_list or each.is_counted)
 
 
 def value(each: Declared) -> Value:

@@ -54,12 +54,12 @@ class Mark:
 class Option(Mark):
     """An option: its names on the command line, by default the field's own, and what its value may be.
 
-    `alone` is the value of an option that is given without one.
+    `alone` is the value of an option that is given without one. A `counted` flag is the number of times it is given.
     """
 
-    def __init__(self, *names: str, alone: str = "", **settings: Any) -> None:
+    def __init__(self, *names: str, alone: str = "", counted: bool = False, **settings: Any) -> None:
         super().__init__(**settings)
-        self.names, self.alone = names, alone
+        self.names, self.alone, self.counted = names, alone, counted
 
 
 class Argument(Mark):
@@ -107,7 +107,12 @@ class Declared(NamedTuple):
     @property
     def is_flag(self) -> bool:
         """True for an option that takes no value."""
-        return self.type is bool
+        return self.type is bool or self.is_counted
+
+    @property
+    def is_counted(self) -> bool:
+        """True for a flag that says more the more often it is given."""
+        return isinstance(self.mark, Option) and self.mark.counted
 
     @property
     def is_required(self) -> bool:

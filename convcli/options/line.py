@@ -188,6 +188,8 @@ def plain_values(taken: Sequence[Declared], line: Sequence[Given]) -> dict[str, 
             return None
         if each.is_list:
             given.setdefault(each.field, []).append(text)
+        elif each.is_counted:
+            given[each.field] = given.get(each.field, 0) + 1
         else:
             given[each.field] = each.is_flag or text
     return values(taken, given) if all(each.field in given for each in taken if each.is_required) else None

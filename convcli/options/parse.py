@@ -83,9 +83,10 @@ def for_typer(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def _parameter(each: Declared) -> inspect.Parameter:
     """A keyword parameter whose mark is one of typer's. It is a text here: what numbers are is not typer's to say."""
-    made = typer.Option(*each.names, **each.mark.settings) if each.names else typer.Argument(**each.mark.settings)
+    asked = each.mark.settings | ({"count": True} if each.is_counted else {})
+    made = typer.Option(*each.names, **asked) if each.names else typer.Argument(**asked)
     kind = inspect.Parameter.KEYWORD_ONLY
-    default = inspect.Parameter.empty if each.is_required else False if each.is_flag else None
-    text = bool if each.is_flag else list[str] if each.is_list else str
+    default = inspect.Parameter.empty if each.is_required else each.default if each.is_flag else None
+    text = each.type if each.is_flag else list[str] if each.is_list else str
     plain = text if each.is_required or each.is_flag else text | None
     return inspect.Parameter(each.field, kind, default=default, annotation=Annotated[plain, made])

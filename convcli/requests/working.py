@@ -77,7 +77,9 @@ class ReportOptions(Options):
     explain: Annotated[
         bool, Option("--explain", daily=True, help="Print the plan and stop before any pixel is read.")
     ] = False
-    quiet: Annotated[bool, Option("-q", "--quiet", daily=True, help="No report.")] = False
+    quiet: Annotated[
+        int, Option("-q", "--quiet", counted=True, daily=True, help="Tell warnings and no more; -qq: errors alone.")
+    ] = 0
     verbose: Annotated[
         bool,
         Option("-v", "--verbose", help="All there is to say: formulas, every method; of each of many."),

@@ -222,7 +222,7 @@ def told_at_end(job: ChunkedJob, tally: Tally, settings: Settings) -> Iterator[N
     try:
         yield
     finally:
-        if not tally.finished and not settings.quiet:
+        if not tally.finished and settings.warns:
             there = f"{tally.made + tally.kept:,} of {tally.boxes:,} shards are done"
             say(f"convcli: {job.store.name!r}: unfinished, {there}; the same command with --resume goes on")
 

@@ -36,7 +36,7 @@ from convcli.runs.names import (
     output_names,
     refuse_collisions,
 )
-from convcli.runs.one import Settings, is_stream, process
+from convcli.runs.one import SILENT, Settings, is_stream, process
 from convcli.runs.outer import check_outer, folders_made
 from convcli.runs.summary import ProgressLine, Summary
 from convcli.signals import Interrupted, release_signals
@@ -176,7 +176,7 @@ class Run:
                         yield refused.get(i) or self.passed_over(i)
                     else:
                         yield self.answered_from_afar(i, pairs[i], next(answers))
-            if (lost := cluster.lost_by_now()) and not self.batch.settings.quiet:
+            if (lost := cluster.lost_by_now()) and self.batch.settings.warns:
                 say(f"convcli: {lost:,} worker{'s' * (lost > 1)} lost; others did their tasks")
 
     def overwriting(self, index: int) -> Answer | None:
@@ -290,7 +290,7 @@ def reporting(batch: Batch) -> AbstractContextManager[Record]:
 def tell_all(run: Run, summary: Summary, record: Record) -> Interrupted | None:
     """Tell of each input as it is done; what stopped that, if anything did."""
     batch = run.batch
-    line = ProgressLine(summary, quiet=batch.settings.quiet or not batch.many)
+    line = ProgressLine(summary, quiet=bool(batch.settings.quiet) or not batch.many)
     try:
         with closing(run.answers(line.show)) as answers:
             line.show()
@@ -327,7 +327,7 @@ def settled(operation: Operation, batch: Batch) -> Run:
     limits = settings.limits
     shared = replace(limits, threads=limits.threads or max(1, core_count() // jobs), memory=limits.memory // jobs)
     # Workers say nothing; their answers do. Folders are synced once: for each file it would take as long as its own.
-    settings = replace(settings, limits=shared, quiet=True, synced=False)
+    settings = replace(settings, limits=shared, quiet=SILENT, synced=False)
     run = Run(operation, batch, settings, targets, jobs)
     if batch.makes_folders and batch.settings.journal:
         raise UsageError("is for one output, and these are several; leave it out", where="--journal")
@@ -371,7 +371,7 @@ def journaled(run: Run) -> Run:
     except ConvError as error:
         if asked.resume or asked.journal:
             raise
-        if not asked.quiet:
+        if asked.warns:
             say(f"convcli: this batch keeps no journal: {error}")
         return run
     return replace(run, journal=journal, finished=finished, absent=absent)
@@ -393,6 +393,8 @@ def tell_answer(answer: Answer, batch: Batch) -> None:
         say(f"convcli: {answer.error}")
     elif batch.shows_each:
         show_rows(answer.rows)
+    elif not batch.many and batch.settings.warns:
+        show_rows([("warning", f"{answer.facts['input']}: {warning}") for warning in answer.facts["warnings"]])
     if answer.pictures and batch.preview and not batch.settings.quiet:
         from convcli.runs.reports import show_pictures
 
@@ -405,8 +407,8 @@ def conclude(summary: Summary, batch: Batch, record: Record) -> None:
     record(Answer(facts, list(summary.rows())))
     if batch.json:
         print(as_json(facts), flush=True)
-    if batch.makes_files and not batch.settings.quiet:
-        show_rows(list(summary.rows()))
+    if batch.makes_files and batch.settings.warns:
+        show_rows(list(summary.odd() if batch.settings.quiet else summary.rows()))
 
 
 def _targets(batch: Batch) -> list[str]:

@@ -52,6 +52,8 @@ if TYPE_CHECKING:
     from convcli.runs.looks import Wish
     from convcli.runs.tally import Tally
 
+SILENT = 2
+"""How quiet a run is of which nothing but errors is told."""
 LONG = 2**25
 """Bytes of pixels, read and written, from which reading, computing and writing overlap."""
 
@@ -61,6 +63,7 @@ class Settings:
     """How every input is treated. `sources` are the files that a run reads, which no output may replace unasked.
 
     The name of an output is on the disk when it is done if it is to be `synced`; else a batch sees to that at its end.
+    `quiet` says how little is told: 1 leaves warnings, `SILENT` nothing but errors.
     `wish` is what is to be seen of each input and its result.
     `resume` is empty, or says how far what an earlier run wrote is trusted: "check" or "trust".
     """
@@ -73,7 +76,7 @@ class Settings:
     limits: Limits = field(default_factory=lambda: Limits("auto", 0, DEFAULT_MEMORY))
     verify: int = 0
     strict: bool = False
-    quiet: bool = False
+    quiet: int = 0
     explain: bool = False
     dry_run: bool = False
     sources: frozenset[FileId] = frozenset()
@@ -84,6 +87,11 @@ class Settings:
     wish: Wish | None = None
 
     @property
+    def warns(self) -> bool:
+        """Whether warnings are told."""
+        return self.quiet < SILENT
+
+    @property
     def decisive(self) -> tuple[object, ...]:
         """All that results depend on."""
         return self.format, self.reading, self.writing, self.limits.method
@@ -92,7 +100,7 @@ class Settings:
 def process(operation: Operation, settings: Settings, source: str, target: str) -> Report:
     """One input into one output, or only planned; whoever waits at a terminal is told how far it is."""
     started = perf_counter()
-    with progress_of(source, quiet=settings.quiet) as progress:
+    with progress_of(source, quiet=bool(settings.quiet)) as progress:
         content = source_of(read_input() if source == STREAM else source)
         info = probe(content, options=settings.reading)
         settings, info = _with_all_pictures(content, info, target, settings)

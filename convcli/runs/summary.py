@@ -103,6 +103,10 @@ class Summary:
             yield "left", f"{self.inputs - self.told:,}, stopped by {self.stopped}; --resume goes on"
         if self.counts["done"] > SLOWEST:
             yield "slowest", ", ".join(f"{name} {seconds(time)}" for time, name in self.slowest)
+        yield from self.odd()
+
+    def odd(self) -> Iterator[tuple[str, str]]:
+        """Those of them that warn: each kind once, with how many files there are of it."""
         for count, example, name in sorted(self.warnings.values(), reverse=True):
             yield (
                 "warning",
