@@ -190,11 +190,16 @@ def flushed(code: int) -> int:
 def version_line() -> str:
     """The program, its engine and the libraries that pixels depend on."""
     from importlib.metadata import version
+    from importlib.util import find_spec
 
     from convcli import __version__, native
 
     direct = f"compiled, {native.INSTRUCTIONS[-1]}" if native.AVAILABLE else "NumPy"
     if lacking := native.lacking():
         direct += f", {'but' if native.AVAILABLE else 'since'} {lacking}"
-    libraries = ", ".join(f"{name} {version(name)}" for name in ("numpy", "scipy", "tifffile", "imagecodecs"))
+    libraries = ", ".join(f"{name} {version(name)}" for name in ("numpy", "scipy", "tifffile"))
+    if find_spec("imagecodecs"):
+        libraries += f", imagecodecs {version('imagecodecs')}"
+    else:
+        libraries += "; no imagecodecs: fewer kinds of TIFF, PNG, JPEG and Zarr"
     return f"convcli {__version__} (direct kernels: {direct}; {libraries})"

@@ -8,11 +8,13 @@ python tests/crossing_bits.py --cases 5000 --seed 1
 import numpy as np
 import pytest
 
+from convcli.engine import run as engine
+from convcli.runs import one
+
+pytest.importorskip("imagecodecs")
 import crossing
 import crossing_bits
 import crossing_pictures
-from convcli.engine import run as engine
-from convcli.runs import one
 
 SHARE = 30
 """Cases of a test; ten tests of commands, five of pictures and of bits."""

@@ -4,7 +4,6 @@ import io
 import struct
 from itertools import product
 
-import imagecodecs
 import numpy as np
 import PIL.Image
 import pytest
@@ -14,6 +13,8 @@ from command import InProcess
 from convcli.errors import ConvError
 from convcli.formats import ReadOptions, encode, read
 from convcli.image import Image, ImageInfo
+
+imagecodecs = pytest.importorskip("imagecodecs")
 
 INDICES = np.array([[0, 50, 100], [200, 50, 255]], np.uint8)
 GREYS = bytes(value for index in range(256) for value in (index, index, index))

@@ -6,7 +6,6 @@ import io
 import struct
 import zlib
 
-import imagecodecs
 import numpy as np
 import PIL.Image
 import pytest
@@ -20,6 +19,8 @@ from convcli.formats.png import stream as png_stream
 from convcli.formats.png.stream import predicted
 from convcli.image import Image, ImageInfo
 from faults import chunk, flipped
+
+imagecodecs = pytest.importorskip("imagecodecs")
 
 COUNTS = {"grey": 1, "grey+alpha": 2, "rgb": 3, "rgb+alpha": 4}
 COLOURS = {"grey": 0, "rgb": 2, "grey+alpha": 4, "rgb+alpha": 6}

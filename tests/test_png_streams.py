@@ -5,7 +5,6 @@ import json
 import re
 import tracemalloc
 
-import imagecodecs
 import numpy as np
 import PIL.Image
 import pytest
@@ -26,6 +25,8 @@ from convcli.runs import one
 from faults import chunk
 from ready import Ready
 from test_png import BROKEN, COUNTS, DAMAGED, by_hand, file, picture
+
+imagecodecs = pytest.importorskip("imagecodecs")
 
 SMALL = 2**17
 """Bytes of memory that make many slabs of the images here."""

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import zlib
 
-import imagecodecs
 import numpy as np
 import pytest
 import tifffile
@@ -16,6 +15,7 @@ from command import convcli, environment
 from convcli.formats import encode, read
 from convcli.image import Image, ImageInfo
 
+imagecodecs = pytest.importorskip("imagecodecs")
 GREY = np.arange(64 * 64, dtype="u1").reshape(64, 64)
 NOISY = """
 import os, sys, threading, warnings

@@ -18,6 +18,9 @@ RGB = np.stack([GREY, GREY[::-1], 255 - GREY], -1)
 SHORT, LONG, RATIONAL, SSHORT, SLONG, FLOAT, LONG8 = 3, 4, 5, 8, 9, 11, 16
 
 
+pytest.importorskip("imagecodecs")  # JPEG strips
+
+
 def tiff(pixels=GREY, **options):
     stream = io.BytesIO()
     photometric = "minisblack" if pixels.ndim == 2 else "rgb"

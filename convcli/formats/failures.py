@@ -11,11 +11,14 @@ from importlib import import_module
 from pathlib import Path
 
 from convcli.errors import ConvError, UsageError
+from convcli.formats.codecs import lacking
 from convcli.stores.names import is_remote, local_name
 
 OUT_OF_SPACE = frozenset({errno.ENOSPC, errno.EFBIG, errno.EDQUOT})
 SHORT_WRITE = r"\d+ requested and \d+ written"  # NumPy reports a full disk so, without an errno
 
+NEEDS = r"(?:[A-Z]+\.(\w+))?.* requires the 'imagecodecs' package"
+"""What tifffile says, of a compression or a predictor."""
 ADDRESS = r"<[^<>]*>"  # how libraries show their objects; means nothing to a user
 
 SYSTEM = {
@@ -81,6 +84,8 @@ def refused(title: str, cause: BaseException) -> ConvError:
     the GIF is damaged (it is cut short) [corrupt]
     """
     said = str(cause) or type(cause).__name__
+    if found := re.search(NEEDS, said):
+        return lacking(f"{title} with {found[1].lower() if found[1] else 'such codes'}")
     if said.startswith("Unsupported"):
         return ConvError(f"is a kind of {title} that is not read here ({said}); convert it first", "codec-missing")
     return corrupt(title, "it is cut short" if isinstance(cause, (IndexError, struct.error)) else said)

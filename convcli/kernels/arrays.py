@@ -116,11 +116,10 @@ def read_tiff(data: bytes, ndim: int) -> Kernel:
 
 def read_png(data: bytes, ndim: int) -> Kernel:
     """A kernel from a grey PNG of 8 or 16 bits."""
-    import imagecodecs
-
     from convcli.formats.png import whole as png
+    from convcli.formats.png.codec import decode
 
-    with decoding("PNG", imagecodecs.PngError), logged_damage("imagecodecs"):
+    with decoding("PNG"), logged_damage("imagecodecs"):
         width, height, depth, colour = struct.unpack_from(">IIBB", data, 16)
         if not data.startswith(b"\x89PNG\r\n\x1a\n"):
             raise ConvError("is not a PNG", "corrupt")
@@ -128,7 +127,7 @@ def read_png(data: bytes, ndim: int) -> Kernel:
             raise KernelError("is not a grey PNG of 8 or 16 bits; a kernel has one value for each tap")
         check_image((height, width), depth // 8, ndim)
         check_sound(png, data)
-        return from_array(imagecodecs.png_decode(data), ndim)
+        return from_array(decode(data), ndim)
 
 
 @contextmanager

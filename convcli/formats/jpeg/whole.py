@@ -1,4 +1,4 @@
-"""JPEG through libjpeg-turbo (imagecodecs), with what libjpeg only mutters about made an error.
+"""JPEG through libjpeg-turbo, with what libjpeg only mutters about made an error.
 
 A JPEG that ends early still decodes: libjpeg fills the rest with grey. A header that declares fewer rows than there
 are decodes too, and silently loses the rest. So the end of the data is held against the end of the picture.
@@ -16,12 +16,13 @@ from math import ceil
 from typing import BinaryIO
 
 import numpy as np
-from imagecodecs import jpeg8_decode, jpeg8_encode
 
 from convcli.errors import ConvError
+from convcli.formats.codecs import imagecodecs
 from convcli.formats.contract import FormatModule, ReadOptions, WriteOptions
 from convcli.formats.failures import corrupt, decoding
 from convcli.formats.jpeg import entropy as jpeg_entropy
+from convcli.formats.jpeg.codec import decode, encode
 from convcli.formats.jpeg.segments import START, metadata_of, segment, segments_of
 from convcli.formats.pixels import Array, filling, picture
 from convcli.formats.source import DEFLATE_RATIO, Source, check_declared, check_ratio
@@ -110,7 +111,7 @@ def read(source: Source, options: ReadOptions) -> Image:
         walked = helper.submit(jpeg_entropy.check, content) if is_walked else None
         needs_tail = None if is_walked else helper.submit(is_tail_needed, content, scans, found)
         with decoding("JPEG", RuntimeError, ValueError):
-            data = jpeg8_decode(content)
+            data = decode(content)
     if data.shape != info.shape or data.dtype.name != info.dtype:
         raise corrupt("JPEG", f"it decodes to {data.shape} {data.dtype}, not to {info.shape} {info.dtype}")
     try:
@@ -274,12 +275,11 @@ def check_whole(content: bytes, found: Scan, scans: Places, data: Array, needs_t
 
 def is_refused_by_jpegxl(content: bytes) -> bool:
     """True where JPEG XL, which packs a JPEG losslessly, finds that its codes are not those of a picture."""
-    import imagecodecs
-
-    if not imagecodecs.JPEGXL.available:
+    module = imagecodecs()
+    if module is None or not module.JPEGXL.available:
         return False
     try:
-        imagecodecs.jpegxl_encode_jpeg(content)
+        module.jpegxl_encode_jpeg(content)
     except RuntimeError:
         return True
     return False
@@ -316,7 +316,7 @@ def is_tail_needed(content: bytes, scans: Places, found: Scan) -> bool:
     if len(found.factors) != 3 or len(scans) != 1 or found.restart or found.frame == "lossless":
         return False
     with contextlib.suppress(RuntimeError, ValueError):
-        return is_undecoded(jpeg8_decode(without_tails(content, scans), outcolorspace="GRAYSCALE"))
+        return is_undecoded(decode(without_tails(content, scans), luma=True))
     return False
 
 
@@ -332,7 +332,7 @@ def without_tails(content: bytes, scans: Places) -> bytes:
 def is_same(variant: bytes, data: Array) -> bool:
     """True where another version of the file shows the same picture."""
     try:
-        return np.array_equal(jpeg8_decode(variant), data)
+        return np.array_equal(decode(variant), data)
     except (RuntimeError, ValueError):
         return False  # a variant that does not decode tells nothing
 
@@ -341,16 +341,7 @@ def write(stream: BinaryIO, image: Image, options: WriteOptions, _kind: str) -> 
     """Encode a picture: at the quality asked for, else that of the JPEG it came from, else 95."""
     own = image.info.metadata.get("jpeg", {})
     setting = options.quality or own.get("quality") or DEFAULT_QUALITY
-    data = picture(image)
-    ink = image.info.samples == "cmyk"
-    colours = "CMYK" if ink else None  # inverted, as Adobe began and everyone reads it
-    encoded = jpeg8_encode(
-        ~data if ink else data,
-        setting,
-        subsampling=own.get("subsampling") or "444",
-        colorspace=colours,
-        outcolorspace=colours,
-    )
+    encoded = encode(picture(image), setting, own.get("subsampling") or "444")
     stream.write(START)
     stream.writelines(segment(marker, content) for marker, content in segments_of(image.info))
     stream.write(memoryview(encoded)[body_start(encoded) :])

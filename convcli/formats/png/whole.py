@@ -1,7 +1,7 @@
 """PNG at its full depth: 8 and 16 bits, grey to RGBA; rows are read and written as they come.
 
 The chunks are read here: the header for what the image is, the ancillary ones to be kept. What is out of the ordinary
-(palettes, fewer bits, a transparent colour, interlacing) goes to libpng (imagecodecs), the critical chunks alone: it
+(palettes, fewer bits, a transparent colour, interlacing) goes to libpng, the critical chunks alone: it
 prints what it thinks of the others.
 """
 
@@ -112,12 +112,11 @@ def read(source: Source, options: ReadOptions) -> Image:
             data = np.empty(info.shape, info.dtype)
             reader_of(stream, found, info).read(tuple((0, size) for size in info.shape), data)
             return Image(info, data)
-    from imagecodecs import png_decode
-
+    from convcli.formats.png.codec import decode
     from convcli.formats.tiff.damage import listening
 
     with decoding("PNG", RuntimeError, ValueError), listening() as heard:
-        data = png_decode(critical(source.read(), found))
+        data = decode(critical(source.read(), found))
     serious = [line.removeprefix("PNG warning: ") for line in heard if not line.endswith(FORGIVEN)]
     if serious and not options.lenient:
         raise corrupt("PNG", serious[0])

@@ -8,8 +8,25 @@ from typing import Any
 
 from tifffile import TIFF
 
+from convcli.formats.codecs import imagecodecs, lacking
+
 NONE, DEFLATE, OLD_DEFLATE, PACKBITS, ZSTD = 1, 8, 32946, 32773, 50000
+ALWAYS = frozenset({NONE, DEFLATE, OLD_DEFLATE})
+"""What needs nothing but zlib."""
+NAMES = {5: "LZW", 7: "JPEG", 50000: "zstd"}
 SPARE = 2**16  # bytes that a frame of Zstandard may hold beyond what is declared
+
+
+def is_there(tag: int) -> bool:
+    """Whether strips packed in such a way can be packed and unpacked here, where convcli writes them."""
+    return tag in ALWAYS or imagecodecs() is not None
+
+
+def check_there(page: Any) -> None:
+    """Refuse a page whose compression needs what is not installed."""
+    tag = int(page.compression)
+    if not is_there(tag) and (tag == ZSTD or tag not in TIFF.DECOMPRESSORS):
+        raise lacking(f"TIFF packed by {NAMES.get(tag, f'compression {tag}')}")
 
 
 def trimmed(page: Any, content: bytes, index: int) -> bytes | None:

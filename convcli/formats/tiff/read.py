@@ -35,6 +35,7 @@ from convcli.formats.source import (
 )
 from convcli.formats.tiff import exif_directories, fax, imagej, ome
 from convcli.formats.tiff import jpeg as tiff_jpeg
+from convcli.formats.tiff.codecs import check_there
 from convcli.formats.tiff.colours import CONTIGUOUS, JPEG, OLD_JPEG, YCBCR
 from convcli.formats.tiff.damage import DAMAGE, check_page, judged, listening
 from convcli.formats.tiff.exif import EXIF_POINTER, GPS_POINTER
@@ -179,6 +180,7 @@ def opened(source: Source, options: ReadOptions) -> Iterator[Opened]:
             number = check_series(options.series, len(file.series))
             series = file.series[number]
             check_page(series.keyframe)
+            check_there(series.keyframe)
             for applies, decode_strictly in STRICTLY:
                 if applies(series.keyframe):
                     decode_strictly(series.keyframe, heard if options.lenient else None)

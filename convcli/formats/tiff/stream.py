@@ -16,11 +16,11 @@ from dataclasses import field
 from itertools import product, repeat
 from typing import Any, BinaryIO
 
-import imagecodecs
 import numpy as np
 from tifffile import TIFF
 
 from convcli.errors import ConvError
+from convcli.formats.codecs import function
 from convcli.formats.contract import WriteOptions
 from convcli.formats.flat import Flat, Reordered
 from convcli.formats.pixels import Array
@@ -188,7 +188,9 @@ class Segments:
             return band.tobytes()
         if compression == JPEG:
             colours: Any = {"colorspace": "RGB", "outcolorspace": "YCBCR"} if band.shape[2] == 3 else {}
-            return bytes(imagecodecs.jpeg8_encode(band, self.quality, subsampling="444", **colours))
+            return bytes(
+                function("jpeg8_encode", "TIFF packed by jpeg")(band, self.quality, subsampling="444", **colours)
+            )
         predicted: Any = TIFF.PREDICTORS[predictor](band, axis=-2) if predictor > 1 else band
         more = {"axis": -2} if compression == PACKBITS else {}
         return bytes(TIFF.COMPRESSORS[compression](predicted, **more))

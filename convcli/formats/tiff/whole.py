@@ -5,10 +5,10 @@ from __future__ import annotations
 from math import ceil
 from typing import Any, BinaryIO, NamedTuple
 
-import imagecodecs
 import numpy as np
 from tifffile import TiffPageSeries
 
+from convcli.formats.codecs import function
 from convcli.formats.failures import corrupt
 from convcli.formats.pixels import Array, native
 from convcli.formats.tiff.codecs import INFLATERS, decompressed
@@ -50,7 +50,7 @@ def by_tifffile(stream: BinaryIO, series: TiffPageSeries) -> Array:
 def by_libtiff(stream: BinaryIO, page: Any) -> Array:
     """A page of 8-bit RGB or grey as libtiff, which comes with imagecodecs, decodes it; as stored, not turned."""
     stream.seek(0)
-    pixels: Array = imagecodecs.tiff_decode(stream.read(), index=page.index, asrgb=True)
+    pixels: Array = function("tiff_decode", "TIFF with JPEG as of 1992")(stream.read(), index=page.index, asrgb=True)
     for axis in TURNED.get(page.tags.valueof(ORIENTATION, default=1), ""):
         pixels = np.flip(pixels, "YX".index(axis))
     return pixels[..., :3] if page.samplesperpixel > 1 else pixels[..., 0]

@@ -13,9 +13,11 @@ import numpy as np
 from tifffile import FileHandle, TiffWriter
 
 from convcli.errors import ConvError, UsageError
+from convcli.formats.codecs import imagecodecs, lacking
 from convcli.formats.contract import WriteOptions
 from convcli.formats.flat import in_order
 from convcli.formats.tiff import exif_directories, imagej, ome
+from convcli.formats.tiff.codecs import is_there
 from convcli.formats.tiff.geotiff import GEOGRAPHY, marking, placed
 from convcli.formats.tiff.ifd import RATIONALS, Tag, add_to_first_page, layout_of
 from convcli.image import Image, ImageInfo
@@ -70,8 +72,8 @@ def remarks(info: ImageInfo, options: WriteOptions, kind: str) -> tuple[str, ...
         notes.append(f"{reason}: written as {'OME-TIFF' if container(info, kind) == 'ome' else 'plain TIFF'}")
     if kind == "tiff" and info.format == "ome" and (reason := ome.reason_against(info)):
         notes.append(f"{reason}: written as plain TIFF, without the OME metadata")
-    own = info.metadata.get("tiff", {}).get("compression", 1)
-    if options.compression is None and own not in LOSSLESS:
+    chosen, own = compression_tag(info, options), info.metadata.get("tiff", {}).get("compression", 1)
+    if options.compression is None and LOSSLESS.get(own) not in (chosen, 1):
         notes.append("the compression of the source is not kept: deflate is used")
     if container(info, kind) == "imagej" and (options.tile or options.compression == "jpeg"):
         how = "tiles" if options.tile else "JPEG"
@@ -130,6 +132,8 @@ def suits(info: ImageInfo, options: WriteOptions, kind: str) -> None:
     if held != (options.predictor == "horizontal") or (info.sample.is_integer and not held):
         message = f"--predictor {options.predictor} is for {kinds[options.predictor]}, not {info.dtype}"
         raise UsageError(message, "dtype")
+    if options.predictor == "float" and imagecodecs() is None:
+        raise lacking("--predictor float")
     if chosen not in PREDICTABLE:
         raise UsageError(f"--predictor {options.predictor} helps a compression; add --compression deflate, lzw or zstd")
 
@@ -213,10 +217,13 @@ def packs(info: ImageInfo, options: WriteOptions) -> bool:
 
 
 def compression_tag(info: ImageInfo, options: WriteOptions) -> int:
-    """TIFF's number of the compression asked for, else of the source's."""
-    if options.compression is not None:
-        return COMPRESSION_TAGS[options.compression]
-    return LOSSLESS.get(info.metadata.get("tiff", {}).get("compression", 1), DEFLATE)
+    """TIFF's number of the compression asked for, else of the source's. Raises ConvError: codec-missing."""
+    if options.compression is None:
+        own = LOSSLESS.get(info.metadata.get("tiff", {}).get("compression", 1), DEFLATE)
+        return own if is_there(own) else DEFLATE
+    if not is_there(COMPRESSION_TAGS[options.compression]):
+        raise lacking(f"TIFF packed by {options.compression}")
+    return COMPRESSION_TAGS[options.compression]
 
 
 def compression(info: ImageInfo, options: WriteOptions) -> dict[str, Any]:
@@ -228,7 +235,8 @@ def compression(info: ImageInfo, options: WriteOptions) -> dict[str, Any]:
         return {"compression": JPEG, **quality, **coloured}
     if options.predictor is not None:
         return {"compression": None if chosen == 1 else chosen, "predictor": PREDICTORS[options.predictor] > 1}
-    predictable = chosen in PREDICTABLE and (not info.sample.is_integer or info.sample.bits <= 32)
+    of_integers, whole = info.sample.is_integer, imagecodecs() is not None
+    predictable = chosen in PREDICTABLE and (info.sample.bits <= 32 if of_integers else whole)
     kept = own.get("predictor", False) if options.compression is None else True
     return {"compression": None if chosen == 1 else chosen, "predictor": predictable and kept}
 

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from convcli.errors import ConvError
+from convcli.formats.codecs import function
 from convcli.formats.failures import corrupt, decoding
 from convcli.records import record
 
@@ -75,49 +76,43 @@ def codec_of(name: object, config: object) -> Codec:
 
 def zstd(data: bytes, _config: Config, most: int) -> bytes:
     """Zstandard, one frame."""
-    from imagecodecs import zstd_decode
-
-    return bytes(zstd_decode(data, out=most))
+    return bytes(function("zstd_decode", "a chunk packed by zstd")(data, out=most))
 
 
 def to_zstd(data: bytes, config: Config) -> bytes:
     """A frame of Zstandard."""
-    from imagecodecs import zstd_encode
-
-    return bytes(zstd_encode(data, level=config.get("level") or LEVEL))
+    return bytes(function("zstd_encode", "a chunk packed by zstd")(data, level=config.get("level") or LEVEL))
 
 
 def blosc(data: bytes, _config: Config, most: int) -> bytes:
     """Blosc 1, whatever is inside."""
-    from imagecodecs import blosc_decode
-
-    return bytes(blosc_decode(data, out=most))
+    return bytes(function("blosc_decode", "a chunk packed by blosc")(data, out=most))
 
 
 def to_blosc(data: bytes, config: Config) -> bytes:
     """Blosc 1; the size of the numbers tells what is shuffled."""
-    from imagecodecs import blosc_encode
-
     shuffle, size = config.get("shuffle", 1), config.get("typesize", 1)
     if shuffle == -1:
         shuffle = 2 if size == 1 else 1
     named = SHUFFLES_OF_V2.get(shuffle) or SHUFFLES[shuffle]
     packing = {"level": config.get("clevel", 5), "compressor": config.get("cname", "lz4")}
-    return bytes(blosc_encode(data, shuffle=named, typesize=size, blocksize=config.get("blocksize", 0), **packing))
+    return bytes(
+        function("blosc_encode", "a chunk packed by blosc")(
+            data, shuffle=named, typesize=size, blocksize=config.get("blocksize", 0), **packing
+        )
+    )
 
 
 def lz4(data: bytes, _config: Config, most: int) -> bytes:
     """LZ4 behind four bytes of the size."""
-    from imagecodecs import lz4_decode
-
-    return bytes(lz4_decode(data, header=True, out=most))
+    return bytes(function("lz4_decode", "a chunk packed by lz4")(data, header=True, out=most))
 
 
 def to_lz4(data: bytes, config: Config) -> bytes:
     """LZ4 behind four bytes of the size."""
-    from imagecodecs import lz4_encode
-
-    return bytes(lz4_encode(data, level=config.get("acceleration", 1), header=True))
+    return bytes(
+        function("lz4_encode", "a chunk packed by lz4")(data, level=config.get("acceleration", 1), header=True)
+    )
 
 
 def inflated(bits: int) -> Callable[[bytes, Config, int], bytes]:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from math import prod
 
 from convcli.errors import UsageError
+from convcli.formats.codecs import function, imagecodecs
 from convcli.formats.contract import WriteOptions
 from convcli.formats.zarr.codecs import Codec
 from convcli.formats.zarr.metadata import ArrayMeta, Keys, as_json, held_type, written_array
@@ -191,16 +192,24 @@ class Plan:
         if asked == "none":
             return ()
         if asked == "zstd":
+            function("zstd_encode", "zstd")
             return (Codec("zstd", {"level": 1}),)
         if asked == "deflate":
-            return (Codec("gzip" if self.version == 3 else "zlib", {"level": 1}),)
+            return self.deflate
         if asked is not None:
             raise UsageError(f"Zarr is not packed by {asked}; use none, deflate or zstd", where="--compression")
         if self.origin is not None and self.origin.codecs:
             kept = [Codec(codec.name, {**codec.config, **size} if codec.name == "blosc" else codec.config)
                     for codec in self.origin.codecs]  # fmt: skip
             return tuple(kept[:1]) if self.version == 2 else tuple(kept)
+        if imagecodecs() is None:
+            return self.deflate
         return (Codec("blosc", {**DEFAULT, **size}),)
+
+    @property
+    def deflate(self) -> tuple[Codec, ...]:
+        """What every reader has, and every installation of this program."""
+        return (Codec("gzip" if self.version == 3 else "zlib", {"level": 1}),)
 
 
 def grown(
