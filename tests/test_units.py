@@ -19,7 +19,7 @@ def stack(unit="um", spacing=2.0, density=(5, 4), name="in.tif"):
 @pytest.mark.parametrize("length", ["2um", "2µm", "2μm", "2micron", "2000nm", "0.002mm", "2e-4cm", "2e-6m"])
 def test_all_spellings_of_a_length_are_the_same(run, length):
     volume = stack()
-    assert (0, []) == run("conv3d", "in.tif", "-k", f"gaussian:{length}", "-o", "out.tif", "-q")
+    assert (0, []) == run("conv3d", "in.tif", "-k", f"gaussian:{length}", "-o", "out.tif", "-qq")
     expected = scipy.ndimage.gaussian_filter(volume, (1, 8, 10), mode="nearest")
     assert np.abs(expected - tifffile.imread("out.tif")).max() <= 0.501
 
@@ -27,7 +27,7 @@ def test_all_spellings_of_a_length_are_the_same(run, length):
 @pytest.mark.parametrize(("unit", "factor"), [("nm", 1e-3), ("micron", 1), ("mm", 1e3), ("inch", 25400)])
 def test_an_image_may_have_any_unit(run, unit, factor):
     volume = stack(unit, spacing=2 / factor, density=(5 * factor, 4 * factor))
-    assert (0, []) == run("conv3d", "in.tif", "-k", "gaussian:2um,1um,1um", "-o", "out.tif", "-q")
+    assert (0, []) == run("conv3d", "in.tif", "-k", "gaussian:2um,1um,1um", "-o", "out.tif", "-qq")
     expected = scipy.ndimage.gaussian_filter(volume, (1, 4, 5), mode="nearest")
     assert np.abs(expected - tifffile.imread("out.tif")).max() <= 0.501
 
@@ -45,7 +45,7 @@ def test_a_box_is_rounded_to_odd_sizes_and_it_is_said(run):
 def test_every_image_of_a_batch_has_its_own_kernel(run):
     stack(name="a.tif")
     stack(name="b.tif", spacing=1.0, density=(2, 2))
-    words = ("-k", "ball:2um", "-k", "gaussian:1px", "-o", "{stem}-out.tif", "--json", "-q")
+    words = ("-k", "ball:2um", "-k", "gaussian:1px", "-o", "{stem}-out.tif", "--json", "-qq")
     assert (0, []) == run("conv3d", "a.tif", "b.tif", *words)
     reports = [report for line in run.output.splitlines() if "kernel" in (report := json.loads(line))]
     names = {report["input"]: report["kernel"]["name"] for report in reports}
@@ -54,7 +54,7 @@ def test_every_image_of_a_batch_has_its_own_kernel(run):
 
 def test_planes_need_the_spacing_of_rows_and_columns_alone(run):
     volume = stack(spacing=None)
-    assert (0, []) == run("conv2d", "in.tif", "-k", "gaussian:1um", "-o", "out.tif", "-q")
+    assert (0, []) == run("conv2d", "in.tif", "-k", "gaussian:1um", "-o", "out.tif", "-qq")
     expected = scipy.ndimage.gaussian_filter(volume, (0, 4, 5), mode="nearest")
     assert np.abs(expected - tifffile.imread("out.tif")).max() <= 0.501
 
@@ -72,7 +72,7 @@ def test_planes_need_the_spacing_of_rows_and_columns_alone(run):
 )
 def test_what_cannot_be_measured_is_one_line(run, kernel, message):
     stack(spacing=None)
-    code, lines = run("conv3d", "in.tif", "-k", kernel, "-o", "out.tif", "-q")
+    code, lines = run("conv3d", "in.tif", "-k", kernel, "-o", "out.tif", "-qq")
     assert (2, 1) == (code, len(lines))
     assert message in lines[0]
     assert lines[0].endswith("[kernel]")
@@ -92,7 +92,7 @@ def test_kernels_shows_a_length_at_a_given_spacing(run):
 def test_a_width_at_half_maximum_is_a_sigma_and_a_unit_behind_the_last_number_is_that_of_all(run, kernel):
     volume = np.random.default_rng(6).random((9, 24, 26)).astype(np.float32)
     np.save("in.npy", volume)
-    words = ("--axes", "ZYX", "--spacing", "2,1,0.5mm", "-q", "-o", "out.npy")
+    words = ("--axes", "ZYX", "--spacing", "2,1,0.5mm", "-qq", "-o", "out.npy")
     assert (0, []) == run("conv3d", "in.npy", "-k", kernel, *words)
     sigmas = np.array([8, 6, 4]) / [2, 1, 0.5] / np.sqrt(8 * np.log(2))
     expected = scipy.ndimage.gaussian_filter(volume.astype(float), sigmas, mode="nearest")
@@ -101,7 +101,7 @@ def test_a_width_at_half_maximum_is_a_sigma_and_a_unit_behind_the_last_number_is
 
 def test_a_gaussian_is_half_as_high_at_half_its_width(run):
     np.save("in.npy", np.eye(1, 41, 20, np.float64))
-    assert (0, []) == run("conv2d", "in.npy", "-k", "gaussian:fwhm=0,12", "-b", "zero", "-q", "-o", "out.npy")
+    assert (0, []) == run("conv2d", "in.npy", "-k", "gaussian:fwhm=0,12", "-b", "zero", "-qq", "-o", "out.npy")
     (row,) = np.load("out.npy")
     np.testing.assert_allclose([0.5, 0.5], row[[14, 26]] / row[20], rtol=1e-12)
 
@@ -110,13 +110,13 @@ def test_a_gaussian_is_half_as_high_at_half_its_width(run):
 def test_an_axis_with_a_sigma_of_0_is_left_alone(run, kernel):
     image = np.random.default_rng(6).random((24, 26))
     np.save("in.npy", image)
-    assert (0, []) == run("conv2d", "in.npy", "-k", kernel, "-q", "-o", "out.npy")
+    assert (0, []) == run("conv2d", "in.npy", "-k", kernel, "-qq", "-o", "out.npy")
     expected = scipy.ndimage.gaussian_filter(image, (3, 0), mode="nearest")
     np.testing.assert_allclose(np.load("out.npy"), expected, atol=1e-9)
 
 
 def test_a_length_of_0_needs_no_spacing(run):
     volume = stack(spacing=None)
-    assert (0, []) == run("conv3d", "in.tif", "-k", "gaussian:0um,1um,1um", "-o", "out.tif", "-q")
+    assert (0, []) == run("conv3d", "in.tif", "-k", "gaussian:0um,1um,1um", "-o", "out.tif", "-qq")
     expected = scipy.ndimage.gaussian_filter(volume, (0, 4, 5), mode="nearest")
     assert np.abs(expected - tifffile.imread("out.tif")).max() <= 0.501
