@@ -31,7 +31,7 @@ USUAL = 1.5
 """Threads by whose time methods are compared, however many there are: another method would make other bits. So the one
 chosen is no more than 1.4 times as slow as the best by one thread or two (658 problems, by their prices, 2026-11)."""
 PAIRED = 2**23
-"""Bytes of workspace for a tile of a pair, whatever the memory: its products depend on how they are cut."""
+"""Bytes of workspace for a tile of a pair that BLAS mixes, whatever the memory: how it is cut would show."""
 EXACT = ("direct", "gemm")
 """Methods that make nothing but sums of products: exact where all sums are whole numbers of float64."""
 FEW = 4
@@ -127,7 +127,7 @@ def make_plan(
     working = problem if best.itemsize == problem.itemsize else replace(problem, itemsize=best.itemsize)
     chosen, alone = load(best.method), price_alone(best.method, working, priced_for).seconds
     tile = _shared(chosen, working.depthwise, _cut_for(chosen, working, best.threads, alone))
-    tile = _bounded(chosen, tile, working, PAIRED if problem.multiplier else memory // threads)
+    tile = _bounded(chosen, tile, working, PAIRED if _by_blas(chosen, working) else memory // threads)
     pieces = working.images * prod(ceil(n / t) for n, t in zip(working.output, tile, strict=True))
     hands = best.threads if chosen.teams else min(best.threads, pieces)
     return Plan(working, best.method, best.itemsize, tile, hands, best.cost, candidates, memory)
@@ -201,9 +201,18 @@ def _cut_for(method: Method, problem: Problem, threads: int, alone: float) -> in
 def is_fixed(method: Method, problem: Problem) -> bool:
     """Whether the bits of results depend on how a method's tiles are cut, so that only the problem may decide it.
 
-    Those of a pair do: BLAS adds up the last columns of a product in another order.
+    Those of a pair do, unless compiled loops mix: BLAS adds up the last columns of a product in another order.
     """
-    return problem.multiplier > 0 or method.fixed(problem)
+    return _by_blas(method, problem) or method.fixed(problem.depthwise)
+
+
+def _by_blas(method: Method, problem: Problem) -> bool:
+    """Whether it is a pair that BLAS mixes."""
+    if not problem.multiplier:
+        return False
+    from convcli.methods import pointwise
+
+    return not pointwise.fuses(problem, method)
 
 
 def _few(method: Method, tiles: int, threads: int) -> bool:

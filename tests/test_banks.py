@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convcli import convolve, native
+from convcli import convolve, native, separable
 from convcli.geometry.axis import Geometry, padded
 from convcli.geometry.problem import Problem
 from convcli.methods import direct, gemm
@@ -156,6 +156,10 @@ def test_banks_never_leave_the_buffers():
         {"target": found[:39]},
         {"target": found[..., ::2]},
         {"target": found.astype(np.uint8)},
+        {"mix": banks.packed(np.ones((40, 40), "f"), 1, lanes)},
+        {"taps": taps, "mix": banks.packed(np.ones((40, 39), "f"), 1, lanes)},
+        {"taps": taps, "mix": banks.packed(np.ones((20, 40), "f"), 1, lanes)},
+        {"taps": taps, "mix": np.ones((40, 40), "f")},
         {"stride": (2, 1)},
         {"stride": (1, 0)},
         {"dilation": (1, 2**62)},
@@ -178,6 +182,50 @@ def test_many_plain_kernels_are_exact_at_each_output():
     found = convolve(image[None], taps, padding="valid", method="gemm", axes="CYX")
     truth = correlate(image[None], taps.astype(np.float32), stride=(1, 1), dilation=(1, 1), pads=[(0, 0)] * 2)
     assert (np.abs(truth - found) <= 2e-5 * truth).all()
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.data())
+def test_a_mix_of_maps_is_one_step_after_the_other(data):
+    """By every thread that shares the call; nothing beside the target is written."""
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    channels, many = data.draw(st.integers(1, 7)), data.draw(st.integers(1, 3))
+    filters, kernel = data.draw(st.integers(1, 40)), tuple(data.draw(st.integers(1, most)) for most in (2, 4, 4))
+    steps = {name: tuple(data.draw(st.integers(1, 2)) for _ in range(3)) for name in ("stride", "dilation")}
+    columns = data.draw(st.sampled_from([1, 5, 17, 130, 470]))
+    outputs = data.draw(st.integers(1, 2)), data.draw(st.integers(1, 40)), columns
+    each = zip(outputs, kernel, *steps.values(), strict=True)
+    sizes = [(n - 1) * stride + (k - 1) * dilation + 1 for n, k, stride, dilation in each]
+    source = rng.standard_normal((channels, *sizes)).astype(np.float32)
+    taps = rng.standard_normal((channels * many, 1, *kernel)).astype(np.float32)
+    mix = rng.standard_normal((filters, channels * many)).astype(np.float32)
+    between = correlate(source, taps, **steps, pads=[(0, 0)] * 3, groups=channels)
+    room = np.full((filters, *(n + 2 for n in outputs)), 99, np.float32)
+    target, packed = room[:, 1:-1, 1:-1, 1:-1], banks.packed(mix, 1, banks.lanes())
+    team = native.team_of(2) if data.draw(st.booleans()) else None
+    assert banks.correlate(source, taps, taps.shape[1:], target, mix=packed, team=team, **steps) is True
+    size = np.abs(mix) @ np.abs(taps).sum(axis=(1, 2, 3, 4), dtype=float)
+    assert np.abs(np.tensordot(mix, between, 1) - target).max() <= 2 * ERROR * size.max() * np.abs(source).max()
+    target[...] = 99
+    assert (room == 99).all()
+
+
+@pytest.mark.parametrize(("channels", "many", "stride"), [(6, 1, 1), (5, 2, 2), (40, 1, 1)])
+def test_a_part_of_a_pair_alone_makes_the_bits_of_the_whole(channels, many, stride):
+    rng = np.random.default_rng(6)
+    image = rng.standard_normal((channels, 75, 203)).astype(np.float32)
+    kernels, mix = rng.standard_normal((channels * many, 1, 3, 5)), rng.standard_normal((33, channels * many))
+    more = {"axes": "CYX", "stride": stride, "padding": "valid"}
+    whole = separable(image, kernels, mix, **more, threads=1)
+    np.testing.assert_array_equal(whole, separable(image, kernels, mix, **more, threads=3))
+    np.testing.assert_array_equal(whole, separable(image, kernels, mix, **more, memory=2**20))
+    part = separable(image[:, 3 * stride :, 7 * stride :], kernels, mix, **more)
+    np.testing.assert_array_equal(whole[:, 3:, 7:], part)
+    image[channels - 1, 30, 90] = np.inf
+    marked = ~np.isfinite(separable(image, kernels, mix, **more))
+    assert marked.any()
+    assert marked.sum() <= 33 * 15
+    np.testing.assert_array_equal(whole[~marked], separable(image, kernels, mix, **more)[~marked])
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -62,13 +62,17 @@ def packed(taps: Array, groups: int) -> Array:
 
 @record
 class Packed(Prepared):
-    """Applies a bank by the compiled loops; `taps` are `packed`, or those of filters alone: (O, I/g, kd, kh, kw)."""
+    """Applies a bank by the compiled loops; `taps` are `packed`, or those of filters alone: (O, I/g, kd, kh, kw).
+
+    The results of such may be mixed, by a `packed` mix, before they leave the cache.
+    """
 
     blas: ClassVar = False
     shares: ClassVar = True
     looks_up: ClassVar = True
     problem: Problem
     taps: Array
+    mix: Array | None = None
     team: Alone = ALONE
 
     def __call__(self, block: Array, out: Array) -> None:
@@ -105,7 +109,7 @@ class Packed(Prepared):
             more["stretch"] = burst(prod(problem.kernel) * problem.fan_in)
         if len(problem.axes) < 3:
             channels, results = channels[:, None], results[:, None]
-        kernel = problem.fan_in, *(1, *problem.kernel)[-3:]
+        kernel, more["mix"] = (problem.fan_in, *(1, *problem.kernel)[-3:]), self.mix
         return all(self.team.together(lambda: banks.correlate(channels, self.taps, kernel, results, **more)))
 
 

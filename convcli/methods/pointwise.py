@@ -1,7 +1,8 @@
 """The second half of a depthwise separable convolution: what the depthwise step left of a tile is mixed by one product.
 
 So the image between the two steps is never whole in memory: it is one tile large. The first half is computed by any
-method, with groups = C.
+method, with groups = C. Where compiled loops filter maps of floats alone, they mix them, too: in parts
+that stay in the cache, and cut anywhere.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from convcli.geometry.problem import Cost, Problem
+from convcli.methods import direct
 from convcli.methods.contract import Method, Prepared, Reads
-from convcli.records import record
+from convcli.methods.packed import Packed, packed
+from convcli.records import record, replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,9 +40,17 @@ def price(problem: Problem, machine: Machine) -> Cost:
     return Cost(macs, seconds=macs * machine.product * narrow + positions * between * machine.store)
 
 
-def prepare(kernels: Array, mix: Array, problem: Problem, method: Method) -> Mixed:
+def fuses(problem: Problem, method: Method) -> bool:
+    """Whether both steps are one call of compiled loops, by the method of the first."""
+    return problem.multiplier > 0 and method is direct.METHOD and direct.alone(problem.depthwise)
+
+
+def prepare(kernels: Array, mix: Array, problem: Problem, method: Method) -> Mixed | Packed:
     """Both steps ready: kernels (C m, 1, *space), a mix (O, C m, 1, ...), and the method of the first step."""
-    return Mixed(method.prepare(kernels, problem.depthwise), mix.reshape(mix.shape[:2]).astype(problem.dtype))
+    first, mix = method.prepare(kernels, problem.depthwise), mix.reshape(mix.shape[:2]).astype(problem.dtype)
+    if isinstance(first, Packed) and fuses(problem, method):
+        return replace(first, mix=packed(mix, 1))
+    return Mixed(first, mix)
 
 
 @record

@@ -88,6 +88,7 @@ struct job {
     int alone;           /* whether filters are summed one by one, and not in vectors */
     const float *values; /* (groups, vectors, taps, lanes); those of filters alone (filters, taps) */
     ptrdiff_t channels, deep, high, wide;
+    ptrdiff_t groups;
     ptrdiff_t filters, vectors, taps; /* of a group; channels x deep x high x wide */
     ptrdiff_t stretch;                /* taps that are summed before the next block */
 
@@ -97,7 +98,9 @@ struct job {
     ptrdiff_t across;        /* phases */
     ptrdiff_t chunk, chunks; /* vectors of filters of a piece of work, and pieces of a tile */
     int32_t *reads;
-    struct rows all; /* for filters alone */
+    struct rows all;     /* for filters alone */
+    struct job *before;  /* of a pair: what makes the pixels of the mix */
+    const float *mix;    /* of a pair: (1, vectors, filters of the first step, lanes) */
     float *pixels, *sums, *whole; /* whole: a row before its columns are dealt out */
 };
 
@@ -171,9 +174,15 @@ static void fill_row(const struct job *job, const struct tile *tile, ptrdiff_t c
         job->kernels->deal(whole, x->stride, job->across, job->phase, to);
 }
 
+static void make_pixels(const struct job *job, const struct tile *tile);
+
 /* Lay out the pixels that a tile reads: channel by channel, as they lie in memory. */
 static void fill_pixels(const struct job *job, const struct tile *tile)
 {
+    if (job->before) {
+        make_pixels(job, tile);
+        return;
+    }
     const struct axis *z = &job->window.z, *y = &job->window.y;
     ptrdiff_t rows = (tile->rows - 1) * y->stride + (job->high - 1) * y->dilation + 1;
     int all = y->dilation == 1 && y->stride <= job->high;
@@ -278,11 +287,27 @@ static int run_tile(struct job *job, const struct tile *tile, ptrdiff_t first, p
     return unusual;
 }
 
+/* Let the first step of a pair write what the mix of a tile reads where it reads it. */
+static void make_pixels(const struct job *job, const struct tile *tile)
+{
+    struct job *first = job->before;
+    ptrdiff_t size = sizeof(float);
+    first->target = (struct samples){.channel_step = job->line * size, .row_step = job->slot * size};
+    first->target.data = (char *)(job->pixels - tile->row * job->slot - tile->column);
+    struct tile part = *tile;
+    for (part.group = 0; part.group < first->groups; part.group++)
+        for (part.row = tile->row; part.row < tile->row + tile->rows; part.row += first->rows) {
+            part.rows = smaller(first->rows, tile->row + tile->rows - part.row);
+            fill_pixels(first, &part);
+            run_tile(first, &part, 0, 1);
+        }
+}
+
 /* How the outputs are cut: tiles down, across, and in all. */
 static ptrdiff_t count_tiles(const struct job *job, ptrdiff_t *down, ptrdiff_t *across)
 {
     *down = parts(job->target.rows, job->rows), *across = parts(job->target.columns, job->columns);
-    return job->target.channels / job->filters * job->target.slices * *down * *across;
+    return job->groups * job->target.slices * *down * *across;
 }
 
 /* A tile by its number. */
@@ -312,17 +337,23 @@ static ptrdiff_t floats_of(struct job *job, ptrdiff_t rows, ptrdiff_t columns)
     return job->deep * job->held * job->slot;
 }
 
+/* Rows of a tile of so many columns, up to `whole`. */
+static ptrdiff_t find_rows(struct job *job, ptrdiff_t columns, ptrdiff_t whole)
+{
+    ptrdiff_t most = job->alone ? NEAR : PIXELS, least = job->alone ? TALL * job->kernels->lanes : LEAST, rows = 1;
+    while (rows < whole && (rows * columns < least || floats_of(job, rows + 1, columns) <= most))
+        rows++;
+    return job->alone && rows < whole ? larger(TALL, rows / TALL * TALL) : parts(whole, parts(whole, rows));
+}
+
 /* Decide how the outputs are cut. False where a tile would be too large. */
 static int lay_out(struct job *job)
 {
-    ptrdiff_t columns = parts(job->target.columns, parts(job->target.columns, LONGEST)), rows = 1, down, across;
+    ptrdiff_t columns = parts(job->target.columns, parts(job->target.columns, LONGEST)), down, across;
     ptrdiff_t most = job->alone ? NEAR : PIXELS, least = job->alone ? TALL * job->kernels->lanes : LEAST;
     while (columns > least && floats_of(job, 1, columns) > most)
         columns = parts(columns, 2);
-    while (rows < job->target.rows && (rows * columns < least || floats_of(job, rows + 1, columns) <= most))
-        rows++;
-    rows = job->alone && rows < job->target.rows ? larger(TALL, rows / TALL * TALL)
-                                                 : parts(job->target.rows, parts(job->target.rows, rows));
+    ptrdiff_t rows = find_rows(job, columns, job->target.rows);
     if (floats_of(job, rows, columns) > MOST_FLOATS && (rows > 1 || floats_of(job, 1, columns) > MOST_FLOATS))
         return 0;
     ptrdiff_t tiles = count_tiles(job, &down, &across), pairs = parts(job->vectors, ABREAST);
@@ -359,25 +390,50 @@ static float *find_floats(ptrdiff_t count, ptrdiff_t zero)
     return floats;
 }
 
-/* Find memory, run, give it back. -1 without memory, else whether a result is not finite. */
-static int run(struct job *job)
+/* Memory for a tile of a job; `release` gives it back. False where there is none. */
+static int allocate(struct job *job)
 {
-    int unusual = -1;
-    if (!lay_out(job))
-        return -1;
-    ptrdiff_t lanes = job->kernels->lanes, floats = floats_of(job, job->rows, job->columns) + lanes;
-    ptrdiff_t whole = job->window.x.stride * (job->phase + 2 * lanes), most = job->channels * job->deep * job->held;
-    job->pixels = find_floats(floats, job->alone && job->columns < lanes ? floats : 0); /* short rows are read beyond */
+    ptrdiff_t lanes = job->kernels->lanes, whole = job->window.x.stride * (job->phase + 2 * lanes);
+    job->pixels = find_floats(floats_of(job, job->rows, job->columns) + lanes, 0);
     job->whole = find_floats(whole, whole);
     job->sums = find_floats(job->alone ? 1 : job->rows * job->columns * ABREAST * lanes, 0);
     job->reads = malloc((size_t)job->taps * sizeof *job->reads);
-    job->all.each = malloc((size_t)(job->alone ? most : 1) * sizeof *job->all.each);
+    job->all.each = malloc((size_t)(job->alone ? job->channels * job->deep * job->held : 1) * sizeof *job->all.each);
     job->all.columns = malloc((size_t)job->wide * sizeof *job->all.columns);
-    if (job->pixels && job->whole && job->sums && job->reads && job->all.each && job->all.columns) {
-        write_reads(job);
-        unusual = run_pieces(job);
-    }
+    if (!job->pixels || !job->whole || !job->sums || !job->reads || !job->all.each || !job->all.columns)
+        return 0;
+    write_reads(job);
+    return 1;
+}
+
+static void release(struct job *job)
+{
     free(job->pixels), free(job->whole), free(job->sums), free(job->reads), free(job->all.each), free(job->all.columns);
+}
+
+/* Find memory, run, give it back. -1 without memory, else whether a result is not finite. Of a pair, the mix is what is cut
+ * into tiles, and its pixels are what the first step makes for each. */
+static int run(struct job *job)
+{
+    struct job first = *job, mix = *job;
+    int unusual = -1, ready = 1;
+    if (job->mix) {
+        static const struct axis each = {.stride = 1, .dilation = 1};
+        mix.before = &first, mix.alone = 0, mix.values = job->mix;
+        mix.channels = mix.taps = first.groups * first.filters, mix.deep = mix.high = mix.wide = 1;
+        mix.groups = 1, mix.filters = job->target.channels, mix.vectors = parts(mix.filters, job->kernels->lanes);
+        mix.window.z = mix.window.y = mix.window.x = each;
+    }
+    ready = lay_out(&mix);
+    if (ready && job->mix) {
+        first.rows = find_rows(&first, mix.columns, mix.rows);
+        ready = floats_of(&first, first.rows, mix.columns) <= MOST_FLOATS && allocate(&first);
+    }
+    if (ready && allocate(&mix))
+        unusual = run_pieces(&mix);
+    release(&mix);
+    if (job->mix)
+        release(&first);
     return unusual;
 }
 
@@ -413,13 +469,20 @@ static const char *understand(const Py_buffer *buffers, struct job *job)
     job->kernels = INSTRUCTIONS[job->instructions].kernels;
     if ((wrong = as_bank(taps, job)))
         return wrong;
-    ptrdiff_t shape[] = {job->alone ? taps->shape[0] : job->target.channels, job->channels, job->deep, job->high, job->wide};
-    if ((wrong = objection(window, &job->target, shape)))
+    const Py_buffer *mix = &buffers[COLUMNS];
+    struct samples target = job->target;
+    target.channels = mix->obj ? taps->shape[0] : target.channels; /* what the first step of a pair makes */
+    ptrdiff_t shape[] = {job->alone ? taps->shape[0] : target.channels, job->channels, job->deep, job->high, job->wide};
+    if ((wrong = objection(window, &target, shape)))
         return wrong;
-    job->filters = job->target.channels / (window->source.channels / job->channels);
-    if (!job->alone && (window->source.channels / job->channels != taps->shape[0] ||
-                        parts(job->filters, job->kernels->lanes) != job->vectors))
+    job->groups = window->source.channels / job->channels, job->filters = target.channels / job->groups;
+    if (!job->alone && (job->groups != taps->shape[0] || parts(job->filters, job->kernels->lanes) != job->vectors))
         return "the taps are not those of the filters";
+    ptrdiff_t vectors = parts(job->target.channels, job->kernels->lanes);
+    if (mix->obj && (!job->alone || !is_taps(mix, 4) || mix->shape[0] != 1 || mix->shape[1] != vectors ||
+                     mix->shape[2] != target.channels || mix->shape[3] != job->kernels->lanes))
+        return "a mix is float32 (1, vectors, filters, lanes), of filters that are not packed";
+    job->mix = mix->obj ? mix->buf : NULL;
     if (window->step != 1 || job->stretch < 1)
         return "only for single samples";
     if (job->target.column_step != sizeof(float) || job->target.channel_step % (ptrdiff_t)sizeof(float))
@@ -432,11 +495,11 @@ static const char *understand(const Py_buffer *buffers, struct job *job)
 
 static PyObject *correlate(PyObject *module, PyObject *args)
 {
-    PyObject *objects[READS] = {[COLUMNS] = Py_None}, *axes;
+    PyObject *objects[READS], *axes;
     struct job job = {.window.step = 1};
     (void)module;
-    if (!PyArg_ParseTuple(args, "OO(nnnn)OOO!nni", &objects[SOURCE], &objects[TAPS], &job.channels, &job.deep, &job.high,
-                          &job.wide, &objects[TARGET], &objects[TEAM], &PyTuple_Type, &axes, &job.window.step,
+    if (!PyArg_ParseTuple(args, "OO(nnnn)OOOO!nni", &objects[SOURCE], &objects[TAPS], &job.channels, &job.deep, &job.high,
+                          &job.wide, &objects[TARGET], &objects[COLUMNS], &objects[TEAM], &PyTuple_Type, &axes, &job.window.step,
                           &job.stretch, &job.instructions))
         return NULL;
     int unusual = carry_out(objects, axes, &job);
@@ -445,7 +508,7 @@ static PyObject *correlate(PyObject *module, PyObject *args)
 
 static PyMethodDef METHODS[] = {
     {"correlate", correlate, METH_VARARGS,
-     "correlate(source, taps, (channels, deep, high, wide), target, team, axes, step, stretch, instructions) -> whether all is finite"},
+     "correlate(source, taps, (channels, deep, high, wide), target, mix, team, axes, step, stretch, instructions) -> whether all is finite"},
     {NULL, NULL, 0, NULL},
 };
 

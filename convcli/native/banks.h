@@ -160,6 +160,7 @@ static INLINE TARGET int NAME(put_rows)(const float *pixels, const float *taps, 
                                         float *const out[TALL], ptrdiff_t columns, ptrdiff_t first, const int many)
 {
     vector sums[TALL * WIDEST], unusual = {0};
+    int any = 0;
     ptrdiff_t places[WIDEST], last = columns > LANES ? columns - LANES : 0, wide = smaller(columns, LANES);
 #pragma GCC unroll 16
     for (int i = 0; i < TALL * WIDEST; i++)
@@ -172,13 +173,15 @@ static INLINE TARGET int NAME(put_rows)(const float *pixels, const float *taps, 
     for (int t = 0; t < TALL; t++)
         for (int v = 0; v < many && out[t]; v++) {
             vector value = sums[t * WIDEST + v];
-            unusual += value - value;
-            if (wide == LANES)
+            if (wide == LANES) {
+                unusual += value - value;
                 AT(out[t], places[v]) = value;
-            else
-                memcpy(out[t], &value, (size_t)wide * sizeof(float));
+                continue;
+            }
+            memcpy(out[t], &value, (size_t)wide * sizeof(float));
+            for (ptrdiff_t i = 0; i < wide; i++) /* what lies behind a short row is anything */
+                any |= !(value[i] - value[i] == 0);
         }
-    int any = 0;
     for (int i = 0; i < LANES; i++)
         any |= unusual[i] != 0;
     return any;

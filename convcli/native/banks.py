@@ -55,6 +55,7 @@ def correlate(
     kernel: tuple[int, ...],
     target: Array,
     *,
+    mix: Array | None = None,
     stretch: int = STRETCH,
     **options: Unpack[Steps],
 ) -> bool:
@@ -62,13 +63,14 @@ def correlate(
 
     Without scale and bias; True where all results are finite. `kernel` is (channels of a filter, kd, kh, kw); source
     and target are (channels, slices, rows, columns), the columns of the target side by side. Each sum is made of sums
-    of `stretch` products, in the order of channels and taps.
+    of `stretch` products, in the order of channels and taps. With a `packed` mix of the filters' results, those of the
+    mix are the target's, and only what a tile needs of the others is ever in memory.
     """
     axes, team, (step, *numbers) = _told(**options)
     if numbers != [1, 0]:
         raise ValueError("filter banks are summed without scale and bias")
     sets = _built(_banks).LANES
     instructions = sets.index(taps.shape[-1]) if taps.ndim == 4 and taps.shape[-1] in sets else len(sets) - 1
-    call = partial(_banks.correlate, source, taps, kernel, target, team, axes, step, stretch, instructions)
-    shape = len(target), *kernel
+    call = partial(_banks.correlate, source, taps, kernel, target, mix, team, axes, step, stretch, instructions)
+    shape = len(target) if mix is None else len(taps), *kernel
     return _explained(call, source, shape, target, ("float32",), axes, step) is not False
