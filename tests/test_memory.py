@@ -9,7 +9,7 @@ import pytest
 
 from convcli import convolve
 from convcli.engine import memory
-from convcli.engine.memory import KEPT, LINE, SMALLEST, Kept, Loan, empty
+from convcli.engine.memory import KEPT, LINE, SMALLEST, Kept, Loan, empty, rounded
 
 SHAPE = (300, 1000)
 
@@ -129,3 +129,38 @@ def test_results_are_their_owners_until_they_are_gone():
 def test_a_loan_that_a_signal_cut_short_gives_nothing_back():
     """What is raised in `__del__` is printed beside the message of what was stopped."""
     assert Loan.__new__(Loan).__del__() is None
+
+
+def test_work_that_recurs_keeps_all_that_it_had_in_use_and_no_more():
+    kept = Kept(most=0)
+    sizes = [3 * SMALLEST, 8 * SMALLEST]
+    with kept.recurring():
+        turns = [[empty((size,), "uint8", kept) for size in sizes]]
+        where = [place(array) for array in turns[0]]
+        turns.clear()
+        assert 11 * SMALLEST + 2 * LINE == kept.peak == sum(block.nbytes for block in kept.waiting.values())
+        turns.append([empty((size,), "uint8", kept) for size in sizes])
+        assert {*where} == {place(array) for array in turns[0]}
+        turns.clear()
+        other = empty((6 * SMALLEST,), "uint8", kept)
+        assert [3 * SMALLEST + LINE] == [block.nbytes for block in kept.waiting.values()]  # 8 would be above the peak
+        del other
+    assert not kept.waiting
+
+
+def test_work_that_recurs_twice_at_once_keeps_its_memory_to_the_end():
+    kept = Kept(most=0)
+    kept.begin()
+    kept.begin()
+    empty((SMALLEST,), "uint8", kept)
+    kept.end()
+    assert 1 == len(kept.waiting)
+    kept.end()
+    assert not kept.waiting
+
+
+@pytest.mark.parametrize("size", [*range(SMALLEST, 8 * SMALLEST, 77_777), 2**20 - 1, 2**20, 2**20 + 1, 10**9])
+def test_blocks_come_in_few_sizes_and_are_at_most_a_quarter_larger(size):
+    block = rounded(size)
+    assert size <= block <= 1.25 * size
+    assert block == rounded(block)

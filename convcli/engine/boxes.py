@@ -277,7 +277,7 @@ def run_boxes(
     share_arenas()
     stop, queue = threading.Event(), chain([first], queue)
     one = partial(run_one, job, spread=spread, execute=stopped_by(stop, threads // hands))
-    with KEPT.limited(memory - hands * each), ThreadPoolExecutor(hands, "convcli box") as pool:
+    with KEPT.recurring(), ThreadPoolExecutor(hands, "convcli box") as pool:
         try:
             running = {pool.submit(one, box) for box in islice(queue, hands)}
             while running:

@@ -26,8 +26,8 @@ SMALLEST = 2**18
 """Bytes of an array from which its memory is kept: that of smaller ones the allocator keeps."""
 LARGEST = 2**27
 """Bytes that wait, at most."""
-SLACK = 4
-"""The part of an array's size by which its memory may be larger."""
+STEPS = 4
+"""Sizes of blocks between a power of two and the next: what is a little larger or smaller has one of the same size."""
 LINE = 64
 """Bytes of a line of the cache; an array begins with one."""
 
@@ -45,45 +45,86 @@ def share_arenas() -> None:
         CDLL(None).mallopt(M_ARENA_MAX, ARENAS)
 
 
+def rounded(size: int) -> int:
+    """The size of the block for so many bytes; pages that nobody writes to take no memory.
+
+    >>> [rounded(size) for size in (1000, 1024, 1025, 1300)]
+    [1024, 1024, 1280, 1536]
+    """
+    step = (1 << (size - 1).bit_length()) // (2 * STEPS)
+    return -(-size // step) * step
+
+
 class Kept:
     """Blocks of memory that wait, the longest first. They come back at any time, in any thread: hence no lock."""
 
     def __init__(self, most: int = LARGEST) -> None:
-        self.most = most
+        self.most, self.turning, self.peak = most, 0, 0
         self.waiting: dict[int, Array] = {}
+        self.lent: dict[int, int] = {}
 
     def take(self, size: int) -> Array:
-        """A block of this size or a little more: the one that came last, or a new one."""
+        """A block of this size: the one that came last, or a new one."""
         for name, block in reversed(list(self.waiting.items())):
-            if size <= block.nbytes <= size + size // SLACK and self.waiting.pop(name, None) is not None:
+            if block.nbytes == size and self.waiting.pop(name, None) is not None:
                 return block
+        self.trim(size)
         try:
             return np.empty(size, np.uint8)
         except MemoryError:
             self.waiting.clear()
             return np.empty(size, np.uint8)
 
+    def lend(self, block: Array) -> None:
+        """Count a block that is in use from now on."""
+        self.lent[id(block)] = block.nbytes
+        self.peak = max(self.peak, self.used)
+
     def give(self, block: Array) -> None:
         """Let a block wait, and no more than there may be."""
+        self.lent.pop(id(block), None)
         self.waiting[id(block)] = block
         self.trim()
 
-    @contextmanager
-    def limited(self, most: int) -> Iterator[None]:
-        """A time in which no more may wait than so many bytes: what computes takes the rest of what it was given."""
-        before, self.most = self.most, max(0, min(self.most, most))
+    @property
+    def used(self) -> int:
+        """Bytes that are in use."""
+        return sum(list(self.lent.values()))
+
+    def keeps(self, size: int) -> bool:
+        """Whether memory of a size is kept."""
+        return size >= SMALLEST and (self.turning > 0 or size <= self.most)
+
+    def begin(self) -> None:
+        """From now on work recurs, such as box after box: what one turn used, however much, waits for the next one.
+
+        What waits and what is in use are together no more than what was in use at a time.
+        """
+        if not self.turning:
+            self.peak = self.used
+        self.turning += 1
+
+    def end(self) -> None:
+        """Such work is done."""
+        self.turning -= 1
         self.trim()
+
+    @contextmanager
+    def recurring(self) -> Iterator[None]:
+        """A time in which work recurs."""
+        self.begin()
         try:
             yield
         finally:
-            self.most = before
+            self.end()
 
-    def trim(self) -> None:
-        """Let go what waits longest, until no more waits than there may."""
+    def trim(self, more: int = 0) -> None:
+        """Let go what waits longest, until no more waits than there may, with so many bytes more in use."""
+        room = self.peak - self.used if self.turning else self.most
         waiting = list(self.waiting.items())
-        left = sum(each.nbytes for _, each in waiting)
+        left = sum(each.nbytes for _, each in waiting) + more
         for name, each in waiting:
-            if left <= self.most:
+            if left <= room:
                 break
             self.waiting.pop(name, None)
             left -= each.nbytes
@@ -101,6 +142,7 @@ class Loan:
         first = -block.ctypes.data % LINE
         self.__array_interface__ = block[first : first + size].__array_interface__
         self._block, self._give = block, kept.give
+        kept.lend(block)
 
     def __del__(self) -> None:
         if self._give:
@@ -112,7 +154,7 @@ def empty(shape: tuple[int, ...], dtype: DTypeLike, kept: Kept = KEPT) -> Array:
     size = prod(shape) * np.dtype(dtype).itemsize
     if size > maxsize:
         raise ConvError(f"{size:,} bytes are more than any memory holds; ask for fewer pixels", "too-large")
-    if not SMALLEST <= size <= kept.most:
+    if not kept.keeps(size):
         return np.empty(shape, dtype)
-    lent: Array = np.asarray(Loan(kept.take(size + LINE), size, kept))
+    lent: Array = np.asarray(Loan(kept.take(rounded(size) + LINE), size, kept))
     return lent.view(dtype).reshape(shape)

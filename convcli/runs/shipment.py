@@ -11,6 +11,7 @@ from distributed import Worker, WorkerPlugin, get_worker
 from distributed.protocol.pickle import dumps, loads
 
 from convcli import __version__
+from convcli.engine.memory import KEPT
 from convcli.errors import ConvError
 from convcli.records import record
 from convcli.runs.answers import as_told
@@ -42,6 +43,11 @@ class Shipment(WorkerPlugin):  # type: ignore[misc]  # it is not looked into for
     def setup(self, worker: Worker) -> None:  # noqa: ARG002 -- as distributed calls it
         """Called on a worker as it receives this."""
         self.lock = Lock()  # which does not travel
+        KEPT.begin()
+
+    def teardown(self, worker: Worker) -> None:  # noqa: ARG002 -- as distributed calls it
+        """Called on a worker once nobody has tasks for this any more."""
+        KEPT.end()
 
     @cached_property
     def opened(self) -> tuple[Work, Any]:

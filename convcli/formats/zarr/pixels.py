@@ -236,7 +236,7 @@ class ZarrPixels:
         """Put a chunk, or what of it lies inside the image, into its place."""
         pipeline = self.meta.pipeline
         if not pipeline.shards:
-            whole = self.padded(numbers, pipeline.shape)
+            whole = np.ascontiguousarray(self.padded(numbers, pipeline.shape))
             data = None if self.is_empty(whole) else pipeline.encode(whole)
         else:
             inner = pipeline.shards.inner
@@ -255,6 +255,7 @@ class ZarrPixels:
     def packed(self, place: tuple[int, ...], inner: Pipeline, numbers: Array) -> bytes | None:
         """A chunk of a shard of numbers; None where there is nothing in it."""
         part = numbers[tuple(slice(at * step, (at + 1) * step) for at, step in zip(place, inner.shape, strict=True))]
+        part = np.ascontiguousarray(part)
         return None if 0 in part.shape or self.is_empty(part) else inner.encode(self.padded(part, inner.shape))
 
     def padded(self, numbers: Array, shape: tuple[int, ...]) -> Array:
@@ -267,7 +268,7 @@ class ZarrPixels:
 
     def is_empty(self, numbers: Array) -> bool:
         """Whether all are the fill value, which is 0, bit by bit."""
-        bits = np.ascontiguousarray(numbers).view(f"u{numbers.dtype.itemsize}")
+        bits = numbers.view(f"u{numbers.dtype.itemsize}")
         return self.meta.fill == 0 and not bits.any()
 
 
