@@ -426,6 +426,19 @@ def test_a_zarr_in_a_store_is_filtered_into_another_one(run, tmp_path, s3, comma
     assert "unfinished" in run("conv2d", target, "-k", "box:3", "-o", "no.npy")[1][-1]
 
 
+@pytest.mark.parametrize("way", [(), ("--resume",), ("--scheduler", "local:1")])
+@pytest.mark.parametrize(("part", "onto"), [("", ""), ("/", ""), ("", "/"), ("/0", "")])
+def test_an_output_in_a_store_is_never_its_input(run, s3, part, onto, way):
+    """It would be emptied before it was read."""
+    path = f"{s3.bucket()}/deep/there.ome.zarr"
+    pixels = numbers((20, 20)).astype("uint8")
+    convcli.write(path, pixels)
+    code, lines = run("conv2d", f"{path}{part}", "-k", "box:3", "-o", f"{path}{onto}", "--force", "-q", *way)
+    assert (1, "lies in it; a Zarr is not replaced in place: write elsewhere [exists]" in lines[-1]) == (code, True)
+    np.testing.assert_array_equal(pixels, convcli.read(path).data)
+    assert 0 == run("conv2d", f"{path}{part}", "-k", "box:3", "-o", f"{path[:-9]}2.ome.zarr", "--force", "-q")[0]
+
+
 @pytest.mark.parametrize("place", ["0", "new.ome.zarr", "0/c", "a.npy", "0/{stem}.npy", "more/"])
 def test_nothing_is_written_into_a_zarr_of_a_store(run, tmp_path, s3, place):
     np.save("in.npy", numbers((20, 20)))

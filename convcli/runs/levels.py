@@ -32,6 +32,7 @@ from convcli.records import record, replace
 from convcli.runs.chunked import ChunkedJob
 from convcli.runs.cuts import best_block, most_of_all, most_of_one
 from convcli.runs.names import anywhere
+from convcli.stores.address import Address
 from convcli.stores.names import is_remote
 from convcli.stores.store import MARK, ObjectStore, Store, store_at
 from convcli.system import core_count
@@ -155,16 +156,19 @@ def identity(content: Source, info: ImageInfo) -> str:
     return f"{content.name} {stamp} {info.shape} {info.dtype} {info.axes} {said}"
 
 
+def root_of(name: str) -> str:
+    """The place that a name means, by whatever links: a path, or a URL."""
+    return Address.of(name).url if is_remote(name) else os.path.realpath(name)
+
+
 def check_output(source: str, target: str, *, force: bool) -> None:
     """Refuse an output that is there, or in its input ("" for none), before any work. Raises ConvError: exists, ..."""
-    if not is_remote(target):
-        mine = os.path.realpath(target)
-        other = os.path.realpath(source) if source and not is_remote(source) else ""
-        if other and (f"{mine}/".startswith(f"{other}/") or f"{other}/".startswith(f"{mine}/")):
-            way = "a Zarr is not replaced in place: write elsewhere"
-            raise ConvError(f"is the input, or lies in it; {way}", "exists", where=target)
-        if not (outer := Path(mine).parent).is_dir():
-            raise ConvError(f"the folder {str(outer)!r} does not exist", "not-found", where=target)
+    mine, other = root_of(target), root_of(source) if source else ""
+    if other and (f"{mine}/".startswith(f"{other}/") or f"{other}/".startswith(f"{mine}/")):
+        way = "a Zarr is not replaced in place: write elsewhere"
+        raise ConvError(f"is the input, or lies in it; {way}", "exists", where=target)
+    if not is_remote(target) and not (outer := Path(mine).parent).is_dir():
+        raise ConvError(f"the folder {str(outer)!r} does not exist", "not-found", where=target)
     check_place(store_at(target.rstrip("/")), target, force=force)
 
 
