@@ -1,5 +1,6 @@
 """Images, kernels and lists in object stores: read by what is needed of them, written whole or not at all."""
 
+import io
 import json
 import os
 import signal
@@ -16,7 +17,7 @@ from command import start
 from convcli.errors import ConvError
 from convcli.formats import sending, windows
 from convcli.stores import opening
-from convcli.stores.store import ObjectStore
+from convcli.stores.store import PIECE, ObjectStore
 from convcli.stores.stream import BLOCK, RemoteFile
 
 GET, HEAD, PUT = "GET", "HEAD", "PUT"
@@ -415,6 +416,42 @@ def test_a_large_output_is_sent_in_parts_and_replaces_nothing(s3, store, bucket,
     with pytest.raises(ConvError, match="exists already; --force replaces it"):
         convcli.write(f"{bucket}/large.npy", large[::-1])
     assert np.array_equal(large, convcli.read(f"{bucket}/large.npy").data)
+
+
+def test_a_large_output_replaces_nothing_that_appears_while_it_is_sent(s3, store, bucket, monkeypatch):
+    monkeypatch.setattr(sending, "MULTIPART", 1 << 20)
+    send = ObjectStore.send
+
+    def while_another_writes(self, key, stream, size):
+        send(self, key, stream, size)
+        store.put("large.npy", b"theirs")
+
+    monkeypatch.setattr(ObjectStore, "send", while_another_writes)
+    with pytest.raises(ConvError, match="exists already; --force replaces it"):
+        convcli.write(f"{bucket}/large.npy", np.tile(PLANE, (4, 1)))
+    assert (b"theirs", ["large.npy"]) == (store.get("large.npy"), [*store.keys()])
+
+
+def test_no_draft_stays_of_a_large_output_that_cannot_be_sent(s3, store, bucket, monkeypatch):
+    monkeypatch.setattr(sending, "MULTIPART", 1 << 20)
+
+    def refused(*_, **__):
+        raise PermissionError("status code: 403")
+
+    monkeypatch.setattr("obstore.store.S3Store.copy", refused)
+    with pytest.raises(ConvError, match="access is denied"):
+        convcli.write(f"{bucket}/large.npy", np.tile(PLANE, (4, 1)))
+    assert not [*store.keys()]
+
+
+@pytest.mark.parametrize("repeated", [False, True])
+def test_what_a_repeated_request_finds_there_is_its_own_if_it_has_the_same_bytes(s3, store, monkeypatch, repeated):
+    monkeypatch.setattr("convcli.stores.store.was_repeated", lambda _: repeated)
+    data = RNG.bytes(PIECE + 5)
+    assert store.send_new("a", io.BytesIO(data), len(data))
+    for other, alike in ((data, True), (data[:-1] + b"!", False), (data[:-1], False)):
+        assert (repeated and alike) == store.send_new("a", io.BytesIO(other), len(other))
+    assert (data, ["a"]) == (store.get("a"), [*store.keys()])
 
 
 @pytest.mark.parametrize("url", ["gs://bucket/a.png", "az://bucket/a.png"])

@@ -1,7 +1,8 @@
 """Output into an object store: made on this machine, sent when it is whole; it appears under its key, or nothing does.
 
-Without force an object is created on condition that there is none, which the store sees to; one that is sent in parts
-(more than 64 MiB) can have no condition, and is looked for just before.
+Without force an object is created on condition that there is none, which the store sees to. One of more than 64 MiB is
+sent in parts, which know no condition, under another name, and copied on that condition. Of more than 5 GiB, which no
+store copies at once, there is none: it is looked for just before.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import BinaryIO, NamedTuple
 from convcli.errors import ConvError, UsageError
 from convcli.stores.address import READ_ONLY, checked_object
 from convcli.stores.apart import apart
-from convcli.stores.store import MULTIPART, ObjectStore, object_at
+from convcli.stores.store import COPIED, MULTIPART, ObjectStore, object_at
 
 
 class Remote(NamedTuple):
@@ -58,7 +59,10 @@ def sent(place: Remote, *, force: bool) -> Iterator[BinaryIO]:
             return
         store, key = object_at(place.url)
         check_free(place, force=force)
-        store.send(key, stream, size)
+        if force or size > COPIED:
+            store.send(key, stream, size)
+        elif not store.send_new(key, stream, size):
+            raise taken(place)
 
 
 def deliver(place: Remote, data: bytes, *, force: bool) -> None:

@@ -68,9 +68,14 @@ def made(url: str) -> Opened:
         if scheme in ("http", "https"):
             return stores.HTTPStore.from_url(url, **common)
         kind: Any = {"s3": stores.S3Store, "gs": stores.GCSStore, "az": stores.AzureStore}[scheme]
-        own = aws_profile() if scheme == "s3" else {}
+        own: Any = {"copy_if_not_exists": copying(), **aws_profile()} if scheme == "s3" else {}
         found: Opened = kind(bucket, prefix=key or None, **common, **own)
         return found
+
+
+def copying() -> str:
+    """How S3 is asked to copy an object where there is none: as AWS is, unless the environment knows another way."""
+    return os.environ.get("AWS_COPY_IF_NOT_EXISTS") or "multipart"
 
 
 def aws_profile() -> dict[str, str]:

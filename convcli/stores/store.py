@@ -28,6 +28,8 @@ PIECE = 1 << 23
 SIDE_BY_SIDE = 4
 MULTIPART = 1 << 26
 """Bytes from which an object is sent in parts."""
+COPIED = 5 << 30
+"""Bytes of an object that a store copies by one request, at most."""
 PARTS = 9000
 """Parts that an object has at most; S3 takes 10,000."""
 ETAG = ('"', "W/")
@@ -341,6 +343,31 @@ class ObjectStore:
         """Send an object of so many bytes from a file, in parts; it appears when all of it is there."""
         with self._asking(key) as store:
             store.put(key, stream, chunk_size=part_size(size), max_concurrency=SIDE_BY_SIDE)
+
+    def send_new(self, key: str, stream: BinaryIO, size: int) -> bool:
+        """Send an object from a file, in parts, on condition that there is none; False where there is one.
+
+        Parts know no condition: they make an object of another name, which the store copies, if it may, and which is
+        removed then.
+        """
+        draft = f"{key}.{os.urandom(8).hex()}{DRAFT}"
+        try:
+            self.send(draft, stream, size)
+            with self._asking(key) as store:
+                from obstore.exceptions import AlreadyExistsError
+
+                try:
+                    store.copy(draft, key, overwrite=False)
+                except AlreadyExistsError as error:
+                    return was_repeated(error) and self._alike(draft, key, size)
+        finally:
+            self.delete(draft)
+        return True
+
+    def _alike(self, one: str, other: str, size: int) -> bool:
+        """Whether two objects have the same bytes."""
+        spans = ((first, min(first + PIECE, size)) for first in range(0, size, PIECE))
+        return size == self.size(other) and all(self.read(one, *span) == self.read(other, *span) for span in spans)
 
     def create(self, key: str, data: bytes) -> bool:
         """Send an object on condition that there is none.
