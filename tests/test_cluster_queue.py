@@ -238,3 +238,25 @@ def own_process(_common, _task):
     """The number of the process."""
     time.sleep(0.02)
     return os.getpid()
+
+
+def test_a_worker_keeps_the_memory_of_a_task_for_the_next_one_but_not_for_ever(monkeypatch):
+    from convcli.engine.memory import KEPT, LARGEST, empty
+    from convcli.runs import shipment
+
+    def place(common, task):
+        array = empty((common + LARGEST,), "uint8")
+        return array.__array_interface__["data"][0] if task else None
+
+    monkeypatch.setattr(shipment, "LINGER", 0.3)
+    sent = shipment.Shipment(None, None)
+    sent.opened = place, 1
+    sent.setup(None)
+    assert sent.do(1) == sent.do(2)
+    assert LARGEST < sum(block.nbytes for block in KEPT.waiting.values())
+    wait_until(lambda: not KEPT.turning, "the worker lets it go")
+    assert sum(block.nbytes for block in KEPT.waiting.values()) <= LARGEST
+    assert sent.do(3)
+    assert KEPT.turning
+    sent.teardown(None)
+    assert not KEPT.turning

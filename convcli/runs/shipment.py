@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
-from threading import Lock
+from threading import Lock, Timer
 from typing import Any
 
 from distributed import Worker, WorkerPlugin, get_worker
@@ -19,6 +20,8 @@ from convcli.system import peak_memory
 
 Work = Callable[[Any, Any], Any]
 """Does a task, given what all tasks have in common, and the task."""
+LINGER = 10.0
+"""Seconds for which a worker keeps the memory of a task for the next one."""
 
 
 @record
@@ -42,12 +45,40 @@ class Shipment(WorkerPlugin):  # type: ignore[misc]  # it is not looked into for
 
     def setup(self, worker: Worker) -> None:  # noqa: ARG002 -- as distributed calls it
         """Called on a worker as it receives this."""
-        self.lock = Lock()  # which does not travel
-        KEPT.begin()
+        self.lock = Lock()  # which does not travel, nor do these
+        self.active, self.awake = 0, False
+        self.pause: Timer | None = None
 
     def teardown(self, worker: Worker) -> None:  # noqa: ARG002 -- as distributed calls it
         """Called on a worker once nobody has tasks for this any more."""
-        KEPT.end()
+        self.rest()
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """A task: its memory waits for the next one, unless none comes for a while, as where the client is gone."""
+        with self.lock:
+            self.active += 1
+            if self.pause:
+                self.pause.cancel()
+            if not self.awake:
+                self.awake = True
+                KEPT.begin()
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.active -= 1
+                if not self.active:
+                    self.pause = Timer(LINGER, self.rest)
+                    self.pause.daemon = True
+                    self.pause.start()
+
+    def rest(self) -> None:
+        """Let memory go that waits, where no task is under way."""
+        with self.lock:
+            if self.awake and not self.active:
+                self.awake = False
+                KEPT.end()
 
     @cached_property
     def opened(self) -> tuple[Work, Any]:
@@ -61,7 +92,8 @@ class Shipment(WorkerPlugin):  # type: ignore[misc]  # it is not looked into for
         """The result of a task."""
         with self.lock:
             work, common = self.opened
-        return work(common, task)
+        with self.at_work():
+            return work(common, task)
 
 
 def answer(name: str, task: Any) -> Answer:
