@@ -213,6 +213,14 @@ def mrcfile(content):
         np.asarray(MrcInterpreter(iostream=stream).data)
 
 
+def freesurfer(content):
+    """nibabel reads the volume."""
+    if NIBABEL:
+        from nibabel.freesurfer import MGHImage
+
+        np.asarray(MGHImage.from_bytes(gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content).dataobj)
+
+
 def metaio(content):
     """The numbers are as many as the header of a MetaImage says."""
     head, _, numbers = content.partition(b"ElementDataFile = LOCAL\n")
@@ -239,6 +247,7 @@ PEERS = {
     "nrrd": (pynrrd,),
     "metaimage": (metaio,),
     "mrc": (mrcfile,),
+    "mgh": (freesurfer,),
 }
 
 

@@ -447,6 +447,14 @@ def dicom_element(data, rng):
             return data[: start + 8 + length] + data[start:]
 
 
+def mgh_field(data, rng):
+    """A number of the header is another one."""
+    if rng.integers(2):
+        return overwritten(data, int(pick(rng, range(0, 28, 4))), packed(pick(rng, EXTREMES), 4, "big"))
+    value = pick(rng, (float("nan"), float("inf"), -1e30, 3e38, 2.5, 0))
+    return overwritten(data, int(pick(rng, range(30, 90, 4))), struct.pack(">f", value))
+
+
 def mrc_field(data, rng):
     """A number of the header is another one."""
     place = int(pick(rng, (*range(0, 108, 4), *range(152, 160, 4), *range(196, 224, 4))))
@@ -555,6 +563,7 @@ DAMAGES = {
     "dicom": (dicom_element, dicom_element, dicom_element),
     "nrrd": TEXT,
     "metaimage": TEXT,
+    "mgh": (mgh_field, mgh_field, mgh_field),
     "mrc": (mrc_field, mrc_field, mrc_field),
     "bmp": (bmp_field, bmp_field, bmp_field),
     "webp": (webp_chunks, webp_chunks, webp_chunks),

@@ -33,6 +33,7 @@ SUFFIXES = {
     "nrrd": ".nrrd",
     "metaimage": ".mha",
     "mrc": ".mrc",
+    "mgh": ".mgh",
     "bmp": ".bmp",
     "webp": ".webp",
     "jp2": ".jp2",
@@ -218,6 +219,7 @@ def others():
             "volume": encode(volume, "metaimage"),
             "packed": METAIMAGE % b"True" + zlib.compress(GREY.tobytes()),
         },
+        "mgh": {"volume": encode(volume, "mgh"), "packed": encode(volume, "mgz")},
         "mrc": {"volume": encode(volume, "mrc"), "packed": gzip.compress(encode(volume, "mrc"))},
         "bmp": {
             "grey": saved(GREY, "BMP"),

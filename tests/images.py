@@ -46,6 +46,6 @@ CASES = [
     if not (entry.module == "csv" and (dtype != "float64" or samples != "grey"))  # text has no type: tests/test_csv.py
     if not (entry.name == "ome" and dtype in ("uint64", "int64", "float16"))
     if not (entry.name == "nrrd" and samples not in ("grey", "rgb", "rgb+alpha"))
-    if not (entry.name in ("metaimage", "mrc") and samples != "grey")
+    if not (entry.name in ("metaimage", "mrc", "mgh", "mgz") and samples != "grey")
     if not (entry.module == "nifti.whole" and samples != "grey" and (samples[:3] != "rgb" or dtype != "uint8"))
 ]

@@ -149,7 +149,7 @@ def metadata():
     held = {}
     for kind in KINDS:
         held.setdefault(kind.held, []).append(kind.name)
-    rows = [[", ".join(names), ", ".join(dict.fromkeys(holders(places)))] for places, names in held.items()]
+    rows = [[", ".join(names), ", ".join(dict.fromkeys(holders(places))) or "none"] for places, names in held.items()]
     return ["what a file says beside its pixels", "held by"], rows
 
 

@@ -34,7 +34,7 @@ def test_every_format_is_damaged_in_ways_of_its_own_and_judged_by_a_peer():
     assert SUFFIXES.keys() == DAMAGES.keys() == damages.PEERS.keys()
     named = {"pgm": "pnm", "ppm": "pnm", "pbm": "pnm", "pam": "pnm", "nifti-gz": "nifti"}
     recognised = {named.get(name, name) for name, entry in FORMATS.items() if entry.magic != rb"(?!)"}
-    assert recognised == DAMAGES.keys()
+    assert recognised - {"analyze"} == DAMAGES.keys()  # which lies in two files
     judged = {sound_files()[name][0] for name in damages.judged_by_peers()}
     assert judged == DAMAGES.keys() or not damages.NIBABEL
 

@@ -109,6 +109,10 @@ def test_every_kind_of_the_table_is_said_by_some_file(tmp_path):
     pytest.importorskip("nibabel", reason="nibabel is not installed (pip install '.[nifti]')")
     images.append(probe(SAYING["spacing"]["nifti"]()))
     images.append(probe(SAYING["pictures"]["gif"](), options=ReadOptions(frames=(None, None))))
+    header = struct.pack("<i36x8h14xh2x12x8f", 348, 2, 8, 6, 1, 1, 1, 1, 1, 2, *[1] * 8).ljust(148, b"\0") + b"a text"
+    (tmp_path / "in.hdr").write_bytes(header.ljust(348, b"\0"))
+    (tmp_path / "in.img").write_bytes(bytes(48))
+    images.append(probe(tmp_path / "in.hdr"))
     assert [] == [kind.name for kind in KINDS if not any(kind.found(info) for info in images)]
 
 

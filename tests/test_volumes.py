@@ -327,3 +327,68 @@ def test_samples_that_a_format_has_no_word_for_are_refused(tmp_path, samples, ax
     data = np.zeros((4, 5, 4 if samples != "rgb" else 3), np.int8)
     with pytest.raises(ConvError, match="use a"):
         write(tmp_path / target, Image(ImageInfo(data.shape, "int8", axes, samples=samples), data))
+
+
+# MGH and Analyze
+
+
+def freesurfer(path):
+    """A volume as nibabel reads it; from bytes, for it leaves files open."""
+    content = path.read_bytes()
+    return nibabel.freesurfer.MGHImage.from_bytes(gzip.decompress(content) if path.suffix == ".mgz" else content)
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i2", "i4", "f4", "u2"])
+@pytest.mark.parametrize("ending", ["mgh", "mgz"])
+@pytest.mark.parametrize("words", [(), ("-p", "valid", "-s", "2")])
+def test_volumes_of_freesurfer_stay_where_they_are(run, tmp_path, dtype, ending, words):
+    square = RAS.copy()
+    square[1, 2] = square[2, 1] = square[2, 0] = 0
+    image = nibabel.freesurfer.MGHImage(DATA.astype(f">{dtype}").T, square)
+    image.header["tr"], image.header["te"] = 2000.0, 3.5
+    image.to_filename(str(tmp_path / f"in.{ending}"))
+    assert "ZYX" == probe(f"in.{ending}").axes
+    np.testing.assert_array_equal(DATA, read(f"in.{ending}").data)
+    filtered(run, f"in.{ending}", f"out.{ending}", *words)
+    filtered(run, f"in.{ending}", "out.nii", *words)
+    expected = scipy.ndimage.uniform_filter(DATA.astype(float), 3, mode="nearest")
+    expected = expected[1:-1:2, 1:-1:2, 1:-1:2] if words else expected
+    move = np.diag([2.0, 2, 2, 1]) if words else np.eye(4)
+    move[:3, 3] = 1 if words else 0
+    result = freesurfer(tmp_path / f"out.{ending}")
+    np.testing.assert_allclose(expected, np.asarray(result.dataobj).T, atol=0.51 if dtype != "f4" else 1e-4)
+    np.testing.assert_allclose(square @ move, result.affine, atol=1e-4)
+    np.testing.assert_allclose(square @ move, nibabel.load(tmp_path / "out.nii").affine, atol=1e-4)
+    assert (2000.0, 3.5) == (result.header["tr"], result.header["te"])
+
+
+def test_times_of_freesurfer_and_what_it_cannot_hold(run, tmp_path):
+    image = nibabel.freesurfer.MGHImage(np.stack([DATA, DATA + 1]).astype("i2").T, np.eye(4))
+    image.header["tr"] = 1500.0
+    image.to_filename(str(tmp_path / "in.mgz"))
+    assert ("TZYX", (1500.0, "ms")) == (probe("in.mgz").axes, probe("in.mgz").spacing["T"])
+    filtered(run, "in.mgz", "out.mgh", kernel="identity")
+    np.testing.assert_array_equal(image.get_fdata(), freesurfer(tmp_path / "out.mgh").get_fdata())
+    nrrd.write("sheared.nrrd", DATA.astype("f4").T, PATIENT)
+    code, lines = run("conv3d", "sheared.nrrd", "-k", "box:3", "-o", "out.mgz", "-q")
+    assert (2, True) == (code, "axes at right angles" in lines[0])
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i2", "i4", "f4", "f8"])
+@pytest.mark.parametrize("order", "<>")
+def test_pairs_of_analyze_are_read_with_their_distances(run, tmp_path, dtype, order):
+    header = nibabel.AnalyzeHeader(endianness=order)
+    header.set_data_dtype(dtype)
+    image = nibabel.AnalyzeImage(DATA.astype(dtype).T, np.diag([1.5, 2, 3, 1]), header)
+    image.to_filename(str(tmp_path / "in.img"))
+    info = probe("in.hdr")
+    assert {"X": (1.5, "mm"), "Y": (2.0, "mm"), "Z": (3.0, "mm")} == info.spacing
+    filtered(run, "in.hdr", "out.nii", "--memory", "1MiB", kernel="identity")
+    np.testing.assert_array_equal(DATA, np.asarray(nibabel.load("out.nii").dataobj).T)
+    assert (1.5, 2, 3) == nibabel.load("out.nii").header.get_zooms()
+    (tmp_path / "in.img").write_bytes(bytes(9))
+    with pytest.raises(ConvError, match="cut short"):
+        read("in.hdr")
+    (tmp_path / "in.img").unlink()
+    with pytest.raises(ConvError, match=r"in\.img"):
+        read("in.hdr")

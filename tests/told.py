@@ -11,6 +11,7 @@ import io
 import re
 import struct
 import zlib
+from importlib.util import find_spec
 
 import imagecodecs
 import numpy as np
@@ -22,6 +23,7 @@ import PIL.TiffImagePlugin
 import tifffile
 
 from convcli.formats import probe
+from dicoms import dicom
 from faults import chunk
 
 GREY = np.arange(0, 240, 5, dtype=np.uint8).reshape(6, 8)
@@ -285,6 +287,12 @@ def mrc(label=b""):
     return head.ljust(1024, b"\0") + GREY.astype("<u2").tobytes()
 
 
+def mgh():
+    """A volume of FreeSurfer's with a time of repetition."""
+    head = struct.pack(">7ih15f", 1, 8, 6, 1, 1, 0, 0, 1, 2, 3, 1, -1, 0, 0, 0, 0, -1, 0, 1, 0, 0, 0, 0)
+    return head.ljust(284, b"\0") + GREY.tobytes() + struct.pack(">5f", 2000, 0, 3.5, 0, 0)
+
+
 STEPS = {"spacing": 2.0, "unit": "um"}
 OME = {"PhysicalSizeX": 0.2, "PhysicalSizeXUnit": "µm", "PhysicalSizeY": 0.4, "PhysicalSizeYUnit": "µm"}
 SAYING = {
@@ -401,6 +409,8 @@ SAYING = {
         "metaimage": lambda: metaimage("TransformMatrix = -1 0 0 0 -1 0 0 0 1", "Offset = 0 0 0"),
     },
     "NIfTI's description": {"nifti": nifti},
+    "DICOM's patient": {"dicom": lambda: dicom(GREY)} if find_spec("pydicom") else {},
+    "MGH's scan": {"mgh": mgh},
     "NRRD's fields, keys": {"nrrd": lambda: nrrd("content: a content to keep", "key:=a value to keep")},
     "MetaImage's fields": {"metaimage": lambda: metaimage("Modality = MET_MOD_MR")},
     "MRC's labels": {"mrc": lambda: mrc(b"a label to keep")},
@@ -420,7 +430,9 @@ SAYING = {
     "50001": with_tag(tag(50001, 2, b"?\0")),
 }
 """What the report calls a kind -> the formats that can say it -> what makes such a file."""
-ENDINGS = {"jpeg": ".jpg", "pnm": ".pgm", "nifti": ".nii", "metaimage": ".mha"} | dict.fromkeys(TIFFS, ".tif")
+ENDINGS = {"jpeg": ".jpg", "pnm": ".pgm", "nifti": ".nii", "metaimage": ".mha", "dicom": ".dcm"} | dict.fromkeys(
+    TIFFS, ".tif"
+)
 
 
 def picture(path):

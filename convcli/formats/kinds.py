@@ -365,6 +365,8 @@ KINDS = (
     Kind("NIfTI's header", own_of("nifti", "NIfTI"), frozenset({"nifti"})),
     Kind("NRRD's header", own_of("nrrd", "NRRD"), frozenset({"nrrd"})),
     Kind("MetaImage's header", own_of("metaimage", "MetaImage"), frozenset({"metaimage"})),
+    Kind("MGH's scan", own_of("mgh", "MGH"), frozenset({"mgh"}), minor=True),
+    Kind("Analyze's description", own_of("analyze", "Analyze"), frozenset(), minor=True),
     Kind("DICOM's patient", own_of("dicom", "DICOM"), frozenset(), minor=True),
     Kind("MRC's header", own_of("mrc", "MRC"), frozenset({"mrc"})),
     Kind("display of OME-Zarr", displayed_of, frozenset({"ome-zarr"}), other_omero),

@@ -22,6 +22,9 @@ HELD_BY_NIFTI = tuple(name for name in NUMBERS if name != "float16")
 HELD_BY_COG = (*INTEGERS, "int8", "int16", "uint32", "int32", "float32", "float64")
 HELD_BY_MRC = ("int8", "int16", "uint16", "float32", "float16")
 MAP = rb".{208}MAP[ \0]"
+HELD_BY_MGH = ("uint8", "int16", "uint16", "int32", "float32")
+MGH = rb"\0\0\0\x01\0\0..\0\0..\0\0"
+ANALYZE = rb"(\x5c\x01\0\0|\0\0\x01\x5c).{340}(?!n[+i]\d)"
 GREY, COLOUR = ("grey",), ("grey", "rgb")
 ZARR = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".convcli-unfinished")
 NUMERALS = rb"(\xef\xbb\xbf)?\s*(#.*|[+-]?(\d|\.\d|[nN][aA]|[iI]nf)[\d+\-.,;eE\snafiNAFI]*)\Z"
@@ -141,6 +144,7 @@ FORMATS = {
         Format("pnm", "PNM", "pnm.whole", (".pnm",), dtypes=INTEGERS, samples=COLOUR),
         Format("pam", "PAM", "pnm.whole", (".pam",), rb"P7\s", INTEGERS, TRANSPARENT),
         Format("pbm", "PBM", "pnm.whole", (".pbm",), rb"P[14]\s", ()),
+        Format("analyze", "Analyze", "volumes.analyze", (), ANALYZE, ()),
         Format(
             "nifti",
             "NIfTI",
@@ -154,6 +158,8 @@ FORMATS = {
             "metaimage", "MetaImage", "volumes.metaimage", (".mha",), rb"(ObjectType|NDims|Comment)\s*=", HELD_BY_NIFTI
         ),
         Format("mrc", "MRC", "volumes.mrc", (".mrc", ".map"), MAP, HELD_BY_MRC, inside=MAP),
+        Format("mgh", "MGH", "volumes.mgh", (".mgh",), MGH, HELD_BY_MGH),
+        Format("mgz", "compressed MGH", "volumes.mgh", (".mgz", ".mgh.gz"), dtypes=HELD_BY_MGH, inside=MGH),
         Format("nifti-gz", "compressed NIfTI", "nifti.whole", (".nii.gz",), rb"\x1f\x8b", HELD_BY_NIFTI),
         Format("npy", "NumPy array", "npy", (".npy",), rb"\x93NUMPY"),
         Format("npz", "NumPy archive", "npy", (".npz",), rb"PK\x03\x04"),
