@@ -394,7 +394,7 @@ FAULTS = [
     fault("npy header is code", lambda: npy_header("__import__('os').abort()"), "corrupt", ".npy"),
     fault("npy complex", lambda: npy(GREY.astype(complex)), "dtype", ".npy"),
     fault("npy text", lambda: npy(np.array([["a", "b"], ["c", "d"]])), "dtype", ".npy"),
-    fault("npy of one dimension", lambda: npy(GREY[0]), "shape", ".npy"),
+    fault("npy of no dimension", lambda: npy(GREY[0, 0]), "shape", ".npy"),
     fault("npy of three dimensions", lambda: npy(RGB), "ambiguous", ".npy"),
     fault("npy of no rows", lambda: npy(GREY[:0]), "empty-image", ".npy"),
     fault("npz with two arrays", lambda: npz(a=GREY, b=GREY), "ambiguous", ".npz"),

@@ -40,6 +40,10 @@ def test_console_blocks_show_what_the_commands_print(page, folder, update):
             assert readme.steady(shown) == readme.steady(printed)
 
 
+def test_no_page_shows_a_command_that_fails_unexpectedly(page):
+    assert "Traceback" not in page.read_text()
+
+
 @compiled
 def test_pictures_are_what_the_commands_made(page, folder, update):
     for name in readme.SHOWN.findall(page.read_text()):
