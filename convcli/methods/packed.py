@@ -113,6 +113,12 @@ class Packed(Prepared):
         return all(self.team.together(lambda: banks.correlate(channels, self.taps, kernel, results, **more)))
 
 
+def each_alone(taps: Array, problem: Problem) -> Packed:
+    """Few filters to each of many maps, (O, I/g, *kernel)."""
+    made = taps.astype(problem.dtype)
+    return Packed(problem, made.reshape(*taps.shape[:2], *(1, *problem.kernel)[-3:]))
+
+
 def burst(depth: int) -> int:
     """Products of a long sum that are added up before they are added to it, where accuracy holds at each output."""
     return max(BURST, isqrt(depth))

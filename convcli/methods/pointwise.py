@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from convcli.geometry.problem import Cost, Problem
 from convcli.methods import direct
 from convcli.methods.contract import Method, Prepared, Reads
-from convcli.methods.packed import Packed, packed
+from convcli.methods.packed import Packed, each_alone, packed
 from convcli.records import record, replace
 
 if TYPE_CHECKING:
@@ -42,15 +42,15 @@ def price(problem: Problem, machine: Machine) -> Cost:
 
 def fuses(problem: Problem, method: Method) -> bool:
     """Whether both steps are one call of compiled loops, by the method of the first."""
-    return problem.multiplier > 0 and method is direct.METHOD and direct.alone(problem.depthwise)
+    return problem.multiplier > 0 and method is direct.METHOD and direct.can_alone(problem.depthwise)
 
 
 def prepare(kernels: Array, mix: Array, problem: Problem, method: Method) -> Mixed | Packed:
     """Both steps ready: kernels (C m, 1, *space), a mix (O, C m, 1, ...), and the method of the first step."""
-    first, mix = method.prepare(kernels, problem.depthwise), mix.reshape(mix.shape[:2]).astype(problem.dtype)
-    if isinstance(first, Packed) and fuses(problem, method):
-        return replace(first, mix=packed(mix, 1))
-    return Mixed(first, mix)
+    mix = mix.reshape(mix.shape[:2]).astype(problem.dtype)
+    if fuses(problem, method):
+        return replace(each_alone(kernels, problem.depthwise), mix=packed(mix, 1))
+    return Mixed(method.prepare(kernels, problem.depthwise), mix)
 
 
 @record
