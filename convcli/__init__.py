@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from convcli.operations.transposed import Transpose
     from convcli.planner import Plan
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _PUBLIC = {
     **dict.fromkeys(("convolve", "dilate", "resize", "separable", "upsample"), "convcli.api.filters"),
