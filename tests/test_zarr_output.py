@@ -148,7 +148,7 @@ def test_colours_are_channels_that_come_back_as_colours(run, tmp_path):
     assert ["FF0000", "00FF00", "0000FF"] == [
         each["color"] for each in group(tmp_path / "out.ome.zarr")["omero"]["channels"]
     ]
-    assert (0, []) == run("conv2d", "out.ome.zarr", "-k", "identity", "-o", "out.png", "-q")
+    assert (0, []) == run("conv2d", "out.ome.zarr", "-k", "identity", "-o", "out.png", "-qq")
     np.testing.assert_array_equal(data, convcli.read("out.png").data)
     valid(tmp_path / "out.ome.zarr")
     code, lines = run("conv2d", "in.npy", "--axes", "YXS", "-k", "box:3", "-k", "box:5", "-o", "two.ome.zarr", "-q")
@@ -160,8 +160,8 @@ def test_a_tiff_becomes_a_zarr_and_a_tiff_again(run, tmp_path):
     data = numbers((12, 300, 280))
     units = {"axes": "ZYX", "PhysicalSizeX": 0.2, "PhysicalSizeY": 0.2, "PhysicalSizeZ": 1.0}
     tifffile.imwrite("in.ome.tif", data, metadata=units)
-    assert (0, []) == run("conv3d", "in.ome.tif", "-k", "identity", "-o", "out.ome.zarr", "-q")
-    assert (0, []) == run("conv3d", "out.ome.zarr", "-k", "identity", "-o", "back.ome.tif", "-q")
+    assert (0, []) == run("conv3d", "in.ome.tif", "-k", "identity", "-o", "out.ome.zarr", "-qq")
+    assert (0, []) == run("conv3d", "out.ome.zarr", "-k", "identity", "-o", "back.ome.tif", "-qq")
     image = convcli.read("back.ome.tif")
     np.testing.assert_array_equal(data, image.data)
     assert {"Z": (1.0, "um"), "Y": (0.2, "um"), "X": (0.2, "um")} == image.info.spacing
