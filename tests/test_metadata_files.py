@@ -1,0 +1,50 @@
+"""What is said of the package in more than one place is said alike: versions, requirements, the image of a container."""
+
+import re
+import tomllib
+
+import pytest
+
+import convcli
+from readme import ROOT
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+RECIPE = ROOT / ".conda" / "recipe.yaml"
+
+
+def test_every_place_has_the_same_version():
+    recipe, citation = RECIPE.read_text(), (ROOT / "CITATION.cff").read_text()
+
+    assert PROJECT["version"] == convcli.__version__
+    assert re.findall(r'^  version: "(.*)"$', recipe, re.MULTILINE) == [convcli.__version__]
+    assert re.findall(r"^version: (.*)$", citation, re.MULTILINE) == [convcli.__version__]
+    assert f"## [{convcli.__version__}] - 20" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_the_conda_recipe_needs_what_the_project_needs():
+    run = re.search(r"^  run:\n((?:    - .*\n)+)", RECIPE.read_text(), re.MULTILINE)[1]
+    needed = {line.removeprefix("    - ").replace(" ", "") for line in run.splitlines()}
+
+    assert needed == {
+        f"python{PROJECT['requires-python']}",
+        *(each.replace(" ", "") for each in PROJECT["dependencies"]),
+    }
+
+
+def test_the_changelog_has_the_form_of_keep_a_changelog():
+    heads = re.findall(r"^(#{1,3}) (.*)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+
+    assert heads[:2] == [("#", "Changelog"), ("##", "[Unreleased]")]
+    kinds = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+    for mark, text in heads[2:]:
+        if mark == "##":
+            assert re.fullmatch(r"\[\d+\.\d+\.\d+\] - \d{4}-\d{2}-\d{2}", text), text
+        else:
+            assert text in kinds
+
+
+@pytest.mark.parametrize("word", ["USER 65534", "ENTRYPOINT", "slim"])
+def test_the_container_is_slim_and_run_by_nobody(word):
+    lines = (ROOT / "Dockerfile").read_text().splitlines()
+    last = len(lines) - 1 - next(i for i, line in enumerate(reversed(lines)) if line.startswith("FROM"))
+    assert any(word in line for line in lines[last:])
