@@ -1,4 +1,4 @@
-"""What is said of the package in more than one place is said alike: versions, requirements, the image of a container."""
+"""What is said of the package in several places is said alike: versions, requirements, the image of a container."""
 
 import re
 import tomllib
