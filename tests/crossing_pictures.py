@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+import struct
 import sys
 from dataclasses import dataclass
 
@@ -110,6 +111,18 @@ def _codec(name, **more):
     return lambda pixels, _samples: bytes(getattr(imagecodecs, f"{name}_encode")(pixels, **more))
 
 
+def _targa(pixels, _samples):
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "TGA", compression="tga_rle")
+    return stream.getvalue()
+
+
+def _icon(pixels, _samples):
+    """Of a PNG, which Pillow would draw in other sizes."""
+    content = imagecodecs.png_encode(pixels)
+    return struct.pack("<3H4B2H2I", 0, 1, 1, *pixels.shape[1::-1], 0, 0, 1, 32, len(content), 22) + content
+
+
 def _some(write, holds):
     """What writes some pictures, and gives None for those that it does not hold."""
     return lambda pixels, samples: write(pixels, samples) if holds(pixels, samples) else None
@@ -127,6 +140,9 @@ SOURCES = {
     "jxl": _codec("jpegxl", lossless=True, effort=2),
     "qoi": _some(_pillow("QOI"), lambda _, samples: samples.startswith("rgb")),
     "bmp": _some(_pillow("BMP"), lambda _, samples: not samples.endswith("alpha")),
+    "dib": _some(_pillow("DIB"), lambda _, samples: not samples.endswith("alpha")),
+    "ico": _some(_icon, lambda _, samples: samples == "rgb+alpha"),
+    "tga": _some(_targa, lambda pixels, _: pixels.dtype == "uint8"),
     "pgm": _pnm,
     "text.ppm": _text,
     "pam": _pam,
@@ -138,7 +154,10 @@ TARGETS = (
     "ome.tif",
     "webp",
     "bmp",
+    "dib",
+    "ico",
     "qoi",
+    "tga",
     "jp2",
     "avif",
     "jxl",
@@ -159,13 +178,18 @@ def read(path, ending, shape):
     data = path.read_bytes()
     if ending in ("png",):
         return imagecodecs.png_decode(data)
-    if ending in ("webp", "bmp", "qoi"):
+    if ending in ("webp", "bmp", "dib", "ico", "qoi"):
         found = np.atleast_3d(np.asarray(Image.open(io.BytesIO(data))))
+        if ending == "ico" and shape[-1] in (1, 3):  # it has an opacity all the same: full
+            assert (found[..., 3] == 255).all()
+            found = found[..., :3]
         return found[
             ..., [0, -1][: shape[-1]] if shape[-1] < 3 else slice(None)
-        ]  # WebP and QOI hold grey as equal colours
+        ]  # WebP, QOI and ICO hold grey as equal colours
     if ending in CODECS:
         return CODECS[ending](data)
+    if ending == "tga":
+        return np.asarray(Image.open(io.BytesIO(data)))
     if ending in ("pgm", "ppm", "pam"):
         kind = np.dtype(">u2" if b"65535" in data[:80] else "u1")
         return np.frombuffer(data[len(data) - int(np.prod(shape)) * kind.itemsize :], kind).reshape(shape)

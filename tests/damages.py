@@ -68,6 +68,9 @@ TARGETS = (
     "ome.tif",
     "npz",
     "qoi",
+    "tga",
+    "dib",
+    "ico",
     "jxl",
     "nrrd",
     "mha",
@@ -75,7 +78,7 @@ TARGETS = (
     "jp2",
     "avif",
 )
-OPENED_BY_PILLOW = ("png", "jpg", "webp", "gif", "bmp", "ppm", "qoi")
+OPENED_BY_PILLOW = ("png", "jpg", "webp", "gif", "bmp", "ppm", "qoi", "tga", "dib", "ico")
 PIXELS = "256|257|258|259|262|273|277|278|279|322|323|324|325"
 """Tags without which there are no pixels."""
 ACCEPTED = (
@@ -233,7 +236,7 @@ def metaio(content):
 
 
 PEERS = {
-    **dict.fromkeys(("png", "tiff", "gif", "webp", "bmp", "pnm", "qoi"), (pillow,)),
+    **dict.fromkeys(("png", "tiff", "gif", "webp", "bmp", "pnm", "qoi", "tga", "dib", "ico"), (pillow,)),
     "jp2": (openjpeg,),
     "avif": (libavif,),
     "jxl": (libjxl,),

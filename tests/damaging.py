@@ -500,6 +500,25 @@ def qoi_field(data, rng):
     return overwritten(data, place, value)
 
 
+def dib_field(data, rng):
+    """A number of the header is another one."""
+    return bmp_field(bytes(14) + data, rng)[14:]
+
+
+def ico_field(data, rng):
+    """A number of the list of pictures, or of the first picture's header, is another one."""
+    place = int(pick(rng, (2, 4, 6, 7, 10, 12, 14, 18)))
+    if rng.integers(2):
+        place = int.from_bytes(data[18:22], "little") + 4 * int(rng.integers(10))
+    return overwritten(data, place, packed(pick(rng, EXTREMES), int(pick(rng, (1, 2, 4))), "little"))
+
+
+def tga_field(data, rng):
+    """The header declares another kind, palette, size or order."""
+    place = int(pick(rng, (0, 1, 2, 3, 5, 7, 8, 12, 14, 16, 17)))
+    return overwritten(data, place, packed(pick(rng, EXTREMES), int(pick(rng, (1, 2))), "little"))
+
+
 def hdr_pixels(data, rng):
     """Bytes of the rows are lost, put in or changed."""
     return bytes_changed(data, rng, data.index(b"+X"))
@@ -570,6 +589,9 @@ DAMAGES = {
     "jp2": (box_changed, box_inside, box_inside, bytes_changed),
     "avif": (box_changed, box_inside, box_inside, bytes_changed),
     "jxl": (box_changed, box_changed, bytes_changed),
+    "dib": (dib_field, dib_field, dib_field),
+    "ico": (ico_field, ico_field, bytes_changed),
+    "tga": (tga_field, tga_field, bytes_changed),
     "qoi": (qoi_field, bytes_changed),
     "hdr": (*TEXT, hdr_pixels, hdr_pixels),
     "npy": TEXT,

@@ -40,6 +40,9 @@ SUFFIXES = {
     "avif": ".avif",
     "jxl": ".jxl",
     "qoi": ".qoi",
+    "tga": ".tga",
+    "dib": ".dib",
+    "ico": ".ico",
     "hdr": ".hdr",
     "npy": ".npy",
     "npz": ".npz",
@@ -253,6 +256,18 @@ def others():
             "colour": bytes(imagecodecs.jpegxl_encode(RGB, distance=1.0)),
             "deep": bytes(imagecodecs.jpegxl_encode(STACK[0], lossless=True)),
             "boxes": jxl(),
+        },
+        "dib": {"grey": saved(GREY, "DIB"), "colour": saved(RGB, "DIB"), "palette": saved(indexed(), "DIB")},
+        "ico": {
+            "packed": saved(ALPHA, "ICO", sizes=[(16, 12), (32, 24)]),
+            "opacity": saved(ALPHA, "ICO", sizes=[(32, 24)], bitmap_format="bmp"),
+            "mask": saved(RGB, "ICO", sizes=[(32, 24)], bitmap_format="bmp"),
+        },
+        "tga": {
+            "plain": saved(RGB, "TGA"),
+            "packed": saved(ALPHA, "TGA", compression="tga_rle"),
+            "grey": saved(GREY, "TGA", orientation=1),
+            "palette": saved(indexed(), "TGA", id_section=b"a name"),
         },
         "qoi": {"colour": saved(RGB, "QOI"), "alpha": saved(ALPHA, "QOI")},
         "hdr": {

@@ -306,7 +306,23 @@ def test_a_folder_that_nobody_can_write_is_one_line(run, folder):
     assert (1, 1) == (code, len(lines))
 
 
-FORMATS = ("png", "jpg", "tif", "ome.tif", "webp", "bmp", "pgm", "pam", "qoi", "jxl", "jp2", "avif", "npy", "npz")
+FORMATS = (
+    "png",
+    "jpg",
+    "tif",
+    "ome.tif",
+    "webp",
+    "bmp",
+    "pgm",
+    "pam",
+    "qoi",
+    "tga",
+    "jxl",
+    "jp2",
+    "avif",
+    "npy",
+    "npz",
+)
 
 
 @pytest.mark.parametrize("suffix", FORMATS)

@@ -65,6 +65,14 @@ def test_what_is_written_is_read_back(name, dtype, samples, tmp_path):
         wide = np.repeat(image.data[..., :1], 3, axis=2) if samples == "grey+alpha" else image.data[..., :3]
         assert np.array_equal(seen, again.data[..., 3] == 255)
         assert np.array_equal(wide[seen], again.data[..., :3][seen])
+    elif name == "ico":  # which always has an opacity
+        wide = (
+            np.repeat(image.data.reshape(11, 7, -1)[..., :1], 3, axis=2) if "grey" in samples else image.data[..., :3]
+        )
+        assert np.array_equal(wide, again.data[..., :3])
+        assert np.array_equal(
+            image.data[..., -1] if samples.endswith("alpha") else np.full((11, 7), 255), again.data[..., 3]
+        )
     elif name in OF_COLOUR and samples.startswith("grey"):
         wide = np.repeat(image.data.reshape(11, 7, -1)[..., :1], 3, axis=2)
         assert np.array_equal(wide, again.data[..., :3])
@@ -437,7 +445,7 @@ def test_max_pixels_holds_for_every_format(tmp_path):
     for entry in WRITTEN:
         image = picture((entry.samples or ("grey",))[0], entry.dtypes[0])
         path = written(image, "a.bin", tmp_path, format=entry, force=True)
-        assert (11, 7) == read(path, options=ReadOptions(max_pixels=77 * 3)).data.shape[:2]
+        assert (11, 7) == read(path, options=ReadOptions(max_pixels=77 * 4)).data.shape[:2]
         with pytest.raises(ConvError) as caught:
             read(path, options=ReadOptions(max_pixels=76))
         assert caught.value.code == "too-large"

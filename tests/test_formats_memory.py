@@ -140,6 +140,7 @@ def npz(header, packing):
 
 ARRAY = f"{{'descr': '|u1', 'fortran_order': False, 'shape': ({HUGE}, {HUGE}), }}"
 NIFTI = patched(sound("nifti"), 40, "<8h", 3, 30000, 30000, 300, 1, 1, 1, 1)
+DIB_OF_AN_ICON = struct.pack("<IiiHHIIiiII", 40, HUGE, 2 * HUGE, 1, 32, 0, 0, 0, 0, 0, 0)
 LYING = {
     "png": [png(HUGE, HUGE), png(HUGE, HUGE, chunk(b"iCCP", b"x\0\0" + zlib.compress(bytes(2**27))))],
     "jpeg": [jpeg(65500, 65500), jpeg(1, 65500)],
@@ -164,6 +165,9 @@ LYING = {
     ],
     "qoi": [patched(sound("qoi"), 4, ">II", HUGE, HUGE)],
     "hdr": [sound("hdr").replace(b"-Y 8 +X 24", size) for size in (b"-Y 40000 +X 30000", b"+X 8 +Y 999999999")],
+    "dib": [patched(sound("dib"), 4, "<ii", HUGE, HUGE), patched(sound("dib"), 4, "<ii", HUGE, -HUGE)],
+    "ico": [patched(sound("ico"), 22, f"<{len(part)}s", part) for part in (png(HUGE, HUGE), DIB_OF_AN_ICON)],
+    "tga": [patched(patched(sound("tga"), 12, "<HH", HUGE, HUGE), 2, "B", kind) for kind in (3, 11)],
     "pgm": [b"P5 40000 40000 255\n\0\0", b"P2 40000 40000 255\n1 2 3\n", b"P5 40000 40000 65535\n\0\0"],
     "ppm": [b"P6 40000 40000 255\n\0\0", b"P3 40000 40000 255\n1 2 3\n"],
     "pbm": [b"P4 40000 40000\n\0\0", b"P1 40000 40000\n0101\n"],

@@ -130,7 +130,7 @@ def test_dots_per_inch_follow_the_pixels_into_every_format(run, tmp_path, name, 
 @pytest.mark.parametrize(
     "steps", [(0.2, 0.4, "um"), (0.02, 0.02, "um"), (30.0, 31.0, "mm"), (3.0, 3.0, "m"), (0.1, 0.1, "nm")]
 )
-@pytest.mark.parametrize("ending", [".png", ".jpg", ".webp", ".jp2", ".avif", ".jxl", ".tif", ".bmp"])
+@pytest.mark.parametrize("ending", [".png", ".jpg", ".webp", ".jp2", ".avif", ".jxl", ".tif", ".bmp", ".dib"])
 def test_distances_of_every_size_are_held_or_named(run, tmp_path, steps, ending):
     x, y, unit = steps
     metadata = {"PhysicalSizeX": x, "PhysicalSizeXUnit": unit, "PhysicalSizeY": y, "PhysicalSizeYUnit": unit}
@@ -274,6 +274,7 @@ DAMAGED = {
         tiff("tiff", tag(34675, 7, PROFILE[:300])),
         gif(block(b"\xff\x0bICCRGBG1012", COLOUR[:99])),
         bmp(PROFILE)[:-50],
+        bmp(PROFILE)[14:-50],
     ],
     "EXIF": [
         png((b"eXIf", b"II*\0\xff\xff\xff\xff")),

@@ -57,10 +57,13 @@ TARGETS = (
     ".webp",
     ".gif",
     ".bmp",
+    ".dib",
+    ".ico",
     ".jp2",
     ".avif",
     ".jxl",
     ".qoi",
+    ".tga",
     ".hdr",
     ".pgm",
     ".pam",
@@ -308,6 +311,7 @@ SAYING = {
         "jp2": lambda: jp2(colour=b"\2\0\0" + PROFILE),
         "gif": lambda: gif(block(b"\xff\x0bICCRGBG1012", COLOUR)),
         "bmp": lambda: bmp(PROFILE),
+        "dib": lambda: bmp(PROFILE)[14:],
         **with_tag(iccprofile=PROFILE),
     },
     "EXIF": with_exif(camera()),
@@ -356,6 +360,7 @@ SAYING = {
         "png": lambda: png(dpi=(200, 100)),
         "jpeg": lambda: jpeg(dpi=(200, 100)),
         "bmp": lambda: saved("BMP", dpi=(200, 100)),
+        "dib": lambda: saved("DIB", dpi=(200, 100)),
         "jp2": lambda: jp2(
             resolution=struct.pack(">I4sI4sHHHHbb", 26, b"res ", 18, b"resc", 10000, 254, 20000, 254, 2, 2)
         ),
@@ -476,7 +481,20 @@ def in_exif(code, value):
 
 def picture_like(path):
     """True for formats that Pillow knows."""
-    return path.suffix in (".png", ".jpg", ".webp", ".gif", ".bmp", ".tif", ".qoi", ".avif", ".jp2")
+    return path.suffix in (
+        ".png",
+        ".jpg",
+        ".webp",
+        ".gif",
+        ".bmp",
+        ".tif",
+        ".qoi",
+        ".tga",
+        ".avif",
+        ".jp2",
+        ".dib",
+        ".ico",
+    )
 
 
 def shows(path, pixels):
@@ -488,7 +506,7 @@ def shows(path, pixels):
     if not picture_like(path):
         return False
     seen = picture(path)
-    found = np.asarray(seen.convert("RGBA" if "A" in seen.mode else "L"))
+    found = np.asarray(seen.convert("RGBA" if pixels.ndim == 3 else "L"))
     return found.shape == pixels.shape and abs(found.astype(int) - pixels).max() <= 3
 
 
@@ -499,7 +517,7 @@ def in_bytes(mark):
 
 def profile_of(path):
     """Looks for one of the profiles."""
-    if path.suffix in (".gif", ".bmp", ".jp2"):
+    if path.suffix in (".gif", ".bmp", ".dib", ".jp2"):
         return b"acsp" in path.read_bytes()
     found = tag_of(path, 34675) if is_tiff(path) else picture_like(path) and picture(path).info.get("icc_profile")
     return found in (PROFILE, COLOUR)

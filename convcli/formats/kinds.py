@@ -36,7 +36,7 @@ TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 TIFFS = ("tiff", "shaped", "imagej", "ome")
 EXIFS = ("png", "jpeg", "webp", "jp2", "avif", "jxl")
 PROFILED = ("png", "jpeg", "webp", "jp2", "avif", "gif")
-PICTURES = (*EXIFS, "gif", "bmp", "pnm", "qoi", "hdr")
+PICTURES = (*EXIFS, "gif", "bmp", "pnm", "qoi", "hdr", "tga", "ico")
 SPATIAL = ("nifti", "nrrd", "metaimage", "mgh")
 VOLUMES = (*SPATIAL, "mrc")
 

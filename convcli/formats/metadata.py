@@ -32,7 +32,7 @@ LARGEST_IN_JPEG = 65527  # bytes of EXIF in one segment, which it must fit
 COMMENTED = {"jpeg": 65533, "pnm": 60000, "gif": 2**31, "hdr": 60000}
 """Formats with comments, and bytes of the longest."""
 PROFILES = {b"GRAY": "grey", b"RGB ": "rgb", b"CMYK": "cmyk"}
-OF_COLOUR = frozenset({"webp", "gif", "qoi", "hdr"})
+OF_COLOUR = frozenset({"webp", "gif", "qoi", "hdr", "ico"})
 """Formats that store grey as colours."""
 
 Resolution = tuple[float, float, str]

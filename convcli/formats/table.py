@@ -25,6 +25,15 @@ MAP = rb".{208}MAP[ \0]"
 HELD_BY_MGH = ("uint8", "int16", "uint16", "int32", "float32")
 MGH = rb"\0\0\0\x01\0\0..\0\0..\0\0"
 ANALYZE = rb"(\x5c\x01\0\0|\0\0\x01\x5c).{340}(?!n[+i]\d)"
+DIB = rb"(\x0c\0{3}.{4}|[\x28\x34\x38\x6c\x7c]\0{3}.{8})\x01\0[\x01\x04\x08\x10\x18\x20]\0"
+ICON = rb"\0\0\x01\0[^\0]\0...\0[\0\x01]\0[\0\x01\x04\x08\x10\x18\x20]\0"
+"""The sizes of a header and of pixels; an entry of the list of pictures."""
+TARGA = (
+    rb"(?=.{12}(?!\0\0)..(?!\0\0)..)."  # sizes
+    rb"(\0[\x02\n]\0{5}.{8}[\x0f\x10\x18\x20]|\0[\x03\x0b]\0{5}.{8}[\x08\x10]|\x01[\x01\t].{4}[\x0f\x10\x18\x20].{8}\x08)"
+    rb"[\0-\x3f]"
+)
+"""A header that makes sense: colours or greys without a palette, or indices with one, of bits that there are."""
 GREY, COLOUR = ("grey",), ("grey", "rgb")
 ZARR = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".convcli-unfinished")
 NUMERALS = rb"(\xef\xbb\xbf)?\s*(#.*|[+-]?(\d|\.\d|[nN][aA]|[iI]nf)[\d+\-.,;eE\snafiNAFI]*)\Z"
@@ -116,6 +125,8 @@ FORMATS = {
         Format("cog", "cloud-optimised GeoTIFF", "tiff.cog", (), dtypes=HELD_BY_COG),
         Format("webp", "WebP", "pillow", (".webp",), rb"RIFF....WEBP", ("uint8",), TRANSPARENT, 16383, animated=True),
         Format("bmp", "BMP", "pillow", (".bmp",), rb"BM", ("uint8",), COLOUR),
+        Format("dib", "DIB", "dib", (".dib",), DIB, ("uint8",), COLOUR),
+        Format("ico", "ICO", "icon", (".ico",), ICON, ("uint8",), TRANSPARENT, 256),
         Format("gif", "GIF", "pillow", (".gif",), rb"GIF8[79]a", ("uint8",), TRANSPARENT, 65535, animated=True),
         Format(
             "jp2",
@@ -165,6 +176,7 @@ FORMATS = {
         Format("npz", "NumPy archive", "npy", (".npz",), rb"PK\x03\x04"),
         Format("csv", "CSV", "csv", (".csv",), NUMERALS),
         Format("tsv", "TSV", "csv", (".tsv",)),
+        Format("tga", "TGA", "targa", (".tga",), TARGA, ("uint8",), TRANSPARENT, 65535),  # no mark: after all others
         Format("zarr", "Zarr", "zarr.whole", (".zarr",), marks=ZARR, folder=True),
         Format("ome-zarr", "OME-Zarr", "zarr.whole", (".ome.zarr",), folder=True),
     )
