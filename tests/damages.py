@@ -88,6 +88,7 @@ ACCEPTED = (
     ("tiff", rf"Skipping tag (?!({PIXELS})\b)", "the same"),
     ("pnm", r"Channel value too large", "Pillow joins the two numbers that a comment parts"),
     ("csv", r"string 'NA'", "how R writes NaN"),
+    ("hdr", r"FORMAT_ERROR", "no line of FORMAT stands in the header, as Radiance's own programs allow"),
     ("npy", r"created on Python 2", "an old way to write the header, which is read all the same"),
 )
 """Kind, what the peer says, and why it is no reason to refuse the file."""

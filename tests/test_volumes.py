@@ -303,6 +303,8 @@ def test_stacks_of_volumes_and_bytes_without_a_sign(tmp_path):
     (b"NDims = 2\nObjectType = Tube\nElementDataFile = LOCAL\n", "unknown-format", "Tube"),
     (b"NDims = 2\nDimSize = 2 2\nElementType = MET_STRING\nElementDataFile = LOCAL\n    ", "corrupt", "MET_STRING"),
     (b"NDims = 2\nDimSize = 2 2\n", "corrupt", "does not end"),
+    (b"NRRD0004\ntype: uchar\ndimension: 2\nsizes: 2 2\nencoding: ascii\n\n1 2 3", "corrupt", "4 .* declared, 3 are"),
+    (b"NRRD0004\ntype: uchar\ndimension: 2\nsizes: 2 2\nencoding: ascii\n\n1 2 3 4 5", "corrupt", "4 .*, 5 are"),
 ])  # fmt: skip
 def test_what_cannot_be_read_is_told_in_a_line(content, code, said):
     with pytest.raises(ConvError, match=said) as raised:

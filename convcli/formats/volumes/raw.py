@@ -69,8 +69,8 @@ class Stored:
 
     def spelt(self, title: str) -> Array:
         """Numbers in words."""
-        words = self.stream.read().split()[: prod(self.shape)]
-        if len(words) < prod(self.shape):
+        words = self.stream.read().split()
+        if len(words) != prod(self.shape):
             raise corrupt(title, f"{prod(self.shape):,} numbers are declared, {len(words):,} are there")
         kind = self.dtype.newbyteorder("=")
         return np.array([int(word) if kind.kind in "iu" else float(word) for word in words], kind).reshape(self.shape)
