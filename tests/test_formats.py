@@ -279,7 +279,8 @@ def test_the_format_follows_from_the_name_or_the_option(name, override, expected
         ("a", None, "no ending"),
         ("-", None, "--format"),
         ("a.png", "jpg2", "did you mean 'jpg'"),
-        ("a.pbm", None, "no format is known by the ending '.pbm'"),
+        ("a.pbm", None, "PBM is only read here"),
+        ("a.xyz", None, "no format is known by the ending '.xyz'"),
     ],
 )
 def test_unknown_formats_are_usage_errors_that_list_the_known(name, override, message):

@@ -20,7 +20,7 @@ def separable(run):
     def through(folder, image, *words, axes="CYX"):
         np.save(folder / "in.npy", image)
         words = ("separable", folder / "in.npy", "--axes", axes, *words)
-        code, errors = run(*words, "-o", folder / "out.npy", "-f", "-q", "--json")
+        code, errors = run(*words, "-o", folder / "out.npy", "-f", "-qq", "--json")
         assert (0, []) == (code, errors)
         return np.load(folder / "out.npy"), json.loads(run.output)
 

@@ -212,7 +212,7 @@ def finished(info: ImageInfo, source: Source, options: ReadOptions) -> ImageInfo
         info = with_spacing(info, options.spacing)
     info = info if options.frames is None else picked(info, options.frames)
     named = None if source.in_memory else by_suffix(source.name)
-    if named is None or named.module == entry.module:
+    if named is None or named.module == entry.module or source.name.lower().endswith(entry.also):
         return info
     return replace(info, notes=(*info.notes, f"is named {Path(source.name).suffix} but is {entry.title}"))
 

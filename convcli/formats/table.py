@@ -47,8 +47,8 @@ class Format(NamedTuple):
     `magic` matches the first bytes, and `inside` those of what gzip packs; `samples` is empty where an image of any
     dimensions is held; `side` is the largest width and height. A format without `dtypes` is read only. A folder is of a
     format if it has a file called as one of its `marks`; a format of `folder`s is written as many objects in one, which
-    a URL may name, too. Files of a `series`, all that lie in a folder, are one image.
-    a URL may name, too. One that is `animated` holds pictures that follow each other in time.
+    a URL may name, too. Files of a `series`, all that lie in a folder, are one image. One that is `animated` holds
+    pictures that follow each other in time. Files may `also` have endings that other formats are written with.
     """
 
     name: str
@@ -64,6 +64,7 @@ class Format(NamedTuple):
     inside: bytes = rb"(?!)"
     series: bool = False
     animated: bool = False
+    also: tuple[str, ...] = ()
 
     @property
     def stacked(self) -> str:
@@ -155,7 +156,7 @@ FORMATS = {
         Format("pnm", "PNM", "pnm.whole", (".pnm",), dtypes=INTEGERS, samples=COLOUR),
         Format("pam", "PAM", "pnm.whole", (".pam",), rb"P7\s", INTEGERS, TRANSPARENT),
         Format("pbm", "PBM", "pnm.whole", (".pbm",), rb"P[14]\s", ()),
-        Format("analyze", "Analyze", "volumes.analyze", (), ANALYZE, ()),
+        Format("analyze", "Analyze", "volumes.analyze", (".img",), ANALYZE, ()),
         Format(
             "nifti",
             "NIfTI",

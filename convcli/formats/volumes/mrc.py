@@ -85,7 +85,7 @@ def opened(source: Source, options: ReadOptions) -> Iterator[Opened]:
         more = stream.read(extended)
         if len(more) < extended:
             raise corrupt("MRC", f"its extended header has {len(more):,} of {extended:,} bytes")
-        dtype = type_of(header)
+        dtype = type_of(header, ORDERS[block[212]])
         info = described(header, block, more, dtype)
         start = HEADER + extended
         yield (
@@ -106,9 +106,8 @@ def unpacked(block: bytes) -> Any:
     return np.frombuffer(block, FIELDS.newbyteorder(order))[0]
 
 
-def type_of(header: Any) -> np.dtype[Any]:
+def type_of(header: Any, order: Order) -> np.dtype[Any]:
     """The type of the numbers; bytes of older IMODs have no sign, and say so."""
-    order = header["mode"].dtype.byteorder
     unsigned = header["mode"] == 0 and header["stamp"] == IMOD and not header["flags"] & SIGNED
     return np.dtype("uint8" if unsigned else TYPES[int(header["mode"])]).newbyteorder(order)
 

@@ -234,7 +234,7 @@ def uncompressed(info: ImageInfo, options: WriteOptions, kind: str) -> None:
     """Refuse a compression, of formats that are written without."""
     no_tiff(info, options, kind)
     if options.compression not in (None, "none"):
-        raise UsageError(f"is written without compression here, not by {options.compression}", where="--compression")
+        raise UsageError(f"is written without compression; leave --compression {options.compression} out")
 
 
 def header_start(source: Source, stream: BinaryIO) -> BinaryIO:
