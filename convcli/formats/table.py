@@ -156,7 +156,7 @@ FORMATS = {
         Format("pnm", "PNM", "pnm.whole", (".pnm",), dtypes=INTEGERS, samples=COLOUR),
         Format("pam", "PAM", "pnm.whole", (".pam",), rb"P7\s", INTEGERS, TRANSPARENT),
         Format("pbm", "PBM", "pnm.whole", (".pbm",), rb"P[14]\s", ()),
-        Format("analyze", "Analyze", "volumes.analyze", (".img",), ANALYZE, ()),
+        Format("analyze", "Analyze", "volumes.analyze", (), ANALYZE, (), also=(".hdr", ".img")),
         Format(
             "nifti",
             "NIfTI",
