@@ -93,7 +93,7 @@ def test_colour_and_opacity_are_those_of_the_file(samples, run):
 
 
 def test_a_length_without_a_spacing_is_refused():
-    with pytest.raises(ConvError, match="how far apart its samples are"):
+    with pytest.raises(ConvError, match="how far apart samples are along Y"):
         convcli.convolve(VOLUME[0], "gaussian:1um")
 
 

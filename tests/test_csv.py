@@ -2,6 +2,7 @@
 
 import io
 import math
+import time
 
 import numpy as np
 import pytest
@@ -95,6 +96,14 @@ def test_what_is_no_number_is_refused_with_its_place(text, words, tmp_path):
         read(tmp_path / "a.csv")
 
     assert all(word in str(caught.value) for word in words), caught.value
+
+
+@pytest.mark.parametrize("text", ["1234 " * 4000 + "x", "1" * 10**6 + "x", " " * 10**6 + "x", "1," * 10**5 + ",,1 1"])
+def test_what_is_wrong_at_the_end_of_a_long_line_is_found_at_once(text):
+    start = time.process_time()
+    with pytest.raises(ConvError):
+        read(f"1,2\n{text}".encode())
+    assert time.process_time() - start < 5
 
 
 def test_empty_values_are_missing_and_said():

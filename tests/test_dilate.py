@@ -23,7 +23,7 @@ def dilated(run):
     def through(folder, image, *words, axes=None):
         np.save(folder / "in.npy", image)
         axes = ("--axes", axes) if axes else ()
-        code, errors = run("dilate", folder / "in.npy", *axes, *words, "-o", folder / "out.npy", "-f", "-q", "--json")
+        code, errors = run("dilate", folder / "in.npy", *axes, *words, "-o", folder / "out.npy", "-f", "-qq", "--json")
         assert (0, []) == (code, errors)
         return np.load(folder / "out.npy"), json.loads(run.output)
 

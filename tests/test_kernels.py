@@ -419,7 +419,7 @@ def test_pixels_need_no_spacing():
     "spacing", [None, {"Y": (1.0, "um")}, {"X": (0.0, "um")}, {"X": (1.0, "")}, {"X": (np.nan, "um")}]
 )
 def test_a_unit_without_spacing_is_an_error(spacing):
-    with pytest.raises(KernelError, match=r"sigma is in um, but the image does not say how far apart its samples are"):
+    with pytest.raises(KernelError, match=r"sigma is in um, but the image does not say how far apart samples are"):
         parse_kernel("gaussian:2um", spacing=spacing)
 
 

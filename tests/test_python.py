@@ -94,7 +94,6 @@ NO_IMAGES = {
     "masked": (np.ma.masked_array(np.eye(3), np.eye(3)), "dtype"),
     "ragged": ([[1, 2], [3]], "shape"),
     "no pixels": (np.zeros((0, 3)), "empty-image"),
-    "a row": (np.zeros(4), "ambiguous"),
     "a number": (5.0, "ambiguous"),
     "six": (np.zeros((2,) * 6), "ambiguous"),
 }

@@ -116,7 +116,7 @@ def test_only_the_drafts_of_one_process_are_cleared_away(tmp_path):
 
 # Whole batches
 
-SLOW = ("-k", "gabor:20", "-m", "direct", "--threads", "1", "--memory", "8MiB", "--jobs", "2", "-q", "-o", "out/")
+SLOW = ("-k", "gabor:20", "-m", "direct", "--threads", "1", "--memory", "8MiB", "--jobs", "2", "-qq", "-o", "out/")
 NAMES = [f"{number}.tif" for number in range(4)]
 EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 

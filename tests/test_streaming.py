@@ -178,7 +178,7 @@ STAGED = [
     ("ZYX", (160, 30, 33), "conv3d -k gaussian:1 --stride 2,1,1"),
     ("TZYX", (2, 120, 30, 33), "conv3d -k box:5 -m fft"),
     ("YXS", (300, 60, 3), "separable --depthwise box:3 --pointwise .3,.6,.1;1,-1,0"),
-    ("CYX", (3, 90, 60), "separable --depthwise sobel:x --depthwise box:3 --pointwise 1,0,1,0,1,0"),
+    ("CYX", (3, 900, 60), "separable --depthwise sobel:x --depthwise box:3 --pointwise 1,0,1,0,1,0"),
 ]
 SETTINGS = {"thin": (2**20, 2), "thinner": (2**21, 1), "one": (2**24, 1), "whole": (2**28, 1), "three": (2**26, 3)}
 """Memory and threads; from "whole" on at once."""

@@ -137,7 +137,8 @@ LOSSLESS = [
 
 @pytest.mark.parametrize("name", LOSSLESS)
 def test_every_format_goes_through_standard_input_and_output(pictures, name):
-    words = ("conv2d", "-", "-k", "identity", "-q", "-o", "-", "--format", name)
+    dtype = next(each for each in ("uint8", "uint16", "float32") if each in FORMATS[name].dtypes)
+    words = ("conv2d", "-", "-k", "identity", "-qq", "-t", dtype, "-o", "-", "--format", name)
     once = convcli(*words, stdin=(pictures / "in.png").read_bytes())
     twice = convcli(*words, stdin=once.stdout)
     assert (0, 0, b"") == (once.returncode, twice.returncode, once.stderr + twice.stderr)

@@ -143,7 +143,7 @@ def convolve(
         asked = correlate_layer(layer or "", numbers_of(dtype, numbers), share(tolerance))
         return _filtered(asked, image, axes, limits(method, threads, memory), where)
     pixels = image if isinstance(image, Image) else as_pixels(image)
-    rowless = axes is not None and "Y" not in axes
+    rowless = isinstance(axes, str) and "Y" not in axes
     if isinstance(pixels, Image) or pixels.ndim == 1 or rowless or not where.is_all or names_channels(kernel):
         chosen = correlate_on(
             kernel, where, stride=stride, dilation=dilation, padding=padding, border=border, groups=groups, flip=flip,

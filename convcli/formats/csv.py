@@ -23,7 +23,7 @@ from convcli.formats.layout import check_series, with_row
 from convcli.formats.pixels import Array, native
 from convcli.formats.source import Source, check_declared, times
 from convcli.image import Image, ImageInfo
-from convcli.numerals import BLANKS, DECIMAL, decimal_text, is_whole
+from convcli.numerals import DECIMAL, decimal_text, is_whole
 from convcli.records import record
 
 MOST_BYTES = 1 << 26
@@ -39,7 +39,9 @@ OTHERS = {
     **dict.fromkeys(("-inf", "-infinity"), "-inf"),
 }
 """What is no number, and yet may be a sample, as R, NumPy and pandas write it."""
-PLAIN = re.compile(rf"{DECIMAL}(?:S{DECIMAL})*".replace("S", rf"[{BLANKS}]*[,;\t{BLANKS}][{BLANKS}]*"))
+PLAIN = re.compile(r"[-+.0-9eE,;\t ]+")
+"""Of what plain numbers and what stands between them are made; float() knows the rest of their form."""
+LONGEST = 400  # characters of a number
 COMMENT = "#"
 
 
@@ -135,12 +137,12 @@ def value_of(word: str, separator: str, place: str) -> float:
         return float("nan")
     if word.lower() in OTHERS:
         return float(OTHERS[word.lower()])
-    if not re.fullmatch(DECIMAL, word):
+    if len(word) > LONGEST or not re.fullmatch(DECIMAL, word):
         if place == "line 1, value 1":
-            raise corrupt("CSV", f"{place}: {word!r} is not a number; a line of names in front begins with #")
+            raise corrupt("CSV", f"{place}: {word[:LONGEST]!r} is not a number; a line of names in front begins with #")
         comma = "; decimals have a point" if separator != "," and re.fullmatch(r"[+-]?\d+,\d+", word) else ""
         between = f"; {SEPARATORS.get(separator, 'blanks')} stand between values{comma}" if comma else ""
-        raise corrupt("CSV", f"{place}: {word!r} is not a number{between}")
+        raise corrupt("CSV", f"{place}: {word[:LONGEST]!r} is not a number{between}")
     value = float(word)
     if isinf(value) or (is_whole(word) and int(word) != value):
         raise ConvError(f"{place}: {word} is no number that float64 holds; an .npy of integers does", "dtype")

@@ -276,11 +276,20 @@ def format_for(name: str, override: str | None = None) -> Format:
     raise unknown_format(given, suffix.removeprefix("."), name)
 
 
+def alike(word: str, name: str) -> float:
+    """How much of two words is the same."""
+    from difflib import SequenceMatcher
+
+    return SequenceMatcher(None, word.lower(), name).ratio()
+
+
 def unknown_format(given: str, word: str, where: str) -> UsageError:
     """The error that lists the formats, the nearest name first."""
     from difflib import get_close_matches
 
     known = [suffix[1:] for entry in FORMATS.values() if entry.dtypes for suffix in entry.suffixes]
-    near = get_close_matches(word.lower(), known, 1)
+    near = get_close_matches(word.lower(), known, len(known))
+    best = [name for name in near if alike(word, name) == alike(word, near[0])]
+    near = [name for name in known if name in best]  # of equals the one that stands first in the table
     meant = f"did you mean {near[0]!r}? " if near else ""
     return UsageError(f"{given}; {meant}known are {', '.join(known)}", "unknown-format", where=where)

@@ -56,7 +56,7 @@ def of_columns(kernel: Kernel) -> Kernel:
     >>> of_columns(parse_kernel("laplacian", 2)).values()
     (1.0, -2.0, 1.0)
     >>> of_columns(parse_kernel("bilinear:2", 2)).values()
-    (0.5, 1.0, 0.5)
+    (0.25, 0.75, 0.75, 0.25)
     """
     rows, columns = kernel.shape
     if kernel.name.partition(":")[0] in CURVES and len(kernel.terms) == 1:
@@ -87,8 +87,8 @@ def parse_given(
 ) -> Kernel | ByName:
     """What a text gives: a name, checked and as it is usually written, or taps.
 
-    >>> parse_given("Gaussian:2.0", 2), parse_given("gaussian:2um", 2)
-    (ByName(text='gaussian:2', ndim=2), ByName(text='gaussian:2um', ndim=2))
+    >>> parse_given("Gaussian:2.0", 2)
+    ByName(text='gaussian:2', ndim=2, along_row=False)
     """
     if is_measured(text):
         return ByName(text.strip(), ndim)

@@ -34,7 +34,7 @@ ELSEWHERE = {
     "--parallel": "files at once are --jobs N, threads in one --threads N",
     "--overwrite": "that is --force",
     "--yes": "that is --force",
-    "--silent": "that is -qq, or --quiet, which leaves warnings",
+    "--silent": "that is --quiet, which leaves warnings; given twice it leaves errors alone",
     "--divide": "that is --scale 1/9 as a decimal, or --normalize sum",
     "--divisor": "that is --normalize sum, or --scale with a decimal",
     "--delta": "that is --bias",

@@ -182,7 +182,7 @@ def number(value: float) -> str:
 
 
 def upright(text: str) -> str:
-    """A text in whose middle nothing turns its direction around, as file names may try.
+    r"""A text in whose middle nothing turns its direction around, as file names may try.
 
     >>> upright("gpj.\u202etxt.png")
     'gpj.\\u202etxt.png'
