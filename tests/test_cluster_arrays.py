@@ -41,12 +41,12 @@ def volume(run, dtype="uint16", shape=SHAPE):
     pixels[..., : shape[2] // 2] = 0
     np.save("in.npy", pixels)
     words = ("conv3d", "in.npy", "--axes", "ZYX", "--spacing", "1,2,2um", "-k", "identity", "-o", "in.ome.zarr")
-    assert (0, []) == run(*words, "--chunks", "8,16,16", "-q", "-f")
+    assert (0, []) == run(*words, "--chunks", "8,16,16", "-qq", "-f")
 
 
 def zarr(name, level=0):
     """The pixels of a level of an output, by our own reader."""
-    assert 0 == convcli("conv3d", f"{name}/{level}", "-k", "identity", "-o", f"{level}.npy", "-q", "-f").returncode
+    assert 0 == convcli("conv3d", f"{name}/{level}", "-k", "identity", "-o", f"{level}.npy", "-qq", "-f").returncode
     return np.load(f"{level}.npy")
 
 
@@ -65,10 +65,10 @@ def shards(name):
 def test_threads_and_workers_make_the_whole(run, folder, dask, job, dtype):
     volume(run, dtype)
     command, *words = JOBS[job]
-    assert (0, []) == run(command, "in.ome.zarr", *words, "-o", "whole.npy", "-q")
-    assert (0, []) == run(command, "in.ome.zarr", *words, "-o", "threads.ome.zarr", *CUTS, "-q")
+    assert (0, []) == run(command, "in.ome.zarr", *words, "-o", "whole.npy", "-qq")
+    assert (0, []) == run(command, "in.ome.zarr", *words, "-o", "threads.ome.zarr", *CUTS, "-qq")
     more = ("--scheduler", dask.address, "--json")
-    assert 0 == run(command, "in.ome.zarr", *words, "-o", "workers.ome.zarr", *CUTS, *more, "-q")[0]
+    assert 0 == run(command, "in.ome.zarr", *words, "-o", "workers.ome.zarr", *CUTS, *more, "-qq")[0]
     np.testing.assert_array_equal(np.load("whole.npy"), zarr("threads.ome.zarr"), strict=True)
     assert files("threads.ome.zarr") == files("workers.ome.zarr")
 
@@ -76,8 +76,8 @@ def test_threads_and_workers_make_the_whole(run, folder, dask, job, dtype):
 def test_the_report_adds_up_what_workers_did(run, folder, dask):
     volume(run)
     words = ("conv3d", "in.ome.zarr", "-k", "log:1.5", *CUTS)
-    here = json.loads(convcli(*words, "-o", "a.ome.zarr", "--json", "-q").stdout)
-    afar = json.loads(convcli(*words, "-o", "b.ome.zarr", "--json", "-q", "--scheduler", dask.address).stdout)
+    here = json.loads(convcli(*words, "-o", "a.ome.zarr", "--json", "-qq").stdout)
+    afar = json.loads(convcli(*words, "-o", "b.ome.zarr", "--json", "-qq", "--scheduler", dask.address).stdout)
     for key in ("clipped", "nan", "warnings", "shape", "macs"):
         assert here[key] == afar[key]
     assert afar["clipped"]["below"] > 0
@@ -97,7 +97,7 @@ SLOW = ("conv3d", "in.ome.zarr", "-k", "gaussian:2um", "-o", "out.ome.zarr", *CU
 
 def test_a_killed_worker_costs_nothing(run, folder, tmp_path):
     volume(run, shape=(40, 90, 100))
-    assert (0, []) == run(*SLOW[:5], "whole.ome.zarr", *CUTS, "-q")
+    assert (0, []) == run(*SLOW[:5], "whole.ome.zarr", *CUTS, "-qq")
     with dask_cluster(tmp_path) as cluster, start(*SLOW, "--scheduler", cluster.address) as process:
         wait_until(lambda: len(shards("out.ome.zarr")) > 3, "shards are written")
         cluster.workers[0].send_signal(signal.SIGKILL)
@@ -110,7 +110,7 @@ def test_a_killed_worker_costs_nothing(run, folder, tmp_path):
 @pytest.mark.parametrize("scheduler", [(), ("--scheduler", "local:1")], ids=["threads", "workers"])
 def test_a_killed_client_goes_on(run, folder, scheduler):
     volume(run, shape=(40, 90, 100))
-    assert (0, []) == run(*SLOW[:5], "whole.ome.zarr", *CUTS, "-q")
+    assert (0, []) == run(*SLOW[:5], "whole.ome.zarr", *CUTS, "-qq")
     with start(*SLOW, "--threads", "1", *scheduler) as process:
         wait_until(lambda: len(shards("out.ome.zarr")) > 8, "shards are written")
         process.kill()
@@ -118,12 +118,12 @@ def test_a_killed_client_goes_on(run, folder, scheduler):
     code, lines = run("conv3d", "out.ome.zarr", "-k", "identity", "-o", "x.npy")
     assert 1 == code
     assert "unfinished" in lines[0]
-    code, lines = run(*SLOW[:4], "-o", "out.ome.zarr", *CUTS, "-q")
+    code, lines = run(*SLOW[:4], "-o", "out.ome.zarr", *CUTS, "-qq")
     assert (1, True) == (code, "--resume goes on" in lines[0])
-    code, lines = run("conv3d", "in.ome.zarr", "-k", "gaussian:3um", *SLOW[4:], "--resume", "-q")
+    code, lines = run("conv3d", "in.ome.zarr", "-k", "gaussian:3um", *SLOW[4:], "--resume", "-qq")
     assert (1, True) == (code, "was left unfinished by" in lines[0] and "another command" in lines[0])
 
-    done = convcli(*SLOW, *scheduler, "--threads", "1", "--resume", "--json", "-q")
+    done = convcli(*SLOW, *scheduler, "--threads", "1", "--resume", "--json", "-qq")
     assert 0 == done.returncode, done.stderr
     told = json.loads(done.stdout)["shards"]
     assert told["kept"] >= 8
@@ -135,14 +135,14 @@ def test_a_killed_client_goes_on(run, folder, scheduler):
 def test_a_shard_that_is_deleted_cut_or_empty_is_made_again(run, folder, dask, where):
     volume(run)
     more = ("--scheduler", dask.address) if where == "workers" else ()
-    assert (0, []) == run(*SLOW, "-q")
+    assert (0, []) == run(*SLOW, "-qq")
     whole, there = files("out.ome.zarr"), shards("out.ome.zarr")
     assert len(there) == 3 * 3 * 3  # shards of zeros are not stored
     there[0].unlink()
     there[1].write_bytes(there[1].read_bytes()[:-30])
     there[2].write_bytes(b"")
     shutil.copy(there[3], there[4])
-    done = convcli(*SLOW, *more, "--resume", "--json", "-q")
+    done = convcli(*SLOW, *more, "--resume", "--json", "-qq")
     assert 0 == done.returncode, done.stderr
     told = json.loads(done.stdout)["shards"]
     assert (4, 4) == (told["made"], told["again"])
@@ -150,26 +150,26 @@ def test_a_shard_that_is_deleted_cut_or_empty_is_made_again(run, folder, dask, w
     assert whole == files("out.ome.zarr")
 
     there[0].unlink()
-    told = json.loads(convcli(*SLOW, *more, "--resume=trust", "--json", "-q").stdout)["shards"]
+    told = json.loads(convcli(*SLOW, *more, "--resume=trust", "--json", "-qq").stdout)["shards"]
     assert (0, told["boxes"]) == (told["made"], told["kept"])
     assert not there[0].exists()
 
 
 def test_what_nobody_knows_of_is_not_gone_on_with(run, folder):
     volume(run)
-    assert (0, []) == run(*SLOW, "-q")
+    assert (0, []) == run(*SLOW, "-qq")
     shutil.rmtree(folder / "state")
-    code, lines = run(*SLOW, "--resume", "-q")
+    code, lines = run(*SLOW, "--resume", "-qq")
     assert (1, True) == (code, "exists already; --force replaces it" in lines[0])
     Path("out.ome.zarr", MARK).write_text("{}")
-    assert 1 == run(*SLOW, "--resume", "-q")[0]
-    code, (line,) = run(*SLOW, "--force", "-q")
+    assert 1 == run(*SLOW, "--resume", "-qq")[0]
+    code, (line,) = run(*SLOW, "--force", "-qq")
     assert (0, True) == (code, "taken over from somebody" in line)
 
 
 def test_an_input_that_changed_is_another_input(run, folder):
     volume(run)
-    words = ("conv3d", "in.npy", "--axes", "ZYX", "-k", "box:3", "-o", "out.zarr", *CUTS, "-q")
+    words = ("conv3d", "in.npy", "--axes", "ZYX", "-k", "box:3", "-o", "out.zarr", *CUTS, "-qq")
     assert (0, []) == run(*words)
     assert (0, []) == run(*words, "--resume")
     os.utime("in.npy", ns=(1, 1))
@@ -179,16 +179,16 @@ def test_an_input_that_changed_is_another_input(run, folder):
 
 def test_stores_that_fail_now_and_then_are_asked_again(run, folder, s3, tmp_path):
     volume(run, shape=(16, 32, 32))
-    words = ("conv3d", "-k", "gaussian:2um", *CUTS, "-q")
+    words = ("conv3d", "-k", "gaussian:2um", *CUTS, "-qq")
     bucket = s3.bucket()
     assert (0, []) == run(*words, "in.ome.zarr", "-o", "whole.ome.zarr")
-    assert (0, []) == run("conv3d", "in.ome.zarr", "-k", "identity", "-o", f"{bucket}/in.ome.zarr", *CUTS, "-q")
+    assert (0, []) == run("conv3d", "in.ome.zarr", "-k", "identity", "-o", f"{bucket}/in.ome.zarr", *CUTS, "-qq")
     with dask_cluster(tmp_path, 2, **s3.environment) as cluster:
         more = ("--scheduler", cluster.address)
         s3.faults(fail=0.25)
         assert (0, []) == run(*words, f"{bucket}/in.ome.zarr", "-o", f"{bucket}/out.ome.zarr", *more)
         s3.faults()
-        assert (0, []) == run("conv3d", f"{bucket}/out.ome.zarr", "-k", "identity", "-o", "out.ome.zarr", *CUTS, "-q")
+        assert (0, []) == run("conv3d", f"{bucket}/out.ome.zarr", "-k", "identity", "-o", "out.ome.zarr", *CUTS, "-qq")
         assert files("whole.ome.zarr/0") == files("out.ome.zarr/0")
 
         words = (*words, f"{bucket}/in.ome.zarr", "-o", f"{bucket}/broken.ome.zarr", *more)
@@ -210,7 +210,7 @@ def test_what_workers_cannot_read_by_boxes_is_refused(run, folder, dask, monkeyp
 
     monkeypatch.setattr(levels, "SMALL", 1000)
     np.save("in.npy", np.zeros((4, 30, 30, 3), np.uint16).transpose(0, 2, 1, 3))
-    words = ("conv2d", "in.npy", "--axes", "ZXYC", "-k", "box:3", "-o", "out.zarr", "-q")
+    words = ("conv2d", "in.npy", "--axes", "ZXYC", "-k", "box:3", "-o", "out.zarr", "-qq")
     code, lines = run(*words, "--scheduler", dask.address)
     assert (2, True) == (code, "workers need boxes of it; make a Zarr of it first" in lines[0]), lines
     assert (0, []) == run(*words)
@@ -218,7 +218,7 @@ def test_what_workers_cannot_read_by_boxes_is_refused(run, folder, dask, monkeyp
 
 def test_a_forecast_counts_what_is_then_read(run, folder, dask):
     volume(run)
-    words = ("conv3d", "in.ome.zarr", "-k", "taps.npy", "-m", "direct", *CUTS, "-o", "out.ome.zarr", "--json", "-q")
+    words = ("conv3d", "in.ome.zarr", "-k", "taps.npy", "-m", "direct", *CUTS, "-o", "out.ome.zarr", "--json", "-qq")
     told = json.loads(convcli(*words, "--explain", "--scheduler", "tcp://nowhere:1").stdout)["cluster"]
     assert not Path("out.ome.zarr").exists()
     done = json.loads(convcli(*words).stdout)["shards"]

@@ -89,7 +89,7 @@ def test_an_image_is_read_and_written_by_its_url(store, bucket, name, tmp_path):
 def test_a_small_image_takes_one_request_to_read_and_two_to_write(s3, store, bucket, tmp_path, run):
     put(store, "in.png", PICTURE, tmp_path)
     s3.requests()
-    assert (0, []) == run("conv2d", f"{bucket}/in.png", "-k", "box:3", "-o", f"{bucket}/out.png", "-q")
+    assert (0, []) == run("conv2d", f"{bucket}/in.png", "-k", "box:3", "-o", f"{bucket}/out.png", "-qq")
     asked = s3.requests()
     assert [[GET, "in.png"], [HEAD, "out.png"], [PUT, "out.png"]] == [
         [method, path.split("/", 2)[-1]] for method, path, *_ in asked if path.count("/") > 1
@@ -124,18 +124,18 @@ def test_a_window_of_a_large_image_brings_that_window(s3, store, bucket, tmp_pat
 def test_a_large_image_is_filtered_by_windows_and_read_once(s3, store, bucket, tmp_path, run):
     put(store, "large.npy", PLANE, tmp_path)
     s3.requests()
-    words = ("conv2d", f"{bucket}/large.npy", "-k", "gaussian:2", "-o", f"{bucket}/out.npy", "-q")
+    words = ("conv2d", f"{bucket}/large.npy", "-k", "gaussian:2", "-o", f"{bucket}/out.npy", "-qq")
     assert (0, []) == run(*words, "--memory", "4MiB")
     received = sum(sent for *_, sent, _ in s3.requests())
     assert 1.0 <= received / PLANE.nbytes < 1.3
-    assert (0, []) == run("conv2d", tmp_path / "large.npy", *words[2:4], "-o", "here.npy", "-q")
+    assert (0, []) == run("conv2d", tmp_path / "large.npy", *words[2:4], "-o", "here.npy", "-qq")
     assert (tmp_path / "here.npy").read_bytes() == store.get("out.npy")
 
 
 def test_an_object_that_exists_stays_unless_forced(store, bucket, tmp_path, run):
     put(store, "in.png", PICTURE, tmp_path)
     store.put("out.png", b"dear")
-    words = ("conv2d", f"{bucket}/in.png", "-k", "box:3", "-o", f"{bucket}/out.png", "-q")
+    words = ("conv2d", f"{bucket}/in.png", "-k", "box:3", "-o", f"{bucket}/out.png", "-qq")
     assert (1, [f"convcli: '{bucket}/out.png': exists already; --force replaces it [exists]"]) == run(*words)
     assert b"dear" == store.get("out.png")
     assert (0, []) == run(*words, "--force")
@@ -146,7 +146,7 @@ def test_an_object_made_meanwhile_stays(s3, store, bucket, tmp_path):
     """The look beforehand finds nothing; the condition does."""
     put(store, "in.png", PICTURE, tmp_path)
     s3.faults(silent=1)
-    with start("conv2d", f"{bucket}/in.png", "-k", "box:3", "-o", f"{bucket}/out.png", "-q") as process:
+    with start("conv2d", f"{bucket}/in.png", "-k", "box:3", "-o", f"{bucket}/out.png", "-qq") as process:
         while [HEAD, "out.png"] not in [[method, path.split("/", 2)[-1]] for method, path, *_ in s3.requests()]:
             time.sleep(0.02)
         s3.faults()
@@ -162,7 +162,7 @@ def test_an_object_made_meanwhile_stays(s3, store, bucket, tmp_path):
 def test_an_input_is_replaced_in_place_only(store, bucket, tmp_path, run):
     put(store, "a.png", PICTURE, tmp_path)
     before = store.get("a.png")
-    words = ("conv2d", f"{bucket}/a.png", "-k", "sharpen", "-q")
+    words = ("conv2d", f"{bucket}/a.png", "-k", "sharpen", "-qq")
     code, errors = run(*words, "-o", f"{bucket}//a.png".replace("//", "/").replace("s3:/", "s3://"), "--force")
     assert (1, [f"convcli: '{bucket}/a.png': is the input itself; --in-place replaces it [exists]"]) == (code, errors)
     assert before == store.get("a.png")
@@ -185,8 +185,8 @@ def test_an_object_replaced_while_it_is_read_is_no_input(store, bucket, tmp_path
 def test_a_kernel_comes_from_a_url(store, bucket, tmp_path, run, kernel):
     put(store, "in.png", PICTURE, tmp_path)
     assert (0, []) == run("kernels", "sharpen", "-o", f"{bucket}/{kernel}")
-    assert (0, []) == run("conv2d", f"{bucket}/in.png", "-k", f"{bucket}/{kernel}", "-o", f"{bucket}/o.png", "-q")
-    assert (0, []) == run("conv2d", f"{bucket}/in.png", "-k", "sharpen", "-o", f"{bucket}/p.png", "-q")
+    assert (0, []) == run("conv2d", f"{bucket}/in.png", "-k", f"{bucket}/{kernel}", "-o", f"{bucket}/o.png", "-qq")
+    assert (0, []) == run("conv2d", f"{bucket}/in.png", "-k", "sharpen", "-o", f"{bucket}/p.png", "-qq")
     assert store.get("o.png") == store.get("p.png")
     assert np.array_equal(convcli.convolve(PICTURE, "sharpen"), convcli.convolve(PICTURE, f"{bucket}/{kernel}"))
 
@@ -195,9 +195,9 @@ def test_files_are_named_by_urls_too(tmp_path, run):
     convcli.write(tmp_path / "a b.png", PICTURE)
     (tmp_path / "k.csv").write_text("1 2 1\n")
     url = f"file://{tmp_path}"
-    code, errors = run("conv2d", f"{url}/a%20b.png", "-k", f"{url}/k.csv", "-o", f"{url}/o.png", "-q", "--in-place")
+    code, errors = run("conv2d", f"{url}/a%20b.png", "-k", f"{url}/k.csv", "-o", f"{url}/o.png", "-qq", "--in-place")
     assert (2, True) == (code, "exclude each other" in errors[0])
-    assert 0 == run("conv2d", f"{url}/a%20b.png", "-k", f"{url}/k.csv", "-o", f"{url}/o.png", "-q")[0]
+    assert 0 == run("conv2d", f"{url}/a%20b.png", "-k", f"{url}/k.csv", "-o", f"{url}/o.png", "-qq")[0]
     assert np.array_equal(convcli.read(tmp_path / "o.png").data, convcli.read(f"{url}/o.png").data)
 
 
@@ -267,7 +267,7 @@ def test_a_store_that_fails_always_is_one_line_and_no_output(s3, store, bucket, 
     code, errors = run("conv2d", f"{bucket}/in.png", "-k", "box:3", "-o", f"{bucket}/o.png")
     expected = f"convcli: '{bucket}/in.png': the store answers 500 Internal Server Error, tried 3 times [unreachable]"
     assert (1, [expected]) == (code, errors)
-    code, errors = run("conv2d", tmp_path / "in.png", "-k", "box:3", "-o", f"{bucket}/o.png", "-q")
+    code, errors = run("conv2d", tmp_path / "in.png", "-k", "box:3", "-o", f"{bucket}/o.png", "-qq")
     assert (1, 1) == (code, len(errors))
     s3.faults()
     assert not store.has("o.png")
@@ -335,7 +335,7 @@ def test_a_signal_ends_a_run_that_waits_for_a_store(s3, store, bucket, tmp_path,
     put(store, "in.png", PICTURE, tmp_path)
     s3.requests()
     s3.faults(silent=6)
-    with start("conv2d", f"{bucket}/in.png", "-k", "box:3", "-o", f"{bucket}/out.png", "-q") as process:
+    with start("conv2d", f"{bucket}/in.png", "-k", "box:3", "-o", f"{bucket}/out.png", "-qq") as process:
         time.sleep(2.5)
         begun = time.monotonic()
         process.send_signal(number)
@@ -370,7 +370,7 @@ def test_local_work_and_help_do_not_load_what_speaks_to_stores(tmp_path):
     from test_house import LOADED
 
     convcli.write(tmp_path / "a.png", PICTURE)
-    for words in (["--help"], ["conv2d", str(tmp_path / "a.png"), "-k", "box:3", "-q", "-o", str(tmp_path / "b.png")]):
+    for words in (["--help"], ["conv2d", str(tmp_path / "a.png"), "-k", "box:3", "-qq", "-o", str(tmp_path / "b.png")]):
         done = subprocess.run([sys.executable, "-c", LOADED, *words], capture_output=True, text=True, check=True)
         assert not {"obstore", "convcli.stores.store", "convcli.stores.opening"} & set(done.stderr.split())
 

@@ -88,7 +88,7 @@ def test_what_is_written_here_is_read_by_zarrs_own_library(
     sizes = {"--chunks": step} | ({"--shards": step * shards} if shards else {})
     words = [word for option, size in sizes.items() for word in (option, ",".join([str(size)] * len(shape)))]
     words += ["--compression", compression] if compression else []
-    words += ["--axes", "TCZYX"[-len(shape) :], "-k", "identity", "-q", "-o", str(folder / f"out{ending}")]
+    words += ["--axes", "TCZYX"[-len(shape) :], "-k", "identity", "-qq", "-o", str(folder / f"out{ending}")]
     assert 0 == command_line(["conv2d", str(folder / "in.npy"), *words])
     place = folder / f"out{ending}" / ("0" if ending == ".ome.zarr" else "")
     np.testing.assert_array_equal(data, zarr.open_array(place, mode="r")[:], strict=True)
@@ -99,14 +99,14 @@ def test_what_is_written_here_is_read_by_zarrs_own_library(
 @pytest.mark.filterwarnings("ignore:The data type")
 def test_samples_that_are_no_real_numbers_are_one_line(run, tmp_path, dtype, version):
     zarr.create_array(tmp_path / "in.zarr", shape=(4, 4), dtype=dtype, zarr_format=version)
-    code, lines = run("conv2d", "in.zarr", "-k", "box:3", "-o", "out.npy", "-q")
+    code, lines = run("conv2d", "in.zarr", "-k", "box:3", "-o", "out.npy", "-qq")
     assert (1, 1, "[dtype]") == (code, len(lines), lines[0][-7:]), lines
 
 
 @pytest.mark.parametrize("filters", [[{"id": "vlen-utf8"}], [{"id": "categorize"}, {"id": "delta", "dtype": "<u2"}]])
 def test_filters_that_are_not_known_are_named_with_those_that_are(run, tmp_path, filters):
     zarrs.array(tmp_path / "in.zarr", numbers((8, 8), "uint16"), version=2, filters=filters)
-    code, lines = run("conv2d", "in.zarr", "-k", "box:3", "-o", "out.npy", "-q")
+    code, lines = run("conv2d", "in.zarr", "-k", "box:3", "-o", "out.npy", "-qq")
     assert (1, 1, "[codec-missing]") == (code, len(lines), lines[0].rpartition(" ")[2])
     assert f"the codec {filters[0]['id']!r}, which is not known here; known are adler32" in lines[0]
     assert "zstd; write it anew with one of them" in lines[0]
@@ -124,7 +124,7 @@ def test_every_command_makes_of_a_zarr_what_it_makes_of_a_file(run, tmp_path, dt
     data = numbers((3, 20, 30), dtype)
     np.save("in.npy", data)
     zarrs.array(tmp_path / "in.zarr", data, chunks=(2, 7, 8), names="cyx")
-    words = (*command[1:], "--axes", "CYX", "--verify", "-q", "-o")
+    words = (*command[1:], "--axes", "CYX", "--verify", "-qq", "-o")
     ours = run(command[0], "in.zarr", *words, "out.ome.zarr")
     assert ours == run(command[0], "in.npy", *words, "out.npy") == (0, [])
     np.testing.assert_array_equal(np.load("out.npy"), convcli.read("out.ome.zarr").data, strict=True)
@@ -133,8 +133,8 @@ def test_every_command_makes_of_a_zarr_what_it_makes_of_a_file(run, tmp_path, dt
 def test_colours_go_through_a_zarr_from_tiff_to_png(run, tmp_path):
     data = numbers((40, 50, 3), "uint8")
     pytest.importorskip("tifffile").imwrite("in.tif", data, photometric="rgb")
-    assert (0, []) == run("conv2d", "in.tif", "-k", "identity", "-o", "there.ome.zarr", "-q")
-    assert (0, []) == run("conv2d", "there.ome.zarr", "-k", "identity", "-o", "back.png", "-q")
+    assert (0, []) == run("conv2d", "in.tif", "-k", "identity", "-o", "there.ome.zarr", "-qq")
+    assert (0, []) == run("conv2d", "there.ome.zarr", "-k", "identity", "-o", "back.png", "-qq")
     image = convcli.read("back.png")
     assert "rgb" == image.info.samples
     np.testing.assert_array_equal(data, image.data, strict=True)
