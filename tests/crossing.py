@@ -599,6 +599,8 @@ def _sensible(case):
     """Whether the definition here tells what is asked."""
     if case.numbers.get("nan") == "ignore" and case.command == "upsample":
         return False
+    if case.target == "png" and "T" in case.axes and case.image.shape[case.axes.index("T")] > 1:
+        return False  # an animation, whose frames are read elsewhere
     return not (case.numbers.get("range") == "rescale" and case.combine != "stack" and case.chain)
 
 

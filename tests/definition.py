@@ -118,7 +118,8 @@ def convolved(image, taps, *, stride, dilation, pads, border, nan="keep", plain=
     known = bordered(image, pads, border)
     totals = taps.sum(axis=tuple(range(1, taps.ndim)))
     value, size = by_rule(known, nan, lambda x: weighed(x, taps, stride, dilation), totals)
-    return Values(value, bank_slack(size, taps, known, plain=plain or nan == "ignore"))
+    weighed_by_known = nan == "ignore" and bool(np.isnan(known).any())  # else banks keep their own promise
+    return Values(value, bank_slack(size, taps, known, plain=plain or weighed_by_known))
 
 
 def transposed(image, taps, *, stride, dilation, crop, extra, border, groups=1, nan="keep", overlap=False, plain=True):
