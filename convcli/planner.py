@@ -90,7 +90,9 @@ class Plan:
         """Threads that share each tile; 1 where each takes tiles of its own."""
         if self.threads == 1:
             return 1
-        return self.threads if _few(load(self.method), self.problem.images * self.tiles, self.threads) else 1
+        return (
+            self.threads if _few(load(self.method), self.problem, self.problem.images * self.tiles, self.threads) else 1
+        )
 
 
 @lru_cache(maxsize=256)
@@ -129,7 +131,7 @@ def make_plan(
     tile = _shared(chosen, working.depthwise, _cut_for(chosen, working, best.threads, alone))
     tile = _bounded(chosen, tile, working, PAIRED if _by_blas(chosen, working) else memory // threads)
     pieces = working.images * prod(ceil(n / t) for n, t in zip(working.output, tile, strict=True))
-    hands = best.threads if chosen.teams else min(best.threads, pieces)
+    hands = best.threads if chosen.teams(working) else min(best.threads, pieces)
     return Plan(working, best.method, best.itemsize, tile, hands, best.cost, candidates, memory)
 
 
@@ -179,7 +181,7 @@ def _tiles(method: Method, problem: Problem) -> int:
 def _shared(method: Method, problem: Problem, threads: int) -> Tile:
     """A method's tile, larger for a team; cut between rows, where that may be, so that threads have as many of them."""
     tile = method.tile(problem)
-    if team := _few(method, _tiles(method, problem), threads):
+    if team := _few(method, problem, _tiles(method, problem), threads):
         tile = tile[0] * threads, *tile[1:]
     elif not method.grain:
         return tile
@@ -195,7 +197,7 @@ def _cut_for(method: Method, problem: Problem, threads: int, alone: float) -> in
     """How many threads tiles are cut for: any number where another cut changes no bits, else by the seconds alone."""
     if not is_fixed(method, problem):
         return threads
-    return TEAM if method.teams or alone < HANDS * WORTH_A_TILE else HANDS
+    return TEAM if method.teams(problem) or alone < HANDS * WORTH_A_TILE else HANDS
 
 
 def is_fixed(method: Method, problem: Problem) -> bool:
@@ -215,9 +217,9 @@ def _by_blas(method: Method, problem: Problem) -> bool:
     return not pointwise.fuses(problem, method)
 
 
-def _few(method: Method, tiles: int, threads: int) -> bool:
+def _few(method: Method, problem: Problem, tiles: int, threads: int) -> bool:
     """Whether threads had better share tiles, where the method lets them."""
-    return threads > 1 and method.teams and tiles < FEW * threads
+    return threads > 1 and method.teams(problem) and tiles < FEW * threads
 
 
 def _pixels(problem: Problem) -> int:

@@ -107,7 +107,7 @@ class Method:
     thread then holds for the smallest. `workspace` are the bytes that it holds for any tile. `startup` are the seconds
     that the first use in a process costs, and `begun` whether this one has had it: that may be told, but the choice may
     not depend on it. Samples are read as they lie in an image where it is `compiled`. Where there are few tiles,
-    threads share each of one that `teams` up.
+    threads share each of one that `teams` up, which compiled loops do.
     """
 
     refuse: Callable[[Problem], str | None]
@@ -123,7 +123,7 @@ class Method:
     grain: Callable[[Problem, int], int] | None = None
     bounded: Callable[[Problem, Tile, int], Tile] | None = None
     least: Callable[[Problem], int] | None = None
-    teams: bool = False
+    teams: Callable[[Problem], bool] = never
 
 
 def load(name: str) -> Method:

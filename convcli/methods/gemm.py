@@ -197,5 +197,5 @@ METHOD = Method(
     compiled=compiled,
     workspace=workspace,
     grain=grain,
-    teams=True,
+    teams=packs,
 )

@@ -287,5 +287,5 @@ class Winograd(Prepared):
             target[...] = results[down, right, :, : target.shape[1], : target.shape[2]]
 
 
-METHOD = Method(refuse, price, rounding, tile, prepare, always, compiled, grain=grain, teams=True)
+METHOD = Method(refuse, price, rounding, tile, prepare, always, compiled, grain=grain, teams=always)
 """BLAS adds up the last patches of a product in another order: where tiles are cut shows."""
