@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pickle
+import time
 import zipfile
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image as Pillow
 
-from convcli.errors import ConvError
+from convcli.errors import ConvError, KernelError
 from convcli.kernels import Kernel, arrays, files, parse_kernel
 from convcli.kernels.saving import FORMATS, ORIGIN, encode, parts
 
@@ -502,3 +503,12 @@ def test_only_errors_with_a_reason_escape_from_mutated_files(suffix, tmp_path):
 def test_the_limits_keep_any_kernel_in_memory():
     assert arrays.MOST_BYTES == files.MOST_BYTES
     assert files.MOST_TEXT_BYTES <= files.MOST_BYTES <= 2**30
+
+
+@pytest.mark.parametrize("word", [*(each + "1" * 10**5 + "x" for each in ("", "1.", ".", "1e")), "1" * 10**5 + "e"])
+def test_a_word_that_is_nearly_a_long_number_is_refused_at_once(word, tmp_path):
+    (tmp_path / "k.txt").write_text(f"1 2\n3 {word}\n")
+    start = time.process_time()
+    with pytest.raises(KernelError, match="row 2, value 2"):
+        parse_kernel(str(tmp_path / "k.txt"))
+    assert time.process_time() - start < 5
