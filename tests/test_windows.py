@@ -31,23 +31,7 @@ BY_WINDOWS = [
     "ppm",
     "tiff",
 ]
-STREAMED = [
-    "cog",
-    "imagej",
-    "metaimage",
-    "mgh",
-    "mrc",
-    "nifti",
-    "npy",
-    "nrrd",
-    "ome",
-    "pam",
-    "pgm",
-    "png",
-    "pnm",
-    "ppm",
-    "tiff",
-]
+STREAMED = BY_WINDOWS
 """Formats that are read and that are written window by window: a new one is named here, and tested."""
 STACKS = [
     (name, axes)

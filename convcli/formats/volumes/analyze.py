@@ -9,18 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import PurePath
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
 from convcli.errors import ConvError
-from convcli.formats.contract import FormatModule, ReadOptions, WriteOptions
+from convcli.formats.contract import ReadOptions
 from convcli.formats.failures import corrupt
 from convcli.formats.layout import check_series
 from convcli.formats.source import Source, times
 from convcli.formats.units import physical
-from convcli.formats.volumes.raw import Opened, Stored, readers
-from convcli.image import Image, ImageInfo
+from convcli.formats.volumes.raw import Layout, Opened, Stored, module
+from convcli.image import ImageInfo
 
 HEADER = 348
 TYPES = {2: "uint8", 4: "int16", 8: "int32", 16: "float32", 64: "float64"}
@@ -73,11 +73,9 @@ def described(header: Any, sizes: tuple[int, ...], dtype: np.dtype[Any]) -> Imag
     )
 
 
-def write(_stream: BinaryIO, _image: Image, _options: WriteOptions, _kind: str) -> None:
+def unwritten(_info: ImageInfo, _kind: str) -> Layout:
     """Analyze is not written; the table says so, and nobody gets here."""
     raise ConvError("Analyze is only read here", "unknown-format")
 
 
-probe, read, windows = readers("Analyze", opened)
-
-FORMAT = FormatModule(probe, read, write, windows)
+FORMAT = module("Analyze", opened, unwritten)

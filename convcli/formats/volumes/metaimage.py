@@ -12,14 +12,15 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from convcli.errors import ConvError
-from convcli.formats.contract import FormatModule, ReadOptions, WriteOptions
+from convcli.formats.contract import ReadOptions, WriteOptions
 from convcli.formats.failures import corrupt
 from convcli.formats.layout import check_series
 from convcli.formats.source import Source, times
 from convcli.formats.units import LENGTHS, physical
-from convcli.formats.volumes.raw import Layout, Opened, Stored, readers, uncompressed, writers
+from convcli.formats.volumes.raw import Layout, Opened, Stored, module
 from convcli.formats.volumes.space import OPPOSITE, affine_of, kept_affine, millimetres
 from convcli.image import ImageInfo
+from convcli.records import replace
 
 LONGEST_HEADER = 2**20  # bytes
 TYPES = {
@@ -222,18 +223,4 @@ def remarks(info: ImageInfo, _options: WriteOptions, _kind: str) -> tuple[str, .
     return ("MetaImage does not say that its channels are colours",) if info.samples == "rgb" else ()
 
 
-probe, read, windows = readers("MetaImage", opened)
-write, streamed = writers("MetaImage", laid_out)
-suits = uncompressed
-
-FORMAT = FormatModule(
-    probe,
-    read,
-    write,
-    windows,
-    streamed,
-    check=check,
-    suits=suits,
-    remarks=remarks,
-    whole="numbers that are packed are read as a whole",
-)
+FORMAT = replace(module("MetaImage", opened, laid_out), check=check, remarks=remarks)

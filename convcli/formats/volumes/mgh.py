@@ -12,27 +12,16 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from convcli.errors import ConvError
-from convcli.formats.contract import FormatModule, ReadOptions, WriteOptions
+from convcli.formats.contract import ReadOptions, WriteOptions
 from convcli.formats.failures import corrupt
 from convcli.formats.layout import check_series
 from convcli.formats.pixels import Array
 from convcli.formats.source import DEFLATE_RATIO, Source, check_declared, check_ratio
 from convcli.formats.units import LEAST, MOST
-from convcli.formats.volumes.raw import (
-    GZIP,
-    Layout,
-    Opened,
-    Stored,
-    header_start,
-    readers,
-    skip,
-    uncompressed,
-    write_packed,
-)
-from convcli.formats.volumes.raw import streamed as streamed_raw
-from convcli.formats.volumes.raw import write as write_raw
+from convcli.formats.volumes.raw import Layout, Opened, Stored, headed, module, skip, write_packed
 from convcli.formats.volumes.space import affine_of, is_sheared, kept_affine, millimetres
-from convcli.image import Image, ImageInfo, PixelTarget
+from convcli.image import Image, ImageInfo
+from convcli.records import replace
 
 HEADER = 284
 TYPES = {0: "uint8", 1: "int32", 3: "float32", 4: "int16", 10: "uint16"}
@@ -52,13 +41,8 @@ USUAL = np.array([[-1, 0, 0], [0, 0, -1], [0, 1, 0]], np.float64)  # FreeSurfer'
 def opened(source: Source, options: ReadOptions) -> Iterator[Opened]:
     """A file as an image, and where its numbers are."""
     check_series(options.series, 1)
-    with source.open() as raw:
-        packed = source.head(2) == GZIP
-        stream = header_start(source, raw)
-        block = stream.read(HEADER)
-        if len(block) < HEADER:
-            raise corrupt("MGH", f"its header has {len(block)} of {HEADER} bytes")
-        header = np.frombuffer(block, FIELDS, 1)[0]
+    with headed("MGH", source, HEADER) as file:
+        header = np.frombuffer(file.block, FIELDS, 1)[0]
         if int(header["type"]) not in TYPES:
             raise corrupt("MGH", f"type {int(header['type'])} is unknown")
         if min(header["n"]) < 1:
@@ -66,11 +50,8 @@ def opened(source: Source, options: ReadOptions) -> Iterator[Opened]:
         dtype = np.dtype(TYPES[int(header["type"])]).newbyteorder(">")
         shape = tuple(int(size) for size in header["n"][::-1])
         shape = shape if shape[0] > 1 else shape[1:] if shape[1] > 1 else shape[2:]
-        start = HEADER
-        stored = Stored(
-            raw, source.size, 0 if packed else start, dtype, shape, "gzip" if packed else "", start * packed
-        )
-        yield described(header, shape, dtype, tail_of(stream, stored, options)), stored
+        stored = file.stored(source.size, HEADER, dtype, shape)
+        yield described(header, shape, dtype, tail_of(file.stream, stored, options)), stored
 
 
 def tail_of(stream: BinaryIO, stored: Stored, options: ReadOptions) -> bytes:
@@ -153,14 +134,7 @@ def write(stream: BinaryIO, image: Image, options: WriteOptions, kind: str) -> N
     if kind == "mgz":
         write_packed(laid_out, stream, image, kind)
     else:
-        write_raw("MGH", laid_out, stream, image, options, kind)
-
-
-@contextmanager
-def streamed(stream: BinaryIO, info: ImageInfo, options: WriteOptions, kind: str) -> Iterator[PixelTarget]:
-    """The same file, not compressed, whose numbers are written as they come."""
-    with streamed_raw("MGH", laid_out, stream, info, options, kind) as target:
-        yield target
+        PLAIN.write(stream, image, options, kind)
 
 
 def takes(_info: ImageInfo, kind: str) -> bool:
@@ -173,18 +147,5 @@ def place(_info: ImageInfo, _kind: str) -> str:
     return "mgh"
 
 
-probe, read, windows = readers("MGH", opened)
-suits = uncompressed
-
-FORMAT = FormatModule(
-    probe,
-    read,
-    write,
-    windows,
-    streamed,
-    takes=takes,
-    check=check,
-    suits=suits,
-    place=place,
-    whole="gzip is unpacked as a whole",
-)
+PLAIN = module("MGH", opened, laid_out)
+FORMAT = replace(PLAIN, write=write, takes=takes, check=check, place=place, whole="gzip is unpacked as a whole")

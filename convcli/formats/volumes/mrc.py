@@ -14,23 +14,14 @@ from typing import Any
 import numpy as np
 
 from convcli.errors import ConvError
-from convcli.formats.contract import FormatModule, ReadOptions, WriteOptions
+from convcli.formats.contract import ReadOptions, WriteOptions
 from convcli.formats.failures import corrupt
 from convcli.formats.layout import check_series
 from convcli.formats.source import Source
 from convcli.formats.units import LENGTHS, physical
-from convcli.formats.volumes.raw import (
-    GZIP,
-    Layout,
-    Opened,
-    Order,
-    Stored,
-    header_start,
-    readers,
-    uncompressed,
-    writers,
-)
+from convcli.formats.volumes.raw import Layout, Opened, Order, headed, module
 from convcli.image import ImageInfo
+from convcli.records import replace
 
 HEADER = 1024
 MOST_EXTENDED = 2**28  # bytes of an extended header: 3 kB for each of 90,000 pictures
@@ -63,12 +54,8 @@ MOST_LABELS = 10
 def opened(source: Source, options: ReadOptions) -> Iterator[Opened]:
     """A file as an image, and where its numbers are."""
     check_series(options.series, 1)
-    with source.open() as raw:
-        packed = source.head(2) == GZIP
-        stream = header_start(source, raw)
-        block = stream.read(HEADER)
-        if len(block) < HEADER:
-            raise corrupt("MRC", f"its header has {len(block)} of {HEADER} bytes")
+    with headed("MRC", source, HEADER) as file:
+        block = file.block
         header = unpacked(block)
         mode, extended = int(header["mode"]), int(header["extended"])
         if mode not in TYPES:
@@ -82,20 +69,12 @@ def opened(source: Source, options: ReadOptions) -> Iterator[Opened]:
             raise ConvError(
                 f"declares an extended header of {extended:,} bytes, more than {MOST_EXTENDED:,}", "too-large"
             )
-        more = stream.read(extended)
+        more = file.stream.read(extended)
         if len(more) < extended:
             raise corrupt("MRC", f"its extended header has {len(more):,} of {extended:,} bytes")
         dtype = type_of(header, ORDERS[block[212]])
         info = described(header, block, more, dtype)
-        start = HEADER + extended
-        yield (
-            info,
-            (
-                Stored(raw, source.size, 0, dtype, info.shape, "gzip", start)
-                if packed
-                else Stored(raw, source.size, start, dtype, info.shape)
-            ),
-        )
+        yield info, file.stored(source.size, HEADER + extended, dtype, info.shape)
 
 
 def unpacked(block: bytes) -> Any:
@@ -203,18 +182,4 @@ def remarks(info: ImageInfo, _options: WriteOptions, _kind: str) -> tuple[str, .
     return ("the extended header describes other planes, and is left out",) if lost else ()
 
 
-probe, read, windows = readers("MRC", opened)
-write, streamed = writers("MRC", laid_out)
-suits = uncompressed
-
-FORMAT = FormatModule(
-    probe,
-    read,
-    write,
-    windows,
-    streamed,
-    check=check,
-    suits=suits,
-    remarks=remarks,
-    whole="gzip is unpacked as a whole",
-)
+FORMAT = replace(module("MRC", opened, laid_out), check=check, remarks=remarks, whole="gzip is unpacked as a whole")

@@ -16,13 +16,13 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from convcli.errors import ConvError
-from convcli.formats.contract import FormatModule, ReadOptions
+from convcli.formats.contract import ReadOptions
 from convcli.formats.failures import corrupt
 from convcli.formats.layout import check_series
 from convcli.formats.pixels import Array
 from convcli.formats.source import Source, times
 from convcli.formats.units import physical
-from convcli.formats.volumes.raw import Layout, Opened, Order, Stored, readers, uncompressed, writers
+from convcli.formats.volumes.raw import Layout, Opened, Order, Stored, module
 from convcli.formats.volumes.space import affine_of, kept_affine, millimetres
 from convcli.image import ImageInfo
 from convcli.records import record, replace
@@ -350,17 +350,4 @@ def check(info: ImageInfo, _kind: str) -> None:
         raise ConvError(f"NRRD holds colours as rgb or rgb+alpha, not {info.samples}; use a .tif output", "shape")
 
 
-probe, read, windows = readers("NRRD", opened)
-write, streamed = writers("NRRD", laid_out)
-suits = uncompressed
-
-FORMAT = FormatModule(
-    probe,
-    read,
-    write,
-    windows,
-    streamed,
-    check=check,
-    suits=suits,
-    whole="numbers that are packed are read as a whole",
-)
+FORMAT = replace(module("NRRD", opened, laid_out), check=check)

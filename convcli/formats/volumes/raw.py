@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, Literal, NamedTuple, cast
 import numpy as np
 
 from convcli.errors import UsageError
-from convcli.formats.contract import ReadOptions, Windows, WriteOptions, no_tiff
+from convcli.formats.contract import FormatModule, ReadOptions, Windows, WriteOptions, no_tiff
 from convcli.formats.failures import corrupt, decoding
 from convcli.formats.flat import Flat, Reordered, in_order
 from convcli.formats.pixels import Array, filled
@@ -158,19 +158,6 @@ def windows(title: str, opening: Opening, source: Source, options: ReadOptions) 
         yield None if stored.packing or source.in_memory else (info, pixels)
 
 
-class Readers(NamedTuple):
-    """What a module of a format gives to be read."""
-
-    probe: Callable[[Source, ReadOptions], ImageInfo]
-    read: Callable[[Source, ReadOptions], Image]
-    windows: Callable[[Source, ReadOptions], AbstractContextManager[Windows | None]]
-
-
-def readers(title: str, opening: Opening) -> Readers:
-    """What reads a format whose files `opening` opens: as an image, and where its numbers are."""
-    return Readers(partial(probe, title, opening), partial(read, title, opening), partial(windows, title, opening))
-
-
 class Layout(NamedTuple):
     """A file to be written: what stands before the numbers, their type, the image's axes in their order, what follows.
 
@@ -218,18 +205,6 @@ def write_packed(laid_out: LaidOut, stream: BinaryIO, image: Image, kind: str) -
         file.write(layout.tail)
 
 
-class Writers(NamedTuple):
-    """What a module of a format gives to be written."""
-
-    write: Callable[[BinaryIO, Image, WriteOptions, str], None]
-    streamed: Callable[[BinaryIO, ImageInfo, WriteOptions, str], AbstractContextManager[PixelTarget]]
-
-
-def writers(title: str, laid_out: LaidOut) -> Writers:
-    """What writes a format whose files are laid out so."""
-    return Writers(partial(write, title, laid_out), partial(streamed, title, laid_out))
-
-
 def uncompressed(info: ImageInfo, options: WriteOptions, kind: str) -> None:
     """Refuse a compression, of formats that are written without."""
     no_tiff(info, options, kind)
@@ -237,6 +212,41 @@ def uncompressed(info: ImageInfo, options: WriteOptions, kind: str) -> None:
         raise UsageError(f"is written without compression; leave --compression {options.compression} out")
 
 
-def header_start(source: Source, stream: BinaryIO) -> BinaryIO:
-    """The stream of a file, unpacked where gzip packs all of it."""
-    return cast("BinaryIO", gzip.GzipFile(fileobj=stream)) if source.head(2) == GZIP else stream
+def module(title: str, opening: Opening, laid_out: LaidOut) -> FormatModule:
+    """A format whose files `opening` opens, as an image and where its numbers are, and which are laid out so."""
+    return FormatModule(
+        partial(probe, title, opening),
+        partial(read, title, opening),
+        partial(write, title, laid_out),
+        partial(windows, title, opening),
+        partial(streamed, title, laid_out),
+        suits=uncompressed,
+        whole="numbers that are packed are read as a whole",
+    )
+
+
+class Headed(NamedTuple):
+    """A file with a header of a fixed length, read: the file, its content where gzip packs it, and the header."""
+
+    raw: BinaryIO
+    stream: BinaryIO
+    packed: bool
+    block: bytes
+
+    def stored(self, size: int, start: int, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Stored:
+        """The numbers, which begin `start` bytes into the content; the file has `size`."""
+        if self.packed:
+            return Stored(self.raw, size, 0, dtype, shape, "gzip", start)
+        return Stored(self.raw, size, start, dtype, shape)
+
+
+@contextmanager
+def headed(title: str, source: Source, length: int) -> Iterator[Headed]:
+    """A file with a header of so many bytes; refused where it is shorter."""
+    with source.open() as raw:
+        packed = source.head(2) == GZIP
+        stream = cast("BinaryIO", gzip.GzipFile(fileobj=raw)) if packed else raw
+        block = stream.read(length)
+        if len(block) < length:
+            raise corrupt(title, f"its header has {len(block)} of {length} bytes")
+        yield Headed(raw, stream, packed, block)
