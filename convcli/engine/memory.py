@@ -10,6 +10,7 @@ import os
 from contextlib import contextmanager
 from math import prod
 from sys import maxsize
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -56,10 +57,14 @@ def rounded(size: int) -> int:
 
 
 class Kept:
-    """Blocks of memory that wait, the longest first. They come back at any time, in any thread: hence no lock."""
+    """Blocks of memory that wait, the longest first. They come back at any time, in any thread: hence no lock.
+
+    But for the count of works that recur, which begin and end outside of any deallocation.
+    """
 
     def __init__(self, most: int = LARGEST) -> None:
         self.most, self.turning, self.peak = most, 0, 0
+        self.counting = Lock()
         self.waiting: dict[int, Array] = {}
         self.lent: dict[int, int] = {}
 
@@ -100,13 +105,15 @@ class Kept:
 
         What waits and what is in use are together no more than what was in use at a time.
         """
-        if not self.turning:
-            self.peak = self.used
-        self.turning += 1
+        with self.counting:
+            if not self.turning:
+                self.peak = self.used
+            self.turning += 1
 
     def end(self) -> None:
         """Such work is done."""
-        self.turning -= 1
+        with self.counting:
+            self.turning -= 1
         self.trim()
 
     @contextmanager

@@ -1,4 +1,8 @@
-"""Overviews of a picture: each sample the mean of the four that it covers, those left out that nobody measured."""
+"""Overviews of a picture: each sample the mean of the four that it covers, those left out that nobody measured.
+
+The same numbers as `conv2d -k "1/4 1/4; 1/4 1/4" -s 2`, which a test compares: made here while rows come, since formats
+are written below the engine, and an overview would else be a second pass over the file.
+"""
 
 from __future__ import annotations
 
