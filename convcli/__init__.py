@@ -77,7 +77,8 @@ if not TYPE_CHECKING:
     def __getattr__(name):
         if name not in _PUBLIC:
             raise AttributeError(f"module 'convcli' has no attribute {name!r}")
-        return getattr(import_module(_PUBLIC[name]), name)
+        found = globals()[name] = getattr(import_module(_PUBLIC[name]), name)
+        return found
 
     def __dir__():
         return sorted(__all__)

@@ -15,7 +15,7 @@ from convcli.filters.selection import Selection
 from convcli.image import Image, ImageInfo
 from convcli.operations.selected import Filtering, selected
 from convcli.operations.signals import suited
-from convcli.requests.arguments import as_kernels, as_selection, limits, paddings, per_axis
+from convcli.requests.arguments import EVERYTHING, as_kernels, as_selection, limits, paddings, per_axis
 from convcli.requests.calls import (
     PLAIN,
     check_layer,
@@ -43,8 +43,6 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 KEPT = 16
 """What was set up for arrays that is kept for the next call."""
-EVERYTHING = Selection()
-"""What is selected where nobody says."""
 
 
 def convolve(

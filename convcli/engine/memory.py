@@ -145,9 +145,10 @@ class Loan:
 
     _give: Callable[[Array], None] | None = None  # where a signal ended what follows
 
-    def __init__(self, block: Array, size: int, kept: Kept) -> None:
-        first = -block.ctypes.data % LINE
-        self.__array_interface__ = block[first : first + size].__array_interface__
+    def __init__(self, block: Array, shape: tuple[int, ...], dtype: np.dtype[Any], kept: Kept) -> None:
+        place: int = block.__array_interface__["data"][0]
+        first = place + -place % LINE, False
+        self.__array_interface__ = {"data": first, "shape": shape, "typestr": dtype.str, "version": 3}
         self._block, self._give = block, kept.give
         kept.lend(block)
 
@@ -158,10 +159,10 @@ class Loan:
 
 def empty(shape: tuple[int, ...], dtype: DTypeLike, kept: Kept = KEPT) -> Array:
     """An array with any values in it, like that of `np.empty`."""
-    size = prod(shape) * np.dtype(dtype).itemsize
+    kind = np.dtype(dtype)
+    size = prod(shape) * kind.itemsize
     if size > maxsize:
         raise ConvError(f"{size:,} bytes are more than any memory holds; ask for fewer pixels", "too-large")
     if not kept.keeps(size):
-        return np.empty(shape, dtype)
-    lent: Array = np.asarray(Loan(kept.take(rounded(size) + LINE), size, kept))
-    return lent.view(dtype).reshape(shape)
+        return np.empty(shape, kind)
+    return np.asarray(Loan(kept.take(rounded(size) + LINE), shape, kind, kept))

@@ -9,7 +9,7 @@ the long way.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -34,6 +34,9 @@ from convcli.engine.windows import WINDOW, Look, lean_window, read_window
 from convcli.errors import ConvError
 from convcli.filters.filter import LEAVING_OUT, Filter
 from convcli.methods.contract import Fused, Prepared
+
+if TYPE_CHECKING:
+    from convcli import native
 
 Array = np.ndarray[Any, Any]
 Crop = tuple[slice, ...]
@@ -366,24 +369,41 @@ def store_fused(job: Job, compiled: Fused, task: Task, target: Array) -> Counts 
     """Compute one tile into `target` (samples, filters, *tile); None where it has to go the long way."""
     if not job.data.dtype.isnative:
         return None
-    total, numbers = Counts(), job.filter.numbers
-    parts, reads = job.slab.look_up(task.tile)
-    told = {"scale": numbers.scale, "bias": job.filter.bias, "reads": reads, "outside": job.setup.outside}
-    pixels = job.source[task.loop][..., *parts]
-    for channels, results, step in _planes(_samples_last(pixels), _samples_last(target)):
-        counts = compiled(channels, results, step=step, **told)
-        beyond = counts and (counts.below or counts.above)
-        if counts is None or counts.nan or (beyond and not is_clipped(job, pixels, results)):
+    total, told, safe = Counts(), told_of(job, task), job.setup.method.safe
+    for channels, results, step in planes_at(job, task, target):
+        counts = counted(compiled(channels, results, step=step, **told), safe, channels, results)
+        if counts is None:
             return None
-        total.add(Counts(results.size, counts.below, counts.above))
+        total.add(counts)
     return total
 
 
-def is_clipped(job: Job, pixels: Array, results: Array) -> bool:
+def told_of(job: Job, task: Task) -> dict[str, Any]:
+    """What a compiled method is told of a tile besides its samples."""
+    _, reads = job.slab.look_up(task.tile)
+    numbers = job.filter.numbers
+    return {"scale": numbers.scale, "bias": job.filter.bias, "reads": reads, "outside": job.setup.outside}
+
+
+def planes_at(job: Job, task: Task, target: Array) -> Iterator[tuple[Array, Array, int]]:
+    """The samples that a tile reads, and those of `target` (samples, filters, *tile), as compiled methods take them."""
+    parts, _ = job.slab.look_up(task.tile)
+    return _planes(_samples_last(job.source[task.loop][..., *parts]), _samples_last(target))
+
+
+def counted(counts: native.Counts | None, safe: float, pixels: Array, results: Array) -> Counts | None:
+    """What became of results as the image's counts; None where they have to be computed the long way."""
+    if counts is None or counts.nan:
+        return None
+    if (counts.below or counts.above) and not is_clipped(safe, pixels, results):
+        return None
+    return Counts(results.size, counts.below, counts.above)
+
+
+def is_clipped(safe: float, pixels: Array, results: Array) -> bool:
     """Whether results beyond a type are truly so: whole numbers, from sums that did not overflow on their way."""
     if results.dtype.kind == "f":
         return False
-    safe = job.setup.method.safe
     return pixels.dtype.kind != "f" or bool(-safe <= pixels.min() and pixels.max() <= safe)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from math import prod
 from typing import TYPE_CHECKING, Any, Protocol
@@ -60,6 +61,11 @@ class Prepared(Protocol):
     def fused(self) -> Fused | None:
         """The same on samples as they lie in an image; None where there is no such way."""
         return None
+
+    def bound(self, **told: Any) -> Callable[[Array, Array], Counts | None]:
+        """`fused`, told of all but the samples: for calls that recur."""
+        assert self.fused is not None
+        return partial(self.fused, **told)
 
     @property
     def shares(self) -> bool:

@@ -7,7 +7,8 @@ up, each shifted by its column. No pixel is copied at stride 1.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import product
 from math import ceil, prod
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -187,16 +188,33 @@ class Compiled(Prepared):
         """The same on samples as they lie in an image: channels and filters of [slices,] rows and columns."""
         return self._sum(source, target, **more)
 
+    def bound(self, **told: Any) -> Callable[[Array, Array], native.Counts]:
+        """The same, told of all but the samples."""
+        if self.team.size > 1 or self.problem.itemsize == 8:
+            return partial(self.fused, **told)
+        filters = native.correlating(self._volumes(self.taps), **told | self._steps)
+        return filters if self._deep else lambda source, target: filters(source[:, None], target[:, None])
+
     def _sum(self, channels: Array, results: Array, **more: Any) -> native.Counts:
-        """All filters in one call; a plane is a volume of one slice."""
-        axes = self.problem.axes
+        """All filters in one call."""
         correlate = native.correlate if self.problem.itemsize == 4 else native.correlate_wide
-        more |= {"stride": tuple(axis.stride for axis in axes), "dilation": tuple(axis.dilation for axis in axes)}
-        more["team"] = native.team_of(self.team.size)
-        arrays = channels, self.taps, results
-        if len(axes) < 3:
-            arrays = channels[:, None], self.taps[:, :, None], results[:, None]
+        more |= self._steps | {"team": native.team_of(self.team.size)}
+        arrays = self._volumes(channels), self._volumes(self.taps), self._volumes(results)
         return native.total(self.team.together(lambda: correlate(*arrays, **more)))
+
+    @property
+    def _steps(self) -> dict[str, tuple[int, ...]]:
+        """From output to output, and from tap to tap."""
+        return {"stride": self.problem.stride, "dilation": self.problem.dilation}
+
+    def _volumes(self, planes: Array) -> Array:
+        """Channels, filters or taps (..., rows, columns) of a plane as those of a volume of one slice."""
+        return planes if self._deep else planes[..., None, :, :]
+
+    @property
+    def _deep(self) -> bool:
+        """Whether these are volumes already."""
+        return len(self.problem.axes) == 3
 
 
 def _prepare_bands(taps: Array, problem: Problem) -> Banded:

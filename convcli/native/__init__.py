@@ -172,6 +172,13 @@ def correlate(source: Array, taps: ArrayLike, target: Array, **options: Unpack[O
     return _filter(*_in_space(source, np.asarray(taps, np.float32), target), None, **options)
 
 
+def correlating(taps: ArrayLike, **options: Unpack[Options]) -> Callable[[Array, Array], Counts]:
+    """`correlate` by one thread, told of all but source and target: both with four dimensions, for calls that recur."""
+    import numpy as np
+
+    return _filtering(np.asarray(taps, np.float32), None, **options)
+
+
 def separable(source: Array, columns: ArrayLike, rows: ArrayLike, target: Array, **options: Unpack[Options]) -> Counts:
     """The same for taps that are the outer products of `columns` (terms, kh) and `rows` (terms, kw), added up.
 
@@ -237,15 +244,18 @@ def _in_space(source: Array, taps: Array, target: Array) -> tuple[Array, Array, 
     return source, taps if taps.ndim > 4 else taps[None], target if taps.ndim > 4 else target[None]
 
 
-def _filter(
-    source: Array,
+def _filter(source: Array, taps: Array, target: Array, columns: Array | None, **options: Unpack[Options]) -> Counts:
+    """What `correlate` and `separable` have in common."""
+    return _filtering(taps, columns, **options)(source, target)
+
+
+def _filtering(
     taps: Array,
-    target: Array,
     columns: Array | None,
     instructions: str = INSTRUCTIONS[-1] if INSTRUCTIONS else "",
     **options: Unpack[Steps],
-) -> Counts:
-    """What `correlate` and `separable` have in common."""
+) -> Callable[[Array, Array], Counts]:
+    """The same, told of all but source and target."""
     import numpy as np
 
     if instructions not in INSTRUCTIONS:
@@ -255,9 +265,13 @@ def _filter(
     shape = taps.shape if columns is None else (1, 1, 1, columns.shape[1], taps.shape[2])
     taps, columns = np.ascontiguousarray(taps), None if columns is None else np.ascontiguousarray(columns)
     axes, team, more = _told(**options)
-    how = *more, INSTRUCTIONS.index(instructions)
-    call = partial(_built(_direct).filter, source, taps, target, columns, team, axes, *how)
-    return Counts(*_explained(call, source, shape, target, TYPES, axes, more[0]) or (0, 0, 0))
+    how, filter_ = (*more, INSTRUCTIONS.index(instructions)), _built(_direct).filter
+
+    def call(source: Array, target: Array) -> Counts:
+        made = partial(filter_, source, taps, target, columns, team, axes, *how)
+        return Counts(*_explained(made, source, shape, target, TYPES, axes, more[0]) or (0, 0, 0))
+
+    return call
 
 
 def _explained(

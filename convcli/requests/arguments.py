@@ -26,9 +26,12 @@ PerAxis = int | Sequence[int]
 """One number for all spatial axes, or one for each."""
 Padding = str | int | Sequence[int | tuple[int, int]]
 DIMENSIONS = {1: "a row", 2: "rows and columns", 3: "slices", 4: "a bank", 5: "a bank of slices"}
+Written = tuple[np.dtype[Any], tuple[int, ...], bytes]
+EVERYTHING = Selection()
+"""What is selected where nobody says."""
 KEPT = 16
 """Kernels given as arrays that are kept for the next call."""
-_KERNELS: dict[int, tuple[Array, Kernel]] = {}
+_KERNELS: dict[int, tuple[Written, Kernel]] = {}
 
 
 def as_kernels(given: Taps, stride: tuple[int, ...] = ()) -> tuple[Kernel | ByName, ...]:
@@ -57,7 +60,7 @@ def _from_array(given: Any) -> Kernel:
     as filtering with it.
     """
     known = _KERNELS.get(id(given))
-    if known and isinstance(given, np.ndarray) and _same(known[0], given):
+    if known and isinstance(given, np.ndarray) and known[0] == _written(given):
         return known[1]
     try:
         taps: Array = np.asarray(given)
@@ -71,12 +74,13 @@ def _from_array(given: Any) -> Kernel:
     kernel = Kernel.from_array("array", taps[None] if taps.ndim == 1 else taps, bank=taps.ndim > 3)
     if len(_KERNELS) >= KEPT:
         _KERNELS.clear()
-    _KERNELS[id(given)] = taps.copy(), kernel
+    _KERNELS[id(given)] = _written(taps), kernel
     return kernel
 
 
-def _same(known: Array, given: Array) -> bool:
-    return known.dtype == given.dtype and known.shape == given.shape and bool((known == given).all())
+def _written(taps: Array) -> Written:
+    """All that an array holds: to compare that takes less time than to compare small arrays."""
+    return taps.dtype, taps.shape, taps.tobytes()
 
 
 def per_axis(value: PerAxis, ndim: int, name: str, least: int = 1) -> tuple[int, ...]:
@@ -151,6 +155,8 @@ def as_selection(
         raise UsageError(f"{mask_reads!r} is not inside or all", where="mask_reads")
     if not 0 <= threshold < inf:
         raise UsageError(f"{threshold} is not a number from 0 on", where="threshold")
+    if mask is None and region is None and channels is None and mask_reads == "inside" and not threshold:
+        return EVERYTHING
     return Selection(_region(region), _channels(channels), _mask(mask), mask_reads == "all", float(threshold))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import cv2
 import numpy as np
@@ -14,13 +15,17 @@ from convcli import convolve, parse_kernel
 from tests.bench.turns import Measured, take_turns
 
 Run = Callable[[], object]
+CALLS = 200
+"""Of small arrays in a turn."""
 
 
 def rows(threads: int, rounds: int) -> Iterator[Measured]:
     """One line a job."""
     cv2.setNumThreads(threads)
     torch.set_num_threads(threads)
-    for job, runs in (*plane_jobs(threads), *colour_jobs(threads), *bank_jobs(threads), *volume_jobs(threads)):
+    for job, runs in (
+        *plane_jobs(threads), *small_jobs(threads), *colour_jobs(threads), *bank_jobs(threads), *volume_jobs(threads),
+    ):  # fmt: skip
         yield Measured(job, take_turns(runs, rounds))
 
 
@@ -54,6 +59,27 @@ def plane_jobs(threads: int) -> Iterator[tuple[str, dict[str, Run]]]:
     }
     check("gaussian", runs["convcli"], runs["scipy.ndimage.gaussian_filter"], 1e-3)
     yield "2048x2048 float32, Gaussian sigma 5", runs
+
+
+def small_jobs(threads: int) -> Iterator[tuple[str, dict[str, Run]]]:
+    """Many small arrays of float32: what every call costs besides the sums shows."""
+    rng = np.random.default_rng(4)
+    taps = rng.standard_normal((3, 3)).astype(np.float32)
+    for size in (64, 256, 512):
+        image = rng.standard_normal((size, size)).astype(np.float32)
+        calls: dict[str, Run] = {
+            "convcli": lambda image=image: convolve(image, taps, threads=threads),
+            "cv2.filter2D": lambda image=image: cv2.filter2D(image, -1, taps, borderType=cv2.BORDER_REPLICATE),
+        }
+        check(f"{size}x{size}", calls["convcli"], calls["cv2.filter2D"], 1e-4)
+        runs = {name: partial(repeated, call) for name, call in calls.items()}
+        yield f"{CALLS} calls, {size}x{size} float32, 3x3 random", runs
+
+
+def repeated(run: Run) -> None:
+    """So many calls."""
+    for _ in range(CALLS):
+        run()
 
 
 def colour_jobs(threads: int) -> Iterator[tuple[str, dict[str, Run]]]:

@@ -5,11 +5,13 @@ threads can share a call.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from convcli.engine.job import Job, Setup, Variants
+from convcli.engine.once import Once, once
 from convcli.engine.samples import Counts
 from convcli.engine.slabs import Slab, Task
 from convcli.engine.tiles import store_fused, store_tile
@@ -25,6 +27,9 @@ class FilterStage(Setup):
 
     def fill(self, slab: Slab, pixels: Array, values: Array, crew: Crew) -> None:
         """Compute every tile of a slab into `values`."""
+        if slab is self.whole and self.once and (counts := self.once(pixels, values)):
+            crew.add(counts)
+            return
         job = Job(self, pixels, slab)
         target = job.target(values)
 
@@ -33,6 +38,11 @@ class FilterStage(Setup):
 
         if tasks := self._share_planes(job, target, crew):
             crew.run(work, tasks, self.hands, blas=self.method.apply.blas)
+
+    @cached_property
+    def once(self) -> Once | None:
+        """How a whole image is filtered by one call, where that is possible."""
+        return once(self)
 
     def method_at(self, task: Task) -> Variants:  # noqa: ARG002 -- it is the same everywhere
         """The method for a tile."""
