@@ -70,6 +70,8 @@ class Files:
             tuple(each.target for each in self.passes),
             LocalStore(str(self.folder / "out")),
             identity,
+            lambda: 1,
+            lambda passes, _time: passes,
             vacant or (lambda: self.events.append("vacant")),
             lambda: self.events.append("begin"),
             finish or (lambda _counts: self.events.append("finish")),

@@ -4,7 +4,9 @@ import json
 import os
 import subprocess
 import sys
+import time
 import warnings
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -17,8 +19,10 @@ import zarrs
 from convcli import native
 from convcli.cli import run as command_line
 from convcli.errors import ConvError
-from convcli.formats import read
+from convcli.formats import read, windows
+from convcli.formats.source import source_of
 from convcli.formats.zarr import pixels
+from convcli.records import replace
 from convcli.runs.names import Selection
 from convcli.stores.store import MARK, LocalStore, store_at
 
@@ -437,6 +441,75 @@ def test_an_output_in_a_store_is_never_its_input(run, s3, part, onto, way):
     assert (1, "lies in it; a Zarr is not replaced in place: write elsewhere [exists]" in lines[-1]) == (code, True)
     np.testing.assert_array_equal(pixels, convcli.read(path).data)
     assert 0 == run("conv2d", f"{path}{part}", "-k", "box:3", "-o", f"{path[:-9]}2.ome.zarr", "--force", "-q")[0]
+
+
+CUT_IN_FOUR = ("-k", "box:3", "-q", "--threads", "1", "--chunks", "16,64", "--shards", "16,64", "-o", "out.zarr")
+
+
+def after_first_shard(monkeypatch, action):
+    """Do something once the first box is written, whoever writes it then."""
+    write, done = pixels.ZarrPixels.write, []
+
+    def writing(self, *given):
+        write(self, *given)
+        if not done:
+            done.append(action())
+
+    monkeypatch.setattr(pixels.ZarrPixels, "write", writing)
+
+
+@pytest.mark.parametrize("name", ["in.tif", "in.npy", "in.nii"])
+@pytest.mark.parametrize("where", ["here", "store"])
+def test_a_file_that_changes_between_two_boxes_is_refused(run, s3, monkeypatch, name, where):
+    """Each box opens it anew, and finds whole pixels there, but those of another file."""
+    monkeypatch.setattr("convcli.runs.levels.SMALL", 1)  # else it is in memory as a whole
+    source = name if where == "here" else f"{s3.bucket()}/{name}"
+
+    def become(data):
+        convcli.write(source, data, axes="YX", force=True)
+
+    become(numbers((64, 64)))
+    assert (0, []) == run("conv2d", source, *CUT_IN_FOUR, "--force")
+    after_first_shard(monkeypatch, lambda: become(numbers((64, 64), seed=1)))
+    code, lines = run("conv2d", source, *CUT_IN_FOUR, "--force")
+    assert (1, 2, True) == (code, len(lines), lines[1].endswith("[changed]")), lines
+    assert lines[0].endswith("unfinished, 1 of 4 shards are done; --force begins anew")
+    code, lines = run("conv2d", source, *CUT_IN_FOUR, "--resume")
+    assert (1, True) == (code, "this is another command, or another input" in lines[0]), lines
+
+
+@pytest.mark.parametrize("where", ["here", "store"])
+def test_a_chunk_that_changes_before_a_run_is_gone_on_with_is_refused(run, tmp_path, s3, where):
+    """What the first run read is no longer there; the journal knows when that began, by the clock of the store."""
+    path = zarrs.array(tmp_path / "in.zarr", numbers((64, 64)), chunks=(16, 64), names="yx")
+    store = LocalStore(str(path))
+    words, ending = CUT_IN_FOUR[:-1], "out.zarr"
+    if where == "store":
+        there = store_at(f"{s3.bucket()}/in.zarr")
+        ending = f"{there.name.removesuffix('in.zarr')}out.zarr"
+        for key in list(store.keys()):
+            there.put(key, store.get(key))
+        store = there
+    assert (0, []) == run("conv2d", store.name, *words, ending)
+    assert (0, []) == run("conv2d", store.name, *words, ending, "--resume")
+    time.sleep(1.1 if where == "store" else 0.02)  # a store tells times in seconds
+    store.put("c/3/0", store.get("c/2/0"))
+    store_at(ending).delete("c/3/0")
+    code, lines = run("conv2d", store.name, *words, ending, "--resume")
+    assert (1, True) == (code, lines[-1].endswith("changed while it was read; run again once it is complete [changed]"))
+    assert (0, []) == run("conv2d", store.name, *words, ending, "--force")
+
+
+def test_chunks_of_a_store_are_newer_where_no_clock_is_that_wrong(tmp_path, s3):
+    """The output lies elsewhere, and tells nothing of the store's clock."""
+    path, store = zarrs.array(tmp_path / "in.zarr", numbers((64, 64)), names="yx"), store_at(f"{s3.bucket()}/in.zarr")
+    for key in list(LocalStore(str(path)).keys()):
+        store.put(key, (path / key).read_bytes())
+    seen = source_of(store.name)
+    for minutes, refused in ((14, nullcontext()), (16, pytest.raises(ConvError, match="changed while it was read"))):
+        earlier = replace(seen, since=time.time_ns() - minutes * 60 * 10**9)
+        with refused, windows(earlier) as found:
+            found[1].read(((0, 64), (0, 64)), np.empty((64, 64), np.uint16))
 
 
 @pytest.mark.parametrize("place", ["0", "new.ome.zarr", "0/c", "a.npy", "0/{stem}.npy", "more/"])

@@ -66,6 +66,12 @@ class RemoteSource(Source):
             self.objects[part] = found
         return self.objects[part]
 
+    @property
+    def stamp(self) -> str:
+        """What tells the objects that were looked at from others of the same keys."""
+        own = [self.found] if self.found else []
+        return " ".join(sorted(f"{seen.size}:{seen.tag}" for seen in (*own, *self.objects.values())))
+
     def has_changed(self) -> bool:
         """Whether another object has the key now."""
         return self.other_watched() or (self.found is not None and self.store.seen(self.key) != self.found)

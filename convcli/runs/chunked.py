@@ -22,7 +22,7 @@ from convcli.engine.workers import run_all
 from convcli.errors import ConvError
 from convcli.formats.failures import local_path
 from convcli.image import PixelSource, Spans
-from convcli.records import record
+from convcli.records import record, replace
 from convcli.runs.claim import claimed
 from convcli.runs.cuts import most_of_all
 from convcli.runs.journal import fingerprint
@@ -50,14 +50,18 @@ class ChunkedJob:
     """What is to be done for an output: passes one after the other, the next of what the one before wrote.
 
     `back` reads what each pass writes. `store` is the output's root. `identity` tells the input from others, and from
-    itself when it has changed. `vacant` raises where anything is there; `begin` removes that, but the mark; `finish`
-    hears what was clipped and makes the output one that readers take for whole.
+    itself when it has changed; of what has no part in that, nothing is read that is newer than the time when the first
+    run began, which `begun` tells, once the mark is there, and `since` has the passes know.
+    `vacant` raises where anything is there; `begin` removes that, but the mark; `finish` hears what was clipped and
+    makes the output one that readers take for whole.
     """
 
     passes: tuple[Boxed, ...]
     back: tuple[Opening[PixelSource], ...]
     store: Store
     identity: str
+    begun: Callable[[], int]
+    since: Callable[[tuple[Boxed, ...], int], tuple[Boxed, ...]]
     vacant: Callable[[], object]
     begin: Callable[[], object]
     finish: Callable[[Counts], object]
@@ -180,6 +184,8 @@ def run_chunked(job: ChunkedJob, asked: object, settings: Settings, progress: Pr
             job.begin()
         elif not journal.written:
             say(f"convcli: {job.store.name!r}: the journal here has no shard of it; all are made")
+        journal.begin(job.begun())
+        job = replace(job, passes=job.since(job.passes, journal.since))
         course = Course(job, settings, found, journal, tally, progress)
         for number in range(len(job.passes)):
             course.run(number)
@@ -219,12 +225,16 @@ def hands(settings: Settings, tally: Tally, progress: Progress) -> Iterator[Hand
 @contextmanager
 def told_at_end(job: ChunkedJob, tally: Tally, settings: Settings) -> Iterator[None]:
     """Say, if the work ends before it is done, how far it is and what goes on with it."""
+    way = "the same command with --resume goes on"
     try:
         yield
+    except ConvError as error:
+        way = "--force begins anew" if error.code == "changed" else way
+        raise
     finally:
         if not tally.finished and settings.warns:
             there = f"{tally.made + tally.kept:,} of {tally.boxes:,} shards are done"
-            say(f"convcli: {job.store.name!r}: unfinished, {there}; the same command with --resume goes on")
+            say(f"convcli: {job.store.name!r}: unfinished, {there}; {way}")
 
 
 @record

@@ -189,7 +189,8 @@ def state(name: str) -> State:
         from convcli.stores.store import object_at
 
         store, key = object_at(name)
-        return store.seen(key)
+        found = store.seen(key)
+        return found and (found.size, found.tag)
     try:
         status = os.stat(name)  # noqa: PTH116 -- a Path would cost more than the look
     except (OSError, ValueError):

@@ -20,10 +20,12 @@ from convcli.engine.boxes import Boxed, boxes_of, run_boxes
 from convcli.engine.samples import Counts
 from convcli.errors import ConvError, UsageError, changed
 from convcli.formats import FORMATS, ReadOptions, WriteOptions, check_writable, opening, read, windows
+from convcli.formats.frames import PickedOpening
 from convcli.formats.source import Source
 from convcli.formats.zarr.output import Output, planned
 from convcli.formats.zarr.pixels import ZarrPixels
 from convcli.formats.zarr.replacing import check_place, emptied
+from convcli.formats.zarr.whole import SKEW
 from convcli.image import Grid, Image, ImageInfo, PixelSource, Spans
 from convcli.operations.halved import Coarser
 from convcli.operations.operation import Limits, Work
@@ -49,19 +51,29 @@ SMALL = 2**25
 
 @record
 class Named:
-    """The pixels of a file by its name; those of whole rows, of which any box is cut."""
+    """The pixels of a file by its name, which has such a `stamp`; those of whole rows, of which any box is cut."""
 
     name: str
     options: ReadOptions
     info: ImageInfo
+    stamp: str
 
     @contextmanager
     def opened(self) -> Iterator[PixelSource]:
-        """The pixels. Raises ConvError: changed, where it is another image now."""
+        """The pixels. Raises ConvError: changed, where the file is not, or no longer, the one that was named."""
         with windows(self.name, options=self.options) as found:
-            if found is None or found[0].bare != self.info:
+            if found is None or (found[0].bare, found[1].source.stamp) != (self.info, self.stamp):
                 raise changed(self.name)
             yield Rows(found[1], self.info.axes.index("Y") + 1, self.info.shape)
+            found[1].check()
+
+
+def named(content: Source, info: ImageInfo, options: ReadOptions) -> Named:
+    """The pixels of a file as it is now, which is the one that was looked at. Raises ConvError: changed."""
+    with windows(content.name, options=options) as found:
+        if found is None or content.has_changed():
+            raise changed(content.name)
+        return Named(content.name, options, info.bare, found[1].source.stamp)
 
 
 @record(eq=False)
@@ -133,7 +145,7 @@ def opening_of(content: Source, info: ImageInfo, work: Work, options: ReadOption
         if image.info.bare != info.bare:
             raise changed(content.name)
         return Held(image.data), reason if info.nbytes >= SMALL else ""
-    return Named(content.name, options, info.bare), ""
+    return named(content, info, options), ""
 
 
 def unfit(content: Source, info: ImageInfo, work: Work, options: ReadOptions) -> str:
@@ -148,12 +160,33 @@ def unfit(content: Source, info: ImageInfo, work: Work, options: ReadOptions) ->
         return "its rows are decoded one after the other" if found[1].grid.in_order else ""
 
 
-def identity(content: Source, info: ImageInfo) -> str:
-    """What tells an input from others, and from itself once it has changed."""
-    seen = content.seen
-    stamp = "" if seen is None or content.is_folder else f"{seen.st_size} {seen.st_mtime_ns}"
+def identity(content: Source, info: ImageInfo, opening: Opening[PixelSource]) -> str:
+    """What tells an input from others, and from itself once it has changed; a Zarr's chunks are looked at when read."""
+    stamp = opening.stamp if isinstance(opening, Named) else content.stamp
     said = info.metadata if content.is_folder else ""
     return f"{content.name} {stamp} {info.shape} {info.dtype} {info.axes} {said}"
+
+
+def begun(content: Source, output: Store) -> int:
+    """When a job began, by its source's clock: a store's is that of the mark, if the output lies in the same kind."""
+    source, target = content.name, output.name
+    if not is_remote(source):
+        return content.since
+    mark = output.seen(MARK) if is_remote(target) and Address.of(source).scheme == Address.of(target).scheme else None
+    return mark.time if mark else content.since + SKEW
+
+
+def since(passes: tuple[Boxed, ...], time: int) -> tuple[Boxed, ...]:
+    """The passes, of whose source nothing is read that is newer; a file by its name has a stamp for that."""
+    first, *others = passes
+    return replace(first, source=dated(first.source, time)), *others
+
+
+def dated(source: Opening[PixelSource], time: int) -> Opening[PixelSource]:
+    """A source that refuses chunks that are newer."""
+    if isinstance(source, PickedOpening):
+        return replace(source, opening=dated(source.opening, time))
+    return replace(source, since=time) if isinstance(source, ZarrPixels) else source
 
 
 def root_of(name: str) -> str:
@@ -184,7 +217,9 @@ def job_of(made: Passes, content: Source, info: ImageInfo, finished: Callable[[C
         made.passes,
         tuple(output.back(number) for number in range(len(made.passes))),
         output.store,
-        identity(content, info),
+        identity(content, info, made.passes[0].source),
+        partial(begun, content, output.store),
+        since,
         partial(check_place, output.store, output.store.name, force=False),
         partial(emptied, output.store),
         finish,

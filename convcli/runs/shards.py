@@ -45,13 +45,15 @@ class Written:
 class ShardJournal:
     """A journal open for appending, and what it said when it was opened.
 
-    `range` holds the ends that results are to be spread over, once they are known.
+    `range` holds the ends that results are to be spread over, once they are known; `since` is the time at which the
+    first of all runs began, in nanoseconds by the clock of the source.
     """
 
     path: Path
     descriptor: int
     written: dict[Place, Written] = field(default_factory=dict)
     range: tuple[float, float] | None = None
+    since: int = 0
 
     def add(self, number: int, done: Done) -> None:
         """Say that a box is written: with the system when this returns, whatever becomes of this process."""
@@ -62,6 +64,12 @@ class ShardJournal:
         """Say which range results are spread over."""
         self.range = low, high
         self.append({"range": [low, high]})
+
+    def begin(self, since: int) -> None:
+        """Say when this run began, where it is the first; what is read must not be newer."""
+        if not self.since:
+            self.since = since
+            self.append({"since": since})
 
     def append(self, said: Mapping[str, Any]) -> None:
         """Write a line; ConvError where the disk does not take it, since what is not noted is lost on --resume."""
@@ -123,6 +131,9 @@ def read_lines(lines: Iterable[bytes], journal: ShardJournal) -> None:
             if "range" in said:
                 low, high = said["range"]
                 journal.range = float(low), float(high)
+                continue
+            if "since" in said:
+                journal.since = int(said["since"])
                 continue
             box = tuple((int(start), int(stop)) for start, stop in said["box"])
             counts = {name: int(said[name]) for name in COUNTED if name in said}

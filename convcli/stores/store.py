@@ -42,10 +42,14 @@ MARK = ".convcli-unfinished"
 
 
 class Seen(NamedTuple):
-    """What tells an object from another under its key: bytes, and the store's tag (or a file's time of change)."""
+    """What tells an object from another under its key: bytes, and the store's tag (or a file's time of change).
+
+    `time` is when it was written, in nanoseconds, by the clock of the store: objects have whole seconds.
+    """
 
     size: int
     tag: str
+    time: int
 
 
 class Store(Protocol):
@@ -120,7 +124,13 @@ def object_at(name: str) -> tuple[ObjectStore, str]:
 
 def seen_of(meta: ObjectMeta) -> Seen:
     """What obstore says of an object."""
-    return Seen(meta["size"], meta["e_tag"] or str(meta["last_modified"]))
+    time = meta["last_modified"]
+    return Seen(meta["size"], meta["e_tag"] or str(time), int(time.timestamp()) * 10**9)
+
+
+def seen_as(status: os.stat_result) -> Seen:
+    """What a file's status says of it."""
+    return Seen(status.st_size, str(status.st_mtime_ns), status.st_mtime_ns)
 
 
 def part_size(size: int) -> int:
@@ -154,7 +164,7 @@ class LocalStore:
             status = self._place(key).stat()
         except (FileNotFoundError, NotADirectoryError):
             return None
-        return Seen(status.st_size, str(status.st_mtime_ns))
+        return seen_as(status)
 
     def has(self, key: str) -> bool:
         """Whether there is a file."""
@@ -177,7 +187,7 @@ class LocalStore:
         try:
             with self._place(key).open("rb") as stream:
                 status = os.fstat(stream.fileno())
-                return Seen(status.st_size, str(status.st_mtime_ns)), stream.read()
+                return seen_as(status), stream.read()
         except (FileNotFoundError, NotADirectoryError):
             return None
 

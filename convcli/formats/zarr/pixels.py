@@ -52,7 +52,8 @@ class ZarrPixels:
     """The pixels of an array in a store: `path` is its place below the root, with a slash at the end if it has any.
 
     `order` says which of its axes each axis of the image is; `block`, of whole chunks, is what one task writes. Chunks
-    in a folder that are newer than `since`, where it is a time in nanoseconds, are refused: somebody writes them.
+    that are newer than `since`, where it is a time in nanoseconds by the clock of the store, are refused: somebody
+    writes them.
     """
 
     store: Store
@@ -133,21 +134,24 @@ class ZarrPixels:
         return [self.unpacking(pipeline, key, found and found[1], local, out)]
 
     def check_age(self, key: str, seen: Seen | None) -> None:
-        """Refuse a chunk that was written since the image was first looked at, by the clock of this machine.
+        """Refuse a chunk that was written since then, and one of a store that is not what this process saw before.
 
-        Raises ConvError: changed. A store has a clock of its own: there, a chunk must be what this process saw before.
+        Raises ConvError: changed. Files may be of the future, where somebody has set their time.
         """
         if not self.since:
             return
-        if not isinstance(self.store, LocalStore):
-            with LOCK:
-                known = TAGS.setdefault((self.since, self.store.name, key), seen and seen.tag)
-                if len(TAGS) > MOST_TAGS:
-                    del TAGS[next(iter(TAGS))]
-            if known != (seen and seen.tag):
-                raise changed(self.store.name)
-        elif seen is not None and self.since < int(seen.tag) <= time_ns():
+        is_local = isinstance(self.store, LocalStore)
+        is_new = seen is not None and self.since < seen.time and not (is_local and seen.time > time_ns())
+        if is_new or not (is_local or self.is_as_before(key, seen)):
             raise changed(self.store.name)
+
+    def is_as_before(self, key: str, seen: Seen | None) -> bool:
+        """Whether a chunk has the tag that it had before in this process, where that is remembered."""
+        with LOCK:
+            known = TAGS.setdefault((self.since, self.store.name, key), seen and seen.tag)
+            if len(TAGS) > MOST_TAGS:
+                del TAGS[next(iter(TAGS))]
+        return known == (seen and seen.tag)
 
     def unpacking(
         self, pipeline: Pipeline, key: str, data: bytes | None, local: Spans, out: Array
