@@ -291,7 +291,7 @@ def test_a_journal_lies_with_the_users_own_unless_named(files):
     before = {*Path(os.environ["XDG_STATE_HOME"]).glob("convcli/shards-*.jsonl")}
     files.run(journal="")
     (made,) = {*Path(os.environ["XDG_STATE_HOME"]).glob("convcli/shards-*.jsonl")} - before
-    assert 1 + sum(files.boxes) == len(made.read_text().splitlines())
+    assert 2 + sum(files.boxes) == len(made.read_text().splitlines())  # what of, and since when
     assert 0 == files.run(journal="", resume="check").made
 
 
