@@ -201,5 +201,8 @@ def version_line() -> str:
     if find_spec("imagecodecs"):
         libraries += f", imagecodecs {version('imagecodecs')}"
     else:
-        libraries += "; no imagecodecs: fewer kinds of TIFF, PNG, JPEG and Zarr"
+        libraries += (
+            "; no imagecodecs: JPEG 2000, AVIF, JPEG XL, QOI and Radiance HDR are missing,"
+            " and kinds of TIFF, PNG, JPEG, Zarr and DICOM"
+        )
     return f"convcli {__version__} (direct kernels: {direct}; {libraries})"

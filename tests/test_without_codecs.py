@@ -16,7 +16,7 @@ from PIL import Image as Pillow
 from command import environment
 from convcli import cli
 from convcli.errors import ConvError
-from convcli.formats import read
+from convcli.formats import FORMATS, read
 from convcli.formats.jpeg import codec as jpeg
 from convcli.formats.png import codec as png
 
@@ -24,6 +24,11 @@ SAMPLES = Path(__file__).parent.parent / "samples"
 RNG = np.random.default_rng(5)
 WITHOUT = "import sys; sys.modules['imagecodecs'] = None; from convcli.__main__ import main; main()"
 """How a process starts that has none: its import fails."""
+MANY = "import json, sys; sys.modules['imagecodecs'] = None; from convcli import cli; \
+print([cli.run(words) for words in json.load(sys.stdin)], file=sys.__stdout__)"
+"""How one starts that carries out many lines, and prints their exit codes."""
+MISSING = {"jp2", "avif", "jxl", "qoi", "hdr"}
+"""Formats that only it reads and writes."""
 
 
 @pytest.fixture
@@ -41,6 +46,18 @@ def convcli(*words, cwd):
         capture_output=True, env=environment(), cwd=cwd, text=True, check=False,
     )  # fmt: skip
     return done.returncode, done.stderr.splitlines(), done.stdout
+
+
+def carried_out(lines, cwd):
+    """The exit codes of many lines in one process that has none, in which a warning is an error; standard error."""
+    import subprocess
+
+    done = subprocess.run(
+        [sys.executable, "-X", "dev", "-c", MANY],
+        input=json.dumps([[str(word) for word in line] for line in lines]),
+        capture_output=True, env=environment(), cwd=cwd, text=True, check=True,
+    )  # fmt: skip
+    return json.loads(done.stdout.splitlines()[-1]), done.stderr.splitlines()
 
 
 # JPEG
@@ -207,7 +224,9 @@ def files(tmp_path_factory):
 
 def test_version_says_so(files):
     code, _, said = convcli("--version", cwd=files)
-    assert (0, True) == (code, said.endswith("; no imagecodecs: fewer kinds of TIFF, PNG, JPEG and Zarr)\n"))
+    assert (0, True) == (code, said.endswith(" and kinds of TIFF, PNG, JPEG, Zarr and DICOM)\n"))
+    *most, last = [FORMATS[name].title for name in FORMATS if name in MISSING]
+    assert f"; no imagecodecs: {', '.join(most)} and {last} are missing," in said
 
 
 @pytest.mark.parametrize("name", [*(f"{name}.tif" for name in TIFFS), "blosc.zarr", "zstd.zarr"])
@@ -269,3 +288,60 @@ def test_zarr_is_written_as_everybody_reads_it(files, run, monkeypatch):
     assert (0, []) == run("conv2d", "new.zarr", "-k", "identity", "-o", "back.npy", "-f", "-q")
     assert np.array_equal(np.load("a.npy"), np.load("back.npy"))
     assert 0 == convcli("conv2d", "gzip.zarr", "-k", "identity", "-o", "g.npy", "-f", "-q", cwd=files)[0]
+
+
+WRITTEN = [entry for entry in FORMATS.values() if entry.dtypes and entry.suffixes]
+JOBS = {
+    "sharp.png": ("conv2d", SAMPLES / "photo.jpg", "-k", "sharpen"),
+    "edges.png": ("conv2d", SAMPLES / "shapes.png", "-k", "sobel:x", "-k", "sobel:y", "--combine", "magnitude"),
+    "deep.png": ("conv2d", SAMPLES / "deep.png", "-k", "gaussian:2"),
+    "smooth.tif": ("conv3d", SAMPLES / "stack.tif", "-k", "gaussian:0.4um", "--memory", "48MB"),
+    "spots.ome.tif": ("conv3d", SAMPLES / "stack.tif", "-k", "log:0.5um", "-t", "float32"),
+    "cog.tif": ("conv2d", SAMPLES / "photo.jpg", "-k", "box:3", "--cog", "--compression", "deflate"),
+    "large.png": ("upsample", SAMPLES / "shapes.png", "-k", "lanczos", "--scale", "1.5"),
+    "mixed.tif": ("separable", SAMPLES / "shapes.png", "--depthwise", "box:3", "--pointwise", "1 0 0; 0 1 0"),
+    "far.webp": ("dilate", SAMPLES / "shapes.png", "-k", "laplacian", "--rate", "2"),
+    "volume.zarr": ("conv3d", SAMPLES / "stack.tif", "-k", "box:3"),
+    "kernel.npy": ("kernels", "gabor:8,45"),
+}
+"""What is done every day, by what it makes."""
+
+
+def test_every_job_of_a_day_is_done_with_the_same_pixels(run, tmp_path):
+    (tmp_path / "without").mkdir()
+    lines = [(*words, "-o", name, *["-qq"] * (words[0] != "kernels")) for name, words in JOBS.items()]
+    pictures = tmp_path / "large.png", tmp_path / "edges.png"
+    batch = ("conv2d", *pictures, "-k", "box:3", "-o", "batch/", "--jobs", "2", "-qq")
+
+    assert [0] * len(lines) == [run(*line)[0] for line in lines]
+    assert ([0] * (len(lines) + 1), []) == carried_out([*lines, batch], tmp_path / "without")
+    for name in JOBS:
+        expected, found = (read(tmp_path / folder / name) for folder in ("", "without"))
+        assert expected.info.shape == found.info.shape, name
+        apart = np.abs(expected.data.astype(float) - found.data).max()
+        assert apart <= (9 if name in ("sharp.png", "cog.tif") else 0), (
+            name
+        )  # libjpeg-turbo in two versions, a step apart
+    assert {"large.png", "edges.png"} == {path.name for path in (tmp_path / "without" / "batch").iterdir()}
+
+
+def test_every_format_holds_the_same_pixels_or_says_what_it_needs(tmp_path):
+    colours = RNG.integers(0, 120, (24, 40, 3), "u1")
+    held = {"YX": colours[..., :1], "YXS": colours}
+    np.save(tmp_path / "YX.npy", colours[..., 0])
+    np.save(tmp_path / "YXS.npy", colours)
+    axes = {f"o{entry.suffixes[0]}": "YXS" if entry.samples == ("rgb",) else "YX" for entry in WRITTEN}
+    types = {f"o{entry.suffixes[0]}": entry.dtypes[0] for entry in WRITTEN}
+    missing = {f"o{FORMATS[name].suffixes[0]}" for name in MISSING}
+
+    lines = [
+        ("conv2d", f"{axes[name]}.npy", "--axes", axes[name], "-k", "identity", "-t", types[name], "-o", name, "-qq")
+        for name in axes
+    ]  # fmt: skip
+    codes, said = carried_out(lines, tmp_path)
+    assert missing == {name for name, code in zip(axes, codes, strict=True) if code}
+    assert len(missing) == len([line for line in said if line.endswith("[codec-missing]")]) == len(said)
+    for name in axes.keys() - missing:
+        expected, found = held[axes[name]], read(tmp_path / name).data.reshape(24, 40, -1)
+        apart = np.abs(expected.astype(float) - found[..., : expected.shape[-1]]).max()
+        assert apart <= (60 if name == "o.jpg" else 0), name

@@ -9,10 +9,10 @@ import struct
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
-import imagecodecs
 import numpy as np
 
 from convcli.errors import ConvError
+from convcli.formats.codecs import function
 from convcli.formats.failures import corrupt
 from convcli.formats.pixels import Array
 from convcli.formats.source import DEFLATE_RATIO, UNBOUNDED_RATIO, check_ratio
@@ -238,17 +238,32 @@ def finished(pixels: Array, form: Form, *, is_rgb: bool) -> Array:
 
 def jpeg(content: bytes, form: Form) -> Array:
     """A frame of a JPEG of 8 or 12 bits; colours as RGB, whatever they are stored as."""
+    decode = function("jpeg8_decode", "DICOM packed as JPEG")
     if form.samples == 3:
         stored = "YCBCR" if form.photometric.startswith("YBR") else "RGB"
-        return np.asarray(imagecodecs.jpeg8_decode(content, colorspace=stored, outcolorspace="RGB"))
-    return np.asarray(imagecodecs.jpeg8_decode(content))
+        return np.asarray(decode(content, colorspace=stored, outcolorspace="RGB"))
+    return np.asarray(decode(content))
+
+
+def lossless(content: bytes, _form: Form) -> Array:
+    """A frame of a JPEG without loss; colours as stored."""
+    return np.asarray(function("jpeg8_decode", "DICOM packed as lossless JPEG")(content))
+
+
+def jpeg_ls(content: bytes, _form: Form) -> Array:
+    """A frame of a JPEG-LS; colours as stored."""
+    return np.asarray(function("jpegls_decode", "DICOM packed as JPEG-LS")(content))
+
+
+def jpeg_2000(content: bytes, _form: Form) -> Array:
+    """A frame of a JPEG 2000; colours as RGB."""
+    return np.asarray(function("jpeg2k_decode", "DICOM packed as JPEG 2000")(content))
 
 
 def runs(content: bytes, form: Form) -> Array:
     """A frame of run lengths: planes of bytes, the highest first."""
-    flat = np.frombuffer(
-        imagecodecs.dicomrle_decode(content, form.dtype.newbyteorder("<")), form.dtype.newbyteorder("<")
-    )
+    order = form.dtype.newbyteorder("<")
+    flat = np.frombuffer(function("dicomrle_decode", "DICOM packed as run lengths")(content, order), order)
     if len(flat) < form.rows * form.columns * form.samples:
         raise corrupt("DICOM", "a frame of run lengths is cut short")
     flat = flat[: form.rows * form.columns * form.samples].astype(form.dtype)
@@ -262,8 +277,8 @@ CONVERTED = (*JPEG, *JPEG_2000, *HIGH_THROUGHPUT)
 Decoder = Callable[[bytes, Form], Array]
 DECODERS: dict[str, Decoder] = {
     **dict.fromkeys(JPEG, jpeg),
-    **dict.fromkeys(LOSSLESS, lambda content, _form: imagecodecs.jpeg8_decode(content)),
-    **dict.fromkeys(JPEG_LS, lambda content, _form: imagecodecs.jpegls_decode(content)),
-    **dict.fromkeys((*JPEG_2000, *HIGH_THROUGHPUT), lambda content, _form: imagecodecs.jpeg2k_decode(content)),
+    **dict.fromkeys(LOSSLESS, lossless),
+    **dict.fromkeys(JPEG_LS, jpeg_ls),
+    **dict.fromkeys((*JPEG_2000, *HIGH_THROUGHPUT), jpeg_2000),
     RUNS: runs,
 }

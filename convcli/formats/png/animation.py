@@ -15,6 +15,7 @@ import numpy as np
 from convcli.formats.animation import Animation, animation_of, still, stills
 from convcli.formats.failures import corrupt, decoding
 from convcli.formats.pixels import Array
+from convcli.formats.png.codec import decode
 from convcli.formats.png.stream import Writer
 from convcli.image import Image
 from convcli.records import record, replace
@@ -101,10 +102,8 @@ def laid_over(below: Array, above: Array) -> Array:
 
 def decoded(content: bytes, shape: tuple[int, ...], dtype: str) -> Array:
     """The pixels of a part of an animation, as a PNG of its own."""
-    from imagecodecs import png_decode
-
     with decoding("PNG", RuntimeError, ValueError):
-        data: Array = png_decode(content)
+        data = decode(content)
     if data.shape != shape or data.dtype.name != dtype:
         raise corrupt("PNG", f"a picture of its animation decodes to {data.shape} {data.dtype}")
     return data
