@@ -14,7 +14,7 @@ from PIL import Image as Picture
 
 import convcli
 from command import convcli as convcli_command
-from convcli import ConvError, Image, ImageInfo, Numbers, convolve, dilate
+from convcli import ConvError, Image, ImageInfo, Numbers, convolve, dilate, separable
 from convcli.api.plans import request
 from convcli.filters.filter import TIE
 from convcli.operations.operation import Limits
@@ -244,6 +244,9 @@ STAGED = {
 }
 
 
+SPREAD = {"mask": {"chain": [1, 2]}, "luma": {"rates": [1, 2]}, "channel": {"rates": [1, 2]}}
+
+
 @pytest.mark.parametrize("dtype", ["uint8", "float32", "int64"])
 @pytest.mark.parametrize("name", STAGED)
 def test_a_box_alone_is_that_of_the_whole(name, dtype, monkeypatch):
@@ -259,8 +262,12 @@ def test_a_box_alone_is_that_of_the_whole(name, dtype, monkeypatch):
     info, ndim = ImageInfo(shape, dtype, axes, samples=samples), 3 if "Z" in axes else 2
     cases = ("gaussian:1.5", "auto", "edge"), ("gaussian:2", "fft", "wrap"), ("box:4", "direct", "zero")
     for text, method, border in cases:
-        asked = request("convolve", convcli.parse_kernel(text, ndim), border=border, **where)
-        check_boxes(asked.on(info, Limits(method, 2, 2**20)).stages, pixels, rng, count=2)
+        kernel = convcli.parse_kernel(text, ndim)
+        every = [request("convolve", kernel, border=border, **where)]
+        if border == "edge" and name in SPREAD:
+            every.append(request("dilate", kernel, border=border, **SPREAD[name], **where))
+        for asked in every:
+            check_boxes(asked.on(info, Limits(method, 2, 2**20)).stages, pixels, rng, count=2)
 
 
 @pytest.mark.parametrize("spread", [{"rate": 2}, {"chain": [1, 2, 3]}], ids=["rate", "chain"])
@@ -280,6 +287,108 @@ def test_dilated_filters_leave_the_rest_alone_too(spread):
         found = dilate(image, "box:3", axes="CYX", **spread, **where)
         np.testing.assert_allclose(found, expected, rtol=1e-6)
         assert image[~chosen].tobytes() == found[~chosen].tobytes()
+
+
+def apart(taps, rate):
+    """Taps at a rate, with zeros between them."""
+    spread = np.zeros([(size - 1) * rate + 1 for size in taps.shape])
+    spread[(slice(None, None, rate),) * taps.ndim] = taps
+    return spread
+
+
+IN_A_MASK = ("rates", "joined", "chain", "kernels", "separable")
+
+
+@pytest.mark.parametrize("reads", ["inside", "all"])
+@pytest.mark.parametrize("ndim", [1, 2, 3])
+@pytest.mark.parametrize("asked", IN_A_MASK)
+def test_each_operation_in_a_mask_is_what_its_definition_says(asked, ndim, reads):
+    shape, rng = (2, *{1: (90,), 2: (20, 27), 3: (9, 10, 11)}[ndim]), np.random.default_rng(ndim)
+    image, inside = rng.random(shape), rng.random(shape[1:]) < 0.7
+    planes = image[:1] if ndim == 1 else image
+    data, axes, where = image[0] if ndim == 1 else image, "X" if ndim == 1 else "C" + "ZYX"[-ndim:], {}
+    kernels = [convcli.parse_kernel(name, max(2, ndim)) for name in ("box:3", "gaussian:0.7")]
+    names = ["box:3", "gaussian:0.7"] if ndim == 1 else kernels
+    box, bell = (kernel_of(name, ndim)[1] for name in ("box:3", "gaussian:0.7")) if ndim > 1 else signals()
+    where = {"mask": inside, "mask_reads": reads, "axes": axes}
+
+    def filtered(planes, taps):
+        if reads == "all":
+            return correlated(planes, taps)
+        return normalised(planes, np.broadcast_to(inside, planes.shape), taps)
+
+    def beside(*results):
+        every = np.stack([np.where(inside, each, planes) for each in results], axis=1)
+        return every.reshape(-1, *shape[1:])
+
+    if asked == "rates":
+        expected = beside(*(filtered(planes, apart(box, rate)) for rate in (1, 2)))
+        found = dilate(data, names[0], rates=[1, 2], **where)
+    elif asked == "kernels":
+        expected = beside(filtered(planes, box), filtered(planes, bell))
+        found = convolve(data, names, **where)
+    elif asked == "joined":
+        expected = beside(np.maximum(*(filtered(planes, apart(box, rate)) for rate in (1, 2))))
+        found = dilate(data, names[0], rates=[1, 2], combine="max", **where)
+    elif asked == "chain":
+        steps = planes
+        for taps in (box, apart(bell, 2)):
+            steps = filtered(steps, taps)  # what lies outside is seen by none of the steps, or by all
+        expected, found = beside(steps), dilate(data, names, chain=[1, 2], **where)
+    else:
+        mix = np.array([[2.0]]) if ndim == 1 else np.array([[0.5, 0.25], [1, 3]])
+        expected = beside(np.tensordot(mix, filtered(planes, bell), 1))
+        found = separable(data, names[1], mix, **where)
+    np.testing.assert_allclose(found.reshape(expected.shape), expected, rtol=1e-12)
+
+
+def signals():
+    """A box and a Gaussian of one dimension."""
+    bell = np.exp(-(np.arange(-3, 4) ** 2) / 2 / 0.7**2)
+    return np.full(3, 1 / 3), bell / bell.sum()
+
+
+@pytest.mark.parametrize("rule", ["keep", "ignore", "preserve", "zero"])
+@pytest.mark.parametrize("least", [0.0, 0.4])
+def test_a_chain_in_a_mask_is_one_step_after_the_other(rule, least):
+    rng = np.random.default_rng(11)
+    image, inside = rng.random((40, 30)), rng.random((40, 30)) < 0.6
+    image[3, 4] = image[20, 2] = np.nan
+    numbers = Numbers(nan=rule, min_weight=least)
+    found = dilate(image, "gaussian:1", chain=[1, 2], mask=inside, numbers=numbers)
+    steps = convolve(image, "gaussian:1", mask=inside, numbers=numbers)
+    expected = dilate(steps, "gaussian:1", rate=2, mask=inside, numbers=numbers)
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    assert np.isfinite(found[inside]).any()
+    assert rule != "keep" or np.isnan(found[inside]).sum() > 9
+
+
+def test_colours_that_are_mixed_in_a_mask_become_features_beside_those_that_are_not(run):
+    picture = pixels_of((30, 40, 3), "uint8", np.random.default_rng(1))
+    Picture.fromarray(picture).save("in.png")
+    inside = np.random.default_rng(1).random(picture.shape[:2]) < 0.6
+    np.save("m.npy", inside)
+    words = ("--depthwise", "box:3", "--pointwise", "0 1 0; 1 0 0; .5 0 .5", "--mask", "m.npy", "-q", "--verify")
+    assert 0 == run("separable", "in.png", *words, "-o", "o.npy")[0]
+    planes = normalised(
+        np.moveaxis(picture, -1, 0), np.broadcast_to(inside, (3, *inside.shape)), np.full((3, 3), 1 / 9)
+    )
+    mixed = np.stack([planes[1], planes[0], (planes[0] + planes[2]) / 2], axis=-1)
+    np.testing.assert_allclose(np.load("o.npy"), np.where(inside[..., None], mixed, picture), rtol=1e-5)
+
+
+def test_rates_in_a_region_stream_as_they_are_computed_at_once(run):
+    rng = np.random.default_rng(3)
+    image, inside = pixels_of((900, 700), "uint16", rng), rng.random((900, 700)) < 0.8
+    tifffile.imwrite("in.tif", image, rowsperstrip=16)
+    np.save("m.npy", inside)
+    where = {"mask": inside, "region": "5:-7,100:300"}
+    words = ("-k", "box:3", "--mask", "m.npy", "--region", "5:-7,100:300", "--memory", "1MiB", "-q", "--verify=20")
+    for option, spread in (("--rates", {"rates": [1, 5]}), ("--chain", {"chain": [1, 5]})):
+        assert 0 == run("dilate", "in.tif", option, "1,5", *words, "--json", "-f", "-o", "o.tif")[0]
+        np.testing.assert_array_equal(dilate(image, "box:3", **spread, **where), tifffile.imread("o.tif"))
+        told = json.loads(run.output)
+        assert ([[5, -7], [100, 300]], 2) == (told["selection"]["region"], len(told["rates"]))
 
 
 def colours(run, sample, *words):
@@ -387,7 +496,6 @@ REFUSED = {
     "-k box:3 --channels R,": "names no channel between two commas",
     "-k box:3 --channels luma,R": "luma is made of R, G and B",
     "-k box:3 -s 2 --region :,:": "does not have the image's shape",
-    "-k box:3 -k box:5 --channels R": "does not have the image's shape",
     "-k box:3 --channels luma --range abs": "of a luma turns colours into others",
     "-k box:3 --range rescale --channels R": "rescales the whole image",
     "-k box:3 --mask gone.png": "no such file",
@@ -418,8 +526,11 @@ def test_what_does_not_fit_is_refused_before_any_work(run, photo, words):
 
 OTHERS = {
     "conv2d grey.npy -k box:3@0 -k box:5@0": "a channel has two kernels",
-    "separable in.png --depthwise box:3 --pointwise 1,0,0;0,1,0;0,0,1 --mask m.npy": "'--mask': works with conv2d",
-    "dilate in.png -k box:3 --rates 1,2 --combine mean --mask m.npy": "'--mask': works with conv2d",
+    "separable in.png --depthwise box:3 --pointwise 1,0,0;0,1,-1;0,0,1 --mask m.npy": "'--mask': divides by the kernel",
+    "separable in.png --depthwise box:3 --pointwise 1,0,0 --mask m.npy": "as many results as channels",
+    "separable in.png --depthwise box:3 --pointwise 1,0,0;0,1,0;0,0,1 --channels R": "this one sums over channels",
+    "dilate in.png -k laplacian --rates 1,2 --mask m.npy": "use --mask-reads all",
+    "dilate in.png -k box:3 --chain 1,2 -s 2 --mask m.npy": "does not have the image's shape",
     "conv2d alpha.png -k box:3 --channels A --alpha keep": "'--alpha': keeps the opacity, and nothing else is chosen",
 }
 

@@ -13,7 +13,8 @@ from convcli.arrays import as_pixels
 from convcli.engine.run import run
 from convcli.filters.selection import Selection
 from convcli.image import Image, ImageInfo
-from convcli.operations.selected import Filtering, selected
+from convcli.operations.beside import selected
+from convcli.operations.selected import Filtering
 from convcli.operations.signals import suited
 from convcli.requests.arguments import EVERYTHING, as_kernels, as_selection, limits, paddings, per_axis
 from convcli.requests.calls import (

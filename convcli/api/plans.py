@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from convcli.api.images import taken
 from convcli.errors import UsageError
 from convcli.image import ImageInfo
-from convcli.operations.selected import Assigned, Filtering, Selected
+from convcli.operations.beside import selected
+from convcli.operations.selected import Filtering
 from convcli.operations.signals import suited
 from convcli.planner import Plan
 from convcli.requests.arguments import as_selection, limits
@@ -43,7 +44,7 @@ def request(function: str, *arguments: Any, **options: Any) -> Filtering:
 
     Returns
     -------
-    Correlate, Transpose, Resample, Pair, Dilate, Joined, SideBySide, Chain, or Selected of one of these
+    Correlate, Transpose, Resample, Pair, Dilate, Joined, SideBySide, Chain, or Selected or SelectedBeside of one
         A frozen value: equal where all its fields are, small when pickled. `request.on(info)` plans it for an image.
 
     Examples
@@ -58,7 +59,7 @@ def request(function: str, *arguments: Any, **options: Any) -> Filtering:
     if function == "convolve" and arguments and names_channels(arguments[0]):
         return correlate_on(arguments[0], where, **options)
     asked = REQUESTS[function](*arguments, **options)
-    return asked if where.is_all else Selected((Assigned(asked),), where)
+    return selected(asked, where)
 
 
 def make_plan(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from convcli.filters.exactness import most_exact
 from convcli.filters.filter import TIE, WIDE, Correlation, Filter, Numbers
 from convcli.geometry.gridding import reach
 from convcli.image import ImageInfo
+from convcli.kernels.given import Spacing
 from convcli.kernels.kernel import stack_kernels
 from convcli.operations.filter import Correlate, FilterWork, planned
 from convcli.operations.operation import ANYTHING, Limits, Work
@@ -52,12 +53,12 @@ class Dilate(AtRates):
 
     def on(self, info: ImageInfo, limits: Limits = ANYTHING) -> DilatedWork:
         """The filter planned for an image."""
-        return at_rate(self.filter.filter(info.steps), self.rate, info, limits)
+        return dilated(replace(self.filter.filter(info.steps), dilation=self.rate), info, limits)
 
 
-def at_rate(filter_: Correlation, rate: Rate, info: ImageInfo, limits: Limits) -> DilatedWork:
-    """A filter planned for an image with its taps so far apart."""
-    work = planned(replace(filter_, dilation=rate), info, limits)
+def dilated(filter_: Correlation, info: ImageInfo, limits: Limits) -> DilatedWork:
+    """A dilated filter planned for an image."""
+    work = planned(filter_, info, limits)
     return DilatedWork(work.filter, work.before, work.plan)
 
 
@@ -95,6 +96,10 @@ class DilatedWork(FilterWork):
         return f"{named(self.filter.dilation)}: {'; '.join(formulas)}; receptive field {times(self.effective)}"
 
 
+Planned = Callable[[Correlation, ImageInfo, Limits], DilatedWork]
+"""How a filter is planned for an image."""
+
+
 @record
 class Joined(AtRates):
     """A plain kernel at several rates, whose results become one by `combine`."""
@@ -103,14 +108,18 @@ class Joined(AtRates):
     combine: str
 
     def on(self, info: ImageInfo, limits: Limits = ANYTHING) -> JoinedWork:
+        """The filter planned for an image."""
+        work = planned(self.together(info.steps), info, limits)
+        taps = self.filter.filter(info.steps).kernel.spatial
+        return JoinedWork(work.filter, work.before, work.plan, self.rates, taps)
+
+    def together(self, spacing: Spacing) -> Correlation:
         """One filter with a kernel for each rate, zeros between its taps."""
-        filter_ = self.filter.filter(info.steps)
+        filter_ = self.filter.filter(spacing)
         if filter_.kernel.bank:
             raise UsageError("--combine joins the rates of one plain kernel; a bank has results of its own", where="-k")
         stack = stack_kernels([filter_.kernel.dilated(rate) for rate in self.rates])
-        together = replace(filter_, kernel=stack, combine=self.combine, dilation=(1,) * filter_.ndim)
-        work = planned(together, info, limits)
-        return JoinedWork(work.filter, work.before, work.plan, self.rates, filter_.kernel.spatial)
+        return replace(filter_, kernel=stack, combine=self.combine, dilation=(1,) * filter_.ndim)
 
 
 @record
@@ -248,21 +257,26 @@ class Chain:
 
     def on(self, info: ImageInfo, limits: Limits = ANYTHING) -> ChainWork:
         """Every step planned for what the one before makes."""
-        filters = [joined(each.filter(info.steps), info) for each in self.filters]
-        works = stepwise(filters, self.rates, info, scale_of(filters[0], info), limits)
+        filters = [joined(each, info) for each in self.steps(info.steps)]
+        works = stepwise(filters, info, scale_of(filters[0], info), limits)
         return ChainWork(info, works, last=filters[-1])
+
+    def steps(self, spacing: Spacing) -> tuple[Correlation, ...]:
+        """The filters, each at its rate."""
+        pairs = zip(self.filters, self.rates, strict=True)
+        return tuple(replace(each.filter(spacing), dilation=rate) for each, rate in pairs)
 
 
 def stepwise(
-    filters: Sequence[Correlation], rates: Sequence[Rate], info: ImageInfo, scale: float, limits: Limits
+    filters: Sequence[Correlation], info: ImageInfo, scale: float, limits: Limits, plan: Planned = dilated
 ) -> tuple[DilatedWork, ...]:
     """Each filter planned for what the one before makes: numbers, which samples divided by `scale` are at first."""
     numbers = between(filters, info)
     before, works = replace(info, dtype=numbers.dtype, missing=None), list[DilatedWork]()
-    for filter_, rate in zip(filters, rates, strict=True):
+    for filter_ in filters:
         biases = tuple(bias / scale for bias in filter_.numbers.biases)
         own = replace(numbers, offset=filter_.numbers.offset / scale, biases=biases)
-        works.append(at_rate(replace(filter_, numbers=own), rate, before, limits))
+        works.append(plan(replace(filter_, numbers=own), before, limits))
         before = works[-1].after
     return tuple(works)
 

@@ -19,7 +19,8 @@ from convcli.kernels import pairs
 from convcli.kernels.given import Given, Resolved
 from convcli.kernels.kernel import Kernel
 from convcli.methods import pointwise
-from convcli.operations.filter import FilterWork, check_weight, numbers_for
+from convcli.operations.dilated import DilatedWork
+from convcli.operations.filter import check_weight, numbers_for
 from convcli.operations.operation import ANYTHING, Limits
 from convcli.planner import make_plan
 from convcli.records import record, replace
@@ -60,11 +61,11 @@ class Pair:
         """Spatial axes."""
         return self.depthwise.ndim
 
-    def steps(self, info: ImageInfo) -> tuple[Resolved, pairs.Pair]:
-        """The first step for an image, and both."""
+    def filter(self, info: ImageInfo) -> Correlation:
+        """Both steps for an image as one filter."""
         found = self.depthwise.on(info.steps)
         channels = self.channels or channels_of(info, self.pointwise)
-        return found, _steps(found.kernel, self.pointwise, channels, self.multiplier)
+        return _filter(self, found, _steps(found.kernel, self.pointwise, channels, self.multiplier))
 
     @property
     def factors(self) -> pairs.Pair:
@@ -73,8 +74,7 @@ class Pair:
 
     def on(self, info: ImageInfo, limits: Limits = ANYTHING) -> PairWork:
         """The pair planned for an image."""
-        found, pair = self.steps(info)
-        return planned_pair(_filter(self, found, pair), info, limits, self.ranks)
+        return planned_pair(self.filter(info), info, limits, self.ranks)
 
 
 @lru_cache(maxsize=16)
@@ -137,7 +137,7 @@ def by_steps(problem: Problem, pair: pairs.Pair) -> Problem:
 
 
 @record
-class PairWork(FilterWork):
+class PairWork(DilatedWork):
     """A pair with the plan for one image."""
 
     ranks: tuple[Rank, ...] = ()

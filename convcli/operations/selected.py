@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from math import prod
@@ -13,10 +14,20 @@ from convcli.filters.filter import LEAVING_OUT, Correlation, Filter, Numbers
 from convcli.filters.selection import Chosen, Mask, Selection, channel_numbers, chosen
 from convcli.formats.channels import channel_names
 from convcli.image import ImageInfo
-from convcli.operations.dilated import Chain, ChainWork, Dilate, scale_of, stepwise
+from convcli.operations.dilated import (
+    AtRates,
+    Chain,
+    ChainWork,
+    Dilate,
+    Joined,
+    dilated,
+    scale_of,
+    stepwise,
+)
 from convcli.operations.filter import Correlate, FilterWork
 from convcli.operations.masks import fitted
 from convcli.operations.operation import ANYTHING, Limits, Operation, Work
+from convcli.operations.pair import Pair, PairWork, planned_pair
 from convcli.planner import Plan
 from convcli.records import record, replace
 
@@ -70,11 +81,6 @@ class Selected:
         return SelectedWork(info, self.where, done)
 
 
-def selected(operation: Filtering, where: Selection) -> Filtering:
-    """An operation on what is selected; the operation itself where that is everything."""
-    return operation if where.is_all else Selected((Assigned(operation),), where)
-
-
 @record
 class PlannedPart:
     """A filter planned for an image: for the whole, which would become what is `after`, and for what is chosen of it.
@@ -109,7 +115,7 @@ class PlannedPart:
         if not (isinstance(work, ChainWork) and len(work.works) == 1):
             return work
         only = work.works[0]
-        return FilterWork(only.filter, only.before, only.plan)
+        return only if isinstance(only, PairWork) else FilterWork(only.filter, only.before, only.plan)
 
 
 def planned_part(each: Assigned, where: Selection, info: ImageInfo, limits: Limits) -> PlannedPart:
@@ -118,7 +124,7 @@ def planned_part(each: Assigned, where: Selection, info: ImageInfo, limits: Limi
     found = chosen(where, info, channel_names)
     operation = each.operation
     if where.inside is not None:
-        for filter_ in steps_of(operation, info, where)[0]:
+        for filter_ in steps_of(operation, info):
             check_weights(filter_)
         operation = weighing(operation)
     whole = operation.on(info, limits)
@@ -129,7 +135,7 @@ def planned_part(each: Assigned, where: Selection, info: ImageInfo, limits: Limi
     check_alike(whole, info)
     if not (found.samples or where.luma or where.mask):
         return PlannedPart(whole, whole.after, where.channels, found)
-    filters, rates = steps_of(each.operation, info, where)
+    filters = steps_of(each.operation, info)
     if where.luma and filters[-1].numbers.range == "abs":
         raise UsageError("of a luma turns colours into others; leave one of the two out", where="--range")
     check_opacity(found, info, filters[-1].numbers)
@@ -141,7 +147,7 @@ def planned_part(each: Assigned, where: Selection, info: ImageInfo, limits: Limi
     told = [replace(filter_, numbers=numbers_within(filter_, where, light=light)) for filter_ in filters]
     asked = [joined(filter_, before) for filter_ in told]
     scale = scale_of(filters[0], info)
-    works = stepwise(asked, rates, before, scale, limits)
+    works = stepwise(asked, before, scale, limits, planned_pair if asked[0].pair else dilated)
     return PlannedPart(
         ChainWork(info, works, joined(filters[-1], info)), whole.after, where.channels, found, True, scale, alone
     )
@@ -158,48 +164,45 @@ def check_weights(filter_: Correlation) -> None:
 
 def weighing(operation: Filtering) -> Filtering:
     """An operation that leaves out what is missing: as one in a mask does."""
-    if isinstance(operation, Correlate):
-        if operation.numbers.nan in LEAVING_OUT:
-            return operation
-        return replace(operation, numbers=replace(operation.numbers, nan="ignore"))
-    if isinstance(operation, Dilate):
-        return replace(operation, filter=weighing(operation.filter))
+    match operation:
+        case Correlate() | Pair() if operation.numbers.nan not in LEAVING_OUT:
+            return replace(operation, numbers=replace(operation.numbers, nan="ignore"))
+        case AtRates():
+            return replace(operation, filter=weighing(operation.filter))
+        case Chain():
+            return replace(operation, filters=tuple(map(weighing, operation.filters)))
     return operation
 
 
 def check_alike(work: Work, info: ImageInfo) -> None:
     """Refuse a filter whose results do not lie where the image's samples do."""
     after = work.after
-    if (after.shape, after.axes) != (info.shape, info.axes):
+    axes = info.axes if "C" in info.axes else info.axes.replace("S", "C")  # features of colours
+    if after.shape != info.shape or after.axes not in (info.axes, axes):
         there, made = (f"{each.axes} {'x'.join(map(str, each.shape))}" for each in (info, after))
         raise UsageError(
             f"the result ({made}) does not have the image's shape ({there}), so that the rest has no place beside it; "
-            "leave --region, --channels, --mask and --threshold out, or keep the shape: stride 1, padding same, one "
-            "kernel, and opacity if there is one"
+            "leave --region, --channels, --mask and --threshold out, or keep the shape: stride 1, padding same, as "
+            "many results as channels, and opacity if there is one"
         )
     if work.numbers.range == "rescale":
         raise UsageError("rescales the whole image; a part of it stays as it is", where="--range")
 
 
-def steps_of(
-    operation: Filtering, info: ImageInfo, where: Selection
-) -> tuple[tuple[Correlation, ...], tuple[tuple[int, ...], ...]]:
-    """The filters that an operation consists of, one after the other, and their rates."""
-    asked: tuple[Correlate, ...]
-    rates: tuple[tuple[int, ...], ...]
-    if isinstance(operation, Correlate):
-        asked, rates = (operation,), (operation.dilation,)
-    elif isinstance(operation, Dilate):
-        asked, rates = (operation.filter,), (operation.rate,)
-    elif isinstance(operation, Chain):
-        asked, rates = operation.filters, operation.rates
-        if where.inside is not None and len(rates) > 1:
-            raise UsageError("a chain is not renormalised from step to step; use --mask-reads all", where="--mask")
-    else:
-        option = "--mask" if where.mask else "--channels"
-        way = "conv2d, conv3d, and dilate at one rate or with --chain"
-        raise UsageError(f"works with {way}; not with this operation, which takes --region alone", where=option)
-    return tuple(each.filter(info.steps) for each in asked), rates
+def steps_of(operation: Filtering, info: ImageInfo) -> tuple[Correlation, ...]:
+    """The filters that an operation consists of, one after the other."""
+    match operation:
+        case Correlate():
+            return (operation.filter(info.steps),)
+        case Dilate():
+            return (replace(operation.filter.filter(info.steps), dilation=operation.rate),)
+        case Joined():
+            return (operation.together(info.steps),)
+        case Chain():
+            return operation.steps(info.steps)
+        case Pair():
+            return (operation.filter(info),)
+    raise TypeError(f"{type(operation).__name__} is no filter of parts")
 
 
 def are_alone(found: Chosen, info: ImageInfo, filters: Sequence[Correlation]) -> bool:
@@ -234,18 +237,13 @@ def numbers_within(filter_: Correlation, where: Selection, *, light: bool) -> Nu
     return numbers if numbers.nan in LEAVING_OUT else replace(numbers, nan="ignore")
 
 
-@record
-class SelectedWork(Work):
-    """Filters on parts of one image."""
-
-    before: ImageInfo
-    where: Selection
-    parts: tuple[PlannedPart, ...]
+class Parts(Work):
+    """Works on one image, of which none sees what another one makes."""
 
     @property
+    @abstractmethod
     def works(self) -> tuple[Work, ...]:
         """What is done to each part."""
-        return tuple(part.work for part in self.parts)
 
     @property
     def plans(self) -> tuple[Plan, ...]:
@@ -261,6 +259,20 @@ class SelectedWork(Work):
     def numbers(self) -> Numbers:
         """How samples are computed with, alike in all parts."""
         return self.works[0].numbers
+
+
+@record
+class SelectedWork(Parts):
+    """Filters on parts of one image."""
+
+    before: ImageInfo
+    where: Selection
+    parts: tuple[PlannedPart, ...]
+
+    @property
+    def works(self) -> tuple[Work, ...]:
+        """What is done to each part."""
+        return tuple(part.work for part in self.parts)
 
     @property
     def macs(self) -> int:
@@ -301,7 +313,8 @@ class SelectedWork(Work):
 
     def part(self, part: PlannedPart) -> Part:
         """A part for the engine: with the mask between samples and filter where only what it marks counts."""
-        from convcli.engine.stages.selected import Hidden, Part, ToLuma, ToSome
+        from convcli.engine.stages.masked import MaskedStage
+        from convcli.engine.stages.selected import Part, ToLuma, ToSome
 
         if not part.numbers:
             return Part(part.work.stages, part.chosen)
@@ -312,17 +325,11 @@ class SelectedWork(Work):
         if part.alone:
             some, made = part.chosen.samples, steps[0].info
             entry = ToSome(entry.filter, self.before, entry.plan, made, entry.limit, part.scale, some)
-        spoilers: tuple[Stage, ...] = ()
         if self.where.inside is not None and self.mask is not None:
-            within, first = steps[0].info, steps[0]
-            hidden = Hidden(first.filter, within, first.plan, within, None, 1.0, self.mask, numbers.nan)
-            if numbers.nan == "keep" and first.filter.meets_unknown(self.before):
-                keeping = replace(
-                    first, filter=replace(first.filter, numbers=replace(first.filter.numbers, nan="keep"))
-                )
-                spoilers = (entry, replace(hidden, spoilt=True), keeping)
-            steps = [hidden, *steps]
-        return Part((entry, *steps), part.chosen, True, part.scale, luma, spoilers, part.alone)
+            rules = [numbers.nan, *["keep" if numbers.nan == "error" else numbers.nan] * (len(steps) - 1)]
+            pairs = zip(steps, rules, strict=True)
+            steps = [MaskedStage(step.filter, step.info, step.plan, self.mask, rule) for step, rule in pairs]
+        return Part((entry, *steps), part.chosen, True, part.scale, luma, part.alone)
 
     def facts(self) -> dict[str, Any]:
         """The keys that others rely on, those of the first part, with what is selected."""

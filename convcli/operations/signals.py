@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from convcli.errors import UsageError
 from convcli.filters.selection import Selection
 from convcli.image import ImageInfo
+from convcli.operations.beside import SelectedBeside
 from convcli.operations.dilated import AtRates, Chain, Dilate, Joined, SideBySide
 from convcli.operations.filter import Correlate
 from convcli.operations.pair import Pair
@@ -52,6 +53,8 @@ def _along_row(asked: Any) -> Any:
         case Selected():
             parts = tuple(part._replace(operation=_along_row(part.operation)) for part in asked.parts)
             return replace(asked, parts=parts, where=_where(asked.where))
+        case SelectedBeside():
+            return replace(asked, operation=_along_row(asked.operation), parts=tuple(map(_along_row, asked.parts)))
         case Chain():
             return replace(asked, filters=tuple(map(_along_row, asked.filters)), rates=tuple(map(_rate, asked.rates)))
         case AtRates():

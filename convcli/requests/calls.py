@@ -17,11 +17,12 @@ from convcli.filters.transposed import default_laid_border
 from convcli.kernels.given import ByName, Given
 from convcli.kernels.kernel import Kernel
 from convcli.kernels.resampling import CURVES
+from convcli.operations.beside import selected
 from convcli.operations.dilated import Chain, Dilate, Joined, Rate, SideBySide
 from convcli.operations.filter import Correlate
 from convcli.operations.pair import Pair
 from convcli.operations.resampled import Resample
-from convcli.operations.selected import Filtering, selected
+from convcli.operations.selected import Filtering
 from convcli.operations.transposed import Transpose
 from convcli.options.declare import declared_fields
 from convcli.records import replace

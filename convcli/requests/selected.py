@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 
 from convcli.errors import ConvError, UsageError
 from convcli.filters.selection import LUMA, Mask, Selection, parse_channels, parse_region
+from convcli.operations.beside import selected
 from convcli.operations.filter import Correlate
 from convcli.operations.operation import Operation
-from convcli.operations.selected import Assigned, Filtering, Selected, selected
+from convcli.operations.selected import Assigned, Filtering, Selected
 from convcli.records import replace
 from convcli.requests.options import GeometryOptions, KernelOptions, NumberOptions
 from convcli.requests.run import build_filter

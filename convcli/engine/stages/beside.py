@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from convcli.engine.slabs import Slab, Span, Stage
-from convcli.engine.stages.filter import FilterStage
 from convcli.engine.windows import distinct
 from convcli.engine.workers import Crew
 from convcli.image import ImageInfo
@@ -22,7 +21,7 @@ Array = np.ndarray[Any, Any]
 class BesideStage(Stage):
     """Filters on images of one kind that differ in their taps alone. Cut as one of them, whose plan this is."""
 
-    stages: tuple[FilterStage, ...]
+    stages: tuple[Stage, ...]
 
     @cached_property
     def after(self) -> ImageInfo:
@@ -34,6 +33,16 @@ class BesideStage(Stage):
         first = min(one.axes.index(letter) for letter in self.filter.spatial + "S" if letter in one.axes)
         shape = (*one.shape[:first], count, *one.shape[first:])
         return replace(one, axes=f"{one.axes[:first]}C{one.axes[first:]}", shape=shape)
+
+    @cached_property
+    def limit(self) -> int | None:
+        """The least of theirs."""
+        return min((stage.limit for stage in self.stages if stage.limit is not None), default=None)
+
+    @property
+    def wraps(self) -> bool:
+        """Whether any of them does."""
+        return any(stage.wraps for stage in self.stages)
 
     @property
     def results(self) -> int:
@@ -48,7 +57,7 @@ class BesideStage(Stage):
         """That of the results."""
         return tuple(stop - start for start, stop in slab.written)
 
-    def parts(self, slab: Slab, values: Array) -> list[tuple[FilterStage, Slab, Array]]:
+    def parts(self, slab: Slab, values: Array) -> list[tuple[Stage, Slab, Array]]:
         """Each stage, its slab of the same pixels, and where its results go."""
         axis, each = self.after.axes.index("C"), self.filter.each and "C" in self.info.axes
         outer = values.shape[axis] // self.results if each else 1

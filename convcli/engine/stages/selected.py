@@ -15,11 +15,11 @@ import numpy as np
 from convcli.engine.boxes import Course
 from convcli.engine.samples import Counts, put, store, to_linear, to_srgb
 from convcli.engine.slabs import Slab, Span, Stage, runs, touched
-from convcli.engine.stages.elementwise import Elementwise, Remade, ToNumbers
+from convcli.engine.stages.elementwise import Remade, ToNumbers
+from convcli.engine.stages.masked import inside
 from convcli.engine.windows import distinct
 from convcli.engine.workers import Crew, run_all
-from convcli.errors import ConvError
-from convcli.filters.filter import LEAVING_OUT, Numbers
+from convcli.filters.filter import Numbers
 from convcli.filters.selection import Chosen, Mask
 from convcli.image import Grid, ImageInfo, Spans
 from convcli.records import record, replace
@@ -29,33 +29,6 @@ LUMA = (0.2126, 0.7152, 0.0722)
 """The weights of R, G and B. Source: ITU-R BT.709."""
 PIECE = 2**18
 """Results that are numbers at a time, where they become samples one by one: each takes some 30 bytes with its mask."""
-
-
-def inside(mask: Mask, axes: str, spans: Spans) -> Array:
-    """Which samples of a box of an image with such axes a mask marks, as far as its own axes tell them apart.
-
-    What is not a number marks nothing; of colours any that is not 0 does, whatever their opacity.
-    """
-    at = dict(zip(axes, spans, strict=True))
-    box = tuple(
-        (0, size) if size == 1 or letter == "S" else at[letter]
-        for letter, size in zip(mask.axes, mask.shape, strict=True)
-    )
-    held = np.empty([stop - start for start, stop in box], mask.dtype)
-    with mask.opened() as pixels:
-        pixels.read(box, held)
-    marked = (held != 0) & ~np.isnan(held) if held.dtype.kind == "f" else held != 0
-    letters = mask.axes
-    if "S" in letters:
-        place = letters.index("S")
-        colours = np.moveaxis(marked, place, 0)[: -1 if mask.samples.endswith("+alpha") else None]
-        marked, letters = colours.any(axis=0), letters.replace("S", "")
-    spare = tuple(place for place, letter in enumerate(letters) if letter not in axes)  # of one sample each
-    marked, letters = marked.any(axis=spare), "".join(letter for letter in letters if letter in axes)
-    order = [letters.index(letter) for letter in axes if letter in letters]
-    there: Any = tuple(slice(None) if letter in letters else None for letter in axes)
-    found: Array = marked.transpose(order)[there]
-    return found
 
 
 @record
@@ -97,45 +70,11 @@ def luma_of(colours: Array, *, linear: bool) -> Array:
 
 
 @record
-class Hidden(Elementwise):
-    """Numbers as they are inside a mask, and NaN outside, for a filter that leaves NaN out; by a rule for those inside.
-
-    Where `spoilt` is given, it says of the numbers inside alone which are NaN: 0 elsewhere.
-    """
-
-    mask: Mask | None = None
-    rule: str = "keep"
-    spoilt: bool = False
-
-    def fill(self, slab: Slab, pixels: Array, values: Array, crew: Crew) -> None:
-        """Copy what is inside."""
-        held = np.searchsorted(slab.positions, slab.span[0])
-        places = (slice(None),) * self.info.axes.index(self.letter)
-        values[...] = pixels[(*places, slice(held, held + slab.span[1] - slab.span[0]))]
-        assert self.mask is not None
-        known, unknown = inside(self.mask, self.info.axes, slab.written), np.isnan(values)
-        if self.rule == "error" and (unknown & known).any():
-            raise ConvError("there are NaN in it; --nan keep, ignore or zero would go on", "nan")
-        if self.spoilt:
-            values[...] = np.where(unknown & known, np.nan, 0)
-        else:
-            if self.rule not in LEAVING_OUT:
-                values[unknown] = 0
-            values[np.broadcast_to(~known, values.shape)] = np.nan
-        crew.add(Counts(values.size))
-
-    def compute(self, pixels: Array, values: Array) -> Counts:
-        """Not one by one: where they lie counts."""
-        raise NotImplementedError
-
-
-@record
 class Part:
     """What becomes of a part of an image: by `stages` from its pixels, in the boxes and samples that are `chosen`.
 
     With `numbers` these end in floating point, `scale` times too small, which become samples of the chosen alone; of
-    `luma` where that was filtered. The chosen samples may be `alone` in the stages. Where `spoilers` make NaN, results
-    are NaN.
+    `luma` where that was filtered. The chosen samples may be `alone` in the stages.
     """
 
     stages: tuple[Stage, ...]
@@ -143,7 +82,6 @@ class Part:
     numbers: bool = False
     scale: float = 1.0
     luma: bool = False
-    spoilers: tuple[Stage, ...] = ()
     alone: bool = False
 
     def inside(self, box: Spans) -> Iterator[Spans]:
@@ -264,9 +202,6 @@ class SelectedStage(Remade):
             crew.add(counts)
             return
         made = made.astype(np.float64, copy=False)
-        if part.spoilers:
-            made = made.copy()
-            made[np.isnan(Course(part.spoilers, held, crew.execute).results(part.last_box(box))[0])] = np.nan
         with np.errstate(over="ignore", invalid="ignore"):  # of infinities
             crew.add(self.samples(part, made, held.at(box), values, rest, marked))
 
