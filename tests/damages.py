@@ -200,6 +200,21 @@ def pydicom(content):
             np.asarray(library.dcmread(io.BytesIO(content)).pixel_array)
 
 
+def minc(content):
+    """SciPy, or h5py, reads the numbers of the image."""
+    if content[:2] == b"\x1f\x8b":
+        content = gzip.decompress(content)
+    if content[:3] == b"CDF":
+        from scipy.io import netcdf_file
+
+        netcdf_file(io.BytesIO(content)).variables["image"].data.sum()
+    elif find_spec("h5py") is not None:
+        import h5py
+
+        with h5py.File(io.BytesIO(content)) as file:
+            np.asarray(file["minc-2.0/image/0/image"])
+
+
 def pynrrd(content):
     """pynrrd reads the array."""
     if find_spec("nrrd") is not None:
@@ -249,6 +264,7 @@ PEERS = {
     "nifti": (nibabel,),
     "csv": (loadtxt,),
     "dicom": (pydicom,),
+    "minc": (minc,),
     "nrrd": (pynrrd,),
     "metaimage": (metaio,),
     "mrc": (mrcfile,),

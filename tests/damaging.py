@@ -447,6 +447,16 @@ def dicom_element(data, rng):
             return data[: start + 8 + length] + data[start:]
 
 
+def minc_word(data, rng):
+    """A number among the words of a header is another one, or a letter of a word is."""
+    words = list(re.finditer(rb"[a-z_-]{4,}", data))
+    match = words[int(rng.integers(len(words)))]
+    if rng.integers(3) == 0:
+        return overwritten(data, match.start() + int(rng.integers(4)), bytes([int(rng.integers(256))]))
+    place = match.end() // 4 * 4 + 4 * int(rng.integers(-4, 8))
+    return overwritten(data, max(place, 0), packed(pick(rng, EXTREMES), 4, pick(rng, ("big", "little"))))
+
+
 def mgh_field(data, rng):
     """A number of the header is another one."""
     if rng.integers(2):
@@ -580,6 +590,7 @@ DAMAGES = {
     "pnm": TEXT,
     "nifti": (nifti_field, nifti_field, nifti_field, nifti_field),
     "dicom": (dicom_element, dicom_element, dicom_element),
+    "minc": (minc_word, minc_word, minc_word),
     "nrrd": TEXT,
     "metaimage": TEXT,
     "mgh": (mgh_field, mgh_field, mgh_field),

@@ -19,6 +19,7 @@ import tifffile
 from convcli.formats import encode
 from convcli.image import Image, ImageInfo
 from faults import imagej, ome
+from mincs import minc1, minc2
 from test_formats_colours import COLOURS, GREYS, INDICES, frame, gif
 from test_png_chunks import SOUND, chunk, png
 
@@ -30,6 +31,7 @@ SUFFIXES = {
     "pnm": ".pnm",
     "nifti": ".nii",
     "dicom": ".dcm",
+    "minc": ".mnc",
     "nrrd": ".nrrd",
     "metaimage": ".mha",
     "mrc": ".mrc",
@@ -204,6 +206,20 @@ def dicoms():
     }
 
 
+def mincs():
+    """Volumes of both versions."""
+    lows, highs = np.arange(3.0), np.arange(3.0) + 90
+    found = {
+        "one line": minc1(STACK, lows=0, highs=1, valid=(0, 60000)),
+        "lines": minc1(STACK, lows=lows, highs=highs),
+        "packed": gzip.compress(minc1(STACK)),
+    }
+    if find_spec("h5py"):
+        found["chunks"] = minc2(STACK, lows=lows, highs=highs, chunks=(1, 8, 16), compression="gzip")
+        found["one piece"] = minc2(STACK)
+    return found
+
+
 def others():
     volume = Image(
         ImageInfo(STACK.shape, "uint16", "ZYX", spacing={"Z": (2.0, "mm"), "Y": (1.0, "mm"), "X": (1.0, "mm")}), STACK
@@ -211,6 +227,7 @@ def others():
     return {
         "nifti": {"plain": encode(volume, "nifti"), "packed": encode(volume, "nifti-gz")},
         "dicom": dicoms(),
+        "minc": mincs(),
         "nrrd": {
             "volume": encode(volume, "nrrd"),
             "colour": encode(Image(ImageInfo(RGB.shape, "uint8", "YXS", samples="rgb"), RGB), "nrrd"),

@@ -21,6 +21,7 @@ import pytest
 from convcli.formats import FORMATS, encode
 from convcli.image import Image, ImageInfo
 from faults import npy_header, tiff
+from mincs import minc1, minc2
 
 MOST = 64  # MiB beyond what the process has before
 HUGE = 40_000
@@ -204,6 +205,13 @@ LYING = {
     "npz": [npz(ARRAY, packing) for packing in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA)],
 }
 """For each format that is recognised, files that lie about their size."""
+HELD = np.zeros((1, 8, 8), np.uint8)
+LYING["minc"] = [
+    made.replace(b"\6yspace\0\0\0\0\0\x08", b"\6yspace\0\0\x7f\0\0\0") for made in (minc1(HELD), minc1(HELD, version=2))
+]
+LYING["minc"].append(gzip.compress(LYING["minc"][0]))
+if find_spec("h5py"):
+    LYING["minc"].append(minc2(np.zeros((1, 1, 1), np.uint8), shape=(HUGE, HUGE, 1)))
 if find_spec("pydicom"):
     from dicoms import dicom
 

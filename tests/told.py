@@ -25,6 +25,7 @@ import tifffile
 from convcli.formats import probe
 from dicoms import dicom
 from faults import chunk
+from mincs import minc1
 
 GREY = np.arange(0, 240, 5, dtype=np.uint8).reshape(6, 8)
 COLOURED = np.dstack([GREY, GREY, 250 - GREY])
@@ -415,6 +416,7 @@ SAYING = {
     },
     "NIfTI's description": {"nifti": nifti},
     "DICOM's patient": {"dicom": lambda: dicom(GREY)} if find_spec("pydicom") else {},
+    "MINC's patient": {"minc": lambda: minc1(GREY, "YX")},
     "MGH's scan": {"mgh": mgh},
     "NRRD's fields, keys": {"nrrd": lambda: nrrd("content: a content to keep", "key:=a value to keep")},
     "MetaImage's fields": {"metaimage": lambda: metaimage("Modality = MET_MOD_MR")},
@@ -435,9 +437,14 @@ SAYING = {
     "50001": with_tag(tag(50001, 2, b"?\0")),
 }
 """What the report calls a kind -> the formats that can say it -> what makes such a file."""
-ENDINGS = {"jpeg": ".jpg", "pnm": ".pgm", "nifti": ".nii", "metaimage": ".mha", "dicom": ".dcm"} | dict.fromkeys(
-    TIFFS, ".tif"
-)
+ENDINGS = {
+    "jpeg": ".jpg",
+    "pnm": ".pgm",
+    "nifti": ".nii",
+    "metaimage": ".mha",
+    "dicom": ".dcm",
+    "minc": ".mnc",
+} | dict.fromkeys(TIFFS, ".tif")
 
 
 def picture(path):

@@ -368,6 +368,7 @@ KINDS = (
     Kind("MGH's scan", own_of("mgh", "MGH"), frozenset({"mgh"}), minor=True),
     Kind("Analyze's description", own_of("analyze", "Analyze"), frozenset(), minor=True),
     Kind("DICOM's patient", own_of("dicom", "DICOM"), frozenset(), minor=True),
+    Kind("MINC's patient", own_of("minc", "MINC"), frozenset(), minor=True),
     Kind("MRC's header", own_of("mrc", "MRC"), frozenset({"mrc"})),
     Kind("display of OME-Zarr", displayed_of, frozenset({"ome-zarr"}), other_omero),
     Kind("attributes of Zarr", attributes_of, frozenset({"zarr", "ome-zarr"}), minor=True),

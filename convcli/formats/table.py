@@ -16,6 +16,7 @@ from convcli.formats.source import FOLDER, Source
 from convcli.image import ImageInfo
 from convcli.samples import SAMPLES
 
+CDF = rb"CDF[\x01\x02\x05]"
 INTEGERS = ("uint8", "uint16")
 NUMBERS = tuple(SAMPLES)
 HELD_BY_NIFTI = tuple(name for name in NUMBERS if name != "float16")
@@ -165,6 +166,7 @@ FORMATS = {
             rb"\x5c\x01\0\0|\0\0\x01\x5c|\x1c\x02\0\0|\0\0\x02\x1c",
             HELD_BY_NIFTI,
         ),
+        Format("minc", "MINC", "minc.whole", (".mnc",), CDF + rb"|\x89HDF\r\n\x1a\n", (), inside=CDF),
         Format("nrrd", "NRRD", "volumes.nrrd", (".nrrd",), rb"NRRD000\d", HELD_BY_NIFTI),
         Format(
             "metaimage", "MetaImage", "volumes.metaimage", (".mha",), rb"(ObjectType|NDims|Comment)\s*=", HELD_BY_NIFTI
