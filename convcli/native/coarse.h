@@ -27,21 +27,14 @@ INLINE void sum_squares(const struct coarse *coarse, ptrdiff_t y, ptrdiff_t x, f
     }
 }
 
-INLINE float_vector lesser(float_vector a, float_vector b)
-{
-    bits less = a < b;
-    return (float_vector)(((bits)a & less) | ((bits)b & ~less));
-}
-
-/* The least of the first `count` values. */
-INLINE float least_in(float_vector v, ptrdiff_t count)
+/* The least of the first `count` values as bits, which all negative ones are below. */
+INLINE bits least_in(bits v, ptrdiff_t count)
 {
     for (ptrdiff_t j = count; j < CELL; j++)
-        v[j] = INFINITY;
-    v = lesser(v, __builtin_shufflevector(v, v, 4, 5, 6, 7, 0, 1, 2, 3));
-    v = lesser(v, __builtin_shufflevector(v, v, 2, 3, 0, 1, 6, 7, 4, 5));
-    v = lesser(v, __builtin_shufflevector(v, v, 1, 0, 3, 2, 5, 4, 7, 6));
-    return v[0];
+        v[j] = INT32_MAX;
+    v = float_smaller(v, __builtin_shufflevector(v, v, 4, 5, 6, 7, 0, 1, 2, 3));
+    v = float_smaller(v, __builtin_shufflevector(v, v, 2, 3, 0, 1, 6, 7, 4, 5));
+    return float_smaller(v, __builtin_shufflevector(v, v, 1, 0, 3, 2, 5, 4, 7, 6));
 }
 
 /* Store a strip of cells of one plane, what was taken from its pixels given back: a constant, or what the means of squares make.
@@ -51,7 +44,8 @@ INLINE void store_strip(const struct plane *to, ptrdiff_t row, const struct floa
 {
     float *least = seen->least[imaginary] + row / CELL * cells_of(to->columns), given = seen->given[imaginary];
     for (ptrdiff_t x = 0; x < to->columns; x += CELL) {
-        float_vector block[CELL], back[CELL] = {{0}}, smallest = {0};
+        float_vector block[CELL], back[CELL] = {{0}};
+        bits smallest = {0};
         ptrdiff_t there = least_of(to->columns - x, CELL);
         for (int i = 0; i < CELL; i++)
             block[i] = imaginary ? line[x + i].im : line[x + i].re;
@@ -60,18 +54,19 @@ INLINE void store_strip(const struct plane *to, ptrdiff_t row, const struct floa
         float_transpose(block);
         if (coarse)
             sum_squares(coarse, row, x, back);
-        smallest += INFINITY;
+        smallest += INT32_MAX;
         for (int i = 0; i < CELL && row + i < to->rows; i++) {
             float *pixels = (float *)(to->data + (row + i) * to->step) + x;
             float_vector result = coarse ? block[i] + back[i] : block[i] + given;
             float_vector size = (float_vector)((bits)result & NO_SIGN);
-            smallest = lesser(coarse ? size - share * back[i] : size, smallest);
+            smallest = float_smaller((bits)(coarse ? size - share * back[i] : size), smallest);
             if (there == CELL)
                 *(float_loose *)pixels = result;
             else
                 memcpy(pixels, &result, (size_t)there * sizeof(float));
         }
-        least[x / CELL] = least_in(smallest, there);
+        smallest = least_in(smallest, there);
+        memcpy(least + x / CELL, &smallest, sizeof *least);
     }
 }
 
@@ -121,7 +116,10 @@ INLINE void rows_below_body(const struct plane *results, ptrdiff_t y, ptrdiff_t 
     *rows = 0;
     for (int i = 0; i < CELL && y + i < results->rows; i++) {
         float_vector size = (float_vector)sizes_at(results, y + i, x) - share * back[i];
-        *rows |= (uint8_t)((least_in(size, results->columns - x) < limit) << i);
+        float least;
+        bits found = least_in((bits)size, least_of(results->columns - x, CELL));
+        memcpy(&least, &found, sizeof least);
+        *rows |= (uint8_t)((least < limit) << i);
     }
 }
 VERSIONS(rows_below,

@@ -12,6 +12,11 @@
 #define point NAME(point)
 #define turn NAME(turn)
 #define tile NAME(tile)
+#define step_alone NAME(step_alone)
+#define filter NAME(filter)
+#define multiply NAME(multiply)
+#define shortest_of NAME(shortest_of)
+#define quarters NAME(quarters)
 #define seen NAME(seen)
 #define turned NAME(turned)
 #define turned_back NAME(turned_back)
@@ -74,10 +79,12 @@ struct seen {
     ptrdiff_t side;
 };
 
+/* Value by value, which compilers make one instruction of; of masks they do not. */
 INLINE bits larger(bits a, bits b)
 {
-    bits more = a > b;
-    return (a & more) | (b & ~more);
+    for (int i = 0; i < LANES; i++)
+        a[i] = a[i] > b[i] ? a[i] : b[i];
+    return a;
 }
 
 INLINE int any_of(bits v)
@@ -91,8 +98,9 @@ INLINE int any_of(bits v)
 
 INLINE bits smaller(bits a, bits b)
 {
-    bits less = a < b;
-    return (a & less) | (b & ~less);
+    for (int i = 0; i < LANES; i++)
+        a[i] = a[i] < b[i] ? a[i] : b[i];
+    return a;
 }
 
 INLINE struct point turned(struct point p, struct turn by)
@@ -109,61 +117,109 @@ INLINE struct point sum(struct point p, struct point q) { return (struct point){
 
 INLINE struct point difference(struct point p, struct point q) { return (struct point){p.re - q.re, p.im - q.im}; }
 
-/* The forward transform of eight lines, in place; results in the order of reversed digits. */
+/* Four points to their sums and differences, by quarters of a turn. */
+INLINE void quarters(struct point *a, struct point *b, struct point *c, struct point *d)
+{
+    struct point even = sum(*a, *c), odd = difference(*a, *c), other = sum(*b, *d), rest = difference(*b, *d);
+    struct point quarter_turn = {rest.im, -rest.re};
+    *a = sum(even, other);
+    *b = sum(odd, quarter_turn);
+    *c = difference(even, other);
+    *d = difference(odd, quarter_turn);
+}
+
+/* The last points of a length that fours do not divide. */
+INLINE ptrdiff_t shortest_of(ptrdiff_t count) { return __builtin_ctzll((unsigned long long)count) % 2 ? 2 : 4; }
+
+/* The forward transform of eight lines, in place, but for its last step; results in the order of reversed digits. */
 INLINE void forward(struct point *x, ptrdiff_t count, const struct turn *turns)
 {
-    ptrdiff_t length = count;
-    for (; length >= 4; length /= 4) {
+    for (ptrdiff_t length = count; length > 4; length /= 4) {
         ptrdiff_t quarter = length / 4, step = count / length;
         for (ptrdiff_t first = 0; first < count; first += length) {
             struct point *a = x + first, *b = a + quarter, *c = b + quarter, *d = c + quarter;
             for (ptrdiff_t j = 0; j < quarter; j++) {
-                struct point even = sum(a[j], c[j]), odd = difference(a[j], c[j]);
-                struct point other = sum(b[j], d[j]), rest = difference(b[j], d[j]);
-                struct point quarter_turn = {rest.im, -rest.re};
-                a[j] = sum(even, other);
-                b[j] = turned(sum(odd, quarter_turn), turns[j * step]);
-                c[j] = turned(difference(even, other), turns[2 * j * step]);
-                d[j] = turned(difference(odd, quarter_turn), turns[3 * j * step]);
+                struct point p = a[j], q = b[j], r = c[j], s = d[j];
+                quarters(&p, &q, &r, &s);
+                a[j] = p;
+                b[j] = turned(q, turns[j * step]);
+                c[j] = turned(r, turns[2 * j * step]);
+                d[j] = turned(s, turns[3 * j * step]);
             }
         }
-    }
-    for (ptrdiff_t first = 0; length == 2 && first < count; first += 2) {
-        struct point a = x[first], b = x[first + 1];
-        x[first] = sum(a, b);
-        x[first + 1] = difference(a, b);
     }
 }
 
-/* The inverse, from reversed digits to natural order; `count` times too large. */
+/* The inverse but for its first step, from reversed digits to natural order; `count` times too large. */
 INLINE void backward(struct point *x, ptrdiff_t count, const struct turn *turns)
 {
-    ptrdiff_t length = 4;
-    for (ptrdiff_t rest = count; rest > 1; rest /= 4)
-        if (rest == 2)
-            length = 2;
-    for (ptrdiff_t first = 0; length == 2 && first < count; first += 2) {
-        struct point a = x[first], b = x[first + 1];
-        x[first] = sum(a, b);
-        x[first + 1] = difference(a, b);
-    }
-    for (length *= length == 2 ? 4 : 1; length <= count; length *= 4) {
+    for (ptrdiff_t length = 4 * shortest_of(count); length <= count; length *= 4) {
         ptrdiff_t quarter = length / 4, step = count / length;
         for (ptrdiff_t first = 0; first < count; first += length) {
             struct point *a = x + first, *b = a + quarter, *c = b + quarter, *d = c + quarter;
             for (ptrdiff_t j = 0; j < quarter; j++) {
-                struct point q = turned_back(b[j], turns[j * step]), r = turned_back(c[j], turns[2 * j * step]);
-                struct point s = turned_back(d[j], turns[3 * j * step]);
-                struct point even = sum(a[j], r), odd = difference(a[j], r);
-                struct point other = sum(q, s), rest = difference(q, s);
-                struct point quarter_turn = {-rest.im, rest.re};
-                a[j] = sum(even, other);
-                b[j] = sum(odd, quarter_turn);
-                c[j] = difference(even, other);
-                d[j] = difference(odd, quarter_turn);
+                struct point p = a[j], q = turned_back(b[j], turns[j * step]);
+                struct point r = turned_back(c[j], turns[2 * j * step]), s = turned_back(d[j], turns[3 * j * step]);
+                quarters(&p, &s, &r, &q);
+                a[j] = p;
+                b[j] = s;
+                c[j] = r;
+                d[j] = q;
             }
         }
     }
+}
+
+/* Four points, or twice two, to their sums and differences, multiplied by those of a spectrum, and back. */
+INLINE void multiply(struct point *x, const struct point *spectrum, vector *squares)
+{
+    for (int i = 0; i < 4; i++) {
+        struct point p = x[i], k = spectrum[i];
+        x[i] = (struct point){p.re * k.re - p.im * k.im, p.re * k.im + p.im * k.re};
+        if (squares)
+            *squares += x[i].re * x[i].re + x[i].im * x[i].im;
+    }
+}
+
+/* The last step of a forward transform, the product with a spectrum, whose squares are summed if that is asked for, and the
+ * first step of the inverse. */
+INLINE void filter(struct point *x, ptrdiff_t count, const struct point *spectrum, vector *squares)
+{
+    if (shortest_of(count) == 4)
+        for (ptrdiff_t n = 0; n < count; n += 4) {
+            struct point p[4] = {x[n], x[n + 1], x[n + 2], x[n + 3]};
+            quarters(&p[0], &p[1], &p[2], &p[3]);
+            multiply(p, spectrum + n, squares);
+            quarters(&p[0], &p[3], &p[2], &p[1]);
+            x[n] = p[0], x[n + 1] = p[3], x[n + 2] = p[2], x[n + 3] = p[1];
+        }
+    else
+        for (ptrdiff_t n = 0; n < count; n += 4) {
+            struct point p[4] = {sum(x[n], x[n + 1]), difference(x[n], x[n + 1]), sum(x[n + 2], x[n + 3]),
+                                 difference(x[n + 2], x[n + 3])};
+            multiply(p, spectrum + n, squares);
+            x[n] = sum(p[0], p[1]), x[n + 1] = difference(p[0], p[1]);
+            x[n + 2] = sum(p[2], p[3]), x[n + 3] = difference(p[2], p[3]);
+        }
+}
+
+/* The last step of a forward transform, or the first of the inverse where `back`. */
+INLINE void step_alone(struct point *x, ptrdiff_t count, int back)
+{
+    if (shortest_of(count) == 4)
+        for (ptrdiff_t n = 0; n < count; n += 4) {
+            if (back) {
+                struct point swapped = x[n + 1];
+                x[n + 1] = x[n + 3], x[n + 3] = swapped;
+            }
+            quarters(x + n, x + n + 1, x + n + 2, x + n + 3);
+        }
+    else
+        for (ptrdiff_t n = 0; n < count; n += 2) {
+            struct point a = x[n], b = x[n + 1];
+            x[n] = sum(a, b);
+            x[n + 1] = difference(a, b);
+        }
 }
 
 /* A square block to its transpose. */
@@ -312,6 +368,7 @@ INLINE void forward_rows(const struct tile *tile, const struct plane *first, con
             for (ptrdiff_t x = 0; x < tile->columns; x++)
                 tile->line[x].im = (vector){0};
         forward(tile->line, tile->columns, tile->row_turns);
+        step_alone(tile->line, tile->columns, 0);
         for (ptrdiff_t x = 0; x < tile->columns; x++) {
             *(loose *)(tile->re + x * tile->pitch + y) = tile->line[x].re;
             *(loose *)(tile->im + x * tile->pitch + y) = tile->line[x].im;
@@ -326,6 +383,7 @@ INLINE void backward_lines(const struct tile *tile, ptrdiff_t y)
         tile->line[x].re = *(const loose *)(tile->re + x * tile->pitch + y);
         tile->line[x].im = *(const loose *)(tile->im + x * tile->pitch + y);
     }
+    step_alone(tile->line, tile->columns, 1);
     backward(tile->line, tile->columns, tile->row_turns);
 }
 
@@ -382,13 +440,8 @@ INLINE void filter_columns(const struct tile *tile, double *energy)
         move_columns(tile, x, 0, 0);
         move_columns(tile, x, 1, 0);
         forward(tile->line, tile->rows, tile->column_turns);
-        for (ptrdiff_t y = 0; y < tile->rows; y++, spectrum++) {
-            struct point p = tile->line[y], k = *spectrum;
-            p = (struct point){p.re * k.re - p.im * k.im, p.re * k.im + p.im * k.re};
-            tile->line[y] = p;
-            if (energy)
-                squares += p.re * p.re + p.im * p.im;
-        }
+        filter(tile->line, tile->rows, spectrum, energy ? &squares : NULL);
+        spectrum += tile->rows;
         if (energy)
             *energy += (double)sum_of(__builtin_convertvector(squares, samples));
         backward(tile->line, tile->rows, tile->column_turns);
@@ -427,6 +480,7 @@ INLINE void find_spectrum_body(const struct tile *tile, const struct plane *taps
         move_columns(tile, x, 0, 0);
         move_columns(tile, x, 1, 0);
         forward(tile->line, tile->rows, tile->column_turns);
+        step_alone(tile->line, tile->rows, 0);
         for (ptrdiff_t y = 0; y < tile->rows; y++) {
             struct point p = {tile->line[y].re * scale, tile->line[y].im * -scale};
             if (narrow) {
@@ -481,6 +535,11 @@ static const char *lay_out(const Py_buffer *kernel, const Py_buffer *memory, ptr
 #undef point
 #undef turn
 #undef tile
+#undef step_alone
+#undef filter
+#undef multiply
+#undef shortest_of
+#undef quarters
 #undef seen
 #undef turned
 #undef turned_back
