@@ -298,7 +298,7 @@ def test_unknown_formats_are_usage_errors_that_list_the_known(name, override, me
             "dtype",
             "PNG holds uint8 or uint16, not float32; use --dtype uint8",
         ),
-        ("jpeg", ImageInfo((4, 4), "uint16", "YX"), "dtype", "use --dtype uint8 or a .tif output"),
+        ("jpeg", ImageInfo((4, 4), "uint16", "YX"), "dtype", "use --dtype uint8 or a .png output"),
         ("jpeg", ImageInfo((4, 70_000), "uint8", "YX"), "too-large", "at most 65,500 pixels a side"),
         ("jpeg", ImageInfo((4, 4, 4), "uint8", "YXS", samples="rgb+alpha"), "shape", "--alpha drop"),
         ("jpeg", ImageInfo((12, 4, 4), "uint8", "CYX"), "shape", "not CYX of 12 x 4 x 4; use a .tif or .npy output"),

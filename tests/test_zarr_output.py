@@ -364,7 +364,7 @@ def test_cuts_of_a_file_are_refused(run):
     np.save("in.npy", numbers((20, 20)))
     for words in (("--chunks", "4,4"), ("--shards", "8,8"), ("--levels", "2")):
         code, lines = run("conv2d", "in.npy", "-k", "box:3", "-o", "out.tif", "-q", *words)
-        assert (2, "is one file" in lines[-1]) == (code, True)
+        assert (2, f"{words[0]} is for" in lines[-1]) == (code, True)
 
 
 def test_an_output_that_fails_is_no_image(run, tmp_path, monkeypatch):

@@ -24,7 +24,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, cast
 
-from convcli.errors import ConvError, changed
+from convcli.errors import ConvError, UsageError, changed
 from convcli.formats.atomic import Place, atomic_output, output_place, placed, same_file, shown
 from convcli.formats.contract import FormatModule, Opening, ReadOptions, WriteOptions
 from convcli.formats.failures import told
@@ -37,7 +37,7 @@ from convcli.formats.layout import (
     with_missing,
 )
 from convcli.formats.source import Readable, Source, check_some, kept_open, source_of, times
-from convcli.formats.table import ADVISED, FORMATS, Format, by_suffix, format_for, recognised
+from convcli.formats.table import FORMATS, Format, by_suffix, format_for, recognised
 from convcli.image import Grid, Image, ImageInfo, PixelSource, PixelTarget, Spans
 from convcli.records import replace
 from convcli.streams import STRAYS
@@ -225,18 +225,59 @@ def check_writable(entry: Format, info: ImageInfo, options: WriteOptions = WRITE
     convcli.errors.ConvError: PNG holds uint8 or uint16, not float32; use --dtype uint8 or a .tif output [dtype]
     """
     if info.dtype not in entry.dtypes:
-        wanted = f"use --dtype {entry.dtypes[0]} or a .tif output" if entry.dtypes else "it is only read here"
-        message = f"{entry.title} holds {' or '.join(entry.dtypes) or 'nothing'}, not {info.dtype}; {wanted}"
+        way = f"use --dtype {entry.dtypes[0]} or a {advised(info)} output" if entry.dtypes else "it is only read here"
+        message = f"{entry.title} holds {' or '.join(entry.dtypes) or 'nothing'}, not {info.dtype}; {way}"
         raise ConvError(message, "dtype")
     if entry.samples and (samples := picture_samples(info, entry.stacked)) not in entry.samples:
         raise ConvError(misfit(entry, info, samples), "shape")
     if entry.samples and max(info.size("X"), info.size("Y")) > entry.side:
         size = f"{info.size('X'):,} x {info.size('Y'):,}"
         raise ConvError(
-            f"{entry.title} holds at most {entry.side:,} pixels a side, not {size}; use a .tif output", "too-large"
+            f"{entry.title} holds at most {entry.side:,} pixels a side, not {size}; use a {advised(info)} output",
+            "too-large",
         )
     entry.load().check(info, entry.name)
+    check_heeded(entry, options)
     entry.load().suits(info, options, entry.name)
+
+
+def check_heeded(entry: Format, options: WriteOptions) -> None:
+    """Refuse an option that says nothing about files of a format.
+
+    >>> check_heeded(FORMATS["png"], WriteOptions(compression="deflate"))
+    Traceback (most recent call last):
+    convcli.errors.UsageError: --compression is for TIFF or Zarr outputs; PNG takes --png [usage]
+    """
+    for option in options.given:
+        if option not in entry.heeds:
+            takes = " and ".join(f"--{each}" for each in entry.heeds)
+            way = f"{entry.title} takes {takes}" if takes else f"leave it out for {entry.title}"
+            raise UsageError(f"--{option} is for {heeding(option)} outputs; {way}")
+
+
+def heeding(option: str) -> str:
+    """The formats that heed an option, as people say it.
+
+    >>> heeding("compression")
+    'TIFF or Zarr'
+    """
+    titles: dict[str, str] = {}
+    for entry in FORMATS.values():
+        if option in entry.heeds:
+            titles.setdefault(entry.module.split(".")[0], entry.title)
+    *others, last = titles.values()
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def advised(info: ImageInfo) -> str:
+    """The ending of a format that holds an image without loss and is read everywhere.
+
+    >>> advised(ImageInfo((400, 600), "uint16", "YX")), advised(ImageInfo((400, 600), "float32", "YX"))
+    ('.png', '.tif')
+    """
+    png = FORMATS["png"]
+    held = info.dtype in png.dtypes and picture_samples(info, png.stacked) in png.samples
+    return (png if held and max(info.shape) <= png.side else FORMATS["tiff"]).suffixes[0]
 
 
 def misfit(entry: Format, info: ImageInfo, samples: str | None) -> str:
@@ -248,9 +289,8 @@ def misfit(entry: Format, info: ImageInfo, samples: str | None) -> str:
         opaque = "say --alpha premultiply where the last sample is an opacity, or " * unsaid
         return f"{entry.title} holds {found}; {opaque}use a .tif or .npy output"
     if samples.endswith("+alpha") and samples.removesuffix("+alpha") in entry.samples:
-        return f"{entry.title} holds no transparency; use --alpha drop, or a .png output"
-    better = next(FORMATS[name] for name in ADVISED if samples in (FORMATS[name].samples or (samples,)))
-    return f"{entry.title} holds {held}, not {samples}; use a {better.suffixes[0]} output"
+        return f"{entry.title} holds no transparency; use --alpha drop, or a {advised(info)} output"
+    return f"{entry.title} holds {held}, not {samples}; use a {advised(info)} output"
 
 
 def remarks(entry: Format, info: ImageInfo, options: WriteOptions = WRITE) -> tuple[str, ...]:

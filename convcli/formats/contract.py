@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import fields
 from typing import BinaryIO, Literal, Protocol
 
 from convcli.errors import UsageError
@@ -65,16 +66,9 @@ class WriteOptions:
     cog: bool = False
 
     @property
-    def tiff_only(self) -> str:
-        """The option, if any was given, that says how a TIFF alone is stored."""
-        given = {"--tile": self.tile, "--predictor": self.predictor, "--compression jpeg": self.compression == "jpeg"}
-        return next((option for option, value in given.items() if value), "")
-
-    @property
-    def cutting(self) -> str:
-        """The option, if any was given, that says how an output of many objects is cut."""
-        given = {"--chunks": self.chunks, "--shards": self.shards, "--levels": self.levels}
-        return next((option for option, value in given.items() if value), "")
+    def given(self) -> tuple[str, ...]:
+        """The names of those that differ from what is usual: a format heeds them, or is none for them."""
+        return tuple(each.name for each in fields(self) if getattr(self, each.name) != each.default)
 
     def __post_init__(self) -> None:
         if self.png not in PNG_SETTINGS:
@@ -127,10 +121,8 @@ def nothing_more(_info: ImageInfo, _kind: str) -> None:
     """No image is refused that fits the line of the format in the table."""
 
 
-def no_tiff(_info: ImageInfo, options: WriteOptions, _kind: str) -> None:
-    """Refuse options that a TIFF alone heeds."""
-    if option := options.tiff_only:
-        raise UsageError(f"{option} is for TIFF outputs alone")
+def suits_all(_info: ImageInfo, _options: WriteOptions, _kind: str) -> None:
+    """Options that the format heeds go with every image."""
 
 
 def no_remarks(_info: ImageInfo, _options: WriteOptions, _kind: str) -> tuple[str, ...]:
@@ -177,7 +169,7 @@ class FormatModule:
     takes: Callable[[ImageInfo, str], bool] = any_image
     packs: Callable[[ImageInfo, WriteOptions], bool] = never
     check: Callable[[ImageInfo, str], None] = nothing_more
-    suits: Callable[[ImageInfo, WriteOptions, str], None] = no_tiff
+    suits: Callable[[ImageInfo, WriteOptions, str], None] = suits_all
     remarks: Callable[[ImageInfo, WriteOptions, str], tuple[str, ...]] = no_remarks
     place: Callable[[ImageInfo, str], str] = own_place
     single: bool = False

@@ -35,6 +35,8 @@ TARGA = (
     rb"[\0-\x3f]"
 )
 """A header that makes sense: colours or greys without a palette, or indices with one, of bits that there are."""
+STORED_AS_TIFF = ("compression", "quality", "predictor", "tile")
+STORED_AS_ZARR = ("compression", "chunks", "shards", "levels")
 GREY, COLOUR = ("grey",), ("grey", "rgb")
 ZARR = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".convcli-unfinished")
 NUMERALS = rb"(\xef\xbb\xbf)?\s*(#.*|[+-]?(\d|\.\d|[nN][aA]|[iI]nf)[\d+\-.,;eE\snafiNAFI]*)\Z"
@@ -49,7 +51,8 @@ class Format(NamedTuple):
     dimensions is held; `side` is the largest width and height. A format without `dtypes` is read only. A folder is of a
     format if it has a file called as one of its `marks`; a format of `folder`s is written as many objects in one, which
     a URL may name, too. Files of a `series`, all that lie in a folder, are one image. One that is `animated` holds
-    pictures that follow each other in time. Files may `also` have endings that other formats are written with.
+    pictures that follow each other in time. Files may `also` have endings that other formats are written with. A format
+    `heeds` the options of writing that are named so in `WriteOptions`; others are refused.
     """
 
     name: str
@@ -66,6 +69,7 @@ class Format(NamedTuple):
     series: bool = False
     animated: bool = False
     also: tuple[str, ...] = ()
+    heeds: tuple[str, ...] = ()
 
     @property
     def stacked(self) -> str:
@@ -117,15 +121,37 @@ FORMATS = {
             TRANSPARENT,
             1_000_000,
             animated=True,
+            heeds=("png",),
         ),
-        Format("jpeg", "JPEG", "jpeg.whole", (".jpg", ".jpeg"), rb"\xff\xd8\xff", ("uint8",), (*COLOUR, "cmyk"), 65500),
+        Format(
+            "jpeg",
+            "JPEG",
+            "jpeg.whole",
+            (".jpg", ".jpeg"),
+            rb"\xff\xd8\xff",
+            ("uint8",),
+            (*COLOUR, "cmyk"),
+            65500,
+            heeds=("quality",),
+        ),
         # Before TIFF: 128 bytes of a DICOM are free, and some writers put the header of a TIFF there.
         Format("dicom", "DICOM", "dicom.whole", (".dcm",), rb".{128}DICM", (), series=True),
-        Format("tiff", "TIFF", "tiff.read", (".tif", ".tiff"), rb"II[\*+]\0|MM\0[\*+]"),
-        Format("ome", "OME-TIFF", "tiff.read", (".ome.tif", ".ome.tiff")),
-        Format("imagej", "ImageJ TIFF", "tiff.read", ()),
-        Format("cog", "cloud-optimised GeoTIFF", "tiff.cog", (), dtypes=HELD_BY_COG),
-        Format("webp", "WebP", "pillow", (".webp",), rb"RIFF....WEBP", ("uint8",), TRANSPARENT, 16383, animated=True),
+        Format("tiff", "TIFF", "tiff.read", (".tif", ".tiff"), rb"II[\*+]\0|MM\0[\*+]", heeds=STORED_AS_TIFF),
+        Format("ome", "OME-TIFF", "tiff.read", (".ome.tif", ".ome.tiff"), heeds=STORED_AS_TIFF),
+        Format("imagej", "ImageJ TIFF", "tiff.read", (), heeds=STORED_AS_TIFF),
+        Format("cog", "cloud-optimised GeoTIFF", "tiff.cog", (), dtypes=HELD_BY_COG, heeds=(*STORED_AS_TIFF, "cog")),
+        Format(
+            "webp",
+            "WebP",
+            "pillow",
+            (".webp",),
+            rb"RIFF....WEBP",
+            ("uint8",),
+            TRANSPARENT,
+            16383,
+            animated=True,
+            heeds=("quality",),
+        ),
         Format("bmp", "BMP", "pillow", (".bmp",), rb"BM", ("uint8",), COLOUR),
         Format("dib", "DIB", "dib", (".dib",), DIB, ("uint8",), COLOUR),
         Format("ico", "ICO", "icon", (".ico",), ICON, ("uint8",), TRANSPARENT, 256),
@@ -138,8 +164,19 @@ FORMATS = {
             rb"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51",
             (*INTEGERS, "int8", "int16"),
             TRANSPARENT,
+            heeds=("quality",),
         ),
-        Format("avif", "AVIF", "avif.whole", (".avif",), rb"....ftypavi[fs]", ("uint8",), TRANSPARENT, 65536),
+        Format(
+            "avif",
+            "AVIF",
+            "avif.whole",
+            (".avif",),
+            rb"....ftypavi[fs]",
+            ("uint8",),
+            TRANSPARENT,
+            65536,
+            heeds=("quality",),
+        ),
         Format(
             "jxl",
             "JPEG XL",
@@ -149,6 +186,7 @@ FORMATS = {
             (*INTEGERS, "float16", "float32"),
             TRANSPARENT,
             2**30,
+            heeds=("quality",),
         ),
         Format("qoi", "QOI", "qoi", (".qoi",), rb"qoif", ("uint8",), TRANSPARENT),
         Format("hdr", "Radiance HDR", "radiance", (".hdr",), rb"#\?R(ADIANC|GB)E", ("float32",), COLOUR),
@@ -180,8 +218,8 @@ FORMATS = {
         Format("csv", "CSV", "csv", (".csv",), NUMERALS),
         Format("tsv", "TSV", "csv", (".tsv",)),
         Format("tga", "TGA", "targa", (".tga",), TARGA, ("uint8",), TRANSPARENT, 65535),  # no mark: after all others
-        Format("zarr", "Zarr", "zarr.whole", (".zarr",), marks=ZARR, folder=True),
-        Format("ome-zarr", "OME-Zarr", "zarr.whole", (".ome.zarr",), folder=True),
+        Format("zarr", "Zarr", "zarr.whole", (".zarr",), marks=ZARR, folder=True, heeds=STORED_AS_ZARR),
+        Format("ome-zarr", "OME-Zarr", "zarr.whole", (".ome.zarr",), folder=True, heeds=STORED_AS_ZARR),
     )
 }
 

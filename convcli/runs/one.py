@@ -362,8 +362,6 @@ def _with_all_pictures(content: Source, info: ImageInfo, target: str, settings: 
 
 def _before_work(after: ImageInfo, target: str, format_: Format, settings: Settings) -> tuple[str, ...]:
     """Refuse a result that the format cannot hold; what else will change on writing."""
-    if not format_.folder and (option := settings.writing.cutting):
-        raise UsageError(f"cuts outputs of many objects, such as .ome.zarr; {format_.title} is one file", where=option)
     try:
         check_writable(format_, after, settings.writing)
     except ConvError as error:

@@ -13,7 +13,7 @@ from convcli.formats.boxes import boxes
 from convcli.formats.codecs import codec
 from convcli.formats.contract import FormatModule, ReadOptions, WriteOptions
 from convcli.formats.failures import corrupt, decoding
-from convcli.formats.layout import picture_info
+from convcli.formats.layout import picture_info, picture_samples
 from convcli.formats.pixels import as_declared, filling, picture
 from convcli.formats.source import UNBOUNDED_RATIO, Source, check_declared, check_ratio
 from convcli.image import Image, ImageInfo
@@ -116,4 +116,12 @@ def check(_info: ImageInfo, _kind: str) -> None:
     codec(NAME, TITLE)
 
 
-FORMAT = FormatModule(probe, read, write, check=check, single=True, whole="libavif decodes pictures as a whole")
+def remarks(info: ImageInfo, options: WriteOptions, _kind: str) -> tuple[str, ...]:
+    """What a quality does not change: the codec keeps greys without loss, whatever it is told."""
+    without = options.quality not in (None, 100) and picture_samples(info) in ("grey", "grey+alpha")
+    return (f"--quality is for colours: {TITLE} keeps greys without loss",) * without
+
+
+FORMAT = FormatModule(
+    probe, read, write, check=check, remarks=remarks, single=True, whole="libavif decodes pictures as a whole"
+)

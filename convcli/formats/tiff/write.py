@@ -125,6 +125,8 @@ def suits(info: ImageInfo, options: WriteOptions, kind: str) -> None:
             given = order.samples or f"{order.size('S')} samples of a pixel"
             way = "--alpha drop or " * order.has_alpha
             raise UsageError(f"JPEG in TIFF holds grey or rgb, not {given}; use {way}--compression deflate", "shape")
+    if options.quality is not None and chosen != JPEG:
+        raise UsageError("--quality is for JPEG in a TIFF: add --compression jpeg; all other ways keep everything")
     if options.predictor in (None, "none"):
         return
     kinds = {"horizontal": "integers of up to 32 bits", "float": "floating-point samples"}

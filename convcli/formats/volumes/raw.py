@@ -13,8 +13,7 @@ from typing import Any, BinaryIO, Literal, NamedTuple, cast
 
 import numpy as np
 
-from convcli.errors import UsageError
-from convcli.formats.contract import FormatModule, ReadOptions, Windows, WriteOptions, no_tiff
+from convcli.formats.contract import FormatModule, ReadOptions, Windows, WriteOptions
 from convcli.formats.failures import corrupt, decoding
 from convcli.formats.flat import Flat, Reordered, in_order
 from convcli.formats.pixels import Array, filled
@@ -205,13 +204,6 @@ def write_packed(laid_out: LaidOut, stream: BinaryIO, image: Image, kind: str) -
         file.write(layout.tail)
 
 
-def uncompressed(info: ImageInfo, options: WriteOptions, kind: str) -> None:
-    """Refuse a compression, of formats that are written without."""
-    no_tiff(info, options, kind)
-    if options.compression not in (None, "none"):
-        raise UsageError(f"is written without compression; leave --compression {options.compression} out")
-
-
 def module(title: str, opening: Opening, laid_out: LaidOut) -> FormatModule:
     """A format whose files `opening` opens, as an image and where its numbers are, and which are laid out so."""
     return FormatModule(
@@ -220,7 +212,6 @@ def module(title: str, opening: Opening, laid_out: LaidOut) -> FormatModule:
         partial(write, title, laid_out),
         partial(windows, title, opening),
         partial(streamed, title, laid_out),
-        suits=uncompressed,
         whole="numbers that are packed are read as a whole",
     )
 
