@@ -11,6 +11,7 @@ import struct
 import sys
 from _thread import allocate_lock  # threading takes milliseconds to import
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,16 @@ def opening(*names: str) -> int:
 def forks() -> bool:
     """Whether a process can become two."""
     return bool(offered(os, "fork"))
+
+
+def lock(descriptor: int) -> None:
+    """Wait until nobody else holds an open file so; given up when it is closed. Nothing where no file can be held."""
+    try:
+        import fcntl
+    except ImportError:
+        return
+    with suppress(OSError):  # some file systems of networks have no locks
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
 
 
 def after_fork(forget: Any) -> None:

@@ -94,6 +94,9 @@ class Cloud(BaseHTTPRequestHandler):
         """Make an object, if it may be."""
         if self.refuses and key in self.server.objects:
             return self.taken, {}, b""
+        there, wanted = self.server.objects.get(key), self.headers.get(self.replacing, "0")
+        if wanted != "0" and (there is None or wanted not in (there.tag, str(there.generation))):
+            return FAILED, {}, b""
         self.server.changes += 1
         found = self.server.objects[key] = Held(data, self.server.changes)
         told = {"ETag": found.tag, "x-goog-generation": found.generation, "x-ms-copy-status": "success"}
@@ -109,6 +112,7 @@ class Google(Cloud):
     """The XML API of Google Cloud Storage."""
 
     copying, made, deleted, taken = "x-goog-copy-source", 200, 204, FAILED
+    replacing = "x-goog-if-generation-match"
 
     @property
     def refuses(self):
@@ -148,6 +152,7 @@ class Azure(Cloud):
     """Azure Blob Storage."""
 
     copying, made, deleted, taken = "x-ms-copy-source", 201, 202, 409
+    replacing = "If-Match"
 
     @property
     def refuses(self):

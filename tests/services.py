@@ -44,6 +44,9 @@ class Faults:
             time.sleep(self.now["silent"])
         if self.now.get("unconditional"):
             environ.pop("HTTP_IF_NONE_MATCH", None)
+        if self.now.get("lacking") in environ:
+            environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+            return self.answered(environ, start, "501 Not Implemented", b"")
         if self.now.get("deny"):
             return self.answered(environ, start, "403 Forbidden", b"<Error><Code>AccessDenied</Code></Error>")
         if failing:
@@ -113,7 +116,8 @@ class S3:
 
     def faults(self, **now):
         """What goes wrong from now on: `fail`, a share of requests that is answered with 500; `lose`, so many answers
-        to a PUT; `unconditional`, conditions are ignored; `deny`, 403 for all; `silent`, seconds before each answer."""
+        to a PUT; `unconditional`, conditions are ignored; `lacking`, 501 for requests with that header; `deny`, 403 for
+        all; `silent`, seconds before each answer."""
         self._ask("/-/set", json.dumps(now).encode(), method="POST")
 
     def requests(self):

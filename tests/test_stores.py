@@ -2,6 +2,7 @@
 
 import pickle
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -36,6 +37,36 @@ def test_only_what_is_not_there_is_created(store):
     assert not store.create("claim", b"theirs")
     assert not store.create("claim", b"mine")
     assert b"mine" == store.get("claim")
+
+
+def test_only_what_was_seen_is_replaced(store):
+    assert not store.replace("claim", b"mine", "none")
+    store.put("claim", b"one")
+    tag = store.seen("claim").tag
+    assert not store.replace("claim", b"mine", tag[:-1] + "x")
+    assert store.replace("claim", b"two", tag)
+    assert not store.replace("claim", b"three", tag)
+    assert b"two" == store.get("claim")
+
+
+def test_of_several_who_replace_the_same_object_one_does(store):
+    """Each has seen it before any of them has replaced it."""
+    for turn in range(4):
+        store.put("claim", b"%d" % turn)
+        tag = store.seen("claim").tag
+        with ThreadPoolExecutor(4) as pool:
+            found = list(pool.map(lambda name, tag=tag: store.replace("claim", name, tag), [b"a", b"b", b"c", b"d"]))
+        assert [b"abcd"[found.index(True)]] == [*store.get("claim")]
+        assert 1 == sum(found)
+
+
+def test_a_store_without_the_condition_replaces_what_there_is(s3, monkeypatch):
+    monkeypatch.setenv("CONVCLI_RETRIES", "0")
+    store = ObjectStore(s3.bucket())
+    store.put("claim", b"one")
+    s3.faults(lacking="HTTP_IF_MATCH")
+    assert store.replace("claim", b"two", store.seen("claim").tag)
+    assert b"two" == store.get("claim")
 
 
 def test_a_store_that_honours_conditions_is_known_and_the_trial_leaves_nothing(store):

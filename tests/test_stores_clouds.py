@@ -58,11 +58,19 @@ def test_what_is_put_is_got_by_its_key_whole_or_in_part(store, cloud):
 def test_a_part_is_of_the_object_that_was_seen(store):
     store.put("a", b"first")
     seen = store.seen("a")
-    assert Seen(5, seen.tag) == seen
+    assert Seen(5, seen.tag, seen.time) == seen
     assert b"irs" == store.read("a", 1, 4, tag=seen.tag)
     store.put("a", b"other")
     with pytest.raises(ConvError, match="changed while it was read"):
         store.read("a", 1, 4, tag=seen.tag)
+
+
+def test_only_the_object_that_was_seen_is_replaced(store):
+    assert not store.replace("a", b"mine", "none")
+    store.put("a", b"one")
+    tag = store.seen("a").tag
+    assert [True, False] == [store.replace("a", each, tag) for each in (b"two", b"three")]
+    assert b"two" == store.get("a")
 
 
 def test_an_object_is_created_only_where_there_is_none(store):

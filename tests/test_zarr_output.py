@@ -1,5 +1,6 @@
 """Zarr as an output: the same pixels as in a .npy, whole shards, levels, and what is said of them."""
 
+import errno
 import json
 import os
 import subprocess
@@ -7,6 +8,7 @@ import sys
 import time
 import warnings
 from contextlib import nullcontext
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,9 +24,13 @@ from convcli.errors import ConvError
 from convcli.formats import read, windows
 from convcli.formats.source import source_of
 from convcli.formats.zarr import pixels
+from convcli.image import ImageInfo
+from convcli.methods import METHODS
+from convcli.operations.halved import Coarser
+from convcli.operations.operation import Limits
 from convcli.records import replace
 from convcli.runs.names import Selection
-from convcli.stores.store import MARK, LocalStore, store_at
+from convcli.stores.store import MARK, PROBE, LocalStore, store_at
 
 
 def numbers(shape, dtype="uint16", seed=0):
@@ -206,6 +212,18 @@ def means(data, factors):
     """The means of blocks."""
     sizes = [n for size, f in zip(data.shape, factors, strict=True) for n in (size // f, f)]
     return data.reshape(sizes).mean(axis=(1, 3, 5))
+
+
+def test_the_method_that_is_asked_for_is_not_that_of_the_levels(run, tmp_path):
+    """Not each of them can make a mean, and a transform does not tell what lies in the middle of two numbers."""
+    info = ImageInfo((40, 64), "uint16", "YX")
+    each = [Coarser.by({"Y": 2, "X": 2}).on(info, Limits(method)).plans for method in ("auto", *METHODS)]
+    assert [each[0]] * len(each) == each
+    np.save("in.npy", numbers((64, 64)))
+    words = ("-k", "gaussian:1", "-m", "separable", "--levels", "2", "-q", "-o", "out.ome.zarr")
+    assert (0, []) == run("conv2d", "in.npy", *words)
+    fine, coarse = (read(tmp_path / "out.ome.zarr" / level).data for level in "01")
+    np.testing.assert_array_equal(np.rint(fine.reshape(32, 2, 32, 2).mean(axis=(1, 3))), coarse)
 
 
 def test_depth_is_halved_once_planes_lie_as_close_as_rows(run, tmp_path):
@@ -545,6 +563,31 @@ def test_a_chunk_of_a_store_that_changes_between_two_boxes_is_refused(run, tmp_p
     code, lines = run(*words)
     assert (1, True) == (code, lines[-1].endswith("[changed]")), lines
     assert "unfinished" in run("conv2d", "out.zarr", "-k", "box:3", "-o", "no.npy")[1][-1]
+
+
+def test_what_another_job_tries_of_the_store_is_no_part_of_an_output(run, tmp_path):
+    np.save("in.npy", numbers((20, 20)))
+    probe = tmp_path / "out.zarr" / f"{PROBE}-0"
+    probe.parent.mkdir()
+    probe.write_bytes(b"first")
+    for more in ((), ("--force",), ("--resume",)):
+        assert (0, []) == run("conv2d", "in.npy", "-k", "box:3", "-q", "-o", "out.zarr", *more)
+    assert probe.exists()
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EACCES])
+def test_what_cannot_be_written_is_told_of_the_output(run, tmp_path, monkeypatch, number):
+    write = Path.write_bytes
+
+    def full(self, data):
+        if "c" in self.parts:
+            raise OSError(number, os.strerror(number), *([str(self)] if number == errno.EACCES else []))
+        return write(self, data)
+
+    np.save("in.npy", numbers((20, 20)))
+    monkeypatch.setattr(Path, "write_bytes", full)
+    code, lines = run("conv2d", "in.npy", "-k", "box:3", "-qq", "-o", "out.zarr")
+    assert (1, 1, f"convcli: '{tmp_path}/out.zarr/c/0/0'") == (code, len(lines), lines[0][: lines[0].index("': ") + 1])
 
 
 # Size

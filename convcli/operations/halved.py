@@ -13,7 +13,7 @@ from convcli.kernels.given import Given
 from convcli.kernels.kernel import Kernel
 from convcli.operations.filter import Correlate, FilterWork
 from convcli.operations.operation import Limits
-from convcli.records import record
+from convcli.records import record, replace
 
 
 @record
@@ -32,10 +32,11 @@ class Coarser:
         return cls(tuple(sorted(factors.items())))
 
     def on(self, info: ImageInfo, limits: Limits) -> FilterWork:
-        """The means planned for an image."""
+        """The means planned for an image, whatever method was asked for: that is for the filter."""
         factors = dict(self.factors)
         spatial = "ZYX" if "Z" in factors else "YX"
-        return _mean(tuple(factors.get(letter, 1) for letter in spatial)).on(info, limits)
+        mean = _mean(tuple(factors.get(letter, 1) for letter in spatial))
+        return mean.on(info, replace(limits, method=Limits.method))
 
 
 @lru_cache(maxsize=16)

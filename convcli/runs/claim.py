@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from convcli.stores.store import Store
 
 
+TURNS = 10
+"""How often a mark is looked at again that went, or became another one, while it was looked at."""
+
+
 @record
 class Claim:
     """Who writes an output, in which process since when, and what comes of it: the fingerprint of the whole job."""
@@ -86,33 +90,38 @@ def claimed(store: Store, fingerprint: str, *, resume: bool, force: bool) -> Ite
 
 
 def claim(store: Store, fingerprint: str, *, resume: bool, force: bool) -> bool:
-    """Make the mark, or take it over; whether there was none."""
+    """Make the mark, or take it over, so that of several who try one succeeds; whether there was none."""
     own = own_claim(fingerprint)
     if not store.honours_create():
         if not force:
             way = "make sure that this is the only job on it, and use --force"
             raise ConvError(f"the store does not refuse two jobs for one output; {way}", "unsafe", where=store.name)
         say(f"convcli: {store.name!r}: the store does not refuse two jobs for one output; there must be no other")
-    elif store.create(MARK, own.data):
-        return True
-    fresh = check_free(store, own, resume=resume, force=force)
-    store.put(MARK, own.data)
-    return fresh
+        there = store.get(MARK)
+        if there is not None:
+            check_free(store, read_claim(there), own, resume=resume, force=force)
+        store.put(MARK, own.data)
+        return there is None
+    for _ in range(TURNS):
+        if store.create(MARK, own.data):
+            return True
+        found = store.whole(MARK)
+        if found is not None:
+            check_free(store, read_claim(found[1]), own, resume=resume, force=force)
+            if store.replace(MARK, own.data, found[0].tag):
+                return False
+    raise ConvError("others begin jobs on it and end them all the time", "exists", where=store.name)
 
 
-def check_free(store: Store, own: Claim, *, resume: bool, force: bool) -> bool:
-    """Refuse to take over the mark of a job that is at work, or of another job; whether there is no mark."""
-    there = store.get(MARK)
-    if there is None:
-        return True
-    other = read_claim(there)
+def check_free(store: Store, other: Claim, own: Claim, *, resume: bool, force: bool) -> None:
+    """Refuse to take over the mark of a job that is at work, or of another job."""
     if other.is_alive:
         raise ConvError(f"is being written by {other.holder}", "exists", where=store.name)
     if force or (resume and other.fingerprint == own.fingerprint):
         if other.host != own.host:
             way = "nobody can tell from here whether it still runs; there must be no two"
             say(f"convcli: {store.name!r}: taken over from {other.holder}: {way}")
-        return False
+        return
     if resume:
         way = "this is another command, or another input, or another version; --force begins anew"
     else:

@@ -88,6 +88,11 @@ def is_beyond(error: Exception) -> bool:
     return "status code: 416" in str(error)
 
 
+def is_unknown(error: Exception) -> bool:
+    """Whether a store has no such requests."""
+    return "status code: 501" in str(error) or type(error).__name__ in ("NotSupportedError", "NotImplementedError")
+
+
 def was_repeated(error: Exception) -> bool:
     """Whether a request was sent more than once."""
     return re.search(REPEATED, str(error)) is not None

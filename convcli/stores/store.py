@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol
 from convcli.errors import ConvError, changed
 from convcli.records import record
 from convcli.stores.address import Address, checked_key, checked_object
-from convcli.stores.failures import asking, is_beyond, lacks_bucket, was_repeated
+from convcli.stores.failures import asking, is_beyond, is_unknown, lacks_bucket, was_repeated
 from convcli.stores.names import is_remote, local_name
-from convcli.system import read_at
+from convcli.system import lock, read_at
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
@@ -92,6 +92,12 @@ class Store(Protocol):
 
     def create(self, key: str, data: bytes) -> bool:
         """Make an object where none is, whole or not at all; False where there is one, which stays."""
+
+    def replace(self, key: str, data: bytes, tag: str) -> bool:
+        """Replace the object that was `seen` with such a tag; False where there is another one by now, or none.
+
+        A store that knows no such condition replaces whatever there is.
+        """
 
     def delete(self, key: str) -> None:
         """Remove an object, if it is there."""
@@ -215,6 +221,19 @@ class LocalStore:
             return False
         return True
 
+    def replace(self, key: str, data: bytes, tag: str) -> bool:
+        """Replace a file while no other process does."""
+        try:
+            with self._place(key).open("r+b") as stream:
+                lock(stream.fileno())
+                held = os.fstat(stream.fileno())
+                if seen_as(held).tag != tag or not os.path.samestat(held, self._place(key).stat()):
+                    return False
+                self.put(key, data)
+        except FileNotFoundError:
+            return False
+        return True
+
     def delete(self, key: str) -> None:
         """Remove a file."""
         self._place(key).unlink(missing_ok=True)
@@ -242,6 +261,11 @@ class LocalStore:
         try:
             draft.write_bytes(data)
             name_it(draft, place)
+        except FileExistsError:
+            raise
+        except OSError as error:
+            error.filename = str(place)  # a full disk is told with no name, other things with the draft's
+            raise
         finally:
             draft.unlink(missing_ok=True)
 
@@ -392,6 +416,27 @@ class ObjectStore:
                 store.put(key, data, mode="create")
             except AlreadyExistsError as error:
                 return was_repeated(error) and self.get(key) == data
+        return True
+
+    def replace(self, key: str, data: bytes, tag: str) -> bool:
+        """Send an object on condition that it replaces the one with the tag; a request may be repeated, as there."""
+        with self._asking(key) as store:
+            from obstore.exceptions import BaseError, PreconditionError
+
+            try:
+                found = store.head(key)
+                if seen_of(found).tag != tag:
+                    return False
+                version = {name: found[name] for name in ("e_tag", "version") if found[name]}  # Google wants the other
+                store.put(key, data, mode=version)
+            except FileNotFoundError:
+                return False
+            except PreconditionError as error:
+                return was_repeated(error) and self.get(key) == data
+            except BaseError as error:
+                if not is_unknown(error):
+                    raise
+                self.put(key, data)
         return True
 
     def delete(self, key: str) -> None:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from convcli.errors import ConvError
 from convcli.formats.zarr.hierarchy import got
 from convcli.formats.zarr.metadata import ROOTS
-from convcli.stores.store import MARK, LocalStore, Store
+from convcli.stores.store import MARK, PROBE, LocalStore, Store
 
 PART = re.compile(
     r"(.*/)?(zarr\.json|\.zarray|\.zattrs|\.zgroup|\.zmetadata|METADATA\.ome\.xml|c|(c[./])?\d+([./]\d+)*)"
@@ -37,8 +37,8 @@ def check_place(store: Store, name: str, *, force: bool) -> None:
 
 
 def keys_of(store: Store) -> Iterator[str]:
-    """All keys below a root."""
-    yield from store.keys()
+    """All keys below a root, but those by which some job, which may just be at it, tries what the store honours."""
+    return (key for key in store.keys() if not key.startswith(PROBE))  # noqa: SIM118 -- no mapping
 
 
 def emptied(store: Store) -> None:
