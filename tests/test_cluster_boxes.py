@@ -26,7 +26,7 @@ from convcli.runs.forecast import SERVED, forecast
 from convcli.runs.one import Settings
 from convcli.runs.progress import Progress
 from convcli.runs.tally import Tally
-from convcli.stores.store import LocalStore
+from convcli.stores.folder import LocalStore
 from openings import Mapped
 
 SHAPE, BLOCK = (13, 37, 41), (5, 16, 16)

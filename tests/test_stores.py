@@ -9,7 +9,8 @@ import pytest
 from convcli.errors import ConvError, UsageError
 from convcli.stores import opening
 from convcli.stores.address import Address, checked_object, local_name
-from convcli.stores.store import LocalStore, ObjectStore, object_at, store_at
+from convcli.stores.folder import LocalStore
+from convcli.stores.store import ObjectStore, object_at, store_at
 
 MIB = 1 << 20
 

@@ -12,7 +12,8 @@ from command import convcli as command
 from convcli.errors import ConvError
 from convcli.formats import sending
 from convcli.stores import opening
-from convcli.stores.store import MARK, PIECE, Seen, store_at
+from convcli.stores.contract import MARK, Seen
+from convcli.stores.store import PIECE, store_at
 
 pytest.importorskip("obstore", reason="obstore is not installed")
 RNG = np.random.default_rng(31)

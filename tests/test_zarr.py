@@ -19,7 +19,8 @@ from convcli.formats.zarr.pixels import ZarrPixels
 from convcli.image import Image
 from convcli.records import replace
 from convcli.samples import SAMPLES
-from convcli.stores.store import MARK, LocalStore
+from convcli.stores.contract import MARK
+from convcli.stores.folder import LocalStore
 
 NUMBERS = np.random.default_rng(0).integers(0, 255, (5, 17, 22)).astype(np.uint8)
 

@@ -30,7 +30,9 @@ from convcli.operations.halved import Coarser
 from convcli.operations.operation import Limits
 from convcli.records import replace
 from convcli.runs.names import Selection
-from convcli.stores.store import MARK, PROBE, LocalStore, store_at
+from convcli.stores.contract import MARK, PROBE
+from convcli.stores.folder import LocalStore
+from convcli.stores.store import store_at
 
 
 def numbers(shape, dtype="uint16", seed=0):

@@ -12,7 +12,8 @@ from convcli.errors import ConvError
 from convcli.formats.source import Source, checked_part
 from convcli.records import record
 from convcli.stores.address import READ_ONLY, Address
-from convcli.stores.store import ObjectStore, Seen
+from convcli.stores.contract import Seen
+from convcli.stores.store import ObjectStore
 from convcli.stores.stream import RemoteFile
 
 FIRST = 1 << 18

@@ -30,7 +30,7 @@ from convcli.stores.names import is_remote, local_name
 from convcli.system import memory
 
 if TYPE_CHECKING:
-    from convcli.stores.store import Seen, Store
+    from convcli.stores.contract import Seen, Store
 
 Readable = str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes]
 """An image file: its name, its content, or a file opened for reading."""
@@ -290,7 +290,7 @@ def missing(path: Path, name: str, error: OSError) -> ConvError:
         return ConvError(f"is a link to {str(path.readlink())!r}, which does not exist", "not-found", where=name)
     if isinstance(error, FileNotFoundError) and any((path.parent / key).is_file() for key in (".zattrs", "zarr.json")):
         from convcli.formats.zarr.hierarchy import held_by
-        from convcli.stores.store import LocalStore
+        from convcli.stores.folder import LocalStore
 
         if held := held_by(LocalStore(os.path.abspath(path.parent))):  # noqa: PTH100 -- links stay
             return ConvError(f"no such level; the image has {held}", "not-found", where=name)

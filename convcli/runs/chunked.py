@@ -28,7 +28,7 @@ from convcli.runs.cuts import most_of_all
 from convcli.runs.journal import fingerprint
 from convcli.runs.shards import ShardJournal, shard_journal, shards_path
 from convcli.runs.tally import Tally
-from convcli.stores.store import MARK
+from convcli.stores.contract import MARK
 from convcli.streams import say
 from convcli.system import core_count
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from convcli.runs.cluster import Cluster
     from convcli.runs.one import Settings
     from convcli.runs.progress import Progress
-    from convcli.stores.store import Store
+    from convcli.stores.contract import Store
 
 HERE = "here"
 """What this process is called among workers."""

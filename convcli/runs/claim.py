@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 from convcli import __version__
 from convcli.errors import ConvError
 from convcli.records import record
-from convcli.stores.store import MARK
+from convcli.stores.contract import MARK
 from convcli.streams import say
 from convcli.system import is_running, user
 
 if TYPE_CHECKING:
-    from convcli.stores.store import Store
+    from convcli.stores.contract import Store
 
 
 TURNS = 10

@@ -35,8 +35,9 @@ from convcli.runs.chunked import ChunkedJob
 from convcli.runs.cuts import best_block, most_of_all, most_of_one
 from convcli.runs.names import anywhere
 from convcli.stores.address import Address
+from convcli.stores.contract import MARK, Store
 from convcli.stores.names import is_remote
-from convcli.stores.store import MARK, ObjectStore, Store, store_at
+from convcli.stores.store import ObjectStore, store_at
 from convcli.system import core_count
 
 if TYPE_CHECKING:

@@ -9,15 +9,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from convcli.errors import ConvError, changed
 from convcli.records import record
 from convcli.stores.address import Address, checked_key, checked_object
+from convcli.stores.contract import DRAFT, Seen, Store, tried
 from convcli.stores.failures import asking, is_beyond, is_unknown, lacks_bucket, was_repeated
+from convcli.stores.folder import LocalStore
 from convcli.stores.names import is_remote, local_name
-from convcli.system import lock, read_at
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
@@ -34,79 +34,6 @@ PARTS = 9000
 """Parts that an object has at most; S3 takes 10,000."""
 ETAG = ('"', "W/")
 """How tags begin that a request can be bound to."""
-DRAFT = ".part"
-"""How names of files end that are still written."""
-PROBE = ".convcli-probe"
-MARK = ".convcli-unfinished"
-"""The key, below the root of an output of many objects, of the mark that it is not finished."""
-
-
-class Seen(NamedTuple):
-    """What tells an object from another under its key: bytes, and the store's tag (or a file's time of change).
-
-    `time` is when it was written, in nanoseconds, by the clock of the store: objects have whole seconds.
-    """
-
-    size: int
-    tag: str
-    time: int
-
-
-class Store(Protocol):
-    """Objects below a root. Keys are relative to it, their parts divided by slashes.
-
-    Every method raises ConvError (permission, unreachable, not-found for a bucket that is not there); OSError where
-    files are concerned.
-    """
-
-    @property
-    def name(self) -> str:
-        """The path or URL of the root, for messages."""
-
-    def seen(self, key: str) -> Seen | None:
-        """What there is under a key; None where nothing is."""
-
-    def has(self, key: str) -> bool:
-        """Whether there is anything under a key."""
-
-    def size(self, key: str) -> int | None:
-        """Bytes of an object; None where there is none."""
-
-    def get(self, key: str) -> bytes | None:
-        """An object as a whole; None where there is none."""
-
-    def whole(self, key: str) -> tuple[Seen, bytes] | None:
-        """What there is under a key, and all of its bytes; None where nothing is."""
-
-    def first(self, key: str, count: int) -> tuple[Seen, bytes] | None:
-        """What there is under a key, and its first bytes, by one request; None where nothing is."""
-
-    def read(self, key: str, start: int, stop: int, *, tag: str = "") -> bytes:
-        """The bytes from `start` to before `stop`, or to the object's end.
-
-        Raises ConvError: not-found; changed, where the object is not the one that was `seen` with such a tag.
-        """
-
-    def put(self, key: str, data: bytes) -> None:
-        """Make or replace an object, whole or not at all."""
-
-    def create(self, key: str, data: bytes) -> bool:
-        """Make an object where none is, whole or not at all; False where there is one, which stays."""
-
-    def replace(self, key: str, data: bytes, tag: str) -> bool:
-        """Replace the object that was `seen` with such a tag; False where there is another one by now, or none.
-
-        A store that knows no such condition replaces whatever there is.
-        """
-
-    def delete(self, key: str) -> None:
-        """Remove an object, if it is there."""
-
-    def keys(self, prefix: str = "") -> Iterator[str]:
-        """The keys of all objects below a folder, in no order."""
-
-    def honours_create(self) -> bool:
-        """Whether `create` refuses a key that is taken, tried with an object that is removed again."""
 
 
 def store_at(name: str) -> Store:
@@ -134,140 +61,9 @@ def seen_of(meta: ObjectMeta) -> Seen:
     return Seen(meta["size"], meta["e_tag"] or str(time), int(time.timestamp()) * 10**9)
 
 
-def seen_as(status: os.stat_result) -> Seen:
-    """What a file's status says of it."""
-    return Seen(status.st_size, str(status.st_mtime_ns), status.st_mtime_ns)
-
-
 def part_size(size: int) -> int:
     """Bytes of each part in which an object is sent."""
     return max(PIECE, -(-size // PARTS))
-
-
-def tried(store: Store) -> bool:
-    """Whether a store refuses to create what is there: an object made, made again, and removed."""
-    key = f"{PROBE}-{os.urandom(8).hex()}"
-    try:
-        return store.create(key, b"first") and not store.create(key, b"again")
-    finally:
-        store.delete(key)
-
-
-@record
-class LocalStore:
-    """A folder. It and the folders in it are made when something is put there."""
-
-    path: str
-
-    @property
-    def name(self) -> str:
-        """The path."""
-        return self.path
-
-    def seen(self, key: str) -> Seen | None:
-        """Size and time of a file."""
-        try:
-            status = self._place(key).stat()
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        return seen_as(status)
-
-    def has(self, key: str) -> bool:
-        """Whether there is a file."""
-        return self._place(key).is_file()
-
-    def size(self, key: str) -> int | None:
-        """Bytes of a file."""
-        found = self.seen(key)
-        return found and found.size
-
-    def get(self, key: str) -> bytes | None:
-        """All bytes of a file."""
-        try:
-            return self._place(key).read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-
-    def whole(self, key: str) -> tuple[Seen, bytes] | None:
-        """A file's status when its bytes were read, and these."""
-        try:
-            with self._place(key).open("rb") as stream:
-                status = os.fstat(stream.fileno())
-                return seen_as(status), stream.read()
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-
-    def first(self, key: str, count: int) -> tuple[Seen, bytes] | None:
-        """A file's status and its first bytes."""
-        found = self.seen(key)
-        return found and (found, self.read(key, 0, count, tag=found.tag))
-
-    def read(self, key: str, start: int, stop: int, *, tag: str = "") -> bytes:
-        """Some bytes of a file."""
-        with self._place(key).open("rb") as stream:
-            if tag and tag != str(os.fstat(stream.fileno()).st_mtime_ns):
-                raise changed(f"{self.path}/{key}")
-            return read_at(stream.fileno(), stop - start, start)
-
-    def put(self, key: str, data: bytes) -> None:
-        """Write a file beside its place, and move it there."""
-        self._publish(key, data, os.replace)
-
-    def create(self, key: str, data: bytes) -> bool:
-        """Write a file beside its place, and give it that name if it is free."""
-        try:
-            self._publish(key, data, os.link)
-        except FileExistsError:
-            return False
-        return True
-
-    def replace(self, key: str, data: bytes, tag: str) -> bool:
-        """Replace a file while no other process does."""
-        try:
-            with self._place(key).open("r+b") as stream:
-                lock(stream.fileno())
-                held = os.fstat(stream.fileno())
-                if seen_as(held).tag != tag or not os.path.samestat(held, self._place(key).stat()):
-                    return False
-                self.put(key, data)
-        except FileNotFoundError:
-            return False
-        return True
-
-    def delete(self, key: str) -> None:
-        """Remove a file."""
-        self._place(key).unlink(missing_ok=True)
-
-    def keys(self, prefix: str = "") -> Iterator[str]:
-        """The files below a folder, but drafts."""
-        top = self._place(prefix) if prefix else Path(self.path)
-        for folder, _, names in os.walk(top):
-            for name in names:
-                if not name.endswith(DRAFT):
-                    yield Path(folder, name).relative_to(self.path).as_posix()
-
-    def honours_create(self) -> bool:
-        """Whether the file system has hard links that do not replace; all but a few network ones do."""
-        return tried(self)
-
-    def _place(self, key: str) -> Path:
-        return Path(self.path, checked_key(key, f"{self.path}/{key}"))
-
-    def _publish(self, key: str, data: bytes, name_it: Any) -> None:
-        """A file written whole under a hidden name, then named by a function (old, new)."""
-        place = self._place(key)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        draft = place.parent / f".{os.getpid()}-{os.urandom(8).hex()}{DRAFT}"
-        try:
-            draft.write_bytes(data)
-            name_it(draft, place)
-        except FileExistsError:
-            raise
-        except OSError as error:
-            error.filename = str(place)  # a full disk is told with no name, other things with the draft's
-            raise
-        finally:
-            draft.unlink(missing_ok=True)
 
 
 @record

@@ -20,7 +20,9 @@ from convcli.formats.zarr.ngff import Multiscale, checked_path, multiscales_of, 
 from convcli.formats.zarr.pixels import check_inside
 from convcli.records import record
 from convcli.stores.address import Address
-from convcli.stores.store import MARK, LocalStore, ObjectStore, Store
+from convcli.stores.contract import MARK, Store
+from convcli.stores.folder import LocalStore
+from convcli.stores.store import ObjectStore
 
 ABOVE = 2
 """How far above an array the group of its image may be: "scale0/image" is a place, too."""

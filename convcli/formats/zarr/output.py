@@ -22,7 +22,7 @@ from convcli.formats.zarr.pixels import ZarrPixels
 from convcli.formats.zarr.whole import kind_of
 from convcli.image import ImageInfo
 from convcli.records import record, replace
-from convcli.stores.store import Store
+from convcli.stores.contract import Store
 
 VOLUME = {"Z": 32, "Y": 64, "X": 64}
 PLANE = {"Y": 256, "X": 256}

@@ -24,7 +24,8 @@ from convcli.formats.zarr.metadata import ArrayMeta
 from convcli.formats.zarr.pipeline import NOTHING, Pipeline, cells, within
 from convcli.image import Grid, Spans
 from convcli.records import record, replace
-from convcli.stores.store import LocalStore, Seen, Store
+from convcli.stores.contract import Seen, Store
+from convcli.stores.folder import LocalStore
 from convcli.system import core_count
 
 Array = np.ndarray[Any, Any]

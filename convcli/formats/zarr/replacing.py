@@ -10,7 +10,8 @@ from contextlib import suppress
 from convcli.errors import ConvError
 from convcli.formats.zarr.hierarchy import got
 from convcli.formats.zarr.metadata import ROOTS
-from convcli.stores.store import MARK, PROBE, LocalStore, Store
+from convcli.stores.contract import MARK, PROBE, Store
+from convcli.stores.folder import LocalStore
 
 PART = re.compile(
     r"(.*/)?(zarr\.json|\.zarray|\.zattrs|\.zgroup|\.zmetadata|METADATA\.ome\.xml|c|(c[./])?\d+([./]\d+)*)"

@@ -23,7 +23,9 @@ from convcli.formats.zarr.pixels import ZarrPixels
 from convcli.image import Image, ImageInfo, PixelSource
 from convcli.records import replace
 from convcli.stores.address import Address, is_remote
-from convcli.stores.store import LocalStore, ObjectStore, Store
+from convcli.stores.contract import Store
+from convcli.stores.folder import LocalStore
+from convcli.stores.store import ObjectStore
 
 EXAMPLES = {3: "CYX or ZYX", 4: "CZYX", 5: "TCZYX"}
 
