@@ -20,10 +20,10 @@ psabi: how wide vectors are passed differs between processors; here they never l
 
 PARTS = {
     "_direct": ("axis", "window", "call", "instructions", "floats", "kernels", "recipe"),
-    "_wide": ("axis", "window", "call", "instructions", "wide"),
-    "_layers": ("axis", "window", "call", "instructions", "floats", "layers"),
-    "_banks": ("axis", "window", "call", "instructions", "floats", "banks"),
-    "_minimal": ("axis", "window", "call", "instructions", "floats", "minimal"),
+    "_wide": ("axis", "lines", "window", "call", "instructions", "wide"),
+    "_layers": ("axis", "lines", "window", "call", "instructions", "floats", "layers"),
+    "_banks": ("axis", "lines", "window", "call", "instructions", "floats", "banks"),
+    "_minimal": ("axis", "lines", "window", "call", "instructions", "floats", "minimal"),
     "_patches": ("axis", "versions"),
     "_fourier": ("coarse", "promise", "transforms", "versions"),
     "_copies": ("axis", "versions"),
@@ -142,7 +142,7 @@ setup(
         Extension(
             f"convcli.native.{name}",
             [f"convcli/native/{name[1:]}.c"],
-            depends=[f"convcli/native/{header}.h" for header in ("module", *headers)],
+            depends=[f"convcli/native/{header}.h" for header in ("module", "processor", *headers)],
             define_macros=[("Py_LIMITED_API", "0x030B0000")] if STABLE else [],
             extra_compile_args=[] if sys.platform == "win32" else FLAGS,
             libraries=[] if sys.platform == "win32" else ["m"],

@@ -1,9 +1,12 @@
 """The compiled kernels against the definition: every sample type, kernel shape, stride, dilation and layout."""
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 from itertools import product
+from pathlib import Path
 from threading import Thread
 
 import numpy as np
@@ -561,3 +564,36 @@ def test_separable_kernels_meet_the_same_beyond_the_image(case):
     )
     bound = np.einsum("ti,tj->", np.abs(down), np.abs(along))
     check_same(expected, target, 1e-5 * bound * max(np.abs(window).max(), 1))
+
+
+EVERYWHERE = {
+    *("calloc", "free", "malloc", "memcpy", "memmove", "memset", "qsort", "strcmp"),
+    *("cos", "fmax", "fmaxf", "fmin", "sin", "sqrt"),
+    "sincos",  # what GCC makes of a sine and a cosine
+    "posix_memalign",  # lines.h has what stands for it on Windows
+}
+"""Functions of the C library that Linux, macOS and Windows have."""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="nm of other systems says it otherwise")
+@pytest.mark.skipif(not shutil.which("nm"), reason="nm is not installed")
+def test_compiled_loops_ask_the_c_library_for_nothing_that_a_system_lacks():
+    """Neither for what only libgcc has: Clang links none on Windows, and its name begins with two underscores."""
+    modules = sorted(Path(native.__file__).parent.glob("_*.so"))
+    listed = subprocess.run(
+        ["nm", "-D", "--undefined-only", *modules], capture_output=True, text=True, check=True
+    ).stdout
+    asked = set(re.findall(r" [UW] (\w+)", listed))
+    assert len(modules) > 0
+    assert (
+        set()
+        == {name for name in asked if not re.match(r"_?Py|_ITM_|__gmon|__cxa_finalize|__stack", name)} - EVERYWHERE
+    )
+
+
+@pytest.mark.skipif(not Path("/proc/cpuinfo").exists(), reason="the system lists no features of processors")
+def test_the_instructions_used_are_those_that_the_system_lists():
+    flags = set(re.search(r"^(?:flags|Features)\s*:(.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)[1].split())
+    sets = {"baseline": set(), "avx2": {"avx2", "fma"}, "avx512": {f"avx512{each}" for each in ("f", "bw", "dq", "vl")}}
+    sets["avx512"] |= sets["avx2"]
+    assert [name for name, needed in sets.items() if needed <= flags] == list(native.INSTRUCTIONS)

@@ -20,7 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#ifndef __GNUC__
+#if !defined(__GNUC__) && !defined(__clang__)
 #error "needs the vector types of GCC or Clang; convcli works without this module"
 #endif
 
@@ -41,6 +41,7 @@ enum {
 #define SUM float
 #define WITH_AVX512
 
+#include "lines.h"
 #include "window.h"
 
 /* Taps that follow each other in the sums of a block: where each reads; of two vectors of filters, `apart` floats from one to
@@ -384,7 +385,7 @@ static int run_pieces(struct job *job)
 /* Some floats that begin with a line of the cache, the first of them zero. */
 static float *find_floats(ptrdiff_t count, ptrdiff_t zero)
 {
-    float *floats = aligned_alloc(LINE * sizeof(float), (size_t)parts(count, LINE) * LINE * sizeof(float));
+    float *floats = take_lines((size_t)parts(count, LINE) * LINE * sizeof(float));
     if (floats)
         memset(floats, 0, (size_t)zero * sizeof(float));
     return floats;
@@ -408,7 +409,8 @@ static int allocate(struct job *job)
 
 static void release(struct job *job)
 {
-    free(job->pixels), free(job->whole), free(job->sums), free(job->reads), free(job->all.each), free(job->all.columns);
+    give_lines(job->pixels), give_lines(job->whole), give_lines(job->sums);
+    free(job->reads), free(job->all.each), free(job->all.columns);
 }
 
 /* Find memory, run, give it back. -1 without memory, else whether a result is not finite. Of a pair, the mix is what is cut

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#ifndef __GNUC__
+#if !defined(__GNUC__) && !defined(__clang__)
 #error "GCC or Clang; convcli works without this module"
 #endif
 

@@ -20,7 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#ifndef __GNUC__
+#if !defined(__GNUC__) && !defined(__clang__)
 #error "needs the vector types of GCC or Clang; convcli works without this module"
 #endif
 #if FLT_EVAL_METHOD != 0

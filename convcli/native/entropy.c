@@ -13,7 +13,7 @@
 #include <string.h>
 #include "module.h"
 
-#ifndef __GNUC__
+#if !defined(__GNUC__) && !defined(__clang__)
 #error "GCC or Clang; convcli works without this module"
 #endif
 

@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#if !defined(__GNUC__)
+#if !defined(__GNUC__) && !defined(__clang__)
 #error "GCC or Clang"
 #endif
 

@@ -5,6 +5,8 @@
  * and NAME(x) makes a name of its own; what it makes is a `static const struct kernels NAME(kernels)`.
  */
 
+#include "processor.h"
+
 #define INLINE inline __attribute__((always_inline))
 
 #define VECTOR 16
@@ -54,11 +56,9 @@ static int supported(void)
 {
     int count = 1;
 #ifdef __x86_64__
-    __builtin_cpu_init();
-    count += __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    count += processor_has(AVX2_FMA);
 #ifdef WITH_AVX512
-    count += count > 1 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-             __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+    count += processor_has(AVX512);
 #endif
 #endif
     return count;

@@ -20,7 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#ifndef __GNUC__
+#if !defined(__GNUC__) && !defined(__clang__)
 #error "needs the vector types of GCC or Clang; convcli works without this module"
 #endif
 
@@ -37,6 +37,7 @@ enum {
 #define SAMPLES(X) X(float32, float, 'f')
 #define SUM float
 
+#include "lines.h"
 #include "window.h"
 
 /* The sums of a block. */
@@ -260,7 +261,7 @@ static int run(struct job *job)
     ptrdiff_t most = 4 * job->channels * job->high * job->wide, band = job->rows * job->bands.slot, unusual = -1;
     ptrdiff_t floats = job->channels * job->phases * job->plane, groups = job->target.channels / job->filters, ready = -1;
     size_t bytes = (size_t)parts(floats + 2 * TOGETHER * job->bands.slot + job->kernels->width, LINE) * LINE * sizeof(float);
-    job->memory = aligned_alloc(LINE * sizeof(float), bytes);
+    job->memory = take_lines(bytes);
     job->reads = malloc((size_t)most * sizeof *job->reads);
     job->taps = malloc((size_t)(parts(job->filters, TOGETHER) * TOGETHER * most) * sizeof *job->taps);
     if (job->memory && job->reads && job->taps) {
@@ -280,7 +281,7 @@ static int run(struct job *job)
             unusual |= run_group(&one);
         }
     }
-    free(job->memory), free(job->reads), free(job->taps);
+    give_lines(job->memory), free(job->reads), free(job->taps);
     return (int)unusual;
 }
 

@@ -20,7 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#ifndef __GNUC__
+#if !defined(__GNUC__) && !defined(__clang__)
 #error "needs the vector types of GCC or Clang; convcli works without this module"
 #endif
 
@@ -44,6 +44,7 @@ enum {
 #define SAMPLES(X) X(float32, float, 'f')
 #define SUM float
 
+#include "lines.h"
 #include "window.h"
 
 /* A kernel cut into threes. The taps of each sum are laid out column by column. */
@@ -218,7 +219,7 @@ static int run(struct job *job)
     ptrdiff_t outer = tall - 1 + job->cut.rest, taps = (3 * apart + job->cut.rest) * job->cut.wide, unusual = -1;
     job->taps = malloc((size_t)(taps * size));
     size_t bytes = (size_t)parts((outer + 2 * (tall - 1) + job->read + tall) * SLOT * size, LINE) * LINE;
-    job->memory = aligned_alloc(LINE, bytes);
+    job->memory = take_lines(bytes);
     job->rows = malloc((size_t)job->read * sizeof *job->rows);
     job->ahead = malloc((size_t)(tall + 1) * sizeof *job->ahead);
     job->out = malloc((size_t)tall * sizeof *job->out);
@@ -236,7 +237,7 @@ static int run(struct job *job)
             unusual |= run_filter(&one);
         }
     }
-    free(job->taps), free(job->memory), free(job->rows), free(job->ahead), free(job->out);
+    free(job->taps), give_lines(job->memory), free(job->rows), free(job->ahead), free(job->out);
     return (int)unusual;
 }
 

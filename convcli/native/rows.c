@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#ifndef __GNUC__
+#if !defined(__GNUC__) && !defined(__clang__)
 #error "GCC or Clang; convcli works without this module"
 #endif
 

@@ -3,16 +3,17 @@
  * VERSIONS(name, (int a, float *b), (a, b)) makes `name` of an inline `name_body` with the same parameters.
  */
 
+#include "processor.h"
+
 #define INLINE static inline __attribute__((always_inline))
 
 #ifdef __x86_64__
-#define HAS_AVX2 (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
 #define VERSIONS(name, parameters, arguments)                                                                          \
     __attribute__((target("avx2,fma"))) static void name##_avx2 parameters { name##_body arguments; }                  \
     static void name##_baseline parameters { name##_body arguments; }                                                  \
     static void name parameters                                                                                        \
     {                                                                                                                  \
-        if (HAS_AVX2)                                                                                                  \
+        if (processor_has(AVX2_FMA))                                                                                   \
             name##_avx2 arguments;                                                                                     \
         else                                                                                                           \
             name##_baseline arguments;                                                                                 \

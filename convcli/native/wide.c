@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#ifndef __GNUC__
+#if !defined(__GNUC__) && !defined(__clang__)
 #error "needs the vector types of GCC or Clang; convcli works without this module"
 #endif
 
@@ -51,6 +51,7 @@ static inline double nearest(double value) { return (value + 6755399441055744.0)
 
 #define SUM double
 
+#include "lines.h"
 #include "window.h"
 
 /* One tap: its row among those that an output row reads, where it reads in that row, and its value. */
@@ -176,7 +177,7 @@ static int run(struct job *job)
     job->taps = malloc((size_t)total * sizeof *job->taps);
     job->rows = malloc((size_t)rows * sizeof *job->rows);
     job->sums = malloc((size_t)job->tile * sizeof *job->sums);
-    job->ring = aligned_alloc(LINE * sizeof *job->ring, (size_t)(job->planes * job->depth * job->slot) * sizeof *job->ring);
+    job->ring = take_lines((size_t)(job->planes * job->depth * job->slot) * sizeof *job->ring);
     int there = job->taps && job->rows && job->sums && job->ring;
     ptrdiff_t grain = job->target.slices > 1 ? 1 : SHORTEST;
     for (struct part part; there && take_part(&job->team, &job->target, job->target.channels, grain, &part);) {
@@ -189,7 +190,7 @@ static int run(struct job *job)
             for (ptrdiff_t slice = 0; slice < one.target.slices; slice++)
                 run_tile(&one, slice, tile, smaller(one.tile, one.target.columns - tile), &job->counts);
     }
-    free(job->taps), free(job->rows), free(job->sums), free(job->ring);
+    free(job->taps), free(job->rows), free(job->sums), give_lines(job->ring);
     return there ? 0 : -1;
 }
 
