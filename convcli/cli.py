@@ -29,7 +29,7 @@ CLOSED_PIPE = 141  # what a shell reports for a process that SIGPIPE ended
 COMPLETE_ALONE = {"kernels", "tune", "help"}
 """Commands that need no words: what goes wrong in them is nobody's question."""
 FILTERS = ("conv2d", "conv3d", "upsample", "separable", "dilate")
-SELDOM = 100_000  # new objects from one search for garbage to the next: what start-up makes is none (3 % of it)
+SELDOM = 200_000  # new objects from one search for garbage to the next: what start-up makes is none (3 % of it)
 
 
 def main() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from convcli.formats.tiff import ome
 from convcli.image import ImageInfo
 
 
@@ -10,6 +9,8 @@ def channel_names(info: ImageInfo) -> tuple[str, ...]:
     """The names of an image's channels along C, as OME-XML, OME-Zarr or ImageJ's labels tell; () where none do."""
     found: tuple[str, ...] = ()
     if "ome" in info.metadata:
+        from convcli.formats.tiff import ome
+
         found = tuple(each.get("Name", "") for each in ome.named(ome.parse(info.metadata["ome"]), "Channel"))
     elif "imagej" in info.metadata:
         labels = info.metadata["imagej"].get("Labels", ())

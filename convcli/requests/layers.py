@@ -10,12 +10,12 @@ from convcli.filters.borders import parse_border
 from convcli.filters.filter import Numbers
 from convcli.kernels.given import Given
 from convcli.operations.filter import Correlate
-from convcli.operations.transposed import Transpose
 from convcli.records import replace
 from convcli.requests.options import GeometryOptions, LayeredOptions, is_typed
 
 if TYPE_CHECKING:
     from convcli.kernels.nodes import SlidingLayer
+    from convcli.operations.transposed import Transpose
     from convcli.requests.particular import TransposedOptions
 
 OUTSIDE = "zero"
@@ -66,6 +66,7 @@ def correlate_layer(text: str, numbers: Numbers, approximation: float = 0.0, ndi
 def build_laid_layer(laid: TransposedOptions, numbers: Numbers, approximation: float, *, explain: bool) -> Transpose:
     """A transposed convolution of a network, of two axes or of three."""
     from convcli.kernels.nodes import read_layer
+    from convcli.operations.transposed import Transpose
 
     refuse_beside(
         {

@@ -5,18 +5,20 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from convcli.errors import ConvError, UsageError
 from convcli.filters.selection import LUMA, Mask, Selection, parse_channels, parse_region
-from convcli.operations.beside import selected
-from convcli.operations.filter import Correlate
-from convcli.operations.operation import Operation
-from convcli.operations.selected import Assigned, Filtering, Selected
 from convcli.records import replace
 from convcli.requests.options import GeometryOptions, KernelOptions, NumberOptions
 from convcli.requests.run import build_filter
 from convcli.requests.where import WhereOptions
 from convcli.streams import STREAM
+
+if TYPE_CHECKING:
+    from convcli.operations.filter import Correlate
+    from convcli.operations.operation import Operation
+    from convcli.operations.selected import Filtering
 
 AT = re.compile(r"(.*\S)\s*@\s*([^@]*)", re.DOTALL)
 """A kernel with the channels that it is for."""
@@ -48,7 +50,16 @@ def _mask(name: str) -> Mask:
 
 def on_selection(operation: Filtering, where: WhereOptions) -> Operation:
     """An operation on what the options select."""
-    return selected(operation, build_selection(where))
+    return limited(operation, build_selection(where))
+
+
+def limited(operation: Filtering, where: Selection) -> Filtering:
+    """An operation on what is selected; what does that is not even loaded where it is everything."""
+    if where.is_all:
+        return operation
+    from convcli.operations.beside import selected
+
+    return selected(operation, where)
 
 
 def build_filters(
@@ -68,7 +79,7 @@ def build_filters(
     if asked := by_channel(kernels.kernel, selection, build, kernels.combine):
         return asked
     asked_alike = build(kernels.kernel)
-    return selected(asked_alike, selection), asked_alike.name
+    return limited(asked_alike, selection), asked_alike.name
 
 
 def by_channel(
@@ -89,7 +100,9 @@ def by_channel(
     if any(channels == (LUMA,) for _, channels in every) and len(every) > 1:
         raise UsageError("luma is made of all colours; give it one kernel, and no other channel any", where="-k")
     if every[0][1] == (LUMA,):
-        return selected(every[0][0], replace(where, channels=(LUMA,))), every[0][0].name
+        return limited(every[0][0], replace(where, channels=(LUMA,))), every[0][0].name
+    from convcli.operations.selected import Assigned, Selected
+
     parts = tuple(Assigned(*each) for each in every)
     return Selected(parts, where), ", ".join(dict.fromkeys(each.name for each, _ in every))
 

@@ -35,7 +35,6 @@ from convcli.formats.atomic import is_special
 from convcli.formats.source import Source, source_of, times
 from convcli.image import Image, ImageInfo, PixelTarget
 from convcli.operations.operation import Limits, Operation, Work
-from convcli.operations.signals import suited
 from convcli.planner import DEFAULT_MEMORY
 from convcli.records import record, replace
 from convcli.report import Report
@@ -104,7 +103,7 @@ def process(operation: Operation, settings: Settings, source: str, target: str) 
         content = source_of(read_input() if source == STREAM else source)
         info = probe(content, options=settings.reading)
         settings, info = _with_all_pictures(content, info, target, settings)
-        work = suited(operation, info).on(info, settings.limits)
+        work = suited_to(info, operation).on(info, settings.limits)
         after, notes = work.after, work.notes
         minor: tuple[str, ...] = ()
         format_ = _output_format(target, info, settings)
@@ -346,6 +345,15 @@ def _output_format(target: str, info: ImageInfo, settings: Settings) -> Format |
         return None
     alike = is_stream(target) and FORMATS[info.format].dtypes  # a format without any is only read
     return format_for(target, settings.format or (info.format if alike else None)).laid_out(settings.writing)
+
+
+def suited_to(info: ImageInfo, operation: Operation) -> Operation:
+    """An operation as an image of its dimensions needs it; most are pictures, which need no other."""
+    if not info.signal:
+        return operation
+    from convcli.operations.signals import suited
+
+    return suited(operation, info)
 
 
 def _with_all_pictures(content: Source, info: ImageInfo, target: str, settings: Settings) -> tuple[Settings, ImageInfo]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator
-from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -132,5 +131,7 @@ def delay(time: float) -> tuple[int, int]:
     >>> delay(100 / 3), delay(40)
     ((1, 30), (1, 25))
     """
+    from fractions import Fraction  # it loads decimal, which a picture does not need
+
     ratio = Fraction(time / 1000).limit_denominator(1000)
     return (ratio.numerator, ratio.denominator) if ratio.numerator <= MOST else (min(round(time / 1000), MOST), 1)
