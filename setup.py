@@ -18,9 +18,13 @@ no-wrapv: Python asks for integers that wrap; nothing here does, and loops over 
 psabi: how wide vectors are passed differs between processors; here they never leave a file.
 """
 
+MORE = {"_sums": ["-ffp-contract=off"]}
+"""Besides: products are rounded before they are rounded to integers, as NumPy does where a part of an image is cut."""
+
 PARTS = {
     "_direct": ("axis", "window", "call", "instructions", "floats", "kernels", "recipe"),
-    "_wide": ("axis", "lines", "window", "call", "instructions", "wide"),
+    "_wide": ("axis", "lines", "window", "call", "instructions", "narrow", "wide"),
+    "_sums": ("axis", "lines", "window", "call", "instructions", "narrow", "sums"),
     "_layers": ("axis", "lines", "window", "call", "instructions", "floats", "layers"),
     "_banks": ("axis", "lines", "window", "call", "instructions", "floats", "banks"),
     "_minimal": ("axis", "lines", "window", "call", "instructions", "floats", "minimal"),
@@ -70,6 +74,11 @@ def requirements():
     return REQUIREMENTS if lacking else [*REQUIREMENTS, CODECS]
 
 
+def flags(name):
+    """Those of a module."""
+    return FLAGS + MORE.get(name, [])
+
+
 class BuildLoops(build_ext):
     """Builds what can be built. Where it cannot, nothing of an earlier build is left, and a note says why.
 
@@ -104,7 +113,7 @@ class BuildLoops(build_ext):
             self.compiler.initialize()
             self.compiler.cc = self.clang
             for ext in self.extensions:
-                ext.extra_compile_args = [f"/clang:{flag}" for flag in FLAGS]
+                ext.extra_compile_args = [f"/clang:{flag}" for flag in flags(ext.name.rpartition(".")[2])]
 
     def build_extension(self, ext):
         try:
@@ -144,7 +153,7 @@ setup(
             [f"convcli/native/{name[1:]}.c"],
             depends=[f"convcli/native/{header}.h" for header in ("module", "processor", *headers)],
             define_macros=[("Py_LIMITED_API", "0x030B0000")] if STABLE else [],
-            extra_compile_args=[] if sys.platform == "win32" else FLAGS,
+            extra_compile_args=[] if sys.platform == "win32" else flags(name),
             libraries=[] if sys.platform == "win32" else ["m"],
             py_limited_api=STABLE,
             optional=True,

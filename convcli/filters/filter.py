@@ -360,7 +360,7 @@ class Windowed(Filter):
             channels_in=channels,
             channels_out=self.kernel.outputs,
             groups=1 if self.each else self.groups,
-            rank=len(self.kernel.terms) or rank,
+            rank=len(self.kernel.terms) or (1 if self.kernel.alike else rank),
             border=tuple(map(str, self.borders)),
             itemsize=self._itemsize(info),
             tolerance=self._tolerance(info),
@@ -371,6 +371,7 @@ class Windowed(Filter):
             multiplier=self.pair.multiplier if self.pair else 0,
             halves=self._in_halves(info),
             local=self.promises_each(info),
+            alike=self.kernel.alike,
         )
 
     def _in_halves(self, info: ImageInfo) -> bool:

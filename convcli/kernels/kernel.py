@@ -127,6 +127,19 @@ class Kernel:
         return abs(self.sum()) <= ZERO_SUM * self.absolute_sum()
 
     @property
+    def alike(self) -> bool:
+        """Whether a plain kernel has several taps that are all the same: it takes sums, or means.
+
+        >>> Kernel.from_terms("box", [([0.5, 0.5], [1, 1])]).alike, Kernel.from_values("k", (1, 2), [1, 2]).alike
+        (True, False)
+        """
+        if self.bank or prod(self.shape) == 1:
+            return False
+        if self.terms:
+            return len(self.terms) == 1 and all(factor[1:] == factor[:-1] for factor in self.terms[0])
+        return self.data[8:] == self.data[:-8]
+
+    @property
     def empty(self) -> list[int]:
         """The filters whose taps are all 0.
 

@@ -122,7 +122,7 @@ class Sliding(Pass):
     def run(self, source: Array, target: Array, reads: Reads, step: int, **more: Any) -> native.Counts:
         place = self.place or 1  # slices become rows
         if self.place == 0:
-            source, target = _slices_as_rows(source, target)
+            source, target = slices_as_rows(source, target)
         each = (1, len(source)) if len(target) == 1 else (len(self.taps), 1)
         taps = self.taps.reshape(*each, 1, *((-1, 1) if place == 1 else (1, -1)))
         stride, dilation = [1, 1, 1], [1, 1, 1]
@@ -244,7 +244,7 @@ def _correlate(source: Array, taps: Array, target: Array, more: dict[str, Any]) 
     return (native.correlate if taps.dtype == "float32" else native.correlate_wide)(source, taps, target, **more)
 
 
-def _slices_as_rows(source: Array, target: Array) -> tuple[Array, Array]:
+def slices_as_rows(source: Array, target: Array) -> tuple[Array, Array]:
     """(terms, slices, rows, columns) as (terms, 1, slices, rows columns) where memory allows, else with rows first."""
     if _is_flat(source) and _is_flat(target):
         source, target = (array.reshape(*array.shape[:2], 1, -1) for array in (source, target))

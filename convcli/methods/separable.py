@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from convcli import native
 from convcli.geometry.axis import Geometry
 from convcli.geometry.problem import ACCURACY, Cost, Problem
-from convcli.methods import direct
+from convcli.methods import direct, sums
 from convcli.methods.contract import Method, Prepared, Reads
 from convcli.methods.cutting import ALONE, Alone, Workspace
 from convcli.methods.passes import Bands, Matrix, Pass, Product, Sliding, Strips, band, band_rows, folds
@@ -89,7 +89,8 @@ def tile(problem: Problem) -> tuple[int, ...]:
         return (*(min(d, 32) for d in deep), min(rows, 128 if not deep else 32), min(columns, 1024))
     across, step, first = prod(problem.output[1:]), grain(problem), problem.axes[0]
     most = max(64 if not deep else 1, (TILE if deep else TILE // 4) // across)
-    long = min(first.extent // 2, 8 * TILE // across)  # as much is read anew for each tile
+    far = 4 * first.extent if sums.summed(problem) else first.extent // 2  # as much is read anew for each tile
+    long = min(far, 8 * TILE // across)
     return min(problem.output[0], ceil(max(most, long) / step) * step), *problem.output[1:]
 
 
@@ -161,6 +162,8 @@ def price(problem: Problem, machine: Machine) -> Cost:
 
 def _compiled_price(problem: Problem, machine: Machine) -> Cost:
     """A multiply-add for each tap of each pass, or for each pixel of an axis, and a store after each."""
+    if sums.summed(problem):
+        return sums.price(problem, places(problem), machine)
     images, terms = problem.planes * problem.channels_out, problem.rank or 1
     sizes, macs, seconds = [axis.size for axis in problem.axes], 0, 0.0
     for place in places(problem):
@@ -298,8 +301,9 @@ class Compiled(Prepared):
 
     @cached_property
     def shares(self) -> bool:
-        """Whether threads can share a call: one that makes both passes."""
-        return len(self.problem.axes) == 2 and in_strips(self.problem)
+        """Whether threads can share a call: one that makes all passes."""
+        whole = all(len(chain) == 1 and isinstance(chain[0], (Strips, sums.Sums)) for chain in self.chains)
+        return len(self.problem.axes) == 2 and whole
 
     def fused(
         self, source: Array, target: Array, *, reads: Reads, outside: Sequence[float] = (0, 0, 0), **more: Any
@@ -351,6 +355,8 @@ def _is_met(read: Array | None) -> bool:
 def _chain(factors: Sequence[Array], problem: Problem) -> tuple[Pass, ...]:
     """The passes of one filter; `factors` are, for each axis, the taps of all terms (terms, K)."""
     busy, skipped = places(problem), 3 - len(problem.axes)
+    if sums.summed(problem) and (summing := sums.passes(factors, problem, busy)):
+        return summing
     factors = list(factors)
     for place in set(range(len(factors))) - set(busy):  # a tap for each term
         factors[busy[-1]] = factors[busy[-1]] * factors[place]

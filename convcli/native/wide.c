@@ -33,21 +33,16 @@ struct counts {
     long long below, above, nan;
 };
 
-/* The nearest integer to a double below 2^51, half to even: 1.5 * 2^52 leaves no room for a fraction. */
-static inline double nearest(double value) { return (value + 6755399441055744.0) - 6755399441055744.0; }
-
-/* name, C type, letter in the buffer protocol, how a double becomes one, lowest and highest number, and the numbers
- * between which nothing is clipped: half a step below the lowest (even) is still rounded up, half a step above the
- * highest (odd) is not. */
+/* name, C type, letter in the buffer protocol, lowest and highest number, and whether it is an integer. */
 #define SAMPLES(X) \
-    X(uint8, uint8_t, 'B', nearest, 0.0, 255.0, 0.5) \
-    X(int8, int8_t, 'b', nearest, -128.0, 127.0, 0.5) \
-    X(uint16, uint16_t, 'H', nearest, 0.0, 65535.0, 0.5) \
-    X(int16, int16_t, 'h', nearest, -32768.0, 32767.0, 0.5) \
-    X(uint32, uint32_t, 'I', nearest, 0.0, 4294967295.0, 0.5) \
-    X(int32, int32_t, 'i', nearest, -2147483648.0, 2147483647.0, 0.5) \
-    X(float32, float, 'f', , -FLT_MAX, FLT_MAX, INFINITY) \
-    X(float64, double, 'd', , -DBL_MAX, DBL_MAX, INFINITY)
+    X(uint8, uint8_t, 'B', 0.0, 255.0, 1) \
+    X(int8, int8_t, 'b', -128.0, 127.0, 1) \
+    X(uint16, uint16_t, 'H', 0.0, 65535.0, 1) \
+    X(int16, int16_t, 'h', -32768.0, 32767.0, 1) \
+    X(uint32, uint32_t, 'I', 0.0, 4294967295.0, 1) \
+    X(int32, int32_t, 'i', -2147483648.0, 2147483647.0, 1) \
+    X(float32, float, 'f', -FLT_MAX, FLT_MAX, 0) \
+    X(float64, double, 'd', -DBL_MAX, DBL_MAX, 0)
 
 #define SUM double
 
@@ -64,7 +59,7 @@ struct tap {
 struct kernels {
     void (*sum)(const struct tap *taps, ptrdiff_t count, const double *const *rows, double *sums, ptrdiff_t columns);
     convert *widen[KINDS];
-    void (*narrow[KINDS])(char *to, ptrdiff_t to_step, double *values, ptrdiff_t count, struct counts *counts);
+    void (*narrow[KINDS])(char *to, ptrdiff_t to_step, void *values, ptrdiff_t count, struct counts *counts);
 };
 
 #define LOOPS "wide.h"
