@@ -201,3 +201,26 @@ def test_without_nibabel_one_line_says_how_to_get_it(tmp_path):
     done = subprocess.run([sys.executable, "-c", script, *map(str, words)], capture_output=True, text=True, check=False)
     assert 1 == done.returncode
     assert done.stderr.endswith("NIfTI needs nibabel: pip install 'convcli[nifti]' [codec-missing]\n")
+
+
+def test_a_place_in_space_without_a_unit_is_in_millimetres(run):
+    affine = np.diag([-2.0, 2, 3, 1])
+    pixels = np.random.default_rng(0).integers(0, 900, (12, 11, 10)).astype(np.int16)
+    nibabel.save(nibabel.Nifti1Image(pixels, affine), "scan.nii")  # nibabel writes no unit
+    plain = nibabel.Nifti1Image(pixels, None)
+    plain.header["pixdim"][1:4] = 2
+    nibabel.save(plain, "nowhere.nii")
+    code, said = run("conv3d", "scan.nii", "-k", "gaussian:fwhm=6mm", "-v", "-o", "o.nii")
+    assert (code, any("no unit of length: millimetres" in line for line in said)) == (0, True)
+    sigmas = np.array([6 / 2, 6 / 2, 6 / 3]) / np.sqrt(8 * np.log(2))
+    expected = pixels.astype(float)
+    for axis, sigma in enumerate(sigmas):
+        reach = int(4 * sigma + 0.5)
+        taps = np.exp(-(np.arange(-reach, reach + 1) ** 2) / 2 / sigma**2)
+        expected = scipy.ndimage.correlate1d(expected, taps / taps.sum(), axis, mode="nearest")
+    made = nibabel.load("o.nii")
+    assert np.abs(made.get_fdata() - expected).max() < 0.51
+    np.testing.assert_array_equal(made.affine, affine)
+    assert made.header.get_xyzt_units()[0] == "unknown"  # as it was
+    code, said = run("conv3d", "nowhere.nii", "-k", "gaussian:fwhm=6mm", "-o", "p.nii")
+    assert (code, "does not say how far apart" in said[0]) == (2, True)

@@ -186,8 +186,16 @@ def describe(file: Opened) -> ImageInfo:
         spacing=spacing_of(file.header, len(sizes)),
         notes=(f"its header has {', '.join(file.faults)}: set aside",) if file.faults else (),
         metadata={"nifti": header} | ({"scaling": scaling} if scaling else {}) | affine_in(file.header),
-        remarks=(f"the stored numbers are filtered; {line} makes measurements of them, as before",) if scaling else (),
+        remarks=tuple(remarks_of(file.header, line)),
     )
+
+
+def remarks_of(header: Any, line: str) -> Iterator[str]:
+    """What was understood in the usual way."""
+    if line:
+        yield f"the stored numbers are filtered; {line} makes measurements of them, as before"
+    if is_unsaid(header):
+        yield "its header names no unit of length: millimetres, as of its place in space"
 
 
 def affine_in(header: Any) -> dict[str, Any]:
@@ -229,10 +237,16 @@ def scaling_text(scaling: tuple[float, float]) -> str:
 def spacing_of(header: Any, ndim: int) -> dict[str, tuple[float, str]]:
     """The step along each axis whose unit is known."""
     length, time = (UNITS.get(unit) for unit in header.get_xyzt_units())
+    length = length or ("mm" if is_unsaid(header) else None)
     steps = {axis: (float(header["pixdim"][place]), length) for place, axis in enumerate("XYZ"[:ndim], 1)}
     if ndim > 3:
         steps["T"] = (float(header["pixdim"][4]), time)
     return {axis: (step, unit) for axis, (step, unit) in steps.items() if unit and isfinite(step) and step > 0}
+
+
+def is_unsaid(header: Any) -> bool:
+    """True where a header has a place in space but no unit of length: nibabel writes such, and all take millimetres."""
+    return header.get_xyzt_units()[0] == "unknown" and bool(header["sform_code"] > 0 or header["qform_code"] > 0)
 
 
 def is_plain(_info: ImageInfo, kind: str) -> bool:
