@@ -290,6 +290,22 @@ def test_unknown_formats_are_usage_errors_that_list_the_known(name, override, me
 
 
 @pytest.mark.parametrize(
+    ("content", "title"),
+    [
+        (b"II\xbc\1 \0\0\0", "JPEG XR"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC"),
+        (b"8BPS\0\1" + bytes(20), "a file of Photoshop"),
+        (b"gimp xcf v011\0", "a file of GIMP"),
+        (b"v/1\1\2\0\0\0", "OpenEXR"),
+        (b"%PDF-1.7\n", "PDF"),
+    ],
+)
+def test_formats_that_people_have_and_that_are_not_read_are_named(content, title):
+    with pytest.raises(ConvError, match=f"is {title}, which is not read here; convert it first"):
+        probe(content)
+
+
+@pytest.mark.parametrize(
     ("name", "info", "code", "message"),
     [
         (

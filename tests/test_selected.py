@@ -389,6 +389,7 @@ def test_rates_in_a_region_stream_as_they_are_computed_at_once(run):
         np.testing.assert_array_equal(dilate(image, "box:3", **spread, **where), tifffile.imread("o.tif"))
         told = json.loads(run.output)
         assert ([[5, -7], [100, 300]], 2) == (told["selection"]["region"], len(told["rates"]))
+        assert told["macs"] == 2 * 9 * 888 * 200
 
 
 def colours(run, sample, *words):

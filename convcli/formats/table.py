@@ -224,6 +224,15 @@ FORMATS = {
 }
 
 ADVISED = ("png", "tiff")  # to who asks for what a format cannot hold: without loss, and read everywhere
+UNREAD = {
+    rb"II\xbc\x01": "JPEG XR",
+    rb"....ftyphe(i[cx]|v[cx])": "HEIC",
+    rb"8BPS\0[\1\2]": "a file of Photoshop",
+    rb"gimp xcf": "a file of GIMP",
+    rb"v/1\x01": "OpenEXR",
+    rb"%PDF-": "PDF",
+}
+"""Formats of pictures that people have and that are not read: the library of JPEG XR crashes on damaged files."""
 NEAR, HEAD = 16, 512  # bytes that are enough to tell most formats apart, and all of them
 GZIP = b"\x1f\x8b"
 MOST_LOOKED_AT = 8  # files of a folder, until it is known not to hold a series
@@ -245,6 +254,9 @@ def recognised(source: Source) -> Format:
     named = None if source.in_memory else by_suffix(source.name)
     if named and named.module == FORMATS["csv"].module and b"\0" not in head:
         return named  # which tells where it is no number
+    for magic, title in UNREAD.items():
+        if re.match(magic, head, re.DOTALL):
+            raise ConvError(f"is {title}, which is not read here; convert it first, to .tif or .png", "unknown-format")
     start = head[:NEAR]
     is_text = start.isascii() and re.sub(r"[\t\r\n]", " ", start.decode()).isprintable()
     known = ", ".join(entry.title for entry in FORMATS.values() if entry.magic != Format._field_defaults["magic"])

@@ -120,4 +120,5 @@ class SelectedBesideWork(Parts):
     def rows(self, *, full: bool = True) -> Iterator[tuple[str, str]]:
         """The whole, and where."""
         yield from (row for row in self.whole.rows(full=full) if row[0] != "work")
-        yield from list(self.works[0].rows(full=full))[-1:]
+        yield "work", f"{self.macs:,} MACs, {2 * self.macs:,} FLOPs, for what is chosen"
+        yield from (row for row in self.works[0].rows(full=full) if row[0] == "where")

@@ -8,6 +8,7 @@ from typing import Any
 
 from convcli.errors import ConvError, UsageError
 
+OF_A_PART = "what is left out would stay as it is, which has no place in a result of another size; use conv2d or conv3d"
 ELSEWHERE = {
     "--sigma": "a Gaussian of that width is -k gaussian:2",
     "--radius": "sizes belong to the kernel: -k box:5, -k gaussian:2, -k disk:4",
@@ -63,6 +64,7 @@ ELSEWHERE = {
     "--gpu": "it computes on the processor; --threads N",
     "--list": "named kernels are listed by convcli kernels",
     "--version": "that stands alone: convcli --version",
+    **dict.fromkeys(("--mask", "--region", "--channels", "--threshold"), OF_A_PART),
 }
 """What other tools call an option, and where it is here."""
 
