@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 WIDE = tuple(name for name, sample in SAMPLES.items() if sample.whole > SAMPLES["float32"].whole)
 """Sample types whose values float32 cannot hold exactly: they are computed in float64."""
+SHORT = ("uint8", "uint16", "int16")
+"""Sample types that are summed as the integers that they are where all taps are alike."""
 LARGE = 1e10
 """Constants of a border from here on may make an overflow of float32."""
 TIE = 1e-3
@@ -309,7 +311,9 @@ class Filter:
         wide = info.dtype in WIDE or self.output_dtype(info) in WIDE[:4]
         extreme = size != 0 and not 1e-20 < size < 1e20  # the taps themselves would leave float32
         rescaled = self.numbers.range == "rescale"  # what is spread over a range must not be clipped before
-        return 8 if self.numbers.precision == "double" or wide or extreme or rescaled else 4
+        sums = prod(self.kernel.spatial) * info.sample.magnitude if self.kernel.alike and info.dtype in SHORT else 0
+        large = sums > SAMPLES["float32"].whole  # which would be rounded
+        return 8 if self.numbers.precision == "double" or wide or extreme or rescaled or large else 4
 
     def _tolerance(self, info: ImageInfo) -> float:
         """The relative error that still rounds an integer result right, except within TIE of a tie."""
@@ -372,6 +376,7 @@ class Windowed(Filter):
             halves=self._in_halves(info),
             local=self.promises_each(info),
             alike=self.kernel.alike,
+            short=info.dtype in SHORT,
         )
 
     def _in_halves(self, info: ImageInfo) -> bool:

@@ -26,7 +26,8 @@ class Problem:
     too. `multiplier` is m where the bank is a depthwise separable pair: m kernels for each channel alone, whose results
     are mixed; `rank` is that of these kernels. With `halves`, pixels are 64-bit integers in two parts, whose
     sums must be exact. `local` results keep the tolerance relative to (|k| * |x|) at each output; those of `steady`
-    terms do so in float32, too, whatever the pixels are. The taps of an `alike` kernel are all the same.
+    terms do so in float32, too, whatever the pixels are. The taps of an `alike` kernel are all the same. Pixels that
+    are integers of 8 or 16 bits are `short`.
     """
 
     axes: tuple[Geometry, ...]
@@ -48,6 +49,7 @@ class Problem:
     local: bool = False
     steady: bool = False
     alike: bool = False
+    short: bool = False
 
     @property
     def between(self) -> int:

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 COLUMNS = 2
 """The place of columns, behind slices and rows."""
-JOINT = 0.7
-"""What joining two sums costs, in stores of a value (AVX2 and AVX-512, 2026-12)."""
+PASS, JOINT = (1.0, 0.6), (0.7, 0.35)
+"""What a pass costs, and joining two sums, in stores of a value: of numbers, and of short integers (2026-12)."""
 CALLS = 6
 """What a pass costs before its first output, in NumPy calls."""
 
@@ -49,7 +49,8 @@ def price(problem: Problem, busy: Sequence[int], machine: Machine) -> Cost:
         macs += images * prod(sizes) * (axis.kernel.bit_length() - 1)
         stores += images * prod(sizes) * (place != len(sizes) - 2 or busy[-1] == place)
     calls = CALLS * len(busy) * problem.images * problem.channels_out
-    return Cost(macs, seconds=(stores + JOINT * macs) * machine.store + calls * machine.call)
+    each = PASS[problem.short] * stores + JOINT[problem.short] * macs
+    return Cost(macs, seconds=each * machine.store + calls * machine.call)
 
 
 @record

@@ -52,7 +52,7 @@ static const ptrdiff_t TOTAL_SIZE[] = {2, 4, 4, 8};
 enum { UINT8_SHORT, UINT8_LONG, UINT16_LONG, INT16_LONG, SLIDE_KINDS };
 
 /* Sums of integers that become samples at once. */
-enum { SHORT_UINT8, LONG_UINT8, LONG_UINT16, LONG_INT16, FINISH_KINDS };
+enum { SHORT_UINT8, LONG_UINT8, PRECISE_UINT8, LONG_UINT16, LONG_INT16, FINISH_KINDS };
 
 #define SUM double
 
@@ -414,8 +414,8 @@ static finish *find_finish(const struct job *job)
         return NULL; /* within these, 65535 becomes less than 65535.5 */
     if (type == UINT8 && !job->precise)
         kind = job->total == SHORT ? SHORT_UINT8 : LONG_UINT8;
-    else if (job->precise && type != UINT8)
-        kind = type == UINT16 ? LONG_UINT16 : LONG_INT16;
+    else if (job->precise)
+        kind = type == UINT8 ? PRECISE_UINT8 : type == UINT16 ? LONG_UINT16 : LONG_INT16;
     return kind < FINISH_KINDS ? job->kernels->finish[kind] : NULL;
 }
 

@@ -175,6 +175,7 @@ TOTALS(WEIGH)
     }
 FINISH_WHOLE(short, uint16_t, uint16_t, float, 12582912.0, uint8, uint8_t)
 FINISH_WHOLE(long, uint32_t, int32_t, float, 12582912.0, uint8, uint8_t)
+FINISH_WHOLE(long, uint32_t, int32_t, double, 6755399441055744.0, precise, uint8_t)
 FINISH_WHOLE(long, uint32_t, int32_t, double, 6755399441055744.0, uint16, uint16_t)
 FINISH_WHOLE(long, uint32_t, int32_t, double, 6755399441055744.0, int16, int16_t)
 #undef FINISH_WHOLE
@@ -201,7 +202,7 @@ FINISH_WHOLE(long, uint32_t, int32_t, double, 6755399441055744.0, int16, int16_t
 #define NARROW(name, ...) {NAME(narrow_##name##_float), NAME(narrow_##name##_double)},
 static const struct kernels NAME(kernels) = {
     {TOTALS(JOIN)}, {TOTALS(WEIGH)}, {SLIDES(SLIDE)}, NAME(extend),
-    {NAME(finish_short_uint8), NAME(finish_long_uint8), NAME(finish_long_uint16), NAME(finish_long_int16)},
+    {NAME(finish_short_uint8), NAME(finish_long_uint8), NAME(finish_long_precise), NAME(finish_long_uint16), NAME(finish_long_int16)},
     {NAME(along_short), NAME(along_long)}, {NAME(descend_float), NAME(descend_double)},
     {SAMPLES(WIDEN)}, {SAMPLES(NARROW)},
 };

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import chain
 
 import cv2
 import numpy as np
@@ -23,9 +24,8 @@ def rows(threads: int, rounds: int) -> Iterator[Measured]:
     """One line a job."""
     cv2.setNumThreads(threads)
     torch.set_num_threads(threads)
-    for job, runs in (
-        *plane_jobs(threads), *small_jobs(threads), *colour_jobs(threads), *bank_jobs(threads), *volume_jobs(threads),
-    ):  # fmt: skip
+    parts = plane_jobs, small_jobs, box_jobs, deep_jobs, colour_jobs, bank_jobs, volume_jobs
+    for job, runs in chain.from_iterable(part(threads) for part in parts):
         yield Measured(job, take_turns(runs, rounds))
 
 
@@ -80,6 +80,50 @@ def repeated(run: Run) -> None:
     """So many calls."""
     for _ in range(CALLS):
         run()
+
+
+def box_jobs(threads: int) -> Iterator[tuple[str, dict[str, Run]]]:
+    """Boxes of any size, whose peer takes running sums."""
+    rng = np.random.default_rng(6)
+    plane = rng.standard_normal((2048, 2048)).astype(np.float32)
+    deep = rng.integers(0, 65536, plane.shape, np.uint16)
+    photo = rng.integers(0, 256, (4000, 6000, 3), np.uint8)
+    jobs = (
+        ("2048x2048 float32", plane, "YX", (5, 31, 101)),
+        ("2048x2048 uint16", deep, "YX", (3, 31)),
+        ("24 Mpx RGB uint8", photo, "YXS", (5, 31)),
+    )
+    for name, image, axes, sizes in jobs:
+        for size in sizes:
+            side, border = (size, size), {"borderType": cv2.BORDER_REPLICATE}
+            runs: dict[str, Run] = {
+                "convcli": partial(convolve, image, parse_kernel(f"box:{size}"), axes=axes, threads=threads),
+                "cv2.blur": partial(cv2.blur, image, side, **border),
+            }
+            check(f"{name} box {size}", runs["convcli"], runs["cv2.blur"], 0.005)
+            yield f"{name}, box {size}x{size}", runs
+
+
+def deep_jobs(threads: int) -> Iterator[tuple[str, dict[str, Run]]]:
+    """2048x2048 uint16 and float64, one channel."""
+    rng, border = np.random.default_rng(7), {"borderType": cv2.BORDER_REPLICATE}
+    deep, wide = rng.integers(0, 65536, (2048, 2048), np.uint16), rng.standard_normal((2048, 2048))
+    for sigma in (2, 5):
+        kernel = parse_kernel(f"gaussian:{sigma}")
+        runs: dict[str, Run] = {
+            "convcli": partial(convolve, deep, kernel, threads=threads),
+            "cv2.GaussianBlur": partial(cv2.GaussianBlur, deep, kernel.shape, sigma, **border),
+        }
+        check(f"uint16 {sigma}", runs["convcli"], runs["cv2.GaussianBlur"], 1e-4)
+        yield f"2048x2048 uint16, Gaussian sigma {sigma}", runs
+    for size in (7, 15, 31):
+        taps = rng.standard_normal((size, size))
+        runs = {
+            "convcli": partial(convolve, wide, taps, threads=threads),
+            "cv2.filter2D": partial(cv2.filter2D, wide, -1, taps, **border),
+        }
+        check(f"float64 {size}", runs["convcli"], runs["cv2.filter2D"], 1e-12)
+        yield f"2048x2048 float64, {size}x{size} random", runs
 
 
 def colour_jobs(threads: int) -> Iterator[tuple[str, dict[str, Run]]]:

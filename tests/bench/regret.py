@@ -42,6 +42,9 @@ def problems() -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
         image = rng.standard_normal((side, side)).astype(np.float32)
         yield f"{side}x{side}, {size}x{size}", image, rng.standard_normal((size, size))
         yield f"{side}x{side}, {size}x{size} rank 1", image, np.outer(*rng.standard_normal((2, size)))
+    for side, size, dtype in product(SIDES[1:], SIZES[::2], ("uint8", "uint16", "float32", "float64")):
+        image = (250 * rng.random((side, side))).astype(dtype)
+        yield f"{side}x{side} {dtype}, box {size}", image, np.full((size, size), 1 / size**2)
     for channels, filters, size, side in BANKS:
         image = rng.standard_normal((channels, side, side)).astype(np.float32)
         yield (
