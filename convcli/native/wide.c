@@ -21,12 +21,14 @@
 #endif
 
 enum {
-    LANES = 4,        /* doubles in a vector: a register of AVX2, two of the baseline */
+    TALL = 4,         /* rows of a block that share the pixels that they read, */
+    THREE = 3,        /* and vectors in each: twelve sums, three pixels and a tap are sixteen registers */
     ABREAST = 8,      /* vectors of a block: sums that are added to independently */
     RING = 3 * 1024,  /* doubles of input rows in use at a time: most of a first-level cache */
     LINE = 8,         /* doubles of a line of the cache: rows begin with one */
     SHORTEST = 16,    /* rows of a part */
     NARROWEST = 128,  /* columns of a tile: fewer cost more calls than they save */
+    WIDEST = 24,      /* doubles of the widest block: three vectors of AVX-512 */
 };
 
 struct counts {
@@ -55,14 +57,22 @@ struct tap {
     double value;
 };
 
+/* Taps none of which is zero: (planes, high, wide), and where each of a row reads. */
+struct rectangle {
+    const double *values;
+    ptrdiff_t planes, high, wide, *offsets;
+};
+
 /* What wide.h makes for an instruction set. */
 struct kernels {
     void (*sum)(const struct tap *taps, ptrdiff_t count, const double *const *rows, double *sums, ptrdiff_t columns);
+    void (*sum_tall)(const struct rectangle *taps, const double *const *rows, double *sums, ptrdiff_t apart, ptrdiff_t columns);
     convert *widen[KINDS];
     void (*narrow[KINDS])(char *to, ptrdiff_t to_step, void *values, ptrdiff_t count, struct counts *counts);
 };
 
 #define LOOPS "wide.h"
+#define WITH_AVX512
 #include "instructions.h"
 
 struct job {
@@ -76,7 +86,8 @@ struct job {
 
     const struct kernels *kernels;
     ptrdiff_t tile;        /* columns computed from one ring at most */
-    ptrdiff_t depth;       /* rows of each plane in the ring */
+    ptrdiff_t depth, kept; /* rows of each plane that an output reads, and in the ring */
+    struct rectangle full;
     ptrdiff_t phase, slot; /* doubles of a ring's row: of each phase of a stride along x, and of all */
     ptrdiff_t count;       /* of taps that are not zero */
     struct tap *taps;
@@ -90,7 +101,8 @@ static void lay_out(struct job *job)
     const struct axis *x = &job->window.x;
     ptrdiff_t reach = (job->wide - 1) * x->dilation, step = job->window.step;
     job->depth = (job->high - 1) * job->window.y.dilation + 1;
-    job->tile = smaller(job->target.columns, larger(NARROWEST, RING / (job->planes * job->depth) - reach * step));
+    job->kept = job->depth + (job->window.y.stride == 1 && job->window.y.dilation == 1 && job->high >= TALL ? TALL - 1 : 0);
+    job->tile = smaller(job->target.columns, larger(NARROWEST, RING / (job->planes * job->kept) - reach * step));
     job->tile = larger(job->tile / step, 1) * step;
     job->phase = parts(job->tile + (reach / x->stride + 1) * step, LINE) * LINE;
     job->slot = smaller(x->stride, reach + 1) * job->phase;
@@ -105,10 +117,12 @@ static void list_taps(struct job *job)
         for (ptrdiff_t column = 0; column < job->wide; column++) {
             ptrdiff_t pixel = column * job->window.x.dilation, stride = job->window.x.stride;
             double value = job->values[row * job->wide + column];
+            job->full.offsets[column] = pixel % stride * job->phase + pixel / stride * job->window.step;
             if (value != 0)
-                *tap++ = (struct tap){row, pixel % stride * job->phase + pixel / stride * job->window.step, value};
+                *tap++ = (struct tap){row, job->full.offsets[column], value};
         }
     job->count = tap - job->taps;
+    job->full = (struct rectangle){job->values, job->planes, job->high, job->wide, job->full.offsets};
 }
 
 /* Widen what a tile reads of one row of the window into its slot. With a stride along x each phase of pixels is laid out
@@ -119,7 +133,7 @@ static void fill_slot(const struct job *job, ptrdiff_t plane, ptrdiff_t slice, p
     ptrdiff_t stride = window->x.stride, step = window->step, reach = (job->wide - 1) * window->x.dilation;
     ptrdiff_t first = tile / step * stride, last = (columns / step - 1) * stride + reach, size = sizeof(double);
     ptrdiff_t under = slice * window->z.stride + plane % job->deep * window->z.dilation;
-    char *to = (char *)(job->ring + (plane * job->depth + row % job->depth) * job->slot);
+    char *to = (char *)(job->ring + (plane * job->kept + row % job->kept) * job->slot);
     convert *widen = job->kernels->widen[window->source.type];
     const SUM *filler;
     const char *from = find_row(window, plane / job->deep, under, row, &filler);
@@ -133,34 +147,47 @@ static void fill_slot(const struct job *job, ptrdiff_t plane, ptrdiff_t slice, p
                      (last - p) / stride + 1);
 }
 
-/* Point to the rows that the outputs of a row read in each plane. */
-static void find_rows(const struct job *job, ptrdiff_t row)
+/* Point to the rows that the outputs of `tall` rows read in each plane. */
+static void find_rows(const struct job *job, ptrdiff_t row, ptrdiff_t tall)
 {
     const double **to = job->rows;
     for (ptrdiff_t plane = 0; plane < job->planes; plane++)
-        for (ptrdiff_t i = 0; i < job->high; i++) {
+        for (ptrdiff_t i = 0; i < job->high + tall - 1; i++) {
             ptrdiff_t at = row * job->window.y.stride + i * job->window.y.dilation;
-            *to++ = job->ring + (plane * job->depth + at % job->depth) * job->slot;
+            *to++ = job->ring + (plane * job->kept + at % job->kept) * job->slot;
         }
+}
+
+/* A row of results from its sums. */
+static void put(const struct job *job, ptrdiff_t slice, ptrdiff_t row, ptrdiff_t tile, double *sums, ptrdiff_t columns,
+                struct counts *counts)
+{
+    const struct samples *target = &job->target;
+    if (job->scale != 1 || job->bias != 0)
+        for (ptrdiff_t i = 0; i < columns; i++)
+            sums[i] = sums[i] * job->scale + job->bias;
+    job->kernels->narrow[target->type](target->data + slice * target->slice_step + row * target->row_step +
+                                           tile * target->column_step,
+                                       target->column_step, sums, columns, counts);
 }
 
 static void run_tile(const struct job *job, ptrdiff_t slice, ptrdiff_t tile, ptrdiff_t columns, struct counts *counts)
 {
-    const struct samples *target = &job->target;
-    ptrdiff_t filled = 0;
-    for (ptrdiff_t row = 0; row < target->rows; row++) {
+    ptrdiff_t filled = 0, rows = job->target.rows, total = job->planes * job->high * job->wide, tall;
+    int shares = job->kept > job->depth && job->count == total && columns >= WIDEST;
+    for (ptrdiff_t row = 0; row < rows; row += tall) {
         ptrdiff_t first = row * job->window.y.stride;
-        for (filled = larger(filled, first); filled < first + job->depth; filled++)
+        tall = shares && row + TALL <= rows ? TALL : 1;
+        for (filled = larger(filled, first); filled < first + job->depth + tall - 1; filled++)
             for (ptrdiff_t plane = 0; plane < job->planes; plane++)
                 fill_slot(job, plane, slice, filled, tile, columns);
-        find_rows(job, row);
-        job->kernels->sum(job->taps, job->count, job->rows, job->sums, columns);
-        if (job->scale != 1 || job->bias != 0)
-            for (ptrdiff_t i = 0; i < columns; i++)
-                job->sums[i] = job->sums[i] * job->scale + job->bias;
-        job->kernels->narrow[target->type](target->data + slice * target->slice_step + row * target->row_step +
-                                               tile * target->column_step,
-                                           target->column_step, job->sums, columns, counts);
+        find_rows(job, row, tall);
+        if (tall > 1)
+            job->kernels->sum_tall(&job->full, job->rows, job->sums, job->tile, columns);
+        else
+            job->kernels->sum(job->taps, job->count, job->rows, job->sums, columns);
+        for (ptrdiff_t t = 0; t < tall; t++)
+            put(job, slice, row + t, tile, job->sums + t * job->tile, columns, counts);
     }
 }
 
@@ -168,12 +195,13 @@ static void run_tile(const struct job *job, ptrdiff_t slice, ptrdiff_t tile, ptr
 static int run(struct job *job)
 {
     lay_out(job);
-    ptrdiff_t total = job->planes * job->high * job->wide, rows = job->planes * job->high;
+    ptrdiff_t total = job->planes * job->high * job->wide, rows = job->planes * (job->high + TALL - 1);
     job->taps = malloc((size_t)total * sizeof *job->taps);
     job->rows = malloc((size_t)rows * sizeof *job->rows);
-    job->sums = malloc((size_t)job->tile * sizeof *job->sums);
-    job->ring = take_lines((size_t)(job->planes * job->depth * job->slot) * sizeof *job->ring);
-    int there = job->taps && job->rows && job->sums && job->ring;
+    job->sums = malloc((size_t)(TALL * job->tile) * sizeof *job->sums);
+    job->full.offsets = malloc((size_t)job->wide * sizeof *job->full.offsets);
+    job->ring = take_lines((size_t)(job->planes * job->kept * job->slot) * sizeof *job->ring);
+    int there = job->taps && job->rows && job->sums && job->full.offsets && job->ring;
     ptrdiff_t grain = job->target.slices > 1 ? 1 : SHORTEST;
     for (struct part part; there && take_part(&job->team, &job->target, job->target.channels, grain, &part);) {
         struct job one = *job;
@@ -185,7 +213,7 @@ static int run(struct job *job)
             for (ptrdiff_t slice = 0; slice < one.target.slices; slice++)
                 run_tile(&one, slice, tile, smaller(one.tile, one.target.columns - tile), &job->counts);
     }
-    free(job->taps), free(job->rows), free(job->sums), give_lines(job->ring);
+    free(job->taps), free(job->rows), free(job->sums), free(job->full.offsets), give_lines(job->ring);
     return there ? 0 : -1;
 }
 
