@@ -33,8 +33,6 @@ LEAVING_OUT = ("ignore", "preserve")
 """The rules for NaN by which the rest of the kernel stands for what it misses; `preserve` keeps holes as they are."""
 FILTERS = "m"
 """The axis of several results while pixels are computed; it becomes part of C in the output."""
-
-
 Pads = str | tuple[tuple[int, int], ...]
 """A rule, or (begin, end) for each spatial axis."""
 
