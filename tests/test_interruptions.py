@@ -202,3 +202,18 @@ def test_a_batch_without_a_home_is_done_and_says_that_it_keeps_no_journal(folder
     done = without_home(folder, "none", "conv2d", "a.npy", "a.png", "-k", "box:3", "-o", "out/")
     assert (0, ["a.npy", "a.png"]) == (done.returncode, sorted(path.name for path in (folder / "out").iterdir()))
     assert 1 == done.stderr.count(b"no home folder is known; name a file with --journal")
+
+
+@pytest.mark.parametrize("home", ["none", "file"])
+def test_an_output_in_boxes_without_a_home_is_made_and_says_that_it_keeps_no_journal(home, folder):
+    more = {"XDG_STATE_HOME": str(folder / "a.npy")} if home == "file" else {}
+    words = ("conv2d", "a.npy", "-k", "box:3", "-o", "out.zarr")
+    done = without_home(folder, "none", *words, **more)
+    assert (0, 1) == (
+        done.returncode,
+        done.stderr.count(b"out.zarr': no journal is kept, so that --resume cannot go on: "),
+    )
+    quiet = without_home(folder, "none", *words, "-qq", "--force", **more)
+    assert (0, b"") == (quiet.returncode, quiet.stderr)
+    resumed = without_home(folder, "none", *words, "--resume", **more)
+    assert (1, 1) == (resumed.returncode, resumed.stderr.count(b"\n")), resumed.stderr

@@ -6,12 +6,13 @@ the way goes on with --resume: each box that the journal knows is read back, and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import chain
 from math import prod
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from convcli import __version__
@@ -168,16 +169,15 @@ def run_chunked(job: ChunkedJob, asked: object, settings: Settings, progress: Pr
     that belongs to another job.
     """
     mark = fingerprint((__version__, asked, job.identity, job.store.name, shapes(job)))
-    path = local_path(settings.journal) if settings.journal else shards_path(mark)
     about = {"output": job.store.name, "input": job.identity, "version": __version__, "fingerprint": mark}
     tally, resume = Tally(), bool(settings.resume)
-    if resume and not settings.force and not path.exists() and not job.store.has(MARK):
+    if resume and not settings.force and not path_of(mark, settings).exists() and not job.store.has(MARK):
         job.vacant()  # what nobody knows of is not ours to go on with
     with (
         hands(settings, tally, progress) as found,
         claimed(job.store, mark, resume=resume, force=settings.force) as changing,
-        shard_journal(path, about, resume=resume) as journal,
-        told_at_end(job, tally, settings),
+        journaled(about, settings) as journal,
+        told_at_end(job, tally, settings, journal),
     ):
         changing()
         if not resume:
@@ -193,6 +193,28 @@ def run_chunked(job: ChunkedJob, asked: object, settings: Settings, progress: Pr
         job.store.delete(MARK)
         tally.finished = True
     return tally
+
+
+def path_of(mark: str, settings: Settings) -> Path:
+    """Where a job's journal lies. Raises ConvError where nobody named one and there is no home."""
+    return local_path(settings.journal) if settings.journal else shards_path(mark)
+
+
+@contextmanager
+def journaled(about: Mapping[str, str], settings: Settings) -> Iterator[ShardJournal]:
+    """The journal of a job; one that nobody asked for may fail."""
+    resume = bool(settings.resume)
+    with ExitStack() as opened:
+        try:
+            path = path_of(about["fingerprint"], settings)
+            journal = opened.enter_context(shard_journal(path, about, resume=resume))
+        except ConvError as error:
+            if resume or settings.journal:
+                raise
+            if settings.warns:
+                say(f"convcli: {about['output']!r}: no journal is kept, so that --resume cannot go on: {error}")
+            journal = ShardJournal(Path(), None)
+        yield journal
 
 
 def shapes(job: ChunkedJob) -> list[Any]:
@@ -223,9 +245,9 @@ def hands(settings: Settings, tally: Tally, progress: Progress) -> Iterator[Hand
 
 
 @contextmanager
-def told_at_end(job: ChunkedJob, tally: Tally, settings: Settings) -> Iterator[None]:
+def told_at_end(job: ChunkedJob, tally: Tally, settings: Settings, journal: ShardJournal) -> Iterator[None]:
     """Say, if the work ends before it is done, how far it is and what goes on with it."""
-    way = "the same command with --resume goes on"
+    way = "--force begins anew" if journal.descriptor is None else "the same command with --resume goes on"
     try:
         yield
     except ConvError as error:

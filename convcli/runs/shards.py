@@ -43,14 +43,14 @@ class Written:
 
 @record(frozen=False)
 class ShardJournal:
-    """A journal open for appending, and what it said when it was opened.
+    """A journal open for appending, and what it said when it was opened; one without a descriptor is kept nowhere.
 
     `range` holds the ends that results are to be spread over, once they are known; `since` is the time at which the
     first of all runs began, in nanoseconds by the clock of the source.
     """
 
     path: Path
-    descriptor: int
+    descriptor: int | None
     written: dict[Place, Written] = field(default_factory=dict)
     range: tuple[float, float] | None = None
     since: int = 0
@@ -73,6 +73,8 @@ class ShardJournal:
 
     def append(self, said: Mapping[str, Any]) -> None:
         """Write a line; ConvError where the disk does not take it, since what is not noted is lost on --resume."""
+        if self.descriptor is None:
+            return
         data = memoryview(json.dumps(said).encode() + b"\n")
         try:
             while data:
