@@ -1,7 +1,10 @@
 """Memory that images leave to the next ones: never to two at a time, not without end, and none that is in use."""
 
 import gc
+import os
 import random
+import subprocess
+import sys
 from threading import Thread
 
 import numpy as np
@@ -164,3 +167,26 @@ def test_blocks_come_in_few_sizes_and_are_at_most_a_quarter_larger(size):
     block = rounded(size)
     assert size <= block <= 1.25 * size
     assert block == rounded(block)
+
+
+TURNS = """
+import resource, threading
+import numpy as np
+from convcli.engine.memory import tell_allocator
+tell_allocator()
+def work():
+    for _ in range(40):
+        several = [np.ones(3 * 2**17) for _ in range(8)]
+        del several
+thread = threading.Thread(target=work)
+thread.start()
+thread.join()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+"""
+
+
+@pytest.mark.skipif("CS_GNU_LIBC_VERSION" not in os.confstr_names, reason="needs glibc, whose allocator is told")
+def test_what_each_tile_takes_for_a_moment_is_kept_for_the_next():
+    """Each of 40 turns takes 24 MB, or 6,144 pages of 4 kB; Python and NumPy take some 5,000."""
+    faults = subprocess.run([sys.executable, "-c", TURNS], capture_output=True, text=True, check=True).stdout
+    assert 10_000 + 5 * 6_144 > int(faults)

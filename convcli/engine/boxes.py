@@ -21,7 +21,7 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from convcli.engine.memory import KEPT, empty, share_arenas
+from convcli.engine.memory import KEPT, empty, tell_allocator
 from convcli.engine.samples import Counts, extremes
 from convcli.engine.samples import spread as spread_over
 from convcli.engine.slabs import Slab, Stage, touched
@@ -274,7 +274,7 @@ def run_boxes(
         return
     each = bytes_for(job.stages, middle(job.last.after.shape, [stop - start for start, stop in first]))
     hands = max(1, min(threads, memory // each))
-    share_arenas()
+    tell_allocator()
     stop, queue = threading.Event(), chain([first], queue)
     one = partial(run_one, job, spread=spread, execute=stopped_by(stop, threads // hands))
     with KEPT.recurring(), ThreadPoolExecutor(hands, "convcli box") as pool:

@@ -12,7 +12,7 @@ from distributed import Worker, WorkerPlugin, get_worker
 from distributed.protocol.pickle import dumps, loads
 
 from convcli import __version__
-from convcli.engine.memory import KEPT
+from convcli.engine.memory import KEPT, tell_allocator
 from convcli.errors import ConvError
 from convcli.records import record
 from convcli.runs.answers import as_told
@@ -62,6 +62,7 @@ class Shipment(WorkerPlugin):  # type: ignore[misc]  # it is not looked into for
                 self.pause.cancel()
             if not self.awake:
                 self.awake = True
+                tell_allocator()
                 KEPT.begin()
         try:
             yield
