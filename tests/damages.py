@@ -90,6 +90,8 @@ ACCEPTED = (
     ("pnm", r"base 10: b'\d+\\x", "Pillow joins the number and the samples that a comment parts"),
     ("csv", r"string 'NA'", "how R writes NaN"),
     ("hdr", r"FORMAT_ERROR", "no line of FORMAT stands in the header, as Radiance's own programs allow"),
+    ("minc", r"into shape \(\)|negative seek", "SciPy reads the number of a dimension, too, which nobody needs"),
+    ("minc", r"multiple of element size", "the size that the header repeats, which readers are to ignore"),
     ("npy", r"created on Python 2", "an old way to write the header, which is read all the same"),
 )
 """Kind, what the peer says, and why it is no reason to refuse the file."""

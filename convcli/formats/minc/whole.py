@@ -13,7 +13,7 @@ import struct
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from math import prod
+from math import inf, prod
 from typing import Any, BinaryIO, cast
 
 import numpy as np
@@ -155,8 +155,10 @@ def number(said: Mapping[str, Any], name: str, usual: float) -> float:
 def directed(said: Mapping[str, Any], usual: Sequence[float]) -> Array:
     """The direction of a dimension, of length 1."""
     vector = np.ravel(said.get("direction_cosines", usual)).astype(np.float64)
-    if vector.size != len(usual) or not np.linalg.norm(vector) > 0:
+    largest = np.abs(vector).max(initial=0)
+    if vector.size != len(usual) or not 0 < largest < inf:
         raise corrupt("MINC", "a direction is none")
+    vector /= largest  # whose square may be no number
     return vector / np.linalg.norm(vector)
 
 
