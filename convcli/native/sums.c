@@ -66,6 +66,8 @@ enum {
     SHARE = 4,          /* strips and bands for each thread of a team */
     TALL = 8,           /* windows that a band is high at least: each begins anew */
     LINE = 64,          /* bytes of a line of the cache */
+    PAGE = 4096,        /* bytes from which on addresses look alike to a processor that compares what is read and written, */
+    APART = 45 * LINE,  /* and those that rows are apart besides */
     MOST_STEPS = 32,    /* joints of a sum: its length is below 2^31 */
     FEW_STEPS = 4,      /* joints from which on integers slide along rows, too */
     TOGETHER = 8,       /* rows that are joined along, and then down parts of their columns */
@@ -458,6 +460,7 @@ static int find_room(struct job *job)
     char **rows[] = {&job->rows[0], &job->rows[1], &job->sums[0], &job->sums[1], &job->down_sums, &job->longer, &job->joined,
                      &job->values};
     ptrdiff_t wide = larger(job->slot, parts(job->strip * (ptrdiff_t)sizeof(double), LINE) * LINE + LINE);
+    wide = parts(wide, PAGE) * PAGE + APART; /* what is written does not fall on the lines of what is read next */
     ptrdiff_t count = sizeof rows / sizeof *rows, across = parts(job->strip, job->part), total = count * wide;
     ptrdiff_t sizes[MOST_STEPS];
     for (ptrdiff_t i = 0; i < larger(job->down.count, 1); i++) {
