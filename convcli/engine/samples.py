@@ -26,6 +26,10 @@ class Counts:
     nan: int = 0
     mistaken: int = 0
 
+    def __init__(self, samples: int = 0, below: int = 0, above: int = 0, nan: int = 0, mistaken: int = 0) -> None:
+        # what records have of themselves takes several times as long, and each small image makes two of these
+        self.samples, self.below, self.above, self.nan, self.mistaken = samples, below, above, nan, mistaken
+
     @property
     def spoilt(self) -> bool:
         """Whether any was not stored as computed."""
