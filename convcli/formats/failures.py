@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 import re
 import struct
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
+from threading import RLock
 
 from convcli.errors import ConvError, UsageError
 from convcli.formats.codecs import lacking
@@ -19,6 +21,7 @@ SHORT_WRITE = r"\d+ requested and \d+ written"  # NumPy reports a full disk so, 
 
 NEEDS = r"(?:[A-Z]+\.(\w+))?.* requires the 'imagecodecs' package"
 """What tifffile says, of a compression or a predictor."""
+ONE_AT_A_TIME = RLock()
 ADDRESS = r"<[^<>]*>"  # how libraries show their objects; means nothing to a user
 
 SYSTEM = {
@@ -45,6 +48,17 @@ def told(error: OSError, where: str | None, unknown: str = "write-failed") -> Co
         return ConvError("no space left to write; free some, or write elsewhere", "disk-full", where=where)
     message, code = SYSTEM.get(error.errno or 0, (error.strerror or str(error), unknown))
     return ConvError(message, code, where=where)
+
+
+@contextmanager
+def unremarked() -> Iterator[None]:
+    """Libraries make no remarks.
+
+    Python keeps what is said of warnings for all threads together, so one at a time changes it and puts it back.
+    """
+    with ONE_AT_A_TIME, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def local_path(name: str) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tokenize
-import warnings
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from numpy.lib import format as npy_format
 
 from convcli.errors import ConvError
 from convcli.formats.contract import FormatModule, ReadOptions, WriteOptions
-from convcli.formats.failures import corrupt, decoding, error_named
+from convcli.formats.failures import corrupt, decoding, error_named, unremarked
 from convcli.formats.flat import Flat
 from convcli.formats.layout import DTYPES, check_series, samples_named, with_row
 from convcli.formats.pixels import Array, filled, native
@@ -153,8 +152,7 @@ def parsed_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[An
     if int.from_bytes(size, "little") > LONGEST_HEADER:
         raise ValueError(f"its header is said to have {int.from_bytes(size, 'little'):,} bytes")
     header = BytesIO(size + stream.read(int.from_bytes(size, "little")))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a header written by Python 2 is read all the same
+    with unremarked():  # a header written by Python 2 is read all the same
         if version == (1, 0):
             return npy_format.read_array_header_1_0(header)
         return npy_format.read_array_header_2_0(header)

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import io
 import struct
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Lock
 from typing import Any, BinaryIO
 
 import imageio.v3 as iio
@@ -23,7 +21,7 @@ from convcli.errors import ConvError
 from convcli.formats import webp
 from convcli.formats.animation import Animation, animation_of, still, stills
 from convcli.formats.contract import FormatModule, ReadOptions, WriteOptions
-from convcli.formats.failures import corrupt, decoding
+from convcli.formats.failures import corrupt, decoding, unremarked
 from convcli.formats.gif import animation as gif_animation
 from convcli.formats.gif import blocks as gif
 from convcli.formats.gif import metadata as gif_metadata
@@ -60,7 +58,6 @@ TAMED: tuple[tuple[Any, str, Any], ...] = (
     # A table that is a grey ramp is none to Pillow 13, which then shows its pixels in the colours of another table.
     (PIL.GifImagePlugin.GifImageFile, "_is_palette_needed", lambda *_: True),
 )
-one_at_a_time = Lock()
 
 
 def probe(source: Source, options: ReadOptions) -> ImageInfo:
@@ -153,8 +150,7 @@ def pillow_tamed() -> Iterator[None]:
 
     They are those of the whole process, so one thread at a time changes them and puts them back.
     """
-    with one_at_a_time, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with unremarked():
         before = [(owner, name, getattr(owner, name)) for owner, name, _ in TAMED]
         try:
             for owner, name, value in TAMED:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import io
 import re
 import struct
-import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,7 +23,7 @@ from convcli.errors import ConvError
 from convcli.formats.contract import FormatModule, ReadOptions, WriteOptions
 from convcli.formats.dicom.pixels import Form, check_form, form_of, frames_of
 from convcli.formats.dicom.planes import Plane, geometry, in_order, planes_of
-from convcli.formats.failures import decoding
+from convcli.formats.failures import decoding, unremarked
 from convcli.formats.layout import check_series
 from convcli.formats.nifti.whole import scaling_text
 from convcli.formats.source import Source, check_declared
@@ -85,11 +84,13 @@ def library() -> Any:
 
 @contextmanager
 def opened(source: Source, part: str, *, pixels: bool = False) -> Iterator[Any]:
-    """What a file, or a part of a folder, says; with its pixels, packed as they are, or without."""
+    """What a file, or a part of a folder, says; with its pixels, packed as they are, or without.
+
+    What pydicom remarks upon is found here where it matters.
+    """
     pydicom = library()
     damage = (*DAMAGE, pydicom.errors.InvalidDicomError, pydicom.errors.BytesLengthException)
-    with source.open(part) as stream, decoding("DICOM", *damage), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what is amiss and matters is found here
+    with source.open(part) as stream, decoding("DICOM", *damage), unremarked():
         if DEFLATED.search(stream.read(LONGEST_META)):
             raise ConvError("is a deflated DICOM, which is not read here; convert it first", "codec-missing")
         yield pydicom.dcmread(Clipped(stream), stop_before_pixels=not pixels)
