@@ -38,7 +38,7 @@
     X(uint32, uint32_t, 'I', 0.0, 4294967295.0, 1) \
     X(int32, int32_t, 'i', -2147483648.0, 2147483647.0, 1) \
     X(float64, double, 'd', -DBL_MAX, DBL_MAX, 0)
-enum { UINT8, UINT16, INT16, FLOAT32, INT8, UINT32, INT32, FLOAT64 };
+enum { OF_UINT8, OF_UINT16, OF_INT16, OF_FLOAT32, OF_INT8, OF_UINT32, OF_INT32, OF_FLOAT64 }; /* Windows has types without OF_ */
 
 /* name of what sums are made in, its C type, and the number that it stands for. */
 #define TOTALS(X) X(short, uint16_t, uint16_t) X(long, uint32_t, int32_t) X(float, float, float) X(double, double, double)
@@ -373,12 +373,12 @@ COPY(copy_pairs, 2)
 /* What stands beyond an axis, as a sample of an integer type. False where that is none. */
 static int store_whole(double value, int type, char *to)
 {
-    double lowest = type == INT16 ? -32768 : 0, highest = type == UINT8 ? 255 : type == UINT16 ? 65535 : 32767;
+    double lowest = type == OF_INT16 ? -32768 : 0, highest = type == OF_UINT8 ? 255 : type == OF_UINT16 ? 65535 : 32767;
     if (!(value >= lowest && value <= highest) || value != floor(value))
         return 0;
     uint16_t number = (uint16_t)(int32_t)value;
     uint8_t byte = (uint8_t)number;
-    memcpy(to, type == UINT8 ? (void *)&byte : (void *)&number, type == UINT8 ? 1 : 2);
+    memcpy(to, type == OF_UINT8 ? (void *)&byte : (void *)&number, type == OF_UINT8 ? 1 : 2);
     return 1;
 }
 
@@ -386,24 +386,24 @@ static int store_whole(double value, int type, char *to)
 static int sums_whole(struct job *job)
 {
     int type = job->window.source.type;
-    double most = type == UINT8 ? 255 : type == INT16 ? 32768 : 65535, area = (double)job->down.taps * (double)job->along.taps;
+    double most = type == OF_UINT8 ? 255 : type == OF_INT16 ? 32768 : 65535, area = (double)job->down.taps * (double)job->along.taps;
     const struct axis *axes[] = {&job->window.z, &job->window.y, &job->window.x};
-    if (type != UINT8 && type != UINT16 && type != INT16)
+    if (type != OF_UINT8 && type != OF_UINT16 && type != OF_INT16)
         return 0;
     if (most * area > (job->precise ? 2147483647.0 : 16777216.0))
         return 0;
     for (int i = 0; i < 3; i++)
         if (!store_whole(axes[i]->outside, type, job->outside[i]) && meets_outside(axes[i]))
             return 0;
-    int brief = type == UINT8 && !job->precise && job->down.taps <= 257;
+    int brief = type == OF_UINT8 && !job->precise && job->down.taps <= 257;
     int slides = job->along.count >= FEW_STEPS && (job->window.step == 1 || job->window.step == 3 || job->window.step == 4);
     job->columns = brief ? SHORT : LONG, job->total = brief && area <= 257 && !slides ? SHORT : LONG;
     job->slide_along = slides ? job->kernels->along[job->columns] : NULL;
-    job->slide = job->kernels->slide[type == UINT16  ? UINT16_LONG
-                                     : type == INT16 ? INT16_LONG
+    job->slide = job->kernels->slide[type == OF_UINT16  ? UINT16_LONG
+                                     : type == OF_INT16 ? INT16_LONG
                                      : brief         ? UINT8_SHORT
                                                      : UINT8_LONG];
-    job->convert = type == UINT8 ? copy_bytes : copy_pairs, job->unit = type == UINT8 ? 1 : 2;
+    job->convert = type == OF_UINT8 ? copy_bytes : copy_pairs, job->unit = type == OF_UINT8 ? 1 : 2;
     return 1;
 }
 
@@ -414,10 +414,10 @@ static finish *find_finish(const struct job *job)
     double gain = job->tap * (double)job->down.taps * (double)job->along.taps;
     if (!job->straight || !job->whole || job->window.source.type != type || !(gain >= 0 && gain < 1 + 1e-6))
         return NULL; /* within these, 65535 becomes less than 65535.5 */
-    if (type == UINT8 && !job->precise)
+    if (type == OF_UINT8 && !job->precise)
         kind = job->total == SHORT ? SHORT_UINT8 : LONG_UINT8;
     else if (job->precise)
-        kind = type == UINT8 ? PRECISE_UINT8 : type == UINT16 ? LONG_UINT16 : LONG_INT16;
+        kind = type == OF_UINT8 ? PRECISE_UINT8 : type == OF_UINT16 ? LONG_UINT16 : LONG_INT16;
     return kind < FINISH_KINDS ? job->kernels->finish[kind] : NULL;
 }
 
@@ -438,10 +438,10 @@ static void lay_out(struct job *job)
             memcpy(job->outside[i], job->precise ? (void *)&value : (void *)&rounded, (size_t)job->unit);
         }
     }
-    int alike = job->whole || source->type == (job->precise ? FLOAT64 : FLOAT32);
+    int alike = job->whole || source->type == (job->precise ? OF_FLOAT64 : OF_FLOAT32);
     job->in_place = alike && lies_side_by_side(source, job->unit);
     job->straight = job->scale == 1 && job->bias == 0 && lies_side_by_side(target, TYPES[target->type].size) &&
-                    (job->whole || target->type == (job->precise ? FLOAT64 : FLOAT32));
+                    (job->whole || target->type == (job->precise ? OF_FLOAT64 : OF_FLOAT32));
     job->finish = find_finish(job);
     ptrdiff_t kept = job->whole ? high * job->unit + 4 * TOTAL_SIZE[job->total] : (high + 2 * TOGETHER) * job->unit;
     job->strip = smaller(larger(larger(CACHE / kept, NARROWEST), 2 * job->halo), WIDEST);
@@ -510,7 +510,7 @@ static const char *understand(const Py_buffer *buffers, struct job *job)
         job->along.taps > INT32_MAX)
         return "pixels are summed in rectangles, of one channel";
     memcpy(&job->tap, tap->buf, sizeof job->tap);
-    if (!job->precise && (job->window.source.type > FLOAT32 || job->target.type > FLOAT32))
+    if (!job->precise && (job->window.source.type > OF_FLOAT32 || job->target.type > OF_FLOAT32))
         return "sums of float32 are of samples, and become samples, that it holds";
     find_chain(&job->down, job->down.taps), find_chain(&job->along, job->along.taps);
     const char *wrong = objection(&job->window, &job->target, shape);
