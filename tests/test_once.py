@@ -12,7 +12,6 @@ from convcli.engine.stages.filter import FilterStage
 from convcli.filters.filter import Numbers
 from convcli.image import ImageInfo
 from convcli.operations.operation import ANYTHING
-from convcli.records import replace
 from convcli.requests.calls import correlate
 
 TAPS = np.random.default_rng(5).normal(size=(3, 3))
@@ -116,13 +115,3 @@ def test_a_stage_is_as_small_after_use_as_before():
     again, arguments = stage.__reduce__()
     assert "once" not in vars(again(*arguments))
     assert isinstance(again(*arguments), FilterStage)
-
-
-def test_images_of_a_kind_share_what_was_found_for_one_and_keep_what_is_their_own():
-    asked = correlate(TAPS)
-    first, second = (ImageInfo((9, 8), "uint8", "YX", spacing={"Y": (step, "um")}) for step in (1.0, 2.0))
-    works = [asked.on(each, ANYTHING) for each in (first, second)]
-    assert works[0].stage is works[1].stage
-    assert [(1.0, "um"), (2.0, "um")] == [each.after.spacing["Y"] for each in works]
-    assert works[0].stage is not asked.on(first, replace(ANYTHING, memory=ANYTHING.memory // 2)).stage
-    assert works[0].stage is not asked.on(replace(first, missing=7.0), ANYTHING).stage

@@ -116,6 +116,7 @@ def check_weight(numbers: Numbers) -> None:
 def planned(filter_: Correlation, info: ImageInfo, limits: Limits = ANYTHING) -> FilterWork:
     """A filter planned for an image; NumPy is loaded only where the kernel's rank is not known by its terms."""
     from convcli.engine.slabs import narrowed
+    from convcli.engine.stages.filter import FilterStage
     from convcli.system import core_count
 
     check_weight(filter_.numbers)
@@ -130,15 +131,7 @@ def planned(filter_: Correlation, info: ImageInfo, limits: Limits = ANYTHING) ->
         problem = ranked(problem, filter_.kernel)
     threads = limits.threads or core_count()
     plan = make_plan(problem, method=limits.method, threads=threads, memory=limits.memory)
-    return FilterWork(filter_, info, narrowed(stage_of(filter_, info.bare, plan)).plan)
-
-
-@lru_cache(maxsize=16)
-def stage_of(filter_: Correlation, info: ImageInfo, plan: Plan) -> FilterStage:
-    """A filter for the engine, kept for the next image of the kind, with what it finds for one."""
-    from convcli.engine.stages.filter import FilterStage
-
-    return FilterStage(filter_, info, plan)
+    return FilterWork(filter_, info, narrowed(FilterStage(filter_, info, plan)).plan)
 
 
 @record
@@ -189,12 +182,9 @@ class FilterWork(WindowedWork):
     @cached_property
     def stage(self) -> FilterStage:
         """The filter for the engine."""
-        return stage_of(self.filter, self.before.bare, self.plan)
+        from convcli.engine.stages.filter import FilterStage
 
-    @cached_property
-    def after(self) -> ImageInfo:
-        """What the result will be, with all that is carried over."""
-        return self.filter.output_info(self.before)
+        return FilterStage(self.filter, self.before, self.plan)
 
     def facts(self) -> dict[str, Any]:
         """The keys that others rely on."""
