@@ -244,7 +244,8 @@ def test_max_pixels_holds_for_streams_too(tmp_path, thin):
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
 def test_a_padding_that_no_memory_holds_is_refused(suffix, tmp_path, thin):
     (tmp_path / "in.png").write_bytes(encode(picture("grey", size=(300, 150)), "png"))
-    words = ("-k", "box:3", "-p", "499000", "--compression", "deflate", "-o", tmp_path / f"out{suffix}")
+    packed = ("--compression", "deflate") if suffix == ".tif" else ()
+    words = ("-k", "box:3", "-p", "499000", *packed, "-o", tmp_path / f"out{suffix}")
     done = convcli("conv2d", tmp_path / "in.png", *words)
     assert 1 == done.returncode
     assert b"--padding" in done.stderr
