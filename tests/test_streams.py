@@ -223,7 +223,7 @@ def test_a_terminal_shows_names_without_their_control_characters(pictures, tmp_p
 # Signals
 
 EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
-SLOW = ("-k", "gabor:80", "-m", "direct", "--threads", "1")  # about 4 s
+SLOW = ("-k", "disk:80", "-m", "direct", "--threads", "1")  # about 4 s
 
 
 def is_writing(process, folder):
