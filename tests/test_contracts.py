@@ -29,8 +29,8 @@ NAMESPACES = {
     ("contract.py", "jpeg"),
     *(("__init__.py", "png"), ("__init__.py", "tiff")),
 }
-"""Keys of what a file says beside its pixels, which stands under the name of its format; a compression in TIFF; and the formats
-that advice names.
+"""Keys of what a file says beside its pixels, which stands under the name of its format; a compression in TIFF; and the
+formats that advice names.
 """
 
 
