@@ -27,11 +27,8 @@ NAMESPACES = {
     *(("pixels.py", "tiff"), ("__init__.py", "jpeg")),
     *(("channels.py", "ome"), ("channels.py", "imagej"), ("channels.py", "zarr")),
     ("contract.py", "jpeg"),
-    *(("__init__.py", "png"), ("__init__.py", "tiff")),
 }
-"""Keys of what a file says beside its pixels, which stands under the name of its format; a compression in TIFF; and the
-formats that advice names.
-"""
+"""Keys of what a file says beside its pixels, which stands under the name of its format; and a compression in TIFF."""
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -37,7 +37,7 @@ from convcli.formats.layout import (
     with_missing,
 )
 from convcli.formats.source import Readable, Source, check_some, kept_open, source_of, times
-from convcli.formats.table import FORMATS, Format, by_suffix, format_for, recognised
+from convcli.formats.table import ADVISED, FORMATS, Format, by_suffix, format_for, recognised
 from convcli.image import Grid, Image, ImageInfo, PixelSource, PixelTarget, Spans
 from convcli.records import replace
 from convcli.streams import STRAYS
@@ -275,9 +275,15 @@ def advised(info: ImageInfo) -> str:
     >>> advised(ImageInfo((400, 600), "uint16", "YX")), advised(ImageInfo((400, 600), "float32", "YX"))
     ('.png', '.tif')
     """
-    png = FORMATS["png"]
-    held = info.dtype in png.dtypes and picture_samples(info, png.stacked) in png.samples
-    return (png if held and max(info.shape) <= png.side else FORMATS["tiff"]).suffixes[0]
+    return next(FORMATS[name].suffixes[0] for name in ADVISED if holds(FORMATS[name], info))
+
+
+def holds(entry: Format, info: ImageInfo) -> bool:
+    """Whether a format holds samples of an image as they are: of that type, with that meaning, so many side by side."""
+    if info.dtype not in entry.dtypes:
+        return False
+    fits = max(info.size("X"), info.size("Y")) <= entry.side
+    return not entry.samples or (picture_samples(info, entry.stacked) in entry.samples and fits)
 
 
 def misfit(entry: Format, info: ImageInfo, samples: str | None) -> str:
