@@ -107,6 +107,25 @@ def test_a_bright_pixel_does_not_show_beyond_the_kernel(value):
     np.testing.assert_array_equal(results, expected)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("size", "ndim"), [("31", 2), ("1,40", 2), ("40,1", 2), ("5", 3), ("9,1,1", 3), ("1,31,1", 3)])
+@pytest.mark.parametrize("border", ["edge", "constant"])
+def test_means_of_the_largest_numbers_are_numbers(dtype, size, ndim, border):
+    """Though no sum of them is one."""
+    large = float(np.finfo(dtype).max) / 1.5
+    kernel = parse_kernel(f"box:{size}", ndim=ndim)
+    image = np.full((9, 60, 70)[-ndim:], large, dtype)
+    options = {"border": border if border == "edge" else f"constant={large!r}", "method": "separable"}
+    np.testing.assert_allclose(convolve(image, kernel, **options) / large, 1, rtol=0, atol=1e-6)
+    image[...] = 1
+    image[..., 30, 40], image[..., 31, 40], image[..., 5, 5] = large, -large, np.nan
+    results, expected = (convolve(image, kernel, **options | {"method": each}) for each in ("separable", "direct"))
+    sizes = convolve(np.abs(image), kernel, **options | {"method": "direct"})
+    assert np.array_equal(np.isnan(results), np.isnan(expected))
+    known = ~np.isnan(expected)
+    assert (np.abs(results / 2 - expected / 2)[known] <= 2e-5 * sizes[known]).all()
+
+
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "int32", "float32", "float64"])
 @pytest.mark.parametrize("border", ["edge", "zero", "constant=7", "constant=0.5", "reflect", "wrap"])
 def test_boxes_are_the_mean(dtype, border):

@@ -1,6 +1,7 @@
 """Kernels of low rank as a few 1-D passes: a k x k kernel of rank r costs 2 k r multiply-adds, not k^2.
 
-The terms come with a named kernel or from the singular value decomposition of its taps.
+The terms come with a named kernel or from the singular value decomposition of its taps. Where all taps are alike, the
+passes take sums (`sums.py`).
 """
 
 from __future__ import annotations

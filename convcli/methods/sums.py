@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from itertools import repeat
 from math import prod
+from sys import float_info
 from typing import TYPE_CHECKING, Any
 
 from convcli import native
@@ -71,14 +73,41 @@ class Sums(Pass):
         more |= {"reads": looked, "step": step if place == COLUMNS else 1, "precise": self.taps.dtype == "float64"}
         more |= {"team": native.team_of(team.size)}
         rectangle = size if place == COLUMNS else size[::-1]
-        each = partial(correlate, source[0], rectangle, self.taps.item(), target[0], **more)
-        return native.total(team.together(each))
+        told = source[0], rectangle, self.taps.item(), target[0]
+        counts = native.total(team.together(partial(correlate, *told, **more)))
+        return made_smaller(*told, **more) if any(counts) and overflows(source, target, rectangle, **more) else counts
+
+
+def overflows(source: Array, target: Array, size: tuple[int, int], *, outside: Sequence[float] = (), **_: Any) -> bool:
+    """Whether sums of so many pixels may be infinite where results are not: in float64, than which nothing is wider."""
+    import numpy as np
+
+    if source.dtype != "float64" or target.dtype.kind != "f":
+        return False
+    most = float(np.abs(source).max(where=np.isfinite(source), initial=max(map(abs, outside), default=0.0)))
+    return most > float_info.max / prod(size)
+
+
+def made_smaller(
+    source: Array, size: tuple[int, int], tap: float, target: Array, *, outside: Sequence[float] = (), **more: Any
+) -> native.Counts:
+    """Make results that are not finite again, of pixels divided by a power of two: no sum of them is infinite."""
+    import numpy as np
+
+    smaller, made = 2.0 ** -prod(size).bit_length(), np.empty_like(target)
+    if outside:
+        more["outside"] = [value * smaller for value in outside]
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):  # what was infinite, or is, is told
+        correlate(source * smaller, size, tap / smaller, made, **more | {"team": native.team_of(1)})
+    np.copyto(target, made, where=~np.isfinite(target))
+    beyond = (int(np.count_nonzero(each)) for each in (target == -np.inf, target == np.inf, np.isnan(target)))
+    return native.Counts(*beyond)
 
 
 def passes(factors: Sequence[Array], problem: Problem, busy: Sequence[int]) -> tuple[Pass, ...]:
     """The passes along the `busy` axes of a filter with `factors` (1, K) of each; () where their taps are not alike.
 
-    The last of them has the tap.
+    The last of them has the tap; in float64 those before it divide by a power of two, so that no sum is infinite.
     """
     import numpy as np
 
@@ -86,7 +115,9 @@ def passes(factors: Sequence[Array], problem: Problem, busy: Sequence[int]) -> t
         return ()
     axes, tap = problem.axes, prod(float(each[0, 0]) for each in factors)
     rows = axes[-2] if tuple(busy[-2:]) == (len(axes) - 2, len(axes) - 1) else None
-    each = [(place, 1.0, None) for place in busy[: -2 if rows else -1]] + [(busy[-1], tap, rows)]
+    before = busy[: -2 if rows else -1]
+    parts = [2.0 ** -axes[place].kernel.bit_length() if problem.itemsize == 8 else 1.0 for place in before]
+    each = [*zip(before, parts, repeat(None), strict=False), (busy[-1], tap / prod(parts), rows)]
     return tuple(
         Sums(axes[place], place + 3 - len(axes), np.full((1, 1), value, problem.dtype), more)
         for place, value, more in each
