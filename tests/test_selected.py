@@ -700,3 +700,17 @@ def test_kernels_name_their_channels_in_python_too():
     for wrong in (["gaussian:2@0", "box:3"], ["box:3@1", np.ones((3, 3))], "box:3@", "box:3@7"):
         with pytest.raises(ConvError):
             convolve(image, wrong, axes="YXS")
+
+
+@pytest.mark.parametrize(
+    "how", ["--rate 2", "--rates 1,2", "--rates 1,2 --combine max", "--chain 1,2,5", "--chain 2,2"]
+)
+def test_a_part_is_warned_of_what_the_whole_is(how, run):
+    """Holes that a chain leaves; not those of a single rate, which was asked for."""
+    np.save("in.npy", np.random.default_rng(1).random((30, 40), np.float32))
+    np.save("m.npy", np.ones((30, 40), bool))
+    out = "out{rate}.npy" if how == "--rates 1,2" else "out.npy"
+    words = ("dilate", "in.npy", "-k", "box:3", *how.split(), "-q", "-f", "-o", out)
+    whole = run(*words)
+    assert whole == run(*words, "--mask", "m.npy") == run(*words, "--region", "5:20,5:20")
+    assert (how == "--chain 2,2") == ("gridding" in "".join(whole[1]))

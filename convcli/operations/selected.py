@@ -292,7 +292,7 @@ class SelectedWork(Parts):
     @property
     def notes(self) -> tuple[str, ...]:
         """What a user might not expect."""
-        return tuple(dict.fromkeys(note for work in self.works for note in work.notes))
+        return tuple(dict.fromkeys(note for part in self.parts for note in part.told().notes))
 
     @cached_property
     def mask(self) -> Mask | None:
