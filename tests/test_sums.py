@@ -81,6 +81,23 @@ def test_results_are_rounded_clipped_and_counted(source_type, target_type, tap):
 
 
 @built
+@pytest.mark.parametrize("dtype", ["uint16", "int16"])
+def test_means_of_16_bits_are_rounded_right_beside_every_tie(dtype):
+    """Of any number of pixels: the sums next to a tie, where the numbers are largest, and ties, to the even number."""
+    info, rng = np.iinfo(dtype), np.random.default_rng(6)
+    for count in (*range(1, 68), 81, 121, 128, 255, 256, 257):
+        nearest = np.r_[info.min, info.min + 1, info.max - 1, rng.integers(info.min, info.max, 60)]
+        wanted = ((2 * nearest[:, None] + 1) * count // 2 + [-1, 0, 1]).ravel().clip(info.min * count, info.max * count)
+        parts = wanted[:, None] // count + (np.arange(count) < wanted[:, None] % count)
+        sums_, source = parts.sum(axis=1), np.ascontiguousarray(parts.astype(dtype))
+        results, _ = found(source, (1, count), 1 / count, dtype, precise=True)
+        half, rest = sums_ // count, 2 * (sums_ % count)
+        expected = half + (rest > count) + ((rest == count) & (half % 2 == 1))
+        sure = (rest != count) | (count & (count - 1) == 0)  # others are divided by no number that is one in binary
+        np.testing.assert_array_equal(results[sure, 0], expected[sure])
+
+
+@built
 @pytest.mark.parametrize("dtype", native.TYPES)
 def test_sums_do_not_depend_on_where_they_are_made(dtype):
     """Cut anywhere, read in place or not, by any number of threads, as integers or as numbers: the same bits."""

@@ -51,8 +51,8 @@ static const ptrdiff_t TOTAL_SIZE[] = {2, 4, 4, 8};
     X(int16, int16_t, long, uint32_t)
 enum { UINT8_SHORT, UINT8_LONG, UINT16_LONG, INT16_LONG, SLIDE_KINDS };
 
-/* Sums of integers that become samples at once. */
-enum { SHORT_UINT8, LONG_UINT8, PRECISE_UINT8, LONG_UINT16, LONG_INT16, FINISH_KINDS };
+/* Sums of integers that become samples at once, of one byte or of a pair. */
+enum { SHORT_UINT8, LONG_UINT8, PRECISE_UINT8, LONG_PAIR, PRECISE_PAIR, FINISH_KINDS };
 
 #define SUM double
 
@@ -69,6 +69,7 @@ enum {
     PAGE = 4096,        /* bytes from which on addresses look alike to a processor that compares what is read and written, */
     APART = 45 * LINE,  /* and those that rows are apart besides */
     MOST_STEPS = 32,    /* joints of a sum: its length is below 2^31 */
+    FEW = 64,           /* pixels whose mean float32 rounds right: it is off by 1/128 at most, and a tie is further away */
     FEW_STEPS = 4,      /* joints from which on integers slide along rows, too */
     TOGETHER = 8,       /* rows that are joined along, and then down parts of their columns */
     PART = 24 * 1024,   /* bytes that such a part keeps: most of a first-level cache; */
@@ -81,7 +82,7 @@ struct counts {
 
 typedef void join(void *restrict to, const void *left, const void *right, const void *more, ptrdiff_t count);
 typedef void weigh(void *restrict to, const void *from, ptrdiff_t count, double tap);
-typedef void slide(void *restrict columns, const void *entering, const void *leaving, ptrdiff_t count);
+typedef void slide(void *restrict columns, const void *entering, const void *leaving, const char *const ahead[2], ptrdiff_t count);
 typedef void finish(void *restrict to, const void *from, ptrdiff_t count, double tap);
 typedef void along(void *restrict to, const void *from, ptrdiff_t taps, ptrdiff_t step, ptrdiff_t count);
 
@@ -148,7 +149,7 @@ struct job {
     ptrdiff_t halo;           /* samples that a row of outputs reads beyond its own */
     ptrdiff_t strip, slot;    /* samples of outputs in a strip, at most, and bytes of a row in memory */
     ptrdiff_t strips, bands;  /* of a slice */
-    char *memory, *rows[2], *sums[2], *down_sums, *longer, *joined, *values;
+    char *memory, *rows[3], *sums[2], *down_sums, *longer, *joined, *values;
     char *rings[MOST_STEPS]; /* of sums of each length but the last */
 };
 
@@ -266,20 +267,36 @@ static const char *join_whole(const struct job *job, const char *columns, ptrdif
     return join_along(job, columns, count, job->joined);
 }
 
+/* Move the sums of a strip's columns on by a row: one enters, one leaves unless there is none yet, and results go to `out`. What
+ * lies beside the longest stretch of pixels that follow each other is copied first, and not what lies in it. */
+static void slide_row(const struct job *job, const struct strip *strip, ptrdiff_t entering, ptrdiff_t leaving, const char *out)
+{
+    const struct axis *x = &job->window.x;
+    ptrdiff_t step = job->window.step, next, done = 0;
+    struct strip piece = *strip;
+    for (ptrdiff_t left = strip->columns + job->halo; left; left -= next, done += next, piece.first += next) {
+        ptrdiff_t begin = x->first * step, end = x->last * step, at = piece.first;
+        next = !job->in_place || at >= end ? left : smaller(left, (at < begin ? begin : end) - at);
+        const char *enters = find_samples(job, &piece, entering, next, job->rows[0]), *leaves = job->rows[1];
+        if (leaving != BEYOND)
+            leaves = find_samples(job, &piece, leaving, next, job->rows[2]);
+        ptrdiff_t down = job->in_place ? job->window.source.row_step : 0;
+        const char *ahead[] = {enters + down, out ? out + done * job->unit : enters};
+        job->slide(job->down_sums + done * TOTAL_SIZE[job->columns], enters, leaves, ahead, next);
+    }
+}
+
 /* A strip of integers: first down the columns, which need no memory of rows, then along the sums. */
 static void run_whole(const struct job *job, const struct strip *strip, struct counts *counts)
 {
-    ptrdiff_t read = strip->columns + job->halo, high = job->down.taps;
-    char *columns = job->down_sums;
-    memset(columns, 0, (size_t)job->slot);
+    ptrdiff_t read = strip->columns + job->halo, high = job->down.taps, first = strip->top;
+    memset(job->down_sums, 0, (size_t)job->slot);
     memset(job->rows[1], 0, (size_t)(read * job->unit)); /* what leaves at first */
-    for (ptrdiff_t row = strip->top; row < strip->top + high - 1; row++)
-        job->slide(columns, find_samples(job, strip, row, read, job->rows[0]), job->rows[1], read);
-    const char *leaving = job->rows[1];
-    for (ptrdiff_t row = strip->top; row < strip->top + strip->rows; row++) {
-        job->slide(columns, find_samples(job, strip, row + high - 1, read, job->rows[0]), leaving, read);
-        put(job, strip, row, join_whole(job, columns, strip->columns), job->tap, counts);
-        leaving = find_samples(job, strip, row, read, job->rows[1]);
+    for (ptrdiff_t row = first; row < first + high - 1; row++)
+        slide_row(job, strip, row, BEYOND, NULL);
+    for (ptrdiff_t row = first; row < first + strip->rows; row++) {
+        slide_row(job, strip, row + high - 1, row > first ? row - 1 : BEYOND, find_results(job, strip, row));
+        put(job, strip, row, join_whole(job, job->down_sums, strip->columns), job->tap, counts);
     }
 }
 
@@ -407,6 +424,15 @@ static int sums_whole(struct job *job)
     return 1;
 }
 
+/* Whether float32 rounds sums of 16 bits as float64 does: all are exact in it, and products are, too, or no tie is near. */
+static int rounds_alike(const struct job *job)
+{
+    if (job->tap * 256 < 1 || job->down.taps * job->along.taps > 256)
+        return 0;
+    int count = (int)(1 / job->tap + 0.5);
+    return job->tap == 1.0 / count && (count % 2 ? count < FEW : (count & (count - 1)) == 0);
+}
+
 /* How sums become samples at once, where these lie side by side, are those that were read, and cannot be beyond their type. */
 static finish *find_finish(const struct job *job)
 {
@@ -417,7 +443,7 @@ static finish *find_finish(const struct job *job)
     if (type == OF_UINT8 && !job->precise)
         kind = job->total == SHORT ? SHORT_UINT8 : LONG_UINT8;
     else if (job->precise)
-        kind = type == OF_UINT8 ? PRECISE_UINT8 : type == OF_UINT16 ? LONG_UINT16 : LONG_INT16;
+        kind = type == OF_UINT8 ? PRECISE_UINT8 : rounds_alike(job) ? LONG_PAIR : PRECISE_PAIR;
     return kind < FINISH_KINDS ? job->kernels->finish[kind] : NULL;
 }
 
@@ -457,8 +483,8 @@ static void lay_out(struct job *job)
 /* Memory for all rows. False without. */
 static int find_room(struct job *job)
 {
-    char **rows[] = {&job->rows[0], &job->rows[1], &job->sums[0], &job->sums[1], &job->down_sums, &job->longer, &job->joined,
-                     &job->values};
+    char **rows[] = {&job->rows[0],   &job->rows[1], &job->rows[2], &job->sums[0], &job->sums[1],
+                     &job->down_sums, &job->longer,  &job->joined,  &job->values};
     ptrdiff_t wide = larger(job->slot, parts(job->strip * (ptrdiff_t)sizeof(double), LINE) * LINE + LINE);
     wide = parts(wide, PAGE) * PAGE + APART; /* what is written does not fall on the lines of what is read next */
     ptrdiff_t count = sizeof rows / sizeof *rows, across = parts(job->strip, job->part), total = count * wide;

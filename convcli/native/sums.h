@@ -18,15 +18,22 @@ TOTALS(JOIN)
 #undef JOIN
 
 /* Sums down the columns of a window that moves on by a row: what enters is added, what leaves is taken away. Unsigned numbers
- * wrap, so that the sums are right once they fit, whatever their signs. */
+ * wrap, so that the sums are right once they fit, whatever their signs. The cache, which does not foresee rows that lie apart,
+ * is told of the samples `ahead`: those of the next row, and of results. */
 #define SLIDE(from, type, to, total) \
     static TARGET void NAME(slide_##from##_##to)(void *restrict columns, const void *entering, const void *leaving, \
-                                                 ptrdiff_t count) \
+                                                 const char *const ahead[2], ptrdiff_t count) \
     { \
         total *restrict sums = columns; \
         const type *in = entering, *out = leaving; \
-        for (ptrdiff_t i = 0; i < count; i++) \
-            sums[i] = (total)(sums[i] + (total)in[i] - (total)out[i]); \
+        ptrdiff_t size = sizeof(type), block = TOGETHER * LINE / size; \
+        for (ptrdiff_t x = 0; x < count; x += block) { \
+            ptrdiff_t end = count - x < block ? count : x + block; \
+            for (ptrdiff_t i = x * size; i < end * size; i += LINE) \
+                __builtin_prefetch(ahead[0] + i), __builtin_prefetch(ahead[1] + i); \
+            for (ptrdiff_t i = x; i < end; i++) \
+                sums[i] = (total)(sums[i] + (total)in[i] - (total)out[i]); \
+        } \
     }
 SLIDES(SLIDE)
 #undef SLIDE
@@ -162,22 +169,25 @@ DESCEND(double, double)
 TOTALS(WEIGH)
 #undef WEIGH
 
-/* Integers times the tap as samples, where all are known to be within the limits of the type. */
-#define FINISH_WHOLE(name, type, number, real, magic, to_name, to_type) \
+/* Integers times the tap as samples, where all are known to be within the limits of the type: the lowest bits of a sum with a
+ * number that leaves no room for a fraction. */
+#define FINISH_WHOLE(name, type, number, real, bits, magic, to_name, to_type) \
     static TARGET void NAME(finish_##name##_##to_name)(void *restrict to, const void *from, ptrdiff_t count, double tap) \
     { \
         to_type *restrict samples = to; \
         const type *sums = from; \
         for (ptrdiff_t i = 0; i < count; i++) { \
-            real value = (real)(number)sums[i] * (real)tap; \
-            samples[i] = (to_type)(int32_t)((value + (real)(magic)) - (real)(magic)); \
+            real value = (real)(number)sums[i] * (real)tap + (real)(magic); \
+            bits rounded; \
+            memcpy(&rounded, &value, sizeof rounded); \
+            samples[i] = (to_type)rounded; \
         } \
     }
-FINISH_WHOLE(short, uint16_t, uint16_t, float, 12582912.0, uint8, uint8_t)
-FINISH_WHOLE(long, uint32_t, int32_t, float, 12582912.0, uint8, uint8_t)
-FINISH_WHOLE(long, uint32_t, int32_t, double, 6755399441055744.0, precise, uint8_t)
-FINISH_WHOLE(long, uint32_t, int32_t, double, 6755399441055744.0, uint16, uint16_t)
-FINISH_WHOLE(long, uint32_t, int32_t, double, 6755399441055744.0, int16, int16_t)
+FINISH_WHOLE(short, uint16_t, uint16_t, float, uint32_t, 12582912.0, uint8, uint8_t)
+FINISH_WHOLE(long, uint32_t, int32_t, float, uint32_t, 12582912.0, uint8, uint8_t)
+FINISH_WHOLE(long, uint32_t, int32_t, float, uint32_t, 12582912.0, pair, uint16_t)
+FINISH_WHOLE(long, uint32_t, int32_t, double, uint64_t, 6755399441055744.0, precise, uint8_t)
+FINISH_WHOLE(long, uint32_t, int32_t, double, uint64_t, 6755399441055744.0, precise_pair, uint16_t)
 #undef FINISH_WHOLE
 
 #define KIND(name) NAME(name##_double)
@@ -202,7 +212,7 @@ FINISH_WHOLE(long, uint32_t, int32_t, double, 6755399441055744.0, int16, int16_t
 #define NARROW(name, ...) {NAME(narrow_##name##_float), NAME(narrow_##name##_double)},
 static const struct kernels NAME(kernels) = {
     {TOTALS(JOIN)}, {TOTALS(WEIGH)}, {SLIDES(SLIDE)}, NAME(extend),
-    {NAME(finish_short_uint8), NAME(finish_long_uint8), NAME(finish_long_precise), NAME(finish_long_uint16), NAME(finish_long_int16)},
+    {NAME(finish_short_uint8), NAME(finish_long_uint8), NAME(finish_long_precise), NAME(finish_long_pair), NAME(finish_long_precise_pair)},
     {NAME(along_short), NAME(along_long)}, {NAME(descend_float), NAME(descend_double)},
     {SAMPLES(WIDEN)}, {SAMPLES(NARROW)},
 };
