@@ -13,7 +13,6 @@ The fixture `browser` (conftest.py) starts one for each process of tests, and sk
 from __future__ import annotations
 
 import base64
-import fcntl
 import io
 import json
 import os
@@ -68,6 +67,8 @@ class Browser:
     """A running Chromium."""
 
     def __init__(self, program: str, profile: Path) -> None:
+        import fcntl
+
         reading, self.out = os.pipe()
         self.into, writing = os.pipe()
         theirs_in, theirs_out = (fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in (reading, writing))

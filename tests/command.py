@@ -1,7 +1,7 @@
 """`convcli` run as a user runs it: in a process of its own, or in this one where nothing depends on the difference."""
 
 import os
-import resource
+import signal
 import subprocess
 import sys
 
@@ -10,13 +10,18 @@ from convcli.commands import command_function
 from convcli.options.declare import declared
 from convcli.options.line import plain_values, read_line
 from convcli.options.parse import parsed_values
+from convcli.system import offered
 
 COMMAND = (sys.executable, "-m", "convcli")
 MEASURE = (
     "import resource, subprocess, sys; code = subprocess.call(sys.argv[1:]);"
-    "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss); sys.exit(code)"
+    "unit = 1 if sys.platform == 'darwin' else 1024;"
+    "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * unit); sys.exit(code)"
 )
 """A small parent: a process's peak counts what its parent held when it was started."""
+
+EXIT_CODES = {number: 128 + number for number in offered(signal, "SIGINT", "SIGTERM", "SIGHUP")}
+"""Of runs that were stopped, by the signal."""
 
 
 def environment(**more):
@@ -63,7 +68,7 @@ def peak_memory(*words):
         env=environment(),
         check=False,
     )
-    return done.returncode, int(done.stdout.splitlines()[-1]) * 1024
+    return done.returncode, int(done.stdout.splitlines()[-1])
 
 
 def read_plainly(name, words):
@@ -99,8 +104,12 @@ class limited_file_size:  # noqa: N801 -- a context manager
         self.size = size
 
     def __enter__(self):
+        import resource
+
         self.old = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (self.size, self.old[1]))
 
     def __exit__(self, *_):
+        import resource
+
         resource.setrlimit(resource.RLIMIT_FSIZE, self.old)

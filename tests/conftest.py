@@ -12,6 +12,7 @@ import convcli.report
 from browsers import browser  # noqa: F401 -- a fixture for all tests
 from command import InProcess
 from faults import GREY
+from needs import skip_what_cannot_be
 from reports import checked
 from services import dask, s3, s3_running  # noqa: F401 -- fixtures for all tests
 
@@ -24,6 +25,10 @@ convcli.report.Report.as_dict = checked(convcli.report.Report.as_dict)  # every 
 
 def pytest_addoption(parser):
     parser.addoption("--update", action="store_true", help="rewrite the README's console blocks, tables and pictures")
+
+
+def pytest_collection_modifyitems(items):
+    skip_what_cannot_be(items)
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """The command line where the system lacks what only some have: `python tests/elsewhere.py WORD...`.
 
+`python tests/elsewhere.py -m pytest WORD...` runs the tests so.
+
 Names that Windows does not have are taken out of the standard library before convcli is loaded, folders cannot be
 opened, and files that are open cannot be replaced or removed: as much of Windows as Linux can play.
 Processes that are started anew import this file before anything else: they lack the same.
@@ -10,32 +12,21 @@ import signal
 import sys
 from pathlib import Path
 
-LACKING = {  # but not SIGKILL: by it the standard library ends a process here, and on Windows without
-    "os": (
-        *("fork", "forkpty", "register_at_fork", "getuid", "geteuid", "getgid", "getpgid", "killpg", "setsid"),
-        *(
-            "pread",
-            "preadv",
-            "pwrite",
-            "pwritev",
-            "readv",
-            "writev",
-            "sendfile",
-            "sysconf",
-            "fchmod",
-            "fchown",
-            "chown",
-        ),
-        *("lchown", "statvfs", "fstatvfs", "getxattr", "setxattr", "listxattr", "removexattr", "mkfifo", "mknod"),
-        *("sched_getaffinity", "sched_setaffinity", "nice", "wait", "wait3", "wait4", "fdatasync", "sync"),
-        *("O_CLOEXEC", "O_DIRECTORY", "O_NOCTTY", "O_NOFOLLOW", "O_PATH", "O_TMPFILE", "O_SYNC", "O_NONBLOCK"),
-    ),
-    "signal": (
-        *("SIGHUP", "SIGALRM", "SIGPIPE", "SIGUSR1", "SIGUSR2", "SIGQUIT", "SIGCHLD", "SIGTSTP", "SIGCONT"),
-        *("setitimer", "getitimer", "ITIMER_REAL", "alarm", "pause", "pthread_sigmask", "pthread_kill", "sigwait"),
-        *("SIG_BLOCK", "SIG_UNBLOCK", "SIG_SETMASK", "siginterrupt"),
-    ),
+LACKING = {
+    "os": """
+        fork forkpty login_tty posix_spawn register_at_fork getuid geteuid getgid getpgid killpg setsid
+        pread preadv pwrite pwritev readv writev sendfile sysconf confstr confstr_names fchmod fchown chown lchown
+        statvfs fstatvfs getxattr setxattr listxattr removexattr mkfifo mknod fdatasync sync
+        sched_getaffinity sched_setaffinity nice wait wait3 wait4
+        O_CLOEXEC O_DIRECTORY O_NOCTTY O_NOFOLLOW O_PATH O_TMPFILE O_SYNC O_NONBLOCK
+    """.split(),
+    "signal": """
+        SIGHUP SIGALRM SIGPIPE SIGUSR1 SIGUSR2 SIGQUIT SIGCHLD SIGTSTP SIGCONT
+        setitimer getitimer ITIMER_REAL alarm pause pthread_sigmask pthread_kill sigwait
+        SIG_BLOCK SIG_UNBLOCK SIG_SETMASK siginterrupt
+    """.split(),
 }
+"""But not SIGKILL: by it the standard library ends a process here, and on Windows without."""
 MODULES = ("fcntl", "resource", "pwd", "grp", "termios", "tty", "pty", "readline", "posix1e", "syslog")
 FOLDERS = ("open", "link", "unlink", "remove", "replace", "rename", "stat", "mkdir", "rmdir")
 
@@ -113,8 +104,30 @@ def prepare():
     leave_out()
 
 
+class Tests:
+    """A plugin for pytest that takes everything away before a test is loaded, and from pytest what it asks for."""
+
+    def pytest_load_initial_conftests(self):
+        """Once all other plugins are there."""
+        import shutil
+
+        import _pytest.tmpdir
+        import psutil
+
+        assert psutil
+        prepare()
+        sys.modules["torch"] = None  # as it is built for Linux it asks for more
+        del signal.SIGKILL
+        shutil._use_fd_functions = False
+        _pytest.tmpdir.get_user_id = lambda: None
+
+
 def main():
     """Run a command line."""
+    if sys.argv[1:3] == ["-m", "pytest"]:
+        import pytest
+
+        sys.exit(pytest.main(sys.argv[3:], plugins=[Tests()]))
     prepare()
     from convcli.__main__ import main as run
 

@@ -21,6 +21,8 @@ import numpy as np
 import PIL.Image
 import tifffile
 
+from needs import there
+
 rng = np.random.default_rng(4)
 GREY = rng.integers(0, 256, (40, 48), dtype=np.uint8)
 RGB = rng.integers(0, 256, (40, 48, 3), dtype=np.uint8)
@@ -288,13 +290,19 @@ FAULTS = [
     Fault("no such file", lambda folder: folder / "none.png", "not-found"),
     Fault("file as a folder", lambda folder: put(folder, "a.png", png(4, 4)) / "b.png", "not-found"),
     Fault("name too long", lambda folder: folder / ("n" * 300 + ".png"), "not-found"),
-    Fault("dangling link", dangling_link, "not-found"),
-    Fault("links in a circle", looped_link, "not-found"),
     Fault("folder", lambda folder: folder, "is-directory"),
-    Fault("pipe", fifo, "not-regular"),
-    Fault("socket", unix_socket, "not-regular"),
-    Fault("device", lambda _: Path("/dev/zero"), "not-regular"),
-    Fault("unreadable", unreadable, "permission"),
+    *(
+        special
+        for thing, special in (
+            ("symbolic links", Fault("dangling link", dangling_link, "not-found")),
+            ("symbolic links", Fault("links in a circle", looped_link, "not-found")),
+            ("os.mkfifo", Fault("pipe", fifo, "not-regular")),
+            ("socket.AF_UNIX", Fault("socket", unix_socket, "not-regular")),
+            ("/dev/zero", Fault("device", lambda _: Path("/dev/zero"), "not-regular")),
+            ("file modes", Fault("unreadable", unreadable, "permission")),
+        )
+        if there(thing)
+    ),
     fault("empty", lambda: b"", "empty", ".png"),
     fault("one byte", lambda: b"x", "unknown-format", ".png"),
     fault("text", lambda: b"Dear reader, this is no picture.\n" * 9, "unknown-format", ".png"),

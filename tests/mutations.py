@@ -7,7 +7,6 @@ prints a line for everything that a reader may not do. The files are small, so n
 from __future__ import annotations
 
 import re
-import resource
 import struct
 import sys
 import time
@@ -275,6 +274,8 @@ def main(reader):
 
 def bound_memory():
     """Let this process have little more memory than it has."""
+    import resource
+
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit = pages * resource.getpagesize() + ROOM
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))

@@ -12,7 +12,6 @@ import contextlib
 import io
 import json
 import random
-import resource
 import tempfile
 import time
 import zipfile
@@ -202,6 +201,8 @@ DAMAGES = (flipped, cut, without, doubled, grown, renamed, numbered, *[altered] 
 
 def tried(cases: Sequence[int], path: Path) -> Iterator[str]:
     """What went wrong with each of the cases."""
+    import resource
+
     originals = seeds()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for case in cases:

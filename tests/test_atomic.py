@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import signal
 import stat
 import subprocess
@@ -19,6 +18,7 @@ from convcli.errors import ConvError
 from convcli.formats import atomic, read, write
 from convcli.formats.atomic import atomic_output, same_file
 from convcli.image import Image, ImageInfo
+from convcli.system import offered
 
 NAMED = "named"
 UNNAMED = "unnamed"
@@ -238,7 +238,7 @@ for number in range(1000):
 
 
 @pytest.mark.parametrize("name", ["png", "tiff"])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGINT, *offered(signal, "SIGKILL")])
 def test_a_program_stopped_in_the_middle_leaves_the_old_file(name, number, tmp_path, kind_of_draft):
     path = tmp_path / "a"
     image = Image(ImageInfo((3000, 3000), "uint8", "YX"), np.zeros((3000, 3000), np.uint8))
@@ -271,6 +271,8 @@ def test_a_process_killed_between_its_last_two_steps_leaves_both_files_whole(tmp
 
 @pytest.mark.parametrize("name", ["png", "tiff", "npy", "npz", "jpeg", "bmp", "pgm"])
 def test_a_full_disk_is_told_and_leaves_the_old_file(name, tmp_path):
+    import resource
+
     path = tmp_path / "a"
     path.write_bytes(b"old")
     data = np.random.default_rng(0).integers(0, 256, (400, 400)).astype(np.uint8)

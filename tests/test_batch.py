@@ -3,8 +3,6 @@
 import faulthandler
 import json
 import os
-import pty
-import resource
 import shutil
 import signal
 import time
@@ -15,7 +13,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from command import convcli, shell, start
+from command import EXIT_CODES, convcli, shell, start
 from convcli.kernels.kernel import Kernel
 from convcli.operations.operation import Limits
 from convcli.records import record
@@ -28,7 +26,6 @@ from convcli.runs.one import Settings
 from convcli.runs.summary import Summary
 from faults import FAULTS, GREY, png, put
 
-LINUX = pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="finds the workers through /proc")
 IDENTITY = ("-k", "identity", "-qq")
 
 
@@ -395,7 +392,6 @@ def wait_for(condition, process):
         time.sleep(0.01)
 
 
-@LINUX
 def test_a_worker_killed_from_outside_costs_only_its_file(folder):
     """The first worker is at a picture of minutes, with another one waiting; the second does the rest."""
     tifffile.imwrite("endless.tif", np.tile(LARGE, (4, 4)))
@@ -411,6 +407,8 @@ def test_a_worker_killed_from_outside_costs_only_its_file(folder):
 
 
 def test_too_little_memory_costs_only_the_file_that_needs_it(folder):
+    import resource
+
     iio.imwrite("big.png", np.zeros((13_000, 13_000), bool))  # bits are decoded as a whole
     limit = 400 * 2**20
     done = convcli(
@@ -424,8 +422,6 @@ def test_too_little_memory_costs_only_the_file_that_needs_it(folder):
 
 
 # What is left when a run is stopped
-
-EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 
 
 @pytest.mark.parametrize("number", EXIT_CODES, ids=lambda number: number.name)
@@ -608,6 +604,8 @@ def test_what_is_no_value_has_no_fingerprint():
 
 
 def test_a_terminal_shows_how_far_it_is(slow):
+    import pty
+
     ours, theirs = pty.openpty()
     process = start("conv2d", *slow[:3], *SLOW, "-o", "out/", "--jobs", "1", stderr=theirs)
     os.close(theirs)

@@ -19,6 +19,7 @@ from services import dask_cluster, dask_worker, wait_until
 pytest.importorskip("distributed")
 from convcli.runs import cluster as clusters
 from convcli.runs.cluster import AHEAD, LEAST, check_alike, cluster_at
+from convcli.system import offered
 
 TRIVIAL = 400
 MARGIN = 40  # MB that this process and the scheduler may grow by while nothing is kept: logs of bounded length
@@ -175,7 +176,7 @@ def test_processes_here_are_reached_by_loopback_alone_and_end_with_the_block():
     wait_until(lambda: not any(map(is_running, set(processes))), "the processes have ended")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGTERM, *offered(signal, "SIGKILL")])
 def test_processes_here_end_with_this_one(number):
     code = (
         "import operator, os, sys, time\n"

@@ -4,7 +4,6 @@ The scripts in `completions/` are generated; `--update` rewrites them. A shell t
 """
 
 import os
-import pty
 import re
 import shutil
 import subprocess
@@ -147,6 +146,8 @@ class Terminal:
     """An interactive shell on a terminal of its own."""
 
     def __init__(self, command, folder):
+        import pty
+
         self.ours, theirs = pty.openpty()
         environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "TERM": "dumb", "LC_ALL": "C.UTF-8"}
         self.process = subprocess.Popen(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import needs
 from convcli import convolve, system
 
 HERE = Path(__file__).parent
@@ -98,6 +100,7 @@ def end_at_three(common, task):
     return common * task
 
 
+@pytest.mark.skipif(not hasattr(os, "sysconf") and sys.platform != "win32", reason="Windows is only played")
 def test_what_the_system_tells_is_what_others_tell():
     psutil = pytest.importorskip("psutil", reason="psutil is not installed")
     assert psutil.virtual_memory().total == system.machine_memory()
@@ -147,10 +150,28 @@ class Kernel:
 
 def test_windows_is_asked_as_its_reference_says(monkeypatch):
     monkeypatch.setattr(system, "_windows", lambda: [Kernel])
-    monkeypatch.delattr(os, "sysconf")
+    monkeypatch.delattr(os, "sysconf", raising=False)
     assert 12 << 30 == system.machine_memory()
     assert system.is_running(42)
     assert not system.is_running(43)
     monkeypatch.setitem(sys.modules, "resource", None)
     monkeypatch.setattr(system, "Path", lambda _: Path("/none"))
     assert 5 << 20 == system.peak_memory()
+
+
+# The tests themselves
+
+
+def test_modules_of_tests_ask_for_nothing_special_as_they_are_loaded():
+    asked = {path.stem: needs.asked_at_import(path) for path in HERE.glob("*.py")}
+    assert {} == {name: things for name, things in asked.items() if things}
+
+
+def test_a_test_is_skipped_by_the_name_of_what_the_system_lacks():
+    words = ("-m", "pytest", "-q", "-rs", "-p", "no:xdist", HERE / "test_workers.py")
+    done = subprocess.run(
+        [sys.executable, HERE / "elsewhere.py", *words],
+        cwd=HERE.parent, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert (0, "") == (done.returncode, done.stderr), done.stdout
+    assert ["this system lacks os.fork"] == re.findall("SKIPPED.*: (.*)", done.stdout)

@@ -12,9 +12,7 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 
-from command import COMMAND, convcli, environment
-
-EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
+from command import COMMAND, EXIT_CODES, convcli, environment
 
 AT_IMPORT = """
 import json, os, signal, sys

@@ -15,8 +15,7 @@ from command import convcli
 from convcli.formats import atomic
 from convcli.formats.atomic import atomic_output
 
-XATTR = pytest.mark.skipif(not hasattr(os, "setxattr"), reason="no extended attributes on this system")
-ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only the superuser may give files away")
+ROOT = pytest.mark.skipif(getattr(os, "geteuid", int)() != 0, reason="only the superuser may give files away")
 ACL = atomic.ACL
 USER_OBJ, USER, GROUP_OBJ, GROUP, MASK, OTHER = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
 NOBODY = 0xFFFFFFFF
@@ -157,7 +156,6 @@ LISTS = {
 }
 
 
-@XATTR
 @pytest.mark.parametrize("name", LISTS)
 def test_an_access_control_list_is_kept(name, old):
     put_acl(old, *LISTS[name])
@@ -166,7 +164,6 @@ def test_an_access_control_list_is_kept(name, old):
     assert (acl(*LISTS[name]), bits) == (os.getxattr(old, ACL), mode(old))
 
 
-@XATTR
 @pytest.mark.parametrize("name", LISTS)
 def test_a_list_that_cannot_be_kept_becomes_what_everybody_had(name, old, monkeypatch):
     put_acl(old, *LISTS[name])
@@ -183,7 +180,6 @@ def test_a_list_that_cannot_be_kept_becomes_what_everybody_had(name, old, monkey
     assert not mode(old) & 7 & ~min(named)
 
 
-@XATTR
 def test_a_list_of_the_folder_gives_nobody_a_right_to_an_old_file(tmp_path, old):
     """New files take over the folder's default list; one that replaces a file without a list must not."""
     if not shutil.which("setfacl"):
@@ -206,7 +202,6 @@ def put_note(path, value=b"keep me"):
         pytest.skip("no extended attributes on this file system")
 
 
-@XATTR
 @pytest.mark.parametrize("value", [b"", b"keep me", b"\0\xff" * 500])
 def test_extended_attributes_are_kept(value, old):
     put_note(old, value)
@@ -214,7 +209,6 @@ def test_extended_attributes_are_kept(value, old):
     assert value == os.getxattr(old, "user.note")
 
 
-@XATTR
 @pytest.mark.parametrize("number", [errno.EPERM, errno.ENOSPC, errno.ENOTSUP, errno.E2BIG])
 def test_an_attribute_that_cannot_be_kept_stops_nothing(number, old, monkeypatch):
     put_note(old)
@@ -227,7 +221,6 @@ def test_an_attribute_that_cannot_be_kept_stops_nothing(number, old, monkeypatch
     assert [] == os.listxattr(old)
 
 
-@XATTR
 @ROOT
 def test_capabilities_and_what_the_system_trusts_are_not_kept(old):
     try:
@@ -267,7 +260,6 @@ def test_a_file_that_goes_meanwhile_leaves_a_draft_that_is_not_wider(old):
     assert (b"new", 0o600) == (old.read_bytes(), mode(old))
 
 
-@XATTR
 @pytest.mark.parametrize("words", [("--in-place",), ("-f", "-o", "{path}"), ("-o", "x.npy", "--report", "{path}")])
 def test_every_output_keeps_what_it_replaces_has(words, tmp_path, kind_of_draft):
     if kind_of_draft == "named":

@@ -23,7 +23,6 @@ from convcli.pictures.terminal import Screen, way_of
 from convcli.runs import reports
 from convcli.runs.answers import Answer
 
-fcntl, pty, termios = (pytest.importorskip(name) for name in ("fcntl", "pty", "termios"))
 HERE = Path(__file__).parent
 SAYING = "TERM", "COLORTERM", "TERM_PROGRAM", "KITTY_WINDOW_ID", "TMUX", "NO_COLOR", "FORCE_COLOR"
 """What tells of a terminal."""
@@ -51,10 +50,20 @@ def listening(descriptor):
     os.close(descriptor)
 
 
-def on_terminal(*words, size=(30, 100, 0, 0), encoding="utf-8", **env):
-    """What a terminal of so many lines and columns (and pixels) is sent; the exit code."""
+def open_terminal(size=(30, 100, 0, 0)):
+    """Both ends of a terminal of so many lines and columns (and pixels)."""
+    import fcntl
+    import pty
+    import termios
+
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", *size))
+    return ours, theirs
+
+
+def on_terminal(*words, size=(30, 100, 0, 0), encoding="utf-8", **env):
+    """What a terminal of so many lines and columns (and pixels) is sent; the exit code."""
+    ours, theirs = open_terminal(size)
     kept = {name: value for name, value in os.environ.items() if name not in SAYING}
     with (
         listening(ours) as said,
@@ -156,8 +165,7 @@ def test_any_picture_is_shown_in_any_window(shape, size, env, halves):
 
 
 def test_where_the_system_has_no_termios_the_window_has_its_size(halves):
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 30, 100, 0, 0))
+    ours, theirs = open_terminal()
     kept = {name: text for name, text in os.environ.items() if not name.startswith("PYTHON") and name not in SAYING}
     with listening(ours) as said:
         done = subprocess.run(
@@ -258,8 +266,7 @@ def test_a_plan_has_no_preview(option, halves):
 
 
 def test_what_goes_into_a_pipe_is_shown_too(halves):
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 30, 100, 0, 0))
+    ours, theirs = open_terminal()
     words = "conv2d", "a.png", "-k", "identity", "-o", "-", "--preview"
     with listening(ours) as said:
         done = subprocess.run(
@@ -294,7 +301,7 @@ def test_names_cannot_command_the_terminal(halves):
 def test_nor_can_the_reason_why_a_result_is_not_shown(halves, monkeypatch):
     monkeypatch.setattr(terminal, "preview", lambda *_: ["shown"])
     answer = Answer({"input": "a"}, [], pictures={"said": ["\x1b[2J\u202e"], "kernels": []})
-    ours, theirs = pty.openpty()
+    ours, theirs = open_terminal()
     with listening(ours) as said, os.fdopen(theirs, "w") as stream, redirect_stderr(stream):
         reports.show_pictures(answer)
     assert "shown\n\\x1b[2J\\u202e\n" == said[0]

@@ -2,7 +2,6 @@
 
 import io
 import os
-import pty
 import re
 import time
 from contextlib import redirect_stderr
@@ -168,6 +167,8 @@ def test_a_line_keeps_to_its_row(monkeypatch):
 
 def watched(*words, until):
     """What a terminal shows of a run, up to a text."""
+    import pty
+
     ours, theirs = pty.openpty()
     process = start(*words, stderr=theirs)
     os.close(theirs)

@@ -3,7 +3,6 @@
 import ast
 import gzip
 import json
-import resource
 import struct
 import subprocess
 import sys
@@ -234,11 +233,15 @@ class bounded_memory:  # noqa: N801 -- a context manager
     """This process may take little more address space than it has."""
 
     def __enter__(self):
+        import resource
+
         self.old = resource.getrlimit(resource.RLIMIT_AS)
         pages = int(Path("/proc/self/statm").read_text().split()[0])
         resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + ROOM, self.old[1]))
 
     def __exit__(self, *_):
+        import resource
+
         resource.setrlimit(resource.RLIMIT_AS, self.old)
 
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import pty
 import signal
 import subprocess
 import sys
@@ -16,8 +15,9 @@ import pytest
 import scipy.ndimage
 import tifffile
 
-from command import COMMAND, convcli, environment, shell, start
+from command import COMMAND, EXIT_CODES, convcli, environment, shell, start
 from convcli.formats import FORMATS, read
+from convcli.system import offered
 
 LARGE = np.random.default_rng(0).integers(0, 256, (1500, 1500, 3), dtype=np.uint8)
 GREY = LARGE[:40, :48, 0]
@@ -198,6 +198,8 @@ def test_what_reads_a_text_takes_a_closed_standard_input_for_an_empty_one(words)
 
 @pytest.mark.parametrize("name", ["-", "/dev/stdout", "/dev/fd/1"])
 def test_pixels_are_not_for_a_terminal(pictures, name):
+    import pty
+
     ours, theirs = pty.openpty()
     with start("conv2d", pictures / "in.png", "-k", "box:3", "-o", name, stdout=theirs) as process:
         lines = process.stderr.read().splitlines()
@@ -208,6 +210,8 @@ def test_pixels_are_not_for_a_terminal(pictures, name):
 
 
 def test_a_terminal_shows_names_without_their_control_characters(pictures, tmp_path):
+    import pty
+
     name = tmp_path / "\x1b]0;gotcha\x07.png"
     name.write_bytes((pictures / "in.png").read_bytes())
     ours, theirs = pty.openpty()
@@ -222,7 +226,6 @@ def test_a_terminal_shows_names_without_their_control_characters(pictures, tmp_p
 
 # Signals
 
-EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 SLOW = ("-k", "disk:80", "-m", "direct", "--threads", "1")  # about 4 s
 
 
@@ -254,7 +257,6 @@ COMPUTING = (SLOW, is_computing)
 WRITING = (("-k", "identity", "--format", "webp"), is_writing)  # about 1 s, the slowest encoder
 
 
-@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="looks into the process through /proc")
 @pytest.mark.parametrize(("kernel", "moment"), [COMPUTING, WRITING], ids=["computing", "writing"])
 @pytest.mark.parametrize("number", EXIT_CODES, ids=lambda number: number.name)
 def test_a_signal_stops_the_work_and_leaves_the_old_output(pictures, old, number, kernel, moment):
@@ -271,7 +273,6 @@ def test_a_signal_stops_the_work_and_leaves_the_old_output(pictures, old, number
     assert b"precious" == old.read_bytes()
 
 
-@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="looks into the process through /proc")
 @pytest.mark.parametrize(("kernel", "moment"), [COMPUTING, WRITING], ids=["computing", "writing"])
 def test_a_killed_run_leaves_the_old_output(pictures, old, kernel, moment):
     process = start("conv2d", pictures / "large.tif", *kernel, "-q", "-f", "-o", old)
@@ -283,7 +284,7 @@ def test_a_killed_run_leaves_the_old_output(pictures, old, kernel, moment):
     assert all(path == old or path.suffix == ".part" for path in old.parent.iterdir())
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP], ids=lambda number: number.name)
+@pytest.mark.parametrize("number", [signal.SIGINT, *offered(signal, "SIGHUP")], ids=lambda number: number.name)
 def test_a_signal_that_is_ignored_stays_ignored(pictures, tmp_path, number):
     words = ("conv2d", pictures / "in.png", "-k", "identity", "-q", "-o", tmp_path / "out.png")
     process = start(*words, preexec_fn=lambda: signal.signal(number, signal.SIG_IGN))

@@ -1,6 +1,5 @@
 """Threads that share tasks: all done once, the first failure raised, helpers kept, and none inherited by a fork."""
 
-import os
 import subprocess
 import sys
 import threading
@@ -57,7 +56,6 @@ def test_a_helper_that_is_at_work_elsewhere_is_not_waited_for():
     assert sorted(done) == [(task, inner) for task in range(40) for inner in range(3)]
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_a_fork_begins_without_helpers():
     code = """if True:
         import os, threading
