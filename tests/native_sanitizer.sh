@@ -17,4 +17,4 @@ ls convcli/native/_{direct,wide,sums,banks,minimal,layers,patches,fourier,copies
 # -s: a report goes to the terminal, not into a pipe that dies with the process.
 LD_PRELOAD="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libubsan.so)" ASAN_OPTIONS=detect_leaks=0 \
     "$python" -m pytest -q -s tests/test_native.py tests/test_sums.py tests/test_fourier.py tests/test_winograd.py tests/test_minimal.py tests/test_banks.py tests/test_teams.py tests/test_copies.py tests/test_png_native.py \
-    tests/test_native_random.py tests/test_jpeg_entropy.py
+    tests/test_native_random.py tests/test_jpeg_entropy.py tests/test_jpeg_streams.py

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from convcli import native
 from convcli.errors import ConvError
-from convcli.formats import WriteOptions, encode, read
+from convcli.formats import WriteOptions, banding, encode, read
 from convcli.formats.png import stream as png_stream
 from convcli.formats.png.stream import predicted
 from convcli.image import Image, ImageInfo
@@ -92,12 +92,12 @@ def test_bands_of_rows_follow_each_other(rows, samples, dtype, setting, compiled
     image = picture(samples, dtype, (rows, 31), levels=9)
     row = 31 * png_stream.pixel_bytes(image.info)
     monkeypatch.setattr(png_stream, "BAND", 7 * row)
-    monkeypatch.setattr(png_stream, "BATCH", 26 * row)
+    monkeypatch.setattr(banding, "BATCH", 26 * row)
     content = encode(image, "png", WriteOptions(png=setting))
     assert content.count(b"IDAT") == -(-rows // 7)
     np.testing.assert_array_equal(image.data, by_others(content), strict=True)
     np.testing.assert_array_equal(image.data, read(content).data, strict=True)
-    monkeypatch.setattr(png_stream, "BATCH", 1)
+    monkeypatch.setattr(banding, "BATCH", 1)
     assert content == encode(image, "png", WriteOptions(png=setting))
 
 

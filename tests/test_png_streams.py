@@ -16,7 +16,7 @@ from convcli.engine import run as engine
 from convcli.errors import ConvError
 from convcli.filters.borders import parse_border
 from convcli.filters.filter import Correlation, Numbers
-from convcli.formats import FORMATS, ReadOptions, WriteOptions, encode, read
+from convcli.formats import FORMATS, ReadOptions, WriteOptions, banding, encode, read
 from convcli.formats.png import stream as png_stream
 from convcli.image import Image, ImageInfo
 from convcli.kernels.kernel import Kernel
@@ -42,7 +42,7 @@ def thin(request, monkeypatch):
     monkeypatch.setattr(one, "LONG", 1)
     if request.param != "streamed":
         monkeypatch.setattr(png_stream, "BAND", 1500)
-        monkeypatch.setattr(png_stream, "BATCH", 4000)
+        monkeypatch.setattr(banding, "BATCH", 4000)
 
 
 def run(source, target, *, border="reflect", stride=(1, 1), numbers=None, reading=None, **options):
@@ -290,4 +290,4 @@ def test_an_image_is_encoded_in_little_memory():
     size = len(encode(image, "png"))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < 2.3 * size + 6 * png_stream.BATCH  # a stream in memory that grows, and its copy
+    assert peak < 2.3 * size + 6 * banding.BATCH  # a stream in memory that grows, and its copy

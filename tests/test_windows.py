@@ -12,11 +12,13 @@ from convcli import native
 from convcli.errors import ConvError
 from convcli.formats import FORMATS, ReadOptions, encode, probe, read, streamed, windows, write
 from convcli.formats.tiff.windows import Paged
+from convcli.native import scans
 from images import CASES, picture, stack, with_names
 
 BY_WINDOWS = [
     "cog",
     "imagej",
+    "jpeg",
     "metaimage",
     "mgh",
     "mrc",
@@ -108,7 +110,8 @@ def test_a_picture_by_windows_is_the_picture(name, dtype, samples, tmp_path):
     entry, image = FORMATS[name], picture(samples, dtype)
     path = tmp_path / f"a{(entry.suffixes or ('.tif',))[0]}"
     path.write_bytes(encode(image, entry))
-    assert (name in BY_WINDOWS and (name != "png" or native.ROWS)) == check_windows(path, with_names(entry, image.info))
+    needed = {"png": native.ROWS, "jpeg": scans.AVAILABLE}.get(name, True)
+    assert (name in BY_WINDOWS and needed) == check_windows(path, with_names(entry, image.info))
     assert (name in STREAMED) == entry.takes(image.info)
     if entry.takes(image.info):
         check_streamed(tmp_path / f"b{path.suffix}", image, entry)
@@ -195,9 +198,11 @@ def test_a_largest_value_of_its_own_is_kept_by_windows_and_what_lies_above_is_da
 
 
 WHOLE = [
-    ("in.jpg", "out.tif", "", "the libraries at hand decode JPEG as a whole"),
+    ("in.webp", "out.jpg", "", "Pillow decodes pictures as a whole"),
     ("in.bmp", "out.tif", "", "Pillow decodes pictures as a whole"),
-    ("in.png", "out.jpg", "", "JPEG is not written row by row"),
+    ("in.pgm", "out.jpg", "", None),
+    ("in.jpg", "out.png", "--border wrap", "its rows are decoded one after the other, and are needed in another order"),
+    ("in.jpg", "out.pgm", "--border reflect", None),
     ("in.pgm", "out.bmp", "", "BMP is not written row by row"),
     ("in.png", "out.png", "--border wrap", "its rows are decoded one after the other, and are needed in another order"),
     ("in.nii.gz", "out.nii", "", "gzip is unpacked as a whole"),
@@ -214,6 +219,8 @@ def test_what_is_in_memory_as_a_whole_is_said_with_the_reason(source, target, wo
         pytest.importorskip("nibabel")
     if source == "in.png" and not native.ROWS:
         reason = "without its compiled code, convcli decodes PNG as a whole"
+    if source == "in.jpg" and not scans.AVAILABLE:
+        reason = "without its compiled code, convcli decodes JPEG as a whole"
     pixels = np.random.default_rng(6).integers(0, 255, (700, 800), np.uint8)
     write(tmp_path / source, pixels)
     command = ("conv2d", tmp_path / source, "-k", "box:3", *words.split(), "--json")

@@ -1,7 +1,8 @@
 /* A walk through the Huffman codes of a JPEG's scan: do they end where the picture does, and where each restart is?
  *
  * Nothing is decoded but what tells how long the rest is. libjpeg fills up what is missing, passes over what is too
- * much, and only counts such warnings.
+ * much, and only counts such warnings. On the way a scan can be cut into parts of which each is decoded alone: as data
+ * behind a restart, where the first coefficients of a part no longer stand against those before it.
  *
  * Source: ITU-T T.81, annexes F (sequential), G (progressive) and H (lossless).
  */
@@ -18,7 +19,7 @@
 #endif
 
 enum { SEQUENTIAL, DC_FIRST, DC_REFINED, AC_FIRST, AC_REFINED, LOSSLESS, KINDS };
-enum { WHOLE, EARLY, NO_CODE, TOO_MUCH, OTHER_MARKER, BEYOND, NO_TABLE };
+enum { WHOLE, EARLY, NO_CODE, TOO_MUCH, OTHER_MARKER, BEYOND, NO_TABLE, TOO_LARGE };
 
 enum {
     TABLES = 4,       /* of each class */
@@ -27,6 +28,8 @@ enum {
     LONGEST = 16,     /* bits of a code */
     MOST_BLOCKS = 64, /* in a unit; T.81 allows 10, lossless files more */
     END = 128,        /* added to a coefficient's number by the end of a block */
+    COMPONENTS = 4,
+    BLOCK_BYTES = 1024, /* that a block takes at most: 64 codes and values of 32 bits, each byte of them with a zero */
 };
 
 /* What begins with so many bits: those of a code and its value, and by how many coefficients it goes on; 0: look on. */
@@ -38,10 +41,19 @@ struct table {
     int is_there;
 };
 
+/* Codes on their way into a part of a scan. */
+struct writer {
+    uint8_t *data;
+    size_t size, room;
+    uint64_t bits; /* the lowest come last */
+    int count;
+};
+
 struct reader {
     const uint8_t *at, *end;
     uint64_t bits; /* the highest come first */
     int count, beyond; /* bits that are there, and how many of them are not of the file */
+    struct writer *copy; /* where the bits go that are passed; or NULL */
 };
 
 struct state {
@@ -103,8 +115,21 @@ static inline void fill(struct reader *reader)
     }
 }
 
+static inline void put(struct writer *writer, uint64_t bits, int count)
+{
+    writer->bits = writer->bits << count | bits;
+    for (writer->count += count; writer->count >= 8; writer->count -= 8) {
+        uint8_t byte = (uint8_t)(writer->bits >> (writer->count - 8));
+        writer->data[writer->size++] = byte;
+        if (byte == 0xff)
+            writer->data[writer->size++] = 0;
+    }
+}
+
 static inline void skip(struct reader *reader, int bits)
 {
+    if (reader->copy && bits)
+        put(reader->copy, reader->bits >> (64 - bits), bits);
     reader->bits <<= bits;
     reader->count -= bits;
 }
@@ -283,30 +308,46 @@ static int at_marker(struct reader *reader)
     return 1;
 }
 
-static int walk_body(struct state *state, const struct scan *scan, Py_ssize_t *done)
+static inline int is_restart(const struct scan *scan, Py_ssize_t done)
+{
+    return scan->restart && done && done % scan->restart == 0;
+}
+
+/* Past the marker between two units. */
+static int restarted(struct state *state, const struct scan *scan, Py_ssize_t done)
 {
     struct reader *reader = &state->reader;
+    if (state->run)
+        return BEYOND;
+    if (!at_marker(reader))
+        return TOO_MUCH;
+    if (*reader->at++ != 0xd0 + (done / scan->restart - 1) % 8)
+        return OTHER_MARKER;
+    reader->bits = 0, reader->count = reader->beyond = 0;
+    return WHOLE;
+}
+
+/* To the marker behind the last unit. */
+static int ended(struct state *state)
+{
+    if (state->run)
+        return BEYOND;
+    fill(&state->reader);
+    if (!at_marker(&state->reader))
+        return TOO_MUCH;
+    state->reader.at--;
+    return WHOLE;
+}
+
+static int walk_body(struct state *state, const struct scan *scan, Py_ssize_t *done)
+{
     for (*done = 0; *done < scan->units; ++*done) {
-        if (scan->restart && *done && *done % scan->restart == 0) {
-            if (state->run)
-                return BEYOND;
-            if (!at_marker(reader))
-                return TOO_MUCH;
-            if (*reader->at++ != 0xd0 + (*done / scan->restart - 1) % 8)
-                return OTHER_MARKER;
-            reader->bits = 0, reader->count = reader->beyond = 0;
-        }
-        int fault = unit(state, scan, *done);
+        int fault = is_restart(scan, *done) ? restarted(state, scan, *done) : WHOLE;
+        fault = fault ? fault : unit(state, scan, *done);
         if (fault)
             return fault;
     }
-    if (state->run)
-        return BEYOND;
-    fill(reader);
-    if (!at_marker(reader))
-        return TOO_MUCH;
-    reader->at--;
-    return WHOLE;
+    return ended(state);
 }
 
 static int prepare(struct state *state, const struct scan *scan, const uint8_t *packed)
@@ -374,9 +415,164 @@ static PyObject *walk(PyObject *module, PyObject *args)
     return result;
 }
 
+/* Codes of the first coefficients as a part writes them: by how many bits a value has. */
+struct codes {
+    uint16_t code[LONGEST];
+    uint8_t length[LONGEST];
+};
+
+static void list_codes(struct codes *codes, const uint8_t *packed)
+{
+    int code = 0, number = 0;
+    memset(codes, 0, sizeof *codes);
+    for (int length = 1; length <= LONGEST; length++, code <<= 1)
+        for (int count = packed[length - 1]; count-- && number < 256; code++, number++)
+            if (packed[16 + number] < LONGEST) {
+                codes->code[packed[16 + number]] = (uint16_t)code;
+                codes->length[packed[16 + number]] = (uint8_t)length;
+            }
+}
+
+struct part {
+    struct codes codes[TABLES];
+    struct writer writer;
+    const uint8_t *components; /* of each block */
+    int64_t read[COMPONENTS], written[COMPONENTS]; /* first coefficient of the block before: since a restart, in the part */
+};
+
+/* The first coefficient of a block, which stands against the one before it: another where a restart or a part begins. */
+static int cut_first(struct state *state, const struct table *table, struct part *part, const struct codes *codes,
+                     int component)
+{
+    struct reader *reader = &state->reader;
+    reader->copy = NULL;
+    int bits = symbol(reader, table), length = 0;
+    if (bits < 0 || bits > 15)
+        return NO_CODE;
+    fill(reader);
+    int64_t value = take(reader, bits);
+    if (bits && !(value >> (bits - 1)))
+        value -= (1 << bits) - 1;
+    part->read[component] += value;
+    value = part->read[component] - part->written[component];
+    part->written[component] = part->read[component];
+    for (int64_t rest = value < 0 ? -value : value; rest; rest >>= 1)
+        length++;
+    if (length >= LONGEST || !codes->length[length])
+        return TOO_LARGE;
+    put(&part->writer, codes->code[length], codes->length[length]);
+    put(&part->writer, (uint64_t)(value < 0 ? value + (1 << length) - 1 : value), length);
+    reader->copy = &part->writer;
+    return WHOLE;
+}
+
+static int cut_unit(struct state *state, const struct scan *scan, struct part *part)
+{
+    struct writer *writer = &part->writer;
+    int fault = WHOLE;
+    for (int block = 0; block < scan->blocks && !fault; block++) {
+        const uint8_t *tables = scan->tables + 2 * block;
+        if (writer->room - writer->size < BLOCK_BYTES) {
+            uint8_t *larger = realloc(writer->data, 2 * writer->room + BLOCK_BYTES);
+            if (!larger)
+                return -1;
+            writer->data = larger;
+            writer->room = 2 * writer->room + BLOCK_BYTES;
+        }
+        fault = cut_first(state, &state->tables[tables[0]], part, &part->codes[tables[0]], part->components[block]);
+        fault = fault ? fault : others(&state->reader, &state->tables[TABLES + tables[1]]);
+        if (state->reader.count < state->reader.beyond)
+            return EARLY;
+    }
+    return fault;
+}
+
+static int cut_body(struct state *state, const struct scan *scan, struct part *part, int64_t *done, Py_ssize_t count)
+{
+    for (Py_ssize_t stop = (Py_ssize_t)*done + count; *done < stop; ++*done) {
+        int fault = WHOLE;
+        if (is_restart(scan, (Py_ssize_t)*done)) {
+            fault = restarted(state, scan, (Py_ssize_t)*done);
+            memset(part->read, 0, sizeof part->read);
+        }
+        fault = fault ? fault : cut_unit(state, scan, part);
+        if (fault)
+            return fault;
+    }
+    state->reader.copy = NULL;
+    int left = part->writer.count;
+    if (left)
+        put(&part->writer, (1u << (8 - left)) - 1, 8 - left);
+    return *done < scan->units ? WHOLE : ended(state);
+}
+
+/* Where a scan stands between two parts. */
+enum { AT, BITS, COUNT, PASSED, DONE, READ, PLACES = READ + COMPONENTS };
+
+static PyObject *cut(PyObject *module, PyObject *args)
+{
+    PyObject *result = NULL;
+    Py_buffer content = {0}, place = {0}, tables = {0}, packed = {0}, wider = {0}, components = {0};
+    struct scan scan = {.kind = SEQUENTIAL};
+    Py_ssize_t count;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "y*w*nnny*y*y*y*", &content, &place, &count, &scan.units, &scan.restart, &tables,
+                          &packed, &wider, &components))
+        return NULL;
+    int64_t *at = place.buf;
+    scan.tables = tables.buf;
+    scan.blocks = tables.len > 2 * MOST_BLOCKS ? 0 : (int)(tables.len / 2);
+    int is_sound = place.len == PLACES * (Py_ssize_t)sizeof *at && (uintptr_t)at % sizeof *at == 0 &&
+                   is_possible(&scan, 0, packed.len) && wider.len == packed.len && components.len == scan.blocks;
+    for (int block = 0; is_sound && block < scan.blocks; block++)
+        is_sound = ((const uint8_t *)components.buf)[block] < COMPONENTS;
+    if (!is_sound || at[AT] < 0 || at[AT] > content.len || at[COUNT] < 0 || at[COUNT] > 64 || at[DONE] < 0 ||
+        count < 0 || count > scan.units || at[DONE] > scan.units - count)
+        PyErr_SetString(PyExc_ValueError, "no such scan, tables or place");
+    else {
+        struct state *state = calloc(1, sizeof *state);
+        struct part *part = calloc(1, sizeof *part);
+        int fault = state && part ? NO_TABLE : -1;
+        if (fault == NO_TABLE) {
+            const uint8_t *from = content.buf;
+            Py_BEGIN_ALLOW_THREADS
+            state->reader = (struct reader){.at = from + at[AT], .end = from + content.len, .bits = (uint64_t)at[BITS],
+                                            .count = (int)at[COUNT], .beyond = (int)at[PASSED]};
+            part->components = components.buf;
+            memcpy(part->read, at + READ, sizeof part->read);
+            for (int number = 0; number < TABLES; number++)
+                list_codes(&part->codes[number], (const uint8_t *)wider.buf + number * PACKED);
+            if (prepare(state, &scan, packed.buf))
+                fault = cut_body(state, &scan, part, at + DONE, count);
+            at[AT] = state->reader.at - from, at[BITS] = (int64_t)state->reader.bits;
+            at[COUNT] = state->reader.count, at[PASSED] = state->reader.beyond;
+            memcpy(at + READ, part->read, sizeof part->read);
+            Py_END_ALLOW_THREADS
+        }
+        if (fault >= 0)
+            result = Py_BuildValue("iy#", fault, part->writer.data ? (const char *)part->writer.data : "",
+                                   (Py_ssize_t)part->writer.size);
+        else
+            PyErr_NoMemory();
+        if (part)
+            free(part->writer.data);
+        free(part);
+        free(state);
+    }
+    PyBuffer_Release(&content);
+    PyBuffer_Release(&place);
+    PyBuffer_Release(&tables);
+    PyBuffer_Release(&packed);
+    PyBuffer_Release(&wider);
+    PyBuffer_Release(&components);
+    return result;
+}
+
 static PyMethodDef METHODS[] = {
     {"walk", walk, METH_VARARGS,
      "walk(content, start, kind, low, high, units, restart, tables of blocks, tables, seen) -> fault, place, units done"},
+    {"cut", cut, METH_VARARGS,
+     "cut(content, place, units now, units, restart, tables of blocks, tables, tables to write, components) -> fault, data"},
     {NULL, NULL, 0, NULL},
 };
 

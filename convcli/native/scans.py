@@ -1,4 +1,4 @@
-"""Scans of a JPEG in compiled code: their Huffman codes walked through, to find where the data end."""
+"""Scans of a JPEG in compiled code: their Huffman codes walked through to the end of the data, or cut into parts."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ FAULTS = (
     "a restart marker of another number",
     "more coefficients than a block has",
     "a Huffman table is missing or impossible",
+    "a brightness beyond what a code can say",
 )
 """What is wrong with a scan, by number."""
 
@@ -39,4 +40,26 @@ def walk(
     of the component in scans of kinds 3 and 4: the coefficients that are not zero. ValueError for what cannot be.
     """
     found: tuple[int, int, int] = _built(_entropy).walk(content, start, *scan, *units, *tables, seen)
+    return found
+
+
+PLACES = 9
+"""Numbers that say where a scan stands: the byte, bits at hand in three, the units done, four first coefficients."""
+
+
+def cut(
+    content: bytes,
+    place: np.ndarray[Any, Any],
+    units: tuple[int, int, int],
+    tables: tuple[bytes, bytes, bytes],
+    components: bytes,
+) -> tuple[int, bytes]:
+    """(fault, data) of the next units of a scan of kind 0 whose components are together, decodable by themselves.
+
+    `place` has `PLACES` numbers (int64) and moves on; where a scan begins all are 0 but the byte. `units` are those of
+    this part, those of the scan, and those between restarts (0: none). `tables` are as for `walk`, and the eight with
+    which first coefficients are written; `components` has the number (0 to 3) of each block of a unit. The last part
+    is at fault where the data go on. ValueError for what cannot be.
+    """
+    found: tuple[int, bytes] = _built(_entropy).cut(content, place, *units, *tables, components)
     return found

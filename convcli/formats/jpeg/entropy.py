@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from convcli.formats.failures import corrupt
+from convcli.formats.jpeg.segments import Segment
 from convcli.native import scans
 from convcli.records import record
 
@@ -80,18 +81,67 @@ class Walk:
         place = 2
         while (found := self._segment(place)) is not None:
             marker, data, place = found
-            if marker in WALKED:
-                self._frame(marker, data)
-            elif marker in OTHERS:
+            if marker in OTHERS:
                 return
-            elif marker == TABLES:
-                self._take_tables(data)
-            elif marker == INTERVAL:
-                self.restart = int.from_bytes(data[:2], "big")
-            elif marker == SCAN:
+            if marker == SCAN:
                 place = self._scan(data, place)
+            else:
+                self._take(marker, data)
         if absent := len(self.components) - len(self.drawn):
             raise corrupt("JPEG", f"{absent} of its {len(self.components)} components have no data")
+
+    def first_scan(self) -> tuple[list[Segment], int]:
+        """The segments up to the first scan, whose header is the last of them, and where its codes begin.
+
+        Frame, tables and restarts are as they stand there.
+        """
+        place, passed = 2, list[Segment]()
+        while (found := self._segment(place)) is not None:
+            marker, data, place = found
+            passed.append((marker, data))
+            if marker == SCAN:
+                return passed, place
+            self._take(marker, data)
+        raise corrupt("JPEG", "it has no picture")
+
+    def parts(self, data: bytes) -> list[tuple[int, int]]:
+        """Number of each component of a scan, by its header, and the tables that it names."""
+        count = data[0] if data else 0
+        if len(data) != 4 + 2 * count:
+            raise corrupt("JPEG", f"the header of scan {self.scans} has the wrong length")
+        numbers = {component.name: number for number, component in enumerate(self.components)}
+        chosen = [(data[1 + 2 * n], data[2 + 2 * n]) for n in range(count)]
+        if any(name not in numbers for name, _ in chosen):
+            raise corrupt("JPEG", f"scan {self.scans} is of a component that the frame has not")
+        return [(numbers[name], tables) for name, tables in chosen]
+
+    def units(self, numbers: list[int], kind: int = SEQUENTIAL) -> tuple[int, int, dict[int, int]]:
+        """Rows of units of a scan, units of each, and the blocks of each component in one; one of a component alone."""
+        side = 1 if kind == LOSSLESS else 8
+        most_across = max((component.across for component in self.components), default=1)
+        most_down = max((component.down for component in self.components), default=1)
+        if len(numbers) > 1:
+            across, down = ceil(self.width / (side * most_across)), ceil(self.height / (side * most_down))
+            return down, across, {n: self.components[n].across * self.components[n].down for n in numbers}
+        part = self.components[numbers[0]]
+        across = ceil(ceil(self.width * part.across / most_across) / side)
+        return ceil(ceil(self.height * part.down / most_down) / side), across, {numbers[0]: 1}
+
+    def packed(self, parts: list[tuple[int, int]]) -> bytes:
+        """The eight Huffman tables, but for those that no component of a scan names."""
+        used = {held >> 4 for _, held in parts} | {16 + (held & 15) for _, held in parts}
+        return b"".join(
+            self.tables.get(number, NO_TABLE) if number in used else NO_TABLE for number in (*range(4), *range(16, 20))
+        )
+
+    def _take(self, marker: int, data: bytes) -> None:
+        """Take what a segment says of the scans behind it."""
+        if marker in WALKED:
+            self._frame(marker, data)
+        elif marker == TABLES:
+            self._take_tables(data)
+        elif marker == INTERVAL:
+            self.restart = int.from_bytes(data[:2], "big")
 
     def _segment(self, place: int) -> tuple[int, bytes, int] | None:
         """Marker and data of the segment at a place, and the place behind it; None for the end."""
@@ -126,14 +176,7 @@ class Walk:
     def _scan(self, data: bytes, place: int) -> int:
         """Walk through a scan; the place of the marker behind it."""
         self.scans += 1
-        count = data[0] if data else 0
-        if len(data) != 4 + 2 * count:
-            raise corrupt("JPEG", f"the header of scan {self.scans} has the wrong length")
-        numbers = {component.name: number for number, component in enumerate(self.components)}
-        chosen = [(data[1 + 2 * n], data[2 + 2 * n]) for n in range(count)]
-        if any(name not in numbers for name, _ in chosen):
-            raise corrupt("JPEG", f"scan {self.scans} is of a component that the frame has not")
-        parts = [(numbers[name], tables) for name, tables in chosen]
+        parts = self.parts(data)
         self.drawn |= {number for number, _ in parts}
         low, high, refined = data[-3], data[-2], data[-1] >> 4
         kind = self._kind(low, refined)
@@ -141,8 +184,9 @@ class Walk:
             raise corrupt("JPEG", f"scan {self.scans} is of some coefficients, which its frame does not allow")
         if self.kind == DC_FIRST:
             self._progress([number for number, _ in parts], (low, high), data[-1])
-        units, blocks = self._units([number for number, _ in parts], kind)
-        tables = b"".join(bytes((held >> 4, held & 15)) * blocks[number] for number, held in parts)
+        down, across, blocks = self.units([number for number, _ in parts], kind)
+        units = down * across
+        tables = tables_of(parts, blocks)
         walked = self._walked(place, (kind, low, high), units, tables, parts)
         fault, place, done = walked
         if fault and place >= len(self.content) - 1:
@@ -169,31 +213,20 @@ class Walk:
                     raise corrupt("JPEG", f"scan {self.scans} does not go on where the one before it ended")
                 self.known[number, coefficient] = bits & 15
 
-    def _units(self, numbers: list[int], kind: int) -> tuple[int, dict[int, int]]:
-        """Units of a scan, and the blocks of each component in one: of a scan of a single component, one."""
-        side = 1 if kind == LOSSLESS else 8
-        most_across = max((component.across for component in self.components), default=1)
-        most_down = max((component.down for component in self.components), default=1)
-        if len(numbers) > 1:
-            across, down = ceil(self.width / (side * most_across)), ceil(self.height / (side * most_down))
-            return across * down, {n: self.components[n].across * self.components[n].down for n in numbers}
-        part = self.components[numbers[0]]
-        across = ceil(ceil(self.width * part.across / most_across) / side)
-        return across * ceil(ceil(self.height * part.down / most_down) / side), {numbers[0]: 1}
-
     def _walked(
         self, place: int, scan: tuple[int, int, int], units: int, tables: bytes, parts: list[tuple[int, int]]
     ) -> tuple[int, int, int]:
         """What the compiled code says of a scan."""
-        used = {held >> 4 for _, held in parts} | {16 + (held & 15) for _, held in parts}
-        packed = b"".join(
-            self.tables.get(number, NO_TABLE) if number in used else NO_TABLE for number in (*range(4), *range(16, 20))
-        )
         number = parts[0][0]
         if scan[0] in (AC_FIRST, AC_REFINED) and number not in self.seen:
             self.seen[number] = np.zeros(units, np.uint64)
         seen = self.seen[number] if scan[0] in (AC_FIRST, AC_REFINED) else np.zeros(0, np.uint64)
         try:
-            return scans.walk(self.content, place, scan, (units, self.restart), (tables, packed), seen)
+            return scans.walk(self.content, place, scan, (units, self.restart), (tables, self.packed(parts)), seen)
         except ValueError:
             raise corrupt("JPEG", f"the header of scan {self.scans} says what cannot be") from None
+
+
+def tables_of(parts: list[tuple[int, int]], blocks: dict[int, int]) -> bytes:
+    """The two tables of each block of a unit."""
+    return b"".join(bytes((held >> 4, held & 15)) * blocks[number] for number, held in parts)

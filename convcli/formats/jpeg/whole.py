@@ -18,15 +18,18 @@ from typing import BinaryIO
 import numpy as np
 
 from convcli.errors import ConvError
+from convcli.formats.banding import Banded
 from convcli.formats.codecs import imagecodecs
-from convcli.formats.contract import FormatModule, ReadOptions, WriteOptions
+from convcli.formats.contract import FormatModule, ReadOptions, Windows, WriteOptions, always
 from convcli.formats.failures import corrupt, decoding
 from convcli.formats.jpeg import entropy as jpeg_entropy
-from convcli.formats.jpeg.codec import decode, encode
+from convcli.formats.jpeg.codec import decode
 from convcli.formats.jpeg.segments import START, metadata_of, segment, segments_of
-from convcli.formats.pixels import Array, filling, picture
+from convcli.formats.jpeg.stream import Cutter, Packer, Reader
+from convcli.formats.layout import is_flat
+from convcli.formats.pixels import Array, filling
 from convcli.formats.source import DEFLATE_RATIO, Source, check_declared, check_ratio
-from convcli.image import Image, ImageInfo
+from convcli.image import Image, ImageInfo, PixelTarget
 from convcli.native import scans as native_scans
 from convcli.records import record, replace
 
@@ -102,9 +105,7 @@ def read(source: Source, options: ReadOptions) -> Image:
         found = scan(stream)
         stream.seek(0)
         content = stream.read()
-    info = describe(found)
-    check_declared(info, options.max_pixels)
-    check_ratio(found.width * found.height * len(found.factors), len(content), DEFLATE_RATIO)
+    info = checked(found, options, len(content))
     is_walked = native_scans.AVAILABLE and found.frame in WALKED
     scans = [] if is_walked else scan_places(content, found.data_start)
     with ThreadPoolExecutor(1) as helper:  # libjpeg decodes on one core; another checks
@@ -337,22 +338,67 @@ def is_same(variant: bytes, data: Array) -> bool:
         return False  # a variant that does not decode tells nothing
 
 
-def write(stream: BinaryIO, image: Image, options: WriteOptions, _kind: str) -> None:
+def write(stream: BinaryIO, image: Image, options: WriteOptions, kind: str) -> None:
     """Encode a picture: at the quality asked for, else that of the JPEG it came from, else 95."""
-    own = image.info.metadata.get("jpeg", {})
+    with streamed(stream, image.info, options, kind) as target:
+        target.write(tuple((0, size) for size in image.info.shape), image.data)
+
+
+@contextlib.contextmanager
+def streamed(stream: BinaryIO, info: ImageInfo, options: WriteOptions, _kind: str) -> Iterator[PixelTarget]:
+    """A JPEG that is whole at the end of the block, when all rows have been written."""
+    own = info.metadata.get("jpeg", {})
     setting = options.quality or own.get("quality") or DEFAULT_QUALITY
-    encoded = encode(picture(image), setting, own.get("subsampling") or "444")
     stream.write(START)
-    stream.writelines(segment(marker, content) for marker, content in segments_of(image.info))
-    stream.write(memoryview(encoded)[body_start(encoded) :])
+    stream.writelines(segment(marker, content) for marker, content in segments_of(info))
+    with Banded.on(info, Packer(info, setting, own.get("subsampling") or "444", stream)) as rows:
+        yield rows
 
 
-def body_start(encoded: bytes | bytearray) -> int:
-    """Where the encoder's own segments end that are written anew: JFIF and Adobe."""
-    place = len(START)
-    while encoded[place + 1] in (APP0, APP14):
-        place += 2 + int.from_bytes(encoded[place + 2 : place + 4], "big")
-    return place
+@contextlib.contextmanager
+def windows(source: Source, options: ReadOptions) -> Iterator[Windows | None]:
+    """A JPEG whose rows are decoded as they are asked for; None where libjpeg has to decode it as a whole."""
+    with source.open() as stream:
+        found = scan(stream)
+        stream.seek(0)
+        content = stream.read()
+    info = checked(found, options, len(content))
+    if not is_cut(found, content) or options.lenient or options.axes not in (None, info.axes):
+        yield None
+        return
+    with contextlib.closing(Reader(content, info, is_inverted(found))) as rows:
+        yield info, rows
 
 
-FORMAT = FormatModule(probe, read, write, single=True, whole="the libraries at hand decode JPEG as a whole")
+def is_cut(found: Scan, content: bytes) -> bool:
+    """True for a single scan of all components whose codes are walked through, coded one after the other."""
+    return (
+        native_scans.AVAILABLE
+        and found.frame in ("baseline", "extended")
+        and (found.bits, found.components) == (8, len(found.factors))
+        and len(scan_places(content, found.data_start)) == 1
+        and Cutter.of(content) is not None
+    )
+
+
+def checked(found: Scan, options: ReadOptions, size: int) -> ImageInfo:
+    """A scanned JPEG of so many bytes as an image whose pixels may be decoded."""
+    info = describe(found)
+    check_declared(info, options.max_pixels)
+    check_ratio(found.width * found.height * len(found.factors), size, DEFLATE_RATIO)
+    return info
+
+
+FORMAT = FormatModule(
+    probe,
+    read,
+    write,
+    windows,
+    streamed,
+    takes=is_flat,
+    packs=always,
+    single=True,
+    whole="a JPEG of several scans, of arithmetic codes or of more than 8 bits is decoded as a whole"
+    if native_scans.AVAILABLE
+    else "without its compiled code, convcli decodes JPEG as a whole",
+)

@@ -15,7 +15,7 @@ from convcli.formats.animation import Animation, animation_of, still, stills
 from convcli.formats.failures import corrupt, decoding
 from convcli.formats.pixels import Array
 from convcli.formats.png.codec import decode
-from convcli.formats.png.stream import Writer
+from convcli.formats.png.stream import banded
 from convcli.image import Image
 from convcli.records import record, replace
 
@@ -118,7 +118,7 @@ def written(image: Image, speed: str, chunk: Callable[[bytes, bytes], object]) -
         chunk(b"fcTL", CONTROL.pack(number, *size, 0, 0, *delay(told.times[index]), KEPT, 0))
         number += 1
         data: list[bytes] = []
-        with Writer.on(info, speed, data.append) as rows:
+        with banded(info, speed, data.append) as rows:
             rows.write(tuple((0, length) for length in info.shape), each.data)
         for part in data:
             chunk(b"fdAT" if index else b"IDAT", (struct.pack(">I", number) if index else b"") + part)

@@ -9,26 +9,22 @@ NumPy predicts them, and nobody restores them: each byte needs the one before.
 
 from __future__ import annotations
 
-import os
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import field
-from functools import cached_property
 from itertools import islice
 from math import prod
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
 from convcli import native
+from convcli.formats.banding import Band, Banded
 from convcli.formats.failures import corrupt
-from convcli.formats.pixels import Array, picture
-from convcli.image import Grid, Image, ImageInfo, Spans
-from convcli.records import record, replace
-
-if TYPE_CHECKING:
-    from concurrent.futures import Executor
+from convcli.formats.pixels import Array
+from convcli.image import Grid, ImageInfo, Spans
+from convcli.records import record
 
 SUB = 1
 """The pixel to the left: a prediction that costs nearly nothing."""
@@ -87,8 +83,6 @@ def restore(content: bytes, above: Array, pixel: int, rows: Array) -> None:
 
 BAND = 2**19
 """Bytes of rows that are compressed, or restored, at a time: they stay in a cache."""
-BATCH = 2**23
-"""Bytes of rows that wait for each other at most."""
 PART = 2**16
 """Bytes that are read at a time."""
 ZLIB_HEADER = b"\x78\x01"
@@ -218,82 +212,52 @@ def parts(stream: BinaryIO, places: list[tuple[int, int]]) -> Iterator[bytes]:
                 yield content
 
 
-class Band(NamedTuple):
-    """Rows of bytes that are compressed together, the row above them, and whether they are the last."""
-
-    rows: Array
-    above: Array
-    last: bool
+Deflated = tuple[bytes | memoryview, int]
+"""A part of a deflate stream, and the checksum of what it was made of."""
 
 
 @record(frozen=False)
-class Writer:
-    """Rows, in order, on their way to `put`, which takes the content of an IDAT chunk; `waiting` fill no band yet."""
+class Packer:
+    """Bands on their way to `put_chunk`, which takes the content of an IDAT chunk; `check` is that of all before."""
 
     info: ImageInfo
     speed: Speed
-    put: Callable[[bytes], object]
-    held: ExitStack
-    waiting: Array
-    above: Array
-    done: int = 0
+    put_chunk: Callable[[bytes], object]
     check: int = 1
 
-    @classmethod
-    @contextmanager
-    def on(cls, info: ImageInfo, speed: str, put: Callable[[bytes], object]) -> Iterator[Writer]:
-        """A writer with threads."""
-        size = info.size("X") * pixel_bytes(info)
-        with ExitStack() as held:
-            yield cls(info, SPEEDS[speed], put, held, np.empty((0, size), np.uint8), np.zeros(size, np.uint8))
+    @property
+    def step(self) -> int:
+        """Rows of a band."""
+        return -(-BAND // row_bytes(self.info))
 
     @property
-    def grid(self) -> Grid:
-        """Rows, one after the other."""
-        return Grid(tuple(1 if axis == "Y" else self.info.size(axis) for axis in self.info.axes), in_order=True)
+    def worth(self) -> int:
+        """Bands from which threads pay."""
+        return self.speed.worth
 
-    def write(self, spans: Spans, pixels: Array) -> None:
-        """Take the next rows, whole ones, along the first axis of more than one sample."""
-        axis = self.info.axes.index("Y")
-        count = max(1, BATCH // self.above.size)
-        for start in range(0, spans[axis][1] - spans[axis][0], count):
-            self._take(pixels[(slice(None),) * axis + (slice(start, start + count),)])
-
-    def _take(self, pixels: Array) -> None:
-        """Compress all bands that are complete with these rows."""
-        rows = picture(Image(replace(self.info, shape=pixels.shape), pixels))
-        in_order = rows.astype(stored(rows.dtype), copy=False)
-        bands = list(self._bands(in_order.view(np.uint8).reshape(len(rows), -1)))
-        packed = (self._pool.map if len(bands) >= self.speed.worth else map)(self._packed, bands)
-        for band, (content, check) in zip(bands, packed, strict=True):
-            self.check = joined(self.check, check, len(band.rows) * (self.above.size + 1))
-            head = ZLIB_HEADER if self.done == 0 else b""
-            tail = self.check.to_bytes(4, "big") if band.last else b""
-            self.put(b"".join((head, content, tail)))
-            self.done += len(band.rows)
-
-    @cached_property
-    def _pool(self) -> Executor:
-        """Threads, begun where they pay: their import alone takes as long as a small picture."""
-        from concurrent.futures import ThreadPoolExecutor
-
-        return self.held.enter_context(ThreadPoolExecutor(os.cpu_count() or 1))
-
-    def _bands(self, rows: Array) -> Iterator[Band]:
-        """Those that new rows complete; the rest waits."""
-        rows = np.concatenate([self.waiting, rows]) if len(self.waiting) else rows
-        step, missing = -(-BAND // self.above.size), self.info.size("Y") - self.done
-        whole = len(rows) if len(rows) == missing else len(rows) // step * step
-        for start in range(0, whole, step):
-            band = rows[start : start + step]
-            yield Band(band, self.above, start + len(band) == missing)
-            self.above = band[-1]
-        self.waiting, self.above = rows[whole:].copy(), self.above.copy()
-
-    def _packed(self, band: Band) -> tuple[bytes | memoryview, int]:
-        """A band compressed, and the checksum of what was."""
-        content = predicted(band.rows, band.above, pixel_bytes(self.info), self.speed.kind)
+    def packed(self, band: Band) -> Deflated:
+        """A band compressed."""
+        rows, above = as_bytes(band.rows), as_bytes(band.above[None])[0]
+        content = predicted(rows, above, pixel_bytes(self.info), self.speed.kind)
         return deflated(content, self.speed, last=band.last), zlib.adler32(content.data)
+
+    def put(self, band: Band, content: Deflated) -> None:
+        """Put a band behind those before it."""
+        data, check = content
+        self.check = joined(self.check, check, len(band.rows) * (row_bytes(self.info) + 1))
+        head = b"" if band.first else ZLIB_HEADER
+        tail = self.check.to_bytes(4, "big") if band.last else b""
+        self.put_chunk(b"".join((head, data, tail)))
+
+
+def banded(info: ImageInfo, speed: str, put: Callable[[bytes], object]) -> AbstractContextManager[Banded[Deflated]]:
+    """What takes rows until the end of the block, and gives `put` the contents of IDAT chunks."""
+    return Banded.on(info, Packer(info, SPEEDS[speed], put))
+
+
+def as_bytes(rows: Array) -> Array:
+    """Rows of samples as (rows, bytes) of a PNG."""
+    return np.ascontiguousarray(rows.astype(stored(rows.dtype), copy=False)).view(np.uint8).reshape(len(rows), -1)
 
 
 def deflated(content: Array, speed: Speed, *, last: bool) -> bytes | memoryview:
@@ -319,6 +283,11 @@ def joined(first: int, second: int, count: int) -> int:
 def stored(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """Samples as a PNG has them."""
     return dtype.newbyteorder(">")
+
+
+def row_bytes(info: ImageInfo) -> int:
+    """Bytes of a row of pixels."""
+    return info.size("X") * pixel_bytes(info)
 
 
 def pixel_bytes(info: ImageInfo) -> int:

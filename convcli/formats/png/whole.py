@@ -24,7 +24,7 @@ from convcli.formats.layout import is_flat
 from convcli.formats.pixels import Array
 from convcli.formats.png import animation
 from convcli.formats.png.chunks import Chunk, chunks_of, layout_of, metadata_of
-from convcli.formats.png.stream import Reader, Writer
+from convcli.formats.png.stream import Reader, banded
 from convcli.formats.source import DEFLATE_RATIO, Source, check_declared, check_ratio
 from convcli.image import Image, ImageInfo, PixelSource, PixelTarget
 from convcli.records import record, replace
@@ -292,7 +292,7 @@ def streamed(stream: BinaryIO, info: ImageInfo, options: WriteOptions, _kind: st
     """A PNG that is whole at the end of the block, when all rows have been written; its kept chunks around them."""
     with (
         around(stream, info),
-        Writer.on(info, options.png, lambda content: stream.write(chunk(b"IDAT", content))) as rows,
+        banded(info, options.png, lambda content: stream.write(chunk(b"IDAT", content))) as rows,
     ):
         yield rows
 
