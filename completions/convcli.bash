@@ -39,7 +39,7 @@ _convcli_value() {
     *:--nan) words='keep ignore preserve zero error' paths= ;;
     *:--nodata) words='none nan inf -inf' paths= ;;
     *:--alpha) words='premultiply straight keep drop' paths= ;;
-    *:--format) words='png jpeg tiff ome imagej cog webp bmp dib ico gif jp2 avif jxl qoi hdr pgm ppm pnm pam nifti nrrd metaimage mrc mgh mgz nifti-gz npy npz csv tsv tga zarr ome-zarr' paths= ;;
+    *:--format) words='png jpeg tiff ome imagej cog webp bmp dib ico gif jp2 avif jxl jxr qoi hdr pgm ppm pnm pam nifti nrrd metaimage mrc mgh mgz nifti-gz npy npz csv tsv tga zarr ome-zarr' paths= ;;
     *:--png) words='fast balanced small' paths= ;;
     *:--compression) words='none deflate lzw zstd jpeg' paths= ;;
     *:--predictor) words='none horizontal float' paths= ;;

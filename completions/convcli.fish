@@ -66,7 +66,7 @@ complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilat
 complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilate' -s 0 -l null -d 'Names in the list end in NUL, as find -print0 writes them'
 complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilate' -s r -l recursive -d 'Read the images in folders; with -o folder/ keep their ...'
 complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilate' -l pattern -r -f -d 'Which files of a folder, such as \'*.tif\'; may be repeated'
-complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilate' -l format -r -f -a 'png jpeg tiff ome imagej cog webp bmp dib ico gif jp2 avif jxl qoi hdr pgm ppm pnm pam nifti nrrd metaimage mrc mgh mgz nifti-gz npy npz csv tsv tga zarr ome-zarr' -d 'Format of the output where its name does not tell'
+complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilate' -l format -r -f -a 'png jpeg tiff ome imagej cog webp bmp dib ico gif jp2 avif jxl jxr qoi hdr pgm ppm pnm pam nifti nrrd metaimage mrc mgh mgz nifti-gz npy npz csv tsv tga zarr ome-zarr' -d 'Format of the output where its name does not tell'
 complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilate' -s f -l force -d 'Replace outputs that exist'
 complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilate' -l in-place -d 'Replace each input by its result'
 complete -c convcli -n '__convcli_command conv2d conv3d upsample separable dilate' -l png -r -f -a 'fast balanced small' -d 'PNG compression: fast, balanced, small'

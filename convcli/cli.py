@@ -202,7 +202,7 @@ def version_line() -> str:
         libraries += f", imagecodecs {version('imagecodecs')}"
     else:
         libraries += (
-            "; no imagecodecs: JPEG 2000, AVIF, JPEG XL, QOI and Radiance HDR are missing,"
+            "; no imagecodecs: JPEG 2000, AVIF, JPEG XL, JPEG XR, QOI and Radiance HDR are missing,"
             " and kinds of TIFF, PNG, JPEG, Zarr and DICOM"
         )
     return f"convcli {__version__} (direct kernels: {direct}; {libraries})"

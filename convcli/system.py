@@ -175,6 +175,29 @@ def _container_limit(path: str) -> tuple[int, ...]:
     return (int(text),) if text.strip().isdigit() else ()
 
 
+def bound_itself(seconds: int, room: int) -> None:
+    """End this process by a signal, or otherwise, after so much time of a core; let it take so much more memory.
+
+    Where the system has no such limits a clock stands in for the time, and the memory is not bound.
+    """
+    try:
+        import resource
+    except ImportError:
+        import faulthandler
+
+        faulthandler.dump_traceback_later(seconds, exit=True)
+        return
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    most = int(used.ru_utime + used.ru_stime) + 1 + seconds
+    resource.setrlimit(resource.RLIMIT_CPU, (most, most))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    sizes = Path("/proc/self/statm")
+    if sizes.exists():
+        most = int(sizes.read_text().split()[0]) * resource.getpagesize() + room
+        _, hard = resource.getrlimit(resource.RLIMIT_AS)
+        resource.setrlimit(resource.RLIMIT_AS, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
+
+
 def peak_memory() -> int:
     """The process's peak resident memory in bytes; 0 where the system does not tell."""
     status = Path("/proc/self/status")

@@ -45,6 +45,16 @@ def run(capfd, tmp_path, monkeypatch):
 
 
 @pytest.fixture
+def jxrlib_here(monkeypatch):
+    """JPEG XR in this process: what is sound needs none of its own, which takes a third of a second for each file."""
+    imagecodecs = pytest.importorskip("imagecodecs")
+    from convcli.formats.jpegxr import child, whole
+
+    monkeypatch.setattr(whole, "decoded", lambda content, _: child.pixels_of(content))
+    monkeypatch.setattr(whole, "encoded", lambda data, level: bytes(imagecodecs.jpegxr_encode(data, level)))
+
+
+@pytest.fixture
 def folder(tmp_path, monkeypatch):
     """The current folder: eight different pictures, the folder `out`, and no journals of other tests."""
     monkeypatch.chdir(tmp_path)

@@ -138,6 +138,7 @@ SOURCES = {
     "jp2": _some(_codec("jpeg2k", reversible=True), lambda _, samples: not samples.endswith("alpha")),
     "avif": _some(_codec("avif", level=100, speed=9), lambda pixels, _: pixels.dtype == "uint8"),
     "jxl": _codec("jpegxl", lossless=True, effort=2),
+    "jxr": _some(_codec("jpegxr"), lambda _, samples: samples != "grey+alpha"),
     "qoi": _some(_pillow("QOI"), lambda _, samples: samples.startswith("rgb")),
     "bmp": _some(_pillow("BMP"), lambda _, samples: not samples.endswith("alpha")),
     "dib": _some(_pillow("DIB"), lambda _, samples: not samples.endswith("alpha")),
@@ -161,6 +162,7 @@ TARGETS = (
     "jp2",
     "avif",
     "jxl",
+    "jxr",
     "pgm",
     "ppm",
     "pam",
@@ -170,7 +172,12 @@ TARGETS = (
 )
 
 
-CODECS = {"jp2": imagecodecs.jpeg2k_decode, "avif": imagecodecs.avif_decode, "jxl": imagecodecs.jpegxl_decode}
+CODECS = {
+    "jp2": imagecodecs.jpeg2k_decode,
+    "avif": imagecodecs.avif_decode,
+    "jxl": imagecodecs.jpegxl_decode,
+    "jxr": imagecodecs.jpegxr_decode,
+}
 
 
 def read(path, ending, shape):

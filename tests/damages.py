@@ -38,6 +38,7 @@ import PIL.Image
 from convcli import cli
 from convcli.errors import ConvError
 from convcli.formats import read
+from convcli.formats.jpegxr import apart
 from damaging import damaged
 from damaging_files import SUFFIXES, sound_files
 from mutations import LONGEST, bound_memory
@@ -187,6 +188,13 @@ def libjxl(content):
     imagecodecs.jpegxl_decode(content)
 
 
+def jxrlib(content):
+    """jxrlib reads it, in a process of its own, where it may crash."""
+    with apart.process("decode", 2**24, data=content) as answer:
+        if answer.readline() != apart.DONE:
+            raise ValueError("jxrlib does not")
+
+
 def rgbe(content):
     """imagecodecs reads it, the header too."""
     imagecodecs.rgbe_decode(content)
@@ -259,6 +267,7 @@ PEERS = {
     "jp2": (openjpeg,),
     "avif": (libavif,),
     "jxl": (libjxl,),
+    "jxr": (jxrlib,),
     "hdr": (rgbe,),
     "jpeg": (djpeg, pillow),
     "npy": (numpy,),

@@ -566,6 +566,12 @@ def box_inside(data, rng):
     return bytes_changed(data, rng, 4, end)
 
 
+def jxr_stream(data, rng):
+    """The header of a codestream, or what follows it, is another."""
+    start = data.index(b"WMPHOTO")
+    return bytes_changed(data, rng, start + 8, int(pick(rng, (start + 40, len(data)))))
+
+
 def npz_member(data, rng):
     """The array in an archive is damaged and packed soundly, or what packs it is damaged."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -600,6 +606,7 @@ DAMAGES = {
     "jp2": (box_changed, box_inside, box_inside, bytes_changed),
     "avif": (box_changed, box_inside, box_inside, bytes_changed),
     "jxl": (box_changed, box_changed, bytes_changed),
+    "jxr": (tiff_entry, tiff_value, tiff_entries_moved, jxr_stream, jxr_stream),
     "dib": (dib_field, dib_field, dib_field),
     "ico": (ico_field, ico_field, bytes_changed),
     "tga": (tga_field, tga_field, bytes_changed),

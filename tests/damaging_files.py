@@ -41,6 +41,7 @@ SUFFIXES = {
     "jp2": ".jp2",
     "avif": ".avif",
     "jxl": ".jxl",
+    "jxr": ".jxr",
     "qoi": ".qoi",
     "tga": ".tga",
     "dib": ".dib",
@@ -274,6 +275,7 @@ def others():
             "deep": bytes(imagecodecs.jpegxl_encode(STACK[0], lossless=True)),
             "boxes": jxl(),
         },
+        "jxr": {"alpha": bytes(imagecodecs.jpegxr_encode(ALPHA))},  # one: each is read in a process of its own
         "dib": {"grey": saved(GREY, "DIB"), "colour": saved(RGB, "DIB"), "palette": saved(indexed(), "DIB")},
         "ico": {
             "packed": saved(ALPHA, "ICO", sizes=[(16, 12), (32, 24)]),

@@ -315,6 +315,7 @@ FORMATS = (
     "qoi",
     "tga",
     "jxl",
+    "jxr",
     "jp2",
     "avif",
     "npy",

@@ -292,7 +292,6 @@ def test_unknown_formats_are_usage_errors_that_list_the_known(name, override, me
 @pytest.mark.parametrize(
     ("content", "title"),
     [
-        (b"II\xbc\1 \0\0\0", "JPEG XR"),
         (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC"),
         (b"8BPS\0\1" + bytes(20), "a file of Photoshop"),
         (b"gimp xcf v011\0", "a file of GIMP"),

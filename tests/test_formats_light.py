@@ -122,13 +122,15 @@ def test_pixels_beyond_those_declared_are_told(more):
         read(content[:-8] + more + content[-8:])
 
 
-@pytest.mark.parametrize("name", ["qoi", "hdr", "jxl", "jp2", "avif"])
+@pytest.mark.parametrize("name", ["qoi", "hdr", "jxl", "jxr", "jp2", "avif"])
 def test_a_codec_that_is_missing_is_told_before_any_work(run, tmp_path, monkeypatch, name):
     (tmp_path / "in.png").write_bytes(
         encode(Image(ImageInfo(COLOUR.shape, "uint8", "YXS", samples="rgb"), COLOUR), "png")
     )
     monkeypatch.setattr(
-        imagecodecs, {"hdr": "RGBE", "jxl": "JPEGXL", "jp2": "JPEG2K"}.get(name, name.upper()), imagecodecs.HEIF
+        imagecodecs,
+        {"hdr": "RGBE", "jxl": "JPEGXL", "jxr": "JPEGXR", "jp2": "JPEG2K"}.get(name, name.upper()),
+        imagecodecs.HEIF,
     )
     words = ("--dtype", "float32") if name == "hdr" else ()
     code, lines = run("conv2d", tmp_path / "in.png", "-k", "box:3", *words, "-o", tmp_path / f"out.{name}")

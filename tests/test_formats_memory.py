@@ -164,6 +164,11 @@ LYING = {
         jxl(2**30, 1),
         b"\0\0\0\x0cJXL \r\n\x87\n" + struct.pack(">I4s", 8 + 150, b"jxlc") + jxl(HUGE, HUGE),
     ],
+    "jxr": [
+        patched(content, sound("jxr").index(b"WMPHOTO") + 12, ">HH", HUGE - 1, HUGE - 1)
+        for content in (sound("jxr").replace(*(struct.pack("<HHII", 0xBC80, 4, 1, each) for each in (24, HUGE))),)
+        for content in (content.replace(*(struct.pack("<HHII", 0xBC81, 4, 1, each) for each in (8, HUGE))),)
+    ],
     "qoi": [patched(sound("qoi"), 4, ">II", HUGE, HUGE)],
     "hdr": [sound("hdr").replace(b"-Y 8 +X 24", size) for size in (b"-Y 40000 +X 30000", b"+X 8 +Y 999999999")],
     "dib": [patched(sound("dib"), 4, "<ii", HUGE, HUGE), patched(sound("dib"), 4, "<ii", HUGE, -HUGE)],

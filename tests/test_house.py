@@ -91,8 +91,8 @@ FORBIDDEN = (
     *("pickle", "shelve", "marshal", "dill", "joblib", "socket", "ssl", "urllib", "http", "ftplib", "smtplib"),
     *("requests", "subprocess", "pty", "runpy", "code"),
 )
-MAY_START = {"tuning.py": {"subprocess"}}
-"""The only module that starts a program: Python itself, to time an import; it reads no files."""
+MAY_START = {"tuning.py": {"subprocess"}, "formats/jpegxr/apart.py": {"subprocess"}}
+"""The only modules that start a program, Python itself: to time an import; for a decoder that crashes."""
 LONGEST_MODULE, LONGEST_BARE = 450, 55  # lines; of a module, and of a function that nothing explains
 
 

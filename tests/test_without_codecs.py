@@ -27,7 +27,7 @@ WITHOUT = "import sys; sys.modules['imagecodecs'] = None; from convcli.__main__ 
 MANY = "import json, sys; sys.modules['imagecodecs'] = None; from convcli import cli; \
 print([cli.run(words) for words in json.load(sys.stdin)], file=sys.__stdout__)"
 """How one starts that carries out many lines, and prints their exit codes."""
-MISSING = {"jp2", "avif", "jxl", "qoi", "hdr"}
+MISSING = {"jp2", "avif", "jxl", "jxr", "qoi", "hdr"}
 """Formats that only it reads and writes."""
 
 

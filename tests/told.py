@@ -63,6 +63,7 @@ TARGETS = (
     ".jp2",
     ".avif",
     ".jxl",
+    ".jxr",
     ".qoi",
     ".tga",
     ".hdr",
@@ -227,6 +228,39 @@ def jxl(*boxes, image=GREY, **options):
     return b"\0\0\0\x0cJXL \r\n\x87\n\0\0\0\x14ftypjxl \0\0\0\0jxl " + packed
 
 
+def jxr(*entries, pointed=()):
+    """A JPEG XR with tags of (code, type, count, content), and others in the directories that EXIF points to."""
+    content = bytearray(imagecodecs.jpegxr_encode(GREY))
+    start = int.from_bytes(content[4:8], "little")
+    end = start + 2 + 12 * int.from_bytes(content[start : start + 2], "little")
+    held = {bytes(content[at : at + 2]): bytes(content[at : at + 12]) for at in range(start + 2, end, 12)}
+    for pointer, inner in pointed:
+        entries += ((pointer, 4, 1, struct.pack("<I", packed_directory(content, {}, inner))),)
+    content[4:8] = struct.pack("<I", packed_directory(content, held, entries))
+    return bytes(content)
+
+
+def packed_directory(content, held, entries):
+    """Append a directory of entries, packed and not; where it is."""
+    table = dict(held)
+    for code, kind, count, data in entries:
+        field = data if len(data) <= 4 else struct.pack("<I", len(content))
+        content += data + bytes(len(data) % 2) if len(data) > 4 else b""
+        table[struct.pack("<H", code)] = struct.pack("<HHI4s", code, kind, count, field)
+    lines = sorted(table.values(), key=lambda line: line[1::-1])
+    content += bytes(len(content) % 2)
+    place = len(content)
+    content += struct.pack("<H", len(lines)) + b"".join(lines) + bytes(4)
+    return place
+
+
+def directory_of(path):
+    """The tags of a JPEG XR as Pillow reads those of EXIF: both are as in a TIFF."""
+    made = PIL.Image.Exif()
+    made.load(b"Exif\0\0II*\0" + path.read_bytes()[4:])
+    return made
+
+
 def identified(path, name):
     """The content of a box of a JPEG 2000 that an identifier names."""
     content = path.read_bytes()
@@ -301,6 +335,7 @@ STEPS = {"spacing": 2.0, "unit": "um"}
 OME = {"PhysicalSizeX": 0.2, "PhysicalSizeXUnit": "µm", "PhysicalSizeY": 0.4, "PhysicalSizeYUnit": "µm"}
 SAYING = {
     "orientation": {
+        "jxr": lambda: jxr((0xBC02, 4, 1, b"\4\0\0\0")),
         **{kind: made for kind, made in with_exif(exif(_274=6)).items() if kind != "jxl"},
         **with_tag((274, 3, 1, 6, True)),
     },
@@ -310,12 +345,22 @@ SAYING = {
         "webp": lambda: saved("WEBP", icc_profile=COLOUR),
         "avif": lambda: saved("AVIF", icc_profile=COLOUR, speed=10),
         "jp2": lambda: jp2(colour=b"\2\0\0" + PROFILE),
+        "jxr": lambda: jxr((34675, 7, len(PROFILE), PROFILE)),
         "gif": lambda: gif(block(b"\xff\x0bICCRGBG1012", COLOUR)),
         "bmp": lambda: bmp(PROFILE),
         "dib": lambda: bmp(PROFILE)[14:],
         **with_tag(iccprofile=PROFILE),
     },
-    "EXIF": with_exif(camera()),
+    "EXIF": {
+        **with_exif(camera()),
+        "jxr": lambda: jxr(
+            (271, 2, 6, b"Maker\0"),
+            pointed=(
+                (0x8769, ((0x8827, 3, 1, b"\x90\1\0\0"),)),
+                (0x8825, ((2, 5, 3, struct.pack("<6I", 48, 1, 51, 1, 49, 2)),)),
+            ),
+        ),
+    },
     "EXIF thumbnail": with_exif(small_picture()),
     "XMP": {
         "png": lambda: png((b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + XMP)),
@@ -324,6 +369,7 @@ SAYING = {
         "avif": lambda: saved("AVIF", xmp=XMP, speed=10),
         "jp2": lambda: jp2(XMP_ID + XMP),
         "jxl": lambda: jxl((b"xml ", XMP)),
+        "jxr": lambda: jxr((700, 1, len(XMP), XMP)),
         "gif": lambda: gif(XMP_BLOCK),
         **with_tag(tag(700, 1, XMP)),
     },
@@ -337,12 +383,19 @@ SAYING = {
     "IPTC": {
         "jpeg": lambda: jpeg(photoshop(irb(0x0404, RECORD))),
         "png": lambda: png(raw_profile("iptc", irb(0x0404, RECORD))),
+        "jxr": lambda: jxr((33723, 7, len(RECORD), RECORD)),
+        "jp2": lambda: jp2(IPTC_ID + RECORD),
         **with_tag(tag(33723, 7, RECORD)),
     },
-    "Photoshop's data": {"jpeg": lambda: jpeg(photoshop(PATH)), **with_tag(tag(34377, 1, PATH))},
+    "Photoshop's data": {
+        "jpeg": lambda: jpeg(photoshop(PATH)),
+        "jxr": lambda: jxr((34377, 1, len(PATH), PATH)),
+        **with_tag(tag(34377, 1, PATH)),
+    },
     "description": {
         "png": lambda: png((b"iTXt", b"Description\0\0\0\0\0" + TEXT.encode())),
         "tiff": lambda: tiff("tiff", tag(270, 2, TEXT.encode() + b"\0")),
+        "jxr": lambda: jxr((270, 2, len(TEXT.encode()) + 1, TEXT.encode() + b"\0")),
         "jpeg": lambda: jpeg(exif=exif(_270=TEXT.encode())),
         "avif": lambda: saved("AVIF", exif=exif(_270=TEXT.encode()), speed=10),
         "webp": lambda: saved("WEBP", exif=exif(_270=TEXT.encode())),
@@ -368,6 +421,7 @@ SAYING = {
         "avif": lambda: saved("AVIF", exif=exif(_282=200.0, _283=100.0, _296=2), speed=10),
         "webp": lambda: saved("WEBP", exif=exif(_282=200.0, _283=100.0, _296=2)),
         "tiff": lambda: tiff("tiff", resolution=(200, 100), resolutionunit="INCH"),
+        "jxr": lambda: jxr((0xBC82, 11, 1, struct.pack("<f", 200)), (0xBC83, 11, 1, struct.pack("<f", 100))),
     },
     "spacing": {
         "imagej": lambda: tiff("imagej", resolution=(5, 2.5), metadata={"unit": "um"}),
@@ -462,6 +516,7 @@ def tag_of(path, code):
 
 
 XMP_ID = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
+IPTC_ID = bytes.fromhex("33c7a4d2b81d4723a0baf1a3e097ad38")
 
 
 def is_tiff(path):
@@ -470,6 +525,10 @@ def is_tiff(path):
 
 def exif_of(path):
     """EXIF, also of a TIFF, as Pillow reads it; without Pillow's own look into XMP."""
+    if path.suffix == ".jxr":
+        held = directory_of(path)
+        held[274] = {0: 1, 4: 6}.get(held.get(0xBC02))
+        return held
     if path.suffix in (".jxl", ".jp2"):
         made, found = PIL.Image.Exif(), box_of(path, b"Exif")[4:]
         found = identified(path, b"JpgTiffExif->JP2") if path.suffix == ".jp2" else found
@@ -481,7 +540,7 @@ def exif_of(path):
 def in_exif(code, value):
     """Looks for a tag of the main directory, of EXIF or of a TIFF."""
     return lambda path: (
-        (picture_like(path) or path.suffix == ".jxl")
+        (picture_like(path) or path.suffix in (".jxl", ".jxr"))
         and (tag_of(path, code) if is_tiff(path) else exif_of(path).get(code)) == value
     )
 
@@ -508,8 +567,9 @@ def shows(path, pixels):
     """True where others see these pixels, the opacity last if there is one, or nearly these in a JPEG or a GIF."""
     if path.suffix in (".pgm", ".pam"):
         return pixels.tobytes() in path.read_bytes()
-    if path.suffix == ".jxl":
-        return np.array_equal(imagecodecs.jpegxl_decode(path.read_bytes()), pixels)
+    if path.suffix in (".jxl", ".jxr"):
+        decode = imagecodecs.jpegxl_decode if path.suffix == ".jxl" else imagecodecs.jpegxr_decode
+        return np.array_equal(decode(path.read_bytes()), pixels)
     if not picture_like(path):
         return False
     seen = picture(path)
@@ -526,13 +586,15 @@ def profile_of(path):
     """Looks for one of the profiles."""
     if path.suffix in (".gif", ".bmp", ".dib", ".jp2"):
         return b"acsp" in path.read_bytes()
+    if path.suffix == ".jxr":
+        return directory_of(path).get(34675) in (PROFILE, COLOUR)
     found = tag_of(path, 34675) if is_tiff(path) else picture_like(path) and picture(path).info.get("icc_profile")
     return found in (PROFILE, COLOUR)
 
 
 def all_of_exif(path):
     """Looks for a maker, an exposure and a place."""
-    if path.suffix not in (".png", ".jpg", ".webp", ".jp2", ".avif", ".jxl", ".tif"):
+    if path.suffix not in (".png", ".jpg", ".webp", ".jp2", ".avif", ".jxl", ".jxr", ".tif"):
         return False
     held = exif_of(path)
     place = held.get_ifd(0x8825).get(2, ())
@@ -549,6 +611,8 @@ def xmp_of(path):
         return bytes(tag_of(path, 700) or b"")
     if path.suffix == ".jp2":
         return identified(path, XMP_ID)
+    if path.suffix == ".jxr":
+        return directory_of(path).get(700, b"")
     if path.suffix == ".jxl":
         return box_of(path, b"xml ")
     if path.suffix == ".gif":
@@ -572,6 +636,10 @@ def iptc_of(path):
         return RECORD in bytes.fromhex("".join(text[3:]))
     if is_tiff(path):
         return bytes(tag_of(path, 33723) or b"") == RECORD
+    if path.suffix == ".jxr":
+        return directory_of(path).get(33723) == RECORD
+    if path.suffix == ".jp2":
+        return identified(path, IPTC_ID) == RECORD
     return path.suffix == ".jpg" and RECORD == picture(path).info.get("photoshop", {}).get(0x0404)
 
 
@@ -582,6 +650,8 @@ def path_of(path):
         return PATH in bytes.fromhex("".join(text[3:]))
     if is_tiff(path):
         return bytes(tag_of(path, 34377) or b"") == PATH
+    if path.suffix == ".jxr":
+        return directory_of(path).get(34377) == PATH
     return path.suffix == ".jpg" and picture(path).info.get("photoshop", {}).get(2000) == b"a path, kept"
 
 
@@ -590,7 +660,7 @@ def description_of(path):
     if path.suffix == ".png":
         return picture(path).text.get("Description") == TEXT
     return (
-        path.suffix in (".jpg", ".webp", ".jp2", ".avif", ".jxl", ".tif", ".gif", ".pgm", ".pam", ".hdr")
+        path.suffix in (".jpg", ".webp", ".jp2", ".avif", ".jxl", ".jxr", ".tif", ".gif", ".pgm", ".pam", ".hdr")
         and TEXT.encode() in path.read_bytes()
     )
 
@@ -612,6 +682,8 @@ def dots_of(path, across=200, down=100):
         with tifffile.TiffFile(path) as seen:
             unit = {2: 1, 3: 2.54}.get(int(seen.pages[0].resolutionunit), 0)
             return (across, down) == tuple(round(value * unit, 1) for value in seen.pages[0].resolution)
+    if path.suffix == ".jxr":
+        return (across, down) == tuple(round(directory_of(path).get(code, 0), 1) for code in (0xBC82, 0xBC83))
     if path.suffix in (".webp", ".avif", ".jxl"):
         held = exif_of(path)
         unit = {2: 1, 3: 2.54}.get(held.get(296), 0)

@@ -34,8 +34,9 @@ TITLES = {
 TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 
 TIFFS = ("tiff", "shaped", "imagej", "ome")
-EXIFS = ("png", "jpeg", "webp", "jp2", "avif", "jxl")
-PROFILED = ("png", "jpeg", "webp", "jp2", "avif", "gif")
+WHOLE_EXIFS = ("png", "jpeg", "webp", "jp2", "avif", "jxl")
+EXIFS = (*WHOLE_EXIFS, "jxr")
+PROFILED = ("png", "jpeg", "webp", "jp2", "avif", "jxr", "gif")
 PICTURES = (*EXIFS, "gif", "bmp", "pnm", "qoi", "hdr", "tga", "ico")
 SPATIAL = ("nifti", "nrrd", "metaimage", "mgh")
 VOLUMES = (*SPATIAL, "mrc")
@@ -311,12 +312,15 @@ KINDS = (
     Kind("ICC profile", has("icc", "ICC profile"), everywhere(*PROFILED), metadata.profile_misfit),
     Kind("EXIF", exif_of, everywhere(*EXIFS), too_long("exif")),
     Kind(
-        "EXIF thumbnail", lambda i: "EXIF thumbnail" * metadata.has_thumbnail(i.metadata), frozenset(EXIFS), minor=True
+        "EXIF thumbnail",
+        lambda i: "EXIF thumbnail" * metadata.has_thumbnail(i.metadata),
+        frozenset(WHOLE_EXIFS),
+        minor=True,
     ),
     Kind("XMP", has("xmp", "XMP"), everywhere(*EXIFS, "gif")),
     Kind("extended XMP", has("xmp_more", "extended XMP"), everywhere(*EXIFS, "gif"), lost_extension),
-    Kind("IPTC", has("iptc", "IPTC"), everywhere("png", "jpeg")),
-    Kind("Photoshop's data", has("photoshop", "Photoshop's data"), everywhere("png", "jpeg")),
+    Kind("IPTC", has("iptc", "IPTC"), everywhere("png", "jpeg", "jp2", "jxr")),
+    Kind("Photoshop's data", has("photoshop", "Photoshop's data"), everywhere("png", "jpeg", "jxr")),
     Kind(
         "description",
         has("description", "description"),

@@ -18,9 +18,9 @@ from convcli.image import ImageInfo
 from convcli.records import replace
 
 CENTIMETRES = {"inch": 2.54, "cm": 1.0}
-WITH_EXIF = frozenset({"png", "jpeg", "webp", "jp2", "avif", "jxl"})
-"""Formats that hold EXIF as it is; a TIFF has its tags among its own."""
-RESOLVING = frozenset({"png", "jpeg", "webp", "jp2", "avif", "jxl", "bmp", "tiff", "shaped"})
+WITH_EXIF = frozenset({"png", "jpeg", "webp", "jp2", "avif", "jxl", "jxr"})
+"""Formats that hold EXIF as it is, or JPEG XR in a directory of its own; a TIFF has its tags among its own."""
+RESOLVING = frozenset({"png", "jpeg", "webp", "jp2", "avif", "jxl", "jxr", "bmp", "tiff", "shaped"})
 """Formats that say how far apart pixels are by a resolution alone."""
 ONLY_IN_EXIF = frozenset({"webp", "avif", "jxl"})
 """Formats with no place for a resolution but EXIF."""
@@ -169,8 +169,9 @@ def density_of(info: ImageInfo) -> Resolution | None:
 
 
 def is_held(density: Resolution, place: str) -> bool:
-    """True where a format holds a resolution: as ratios of numbers with 32 bits, or BMP as whole numbers."""
-    return all(LEAST <= value <= MOST for value in density[:2]) and (place != "bmp" or not is_rounded(density, place))
+    """True where a format holds a resolution: as ratios of 32-bit numbers, BMP as whole ones, JPEG XR per inch."""
+    held = density[2] in CENTIMETRES if place == "jxr" else place != "bmp" or not is_rounded(density, place)
+    return held and all(LEAST <= value <= MOST for value in density[:2])
 
 
 def is_rounded(density: Resolution, place: str) -> bool:

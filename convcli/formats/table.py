@@ -188,6 +188,16 @@ FORMATS = {
             2**30,
             heeds=("quality",),
         ),
+        Format(
+            "jxr",
+            "JPEG XR",
+            "jpegxr.whole",
+            (".jxr", ".wdp", ".hdp"),
+            rb"II\xbc[\0\1]",
+            (*INTEGERS, "float16"),
+            (*COLOUR, "rgb+alpha"),
+            heeds=("quality",),
+        ),
         Format("qoi", "QOI", "qoi", (".qoi",), rb"qoif", ("uint8",), TRANSPARENT),
         Format("hdr", "Radiance HDR", "radiance", (".hdr",), rb"#\?R(ADIANC|GB)E", ("float32",), COLOUR),
         Format("pgm", "PGM", "pnm.whole", (".pgm",), rb"P[25]\s", INTEGERS, GREY),
@@ -225,14 +235,13 @@ FORMATS = {
 
 ADVISED = ("png", "tiff")  # to who asks for what a format cannot hold: without loss, and read everywhere
 UNREAD = {
-    rb"II\xbc\x01": "JPEG XR",
     rb"....ftyphe(i[cx]|v[cx])": "HEIC",
     rb"8BPS\0[\1\2]": "a file of Photoshop",
     rb"gimp xcf": "a file of GIMP",
     rb"v/1\x01": "OpenEXR",
     rb"%PDF-": "PDF",
 }
-"""Formats of pictures that people have and that are not read: the library of JPEG XR crashes on damaged files."""
+"""Formats of pictures that people have and that are not read."""
 NEAR, HEAD = 16, 512  # bytes that are enough to tell most formats apart, and all of them
 GZIP = b"\x1f\x8b"
 MOST_LOOKED_AT = 8  # files of a folder, until it is known not to hold a series

@@ -1,6 +1,6 @@
 """What a JPEG 2000 file says: the sizes in its codestream, and the boxes around it.
 
-Source: ITU-T T.800 (2019), A.5.1 and I.5; EXIF and XMP stand in boxes of their own, as Exiv2 and Adobe put them.
+Source: ITU-T T.800 (2019), A.5.1 and I.5; EXIF, XMP and IPTC stand in boxes of their own, as Exiv2 and Adobe put them.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ SPACES = {12: "CMYK", 14: "CIELab", 18: "YCbCr", 20: "e-sRGB", 21: "ROMM", 24: "
 COLOUR, OPACITY, MULTIPLIED = 0, 1, 2  # types of channels
 XMP_ID = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 EXIF_ID = b"JpgTiffExif->JP2"
+IPTC_ID = bytes.fromhex("33c7a4d2b81d4723a0baf1a3e097ad38")
+IDENTIFIED = {"exif": EXIF_ID, "xmp": XMP_ID, "iptc": IPTC_ID}
+"""Key -> the identifier of the box that it stands in."""
 MOST_BITS = 16
 METRE = {"inch": 39.37007874015748, "cm": 100.0}
 
@@ -93,10 +96,9 @@ def parsed(content: bytes) -> Header:
 
 def identified(name: bytes, data: bytes, dropped: dict[str, None]) -> dict[str, Any]:
     """What stands in a box with an identifier."""
-    if name == XMP_ID:
-        return {"xmp": data}
-    if name == EXIF_ID:
-        return {"exif": data}
+    for key, identifier in IDENTIFIED.items():
+        if name == identifier:
+            return {key: data}
     dropped[f"JPEG 2000's box of {name.hex()[:8]}"] = None
     return {}
 
@@ -188,8 +190,7 @@ def boxed(info: ImageInfo, stream: bytes, depth: int, count: int) -> list[bytes]
     if "resolution" in metadata:
         x, y, unit = metadata["resolution"]
         inner.append(box(b"res ", box(b"resc", density(y * METRE[unit], x * METRE[unit]))))
-    said = [box(b"uuid", EXIF_ID, metadata["exif"])] if "exif" in metadata else []
-    said += [box(b"uuid", XMP_ID, metadata["xmp"])] if "xmp" in metadata else []
+    said = [box(b"uuid", name, metadata[key]) for key, name in IDENTIFIED.items() if key in metadata]
     return [SIGNATURE, box(b"ftyp", b"jp2 \0\0\0\0jp2 "), box(b"jp2h", *inner), *said, box(b"jp2c", stream)]
 
 
