@@ -18,9 +18,10 @@ def conv2d(
 ) -> int:
     """Filter every plane of an image with 2-D kernels.
 
-    One kernel acts on each channel alone; several (-k repeated) give a stack of results, or one with --combine; a
-    filter bank of shape (O, I/g, kh, kw) sums over channels, as a network layer does. --layer takes one from an ONNX
-    file as it is there: a node's weights and bias, stride, pads (zeros), dilation and groups.
+    One kernel acts on each channel alone; several (-k repeated) give a stack of results, or one with --combine;
+    gaussian:1@R is for channel R alone (-k gaussian:1@0 -k gaussian:3@1: a kernel for each). A filter bank of shape
+    (O, I/g, kh, kw) sums over channels, as a network layer does. --layer takes one from an ONNX file as it is there: a
+    node's weights and bias, stride, pads (zeros), dilation and groups.
 
     Examples:
         convcli conv2d photo.jpg -k sharpen -o out.jpg

@@ -19,8 +19,9 @@ def conv3d(
     """Filter every volume of an image with 3-D kernels.
 
     A volume has the axes Z, Y and X, and values per axis come in this order; times, channels and colours are filtered
-    one by one. Lengths in units (gaussian:2um) are measured by the image's own spacing. A filter bank of shape
-    (O, I/g, kd, kh, kw) sums over channels; slices of a typed kernel stand between |.
+    one by one. Lengths in units (gaussian:2um) are measured by the image's own spacing. -k gaussian:1@0
+    is for channel 0 alone, and may be repeated for others. A filter bank of shape (O, I/g, kd, kh, kw) sums over
+    channels; slices of a typed kernel stand between |.
 
     Examples:
         convcli conv3d stack.tif -k gaussian:2um -o smooth.tif

@@ -39,6 +39,7 @@ ALIASES = {
 MAXIMUM_NUMBER = 10_000_000
 MAXIMUM_KERNEL = 100_000
 LONGEST_FACTOR = 20
+SOME_CHANNELS = 64  # in an example
 LEAST_FACTOR = 0.001
 
 SIZE = r"\d+(?:x\d+)*"
@@ -292,7 +293,10 @@ class Reading:
                 missing = " or ".join(
                     {"kernel": "a kernel"}.get(what, WORDS.get(what, what)) for what in need.split("|")
                 )
-                raise wrong(self.place, f"{self.kind} needs {missing}, for instance {kind.example}")
+                example = kind.example
+                if need == "channels" and "unknown" not in self.fields:  # what was written, and them
+                    example = format_layer(Layer(self.kind, **{**self.fields, "channels": SOME_CHANNELS}))
+                raise wrong(self.place, f"{self.kind} needs {missing}, for instance {example}")
         return Layer(self.kind, **self.fields, place=self.place)
 
 

@@ -96,8 +96,10 @@ class Container:
 
 def parsed(content: bytes) -> Container:
     """What a file says. Raises ConvError: corrupt, codec-missing."""
-    source = io.BytesIO(content)
-    tags = read_directory(source, PLAIN, int.from_bytes(content[4:8], "little"))
+    source, start = io.BytesIO(content), int.from_bytes(content[4:8], "little")
+    if not 8 <= start < len(content):
+        raise corrupt(TITLE, "it is cut short, or does not tell where its directory is")
+    tags = read_directory(source, PLAIN, start)
     height, width = number(tags, HEIGHT), number(tags, WIDTH)
     if KIND not in tags or not width or not height:
         raise corrupt(TITLE, "it tells no size or no kind of pixels")
