@@ -19,7 +19,7 @@ from convcli.geometry.problem import Problem
 from convcli.image import ImageInfo
 from convcli.kernels.kernel import Kernel
 from convcli.machine import Machine
-from convcli.methods import fft
+from convcli.methods import fft, gemm
 from convcli.methods.contract import load
 from convcli.planner import _ask, alike, is_fixed, make_plan
 
@@ -114,6 +114,14 @@ def test_filters_side_by_side_are_cut_at_the_same_places_between_whole_blocks():
     assert 0 == length % (4 * 1 * 2 * 5)
     assert 1 < len({plan.tile[0] for plan in plans})
     assert {plan.tile[1:] for plan in plans} == {plan.tile[1:] for plan in alike(plans, 0)}
+
+
+@pytest.mark.parametrize(("channels", "filters", "size"), [(1, 4, 2), (1, 9, 3), (3, 64, 7), (64, 256, 1), (64, 64, 3)])
+def test_columns_and_results_of_a_product_of_matrices_take_16_mib_of_float32(channels, filters, size):
+    axes = (padded(3000, size, 1, 1, "same"),) * 2
+    problem = Problem(axes, channels_in=channels, channels_out=filters, itemsize=8)  # never by compiled loops
+    taken = prod(gemm.tile(problem)) * (channels * size**2 + filters) * 4 / 2**20
+    assert 8 < taken <= 16
 
 
 @pytest.mark.parametrize("size", [30, 40, 60])

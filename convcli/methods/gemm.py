@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 COLUMNS = 2**22
-"""Values of the column matrix at a time, 16 MiB of float32: they leave the near cache anyhow, and calls cost more."""
+"""Values of the column matrix and of results at a time, 16 MiB of float32: they leave the near cache anyhow, and calls
+cost more."""
 
 LANES = 16
 """Filters that are summed at a time: those of AVX-512."""
@@ -75,11 +76,10 @@ def workspace(problem: Problem, tile: tuple[int, ...]) -> int:
 
 
 def tile(problem: Problem) -> tuple[int, ...]:
-    """Rows of outputs that stay in the cache, or whose columns fill it."""
+    """Rows of outputs that stay in the cache, or that fill it with their columns."""
     if packs(problem):
         return direct.tile(problem)
-    depth = problem.fan_in * prod(problem.kernel)
-    left = max(16, COLUMNS // depth)
+    left = max(16, COLUMNS // (problem.fan_in * prod(problem.kernel) + problem.channels_out))
     sizes: list[int] = []
     for outputs in reversed(problem.output):
         sizes.append(max(1, min(outputs, left)))
