@@ -59,7 +59,7 @@ ELSEWHERE = {
     "Orientation": ("Transformation",),
 }
 SOURCES = ("jpg", "png", "tif", "webp", "gif", "avif", "jp2", "jxl")
-TARGETS = (*SOURCES, "jxr", "bmp", "qoi", "ppm")
+TARGETS = (*SOURCES, "jxr")
 
 
 @pytest.fixture(scope="module")
@@ -127,14 +127,13 @@ def test_what_exiftool_put_in_is_there_or_named(run, sources, tmp_path, source):
     ]
 
 
-@pytest.mark.parametrize("source", SOURCES)
-def test_in_place_all_that_exiftool_reads_stays(run, sources, tmp_path, source):
-    path = tmp_path / f"in.{source}"
-    shutil.copy(sources / path.name, path)
-    (before,) = found_in(path)
-    code, lines = run("conv2d", path, "-k", "identity", "--in-place", "-qq")
-    assert 0 == code, lines
-    (after,) = found_in(path)
-    assert [] == [
-        name for name in VALUES if (key := name.rpartition(":")[2]) in before and before[key] != after.get(key)
-    ]
+def test_in_place_all_that_exiftool_reads_stays(run, sources, tmp_path):
+    paths = [tmp_path / f"in.{ending}" for ending in SOURCES]
+    for path in paths:
+        shutil.copy(sources / path.name, path)
+        code, lines = run("conv2d", path, "-k", "identity", "--in-place", "-qq")
+        assert 0 == code, lines
+    befores, afters = (found_in(*(folder / path.name for path in paths)) for folder in (sources, tmp_path))
+    names = [name.rpartition(":")[2] for name in VALUES]
+    for path, before, after in zip(paths, befores, afters, strict=True):
+        assert [] == [name for name in names if before.get(name) != after.get(name)], path.name

@@ -184,6 +184,12 @@ def test_kinds_that_are_not_read_are_named():
         probe(content)
 
 
+def test_an_opacity_that_is_declared_and_not_there_is_damage():
+    content = bytes(imagecodecs.jpegxr_encode(pixels((20, 30), 4)))
+    with pytest.raises(ConvError, match="its opacity is missing"):
+        read(content.replace(struct.pack("<HHI", 0xBCC2, 4, 1), struct.pack("<HHI", 0xBCC6, 4, 1)))
+
+
 def test_sizes_that_contradict_each_other_are_damage():
     content = bytearray(imagecodecs.jpegxr_encode(pixels()))
     content[content.index(b"WMPHOTO") + 13] += 1

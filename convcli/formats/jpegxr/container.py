@@ -28,7 +28,7 @@ PACKETS = {"icc": (34675, 7), "xmp": (700, 1), "iptc": (33723, 7), "photoshop": 
 POINTERS = (exif.EXIF_POINTER, exif.GPS_POINTER)
 BYTE, LONG, FLOAT = 1, 4, 11
 MARK = b"WMPHOTO\0"
-SHORT_HEADER, TURN_SHIFT = 0x80, 3
+SHORT_HEADER, WITH_OPACITY, TURN_SHIFT = 0x80, 1, 3
 LEAST = 20  # bytes of a codestream, more than sizes need
 TURNS = (1, 4, 2, 3, 6, 7, 5, 8)
 """The EXIF orientation of each transformation: 1 turns over top to bottom, 2 left to right, 4 a quarter before."""
@@ -109,6 +109,8 @@ def parsed(content: bytes) -> Container:
     streams = tuple(codestream(content, tags, codes) for codes in (PIXELS, OPACITY) if codes[0] in tags)
     if not streams or any(size_of(stream) != (height, width) for stream in streams):
         raise corrupt(TITLE, "its sizes contradict each other")
+    if KINDS[tags[KIND].data].samples.endswith("alpha") and len(streams) < 2 and not streams[0][10] & WITH_OPACITY:
+        raise corrupt(TITLE, "its opacity is missing")
     turn = number(tags, TURN) if TURN in tags else streams[0][9] >> TURN_SHIFT & 7
     metadata = {"orientation": TURNS[turn & 7], **told(source, tags)}
     return Container(height, width, tags[KIND].data, streams, metadata)
