@@ -61,6 +61,7 @@ def pictures():
     for name, entry in FORMATS.items():
         for kind, image in (("grey", grey), ("colour", colour), ("volume", volume), ("light", light)):
             named = entry.module != "npy" or image is grey  # arrays do not say what their dimensions are
+            named &= name != "jxr" or image is colour  # each is read in a process of its own, which takes its time
             if named and entry.dtypes and not entry.folder and holds(entry, image.info):
                 found[f"{kind} {name}{(entry.suffixes or ('.tif',))[0]}"] = encode(image, name)
     for compression in ("deflate", "lzw", "zstd"):

@@ -44,6 +44,7 @@ def _with_nibabel(request):
         pytest.importorskip("nibabel", reason="nibabel is not installed (pip install '.[nifti]')")
 
 
+@pytest.mark.usefixtures("jxrlib_here")
 @pytest.mark.parametrize(("name", "dtype", "samples"), CASES)
 def test_what_is_written_is_read_back(name, dtype, samples, tmp_path):
     entry, image = FORMATS[name], picture(samples, dtype)

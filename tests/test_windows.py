@@ -105,6 +105,7 @@ def unnamed(content):
     return re.sub(rb"urn:uuid:[0-9a-f-]+", b"", content)
 
 
+@pytest.mark.usefixtures("jxrlib_here")
 @pytest.mark.parametrize(("name", "dtype", "samples"), CASES)
 def test_a_picture_by_windows_is_the_picture(name, dtype, samples, tmp_path):
     entry, image = FORMATS[name], picture(samples, dtype)

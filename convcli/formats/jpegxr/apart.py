@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import BinaryIO, cast
 
 import numpy as np
@@ -38,14 +38,14 @@ def process(*words: object, data: bytes | memoryview) -> Iterator[BinaryIO]:
         try:
             if answer.readline() != READY:
                 raise ConvError(f"the process that {TITLE} is decoded in did not start ({sys.executable})", "crashed")
-            try:
+            with suppress(BrokenPipeError):  # it ended; what it answered tells why
                 given.write(data)
                 given.close()
-            except BrokenPipeError:  # it ended; what it answered tells why
-                pass
             yield answer
         finally:
             child.kill()
+            with suppress(BrokenPipeError):
+                given.close()
 
 
 def decoded(content: bytes, info: ImageInfo) -> Array:
