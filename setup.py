@@ -25,6 +25,7 @@ PARTS = {
     "_direct": ("axis", "window", "call", "instructions", "floats", "kernels", "recipe"),
     "_wide": ("axis", "lines", "window", "call", "instructions", "narrow", "wide"),
     "_sums": ("axis", "lines", "window", "call", "instructions", "narrow", "sums"),
+    "_passes": ("axis", "lines", "window", "call", "instructions", "narrow", "passes"),
     "_layers": ("axis", "lines", "window", "call", "instructions", "floats", "layers"),
     "_banks": ("axis", "lines", "window", "call", "instructions", "floats", "banks"),
     "_minimal": ("axis", "lines", "window", "call", "instructions", "floats", "minimal"),

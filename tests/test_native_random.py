@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from convcli import native
-from convcli.native import scans, spectra, sums
+from convcli.native import passes, scans, spectra, sums
 
 pytestmark = pytest.mark.skipif(not native.INSTRUCTIONS, reason="the native extension is not built")
 
@@ -77,6 +77,16 @@ def summed():
         sums.correlate(*arrays, options["size"], 1e-3, target, precise=True)
 
     return Entry(draw, call)
+
+
+def passed():
+    def draw(rng):
+        shape, size = tuple(int(n) for n in rng.integers(1, 40, 3)), tuple(int(n) for n in rng.integers(1, 9, 3))
+        dtype = native.WIDE_TYPES[int(rng.integers(len(native.WIDE_TYPES)))]
+        source = (rng.random([n + k - 1 for n, k in zip(shape, size, strict=True)]) * 100).astype(dtype)
+        return [source, *map(rng.random, size)], shape, dtype, {}
+
+    return Entry(draw, lambda arrays, target, _: passes.correlate(arrays[0], arrays[1:], target, scale=0.01))
 
 
 def unfolded():
@@ -169,6 +179,7 @@ ENTRIES = {
     "correlate_layers": layers(),
     "separable": separable(),
     "sums": summed(),
+    "passes": passed(),
     "unfold": unfolded(),
     "shuffle": shuffled(),
     "predict": predicted(),
@@ -229,7 +240,7 @@ def test_every_entry_that_writes_is_tried():
     others = {"Counts", "Steps", "Options", "Watch", "Seen", "lacking"}  # values, and words on what is not built
     others |= {"correlating"}  # which `correlate` is, told of less
     tried_here = {name for name in public if not name.startswith("_")} - others - OF_ONE_RESULT
-    assert tried_here | {"sums"} == ENTRIES.keys()  # which are named correlate in a module of their own
+    assert tried_here | {"sums", "passes"} == ENTRIES.keys()  # which are named correlate in a module of their own
 
 
 @entries

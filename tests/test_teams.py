@@ -19,7 +19,7 @@ from convcli.filters.borders import parse_border
 from convcli.filters.filter import Correlation, Filter
 from convcli.image import Image, ImageInfo
 from convcli.kernels.kernel import Kernel
-from convcli.native import banks
+from convcli.native import banks, passes
 from convcli.operations.filter import FilterWork
 from convcli.operations.operation import Limits
 from convcli.records import replace
@@ -32,6 +32,11 @@ pytestmark = pytest.mark.skipif(
 )
 RIM = 77
 """What no call may write over."""
+
+
+def at_once(source, taps, target, **options):
+    """All passes of a product of vectors."""
+    return passes.correlate(source[0], taps, target[0], **options)
 
 
 def kinds(rng):
@@ -56,6 +61,8 @@ def kinds(rng):
         "direct, groups": (native.correlate, maps, taps(9, 2, 1, 3, 3), (9, 1, 59, 73), "f4", {}),
         "float64": (native.correlate_wide, image, taps(1, 1, 1, 4, 4), (1, 1, 137, 187), "f8", {}),
         "float64, volume": (native.correlate_wide, volume, taps(3, 2, 3, 3, 3), (3, 29, 18, 38), "i2", {"scale": 9e3}),
+        "passes": (at_once, image, (np.ones(1), *rng.random((2, 9))), (1, 1, 132, 182), "f8", {}),
+        "passes, volume": (at_once, volume[:1], rng.random((3, 7)), (1, 25, 14, 34), "i2", {"scale": 9.0}),
         "minimal": (native.correlate_minimal, image, taps(1, 1, 1, 9, 7), (1, 1, 132, 184), "f4", {"bias": 1.0}),
         "minimal, channels": (native.correlate_minimal, maps, taps(6, 1, 1, 15, 3), (6, 1, 47, 73), "f4", {}),
         "banks": (packed, maps, taps(70, 3, 1, 3, 3), (70, 1, 59, 73), "f4", {}),

@@ -20,6 +20,7 @@ from convcli import native
 from convcli.geometry.axis import Geometry
 from convcli.methods.contract import Reads
 from convcli.methods.cutting import ALONE, Alone
+from convcli.native.passes import correlate
 from convcli.records import record
 
 if TYPE_CHECKING:
@@ -113,6 +114,21 @@ class Strips(Pass):
             passes = partial(native.separable, plane, self.down, self.taps, results, **more)
             counts = counts.plus(native.total(team.together(passes)))
         return counts
+
+
+@record
+class AtOnce(Pass):
+    """The taps of slices, rows and columns in one pass in float64: `before` are those of the slices and of the rows."""
+
+    before: tuple[Array, Array]
+
+    def run(
+        self, source: Array, target: Array, reads: Reads, step: int, team: Alone = ALONE, **more: Any
+    ) -> native.Counts:
+        """Fill `target` (1, ...) from `source` (1, ...)."""
+        looked = [read if taps.size > 1 else None for read, taps in zip(reads, (*self.before, self.taps), strict=True)]
+        more |= {"reads": looked, "step": step, "team": native.team_of(team.size)}
+        return native.total(team.together(partial(correlate, source[0], (*self.before, self.taps), target[0], **more)))
 
 
 @record

@@ -18,9 +18,10 @@ from convcli import native
 from convcli.geometry.axis import Geometry
 from convcli.geometry.problem import ACCURACY, Cost, Problem
 from convcli.methods import direct, sums
+from convcli.methods.chains import at_once, in_strips, is_matrix, places
 from convcli.methods.contract import Method, Prepared, Reads
 from convcli.methods.cutting import ALONE, Alone, Workspace
-from convcli.methods.passes import Bands, Matrix, Pass, Product, Sliding, Strips, band, band_rows, folds
+from convcli.methods.passes import AtOnce, Bands, Matrix, Pass, Product, Sliding, Strips, band, band_rows
 from convcli.records import record, replace
 
 if TYPE_CHECKING:
@@ -36,11 +37,8 @@ RESIDUAL = {4: 2e-7, 8: 1e-14}
 
 TILE = 2**21
 """Values between two passes: tiles of a volume, and a quarter of it for those of a plane."""
-STRIP, RING, AGAIN = 144, 2**16, 6
-"""Columns of the narrowest strip, values of its rows under a kernel (native/direct.c), and taps' worth of what the halo
-of its rows may cost at an output: beyond, passes of their own are faster (2026-11)."""
-LARGE = 2**16
-"""Results of a slice from which a call for each is worth a pass that is saved."""
+SHARED = 0.5
+"""What a multiply-add takes where passes are made at once: rows share the pixels that they read (2026-12)."""
 CALLS = 6
 """What a compiled pass costs before its first output, in NumPy calls."""
 
@@ -166,11 +164,15 @@ def _compiled_price(problem: Problem, machine: Machine) -> Cost:
     if sums.summed(problem):
         return sums.price(problem, places(problem), machine)
     images, terms = problem.planes * problem.channels_out, problem.rank or 1
-    sizes, macs, seconds = [axis.size for axis in problem.axes], 0, 0.0
+    sizes, macs, seconds, united = [axis.size for axis in problem.axes], 0, 0.0, at_once(problem)
     for place in places(problem):
         axis = problem.axes[place]
         sizes[place] = axis.output
         values, last = images * terms * prod(sizes), place == len(sizes) - 1
+        if place in united:
+            macs += values * axis.kernel
+            seconds += values * (SHARED * axis.kernel * machine.pass_tap + machine.store)
+            continue
         matrix = is_matrix(problem, place)
         taps = axis.size if matrix else axis.kernel
         slower = 2 if last and axis.stride > 1 and not matrix else 1
@@ -181,37 +183,6 @@ def _compiled_price(problem: Problem, machine: Machine) -> Cost:
     calls = CALLS * len(sizes) * problem.images * problem.channels_out
     calls *= problem.output[0] if len(sizes) > 2 and in_strips(problem) else 1
     return Cost(macs, seconds=seconds + calls * machine.call)
-
-
-def places(problem: Problem) -> list[int]:
-    """The axes along which there is anything to do: one at least."""
-    busy = [
-        place
-        for place, axis in enumerate(problem.axes)
-        if (axis.kernel, axis.stride, axis.begin, axis.end) != (1, 1, 0, 0)
-    ]
-    return busy or [len(problem.axes) - 1]
-
-
-def in_strips(problem: Problem) -> bool:
-    """Whether the last two passes are one, over strips that stay in the cache, at each of which the halo of the rows is
-    computed anew: of short kernels, in float32, of terms that read the same.
-    """
-    down, along = problem.axes[-2:]
-    if problem.itemsize == 8 or places(problem)[-2:] != [len(problem.axes) - 2, len(problem.axes) - 1]:
-        return False
-    if len(places(problem)) > 2 and ((problem.rank or 1) > 1 or down.output * along.output < LARGE):
-        return False
-    if any(is_matrix(problem, place) for place in places(problem)[-2:]):
-        return False
-    wide = min(along.output, max(STRIP, RING // down.extent))
-    return down.kernel * (along.extent - 1) <= AGAIN * max(1, wide)
-
-
-def is_matrix(problem: Problem, place: int) -> bool:
-    """Whether the pass along an axis is the product with a matrix."""
-    axis = problem.axes[place]
-    return folds(axis, prod(problem.output) // max(1, axis.output))
 
 
 def _banded_price(problem: Problem, machine: Machine) -> Cost:
@@ -303,8 +274,8 @@ class Compiled(Prepared):
     @cached_property
     def shares(self) -> bool:
         """Whether threads can share a call: one that makes all passes."""
-        whole = all(len(chain) == 1 and isinstance(chain[0], (Strips, sums.Sums)) for chain in self.chains)
-        return len(self.problem.axes) == 2 and whole
+        kinds = AtOnce if len(self.problem.axes) > 2 else (AtOnce, Strips, sums.Sums)
+        return all(len(chain) == 1 and isinstance(chain[0], kinds) for chain in self.chains)
 
     def fused(
         self, source: Array, target: Array, *, reads: Reads, outside: Sequence[float] = (0, 0, 0), **more: Any
@@ -355,6 +326,8 @@ def _is_met(read: Array | None) -> bool:
 
 def _chain(factors: Sequence[Array], problem: Problem) -> tuple[Pass, ...]:
     """The passes of one filter; `factors` are, for each axis, the taps of all terms (terms, K)."""
+    import numpy as np
+
     busy, skipped = places(problem), 3 - len(problem.axes)
     if sums.summed(problem) and (summing := sums.passes(factors, problem, busy)):
         return summing
@@ -364,8 +337,12 @@ def _chain(factors: Sequence[Array], problem: Problem) -> tuple[Pass, ...]:
     if len(busy) == 1:
         factors[busy[0]] = factors[busy[0]].sum(axis=0, keepdims=True)
     factors = [each.astype(problem.dtype) for each in factors]
-    strips: tuple[Strips, ...] = ()
-    if in_strips(problem):
+    strips: tuple[Pass, ...] = ()
+    if (united := at_once(problem)) and all(factors[place].all() for place in united):
+        vectors = [np.ones((1, 1))] * skipped + [f if p in united else np.ones((1, 1)) for p, f in enumerate(factors)]
+        strips = (AtOnce(problem.axes[-1], 2, vectors[2], (vectors[0], vectors[1])),)
+        busy = busy[: -len(united)]
+    elif in_strips(problem):
         strips = (Strips(problem.axes[-1], 2, factors[-1], problem.axes[-2], factors[-2]),)
         busy = busy[:-2]
     whole = Matrix if problem.itemsize == 4 else Product
