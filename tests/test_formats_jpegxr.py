@@ -163,6 +163,15 @@ def test_a_process_that_crashes_while_it_is_given_pixels_writes_nothing(tmp_path
     assert "write-failed" == caught.value.code
 
 
+def test_too_little_memory_is_no_damaged_file(tmp_path, monkeypatch):
+    (tmp_path / "crashing.py").write_text("print('ready', 'memory', sep=chr(10), flush=True)\n")
+    monkeypatch.setattr(apart, "CHILD", "crashing")
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    with pytest.raises(ConvError, match="needs more memory") as caught:
+        read(FIXED)
+    assert "memory" == caught.value.code
+
+
 def test_a_process_that_does_not_start_is_no_damaged_file(monkeypatch):
     monkeypatch.setattr(apart, "CHILD", "no_such_module")
     with pytest.raises(ConvError, match="did not start") as caught:

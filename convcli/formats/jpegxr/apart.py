@@ -22,7 +22,8 @@ from convcli.formats.pixels import Array, filled
 from convcli.image import ImageInfo
 
 NAME = "JPEGXR"
-READY, DONE = b"ready\n", b"done\n"
+READY, DONE, MEMORY = b"ready\n", b"done\n", b"memory\n"
+CRASHED = "the codec crashed, or came to no end"
 CHILD = "convcli.formats.jpegxr.child"
 
 
@@ -48,13 +49,20 @@ def process(*words: object, data: bytes | memoryview) -> Iterator[BinaryIO]:
                 given.close()
 
 
+def refusal(answer: BinaryIO) -> str:
+    """Why the codec did nothing, or `CRASHED`; empty where it is done. Raises MemoryError."""
+    said = answer.readline()
+    if said == MEMORY:
+        raise MemoryError
+    return "" if said == DONE else said.decode().strip() or CRASHED
+
+
 def decoded(content: bytes, info: ImageInfo) -> Array:
-    """The pixels of a file, which must be those of an image. Raises ConvError: corrupt, codec-missing."""
+    """The pixels of a file, which must be those of an image. Raises ConvError: corrupt, codec-missing; MemoryError."""
     dtype = np.dtype(info.dtype)
     with process("decode", info.nbytes, data=content) as answer:
-        said = answer.readline()
-        if said != DONE:
-            raise corrupt(TITLE, said.decode().strip() or "its decoder crashed, or came to no end")
+        if reason := refusal(answer):
+            raise corrupt(TITLE, reason)
         if (found := answer.readline().decode().strip()) != f"{info.shape} {info.dtype}":
             raise corrupt(TITLE, f"it decodes to {found}, not to {info.shape} {info.dtype}")
         return filled(answer, dtype, info.shape, TITLE)
@@ -64,7 +72,6 @@ def encoded(data: Array, level: float | None) -> bytes:
     """A file of pixels; `level` is 0 to 1, None for no loss."""
     words = ("encode", data.nbytes, data.dtype.name, "x".join(map(str, data.shape)), "" if level is None else level)
     with process(*words, data=data.data.cast("B")) as answer:
-        if (said := answer.readline()) != DONE:
-            reason = said.decode().strip() or "its process crashed"
+        if reason := refusal(answer):
             raise ConvError(f"could not be encoded as {TITLE} ({reason})", "write-failed")
         return answer.read()

@@ -29,7 +29,10 @@ def main() -> None:
     data = sys.stdin.buffer.read()
     try:
         answer = decoded(data) if task == "decode" else encoded(data, *more)
-    except (RuntimeError, ValueError, MemoryError) as error:
+    except MemoryError:
+        out.write(b"memory\n")
+        return
+    except (RuntimeError, ValueError) as error:
         out.write(" ".join(f"{error or type(error).__name__}".split()).encode() + b"\n")
         return
     out.write(b"done\n")
