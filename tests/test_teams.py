@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 from convcli import convolve, native, planner
 from convcli.api import filters as python
+from convcli.engine import tiles as tiles_
 from convcli.engine import workers
 from convcli.engine.run import run
 from convcli.engine.slabs import PATIENCE, narrowed
+from convcli.engine.stages import filter as stage
 from convcli.engine.stages.filter import FilterStage
 from convcli.engine.workers import Team
 from convcli.filters.borders import parse_border
@@ -274,3 +276,15 @@ def test_opacity_is_premultiplied_by_all_threads(asked):
     plan = planner.make_plan(filter_.problem(image.info), method="direct", threads=2)
     run((FilterStage(filter_, image.info, plan),), image.data, execute=run_all)
     assert ([(2, 2)], []) == (handed_out, asked)
+
+
+@pytest.mark.parametrize(("dtype", "tiles"), [("uint16", 0), ("float32", 2)])
+def test_one_thread_makes_a_plane_by_one_call_where_no_nan_spoils_it(dtype, tiles, monkeypatch):
+    """Calls cost as much as small tiles do; where there may be a NaN, only its tile is to be made again."""
+    made, image = [], np.random.default_rng(5).integers(0, 9999, (1700, 513)).astype(dtype)
+    monkeypatch.setattr(stage, "store_tile", lambda *told: made.append(told) or tiles_.store_tile(*told))
+    results = convolve(image, "gaussian:2", method="separable", threads=1)
+    assert len(made) == tiles
+    parts = [convolve(image[first : first + 120], "gaussian:2", method="separable")[8:-8] for first in (0, 900, 1580)]
+    for first, part in zip((0, 900, 1580), parts, strict=True):
+        np.testing.assert_array_equal(results[first + 8 : first + 112], part)

@@ -67,11 +67,13 @@ class Variants:
 
     @cached_property
     def united(self) -> Fused | None:
-        """The same by all threads at once, where the method's threads can share a call."""
+        """The same of a whole plane by one call, which all threads share; by one thread where no NaN spoils it."""
         threads = self.plan.threads
-        if self.fused is None or threads == 1 or not self.apply.shares:
+        if self.fused is None or not self.apply.shares:
             return None
-        return self.apply.with_team(Team(threads)).fused
+        if threads > 1:
+            return self.apply.with_team(Team(threads)).fused
+        return None if self.filter.meets_unknown(self.info) else self.fused
 
     @cached_property
     def wide(self) -> Prepared:

@@ -7,6 +7,7 @@ from functools import partial
 from itertools import chain
 
 import cv2
+import itk
 import numpy as np
 import scipy.ndimage
 import scipy.signal
@@ -24,7 +25,7 @@ def rows(threads: int, rounds: int) -> Iterator[Measured]:
     """One line a job."""
     cv2.setNumThreads(threads)
     torch.set_num_threads(threads)
-    parts = plane_jobs, small_jobs, box_jobs, deep_jobs, colour_jobs, bank_jobs, volume_jobs
+    parts = plane_jobs, small_jobs, box_jobs, deep_jobs, colour_jobs, bank_jobs, volume_jobs, blurred_volume_jobs
     for job, runs in chain.from_iterable(part(threads) for part in parts):
         yield Measured(job, take_turns(runs, rounds))
 
@@ -186,3 +187,36 @@ def volume_jobs(threads: int) -> Iterator[tuple[str, dict[str, Run]]]:
             runs["scipy.ndimage.correlate"] = lambda taps=taps: scipy.ndimage.correlate(image, taps, mode="constant")
         check(f"volume {size}", runs["convcli"], runs["torch.conv3d"], 1e-4)
         yield f"160x160x160 float32, {size}x{size}x{size} random", runs
+
+
+def blurred_volume_jobs(threads: int) -> Iterator[tuple[str, dict[str, Run]]]:
+    """Gaussians of volumes: uint16 beside sums in float32, float32 beside a recursive filter, which is approximate."""
+    rng = np.random.default_rng(5)
+    deep = rng.integers(0, 65536, (64, 256, 256), np.uint16)
+    for sigmas in ((2.0,) * 3, (8.0,) * 3, (1.0, 10.0, 10.0)):
+        kernel = parse_kernel(f"gaussian:{','.join(map(str, sigmas))}", 3)
+        runs: dict[str, Run] = {
+            "convcli": partial(convolve, deep, kernel, threads=threads),
+            "scipy.ndimage": partial(
+                scipy.ndimage.gaussian_filter, deep, sigmas, output=np.float32, mode="nearest", truncate=4
+            ),
+        }
+        check(f"uint16 volume {sigmas}", runs["convcli"], runs["scipy.ndimage"], 1e-3)
+        yield f"64x256x256 uint16, Gaussian sigma {', '.join(f'{sigma:g}' for sigma in sigmas)}", runs
+    wide = rng.standard_normal((128, 256, 256)).astype(np.float32)
+    for sigma in (8, 20, 50):
+        runs = {
+            "convcli": partial(convolve, wide, parse_kernel(f"gaussian:{sigma}", 3), threads=threads),
+            "itk recursive": partial(recursive, itk.image_view_from_array(wide), sigma, threads),
+        }
+        check(f"recursive {sigma}", runs["convcli"], runs["itk recursive"], 0.01)
+        yield f"128x256x256 float32, Gaussian sigma {sigma}", runs
+
+
+def recursive(image: object, sigma: float, threads: int) -> object:
+    """ITK's Gaussian of float32, by a recursion along each axis."""
+    made = itk.SmoothingRecursiveGaussianImageFilter.New(image)
+    made.SetSigma(sigma)
+    made.SetNumberOfWorkUnits(threads)
+    made.Update()
+    return itk.array_view_from_image(made.GetOutput()).copy()
