@@ -1,6 +1,7 @@
 """What all tests share: fixtures; `pytest --update` rewrites the blocks and tables of README and completion scripts."""
 
 import os
+import signal
 import tempfile
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 import convcli.report
 from browsers import browser  # noqa: F401 -- a fixture for all tests
-from command import InProcess
+from command import EXIT_CODES, InProcess
 from faults import GREY
 from needs import skip_what_cannot_be
 from reports import checked
@@ -19,6 +20,10 @@ from services import dask, s3, s3_running  # noqa: F401 -- fixtures for all test
 os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="convcli-state-")  # journals of the runs that are tested
 os.environ["CONVCLI_PROFILE"] = ""  # plans are made with the numbers shipped, whoever runs the tests
 os.environ["PYTHONSAFEPATH"] = "1"  # child processes import what is installed, not what lies where they start
+
+for number in EXIT_CODES:  # shells have what they start in the background ignore Ctrl-C, which child processes inherit
+    if signal.getsignal(number) == signal.SIG_IGN:
+        signal.signal(number, signal.default_int_handler)
 
 convcli.report.Report.as_dict = checked(convcli.report.Report.as_dict)  # every report of every test is valid
 
