@@ -14,7 +14,7 @@ from pathlib import Path
 
 LACKING = {
     "os": """
-        fork forkpty login_tty posix_spawn register_at_fork getuid geteuid getgid getpgid killpg setsid
+        fork forkpty login_tty register_at_fork getuid geteuid getgid getpgid killpg setsid
         pread preadv pwrite pwritev readv writev sendfile sysconf confstr confstr_names fchmod fchown chown lchown
         statvfs fstatvfs getxattr setxattr listxattr removexattr mkfifo mknod fdatasync sync
         sched_getaffinity sched_setaffinity nice wait wait3 wait4
