@@ -110,6 +110,7 @@ class Tests:
     def pytest_load_initial_conftests(self):
         """Once all other plugins are there."""
         import shutil
+        import tempfile
 
         import _pytest.tmpdir
         import psutil
@@ -118,7 +119,7 @@ class Tests:
         prepare()
         sys.modules["torch"] = None  # as it is built for Linux it asks for more
         del signal.SIGKILL
-        shutil._use_fd_functions = False
+        shutil._use_fd_functions = tempfile._O_TMPFILE_WORKS = False
         _pytest.tmpdir.get_user_id = lambda: None
 
 
