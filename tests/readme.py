@@ -35,6 +35,9 @@ FENCED = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 GENERATED = re.compile(r"(<!-- table (\w+) -->\n)(.*?)(<!-- end table -->)", re.DOTALL)
 VOLATILE = re.compile(r"\d[\d.,e+-]*(?= ?(?:ms|s|MB|G(?:MAC|B)/s|a second)\b)|\d+ threads?|\d+(?= % of (?:this|its) m)")
 
+SECONDS = re.compile(r"# ?(?:ms|s)\b")
+"""A time: on a busy machine a second where it was milliseconds."""
+
 
 def anchors(page):
     """What links into a page may name: its headings, as GitHub writes them in addresses."""
@@ -74,7 +77,7 @@ def prepare(folder):
 
 def steady(text):
     """Text without the times and rates that differ from run to run; tables of such numbers lose their alignment too."""
-    return re.sub(r" +", " ", VOLATILE.sub("#", text))
+    return re.sub(r" +", " ", SECONDS.sub("# s", VOLATILE.sub("#", text)))
 
 
 def differences(shown, made):

@@ -12,7 +12,7 @@ from convcli.formats import FORMATS
 from damaging import DAMAGES
 from damaging_files import SUFFIXES, sound_files
 
-CASES, SHARES = 3000, 2
+CASES, SHARES = 2000, 2
 PATIENCE = 300  # seconds for a share; it takes a twentieth of that
 
 

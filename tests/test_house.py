@@ -5,6 +5,7 @@ import importlib
 import re
 import subprocess
 import sys
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -105,17 +106,27 @@ def room_of(parts):
     return parts[0] if parts else "__init__"
 
 
+@cache
+def nodes(path):
+    """What a file's code is made of."""
+    return (*ast.walk(ast.parse(path.read_text())),)
+
+
 def parsed(path):
     """A file's code; of the package's own, which imports nothing by itself, without what it tells type checkers."""
-    tree = ast.parse(path.read_text())
-    if path == ROOT / "__init__.py":
-        tree.body = [node for node in tree.body if not isinstance(node, ast.If)]
-    return tree
+    tree = nodes(path)[0]
+    told = path == ROOT / "__init__.py"
+    return ast.Module([node for node in tree.body if not (told and isinstance(node, ast.If))], [])
 
 
+@cache
 def imports(path):
     """The modules that a file imports, at its top or inside a function, for their types too."""
-    for node in ast.walk(parsed(path)):
+    return (*found_imports(path),)
+
+
+def found_imports(path):
+    for node in ast.walk(parsed(path)) if path == ROOT / "__init__.py" else nodes(path):
         if isinstance(node, ast.ImportFrom):
             assert not node.level, "imports name the package"
             modules = {path.stem for path in ROOT.iterdir()} if node.module == "convcli" else {}
@@ -230,13 +241,13 @@ def test_every_option_of_a_command_is_explained(command):
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_a_module_says_what_it_is_for_and_is_no_longer_than_can_be_read(path):
     text = path.read_text()
-    assert ast.get_docstring(ast.parse(text))
+    assert ast.get_docstring(nodes(path)[0])
     assert len(text.splitlines()) <= LONGEST_MODULE
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_a_long_function_is_explained(path):
-    functions = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)]
+    functions = [node for node in nodes(path) if isinstance(node, ast.FunctionDef)]
     bare = [f.name for f in functions if not ast.get_docstring(f) and f.end_lineno - f.lineno >= LONGEST_BARE]
     assert [] == bare
 
@@ -252,7 +263,7 @@ MAY_LOOK = {
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_what_an_object_has_is_in_its_contract(path):
     """No attribute of ours is looked for under a name: a misspelt one would never be found, and nobody would know."""
-    calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    calls = [node for node in nodes(path) if isinstance(node, ast.Call)]
     named = [call for call in calls if isinstance(call.func, ast.Name) and call.func.id in ("hasattr", "getattr")]
     looked = [call.lineno for call in named if call.func.id == "hasattr" or isinstance(call.args[1], ast.Constant)]
     assert [] == looked or name_of(path) in MAY_LOOK
@@ -261,7 +272,7 @@ def test_what_an_object_has_is_in_its_contract(path):
 @pytest.mark.parametrize("path", sorted(BENCHMARKS.glob("*.py")), ids=lambda path: path.stem)
 def test_what_a_benchmark_imports_of_the_package_is_there(path):
     """They run where peers are installed, which no other test asks for."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes(path):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("convcli"):
             names = [
                 each.name for each in node.names if not (ROOT / each.name).exists()
