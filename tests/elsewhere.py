@@ -112,6 +112,7 @@ class Tests:
         import shutil
         import tempfile
 
+        import _pytest.capture
         import _pytest.tmpdir
         import psutil
 
@@ -119,7 +120,8 @@ class Tests:
         prepare()
         sys.modules["torch"] = None  # as it is built for Linux it asks for more
         del signal.SIGKILL
-        shutil._use_fd_functions = tempfile._O_TMPFILE_WORKS = False
+        shutil._use_fd_functions = False
+        _pytest.capture.TemporaryFile = tempfile.NamedTemporaryFile
         _pytest.tmpdir.get_user_id = lambda: None
 
 
