@@ -120,7 +120,7 @@ class Tests:
         prepare()
         sys.modules["torch"] = None  # as it is built for Linux it asks for more
         del signal.SIGKILL
-        shutil._use_fd_functions = False
+        shutil._use_fd_functions = shutil._USE_CP_SENDFILE = False
         _pytest.capture.TemporaryFile = tempfile.NamedTemporaryFile
         _pytest.tmpdir.get_user_id = lambda: None
 
