@@ -24,7 +24,7 @@ from convcli.image import Image, ImageInfo
 from convcli.kernels.kernel import Kernel
 from convcli.kernels.named import parse_named
 from convcli.kernels.parameters import Space
-from convcli.methods import METHODS, separable
+from convcli.methods import METHODS, passes, separable
 from convcli.methods.contract import load
 from convcli.operations.filter import FilterWork
 from convcli.planner import is_fixed, make_plan
@@ -108,7 +108,7 @@ def test_every_border_on_both_roads(border, shape):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "uint8"])
-@pytest.mark.parametrize("shape", [(70, 40), (5, 60, 21), (40, 24, 20)])
+@pytest.mark.parametrize("shape", [(70, 40), (90, 253), (5, 60, 21), (40, 24, 20)])
 @pytest.mark.parametrize("sigma", [1, 3, 9, 45])
 def test_memory_and_threads_change_no_bit(shape, dtype, sigma, monkeypatch):
     monkeypatch.setattr(planner, "WORTH_A_THREAD", 1e-9)
@@ -125,6 +125,20 @@ def test_memory_and_threads_change_no_bit(shape, dtype, sigma, monkeypatch):
                 continue
             np.testing.assert_array_equal(expected, found)
     planner.make_plan.cache_clear()
+
+
+@pytest.mark.parametrize("depth", [5, 90, 700])
+def test_a_part_of_a_product_has_the_bits_of_the_whole(depth):
+    """BLAS adds in another order at the edges of what it computes at a time."""
+    rng = np.random.default_rng(10)
+    left, right = rng.random((90, depth)), rng.random((depth, 1000)) * 1e4
+    whole = np.zeros((90, 1000))
+    passes._add_product(left, right, whole)
+    np.testing.assert_allclose(whole, left @ right, rtol=1e-12)
+    for rows, columns in product([(0, 48), (48, 90), (5, 90), (17, 18)], [(0, 1000), (0, 999), (1, 4), (350, 725)]):
+        part = np.zeros((rows[1] - rows[0], columns[1] - columns[0]))
+        passes._add_product(left[slice(*rows)], right[:, slice(*columns)], part)
+        np.testing.assert_array_equal(whole[slice(*rows), slice(*columns)], part)
 
 
 @pytest.mark.parametrize("memory", [2**14, 2**16, 2**20])

@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 
 LEAST_LINES = 8
 """Lines along an axis from which it pays to add up their taps first."""
-BLOCK = 32
-"""Rows of a product by BLAS."""
+BLOCK, ACROSS = 32, 384
+"""Rows and columns of a product by BLAS, a multiple of what it computes at a time (8, 16, 24 or 48): at the edges of that
+it adds in another order."""
 KEPT = 4
 """Matrices of an axis that are kept: one for each cut of its outputs into tiles, which come again in every plane."""
 MOST_WEIGHTS = 2**24
@@ -197,7 +198,7 @@ class Matrix(Pass):
 class Product(Matrix):
     """The same in float64, by BLAS: the compiled loops would widen all pixels anew for each output.
 
-    Rows are multiplied in blocks of one size, so that no result depends on where a tile was cut.
+    All products have one size, so that no result depends on where a tile was cut.
     """
 
     def layout(self) -> tuple[int, ...]:
@@ -231,15 +232,23 @@ class Product(Matrix):
 
 
 def _add_product(left: Array, right: Array, sums: Array) -> None:
-    """Add the product of two matrices, in blocks of `BLOCK` rows."""
+    """Add the product of two matrices, in blocks of `BLOCK` rows and `ACROSS` columns."""
+    for first in range(0, right.shape[1], ACROSS):
+        columns = slice(first, first + ACROSS)
+        some = _filled(right[:, columns], (len(right), ACROSS))
+        for row in range(0, len(left), BLOCK):
+            rows = slice(row, row + BLOCK)
+            made = _filled(left[rows], (BLOCK, left.shape[1])) @ some
+            sums[rows, columns] += made[: len(left) - row, : right.shape[1] - first]
+
+
+def _filled(part: Array, shape: tuple[int, int]) -> Array:
+    """A matrix of such a shape, zeros behind what is there."""
     import numpy as np
 
-    right = np.ascontiguousarray(right, np.float64)
-    for first in range(0, len(left), BLOCK):
-        rows = left[first : first + BLOCK]
-        whole = np.zeros((BLOCK, left.shape[1]))
-        whole[: len(rows)] = rows
-        sums[first : first + BLOCK] += np.matmul(whole, right)[: len(rows)]
+    whole = np.zeros(shape)
+    whole[: len(part), : part.shape[1]] = part
+    return whole
 
 
 def _product(pixels: Array, matrix: Array, results: Array, **more: Any) -> native.Counts:
