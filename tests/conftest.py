@@ -3,6 +3,7 @@
 import os
 import signal
 import tempfile
+import zlib
 from pathlib import Path
 
 import imageio.v3 as iio
@@ -30,10 +31,25 @@ convcli.report.Report.as_dict = checked(convcli.report.Report.as_dict)  # every 
 
 def pytest_addoption(parser):
     parser.addoption("--update", action="store_true", help="rewrite the README's console blocks, tables and pictures")
+    parser.addoption("--all", action="store_true", help="run every case of every sweep, not a share of them")
 
 
-def pytest_collection_modifyitems(items):
+def pytest_configure(config):
+    config.addinivalue_line("markers", "sweep(n): many cases alike; one in n is run, or with --all each")
+
+
+def pytest_collection_modifyitems(config, items):
     skip_what_cannot_be(items)
+    if not config.getoption("--all"):
+        left = [item for item in items if not is_chosen(item)]
+        items[:] = [item for item in items if is_chosen(item)]
+        config.hook.pytest_deselected(items=left)
+
+
+def is_chosen(item):
+    """Whether a case is run: of a sweep one in so many, always the same, of all its parameters alike."""
+    sweep = item.get_closest_marker("sweep")
+    return sweep is None or zlib.crc32(item.name.encode()) % sweep.args[0] == 0
 
 
 @pytest.fixture

@@ -62,6 +62,7 @@ def truth_of(picture, name):
     return definition(PICTURES[picture].astype(np.float32), KERNELS[name])
 
 
+@pytest.mark.sweep(3)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", KERNELS)
 @pytest.mark.parametrize("picture", PICTURES)

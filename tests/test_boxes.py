@@ -66,6 +66,7 @@ def check(stages, pixels, rng, verify=0):
     assert counts == total, block
 
 
+@pytest.mark.sweep(3)
 @pytest.mark.parametrize("dtype", ["uint16", "float32", "int64"])
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(("axes", "shape", "ndim"), BUILT)
@@ -134,6 +135,7 @@ MORE = [
 ]
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
 @pytest.mark.parametrize(("axes", "shape", "words"), [*STAGED, *MORE])
 def test_boxes_make_the_whole_of_any_work(axes, shape, words, dtype, tmp_path, monkeypatch, capfd):
@@ -212,6 +214,7 @@ class WholeRows(Pixels):
         super().write(spans, pixels)
 
 
+@pytest.mark.sweep(3)
 @pytest.mark.parametrize(("rows", "dtype"), [(False, "uint8"), (True, "float32")])
 @pytest.mark.parametrize(("axes", "shape", "words"), [each for each in [*STAGED, *MORE] if each[0][-1] != "Y"])
 def test_what_no_slab_of_rows_fits_is_done_in_boxes(axes, shape, words, rows, dtype, tmp_path, monkeypatch, capfd):

@@ -75,6 +75,7 @@ def filtered(image, kernel, border="edge", *, missing=None, method="separable", 
     return FilterWork(filter_, info, plan).run(Image(info, image))[0].data
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("dtype", ["float32", "float64", "uint8", "uint16"])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_values_are_those_of_scipy_at_every_sigma(shape, dtype):
@@ -107,6 +108,7 @@ def test_every_border_on_both_roads(border, shape):
             assert (np.abs(expected - result) <= 2e-5 * sizes).all(), (sigma, kind, missing)
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("dtype", ["float32", "float64", "uint8"])
 @pytest.mark.parametrize("shape", [(70, 40), (90, 253), (5, 60, 21), (40, 24, 20)])
 @pytest.mark.parametrize("sigma", [1, 3, 9, 45])

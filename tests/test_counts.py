@@ -188,6 +188,7 @@ def advice(warning):
     return [re.findall(r"(--[\w-]+ \S+?)(?:,|$| )", part) for part in re.split(r", or ", way)]
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16"])
 def test_every_advice_when_followed_loses_less(run, kernel, dtype):

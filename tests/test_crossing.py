@@ -20,6 +20,7 @@ SHARE = 30
 """Cases of a test; ten tests of commands, five of pictures and of bits."""
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("first", range(0, 10 * SHARE, SHARE))
 def test_a_command_does_what_the_definition_says(first, tmp_path):
     wrong = [line for seed in range(first, first + SHARE) for line in crossing.check(seed, fresh(tmp_path, seed))]

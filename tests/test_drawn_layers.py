@@ -133,6 +133,7 @@ def test_an_animation_with_numbers_is_not_large(run):
     assert Path("it.gif").stat().st_size < 200_000
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("first", range(0, 100, 25))
 def test_cells_marks_and_frames_of_random_layers_are_those_of_sliding_windows(first):
     assert [] == [line for seed in range(first, first + 25) for line in crossing_drawings.check(seed)]

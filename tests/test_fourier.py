@@ -16,6 +16,7 @@ from oracle import correlate
 pytestmark = pytest.mark.skipif(not native.FOURIER, reason="the native extension is not built here")
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("rows", [8, 16, 32, 64, 128, 512])
 @pytest.mark.parametrize("columns", [8, 32, 64, 256, 1024])
 def test_a_pair_of_tiles_of_every_length_is_a_correlation(rows, columns):

@@ -81,6 +81,7 @@ def told(run, path, target, *words, command="conv2d", kernel="identity"):
     return " ".join(report["warnings"] + [line for line in report["remarks"] if not line.startswith("in memory")])
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize(("kind", "name"), SOURCES)
 def test_every_kind_is_in_the_result_or_named_as_lost_read_at_once_or_by_windows(
     run, tmp_path, monkeypatch, kind, name
@@ -314,6 +315,7 @@ def test_what_is_damaged_is_left_out_and_named(run, tmp_path, name, content):
         assert said is None or picture(tmp_path / f"out{ending}").getexif() is not None
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize(("kind", "name"), SOURCES)
 def test_damage_to_what_is_said_never_ends_in_a_traceback(tmp_path, monkeypatch, kind, name):
     content, rng = source_of(tmp_path, kind, name).read_bytes(), np.random.default_rng(len(kind))

@@ -90,6 +90,7 @@ def check_close(expected, found, problem):
     assert np.abs(expected - found).max() <= ACCURACY * size * np.abs(problem["image"]).max()
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("seed", range(12))
 def test_every_method_agrees_with_the_definition(seed):
     rng = np.random.default_rng(seed)

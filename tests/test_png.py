@@ -73,6 +73,7 @@ def by_hand(image, kinds, level=6):
     return header((len(big), info.size("X")), depth, colour) + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("setting", SETTINGS)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("samples", COUNTS)
@@ -101,6 +102,7 @@ def test_bands_of_rows_follow_each_other(rows, samples, dtype, setting, compiled
     assert content == encode(image, "png", WriteOptions(png=setting))
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("samples", COUNTS)
 @pytest.mark.parametrize("kinds", [(0,), (1,), (2,), (3,), (4,), (0, 1, 2, 3, 4), (4, 3, 2, 1, 0), (4, 1, 3, 1, 2)])

@@ -75,6 +75,7 @@ def check_as_whole(source, folder, monkeypatch, suffix=".png", **options):
     return len(slabs[0]) if slabs else 0
 
 
+@pytest.mark.sweep(2)
 @needs_rows
 @pytest.mark.parametrize("border", ["reflect", "y=symmetric,x=wrap", "edge", "constant=7"])
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])

@@ -155,6 +155,7 @@ WAYS = {
 SIZES = (24, 80, 0, 0), (25, 80, 0, 0), (31, 101, 1010, 620), (7, 9, 0, 0), (1, 1, 0, 0), (60, 213, 0, 0)
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("env", WAYS.values(), ids=WAYS)
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[1]}x{size[0]}")
 @pytest.mark.parametrize("shape", [(400, 600), (9, 16), (1, 90), (90, 1)], ids=str)

@@ -247,6 +247,7 @@ STAGED = {
 SPREAD = {"mask": {"chain": [1, 2]}, "luma": {"rates": [1, 2]}, "channel": {"rates": [1, 2]}}
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("dtype", ["uint8", "float32", "int64"])
 @pytest.mark.parametrize("name", STAGED)
 def test_a_box_alone_is_that_of_the_whole(name, dtype, monkeypatch):

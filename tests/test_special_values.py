@@ -62,6 +62,7 @@ def check(expected, size, found):
     assert (error <= unit * size[finite] + np.finfo(found.dtype).smallest_subnormal).all()
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("layout", LAYOUTS, ids=str)
 @pytest.mark.parametrize("name", KERNELS)
 @pytest.mark.parametrize("dtype", TYPES)

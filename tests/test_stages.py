@@ -49,6 +49,7 @@ BUILT = [
 ]
 
 
+@pytest.mark.sweep(3)
 @pytest.mark.parametrize("dtype", ["uint8", "float32", "float64", "int16", "uint64"])
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(("axes", "shape", "ndim"), BUILT)

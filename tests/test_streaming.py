@@ -184,6 +184,7 @@ SETTINGS = {"thin": (2**20, 2), "thinner": (2**21, 1), "one": (2**24, 1), "whole
 """Memory and threads; from "whole" on at once."""
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize(("axes", "shape", "words"), STAGED)
 def test_no_memory_and_no_thread_changes_a_bit_or_a_count_of_any_work(
     axes, shape, words, tmp_path, thin, monkeypatch, capfd
@@ -541,6 +542,7 @@ COMMANDS = {
 }
 
 
+@pytest.mark.sweep(3)
 @pytest.mark.parametrize("rule", ["keep", "zero"])
 @pytest.mark.parametrize(
     ("dtype", "special"),

@@ -135,6 +135,7 @@ LOSSLESS = [
 ]
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("name", LOSSLESS)
 def test_every_format_goes_through_standard_input_and_output(pictures, name):
     dtype = next(each for each in ("uint8", "uint16", "float32") if each in FORMATS[name].dtypes)

@@ -212,6 +212,7 @@ def asked(monkeypatch):
         kept.cache_clear()
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("damage", ["", "NaN", "infinity"])
 @pytest.mark.parametrize("name", IMAGES)
 def test_images_are_the_same_by_any_number_of_threads(name, damage, asked):

@@ -28,6 +28,7 @@ COMMANDS = {
 }
 
 
+@pytest.mark.sweep(3)
 @pytest.mark.parametrize("name", COMMANDS)
 @pytest.mark.parametrize(("source", "spot"), [(source, spot) for source, spots in SPOTS.items() for spot in spots])
 def test_whole_numbers_from_any_pixels_are_what_is_promised(source, spot, name, run):

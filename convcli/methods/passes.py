@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 LEAST_LINES = 8
 """Lines along an axis from which it pays to add up their taps first."""
 BLOCK, ACROSS = 32, 384
-"""Rows and columns of a product by BLAS, a multiple of what it computes at a time (8, 16, 24 or 48): at the edges of that
-it adds in another order."""
+"""Rows and columns of a product by BLAS, multiples of what it computes at a time (8, 16, 24 or 48): at edges it adds in
+another order."""
 KEPT = 4
 """Matrices of an axis that are kept: one for each cut of its outputs into tiles, which come again in every plane."""
 MOST_WEIGHTS = 2**24
