@@ -6,6 +6,8 @@ import sys
 import numpy as np
 import pytest
 
+from convcli import native
+from convcli.engine.samples import put
 from convcli.image import ImageInfo
 from convcli.samples import SAMPLES, as_sample
 
@@ -46,3 +48,20 @@ def test_a_number_is_a_sample_where_numpy_holds_it(name):
 def test_the_table_needs_no_numpy():
     script = "import sys, convcli.samples, convcli.image; sys.exit('numpy' in sys.modules)"
     assert 0 == subprocess.run([sys.executable, "-c", script], check=False).returncode
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "uint16", "int16", "uint32", ">u2", "float32"])
+@pytest.mark.parametrize("shape", [(3, 2, 9, 70), (2, 1, 4, 5, 6)])
+def test_compiled_loops_round_clip_and_count_as_numpy_does(dtype, shape, monkeypatch):
+    """Ties, NaN, infinities and what is beyond the type; interleaved samples, too."""
+    rng, made = np.random.default_rng(3), []
+    values = (np.rint(rng.standard_normal(shape) * 40000) / 2).astype(np.float32)
+    values.flat[rng.integers(0, values.size, 40)] = rng.choice([np.nan, np.inf, -np.inf, 1e30, -1e30, -0.5, 255.5], 40)
+    for available in (native.AVAILABLE, False):
+        monkeypatch.setattr(native, "AVAILABLE", available)
+        target = np.moveaxis(np.zeros((*shape[1:], shape[0]), dtype), -1, 0)
+        with np.errstate(invalid="ignore", over="ignore"):
+            made.append((put(values.copy(), target), target))
+    (counts, results), (expected, by_numpy) = made
+    assert counts == expected
+    np.testing.assert_array_equal(results, by_numpy)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from convcli import native
 from convcli.filters.filter import Numbers
 from convcli.records import record
 
@@ -169,6 +170,8 @@ def put(result: Array, target: Array, missing: float | None = None) -> Counts:
 
     NaN becomes `missing`; without it, 0 in whole numbers.
     """
+    if missing is None and (told := _round(result, target)):
+        return Counts(result.size, *told)
     counts = Counts(samples=result.size)
     counts.nan = count_nan(result)
     unknown = np.isnan(result) if counts.nan else None
@@ -187,6 +190,19 @@ def put(result: Array, target: Array, missing: float | None = None) -> Counts:
         if unknown is not None:
             counts.mistaken -= int(np.count_nonzero(target[unknown] == missing))
             target[unknown] = missing
+    return counts
+
+
+def _round(result: Array, target: Array) -> native.Counts | None:
+    """The same by compiled loops, in one pass: of float32 to integers that it rounds right; None of others."""
+    known = native.AVAILABLE and target.dtype.isnative and target.dtype.name in ("uint8", "uint16", "int16")
+    if not known or result.dtype != np.float32 or result.ndim not in (4, 5):
+        return None
+    counts = native.Counts(0, 0, 0)
+    for numbers, samples in zip(result, target, strict=True):
+        for plane, stored in zip(numbers, samples, strict=True):
+            volume, place = (plane, stored) if plane.ndim == 3 else (plane[None], stored[None])
+            counts = counts.plus(native.correlate(volume[None], np.ones((1, 1, 1, 1)), place))
     return counts
 
 
