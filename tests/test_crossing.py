@@ -33,7 +33,8 @@ def test_a_picture_is_the_same_through_any_two_formats(first, tmp_path):
     assert [] == [line for seed in seeds for line in crossing_pictures.check(seed, fresh(tmp_path, seed))]
 
 
-@pytest.mark.parametrize("first", range(0, 3 * SHARE, SHARE))
+@pytest.mark.sweep(2)
+@pytest.mark.parametrize("first", range(0, 5 * SHARE, SHARE))
 def test_neither_memory_nor_threads_change_a_bit(first, tmp_path, monkeypatch):
     monkeypatch.setattr(engine, "LEAST", 1)
     monkeypatch.setattr(one, "LONG", 1)

@@ -567,7 +567,7 @@ def test_separable_kernels_meet_the_same_beyond_the_image(case):
 
 
 EVERYWHERE = {
-    *("calloc", "free", "malloc", "memcpy", "memmove", "memset", "qsort", "strcmp"),
+    *("calloc", "free", "malloc", "memcpy", "memmove", "memset", "qsort", "realloc", "strcmp"),
     *("cos", "fmax", "fmaxf", "fmin", "sin", "sqrt"),
     "sincos",  # what GCC makes of a sine and a cosine
     "posix_memalign",  # lines.h has what stands for it on Windows

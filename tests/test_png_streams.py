@@ -128,7 +128,7 @@ def test_planes_that_come_one_by_one_are_written_at_once(tmp_path, thin, monkeyp
     assert check_as_whole(tmp_path / "in.tif", tmp_path, monkeypatch) > 0  # as for being read
     assert not FORMATS["png"].takes(ImageInfo((3, 9, 9), "uint8", "SYX", samples="rgb"))
     assert FORMATS["tiff"].takes(ImageInfo((3, 9, 9), "uint8", "SYX", samples="rgb"))
-    assert not FORMATS["jpeg"].takes(ImageInfo((9, 9), "uint8", "YX"))
+    assert not FORMATS["webp"].takes(ImageInfo((9, 9), "uint8", "YX"))
 
 
 @needs_rows
