@@ -1,11 +1,15 @@
 """Arrays as sources and targets of boxes: in memory, or in a file that any process can open."""
 
 from contextlib import nullcontext
+from threading import Lock
 
 import numpy as np
 
 from convcli.image import Grid
 from convcli.records import record
+
+ONE_BY_ONE = Lock()
+"""NumPy's headers are read as Python's syntax, which not every Python 3.11 parses in several threads at once."""
 
 
 class Pixels:
@@ -39,4 +43,5 @@ class Mapped:
     block: tuple | None = None
 
     def opened(self):
-        return nullcontext(Pixels(np.load(self.path, mmap_mode="r+"), self.block))
+        with ONE_BY_ONE:
+            return nullcontext(Pixels(np.load(self.path, mmap_mode="r+"), self.block))

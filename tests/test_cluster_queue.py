@@ -95,6 +95,29 @@ def test_a_lost_worker_costs_nothing_and_is_told(tmp_path, monkeypatch):
             assert 2 == len({worker for _, _, worker in cluster.answers(pause, 0.02, range(50))})
 
 
+@pytest.mark.parametrize("came", [True, False], ids=["after its answer came", "before"])
+def test_a_worker_lost_beside_its_answer_is_no_lost_connection(dask, monkeypatch, came):
+    """The scheduler tells of what was lost with a worker while the answer is on its way; the task is made again."""
+    distributed = pytest.importorskip("distributed")
+    taken = distributed.as_completed.__next__
+
+    def lose(self):
+        future, result = taken(self)
+        if future.key not in lost and len(lost) < 5:
+            lost.append(future.key)
+            future._state.lose()
+            self.loop.call_later(0.1, future._state.finish)
+            return future, result if came else None
+        return future, result
+
+    lost = []
+    monkeypatch.setattr(distributed.as_completed, "__next__", lose)
+    with cluster_at(dask.address) as cluster:
+        answers = list(cluster.answers(operator.add, 10, range(40)))
+    assert len(lost) == 5
+    assert [(task, task + 10) for task in range(40)] == sorted((task, result) for task, result, _ in answers)
+
+
 def test_a_task_that_kills_its_workers_is_given_up(tmp_path):
     said = r"2 workers were lost at the same task, the last at tcp://127"
     environment = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1"}

@@ -16,25 +16,25 @@ import crossing
 import crossing_bits
 import crossing_pictures
 
-SHARE = 30
+SHARE = 6
 """Cases of a test; ten tests of commands, five of pictures and of bits."""
 
 
 @pytest.mark.sweep(2)
-@pytest.mark.parametrize("first", range(0, 10 * SHARE, SHARE))
+@pytest.mark.parametrize("first", range(0, 50 * SHARE, SHARE))
 def test_a_command_does_what_the_definition_says(first, tmp_path):
     wrong = [line for seed in range(first, first + SHARE) for line in crossing.check(seed, fresh(tmp_path, seed))]
     assert [] == wrong
 
 
-@pytest.mark.parametrize("first", range(0, 5 * SHARE, SHARE))
+@pytest.mark.parametrize("first", range(0, 25 * SHARE, SHARE))
 def test_a_picture_is_the_same_through_any_two_formats(first, tmp_path):
     seeds = range(first, first + SHARE)
     assert [] == [line for seed in seeds for line in crossing_pictures.check(seed, fresh(tmp_path, seed))]
 
 
 @pytest.mark.sweep(2)
-@pytest.mark.parametrize("first", range(0, 5 * SHARE, SHARE))
+@pytest.mark.parametrize("first", range(0, 25 * SHARE, SHARE))
 def test_neither_memory_nor_threads_change_a_bit(first, tmp_path, monkeypatch):
     monkeypatch.setattr(engine, "LEAST", 1)
     monkeypatch.setattr(one, "LONG", 1)

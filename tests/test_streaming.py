@@ -510,6 +510,7 @@ def test_axes_of_length_1_in_a_tiff_are_read_by_windows_as_well(axes, shape, lay
     np.testing.assert_array_equal(image, np.load("out.npy"))
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("method", ["auto", *EVERY])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("kernel", [(41, 41), (9, 9), (7, 1)])

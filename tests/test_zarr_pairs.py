@@ -15,7 +15,7 @@ from convcli.samples import SAMPLES
 zarr = pytest.importorskip("zarr", reason="zarr is not installed")
 numcodecs = pytest.importorskip("numcodecs", reason="numcodecs is not installed")
 SETTINGS = settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
 )
 SHAPES = st.lists(st.integers(1, 13), min_size=2, max_size=4).map(tuple)
 COMPRESSORS = {

@@ -40,6 +40,8 @@ PATIENCE = 20.0
 """Seconds in which a scheduler has to answer."""
 LOOK = 2.0
 """Seconds from one look at who the workers are to the next."""
+MADE_AGAIN = ("pending", "lost", "finished")
+"""What a task may be whose worker was lost before its answer came here: by now it may have been made again."""
 ALIKE = {"convcli": 0, "python": 2, "numpy": 2}
 """What client and workers must have alike: by so many parts of the version, all of it for 0.
 
@@ -176,22 +178,33 @@ class Cluster:
                 if not under_way:
                     return
                 future, result = next(coming)
-                yield under_way.pop(future), self.heard(future, result)
+                said = self.heard(future, result)
+                if said is None:
+                    coming.add(future)
+                    continue
+                yield under_way.pop(future), said
                 future.release()
         finally:
             if under_way and self.client.status == "running":
                 self.client.cancel(list(under_way))
 
-    def heard(self, future: Any, result: Any) -> Answer:
-        """The answer of a task, or the error that it came to."""
-        if future.status == "finished":
-            said: Answer = result
-            if said.error is not None:
-                message, code, where = said.error
+    def heard(self, future: Any, result: Any) -> Answer | None:
+        """The answer of a task, or the error that it came to; None while it is made again.
+
+        An answer that came is one even where its worker was lost since; where it was lost before, another gets the
+        task.
+        """
+        from convcli.runs.shipment import Answer
+
+        if isinstance(result, Answer):
+            if result.error is not None:
+                message, code, where = result.error
                 raise ConvError(message, code, where=where)
-            return said
+            return result
         if future.status == "error":
             self.failed(result[1])
+        if future.status in MADE_AGAIN and self.client.status == "running":
+            return None
         raise ConvError("the connection to the scheduler was lost; --resume goes on", "crashed", where=self.name)
 
     def failed(self, error: BaseException) -> NoReturn:
